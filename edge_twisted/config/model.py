@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The configuration as frozen values: what the rest of the server sees of the file.
+
+Every section is validated and completed with its defaults before it is built, every path is
+absolute, and every secret is a `Secret`.  Names follow the keys of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Literal
+
+from attrs import field, frozen
+
+
+@frozen(repr=False)
+class Secret:
+    """A text that never shows itself: `repr` and `str` are redacted, `reveal` is explicit."""
+
+    _text: str
+
+    def reveal(self) -> str:
+        """Return the secret text; never log or embed the result in a message."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(<redacted>)"
+
+    __str__ = __repr__
+
+
+# -- folders ----------------------------------------------------------------------------------
+
+
+@frozen
+class TemporaryFolder:
+    """A fresh folder under the system's, made at start and removed at stop."""
+
+
+#: Where files go: an absolute path, or a folder that lives as long as the process.
+Folder = Path | TemporaryFolder
+
+
+# -- database ---------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class ServerAuth:
+    """Membership by a server's token; `enable_cloud_sync` off means a purely local database."""
+
+    access_token: Secret
+    auth_url: str
+    provider: str
+    enable_cloud_sync: bool = True
+
+
+@frozen(kw_only=True)
+class SmallPeerOnly:
+    """Membership by a secret that all peers of the mesh share."""
+
+    offline_license_token: Secret
+    key_b64: Secret | None = None
+
+
+@frozen(kw_only=True)
+class Subscription:
+    """One subscription query with its arguments, checked against the language's restrictions."""
+
+    query: str
+    args: Mapping[str, object] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class PeerToPeer:
+    """Which transports may discover peers; a radio that we do not have is only warned about."""
+
+    lan_enabled: bool = True
+    lan_mdns_enabled: bool = True
+    lan_multicast_enabled: bool | None = None
+    ble_enabled: bool | None = None
+    awdl_enabled: bool | None = None
+    wifi_aware_enabled: bool | None = None
+
+
+@frozen(kw_only=True)
+class TcpListen:
+    """Where mesh peers connect to; port 0 is any free one."""
+
+    enable: bool = False
+    ip: str = "0.0.0.0"
+    port: int = 4040
+
+
+@frozen(kw_only=True)
+class Transport:
+    """How peers are found, dialled and accepted."""
+
+    peer_to_peer: PeerToPeer = PeerToPeer()
+    known_tcp_servers: tuple[str, ...] = ()
+    known_ws_servers: tuple[str, ...] = ()
+    retry_interval_msec: int = 5000
+    tcp_listen: TcpListen = TcpListen()
+    max_connections: int = 64
+
+
+@frozen(kw_only=True)
+class Database:
+    """The one database of this server, and its place in the mesh."""
+
+    db_id: str
+    device_name: str
+    auth: ServerAuth | SmallPeerOnly
+    subscriptions: tuple[Subscription, ...] = ()
+    persistence_dir: Folder
+    transport: Transport = Transport()
+    auto_fetch_attachments: bool = False
+    moved_out: Literal["keep", "drop"] = "keep"
+
+
+# -- http_server ------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class TcpAddress:
+    """A host (name, IPv4 or bare IPv6 text) and a port to listen on."""
+
+    host: str
+    port: int
+
+
+@frozen
+class UnixAddress:
+    """A unix socket to listen on."""
+
+    path: Path
+
+
+ListenAddress = TcpAddress | UnixAddress
+
+
+@frozen(kw_only=True)
+class TlsFiles:
+    """PEM files: the certificate with its chain, and its key."""
+
+    cert: Path
+    key: Path
+
+
+@frozen(kw_only=True)
+class Endpoint:
+    """Whether an endpoint is served, and the largest body that it takes."""
+
+    enabled: bool = False
+    max_body_bytes: int = 0
+
+
+@frozen(kw_only=True)
+class HttpApi:
+    """The endpoints that are switched one by one."""
+
+    execute: Endpoint
+    attachments_upload: Endpoint
+    attachments_download: Endpoint
+    presence: Endpoint
+    logs: Endpoint
+
+
+@frozen(kw_only=True)
+class ThrottleStrategy:
+    """At most `max_requests` in any `window_secs`, counted by `strategy`; `path` only for route."""
+
+    strategy: Literal["ip_address", "api_key", "route"]
+    max_requests: int
+    window_secs: float
+    path: str | None = None
+
+
+@frozen(kw_only=True)
+class Cors:
+    """Which origins' pages may call the API; ``*`` is any."""
+
+    allowed_origins: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class HttpServer:
+    """The HTTP listener, its limits, and what it serves."""
+
+    listen_addr: ListenAddress
+    tls: TlsFiles | None
+    http_api: HttpApi
+    enable_healthcheck: bool = False
+    serve_docs: bool = False
+    enable_metrics: bool = False
+    throttling: tuple[ThrottleStrategy, ...] = ()
+    request_timeout_ms: int = 10_000
+    max_connections: int = 10_000
+    max_header_bytes: int = 16_384
+    keep_alive_timeout_ms: int = 60_000
+    header_timeout_ms: int = 10_000
+    backlog: int = 1024
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    cors: Cors | None = None
+
+
+# -- auth -------------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class CollectionRule:
+    """What may be read and written in one collection: yes, no, or where a DQL condition holds."""
+
+    read: bool | str = False
+    write: bool | str = False
+
+
+@frozen(kw_only=True)
+class FineGrained:
+    """Endpoints and collections one by one; None means all of them."""
+
+    endpoints: tuple[str, ...] | None = None
+    collections: Mapping[str, CollectionRule] | None = None
+
+
+Permissions = Literal["full", "data", "read_only"] | FineGrained
+
+
+@frozen(kw_only=True)
+class Identity:
+    """Who may call: a key's hash, what it may do (a union), and its name in audit logs."""
+
+    id: str
+    api_key_hash: str = field(repr=False)
+    permissions: tuple[Permissions, ...]
+
+
+@frozen(kw_only=True)
+class Auth:
+    """The identities that may call; None in `Configuration` means no authentication at all."""
+
+    identities: tuple[Identity, ...]
+
+
+# -- logging ----------------------------------------------------------------------------------
+
+
+class Level(Enum):
+    """Log levels of the file, the least talkative first."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+    DEBUG = "debug"
+    VERBOSE = "verbose"
+
+
+@frozen(kw_only=True)
+class RotatingLogs:
+    """JSON lines in files that are replaced by time, by size, or both."""
+
+    directory: Folder
+    prefix: str = "edge-server.log"
+    frequency: Literal["minutely", "hourly", "daily", "never"] = "daily"
+    max_size_bytes: int | None = None
+    max_files: int = 30
+
+
+@frozen(kw_only=True)
+class AuditLogs:
+    """The folder of the audit log; nothing deletes its files unless `max_files` is set."""
+
+    directory: Folder
+    max_files: int | None = None
+
+
+@frozen(kw_only=True)
+class Logging:
+    """Levels and places of all logs."""
+
+    ditto_sdk: Level = Level.WARNING
+    level: Level = Level.INFO
+    console: Literal["std_out", "std_err", "off"] = "std_out"
+    format: Literal["text", "json"] | None = None
+    audit: AuditLogs | None = None
+    rotating: RotatingLogs | None = None
+
+
+# -- the whole --------------------------------------------------------------------------------
+
+
+@frozen(kw_only=True)
+class Configuration:
+    """One configuration file, complete."""
+
+    path: Path
+    database: Database
+    http_server: HttpServer | None
+    #: None is ``auth: dev_mode``.
+    auth: Auth | None
+    logging: Logging = Logging()

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shipped test support: strategies, contracts, simulated network and clock."""
