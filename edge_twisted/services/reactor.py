@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The one place that imports the global reactor; everything else is handed what it needs of it.
+
+Importing this module installs the reactor, so only `tap` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from twisted.internet import reactor as _reactor
+from twisted.internet.interfaces import (
+    IReactorCore,
+    IReactorFromThreads,
+    IReactorPluggableNameResolver,
+    IReactorTCP,
+    IReactorTime,
+    IReactorUNIX,
+)
+
+if TYPE_CHECKING:
+
+    class Reactor(
+        IReactorCore,
+        IReactorFromThreads,
+        IReactorPluggableNameResolver,
+        IReactorTCP,
+        IReactorTime,
+        IReactorUNIX,
+    ):
+        """What the server as a whole asks of a reactor; each part asks for less."""
+
+
+reactor = cast("Reactor", _reactor)
