@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+API keys: what a caller shows, and the hash of it that a server keeps.
+
+    edge_<public id, 11 characters>_<secret, 43 characters>
+
+The secret is 256 random bits.  The public id is 64 bits of a digest of the secret, so it is a
+checksum as well: a key that was mistyped, cut off, or put together from a known id and a guessed
+secret is recognised without any slow hash, and a server that knows no such id needs none either.
+The id tells nothing useful about the secret: it narrows 2^256 candidates to 2^192.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from attrs import field, frozen
+
+from edge_twisted.security.key_hash import KeyHash, derive
+
+#: log2(N), r, p of scrypt: 16 MiB and about 40 ms.  The secret has 256 random bits, so no cost at
+#: all would be needed against guessing; this much is cheap enough for a small server.
+SCRYPT_COST: Final = (14, 8, 1)
+SALT_BYTES: Final = 16
+DIGEST_BYTES: Final = 32
+SECRET_BYTES: Final = 32
+
+_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_ID_LENGTH: Final = 11  # 64 bits in 62 characters
+_SECRET_LENGTH: Final = 43  # 256 bits
+_KEY: Final = re.compile(rb"edge_([0-9A-Za-z]{11})_([0-9A-Za-z]{43})")
+
+
+@frozen(kw_only=True)
+class GeneratedKey:
+    """A new key, to be shown once and never stored, and the hash to store."""
+
+    key: str = field(repr=False)
+    hash: str
+
+
+def generate(entropy: Callable[[int], bytes] = secrets.token_bytes) -> GeneratedKey:
+    """Make a new key and its hash from `entropy`, which returns so many random bytes."""
+    secret = _base62(entropy(SECRET_BYTES), _SECRET_LENGTH)
+    public_id = _fingerprint(secret.encode("ascii"))
+    key = f"edge_{public_id}_{secret}"
+    salt = entropy(SALT_BYTES)
+    hashed = KeyHash(
+        algorithm="scrypt",
+        cost=SCRYPT_COST,
+        public_id=public_id,
+        salt=salt,
+        digest=derive("scrypt", SCRYPT_COST, key.encode("ascii"), salt, DIGEST_BYTES),
+    )
+    return GeneratedKey(key=key, hash=hashed.text)
+
+
+def verify(key: str, hash_text: str) -> bool:
+    """
+    Whether `hash_text` is the hash of `key`.  Costs at most one slow hash, on the calling thread.
+
+    :raises BadKeyHash: `hash_text` is no hash of ours.
+    """
+    hashed = KeyHash.parse(hash_text)
+    candidate = key.encode("utf-8", "surrogateescape")
+    if hashed.public_id is not None and hashed.public_id != public_id_of(candidate):
+        return False
+    return hashed.matches(candidate)
+
+
+def public_id_of(key: bytes) -> str | None:
+    """Return the public id of a key of ours, None for any other text or a wrong checksum."""
+    found = _KEY.fullmatch(key)
+    if found is None:
+        return None
+    public_id = found[1].decode("ascii")
+    # The id is no secret, so the time that this comparison takes may tell about it.
+    return public_id if _fingerprint(found[2]) == public_id else None
+
+
+def _fingerprint(secret: bytes) -> str:
+    digest = hashlib.blake2b(secret, digest_size=8, person=b"edge-api-key-id").digest()
+    return _base62(digest, _ID_LENGTH)
+
+
+def _base62(data: bytes, length: int) -> str:
+    number = int.from_bytes(data, "big")
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, 62)
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))

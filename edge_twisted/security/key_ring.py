@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Who is behind a bearer key: slow the first time, microseconds ever after.
+
+A first check needs a slow hash, which runs on a thread.  A key that passed is remembered by a
+digest under a key that only this process knows, so that later checks cost one fast digest and one
+look-up, and a memory dump shows no key.
+
+What a flood of wrong keys costs:
+
+- a key whose checksum is wrong, or whose public id nobody has: one fast digest, no hash;
+- where a configured hash was made by another tool and has no public id: one hash for each such
+  hash, `parallel` at a time, the callers' addresses taking turns, and none again while the key is
+  among the last `MAX_REFUSED` wrong ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
+
+from edge_twisted.config.model import Identity
+from edge_twisted.security.api_keys import public_id_of
+from edge_twisted.security.key_hash import KeyHash
+from edge_twisted.security.turns import Turns
+
+#: Wrong keys that are remembered, so that none is hashed twice in a row: about 1 MiB.
+MAX_REFUSED = 4096
+#: A key longer than this is wrong without any look: ours have 60 characters.
+MAX_KEY_BYTES = 512
+
+#: Runs a function on a thread of a pool and answers on the reactor thread.
+DeferToPool = Callable[[Callable[[], bool]], Deferred[bool]]
+
+
+@frozen
+class _Entry:
+    """An identity with its parsed hash."""
+
+    hash: KeyHash
+    identity: Identity
+
+
+@frozen
+class _Entries:
+    """All identities of one configuration, by public id, and those without one."""
+
+    by_public_id: Mapping[str, _Entry]
+    foreign: tuple[_Entry, ...]
+
+    @classmethod
+    def of(cls, identities: Iterable[Identity]) -> _Entries:
+        entries = [_Entry(KeyHash.parse(each.api_key_hash), each) for each in identities]
+        return cls(
+            {e.hash.public_id: e for e in entries if e.hash.public_id is not None},
+            tuple(e for e in entries if e.hash.public_id is None),
+        )
+
+    def candidates(self, key: bytes) -> tuple[_Entry, ...]:
+        """Return the entries whose hash `key` may have, at most one for a key of ours."""
+        public_id = public_id_of(key)
+        known = self.by_public_id.get(public_id) if public_id else None
+        return (known,) if known else self.foreign
+
+    def holding(self, hashed: KeyHash) -> _Entry | None:
+        """Return the entry that has this very hash."""
+        if hashed.public_id is not None:
+            known = self.by_public_id.get(hashed.public_id)
+            return known if known and known.hash == hashed else None
+        return next((e for e in self.foreign if e.hash == hashed), None)
+
+
+class _Check:
+    """A first check under way, shared by everyone who waits for the same key."""
+
+    def __init__(self) -> None:
+        self._result: Identity | Failure | None = None
+        self._done = False
+        self._waiting: list[Deferred[Identity | None]] = []
+
+    def join(self) -> Deferred[Identity | None]:
+        """Wait for the result; cancelling leaves the check itself running."""
+        waiter: Deferred[Identity | None] = Deferred()
+        if self._done:
+            waiter.callback(self._result)
+        else:
+            self._waiting.append(waiter)
+        return waiter
+
+    def finish(self, result: Identity | Failure | None) -> None:
+        """Answer everyone, a failure too."""
+        self._result, self._done = result, True
+        for waiter in self._waiting:
+            # One that was cancelled swallows this.
+            waiter.callback(result)
+
+
+class KeyRing:
+    """
+    Tells the identity of a key.  All methods are for the reactor thread.
+
+    `defer_to_pool` runs the slow hashes; the pool bounds nothing, the ring does.
+    """
+
+    def __init__(
+        self,
+        identities: Iterable[Identity],
+        defer_to_pool: DeferToPool,
+        *,
+        parallel: int = 1,
+        entropy: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._entries = _Entries.of(identities)
+        self._defer_to_pool = defer_to_pool
+        self._keyed = hashlib.blake2b(digest_size=16, key=entropy(32))
+        self._seen: dict[bytes, _Entry] = {}
+        self._refused: OrderedDict[bytes, None] = OrderedDict()
+        self._checks: dict[bytes, _Check] = {}
+        self._turns = Turns(parallel)
+
+    def known(self, key: bytes) -> Identity | None:
+        """Return the identity of a key that passed before; None: ask `identify`."""
+        entry = self._seen.get(self._digest(key))
+        return entry.identity if entry is not None else None
+
+    def identify(self, key: bytes, source: str) -> Deferred[Identity | None]:
+        """
+        Check a key and answer its identity, None for a wrong one.
+
+        `source` is the caller's address: callers take turns by it.  Cancelling the answer leaves
+        the check itself running, for others may wait for the same key.
+
+        Fails with `KeyCheckOverloaded` when too many wait already; nothing is said about the key.
+        """
+        if len(key) > MAX_KEY_BYTES:
+            return succeed(None)
+        digest = self._digest(key)
+        entry = self._seen.get(digest)
+        if entry is not None:
+            return succeed(entry.identity)
+        candidates = self._entries.candidates(key)
+        if not candidates or digest in self._refused:
+            return succeed(None)
+        check = self._checks.get(digest)
+        if check is None:
+            check = self._checks[digest] = _Check()
+            work = Deferred.fromCoroutine(self._check(key, candidates, source))
+            work.addBoth(self._checked, digest, self._entries)
+        return check.join()
+
+    def replace(self, identities: Iterable[Identity]) -> None:
+        """
+        Take a new configuration's identities over, at once and as a whole.
+
+        A key that passed stays known if its very hash is still there; a check under way answers
+        by the new identities.
+
+        :raises BadKeyHash: one of the hashes is none; nothing has changed.
+        """
+        self._entries = entries = _Entries.of(identities)
+        kept = ((digest, entries.holding(old.hash)) for digest, old in self._seen.items())
+        self._seen = {digest: entry for digest, entry in kept if entry is not None}
+        # A key that was wrong may be right now.
+        self._refused.clear()
+
+    # -- inner
+
+    def _digest(self, key: bytes) -> bytes:
+        keyed = self._keyed.copy()
+        keyed.update(key)
+        return keyed.digest()
+
+    async def _check(
+        self, key: bytes, candidates: tuple[_Entry, ...], source: str
+    ) -> _Entry | None:
+        for entry in candidates:
+            await self._turns.take(source)
+            try:
+                if await self._defer_to_pool(partial(entry.hash.matches, key)):
+                    return entry
+            finally:
+                self._turns.give_back()
+        return None
+
+    def _checked(self, found: _Entry | Failure | None, digest: bytes, asked: _Entries) -> None:
+        check = self._checks.pop(digest)
+        if isinstance(found, Failure):
+            check.finish(found)
+            return
+        # The identities may have been replaced meanwhile: those of now decide.
+        entry = self._entries.holding(found.hash) if found else None
+        if entry is not None:
+            self._seen[digest] = entry
+        elif asked is self._entries:
+            self._refuse(digest)
+        check.finish(entry.identity if entry else None)
+
+    def _refuse(self, digest: bytes) -> None:
+        self._refused[digest] = None
+        if len(self._refused) > MAX_REFUSED:
+            self._refused.popitem(last=False)
