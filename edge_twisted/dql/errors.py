@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What can be wrong with a statement: one class per phase.
+
+Every error is the client's to mend: the statement, or the arguments that came with it.  Where the
+reference documents a wording, ``message`` has it word for word.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from edge_twisted.dql.source import Position, Source, Span
+from edge_twisted.errors import EdgeError
+
+
+class DqlError(EdgeError):
+    """
+    Something is wrong with a statement; ``str`` of it says what and where.
+
+    ``message`` says what in words.  ``span`` is the place in ``source``; either may be unknown,
+    and is then filled in by whoever knows it, while the error travels up.
+    """
+
+    #: What the text of the error begins with.
+    phase: ClassVar[str] = "error"
+
+    def __init__(
+        self, message: str, span: Span | None = None, source: Source | None = None
+    ) -> None:
+        super().__init__(message, span, source)
+        self.message = message
+        self.span = span
+        self.source = source
+
+    def at(self, span: Span) -> Self:
+        """Say where it happened, unless a place nearer to the cause is known."""
+        if self.span is None:
+            self.span = span
+        return self
+
+    def within(self, source: Source) -> Self:
+        """Say in which text it happened, unless that is known."""
+        if self.source is None:
+            self.source = source
+        return self
+
+    @property
+    def position(self) -> Position | None:
+        """Line, column and snippet, if the place and the text are known."""
+        if self.span is None or self.source is None:
+            return None
+        return self.source.position(self.span)
+
+    def __str__(self) -> str:
+        text = f"DQL {self.phase} error: {self.message}"
+        position = self.position
+        if position is None or self.span is None or self.source is None:
+            return text
+        near = self.source.near(self.span)
+        where = f' near "{near}"' if near else ""
+        return f"{text} at line {position.line} column {position.column}{where}"
+
+
+class LexicalError(DqlError):
+    """The text does not divide into tokens: a stray character, an unterminated string."""
+
+    code = "query_lexical"
+    phase = "lexer"
+
+
+class ParseError(DqlError):
+    """The tokens form no statement, or a limit of the language's text is exceeded."""
+
+    code = "query_syntax"
+    phase = "parser"
+
+
+class SemanticError(DqlError):
+    """The statement is well-formed and means nothing: an unknown function, a misused group."""
+
+    code = "query_invalid"
+    phase = "compile"
+
+
+class ArgumentError(DqlError):
+    """The arguments do not fit the statement: one is missing, unused, or of a wrong kind."""
+
+    code = "query_arguments_invalid"
+    phase = "argument"
+
+
+class EvaluationError(DqlError):
+    """The statement failed on a value that it met: a bad pattern, an oversized result."""
+
+    code = "query_evaluation"
+    phase = "evaluation"
+
+
+class UnsupportedError(DqlError):
+    """The statement is understood, and asks for what this server does not do."""
+
+    code = "query_unsupported"
+    phase = "unsupported"

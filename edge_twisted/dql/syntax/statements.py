@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Statements as they are written.
+
+Forms of the 4.x language that a newer one replaces are that newer one here: ``TOMBSTONE FROM`` is
+DELETE, ``f -> (a = 1, b -> tombstone())`` is SET and UNSET of paths below ``f``.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import ClassVar
+
+from attrs import frozen
+
+from edge_twisted.dql.syntax.clauses import (
+    EVERYTHING,
+    CollectionRef,
+    Join,
+    Projection,
+    Selection,
+    Term,
+    UseDirectives,
+)
+from edge_twisted.dql.syntax.expressions import Expression, Path
+from edge_twisted.dql.syntax.node import Node
+
+
+@frozen(eq=False)
+class Statement(Node):
+    """A whole statement."""
+
+    #: What the API calls this kind of statement (``queryType``).
+    query_type: ClassVar[str] = "unknown"
+
+
+@frozen(eq=False, kw_only=True)
+class Select(Statement):
+    """
+    SELECT.  Without FROM there is one row and nothing to select from.
+
+    ``directives`` are those of the whole statement: in a comment before it or after SELECT.
+    """
+
+    query_type = "select"
+
+    distinct: bool = False
+    projections: tuple[Projection, ...]
+    source: Term | None = None
+    joins: tuple[Join, ...] = ()
+    group_by: tuple[Expression, ...] = ()
+    having: Expression | None = None
+    selection: Selection = EVERYTHING
+    directives: tuple[UseDirectives, ...] = ()
+
+
+class ConflictPolicy(Enum):
+    """What INSERT does about an id that exists."""
+
+    FAIL = "FAIL"
+    NOTHING = "DO NOTHING"
+    UPDATE = "DO UPDATE"
+    UPDATE_LOCAL_DIFF = "DO UPDATE_LOCAL_DIFF"
+
+
+@frozen(eq=False)
+class Documents(Node):
+    """``DOCUMENTS (a), (b)``: each a document, or an array of documents."""
+
+    items: tuple[Expression, ...]
+
+
+@frozen(eq=False, kw_only=True)
+class Insert(Statement):
+    """INSERT; an ``initial`` one takes no policy and no SELECT."""
+
+    query_type = "insert"
+
+    collection: CollectionRef
+    documents: Documents | Select
+    initial: bool = False
+    policy: ConflictPolicy = ConflictPolicy.FAIL
+    returning: tuple[Projection, ...] = ()
+
+
+class CounterOperation(Enum):
+    """What APPLY does to a counter."""
+
+    INCREMENT = "INCREMENT BY"
+    RESTART = "RESTART WITH"
+    PN_INCREMENT = "PN_INCREMENT BY"
+
+
+@frozen(eq=False)
+class Apply(Node):
+    """``path INCREMENT BY operand`` and its relatives; only RESTART may lack the operand."""
+
+    path: Path
+    operation: CounterOperation
+    operand: Expression | None
+
+
+@frozen(eq=False)
+class Assignment(Node):
+    """``path = value``; without a value it is the 4.x ``path -> default()``."""
+
+    path: Path
+    value: Expression | None
+
+
+@frozen(eq=False, kw_only=True)
+class Update(Statement):
+    """UPDATE; at least one of ``applies``, ``assignments``, ``removals`` (UNSET) is not empty."""
+
+    query_type = "update"
+
+    term: Term
+    applies: tuple[Apply, ...] = ()
+    assignments: tuple[Assignment, ...] = ()
+    removals: tuple[Path, ...] = ()
+    selection: Selection = EVERYTHING
+    returning: tuple[Projection, ...] = ()
+    directives: tuple[UseDirectives, ...] = ()
+
+
+@frozen(eq=False, kw_only=True)
+class Delete(Statement):
+    """DELETE: everywhere."""
+
+    query_type = "delete"
+
+    term: Term
+    selection: Selection = EVERYTHING
+    returning: tuple[Projection, ...] = ()
+    directives: tuple[UseDirectives, ...] = ()
+
+
+@frozen(eq=False, kw_only=True)
+class Evict(Statement):
+    """EVICT: here only, until a subscription brings it back."""
+
+    query_type = "evict"
+
+    term: Term
+    selection: Selection = EVERYTHING
+    returning: tuple[Projection, ...] = ()
+    directives: tuple[UseDirectives, ...] = ()
+
+
+@frozen(eq=False)
+class IndexKey(Node):
+    """``path [ASC|DESC]``."""
+
+    path: Path
+    descending: bool = False
+
+
+@frozen(eq=False, kw_only=True)
+class CreateIndex(Statement):
+    """CREATE INDEX."""
+
+    query_type = "create_index"
+
+    name: str
+    collection: CollectionRef
+    keys: tuple[IndexKey, ...]
+    if_not_exists: bool = False
+
+
+@frozen(eq=False, kw_only=True)
+class DropIndex(Statement):
+    """DROP INDEX."""
+
+    query_type = "drop_index"
+
+    name: str
+    collection: CollectionRef
+    if_exists: bool = False
+
+
+@frozen(eq=False)
+class Explain(Statement):
+    """EXPLAIN: the plan, and nothing runs."""
+
+    query_type = "explain"
+
+    statement: Statement
+
+
+@frozen(eq=False)
+class Profile(Statement):
+    """PROFILE: the rows, then the plan with what each step did."""
+
+    query_type = "profile"
+
+    statement: Statement
+
+
+@frozen(eq=False)
+class Advise(Statement):
+    """ADVISE: which indexes would serve; with ``provision`` they are created."""
+
+    query_type = "advise"
+
+    statement: Statement
+    provision: bool = False
+
+
+@frozen(eq=False)
+class SetParameter(Statement):
+    """``ALTER SYSTEM SET name = value``; without a value the default, ``name`` in lower case."""
+
+    query_type = "alter_system"
+
+    name: str
+    value: Expression | None
+
+
+@frozen(eq=False)
+class ResetParameter(Statement):
+    """``ALTER SYSTEM RESET name``, or ALL without a name."""
+
+    query_type = "alter_system"
+
+    name: str | None
+
+
+@frozen(eq=False)
+class ShowParameter(Statement):
+    """``SHOW name``, in lower case."""
+
+    query_type = "show"
+
+    name: str
+
+
+@frozen(eq=False)
+class ShowAll(Statement):
+    """``SHOW ALL [LIKE|ILIKE pattern [ESCAPE escape]]``."""
+
+    query_type = "show"
+
+    pattern: str | None = None
+    escape: str | None = None
+    ignore_case: bool = False
