@@ -56,6 +56,10 @@ class KeyRingTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.pool = Pool()
 
+    def tearDown(self) -> None:
+        # Coroutines that never end would complain when they are collected.
+        self.pool.run()
+
     def ring(self, *identities: Identity) -> KeyRing:
         return KeyRing(identities, self.pool.defer)
 
@@ -134,6 +138,7 @@ class KeyRingTests(SynchronousTestCase):
         self.assertIn(str(turns.MAX_WAITING), text)
         for each in refused:
             self.failureResultOf(each, KeyCheckOverloaded)
+        self.pool.run()
 
     def test_one_key_asked_for_many_times_is_hashed_once(self) -> None:
         ring = self.ring(identity("till", OURS.hash))

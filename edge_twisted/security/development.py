@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A certificate to begin with: self-signed, for this machine only, made at the first start.
+
+It is no authority: a client that trusts it trusts this one server and nothing that it might sign.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from attrs import frozen
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from edge_twisted.config.model import TlsFiles
+from edge_twisted.security.certificate_errors import (
+    CertificateExpired,
+    FileMissing,
+    KeyMismatch,
+    NotPem,
+)
+from edge_twisted.security.certificates import check_files
+
+CERTIFICATE_FILE = "development-cert.pem"
+KEY_FILE = "development-key.pem"
+#: The longest that Apple's clients accept from anyone.
+VALID_FOR = timedelta(days=820)
+#: Clients whose clocks are a little behind take it too.
+CLOCK_SLACK = timedelta(hours=1)
+
+_HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9-]+)*", re.I | re.A)
+
+
+@frozen(kw_only=True)
+class DevelopmentCertificate:
+    """Where it is, and whether it was made just now."""
+
+    files: TlsFiles
+    created: bool
+
+
+def development_certificate(folder: Path, hostname: str, now: datetime) -> DevelopmentCertificate:
+    """
+    Return the development certificate of `folder`, which exists; make it if there is none.
+
+    One that has expired or is damaged is replaced.  `hostname` is the machine's own name, `now` an
+    aware time.
+
+    :raises CertificateProblem: one is there that cannot be read; give permission or remove it.
+    :raises OSError: the folder cannot be written.
+    """
+    files = TlsFiles(cert=folder / CERTIFICATE_FILE, key=folder / KEY_FILE)
+    problems = check_files(files.cert, files.key, "localhost", now).problems
+    for problem in problems:
+        if not isinstance(problem, FileMissing | CertificateExpired | KeyMismatch | NotPem):
+            raise problem
+    if not problems:
+        return DevelopmentCertificate(files=files, created=False)
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = certificate_builder(_names(hostname), key.public_key(), now - CLOCK_SLACK, VALID_FOR)
+    certificate = builder.sign(key, SHA256())
+    # The key first: a crash in between leaves a pair that does not match, and is replaced.
+    pem_key = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    _write(files.key, pem_key, 0o600)
+    _write(files.cert, certificate.public_bytes(Encoding.PEM), 0o644)
+    return DevelopmentCertificate(files=files, created=True)
+
+
+def certificate_builder(
+    names: Sequence[str], key: ec.EllipticCurvePublicKey, begin: datetime, valid_for: timedelta
+) -> x509.CertificateBuilder:
+    """Return the builder of a self-issued server certificate for `names`, some addresses."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Edge Twisted development")])
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(begin + valid_for)
+        .add_extension(x509.SubjectAlternativeName([_general_name(n) for n in names]), False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
+        .add_extension(identifier, False)
+    )
+
+
+def _names(hostname: str) -> Sequence[str]:
+    names = ["localhost", "127.0.0.1", "::1"]
+    host = hostname.strip().rstrip(".").lower()
+    if host != "localhost" and _HOST_NAME.fullmatch(host):
+        # Multicast DNS knows a machine by its short name under .local.
+        names += [host] if "." in host else [host, f"{host}.local"]
+    return list(dict.fromkeys(names))
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    """Write a file that is there as a whole or not at all, at no moment with another mode."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

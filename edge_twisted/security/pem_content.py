@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Certificates and keys out of the bytes of a PEM file, each failure its own plain error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from edge_twisted.security.certificate_errors import KeyEncrypted, KeyUnusable, NotPem, Role
+from edge_twisted.security.pem_files import blocks, is_cut_off
+from edge_twisted.security.tls_context import ServerKey
+
+#: An ASN.1 SEQUENCE with a long length: how every certificate and key in DER begins.
+_DER = (b"\x30\x81", b"\x30\x82")
+
+
+def certificates_in(data: bytes, path: Path) -> Sequence[x509.Certificate]:
+    """
+    Return the certificates of a file, in its order; other blocks in it are passed over.
+
+    :raises NotPem: there is none, or one that is damaged.
+    """
+    found = blocks(data)
+    wanted = [block for label, block in found if label in ("CERTIFICATE", "X509 CERTIFICATE")]
+    if is_cut_off(data):
+        raise NotPem("cert", path, "it is cut off in the middle; write it again")
+    if not wanted:
+        raise NotPem("cert", path, _what_else("cert", data, [label for label, _ in found]))
+    chain = []
+    for position, block in enumerate(wanted, start=1):
+        try:
+            chain.append(x509.load_pem_x509_certificate(block))
+        except ValueError:
+            reason = f"certificate {position} in it is damaged; write it again"
+            raise NotPem("cert", path, reason) from None
+    return chain
+
+
+def key_in(data: bytes, path: Path) -> ServerKey:
+    """
+    Return the first private key of a file; other blocks in it are passed over.
+
+    :raises KeyEncrypted: it needs a passphrase.
+    :raises KeyUnusable: TLS has no use for a key of its kind.
+    :raises NotPem: there is none, or it is damaged.
+    """
+    found = blocks(data)
+    wanted = [(label, block) for label, block in found if label.endswith("PRIVATE KEY")]
+    if is_cut_off(data):
+        raise NotPem("key", path, "it is cut off in the middle; write it again")
+    if not wanted:
+        raise NotPem("key", path, _what_else("key", data, [label for label, _ in found]))
+    label, block = wanted[0]
+    if label == "OPENSSH PRIVATE KEY":
+        reason = f"it is an OpenSSH key; convert it with `ssh-keygen -p -m PEM -f {path}`"
+        raise NotPem("key", path, reason)
+    if label == "ENCRYPTED PRIVATE KEY" or b"Proc-Type: 4,ENCRYPTED" in block:
+        raise KeyEncrypted("key", path)
+    try:
+        # The full check of an RSA key takes a quarter of a second, too long for a reload under
+        # load; that the key works is shown by signing with it.
+        key = load_pem_private_key(block, None, unsafe_skip_rsa_key_validation=True)
+    except UnsupportedAlgorithm as error:
+        raise KeyUnusable("key", path, str(error)) from None
+    except (ValueError, TypeError):
+        raise NotPem("key", path, "the key in it is damaged; write it again") from None
+    if isinstance(key, rsa.RSAPrivateKey) and not _signs(key):
+        raise NotPem("key", path, "the key in it is damaged; write it again")
+    if isinstance(
+        key,
+        rsa.RSAPrivateKey
+        | ec.EllipticCurvePrivateKey
+        | ed25519.Ed25519PrivateKey
+        | ed448.Ed448PrivateKey,
+    ):
+        return key
+    raise KeyUnusable("key", path, "it is a key of a kind that TLS servers do not have")
+
+
+def _signs(key: rsa.RSAPrivateKey) -> bool:
+    try:
+        signature = key.sign(b"edge", PKCS1v15(), SHA256())
+        key.public_key().verify(signature, b"edge", PKCS1v15(), SHA256())
+    except (InvalidSignature, ValueError, InternalError):
+        return False
+    return True
+
+
+def _what_else(role: Role, data: bytes, labels: Sequence[str]) -> str:
+    """Say what a file without the wanted block looks like, and how to make it right."""
+    if not data.strip():
+        return "it is empty"
+    if role == "cert" and any(label.endswith("PRIVATE KEY") for label in labels):
+        return "it holds a private key; are `cert` and `key` swapped"
+    if role == "key" and "CERTIFICATE" in labels:
+        return "it holds a certificate; are `cert` and `key` swapped"
+    if labels:
+        return f"it holds {labels[0]}"
+    if data.startswith(_DER):
+        command = "x509" if role == "cert" else "pkey"
+        return f"it looks like DER; convert it with `openssl {command} -inform der -in IN -out OUT`"
+    return "it has no line that begins with -----BEGIN"

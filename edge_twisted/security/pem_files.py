@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Two PEM files as bytes that belong together: read at one moment, with plain errors.
+
+Renewal replaces two files one after another, sometimes by changing a symbolic link to them
+(certbot).  What is read here was not written to while it was read; whether the two belong to each
+other is for `certificates` to say.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import stat
+from pathlib import Path
+
+from attrs import field, frozen
+
+from edge_twisted.config.model import TlsFiles
+from edge_twisted.security.certificate_errors import (
+    CertificateProblem,
+    FileChanging,
+    FileMissing,
+    FileUnreadable,
+    Role,
+)
+
+#: More than any chain of certificates needs; a wrong path must not fill the memory.
+MAX_FILE_BYTES = 1 << 20
+#: How often files that change under us are read again at once.
+READ_ATTEMPTS = 3
+
+_BLOCK = re.compile(
+    rb"-----BEGIN (?P<label>[A-Z0-9 ]+)-----\s.*?-----END (?P=label)-----", re.DOTALL
+)
+
+
+@frozen
+class FileState:
+    """What tells one content of a file from the next without reading it; equal means unchanged."""
+
+    target: str
+    inode: tuple[int, int]
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+
+#: The states of both files, certificate first; None for a file that is not there.
+PairState = tuple[FileState | None, FileState | None]
+
+
+@frozen(kw_only=True)
+class PemPair:
+    """The bytes of both files, and the state in which they were read."""
+
+    cert: bytes
+    key: bytes = field(repr=False)
+    state: PairState
+
+
+def state_of(files: TlsFiles) -> PairState:
+    """Look at both files, symbolic links followed; two calls to the file system each."""
+    return _state(files.cert), _state(files.key)
+
+
+def read_pair(files: TlsFiles) -> tuple[PemPair | None, list[CertificateProblem]]:
+    """Read both files at one moment; without problems there is a pair, with them there is none."""
+    for _ in range(READ_ATTEMPTS):
+        before = state_of(files)
+        problems: list[CertificateProblem] = []
+        cert = _read("cert", files.cert, problems)
+        key = _read("key", files.key, problems)
+        if state_of(files) != before:
+            continue
+        if problems:
+            return None, problems
+        return PemPair(cert=cert, key=key, state=before), []
+    return None, [FileChanging("cert", files.cert)]
+
+
+def blocks(data: bytes) -> list[tuple[str, bytes]]:
+    """Return the complete PEM blocks of a file, each with its label, in order."""
+    return [(found["label"].decode("ascii"), found[0] + b"\n") for found in _BLOCK.finditer(data)]
+
+
+def is_cut_off(data: bytes) -> bool:
+    """Whether a block begins that does not end, as in a file that is half written."""
+    return data.count(b"-----BEGIN ") != len(_BLOCK.findall(data))
+
+
+def _state(path: Path) -> FileState | None:
+    try:
+        target = os.path.realpath(path)
+        found = os.stat(target)
+    except OSError:
+        return None
+    return FileState(
+        target,
+        (found.st_dev, found.st_ino),
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+    )
+
+
+def _read(role: Role, path: Path, problems: list[CertificateProblem]) -> bytes:
+    try:
+        # Opening a pipe would wait for a writer, so the kind is looked at first.
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
+            problems.append(FileUnreadable(role, path, "it is a folder; name the file in it"))
+            return b""
+        if not stat.S_ISREG(kind):
+            problems.append(FileUnreadable(role, path, "it is not a regular file"))
+            return b""
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        target = Path(os.path.realpath(path)) if path.is_symlink() else None
+        problems.append(FileMissing(role, path, target))
+    except PermissionError:
+        problems.append(FileUnreadable(role, path, _needed_permission(path)))
+    except (OSError, ValueError) as error:
+        problems.append(FileUnreadable(role, path, getattr(error, "strerror", None) or str(error)))
+    else:
+        if len(data) <= MAX_FILE_BYTES:
+            return data
+        problems.append(FileUnreadable(role, path, "it is larger than 1 MiB; is it the right one"))
+    return b""
+
+
+def _needed_permission(path: Path) -> str:
+    user = _user_name()
+    real = Path(os.path.realpath(path))
+    # The outermost folder that may not be entered hides all that is below it.
+    for folder in reversed(real.parents):
+        if not os.access(folder, os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            return f"user {user} needs permission to enter (x) the folder {folder}"
+    return (
+        f"user {user} needs read permission (r) on it; for instance `setfacl -m u:{user}:r {real}`"
+    )
+
+
+def _user_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
