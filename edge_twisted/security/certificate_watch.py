@@ -11,7 +11,7 @@ twice that time.  What cannot be served is logged once and keeps the certificate
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from attrs import frozen
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -26,6 +26,9 @@ log = Logger()
 
 #: Twice this is the longest that a change waits; the promise is 5 s.
 POLL_SECONDS = 1.5
+#: From when on the log reminds of a certificate's end, and how often.
+REMIND_BEFORE = timedelta(days=7)
+REMIND_EVERY = timedelta(days=1)
 
 
 @frozen(kw_only=True)
@@ -72,6 +75,7 @@ class CertificateWatch:
         self._examined: PairState = tls.certificate.state
         self._looked: PairState = self._examined
         self._next: IDelayedCall | None = None
+        self._reminded: datetime | None = None
 
     def start(self) -> None:
         """Begin to watch."""
@@ -107,6 +111,7 @@ class CertificateWatch:
         self._next = self._clock.callLater(POLL_SECONDS, self._poll)
         try:
             self._look()
+            self._remind()
         except Exception:
             log.failure("Looking after the certificate failed; the one in use stays")
 
@@ -114,7 +119,24 @@ class CertificateWatch:
         state = state_of(self._files)
         settled, self._looked = state == self._looked, state
         if settled and state != self._examined:
+            # Before it is tried: what fails is tried, and said, once for each change.
+            self._examined = state
             self.commit(self.prepare(self._files))
+
+    def _remind(self) -> None:
+        expires, now = self._tls.certificate.expires, self._now()
+        if now < expires - REMIND_BEFORE:
+            return
+        if self._reminded is not None and now < self._reminded + REMIND_EVERY:
+            return
+        self._reminded = now
+        verb = "expires" if now <= expires else "has expired"
+        log.warn(
+            "The certificate in use, {path}, {verb} at {expires}: renew it",
+            path=str(self._files.cert),
+            verb=verb,
+            expires=expires.isoformat(),
+        )
 
     def _take(self, check: CertificateCheck) -> None:
         new = check.certificate

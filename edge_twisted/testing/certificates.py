@@ -61,7 +61,7 @@ def issue(
     name: str = "edge.test",
     names: Sequence[str] = ("localhost", "127.0.0.1"),
     key: ServerKey | None = None,
-    begin: datetime = NOW - timedelta(days=1),
+    begin: datetime = NOW - timedelta(days=3650),
     end: datetime = NOW + timedelta(days=3650),
     issuer: IssuedPair | None = None,
 ) -> IssuedPair:
