@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 
 from edge_twisted.config.model import Identity
 from edge_twisted.security.api_keys import public_id_of
+from edge_twisted.security.callers import Caller
 from edge_twisted.security.key_hash import KeyHash
 from edge_twisted.security.turns import Turns
 
@@ -42,10 +43,10 @@ DeferToPool = Callable[[Callable[[], bool]], Deferred[bool]]
 
 @frozen
 class _Entry:
-    """An identity with its parsed hash."""
+    """A caller with the hash of its key."""
 
     hash: KeyHash
-    identity: Identity
+    caller: Caller
 
 
 @frozen
@@ -57,7 +58,7 @@ class _Entries:
 
     @classmethod
     def of(cls, identities: Iterable[Identity]) -> _Entries:
-        entries = [_Entry(KeyHash.parse(each.api_key_hash), each) for each in identities]
+        entries = [_Entry(KeyHash.parse(each.api_key_hash), Caller.of(each)) for each in identities]
         return cls(
             {e.hash.public_id: e for e in entries if e.hash.public_id is not None},
             tuple(e for e in entries if e.hash.public_id is None),
@@ -81,20 +82,20 @@ class _Check:
     """A first check under way, shared by everyone who waits for the same key."""
 
     def __init__(self) -> None:
-        self._result: Identity | Failure | None = None
+        self._result: Caller | Failure | None = None
         self._done = False
-        self._waiting: list[Deferred[Identity | None]] = []
+        self._waiting: list[Deferred[Caller | None]] = []
 
-    def join(self) -> Deferred[Identity | None]:
+    def join(self) -> Deferred[Caller | None]:
         """Wait for the result; cancelling leaves the check itself running."""
-        waiter: Deferred[Identity | None] = Deferred()
+        waiter: Deferred[Caller | None] = Deferred()
         if self._done:
             waiter.callback(self._result)
         else:
             self._waiting.append(waiter)
         return waiter
 
-    def finish(self, result: Identity | Failure | None) -> None:
+    def finish(self, result: Caller | Failure | None) -> None:
         """Answer everyone, a failure too."""
         self._result, self._done = result, True
         for waiter in self._waiting:
@@ -104,7 +105,7 @@ class _Check:
 
 class KeyRing:
     """
-    Tells the identity of a key.  All methods are for the reactor thread.
+    Tells who is behind a key.  All methods are for the reactor thread.
 
     `defer_to_pool` runs the slow hashes; the pool bounds nothing, the ring does.
     """
@@ -125,14 +126,14 @@ class KeyRing:
         self._checks: dict[bytes, _Check] = {}
         self._turns = Turns(parallel)
 
-    def known(self, key: bytes) -> Identity | None:
-        """Return the identity of a key that passed before; None: ask `identify`."""
+    def known(self, key: bytes) -> Caller | None:
+        """Return the caller whose key passed before; None: ask `identify`."""
         entry = self._seen.get(self._digest(key))
-        return entry.identity if entry is not None else None
+        return entry.caller if entry is not None else None
 
-    def identify(self, key: bytes, source: str) -> Deferred[Identity | None]:
+    def identify(self, key: bytes, source: str) -> Deferred[Caller | None]:
         """
-        Check a key and answer its identity, None for a wrong one.
+        Check a key and answer the caller, None for a wrong one.
 
         `source` is the caller's address: callers take turns by it.  Cancelling the answer leaves
         the check itself running, for others may wait for the same key.
@@ -144,7 +145,7 @@ class KeyRing:
         digest = self._digest(key)
         entry = self._seen.get(digest)
         if entry is not None:
-            return succeed(entry.identity)
+            return succeed(entry.caller)
         candidates = self._entries.candidates(key)
         if not candidates or digest in self._refused:
             return succeed(None)
@@ -200,7 +201,7 @@ class KeyRing:
             self._seen[digest] = entry
         elif asked is self._entries:
             self._refuse(digest)
-        check.finish(entry.identity if entry else None)
+        check.finish(entry.caller if entry else None)
 
     def _refuse(self, digest: bytes) -> None:
         self._refused[digest] = None

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What an identity may do: the union of its permission sets.
+
+A set says which endpoints it opens, which statements may run there, and which documents of which
+collections they may read and write.  The sets of an identity add up endpoint by endpoint: a set
+that opens `presence` alone adds nothing to what `execute` shows.  The conditions are texts of DQL;
+whoever runs statements compiles and applies them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from attrs import frozen
+
+from edge_twisted.config.model import CollectionRule, FineGrained, Identity, Permissions
+
+#: Yes, no, or where at least one of these conditions holds.
+Rule = bool | tuple[str, ...]
+
+READING: Final = frozenset({"select", "explain", "profile", "show"})
+CHANGING: Final = frozenset({"insert", "update", "delete", "evict"})
+#: Statements of everyone who may change documents; everything else needs `full`.
+ORDINARY: Final = READING | CHANGING | {"advise"}
+
+#: Endpoints that touch documents: what a set opens that names none.
+DOCUMENT_ENDPOINTS: Final = frozenset({"execute", "attachments_upload", "attachments_download"})
+ENDPOINTS: Final = DOCUMENT_ENDPOINTS | {"presence", "metrics", "logs"}
+
+#: Virtual collections that tell nothing about the server or its callers.
+OPEN_SYSTEM_COLLECTIONS: Final = frozenset(
+    {
+        "system:dual",
+        "system:indexes",
+        "system:collections",
+        "system:data_sync_info",
+        # The older spelling of system:collections.
+        "__collections",
+    }
+)
+_EVERY_COLLECTION: Final = "*"
+
+
+@frozen(kw_only=True)
+class _Grant:
+    """One permission set, in the terms in which all kinds are alike; None: every one."""
+
+    endpoints: frozenset[str] | None
+    verbs: frozenset[str] | None
+    #: None: everything in every collection.
+    collections: dict[str, CollectionRule] | None
+    system: bool = False
+
+    @classmethod
+    def of(cls, permissions: Permissions) -> _Grant:
+        match permissions:
+            case "full":
+                return cls(endpoints=None, verbs=None, collections=None, system=True)
+            case "data":
+                return cls(endpoints=ENDPOINTS - {"logs"}, verbs=ORDINARY, collections=None)
+            case "read_only":
+                return cls(
+                    endpoints=frozenset({"execute", "attachments_download", "presence"}),
+                    verbs=READING,
+                    collections={_EVERY_COLLECTION: CollectionRule(read=True)},
+                )
+            case FineGrained(endpoints=named, collections=rules):
+                return cls(
+                    endpoints=DOCUMENT_ENDPOINTS if named is None else frozenset(named),
+                    verbs=ORDINARY,
+                    collections=None if rules is None else dict(rules),
+                )
+
+    def opens(self, endpoint: str) -> bool:
+        return self.endpoints is None or endpoint in self.endpoints
+
+    def rule(self, collection: str) -> CollectionRule:
+        if self.collections is None:
+            return _EVERYTHING
+        named = self.collections.get(collection)
+        return named or self.collections.get(_EVERY_COLLECTION, _NOTHING)
+
+
+_EVERYTHING: Final = CollectionRule(read=True, write=True)
+_NOTHING: Final = CollectionRule()
+
+
+@frozen
+class Access:
+    """
+    What statements may do when they come by one endpoint.
+
+    `identity` is what ``:identity`` stands for in a condition; None when nobody is asked who they
+    are.  Collections are named as statements name them, without ``default:``.
+    """
+
+    identity: str | None
+    _grants: tuple[_Grant, ...]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether everything is permitted, so that no rule need be asked for."""
+        return any(grant.system for grant in self._grants)
+
+    def may_verb(self, verb: str) -> bool:
+        """
+        Whether statements of this kind (a `queryType`) may run.
+
+        PROFILE needs the permission of the statement that it profiles too; ADVISE AND PROVISION
+        is asked for as `create_index`.
+        """
+        return any(grant.verbs is None or verb in grant.verbs for grant in self._grants)
+
+    def read(self, collection: str) -> Rule:
+        """Which documents of a collection may be seen."""
+        if _is_system(collection):
+            return self.is_full or (bool(self._grants) and collection in OPEN_SYSTEM_COLLECTIONS)
+        return _any(grant.rule(collection).read for grant in self._grants)
+
+    def write(self, collection: str) -> Rule:
+        """Which documents of a collection may be changed, as they are before and after."""
+        if _is_system(collection):
+            return self.is_full
+        return _any(grant.rule(collection).write for grant in self._grants)
+
+
+@frozen
+class Permits:
+    """Everything that one identity may do; None as identity is everybody, under dev_mode."""
+
+    identity: str | None
+    _grants: tuple[_Grant, ...]
+
+    @classmethod
+    def of(cls, identity: Identity) -> Permits:
+        """Add up the permission sets of an identity."""
+        return cls(identity.id, _grants(identity.permissions))
+
+    @classmethod
+    def everything(cls) -> Permits:
+        """Return what everybody may do when nobody is asked who they are."""
+        return cls(None, _grants(["full"]))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether everything is permitted, audit logs included."""
+        return any(grant.system for grant in self._grants)
+
+    def may(self, endpoint: str) -> bool:
+        """
+        Whether an endpoint is open: a key of `http_api`, or ``metrics``.
+
+        ``/transaction`` is asked for as ``execute``.
+        """
+        return any(grant.opens(endpoint) for grant in self._grants)
+
+    def access(self, endpoint: str) -> Access:
+        """Return what statements may do that come by this endpoint; nothing if it is not open."""
+        return Access(self.identity, tuple(g for g in self._grants if g.opens(endpoint)))
+
+
+def _grants(permissions: Sequence[Permissions]) -> tuple[_Grant, ...]:
+    return tuple(_Grant.of(each) for each in permissions)
+
+
+def _is_system(collection: str) -> bool:
+    return collection.startswith("system:") or collection in OPEN_SYSTEM_COLLECTIONS
+
+
+def _any(rules: Iterable[bool | str]) -> Rule:
+    """Add up what several sets say of one collection: whatever one of them permits."""
+    conditions: dict[str, None] = {}
+    for rule in rules:
+        if rule is True:
+            return True
+        if rule is not False:
+            conditions[rule] = None
+    return tuple(conditions) or False
