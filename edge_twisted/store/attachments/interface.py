@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a store of blobs does.
+
+A blob's id is the SHA-256 of its content in base64url without padding, 43 characters, so equal
+content is one blob.  All I/O is done off the reactor thread and in chunks: memory does not grow
+with the blob.  A blob lives as long as a stored document names it (`WriteTransaction.put`),
+and for a grace time after it arrived or was named last.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from edge_twisted.store.rows import AttachmentInfo
+
+
+class BlobReader(Protocol):
+    """An open blob; it stays readable until it is closed, collected or not."""
+
+    @property
+    def info(self) -> AttachmentInfo:
+        """The blob's id and length."""
+
+    def read(self, offset: int, length: int) -> Deferred[bytes]:
+        """Fire with up to `length` bytes from `offset`; fewer only at the end."""
+
+    def close(self) -> None:
+        """Give the file back; harmless when repeated."""
+
+
+class BlobWriter(Protocol):
+    """
+    A blob on its way in; one call at a time, each after the Deferred of the one before.
+
+    Nothing is visible before `finish`, and nothing is left behind by `abort` or a crash.
+    """
+
+    @property
+    def received(self) -> int:
+        """Bytes that are here already: where to go on with a resumed download."""
+
+    def write(self, chunk: bytes) -> Deferred[None]:
+        """
+        Take the next bytes.
+
+        :raises StoreFull, StoreIOError: they cannot be kept; abort.
+        """
+
+    def finish(self) -> Deferred[AttachmentInfo]:
+        """
+        Make the blob durable and visible.
+
+        :raises AttachmentCorrupt: a download whose bytes do not hash to its id; they are gone.
+        """
+
+    def abort(self) -> Deferred[None]:
+        """Throw away what was written; harmless when repeated, and after `finish`."""
+
+
+class BlobDownload(BlobWriter, Protocol):
+    """A blob on its way in whose id is known, so that what arrived can be kept for later."""
+
+    def pause(self) -> Deferred[None]:
+        """Keep what arrived for a later `Attachments.resume`, also after a restart."""
+
+
+class Attachments(Protocol):
+    """The blobs of one database."""
+
+    def upload(self) -> Deferred[BlobWriter]:
+        """Begin a blob whose id will be known at its end."""
+
+    def resume(self, attachment: str) -> Deferred[BlobDownload]:
+        """Begin a download of a blob whose id is known, or go on where `BlobDownload.pause` was."""
+
+    def open(self, attachment: str) -> Deferred[BlobReader]:
+        """
+        Open a complete blob.
+
+        :raises AttachmentUnavailable: it is not here.
+        """
+
+    def find(self, attachment: str) -> AttachmentInfo | None:
+        """Return what is known of a complete blob, at once; None if it is not here."""

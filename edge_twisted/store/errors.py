@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong in a store, in words that know no particular database."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from edge_twisted.errors import EdgeError
+
+
+class StoreError(EdgeError):
+    """
+    A store could not do what it was asked.
+
+    `what` names the unit of work or the file that it happened to; `reason` is what the layer
+    below said.  Nothing of the unit was stored.
+    """
+
+    code: ClassVar[str] = "store_error"
+    #: The first half of the message; subclasses say it in their own words.
+    summary: ClassVar[str] = "the store failed"
+
+    def __init__(self, what: str, reason: str = "") -> None:
+        super().__init__(what, reason)
+        self.what = what
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.summary}" + (f" ({self.reason})" if self.reason else "")
+
+
+class StoreClosed(StoreError):
+    """The store is not open (yet, or any more): stop using it."""
+
+    code = "store_closed"
+    summary = "the store is closed"
+
+
+class StoreOverloaded(StoreError):
+    """Too much work waits already: answer 503 and let the client come back later."""
+
+    code = "store_overloaded"
+    summary = "too many operations are waiting"
+
+
+class StoreFull(StoreError):
+    """The disk is full; reads go on.  Free space, then write again."""
+
+    code = "store_full"
+    summary = "the disk is full"
+
+
+class StoreReadOnly(StoreError):
+    """The store's files or folder cannot be written by this process; reads go on."""
+
+    code = "store_read_only"
+    summary = "the store cannot be written"
+
+
+class StoreIOError(StoreError):
+    """The disk, or what pretends to be one, refused to read or write."""
+
+    code = "store_io_error"
+    summary = "the disk reported an error"
+
+
+class StoreCorrupt(StoreError):
+    """Stored bytes are not what was written: run ``edge-server check``, or restore a backup."""
+
+    code = "store_corrupt"
+    summary = "the store file is damaged"
+
+
+class ReadCancelled(StoreError):
+    """A read was cancelled, timed out, or held its snapshot for longer than is allowed."""
+
+    code = "read_cancelled"
+    summary = "the read was cancelled"
+
+
+class IndexExists(StoreError):
+    """An index of that name is already on the collection."""
+
+    code = "index_exists"
+    summary = "an index with the given name already exists on the given collection"
+
+
+class UnknownIndex(StoreError):
+    """No such index, or one that is still being built: plan again."""
+
+    code = "index_unknown"
+    summary = "there is no such index"
+
+
+class DirectoryLocked(StoreError):
+    """Another process has the folder: stop it, or use another `persistence_dir`."""
+
+    code = "store_locked"
+
+    def __init__(self, folder: str, pid: int | None) -> None:
+        super().__init__(folder)
+        self.pid = pid
+
+    def __str__(self) -> str:
+        holder = f"process {self.pid}" if self.pid else "another process"
+        return (
+            f"{self.what}: {holder} is using this folder; one server per persistence_dir: "
+            "stop that process or choose another folder"
+        )
+
+
+class StoreTooNew(StoreError):
+    """The file was written by a newer server whose format this one cannot read."""
+
+    code = "store_too_new"
+
+    def __init__(self, path: str, needs: int, supported: int) -> None:
+        super().__init__(path)
+        self.needs = needs
+        self.supported = supported
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what}: written by a newer server (its format needs version {self.needs}, this "
+            f"server knows {self.supported}): upgrade the server, or restore the backup that "
+            "was made before the upgrade"
+        )
+
+
+class AttachmentUnavailable(StoreError):
+    """The blob is not here; it may arrive from the mesh."""
+
+    code = "attachment_unavailable"
+    summary = "the attachment is not here"
+
+
+class AttachmentCorrupt(StoreError):
+    """The bytes do not hash to the blob's id; what was received of it has been thrown away."""
+
+    code = "attachment_corrupt"
+    summary = "the attachment's bytes do not match its id"

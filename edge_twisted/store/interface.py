@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a store does, whichever database is under it.
+
+Work is handed over as a named function of one `Snapshot` or one `WriteTransaction`; the name shows
+in logs and metrics.  Such a function is called once, on a thread of the store's, so it must be
+plain: no Deferreds, no reactor, nothing kept of the transaction after it returns.  Every
+implementation passes `edge_twisted.testing.store_contract`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Generic, Protocol, TypeVar
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+
+from edge_twisted.store.attachments.interface import Attachments
+from edge_twisted.store.prefilter import Prefilter
+from edge_twisted.store.rows import (
+    ByteRange,
+    ChangeBatch,
+    CollectionInfo,
+    Commit,
+    Document,
+    Identity,
+    IndexDefinition,
+    IndexInfo,
+    IndexRow,
+    ScanRow,
+)
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+EVERYTHING = ByteRange()
+
+
+class Snapshot(Protocol):
+    """
+    One consistent state of the database.
+
+    Iterators yield batches (lists, never empty), read as they are asked for, and raise
+    `ReadCancelled` at the next batch once the read is cancelled.  Collections that do not exist are
+    empty ones.
+
+    :raises StoreError: from every method; `StoreCorrupt`, `StoreIOError` concern this read alone.
+    """
+
+    @property
+    def lsn(self) -> int:
+        """The newest commit that this snapshot contains; 0 for a database never written."""
+
+    @property
+    def catalog_version(self) -> int:
+        """A number that changes with every change to collections or indexes: cached plans die."""
+
+    def check_cancelled(self) -> None:
+        """Raise `ReadCancelled` if the caller has gone; for loops of one's own between batches."""
+
+    # -- documents
+
+    def get(self, collection: str, id_key: bytes) -> Document | None:
+        """Return the document, its tombstone if it was deleted, or None."""
+
+    def body(self, collection: str, id_key: bytes) -> bytes | None:
+        """Return the JSON text of a live document, else None: the cheapest point read."""
+
+    def bodies(self, collection: str, id_keys: Sequence[bytes]) -> Iterator[list[ScanRow]]:
+        """Yield the live documents among `id_keys`, in the order of `id_keys`."""
+
+    def scan(self, collection: str, prefilter: Prefilter | None = None) -> Iterator[list[ScanRow]]:
+        """Yield the live documents that `prefilter` keeps, in no promised order."""
+
+    def id_scan(
+        self, collection: str, span: ByteRange = EVERYTHING, *, descending: bool = False
+    ) -> Iterator[list[ScanRow]]:
+        """Yield the live documents whose id keys are in `span`, ordered by id key."""
+
+    def digests(self, collection: str) -> Iterator[list[tuple[bytes, int]]]:
+        """Yield (id key, digest) of every live document, in no promised order."""
+
+    # -- indexes
+
+    def indexes(self, collection: str) -> Sequence[IndexInfo]:
+        """Return the indexes of a collection, by name; those not `ready` are being built."""
+
+    def index_scan(
+        self,
+        collection: str,
+        index: str,
+        spans: Sequence[ByteRange] = (EVERYTHING,),
+        *,
+        descending: bool = False,
+        prefilter: Prefilter | None = None,
+    ) -> Iterator[list[IndexRow]]:
+        """
+        Yield the live documents whose index keys are in one of `spans`, ordered by index key.
+
+        `spans` ascend and do not overlap; `keys.py` makes them from values.  Documents with equal
+        keys come in no promised order.
+
+        :raises UnknownIndex: the index is not there, or not ready: plan again.
+        """
+
+    def index_ids(
+        self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
+    ) -> Iterator[list[bytes]]:
+        """Yield id keys only, to be united or intersected with others; else as `index_scan`."""
+
+    def index_count(
+        self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
+    ) -> int:
+        """Return how many documents `index_scan` would yield, without reading them."""
+
+    # -- collections and the log
+
+    def collection(self, name: str) -> CollectionInfo | None:
+        """Return what is known of a collection at once, its count included."""
+
+    def collections(self) -> Sequence[CollectionInfo]:
+        """Return every collection that ever held a document, by name."""
+
+    def changes_after(
+        self,
+        lsn: int,
+        collections: Collection[str] | None = None,
+        *,
+        limit: int = 1000,
+        limit_bytes: int = 1 << 20,
+    ) -> ChangeBatch:
+        """
+        Return the documents that changed after commit `lsn`, tombstones included.
+
+        :param collections: only these; None is all of them.
+        :param limit: stop at the end of the first commit that reaches this many documents,
+            or `limit_bytes` of bodies and states: a commit is never split.
+        """
+
+    # -- facts and attachments
+
+    def fact(self, space: str, key: bytes) -> bytes | None:
+        """Return what `WriteTransaction.put_fact` stored, or None."""
+
+    def facts(self, space: str, prefix: bytes = b"") -> Sequence[tuple[bytes, bytes]]:
+        """Return (key, value) of a space's facts whose key begins with `prefix`, by key."""
+
+    def referrers(self, attachment: str) -> Sequence[tuple[str, bytes]]:
+        """Return (collection, id key) of every row that names the blob, tombstones included."""
+
+
+class WriteTransaction(Snapshot, Protocol):
+    """
+    A unit of work while it runs: a snapshot that sees its own writes.
+
+    A unit is stored wholly or not at all: an exception undoes what it wrote, and nothing else.  A
+    unit that changes nothing takes no lsn.
+    """
+
+    @property
+    def lsn(self) -> int:
+        """The lsn under which this unit is stored (if it changes something)."""
+
+    def next_sequence(self) -> int:
+        """Return the next sequence number of this site and epoch: 1, 2, ... without a gap."""
+
+    def now(self) -> int:
+        """Return a hybrid timestamp (48 bits of ms, 16 of count), above all given or seen here."""
+
+    def saw(self, timestamp: int) -> None:
+        """Move the hybrid clock past a timestamp that came from elsewhere."""
+
+    def put(
+        self,
+        collection: str,
+        id_key: bytes,
+        *,
+        body: bytes | None,
+        state: bytes,
+        digest: int = 0,
+        attachments: Collection[str] = (),
+        value: Mapping[str, object] | None = None,
+    ) -> None:
+        """
+        Store the document, whatever was there before; it counts as changed even if it is equal.
+
+        :param body: JSON text; None makes it a tombstone, received now.
+        :param attachments: ids of the blobs that this row keeps from being collected.
+        :param value: the decoded body, if at hand: saves decoding it for the indexes.
+        """
+
+    def remove(self, collection: str, id_key: bytes) -> None:
+        """Forget the document and leave no tombstone (EVICT); nothing if it is not there."""
+
+    def put_fact(self, space: str, key: bytes, value: bytes | None) -> None:
+        """
+        Store a small durable value next to the documents, None to forget it.
+
+        Facts are what must be as durable as, and change together with, documents: cursors,
+        knowledge, subscriptions, sync scopes, system parameters.  Alone they take no lsn.
+        """
+
+    def create_index(self, definition: IndexDefinition) -> None:
+        """
+        Begin an index; existing documents are added in the background, see `Store.index_ready`.
+
+        :raises IndexExists: the name is taken on that collection.
+        """
+
+    def drop_index(self, collection: str, name: str) -> None:
+        """
+        Forget an index; its entries go in the background.
+
+        :raises UnknownIndex: there is none of that name.
+        """
+
+    def renew_epoch(self) -> int:
+        """
+        Take a new epoch, from sequence number 1: someone knows writes of ours that we do not.
+
+        Units queued behind this one write under it.  Returns the epoch.
+        """
+
+    def after_commit(self, effect: Callable[[], None]) -> None:
+        """Call `effect` on the reactor thread once this unit is durable; never if it is not."""
+
+
+@frozen(kw_only=True)
+class Committed(Generic[T_co]):
+    """A unit of work that is on disk: its result, and the newest lsn that contains it."""
+
+    result: T_co
+    lsn: int
+
+
+class RowStream(Protocol[T]):
+    """
+    Batches of one snapshot, produced only as fast as they are asked for.
+
+    Close it in any case.  A stream holds a snapshot, so one that nobody asks for a while
+    is closed by the store: `next` then fails with `ReadCancelled`.
+    """
+
+    def next(self) -> Deferred[T | None]:
+        """Fire with the next batch, with None at the end; one call at a time."""
+
+    def close(self) -> None:
+        """Give the snapshot back; harmless when repeated."""
+
+
+class Store(Protocol):
+    """
+    A database: one writer, many readers, all calls from the reactor thread.
+
+    Construction does no I/O.
+    """
+
+    def open(self) -> Deferred[None]:
+        """
+        Open, create or upgrade the files, off the reactor thread.
+
+        :raises DirectoryLocked: another process has them.
+        :raises StoreTooNew: a newer server wrote them.
+        :raises StoreError: they cannot be read, written or made.
+        """
+
+    def close(self) -> Deferred[None]:
+        """Finish the writes that wait, cancel the reads, and fire when all files are closed."""
+
+    @property
+    def identity(self) -> Identity:
+        """Who writes here; changes with `WriteTransaction.renew_epoch`."""
+
+    @property
+    def lsn(self) -> int:
+        """The newest durable commit."""
+
+    @property
+    def attachments(self) -> Attachments:
+        """The blobs of this database."""
+
+    def write(self, name: str, work: Callable[[WriteTransaction], T]) -> Deferred[Committed[T]]:
+        """
+        Queue a unit of work; fire after the fsync.  Units run in the order of the calls.
+
+        Cancelling a unit that has not begun removes it; one that has begun runs to its next
+        `check_cancelled` or batch.
+
+        :raises StoreOverloaded: the queue is full; nothing was queued.
+        :raises StoreFull, StoreReadOnly, StoreIOError: it could not be stored.  Whatever `work`
+            raises comes out as it is.
+        """
+
+    def read(self, name: str, work: Callable[[Snapshot], T]) -> Deferred[T]:
+        """Run `work` on a reader thread; cancelling interrupts it."""
+
+    def stream(self, name: str, work: Callable[[Snapshot], Iterator[T]]) -> RowStream[T]:
+        """Run `work` on a reader thread, one step of its iterator per `RowStream.next`."""
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """Give a snapshot on this very thread, for reads that cost microseconds."""
+
+    def index_ready(self, collection: str, name: str) -> Deferred[None]:
+        """
+        Fire when the index can be used, at once if it can already.
+
+        :raises UnknownIndex: there is none, or it was dropped meanwhile.
+        """
+
+    def on_commit(self, hook: Callable[[Commit], None]) -> Callable[[], None]:
+        """
+        Call `hook` on the reactor thread after commits (several may be told at once).
+
+        Returns a function that ends it.
+        """

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What goes into a store and comes out of it.
+
+Shared terms.  An *lsn* is a local commit number: every unit of work that changes something takes
+the next one, and it is the ``commitId`` of the query API.  An *id key* is the canonical key of a
+document id, `edge_twisted.documents.ids`: equal ids have equal keys, and keys compare as ids do.
+A *body* is a document as JSON text in UTF-8, ``_id`` included: what ``SELECT *`` splices into its
+answer.  A *state* is the encoded merge state, which the store keeps without looking inside.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from attrs import frozen
+
+#: What a scan yields per document, as a plain tuple because a scan yields millions.
+ScanRow = tuple[bytes, bytes]  # (id key, body)
+#: What an index scan yields: the index key, then as `ScanRow`.
+IndexRow = tuple[bytes, bytes, bytes]  # (index key, id key, body)
+
+
+class Document(NamedTuple):
+    """One stored document, live or deleted (a tuple, because it is made for every read)."""
+
+    id_key: bytes
+    #: The newest commit that changed it.
+    lsn: int
+    #: None: deleted, and this is its tombstone.
+    body: bytes | None
+    state: bytes
+    #: 64 bits (signed) that its writer derived from the id and the version.
+    digest: int
+
+
+class Change(NamedTuple):
+    """The newest version of one document, in the order of commits."""
+
+    collection: str
+    document: Document
+
+
+@frozen(kw_only=True)
+class ChangeBatch:
+    """
+    Whole commits, oldest first, each document once by its newest commit.
+
+    Pass `lsn` to the next call.  It moves on even when no change concerned the collections
+    that were asked for.  `more` says that another call would find something at once.
+    """
+
+    changes: tuple[Change, ...]
+    lsn: int
+    more: bool
+
+
+@frozen(kw_only=True)
+class CollectionInfo:
+    """A collection and what is known of it without reading its documents."""
+
+    name: str
+    #: Live documents.
+    count: int
+    #: The newest commit that changed it.
+    lsn: int
+    #: The newest commit whose tombstone was reaped; a cursor before it may have missed a delete.
+    reaped_lsn: int
+    #: 16 bytes over the digests of the live documents, whatever their order.
+    fingerprint: bytes
+
+
+@frozen(kw_only=True)
+class IndexKey:
+    """One component of an index: a path of names from the document's root, and its direction."""
+
+    path: tuple[str, ...]
+    direction: Literal["asc", "desc"] = "asc"
+
+
+@frozen(kw_only=True)
+class IndexDefinition:
+    """
+    An index that is wanted.
+
+    Its keys order documents by the total order of the language, component by component.  Without
+    `include_missing`, a document that lacks the first component's path has no entry.
+    """
+
+    collection: str
+    name: str
+    keys: tuple[IndexKey, ...]
+    include_missing: bool = True
+
+
+@frozen(kw_only=True)
+class IndexInfo:
+    """An index that exists."""
+
+    definition: IndexDefinition
+    #: False while existing documents are still being added: not to be scanned.
+    ready: bool
+    #: False once a key was longer than an index keeps: ranges still hold all that matches (and
+    #: perhaps more), but the order among long keys is not that of the language.
+    exact: bool
+
+
+class ByteRange(NamedTuple):
+    """Index or id keys from `low` on and before `high`; None is no bound on that side."""
+
+    low: bytes = b""
+    high: bytes | None = None
+
+
+@frozen(kw_only=True)
+class Commit:
+    """What became durable, as after-commit hooks learn it."""
+
+    #: The newest durable commit.
+    lsn: int
+    #: Names of the collections that changed since the hook was called last.
+    collections: frozenset[str]
+
+
+@frozen(kw_only=True)
+class Identity:
+    """Who writes here: 16 random bytes for ever, and a number that changes with each copy."""
+
+    site: bytes
+    epoch: int
+
+
+@frozen(kw_only=True)
+class AttachmentInfo:
+    """A blob that is complete and verified: its id (43 characters) and its length in bytes."""
+
+    id: str
+    length: int
