@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A certificate renewed under a kept-alive connection, over real sockets and real TLS."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from cryptography import x509
+from OpenSSL import SSL
+from twisted.internet import reactor as global_reactor
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, wrapClientTLS
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import CertificateOptions
+from twisted.internet.task import Clock
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+from zope.interface import implementer
+
+from edge_twisted.config.model import TcpAddress
+from edge_twisted.security.certificate_watch import CertificateWatch
+from edge_twisted.security.certificates import check_files
+from edge_twisted.security.tls import ReloadableTlsContext, tls_factory
+from edge_twisted.services.listening import listen, stop_listening
+from edge_twisted.testing.certificates import NOW, IssuedPair, issue
+
+if TYPE_CHECKING:
+    from edge_twisted.services.reactor import Reactor
+
+reactor = cast("Reactor", global_reactor)
+OLD, NEW = issue(), issue()
+CLOSED = Failure(ConnectionDone())
+
+
+class Echo(Protocol):
+    def dataReceived(self, data: bytes) -> None:
+        assert self.transport
+        self.transport.write(data)
+
+
+class Client(Protocol):
+    """Asks again and again on one connection."""
+
+    def __init__(self) -> None:
+        self.waiting: Deferred[bytes] = Deferred()
+        self.closed: Deferred[None] = Deferred()
+
+    def ask(self, data: bytes) -> Deferred[bytes]:
+        assert self.transport
+        self.waiting = Deferred()
+        self.transport.write(data)
+        return self.waiting
+
+    def dataReceived(self, data: bytes) -> None:
+        self.waiting.callback(data)
+
+    def connectionLost(self, reason: Failure = CLOSED) -> None:
+        self.closed.callback(None)
+
+    def close(self) -> Deferred[None]:
+        assert self.transport
+        self.transport.loseConnection()
+        return self.closed
+
+    @property
+    def peer(self) -> x509.Certificate:
+        connection = cast(TLSMemoryBIOProtocol, self.transport).getHandle()
+        return cast(x509.Certificate, connection.get_peer_certificate(as_cryptography=True))
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class AnyCertificate:
+    """A client that looks at no name: which certificate it was shown is what the test asks."""
+
+    def clientConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        return SSL.Connection(CertificateOptions().getContext())
+
+
+class RenewalTests(TestCase):
+    async def test_a_kept_alive_connection_lives_and_new_ones_see_the_new_certificate(
+        self,
+    ) -> None:
+        folder = Path(self.mktemp())
+        (folder / "archive").mkdir(parents=True)
+        for number, pair in enumerate((OLD, NEW), start=1):
+            pair.write(folder / "archive", cert=f"cert{number}.pem", key=f"key{number}.pem")
+        self.link(folder, 1)
+        clock = Clock()
+        files = OLD.write(folder / "archive", cert="cert1.pem", key="key1.pem")
+        live = type(files)(cert=folder / "cert.pem", key=folder / "key.pem")
+        certificate = check_files(live.cert, live.key, "127.0.0.1", NOW).certificate
+        assert certificate
+        tls = ReloadableTlsContext(certificate)
+        watch = CertificateWatch(tls, live, "127.0.0.1", clock=clock, now=lambda: NOW)
+        watch.start()
+        factory = tls_factory(tls, Factory.forProtocol(Echo), reactor)
+        ports = await listen(reactor, TcpAddress(host="127.0.0.1", port=0), factory, 50)
+        try:
+            kept_alive = await self.connect(ports[0].getHost(), OLD)
+            self.link(folder, 2)
+            clock.pump([0.5] * 10)
+            self.assertEqual(await kept_alive.ask(b"still here"), b"still here")
+            new = await self.connect(ports[0].getHost(), NEW)
+            files.cert.write_bytes(b"garbage")
+            (folder / "archive" / "cert2.pem").write_bytes(b"garbage")
+            clock.pump([0.5] * 10)
+            newer = await self.connect(ports[0].getHost(), NEW)
+            for client in (kept_alive, new, newer):
+                self.assertEqual(await client.ask(b"and now"), b"and now")
+                await client.close()
+        finally:
+            watch.stop()
+            await stop_listening(ports)
+
+    def link(self, folder: Path, number: int) -> None:
+        """Point the files at one of the archive, as certbot does."""
+        for name in ("cert", "key"):
+            fresh = folder / f"{name}.new"
+            fresh.symlink_to(os.path.join("archive", f"{name}{number}.pem"))
+            fresh.replace(folder / f"{name}.pem")
+
+    async def connect(self, host: object, expected: IssuedPair) -> Client:
+        assert isinstance(host, IPv4Address)
+        endpoint = HostnameEndpoint(reactor, b"127.0.0.1", host.port)
+        client: Client = await connectProtocol(wrapClientTLS(AnyCertificate(), endpoint), Client())
+        self.assertEqual(await client.ask(b"hello"), b"hello")
+        self.assertEqual(client.peer, expected.chain[0])
+        return client
