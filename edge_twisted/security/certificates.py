@@ -17,8 +17,8 @@ from attrs import field, frozen
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from OpenSSL import SSL
-from service_identity import VerificationError
+from OpenSSL import SSL, crypto
+from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import extract_patterns
 from service_identity.hazmat import DNS_ID, IPAddress_ID, ServiceID, verify_service_identity
 
@@ -116,7 +116,7 @@ def examine(
     )
     try:
         context = build_context(chain, key, allow_weak=bool(_weakness(key, files.key)))
-    except SSL.Error as error:
+    except (SSL.Error, crypto.Error) as error:
         unusable = KeyUnusable("cert", files.cert, _openssl_reason(error))
         return CertificateCheck(problems=(unusable,))
     certificate = Certificate(chain=tuple(chain), context=context, state=pair.state)
@@ -170,7 +170,7 @@ def _uncovered(certificate: x509.Certificate, path: Path, listen_host: str | Non
         return []
     try:
         verify_service_identity(extract_patterns(certificate), [_service_id(listen_host)], [])
-    except (VerificationError, ValueError):
+    except (VerificationError, CertificateError, ValueError):
         return [
             f"{path} is for {', '.join(names)} and does not cover {listen_host}, which "
             "listen_addr names; clients that use that name will not accept it"
@@ -202,13 +202,13 @@ def _service_id(host: str) -> ServiceID:
 def _subject_names(certificate: x509.Certificate) -> Sequence[str]:
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         return ()
     names = found.value.get_values_for_type(x509.DNSName)
     addresses = found.value.get_values_for_type(x509.IPAddress)
     return (*names, *(str(each) for each in addresses))
 
 
-def _openssl_reason(error: SSL.Error) -> str:
+def _openssl_reason(error: Exception) -> str:
     reasons = error.args[0] if error.args and isinstance(error.args[0], list) else ()
     return ", ".join(str(each[-1]) for each in reasons) or "OpenSSL does not take it"

@@ -30,8 +30,8 @@ from edge_twisted.security.certificate_errors import (
 )
 from edge_twisted.security.certificates import check_files
 
-CERTIFICATE_FILE = "development-cert.pem"
-KEY_FILE = "development-key.pem"
+CERTIFICATE_FILE = "dev-cert.pem"
+KEY_FILE = "dev-key.pem"
 #: The longest that Apple's clients accept from anyone.
 VALID_FOR = timedelta(days=820)
 #: Clients whose clocks are a little behind take it too.

@@ -36,10 +36,13 @@ def certificates_in(data: bytes, path: Path) -> Sequence[x509.Certificate]:
     chain = []
     for position, block in enumerate(wanted, start=1):
         try:
-            chain.append(x509.load_pem_x509_certificate(block))
-        except ValueError:
+            certificate = x509.load_pem_x509_certificate(block)
+            # Parsed when they are asked for: damage in them must show here.
+            _ = certificate.subject, certificate.issuer, certificate.not_valid_after_utc
+        except (ValueError, x509.InvalidVersion):
             reason = f"certificate {position} in it is damaged; write it again"
             raise NotPem("cert", path, reason) from None
+        chain.append(certificate)
     return chain
 
 

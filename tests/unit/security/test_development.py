@@ -71,13 +71,13 @@ def test_it_names_the_machine(hostname: str, more: tuple[str, ...], tmp_path: Pa
 
 def test_an_expired_one_is_replaced(tmp_path: Path) -> None:
     old = issue(end=NOW - timedelta(days=1))
-    files = old.write(tmp_path, cert="development-cert.pem", key="development-key.pem")
+    files = old.write(tmp_path, cert="dev-cert.pem", key="dev-key.pem")
     assert development_certificate(tmp_path, "till-7", NOW).created
     assert files.cert.read_bytes() != old.cert_pem
     assert files.key.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("left", ["development-cert.pem", "development-key.pem"])
+@pytest.mark.parametrize("left", ["dev-cert.pem", "dev-key.pem"])
 def test_half_a_pair_is_replaced(left: str, tmp_path: Path) -> None:
     make(tmp_path)
     (tmp_path / left).unlink()
@@ -86,7 +86,7 @@ def test_half_a_pair_is_replaced(left: str, tmp_path: Path) -> None:
 
 def test_what_somebody_put_there_is_not_destroyed(tmp_path: Path) -> None:
     pair = issue()
-    files = pair.write(tmp_path, cert="development-cert.pem", key="development-key.pem")
+    files = pair.write(tmp_path, cert="dev-cert.pem", key="dev-key.pem")
     encrypted = pair.encrypted_key_pem(PrivateFormat.PKCS8)
     files.key.write_bytes(encrypted)
     with pytest.raises(KeyEncrypted):
