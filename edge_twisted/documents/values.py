@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Values, and their total order.
+
+A `Value` is what a document can hold: None, bool, int (64 bits, signed), float (finite), str,
+bytes, list, dict with str keys.  `MISSING` is the absence of a value, which the language computes
+with and no document holds; an `Operand` is either.
+
+The order, ascending: false, true, numbers, binary, strings, arrays, objects, null, missing.
+Numbers compare exactly, whether integer or float; strings and binary by bytes; arrays element by
+element, then by length; objects by their sorted keys, then by the values of these.  ``1`` and
+``1.0`` are equal, and so are ``0.0`` and ``-0.0``.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from struct import Struct
+from typing import Final, Literal, TypeAlias
+
+Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
+
+
+class Missing(Enum):
+    """The type of `MISSING`."""
+
+    MISSING = "missing"
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final[Literal[Missing.MISSING]] = Missing.MISSING
+Operand: TypeAlias = "Value | Literal[Missing.MISSING]"
+
+INTEGER_MIN: Final = -(2**63)
+INTEGER_MAX: Final = 2**63 - 1
+
+# The first byte of an encoding; all differ from _END, which ends an array.
+_END: Final = b"\x00"
+_FALSE: Final = b"\x10"
+_TRUE: Final = b"\x11"
+_NUMBER: Final = b"\x20"
+_BINARY: Final = b"\x30"
+_STRING: Final = b"\x40"
+_ARRAY: Final = b"\x50"
+_OBJECT: Final = b"\x60"
+_NULL: Final = b"\x70"
+_MISSING: Final = b"\x80"
+
+#: Ends a string: less than what a zero byte inside becomes, so shorter strings come first.
+_STRING_END: Final = b"\x00\x01"
+_ZERO_INSIDE: Final = b"\x00\xff"
+
+_DOUBLE: Final = Struct(">d")
+_WORD: Final = Struct(">Q")
+_ENCODED_NUMBER: Final = Struct(">cQH")
+_SIGN: Final = 1 << 63
+_ALL: Final = (1 << 64) - 1
+#: Of the integers that one float stands for, the float itself is in the middle.
+_MIDDLE: Final = 1 << 15
+_EXACT: Final = 2**53
+
+
+def sort_key(value: Operand) -> bytes:
+    """
+    Return bytes that compare as values do in the total order.
+
+    Equal values, and no others, have equal keys.  No key is the beginning of another, so keys of
+    several values can be joined and compare like the tuple of the values.  A number takes 11
+    bytes, a string its UTF-8 and 3.
+    """
+    kind = type(value)
+    if kind is str:
+        return b"".join((_STRING, _terminated(value.encode("utf-8", "surrogatepass"))))  # type: ignore[union-attr]
+    if kind is int or kind is float:
+        return _number(value)  # type: ignore[arg-type]
+    return _other(value)
+
+
+#: Bytes that are equal for equal values, and for no others: what DISTINCT and GROUP BY compare.
+canonical = sort_key
+
+
+def compare(left: Operand, right: Operand) -> int:
+    """Return -1, 0 or 1: how the values stand to each other in the total order."""
+    a, b = sort_key(left), sort_key(right)
+    return (a > b) - (a < b)
+
+
+def equal(left: Operand, right: Operand) -> bool:
+    """Return whether the values are one in the total order."""
+    return sort_key(left) == sort_key(right)
+
+
+def _terminated(data: bytes) -> bytes:
+    if b"\x00" in data:
+        data = data.replace(b"\x00", _ZERO_INSIDE)
+    return data + _STRING_END
+
+
+def _number(value: int | float) -> bytes:
+    # Adding zero makes -0.0 into 0.0.
+    nearest = float(value) + 0.0
+    (bits,) = _WORD.unpack(_DOUBLE.pack(nearest))
+    bits = bits ^ (_ALL if bits & _SIGN else _SIGN)
+    distance = 0
+    if type(value) is int and not -_EXACT <= value <= _EXACT:
+        # Several integers share their nearest float, the farthest 512 away from it.
+        distance = value - int(nearest)
+    return _ENCODED_NUMBER.pack(_NUMBER, bits, _MIDDLE + distance)
+
+
+def _other(value: Operand) -> bytes:
+    if value is None:
+        return _NULL
+    if value is MISSING:
+        return _MISSING
+    if value is True:
+        return _TRUE
+    if value is False:
+        return _FALSE
+    if isinstance(value, dict):
+        names = sorted(value)
+        keys = [_STRING + _terminated(name.encode("utf-8", "surrogatepass")) for name in names]
+        return b"".join((_OBJECT, *keys, _END, *[sort_key(value[name]) for name in names]))
+    if isinstance(value, list):
+        return b"".join((_ARRAY, *map(sort_key, value), _END))
+    if isinstance(value, bytes):
+        return _BINARY + _terminated(value)
+    raise TypeError(f"a document cannot hold {type(value).__name__}")
