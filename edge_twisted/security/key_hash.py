@@ -90,6 +90,11 @@ class KeyHash:
         return parsed
 
     @property
+    def credential(self) -> str:
+        """Equal for two hashes that one key opens, as far as that can be told without the key."""
+        return self.public_id or self.text
+
+    @property
     def text(self) -> str:
         """The form that stands in a configuration."""
         version = "$v=19" if self.algorithm == "argon2id" else ""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 
 import pytest
+from attrs import evolve
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
@@ -82,6 +83,13 @@ def test_parsing_and_writing_a_hash_are_inverse() -> None:
     for text in (GENERATED.hash, argon2id(b"k")):
         assert KeyHash.parse(text).text == text
     assert KeyHash.parse(f" {GENERATED.hash.rstrip('=')}\n").text == GENERATED.hash
+
+
+def test_two_hashes_of_one_key_are_one_credential() -> None:
+    parsed = KeyHash.parse(GENERATED.hash)
+    again = evolve(parsed, salt=b"another salt....")
+    assert again.credential == parsed.credential != KeyHash.parse(generate().hash).credential
+    assert KeyHash.parse(argon2id(b"a")).credential != KeyHash.parse(argon2id(b"b")).credential
 
 
 def test_a_foreign_argon2id_hash_is_taken_for_any_key() -> None:
