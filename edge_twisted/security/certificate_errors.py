@@ -15,14 +15,19 @@ _NOUN = {"cert": "certificate", "key": "private key"}
 
 
 class CertificateProblem(EdgeError):
-    """Why a certificate and its key cannot be served; `path` is the file to look at."""
+    """
+    Why a certificate and its key cannot be served; `path` is the file to look at.
+
+    `reason`, where a kind has one, says more and what to do.
+    """
 
     code = "bad_certificate"
 
-    def __init__(self, role: Role, path: Path) -> None:
-        super().__init__(role, path)
+    def __init__(self, role: Role, path: Path, reason: str = "") -> None:
+        super().__init__(role, path, reason)
         self.role = role
         self.path = path
+        self.reason = reason
 
     @property
     def noun(self) -> str:
@@ -49,10 +54,6 @@ class FileUnreadable(CertificateProblem):
 
     code = "certificate_file_unreadable"
 
-    def __init__(self, role: Role, path: Path, reason: str) -> None:
-        super().__init__(role, path)
-        self.reason = reason
-
     def __str__(self) -> str:
         return f"{self.path} cannot be read: {self.reason}"
 
@@ -70,10 +71,6 @@ class NotPem(CertificateProblem):
     """The file holds something else; `reason` says what it looks like and how to convert it."""
 
     code = "certificate_not_pem"
-
-    def __init__(self, role: Role, path: Path, reason: str) -> None:
-        super().__init__(role, path)
-        self.reason = reason
 
     def __str__(self) -> str:
         return f"{self.path} holds no PEM {self.noun}: {self.reason}"
@@ -117,10 +114,6 @@ class KeyUnusable(CertificateProblem):
     """A key or certificate that TLS cannot work with."""
 
     code = "certificate_unusable"
-
-    def __init__(self, role: Role, path: Path, reason: str) -> None:
-        super().__init__(role, path)
-        self.reason = reason
 
     def __str__(self) -> str:
         return f"{self.path} cannot be used for TLS: {self.reason}; use an EC P-256 or RSA key"

@@ -124,7 +124,8 @@ class CertificateWatch:
             self.commit(self.prepare(self._files))
 
     def _remind(self) -> None:
-        expires, now = self._tls.certificate.expires, self._now()
+        certificate, now = self._tls.certificate, self._now()
+        expires = certificate.expires
         if now < expires - REMIND_BEFORE:
             return
         if self._reminded is not None and now < self._reminded + REMIND_EVERY:
@@ -132,8 +133,8 @@ class CertificateWatch:
         self._reminded = now
         verb = "expires" if now <= expires else "has expired"
         log.warn(
-            "The certificate in use, {path}, {verb} at {expires}: renew it",
-            path=str(self._files.cert),
+            "The certificate in use, for {names}, {verb} at {expires}: renew it",
+            names=", ".join(certificate.names),
             verb=verb,
             expires=expires.isoformat(),
         )
