@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, cast
 
 from cryptography import x509
@@ -86,8 +88,10 @@ class RenewalTests(TestCase):
     async def test_a_kept_alive_connection_lives_and_new_ones_see_the_new_certificate(
         self,
     ) -> None:
-        folder = Path(self.mktemp())
-        (folder / "archive").mkdir(parents=True)
+        # Not `mktemp`, which leaves its folders in the current one.
+        folder = Path(tempfile.mkdtemp())
+        self.addCleanup(rmtree, folder)
+        (folder / "archive").mkdir()
         for number, pair in enumerate((OLD, NEW), start=1):
             pair.write(folder / "archive", cert=f"cert{number}.pem", key=f"key{number}.pem")
         self.link(folder, 1)

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
+from shutil import rmtree
 from typing import cast
 
 from twisted.internet.task import Clock
@@ -27,8 +29,9 @@ SEEN_WITHIN_SECONDS = 5.0
 
 class CertificateWatchTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.folder = Path(self.mktemp())
-        self.folder.mkdir(parents=True)
+        # Not `mktemp`, which leaves its folders in the current one.
+        self.folder = Path(tempfile.mkdtemp())
+        self.addCleanup(rmtree, self.folder)
         self.clock = Clock()
         self.now = NOW
         self.reloads: list[CertificateReload] = []
