@@ -53,7 +53,8 @@ async def listen(
     """
     Listen on `address`, or on the sockets that systemd handed over if there are any.
 
-    Returns at least one port; the caller stops them.
+    Called once in a process: what systemd hands over, the HTTP listener takes.  Returns at least
+    one port; the caller stops them.
 
     :raises ListenFailed: nothing listens; the server must end, with the reason.
     """
