@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The audit log: who did what, when, and how it ended, as JSON lines with a fixed set of fields.
+
+Every line has every field, null where it does not apply, so a reader needs no cases.  There is no
+field for argument values, query strings or keys, a path loses its query string here, and lines go
+through redaction like all others.
+
+Recording costs about two microseconds: lines are encoded and written together, at most
+`FLUSH_SECONDS` later.  That is what a crash can lose; a rotation, a reload or a stop loses none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final, Protocol, TypedDict, Unpack
+
+import msgspec
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from edge_twisted.logs.patient_writer import PatientWriter
+from edge_twisted.logs.redaction import Redactor
+from edge_twisted.logs.timestamps import rfc3339
+
+FLUSH_SECONDS: Final = 0.05
+#: Lines that are encoded and written at once without waiting for the time: about 1 ms of work.
+FLUSH_LINES: Final = 500
+#: A longer text is cut: a path can be as long as the headers may be.
+MAX_TEXT_CHARACTERS: Final = 1024
+#: A longer list is cut.
+MAX_COLLECTIONS: Final = 64
+
+
+class AuditEvent(Enum):
+    """What an audit line can be about; part of the published format."""
+
+    #: A request that was authenticated (under ``auth: dev_mode``: any), however it ended.
+    REQUEST = "request"
+    #: A request that was turned away: no or a wrong key, not permitted, throttled, overloaded.
+    REFUSAL = "refusal"
+    PEER_CONNECTED = "peer_connected"
+    PEER_DISCONNECTED = "peer_disconnected"
+    #: `status` is ``applied`` or ``refused``.
+    CONFIG_RELOADED = "config_reloaded"
+    #: `status` is ``applied`` or ``refused``.
+    CERTIFICATE_RELOADED = "certificate_reloaded"
+    SERVER_STARTED = "server_started"
+    SERVER_STOPPED = "server_stopped"
+
+
+class AuditFields(TypedDict, total=False):
+    """What may be said about an event; what is not said is null, or no collections."""
+
+    request_id: str | None
+    #: The id of the caller's identity, or a mesh peer's key; null under ``auth: dev_mode``.
+    identity: str | None
+    #: The address of the caller or the peer.
+    client: str | None
+    method: str | None
+    path: str | None
+    #: What the DQL statement does, such as ``select``; never its text or its values.
+    verb: str | None
+    collections: Sequence[str]
+    status: int | str | None
+    duration_ms: float | None
+    bytes_in: int | None
+    bytes_out: int | None
+
+
+class AuditLog(Protocol):
+    """Takes what must be accounted for.  For the reactor thread."""
+
+    def record(self, event: AuditEvent, **said: Unpack[AuditFields]) -> None:
+        """
+        Record one event as of now.
+
+        :raises TypeError: a field that is not one of `AuditFields`.
+        """
+
+
+class _AuditLine(msgspec.Struct, gc=False):
+    """One line; the field names are those of the published format, in its order."""
+
+    time: str
+    event: str
+    request_id: str | None = None
+    identity: str | None = None
+    client: str | None = None
+    method: str | None = None
+    path: str | None = None
+    verb: str | None = None
+    collections: Sequence[str] = ()
+    status: int | str | None = None
+    duration_ms: float | None = None
+    bytes_in: int | None = None
+    bytes_out: int | None = None
+
+
+class NullAuditLog:
+    """The audit log of a server that keeps none."""
+
+    def record(self, event: AuditEvent, **said: Unpack[AuditFields]) -> None:
+        """Forget it."""
+
+
+class FileAuditLog:
+    """
+    Batches lines and gives them to a `PatientWriter`, which whoever made it opens and closes.
+
+    To be flushed before the writer is closed.
+    """
+
+    def __init__(self, writer: PatientWriter, clock: IReactorTime, redactor: Redactor) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._redactor = redactor
+        self._encoder = msgspec.json.Encoder(enc_hook=str)
+        self._lines: list[_AuditLine] = []
+        self._flush_call: IDelayedCall | None = None
+
+    def record(self, event: AuditEvent, **said: Unpack[AuditFields]) -> None:
+        """See `AuditLog.record`."""
+        line = _AuditLine(rfc3339(self._clock.seconds()), event._value_, **said)
+        if line.path is not None:
+            line.path = line.path.partition("?")[0][:MAX_TEXT_CHARACTERS]
+        if len(line.collections) > MAX_COLLECTIONS:
+            line.collections = line.collections[:MAX_COLLECTIONS]
+        self._lines.append(line)
+        if self._flush_call is None:
+            self._flush_call = self._clock.callLater(FLUSH_SECONDS, self._flush_later)
+        elif len(self._lines) >= FLUSH_LINES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Give everything recorded to the writer."""
+        if self._flush_call is not None:
+            self._flush_call.cancel()
+            self._flush_later()
+
+    # -- inner
+
+    def _flush_later(self) -> None:
+        self._flush_call = None
+        lines, self._lines = self._lines, []
+        if lines:
+            self._writer.write(self._redactor.clean_lines(self._encoded(lines)))
+
+    def _encoded(self, lines: list[_AuditLine]) -> bytes:
+        try:
+            return self._encoder.encode_lines(lines)
+        except (UnicodeEncodeError, TypeError, ValueError):
+            # One caller's text that UTF-8 cannot spell must not cost the others their lines.
+            return b"".join(self._encoded_alone(line) for line in lines)
+
+    def _encoded_alone(self, line: _AuditLine) -> bytes:
+        try:
+            return self._encoder.encode(line) + b"\n"
+        except (UnicodeEncodeError, TypeError, ValueError):
+            spelled = {
+                name: _spelled(value) for name, value in msgspec.structs.asdict(line).items()
+            }
+            return self._encoder.encode(spelled) + b"\n"
+
+
+def _spelled(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, Sequence):
+        return [_spelled(item) for item in value]
+    return _spelled(str(value))

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The standard names of log fields: one word per concept, everywhere.
+
+Part of the published format: scripts read these.  An event of another kind may add its own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# -- on every line ----------------------------------------------------------------------------
+
+TIME: Final = "time"
+LEVEL: Final = "level"
+MESSAGE: Final = "message"
+#: The namespace of the logger, such as ``edge_twisted.mesh.session.Session``.
+LOGGER: Final = "logger"
+#: The text of a failure with its traceback.
+FAILURE: Final = "failure"
+
+# -- requests, and the audit log --------------------------------------------------------------
+
+EVENT: Final = "event"
+REQUEST_ID: Final = "request_id"
+IDENTITY: Final = "identity"
+CLIENT: Final = "client"
+METHOD: Final = "method"
+PATH: Final = "path"
+VERB: Final = "verb"
+COLLECTIONS: Final = "collections"
+STATUS: Final = "status"
+DURATION_MS: Final = "duration_ms"
+BYTES_IN: Final = "bytes_in"
+BYTES_OUT: Final = "bytes_out"
+
+# -- store and mesh ---------------------------------------------------------------------------
+
+LSN: Final = "lsn"
+PEER: Final = "peer"
+DOCUMENT_ID: Final = "document_id"
+COLLECTION: Final = "collection"
+#: How a session ended, in one word.
+OUTCOME: Final = "outcome"
+
+# -- read by the router, never written to a line ----------------------------------------------
+
+#: True on an event of level debug that belongs to ``verbose``, the level below debug.
+VERBOSE: Final = "log_verbose"

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Levels per part, changeable at run time, and ``verbose``, which ``twisted.logger`` does not have.
+
+An event is verbose when it has level debug and the field `fields.VERBOSE` is true; rooms that may
+not import this one write it as ``log.debug("...", log_verbose=True)``.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from functools import lru_cache
+from typing import Final
+
+from twisted.logger import LogEvent, LogLevel
+
+from edge_twisted.config.model import Level, Logging
+from edge_twisted.logs.fields import VERBOSE
+
+
+class Part(Enum):
+    """Whose line it is: the two parts of the server that have a level of their own."""
+
+    #: The HTTP API, configuration, services, twistd itself: ``logging.edge_server.level``.
+    EDGE_SERVER = "edge-server"
+    #: Store, query and mesh: ``logging.ditto_sdk``.
+    DATA = "ditto_sdk"
+
+
+#: The rooms of `Part.DATA`.
+DATA_NAMESPACES: Final = tuple(
+    f"edge_twisted.{room}" for room in ("store", "database", "dql", "documents", "mesh")
+)
+
+#: The higher, the more important; a part shows what is at least as important as its level.
+RANK: Final = {
+    Level.ERROR: 40,
+    Level.WARNING: 30,
+    Level.INFO: 20,
+    Level.DEBUG: 10,
+    Level.VERBOSE: 5,
+}
+VERBOSE_RANK: Final = RANK[Level.VERBOSE]
+DEBUG_RANK: Final = RANK[Level.DEBUG]
+_INFO_RANK = RANK[Level.INFO]
+
+_BY_NAME = {
+    "critical": (50, "critical"),
+    "error": (RANK[Level.ERROR], "error"),
+    "warn": (RANK[Level.WARNING], "warning"),
+    "info": (_INFO_RANK, "info"),
+    "debug": (DEBUG_RANK, "debug"),
+}
+# Keyed by identity of the constants: `LogLevel.x.name` would cost more than everything else here.
+_BY_LEVEL = {constant: _BY_NAME[constant.name] for constant in LogLevel.iterconstants()}
+_VERBOSE = (VERBOSE_RANK, "verbose")
+_UNKNOWN = (_INFO_RANK, "info")
+
+
+def rank_and_name(event: LogEvent) -> tuple[int, str]:
+    """Return an event's rank, and its level as lines spell it; info for an event without any."""
+    known = _BY_LEVEL.get(event.get("log_level"), _UNKNOWN)
+    if known[0] == DEBUG_RANK and event.get(VERBOSE):
+        return _VERBOSE
+    return known
+
+
+@lru_cache(maxsize=4096)  # namespaces come from code; the bound is for those that do not
+def part_of(namespace: str) -> Part:
+    """Return the part that a logger's namespace belongs to."""
+    for room in DATA_NAMESPACES:
+        if namespace == room or namespace.startswith(f"{room}."):
+            return Part.DATA
+    return Part.EDGE_SERVER
+
+
+class Levels:
+    """The thresholds in force.  Reading is safe from any thread."""
+
+    def __init__(self, logging: Logging) -> None:
+        self._ranks: dict[Part, int] = {}
+        self.apply(logging)
+
+    def apply(self, logging: Logging) -> None:
+        """Take over the levels of a configuration, at once."""
+        self._ranks = {
+            Part.EDGE_SERVER: RANK[logging.level],
+            Part.DATA: RANK[logging.ditto_sdk],
+        }
+
+    def rank(self, part: Part) -> int:
+        """Return the least rank that `part` shows."""
+        return self._ranks[part]
+
+    def shows(self, part: Part, level: Level) -> bool:
+        """Tell whether lines of `level` are shown, for code that would make them at some cost."""
+        return RANK[level] >= self._ranks[part]

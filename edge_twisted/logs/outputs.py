@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The outputs that a configuration asks for, and which lines each of them gets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from attrs import field, frozen
+from twisted.internet.interfaces import IReactorTime
+
+from edge_twisted.config.model import Logging
+from edge_twisted.logs.console import Console, DescriptorStream, Stream
+from edge_twisted.logs.levels import DEBUG_RANK, RANK, Part
+from edge_twisted.logs.memory import LineBuffer
+from edge_twisted.logs.router import Output, Route, Spelling
+
+#: What ``GET /logs`` has of the edge server when no rotating logs are configured.
+EDGE_BUFFER_BYTES: Final = 1024 * 1024
+#: What it has of store, query and mesh, at level debug.
+DATA_BUFFER_BYTES: Final = 1024 * 1024
+
+
+@frozen(kw_only=True)
+class Streams:
+    """The standard streams, and what the environment says about them."""
+
+    out: Stream = field(factory=lambda: DescriptorStream(1))
+    err: Stream = field(factory=lambda: DescriptorStream(2))
+    environ: Mapping[str, str] = field(factory=lambda: os.environ)
+
+    def spelling(self, stream: Stream, chosen: Literal["text", "json"] | None) -> Spelling:
+        """Return how lines are spelled on `stream`: `chosen`, else by who looks at it."""
+        person = stream.is_terminal()
+        if chosen == "json" or (chosen is None and not person):
+            return Spelling.JSON
+        # https://no-color.org: any value but an empty one counts.
+        return Spelling.TEXT if not person or self.environ.get("NO_COLOR") else Spelling.COLOURED
+
+
+class Outputs:
+    """All outputs of one `Logging`; opening files is the service's part."""
+
+    def __init__(
+        self,
+        logging: Logging,
+        clock: IReactorTime,
+        streams: Streams,
+        rotating: Output | None,
+    ) -> None:
+        self._logging = logging
+        self._streams = streams
+        self.data_buffer = LineBuffer(DATA_BUFFER_BYTES)
+        #: The last lines, when there is no `rotating` that keeps all.
+        self.edge_buffer = LineBuffer(EDGE_BUFFER_BYTES)
+        self._kept = (
+            ("rotating_logs", rotating) if rotating is not None else ("memory", self.edge_buffer)
+        )
+        self._err = Console("standard error", streams.err, clock)
+        # One stream has one console, else lines of the two could mix.
+        same = logging.console == "std_err" or streams.out is streams.err
+        self._edge = self._err if same else Console("standard output", streams.out, clock)
+
+    def routes(self, logging: Logging) -> list[Route]:
+        """Return who gets which lines by the levels of `logging`; its places are not looked at."""
+        edge = {Part.EDGE_SERVER: RANK[logging.level]}
+        data = {Part.DATA: RANK[logging.ditto_sdk]}
+        routes = [
+            Route(name="ditto_sdk buffer", output=self.data_buffer, ranks={Part.DATA: DEBUG_RANK}),
+            self._console_route(self._err, self._streams.err, data),
+        ]
+        if self._logging.console != "off":
+            stream = self._streams.err if self._edge is self._err else self._streams.out
+            routes.append(self._console_route(self._edge, stream, edge))
+        name, output = self._kept
+        routes.append(Route(name=name, output=output, ranks=edge | data))
+        return routes
+
+    def stop_consoles(self) -> None:
+        """Write what still waits for the consoles, as far as somebody reads."""
+        self._edge.stop()
+        self._err.stop()
+
+    def _console_route(self, console: Console, stream: Stream, ranks: Mapping[Part, int]) -> Route:
+        spelling = self._streams.spelling(stream, self._logging.format)
+        name = f"{console.name} ({'/'.join(part.value for part in ranks)})"
+        return Route(name=name, output=console, ranks=ranks, spelling=spelling)

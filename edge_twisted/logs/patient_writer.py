@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Lines on their way to files that cannot always be written: kept for a while, tried again, counted.
+
+A full disk or a vanished folder is said once and then at most every minute; lines wait in memory
+up to a bound, the oldest are given up beyond it, and how many is said when writing works again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from edge_twisted.logs.rotating_file import RotatingFile
+
+log = Logger()
+
+RETRY_SECONDS: Final = 1.0
+#: Between two error lines about the same lasting trouble.
+REPEAT_SECONDS: Final = 60.0
+
+
+class PatientWriter:
+    """
+    Writes to a `RotatingFile` what it can, when it can.  For the reactor thread.
+
+    Takes lines before `open` already, and keeps them until then: twistd logs before services start.
+    """
+
+    def __init__(self, name: str, clock: IReactorTime, *, max_backlog_bytes: int) -> None:
+        self.name = name
+        self._clock = clock
+        self._max_backlog_bytes = max_backlog_bytes
+        self._file: RotatingFile | None = None
+        self._backlog: deque[bytes] = deque()
+        self._backlog_bytes = 0
+        self._lost = 0
+        self._failing = False
+        self._retry: IDelayedCall | None = None
+        self._told = float("-inf")
+
+    def open(self, file: RotatingFile) -> None:
+        """
+        Open `file` and write what waits.
+
+        :raises OSError: it cannot be opened; a start must not go on.
+        """
+        file.open()
+        self._file = file
+        self._drain(file)
+
+    def write(self, lines: bytes) -> None:
+        """Write whole lines, or keep them for later; never raises for a disk's sake."""
+        self._backlog.append(lines)
+        self._backlog_bytes += len(lines)
+        while self._backlog_bytes > self._max_backlog_bytes:
+            given_up = self._backlog.popleft()
+            self._backlog_bytes -= len(given_up)
+            self._lost += given_up.count(b"\n")
+        if self._file is not None and self._retry is None:
+            self._drain(self._file)
+
+    def close(self) -> None:
+        """Write what waits, if that is possible now, and close the file."""
+        file, self._file = self._file, None
+        if file is None:
+            return
+        self._drain(file)
+        self._cancel_retry()
+        lost = self._lost + sum(lines.count(b"\n") for lines in self._backlog)
+        if lost:
+            log.error("{log} stopped with {lost} lines unwritten", log=self.name, lost=lost)
+        try:
+            file.close()
+        except OSError as error:
+            log.error(
+                "{log} was not closed cleanly: {reason}", log=self.name, reason=error.strerror
+            )
+
+    # -- inner
+
+    def _drain(self, file: RotatingFile) -> None:
+        self._cancel_retry()
+        while self._backlog:
+            lines = self._backlog[0]
+            try:
+                written = file.append(memoryview(lines))
+            except OSError as error:
+                self._failed(error)
+                return
+            self._backlog_bytes -= written
+            if written == len(lines):
+                self._backlog.popleft()
+            else:
+                self._backlog[0] = lines[written:]
+        self._worked(file)
+
+    def _failed(self, error: OSError) -> None:
+        self._failing = True
+        self._retry = self._clock.callLater(RETRY_SECONDS, self._try_again)
+        if self._may_tell():
+            log.error(
+                "{log} cannot be written: {reason}; lines wait in memory ({waiting_bytes} bytes)",
+                log=self.name,
+                reason=reason_of(error),
+                waiting_bytes=self._backlog_bytes,
+                lost=self._lost,
+            )
+
+    def _try_again(self) -> None:
+        self._retry = None
+        if self._file is not None:
+            self._drain(self._file)
+
+    def _cancel_retry(self) -> None:
+        retry, self._retry = self._retry, None
+        if retry is not None:
+            retry.cancel()
+
+    def _worked(self, file: RotatingFile) -> None:
+        if self._failing:
+            self._failing = False
+            self._told = float("-inf")
+            log.warn(
+                "{log} is written again; {lost} lines were lost", log=self.name, lost=self._lost
+            )
+            self._lost = 0
+        if file.trouble is not None and self._may_tell():
+            reason = reason_of(file.trouble)
+            log.error("{log} cannot be rotated: {reason}", log=self.name, reason=reason)
+
+    def _may_tell(self) -> bool:
+        now = self._clock.seconds()
+        if now - self._told < REPEAT_SECONDS:
+            return False
+        self._told = now
+        return True
+
+
+def reason_of(error: OSError) -> str:
+    """Return what the operating system says, with the path if it names one."""
+    reason = error.strerror or str(error)
+    return f"{reason}: {error.filename}" if error.filename is not None else reason

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A series of log files in one folder: appends whole lines, begins a new file when it is time.
+
+A file or folder that went away under us (an operator's ``rm``, logrotate, an unmounted disk) is
+noticed at the next write and made anew.  When the next file cannot be begun, the current one goes
+on, and `RotatingFile.trouble` says why.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from edge_twisted.logs.log_file import LogFile, WriteCall, make_folder
+from edge_twisted.logs.rotation import Rotation
+
+#: How long a rotation that failed is not tried again.
+RETRY_ROTATION_SECONDS: Final = 5.0
+
+
+class RotatingFile:
+    """The files of one `Rotation` in `folder`, the newest of them open from `open` to `close`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        rotation: Rotation,
+        clock: Callable[[], float],
+        *,
+        write: WriteCall = os.write,
+    ) -> None:
+        self.folder = folder
+        #: Why the last rotation failed or could not delete surplus files; None when all went well.
+        self.trouble: OSError | None = None
+        self._rotation = rotation
+        self._clock = clock
+        self._write = write
+        self._current: LogFile | None = None
+        self._period = 0.0
+        self._rotate_not_before = float("-inf")
+
+    def open(self) -> None:
+        """
+        Open the newest file if it may still grow, else begin one; make the folder if need be.
+
+        A restart within a period goes on in the file of that period, so that a server that keeps
+        restarting does not push older files out.
+
+        :raises OSError: it cannot be done.
+        """
+        make_folder(self.folder)
+        names = self._rotation.ours(os.listdir(self.folder))
+        if names and self._may_go_on(names[-1]):
+            # One that another user made may not be ours to write: then the next is begun.
+            with suppress(OSError):
+                self._use(LogFile(self.folder / names[-1], self._write))
+                if not self._is_full():
+                    return
+        self._begin()
+
+    def append(self, lines: memoryview) -> int:
+        """
+        Write what fits the current file, rotating first if it is time; return how many bytes.
+
+        `lines` are whole lines, and so is what was written; the caller calls again with the rest.
+
+        :raises OSError: nothing of `lines` was written.
+        """
+        if self._current is None or not self._current.is_there():
+            self.open()
+        if self._period != self._rotation.period(self._clock()) or not self._fitting(lines):
+            self._rotate()
+        assert self._current is not None
+        # When the file could not be ended, it takes more than it should.
+        return self._current.append(lines[: self._fitting(lines) or len(lines)])
+
+    def close(self) -> None:
+        """Close the current file, if any; `append` would open it again."""
+        current, self._current = self._current, None
+        if current is not None:
+            current.close()
+
+    def files(self) -> list[Path]:
+        """Return the files of the series, the oldest first; none if the folder is unreadable."""
+        try:
+            return [self.folder / name for name in self._rotation.ours(os.listdir(self.folder))]
+        except OSError:
+            return []
+
+    # -- inner
+
+    def _may_go_on(self, name: str) -> bool:
+        began = self._rotation.began(name)
+        now = self._rotation.period(self._clock())
+        return began is not None and self._rotation.period(began) == now
+
+    def _is_full(self) -> bool:
+        limit = self._rotation.max_size_bytes
+        return limit is not None and self._current is not None and self._current.size >= limit
+
+    def _rotate(self) -> None:
+        if self._clock() < self._rotate_not_before:
+            return
+        try:
+            self._begin()
+        except OSError as error:
+            self.trouble = error
+            self._rotate_not_before = self._clock() + RETRY_ROTATION_SECONDS
+
+    def _begin(self) -> None:
+        self.trouble = None
+        names = self._rotation.ours(os.listdir(self.folder))
+        name = self._rotation.next_name(self._clock(), names[-1] if names else None)
+        self._use(LogFile(self.folder / name, self._write))
+        for old in self._rotation.surplus([*names, name]):
+            try:
+                (self.folder / old).unlink(missing_ok=True)
+            except OSError as error:
+                self.trouble = error
+
+    def _use(self, file: LogFile) -> None:
+        old, self._current = self._current, file
+        # A clock that goes back ends a file too, once: this is the period of now, not of the name.
+        self._period = self._rotation.period(self._clock())
+        if old is not None:
+            old.close()
+
+    def _fitting(self, lines: memoryview) -> int:
+        """Return how many bytes of whole lines fit; a line larger than a file gets one alone."""
+        limit = self._rotation.max_size_bytes
+        size = self._current.size if self._current else 0
+        if limit is None or size + len(lines) <= limit:
+            return len(lines)
+        fitting = bytes(lines[: max(0, limit - size)]).rfind(b"\n") + 1
+        if fitting or size:
+            return fitting
+        return bytes(lines).find(b"\n") + 1

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The one observer: who wants an event, rendered once, given to each output, none hurt by another.
+
+Events may come from any thread and are rendered there, because their values may change afterwards;
+lines go to outputs on the reactor thread only.  An event that an output logs while it takes a line
+waits until that line is through, so no output is entered twice.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from functools import partial
+from typing import Final, Protocol, cast
+
+from attrs import frozen
+from twisted.logger import ILogObserver, LogEvent, Logger
+from twisted.python import threadable
+from zope.interface import implementer
+
+from edge_twisted.logs.levels import Part, part_of, rank_and_name
+from edge_twisted.logs.lines import Line
+from edge_twisted.logs.redaction import Redactor
+
+#: Calls a function on the reactor thread, soon.
+CallFromThread = Callable[[Callable[[], None]], object]
+
+#: Most lines that outputs may log about one line; beyond it they would keep each other busy.
+MAX_LINES_ABOUT_A_LINE: Final = 100
+
+_NEVER: Final = 1000
+
+
+class Output(Protocol):
+    """Takes lines, each complete with its line end, on the reactor thread."""
+
+    def write(self, line: bytes) -> None:
+        """Take one line.  An exception costs this output this line and is logged elsewhere."""
+
+
+class Spelling(Enum):
+    """How an output wants its lines."""
+
+    JSON = "json"
+    TEXT = "text"
+    COLOURED = "coloured"
+
+
+@frozen(kw_only=True, eq=False)
+class Route:
+    """An output, its spelling, and the least rank that it wants of a part; absent is nothing."""
+
+    name: str
+    output: Output
+    ranks: Mapping[Part, int]
+    spelling: Spelling = Spelling.JSON
+
+    def wants(self, part: Part, rank: int) -> bool:
+        """Tell whether lines of this rank go to this output."""
+        return rank >= self.ranks.get(part, _NEVER)
+
+
+def on_reactor_thread() -> bool:
+    """Tell whether the caller may touch outputs: before the reactor runs, every caller may."""
+    reactor_thread = cast("int | None", threadable.ioThread)
+    return reactor_thread is None or bool(threadable.isInIOThread())
+
+
+@implementer(ILogObserver)
+class Router:
+    """Observes ``twisted.logger`` and feeds the outputs."""
+
+    def __init__(
+        self,
+        redactor: Redactor,
+        *,
+        call_from_thread: CallFromThread,
+        on_reactor_thread: Callable[[], bool] = on_reactor_thread,
+    ) -> None:
+        self._redactor = redactor
+        self._call_from_thread = call_from_thread
+        self._on_reactor_thread = on_reactor_thread
+        self._waiting: deque[list[tuple[Route, bytes]]] = deque()
+        self._delivering = False
+        self._broken: set[str] = set()
+        self.use(())
+
+    def use(self, routes: Sequence[Route]) -> None:
+        """Feed these outputs from now on."""
+        self._routes = tuple(routes)
+        self._floors = {
+            part: min((route.ranks.get(part, _NEVER) for route in routes), default=_NEVER)
+            for part in Part
+        }
+
+    # -- ILogObserver
+
+    def __call__(self, event: LogEvent) -> None:
+        self._observe(event)
+
+    # -- inner
+
+    def _observe(self, event: LogEvent, without: Route | None = None) -> None:
+        rank, level = rank_and_name(event)
+        part = part_of(event.get("log_namespace") or "")
+        if rank < self._floors[part]:
+            return
+        routes = [each for each in self._routes if each.wants(part, rank) and each is not without]
+        line = Line(event, level, self._redactor)
+        delivery = [(route, _spelled(line, route.spelling)) for route in routes]
+        if self._on_reactor_thread():
+            self._deliver(delivery)
+        else:
+            self._call_from_thread(partial(self._deliver, delivery))
+
+    def _deliver(self, delivery: list[tuple[Route, bytes]]) -> None:
+        self._waiting.append(delivery)
+        if self._delivering:
+            return
+        self._delivering = True
+        try:
+            for _ in range(MAX_LINES_ABOUT_A_LINE):
+                for route, line in self._waiting.popleft():
+                    self._give(route, line)
+                if not self._waiting:
+                    return
+            self._waiting.clear()
+        finally:
+            self._delivering = False
+
+    def _give(self, route: Route, line: bytes) -> None:
+        try:
+            route.output.write(line)
+        except Exception:
+            # Told once, and to the others, until it works again.
+            if route.name not in self._broken:
+                self._broken.add(route.name)
+                self._tell_others(route)
+        else:
+            self._broken.discard(route.name)
+
+    def _tell_others(self, broken: Route) -> None:
+        def observe(event: LogEvent) -> None:
+            self._observe(event, without=broken)
+
+        others = Logger(namespace=__name__, observer=_AsObserver(observe))
+        others.failure("The log output {output} failed and lost a line", output=broken.name)
+
+
+@implementer(ILogObserver)
+@frozen
+class _AsObserver:
+    """A function in the shape that `Logger` asks for."""
+
+    observe: Callable[[LogEvent], None]
+
+    def __call__(self, event: LogEvent) -> None:
+        self.observe(event)
+
+
+def _spelled(line: Line, spelling: Spelling) -> bytes:
+    if spelling is Spelling.JSON:
+        return line.json
+    return line.text(colour=spelling is Spelling.COLOURED)

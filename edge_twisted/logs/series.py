@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log files of one key of the configuration: their folder, their rotation, their writer."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+
+from edge_twisted.config.model import Folder, Logging, RotatingLogs, TemporaryFolder
+from edge_twisted.logs.errors import LogFolderUnusable
+from edge_twisted.logs.log_file import FOLDER_MODE
+from edge_twisted.logs.patient_writer import PatientWriter, reason_of
+from edge_twisted.logs.places import AUDIT_KEY, AUDIT_PREFIX, ROTATING_KEY
+from edge_twisted.logs.rotating_file import RotatingFile
+from edge_twisted.logs.rotation import Rotation
+
+#: Log lines that wait for a disk: minutes of a busy server.
+ROTATING_BACKLOG_BYTES: Final = 1024 * 1024
+#: Audit lines that wait for a disk: half a minute at a thousand requests per second.
+AUDIT_BACKLOG_BYTES: Final = 8 * 1024 * 1024
+
+
+class LogSeries:
+    """
+    Files that follow one another in one folder, written by `writer`.
+
+    A temporary folder lives from `open` to `close`; any other is made if need be, and stays.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: str,
+        name: str,
+        folder: Folder,
+        rotation: Rotation,
+        clock: IReactorTime,
+        max_backlog_bytes: int,
+    ) -> None:
+        self._key = key
+        self._folder = folder
+        self._rotation = rotation
+        self._clock = clock
+        self._file: RotatingFile | None = None
+        #: Takes lines at any time; those from before `open` wait.
+        self.writer = PatientWriter(name, clock, max_backlog_bytes=max_backlog_bytes)
+
+    def open(self) -> None:
+        """
+        Make the folder, open a file, write what waits.
+
+        :raises LogFolderUnusable: one of these cannot be done.
+        """
+        folder = self._folder if isinstance(self._folder, Path) else Path(tempfile.gettempdir())
+        try:
+            if isinstance(self._folder, TemporaryFolder):
+                folder = Path(tempfile.mkdtemp(prefix="edge-server-logs-"))
+                folder.chmod(FOLDER_MODE)
+            self._file = RotatingFile(folder, self._rotation, self._clock.seconds)
+            self.writer.open(self._file)
+        except OSError as error:
+            reason = reason_of(error)
+            raise LogFolderUnusable(key=self._key, folder=folder, reason=reason) from error
+
+    def close(self) -> None:
+        """Write what waits, close the file, remove the folder if it is temporary."""
+        self.writer.close()
+        file, self._file = self._file, None
+        if file is not None and isinstance(self._folder, TemporaryFolder):
+            shutil.rmtree(file.folder, ignore_errors=True)
+
+    def files(self) -> list[Path]:
+        """Return the files, the oldest first; none while not open."""
+        return self._file.files() if self._file is not None else []
+
+
+def rotating_series(logging: Logging, clock: IReactorTime) -> LogSeries | None:
+    """Return the files of ``rotating_logs``; None when there are to be none."""
+    rotating = logging.rotating
+    if rotating is None:
+        return None
+    return LogSeries(
+        key=ROTATING_KEY,
+        name="The log file",
+        folder=rotating.directory,
+        rotation=Rotation(
+            prefix=rotating.prefix,
+            frequency=rotating.frequency,
+            max_size_bytes=rotating.max_size_bytes,
+            max_files=rotating.max_files,
+        ),
+        clock=clock,
+        max_backlog_bytes=ROTATING_BACKLOG_BYTES,
+    )
+
+
+def audit_series(logging: Logging, clock: IReactorTime) -> LogSeries | None:
+    """Return the files of ``audit_logs``, which rotate as ``rotating_logs`` do, or daily."""
+    audit = logging.audit
+    if audit is None:
+        return None
+    like = logging.rotating or RotatingLogs(directory=audit.directory)
+    return LogSeries(
+        key=AUDIT_KEY,
+        name="The audit log",
+        folder=audit.directory,
+        rotation=Rotation(
+            prefix=AUDIT_PREFIX,
+            frequency=like.frequency,
+            max_size_bytes=like.max_size_bytes,
+            max_files=audit.max_files,
+        ),
+        clock=clock,
+        max_backlog_bytes=AUDIT_BACKLOG_BYTES,
+    )

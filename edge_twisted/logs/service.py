@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The logging of a server as one service: first to start, last to stop.
+
+`LoggingService.observer` works from its construction on, so that twistd's first lines go through it
+too; folders are made and files opened in `startService`, after twistd has forked and given its
+privileges up.  What comes before that waits in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from twisted.application.service import Service
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import LogPublisher, globalLogPublisher
+
+from edge_twisted.config.model import Configuration, Logging
+from edge_twisted.logs.archive import Entry, FileEntry, MemoryEntry, gzip_tar
+from edge_twisted.logs.audit import AuditEvent, AuditLog, FileAuditLog, NullAuditLog
+from edge_twisted.logs.levels import Levels
+from edge_twisted.logs.outputs import Outputs, Streams
+from edge_twisted.logs.places import AUDIT_KEY, ROTATING_KEY, folder_problems
+from edge_twisted.logs.redaction import Redactor
+from edge_twisted.logs.router import CallFromThread, Router
+from edge_twisted.logs.series import audit_series, rotating_series
+
+#: What only a restart changes.
+_FIXED: Final[dict[str, Callable[[Logging], object]]] = {
+    "logging.edge_server.console_logs": lambda logging: logging.console,
+    "logging.edge_server.format": lambda logging: logging.format,
+    AUDIT_KEY: lambda logging: logging.audit,
+    ROTATING_KEY: lambda logging: logging.rotating,
+}
+
+
+class LoggingService(Service):
+    """Owns the outputs of one server and feeds them from ``twisted.logger``."""
+
+    name = "logging"
+
+    def __init__(
+        self,
+        logging: Logging,
+        clock: IReactorTime,
+        call_from_thread: CallFromThread,
+        *,
+        streams: Streams | None = None,
+        publisher: LogPublisher = globalLogPublisher,
+    ) -> None:
+        self._logging = logging
+        self._clock = clock
+        self._publisher = publisher
+        #: Takes secrets out of every line; more may be added at any time.
+        self.redactor = Redactor()
+        #: Which lines are shown, for code that would make them at some cost.
+        self.levels = Levels(logging)
+        self._rotating = rotating_series(logging, clock)
+        self._audit_files = audit_series(logging, clock)
+        self._audit_log = (
+            FileAuditLog(self._audit_files.writer, clock, self.redactor)
+            if self._audit_files is not None
+            else None
+        )
+        #: Takes what must be accounted for, also before the start.
+        self.audit: AuditLog = self._audit_log or NullAuditLog()
+        self._outputs = Outputs(
+            logging,
+            clock,
+            streams or Streams(),
+            self._rotating.writer if self._rotating is not None else None,
+        )
+        #: The observer of ``twisted.logger`` events.
+        self.observer = Router(self.redactor, call_from_thread=call_from_thread)
+        self.observer.use(self._outputs.routes(logging))
+
+    # -- IService
+
+    def startService(self) -> None:
+        """
+        Make folders, open files, and begin to observe.
+
+        :raises LogFolderUnusable: log files cannot be written where the configuration wants them.
+        """
+        super().startService()
+        for series in (self._rotating, self._audit_files):
+            if series is not None:
+                series.open()
+        # twistd has done so already if it was given the observer; adding twice adds once.
+        self._publisher.addObserver(self.observer)
+        self.audit.record(AuditEvent.SERVER_STARTED)
+
+    def stopService(self) -> None:
+        """Write what waits, close the files, and observe no more."""
+        super().stopService()
+        self.audit.record(AuditEvent.SERVER_STOPPED)
+        if self._audit_log is not None:
+            self._audit_log.flush()
+        for series in (self._audit_files, self._rotating):
+            if series is not None:
+                series.close()
+        self._outputs.stop_consoles()
+        self._publisher.removeObserver(self.observer)
+
+    # -- Reloadable
+
+    def verify(self, new: Configuration) -> Sequence[str]:
+        """Return what stands against `new`: folders that the next start could not use."""
+        if all(same(new.logging) == same(self._logging) for same in _FIXED.values()):
+            return ()
+        return [str(problem) for problem in folder_problems(new.logging)]
+
+    def commit(self, new: Configuration) -> Sequence[str]:
+        """Take the levels and the secrets of `new` over; return the keys that need a restart."""
+        self.redactor.add_all_of(new)
+        self.levels.apply(new.logging)
+        self.observer.use(self._outputs.routes(new.logging))
+        return [key for key, value in _FIXED.items() if value(new.logging) != value(self._logging)]
+
+    # -- for GET /logs
+
+    def archive(self, *, with_audit: bool) -> Iterator[bytes]:
+        """
+        Return the logs as a gzip tar in pieces; audit logs only for whoever has ``full``.
+
+        To be taken on the reactor thread, a piece at a time, so that other work gets its turn.
+        """
+        if self._audit_log is not None:
+            self._audit_log.flush()
+        return gzip_tar(list(self._entries(with_audit=with_audit)), self._clock.seconds())
+
+    # -- inner
+
+    def _entries(self, *, with_audit: bool) -> Iterator[Entry]:
+        if self._rotating is None:
+            content = self._outputs.edge_buffer.content()
+            yield MemoryEntry("edge-server/edge-server.log", content)
+        else:
+            for path in self._rotating.files():
+                yield FileEntry(f"edge-server/{path.name}", path)
+        yield MemoryEntry("ditto_sdk/ditto_sdk.log", self._outputs.data_buffer.content())
+        if with_audit and self._audit_files is not None:
+            for path in self._audit_files.files():
+                yield FileEntry(f"audit/{path.name}", path)
