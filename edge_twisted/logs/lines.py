@@ -122,7 +122,8 @@ def encode(record: Record) -> bytes:
         encoded = orjson.dumps(record, default=_plain, option=_JSON)
     except (TypeError, ValueError, RecursionError):
         # A lone surrogate, an integer beyond 64 bits, a cycle: only those fields become text.
-        encoded = orjson.dumps({_text(k): _encodable(v) for k, v in record.items()}, option=_JSON)
+        spelled = {_text(name): _encodable(value) for name, value in record.items()}
+        encoded = orjson.dumps(spelled, default=_plain, option=_JSON)
     for characters in _CUTS:
         if len(encoded) <= MAX_LINE_BYTES:
             break

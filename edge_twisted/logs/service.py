@@ -10,10 +10,10 @@ privileges up.  What comes before that waits in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from twisted.application.service import Service
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.logger import LogPublisher, globalLogPublisher
 
 from edge_twisted.config.model import Configuration, Logging
@@ -33,6 +33,12 @@ _FIXED: Final[dict[str, Callable[[Logging], object]]] = {
     AUDIT_KEY: lambda logging: logging.audit,
     ROTATING_KEY: lambda logging: logging.rotating,
 }
+
+
+if TYPE_CHECKING:
+
+    class LoggingReactor(IReactorTime, IReactorFromThreads):
+        """What logging asks of a reactor."""
 
 
 class LoggingService(Service):
@@ -74,6 +80,15 @@ class LoggingService(Service):
         #: The observer of ``twisted.logger`` events.
         self.observer = Router(self.redactor, call_from_thread=call_from_thread)
         self.observer.use(self._outputs.routes(logging))
+
+    @classmethod
+    def of(
+        cls, configuration: Configuration, reactor: LoggingReactor, streams: Streams
+    ) -> LoggingService:
+        """Return the logging of a whole server, which knows all secrets of its configuration."""
+        service = cls(configuration.logging, reactor, reactor.callFromThread, streams=streams)
+        service.redactor.add_all_of(configuration)
+        return service
 
     # -- IService
 
