@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The section `database` of a valid file as a value."""
+
+from __future__ import annotations
+
+from edge_twisted.config.model import (
+    Database,
+    PeerToPeer,
+    Secret,
+    ServerAuth,
+    SmallPeerOnly,
+    Subscription,
+    TcpListen,
+    Transport,
+)
+from edge_twisted.config.nodes import Plain
+from edge_twisted.config.paths import Surroundings
+from edge_twisted.config.section import Section
+
+
+def database(section: Section, surroundings: Surroundings) -> Database:
+    """Build the database's part of the configuration."""
+    return Database(
+        db_id=section.text("db_id").lower(),
+        device_name=section.text("device_name"),
+        auth=_auth(section.section("auth")),
+        subscriptions=tuple(_subscription(each) for each in section.items("subscriptions")),
+        persistence_dir=surroundings.folder(section.value("persistence_dir")),
+        transport=_transport(section.section("transport_config")),
+        auto_fetch_attachments=section.flag("auto_fetch_attachments"),
+        moved_out="drop" if section.text("moved_out") == "drop" else "keep",
+    )
+
+
+def _auth(section: Section) -> ServerAuth | SmallPeerOnly:
+    if "server" in section:
+        server = section.section("server")
+        return ServerAuth(
+            access_token=Secret(server.text("access_token")),
+            auth_url=server.text("auth_url"),
+            provider=server.text("provider"),
+            enable_cloud_sync=server.flag("enable_cloud_sync"),
+        )
+    spelling = "small_peer_only" if "small_peer_only" in section else "small_peers_only"
+    peer = section.section(spelling)
+    return SmallPeerOnly(
+        offline_license_token=Secret(peer.text("offline_license_token")),
+        key_b64=Secret(peer.text("key_b64")) if "key_b64" in peer else None,
+    )
+
+
+def _subscription(value: Plain) -> Subscription:
+    if not isinstance(value, dict):
+        return Subscription(query=str(value))
+    args = value.get("args")
+    return Subscription(query=str(value["query"]), args=args if isinstance(args, dict) else {})
+
+
+def _transport(section: Section) -> Transport:
+    peer_to_peer = section.section("peer_to_peer")
+    connect = section.section("connect_config")
+    listen = section.section("listen_config").section("tcp_listen")
+    return Transport(
+        peer_to_peer=PeerToPeer(
+            lan_enabled=peer_to_peer.flag("lan_enabled"),
+            lan_mdns_enabled=peer_to_peer.flag("lan_mdns_enabled"),
+            lan_multicast_enabled=peer_to_peer.optional_flag("lan_multicast_enabled"),
+            ble_enabled=peer_to_peer.optional_flag("ble_enabled"),
+            awdl_enabled=peer_to_peer.optional_flag("awdl_enabled"),
+            wifi_aware_enabled=peer_to_peer.optional_flag("wifi_aware_enabled"),
+        ),
+        known_tcp_servers=connect.texts("known_tcp_servers"),
+        known_ws_servers=connect.texts("known_ws_servers"),
+        retry_interval_msec=connect.integer("retry_interval_msec"),
+        tcp_listen=TcpListen(
+            enable=listen.flag("enable"),
+            ip=listen.text("ip"),
+            port=listen.integer("port"),
+        ),
+        max_connections=section.integer("max_connections"),
+    )

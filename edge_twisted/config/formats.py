@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The `format` keywords of the schema: what a text must be beyond its JSON type.
+
+Each is checked by the function that later makes the value, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from jsonschema import FormatChecker
+
+from edge_twisted.config.addresses import (
+    BadFormat,
+    address,
+    file_path,
+    host_port,
+    listen_address,
+    network,
+    origin,
+    url,
+)
+from edge_twisted.config.mesh_key import BadMeshKey, mesh_key
+from edge_twisted.config.problems import quoted
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+
+def _uuid(text: str) -> None:
+    if not _UUID.fullmatch(text):
+        raise BadFormat(f"{quoted(text)} is no UUID")
+
+
+def _file_prefix(text: str) -> None:
+    file_path(text)
+    if "/" in text or text in (".", "..") or PurePosixPath(text).name != text:
+        raise BadFormat(f"{quoted(text)} has a path in it")
+
+
+def _environment_variable(text: str) -> None:
+    if not text or "=" in text or "\0" in text:
+        raise BadFormat(f"{quoted(text)} is no name of an environment variable")
+
+
+#: Format -> the function that raises `ValueError` with the reason.
+_FORMATS: Final[dict[str, Callable[[str], object]]] = {
+    "uuid": _uuid,
+    "http-url": lambda text: url(text, ("http", "https")),
+    "ws-url": lambda text: url(text, ("ws", "wss")),
+    "origin": origin,
+    "listen-address": lambda text: listen_address(text, Path("/")),
+    "host-port": host_port,
+    "ip-address": address,
+    "cidr": network,
+    "mesh-key": mesh_key,
+    "file-path": file_path,
+    "file-prefix": _file_prefix,
+    "environment-variable": _environment_variable,
+}
+
+
+def format_checker() -> FormatChecker:
+    """Return a checker of these formats and no others."""
+    checker = FormatChecker(formats=())
+    for name, check in _FORMATS.items():
+        checker.checks(name, raises=(BadFormat, BadMeshKey))(_on_texts(check))
+    return checker
+
+
+def _on_texts(check: Callable[[str], object]) -> Callable[[object], bool]:
+    """What is no text is for the keyword `type` to refuse."""
+
+    def conforms(instance: object) -> bool:
+        if isinstance(instance, str):
+            check(instance)
+        return True
+
+    return conforms

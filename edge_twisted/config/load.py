@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads a configuration file; the one module of this room that knows a file system."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from edge_twisted.config.checks import Checks
+from edge_twisted.config.paths import Surroundings
+from edge_twisted.config.problems import ConfigurationError, Problem
+from edge_twisted.config.reading import Loaded, read
+from edge_twisted.config.yaml_text import MAX_FILE_BYTES
+
+_NO_CHECKS = Checks()
+
+
+def load(path: Path, environ: Mapping[str, str], checks: Checks = _NO_CHECKS) -> Loaded:
+    """
+    Read the configuration file at `path`; nothing is created or changed.
+
+    Relative paths in it are relative to its folder; `edge-data/` to the current one.
+
+    :raises ConfigurationError: the file cannot be read, or cannot be used; the user has to mend it.
+    """
+    surroundings = Surroundings(
+        # Symbolic links are not followed: a file that is linked into a folder belongs there.
+        config_folder=Path(os.path.abspath(path)).parent,
+        working_folder=Path.cwd(),
+        environ=environ,
+    )
+    return read(_bytes(path), path, surroundings, checks)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            # One byte more than is allowed tells that there are more.
+            return file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        _refuse(path, "does not exist", "name an existing configuration file")
+    except IsADirectoryError:
+        _refuse(path, "is a folder", "name the configuration file in it")
+    except PermissionError:
+        _refuse(path, "may not be read by this user", "give this user the permission to read it")
+    except OSError as error:
+        _refuse(path, f"cannot be read: {error.strerror}", "name a readable file")
+
+
+def _refuse(path: Path, what: str, right: str) -> NoReturn:
+    problem = Problem(file=str(path), position=None, path=(), what=what, right=right)
+    raise ConfigurationError([problem]) from None

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The merge key ``<<`` (https://yaml.org/type/merge.html): entries of other objects as defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping as MappingOf
+
+import yaml
+
+from edge_twisted.config.nodes import Broken, Entry, Mapping, Node, Sequence
+
+MERGE = "<<"
+
+
+def is_merge_key(event: yaml.Event) -> bool:
+    """Whether a key is the merge key; in quotes it is a key like any other."""
+    return isinstance(event, yaml.ScalarEvent) and event.value == MERGE and not event.style
+
+
+def merge(own: MappingOf[str, Entry], node: Node) -> dict[str, Entry]:
+    """
+    Return the entries of `own` and, after them, what the value `node` of a merge key adds.
+
+    A key of `own` wins, then that of the earlier object of a list.
+
+    :raises ValueError: `node` is neither an object nor a list of objects.
+    """
+    entries = dict(own)
+    for mapping in _mappings(node):
+        for key, entry in mapping.entries.items():
+            entries.setdefault(key, entry)
+    return entries
+
+
+def _mappings(node: Node) -> Iterator[Mapping]:
+    nodes = node.items if isinstance(node, Sequence) else (node,)
+    for each in nodes:
+        if isinstance(each, Mapping):
+            yield each
+        elif not isinstance(each, Broken):
+            raise ValueError("`<<` takes an object, or a list of objects")

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The file as a tree in which every node knows where it stands.
+
+The tree is shared where the file has aliases.  `size` and `height` are those of the expanded
+tree, so limits on them hold for whoever walks it without looking at sharing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingOf
+
+from attrs import field, frozen
+
+from edge_twisted.config.problems import KeyPath, Position
+
+#: What the file says, without positions: what a JSON document can hold.
+Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
+
+
+@frozen(kw_only=True)
+class Text:
+    """How a scalar is written, to find a place inside it: the position just after it, its style."""
+
+    end: Position
+    #: None for plain, else the character that begins it: ``'``, ``"``, ``|`` or ``>``.
+    style: str | None
+
+
+@frozen(kw_only=True)
+class Scalar:
+    """A text, number, truth value or null."""
+
+    position: Position
+    value: bool | int | float | str | None = field(repr=False)
+    text: Text
+    size: int = 1
+    height: int = 1
+
+
+@frozen(kw_only=True)
+class Sequence:
+    """A list."""
+
+    position: Position
+    items: tuple[Node, ...]
+    size: int
+    height: int
+
+
+@frozen(kw_only=True)
+class Entry:
+    """One key of a mapping, and what it has."""
+
+    key_position: Position
+    node: Node
+
+
+@frozen(kw_only=True)
+class Mapping:
+    """An object, with what its merge keys bring in after its own entries."""
+
+    position: Position
+    entries: MappingOf[str, Entry]
+    size: int
+    height: int
+
+
+@frozen(kw_only=True)
+class Broken:
+    """Something that was reported already and must not cause any further complaint."""
+
+    position: Position
+    size: int = 1
+    height: int = 1
+
+
+Node = Scalar | Sequence | Mapping | Broken
+
+
+def plain(node: Node) -> Plain:
+    """Return what `node` says, as JSON has it; a broken node is None."""
+    match node:
+        case Scalar():
+            return node.value
+        case Sequence():
+            return [plain(item) for item in node.items]
+        case Mapping():
+            return {key: plain(entry.node) for key, entry in node.entries.items()}
+        case Broken():
+            return None
+
+
+@frozen
+class Document:
+    """A whole file: its root, and where each path of it stands."""
+
+    root: Node
+
+    def node(self, path: KeyPath) -> Node | None:
+        """Return the node at `path`, None if there is none."""
+        node: Node | None = self.root
+        for step in path:
+            node = _child(node, step)
+        return node
+
+    def value_position(self, path: KeyPath) -> Position:
+        """Where the value at `path` begins; if there is none, where the nearest one above does."""
+        node: Node = self.root
+        for step in path:
+            below = _child(node, step)
+            if below is None:
+                break
+            node = below
+        return node.position
+
+    def key_position(self, path: KeyPath) -> Position:
+        """Where the entry at `path` begins: its key, or the item of a list, or the whole file."""
+        if path and isinstance(path[-1], str):
+            parent = self.node(path[:-1])
+            if isinstance(parent, Mapping) and path[-1] in parent.entries:
+                return parent.entries[path[-1]].key_position
+        return self.value_position(path)
+
+    def is_broken(self, path: KeyPath) -> bool:
+        """Whether `path` is at or below something that was reported as broken."""
+        node: Node | None = self.root
+        for step in path:
+            if isinstance(node, Broken):
+                return True
+            node = _child(node, step)
+        return isinstance(node, Broken)
+
+
+def _child(node: Node | None, step: str | int) -> Node | None:
+    if isinstance(node, Mapping) and isinstance(step, str):
+        entry = node.entries.get(step)
+        return None if entry is None else entry.node
+    if isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
+        return node.items[step]
+    return None

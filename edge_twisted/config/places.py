@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where in the file a place inside one of its texts is: what a query's error points at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edge_twisted.config.nodes import Scalar
+from edge_twisted.config.problems import Position
+
+
+def inside(scalar: Scalar, lines: Sequence[str], line: int, column: int) -> Position | None:
+    """
+    Return where line `line`, column `column` of the text `scalar` stands in the file.
+
+    `lines` are those of the file.  Returns None where the file's text and the value differ:
+    escapes, folded lines.
+    """
+    value = scalar.value
+    if not isinstance(value, str):
+        return None
+    if scalar.text.style == "|":
+        return _in_literal(scalar, value, lines, line, column)
+    start, end = scalar.position, scalar.text.end
+    marks = 1 if scalar.text.style in ("'", '"') else 0
+    if line != 1 or start.line != end.line:
+        return None
+    if end.column - start.column != len(value) + 2 * marks:
+        return None
+    return Position(start.line, start.column + marks + column - 1)
+
+
+def _in_literal(
+    scalar: Scalar, value: str, lines: Sequence[str], line: int, column: int
+) -> Position | None:
+    texts = value.split("\n")
+    number = scalar.position.line + line
+    if line > len(texts) or number > len(lines):
+        return None
+    written, text = lines[number - 1], texts[line - 1]
+    if not written.endswith(text):
+        return None
+    return Position(number, len(written) - len(text) + column)

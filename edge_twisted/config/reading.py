@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+From the bytes of a file to a `Configuration`: everything but the file system.
+
+    bytes -> text -> nodes with positions -> schema -> rules -> sections
+
+Each step reports what it finds; the file is refused after the last one that can still say
+something, with all problems at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import frozen
+
+from edge_twisted.config.auth_section import auth
+from edge_twisted.config.checks import Checks
+from edge_twisted.config.compose import compose
+from edge_twisted.config.database_section import database
+from edge_twisted.config.http_section import http_server
+from edge_twisted.config.logging_section import logging
+from edge_twisted.config.model import Configuration
+from edge_twisted.config.nodes import Plain, plain
+from edge_twisted.config.paths import Surroundings
+from edge_twisted.config.problems import ConfigurationError, Problem
+from edge_twisted.config.reporter import Reporter
+from edge_twisted.config.rules import check_rules
+from edge_twisted.config.section import Section
+from edge_twisted.config.validation import validate
+from edge_twisted.config.view import View
+from edge_twisted.config.yaml_text import UnreadableText, lines_of, text_of
+
+
+@frozen(kw_only=True)
+class Loaded:
+    """A configuration, and what is doubtful about it; the caller shows the warnings."""
+
+    configuration: Configuration
+    warnings: tuple[Problem, ...] = ()
+
+
+def read(data: bytes, path: Path, surroundings: Surroundings, checks: Checks) -> Loaded:
+    """
+    Read the configuration file `path`, which holds `data`.
+
+    Messages name the file as `path` does.
+
+    :raises ConfigurationError: it cannot be used.
+    """
+    reporter = Reporter(str(path))
+    values = _check(data, reporter, surroundings, checks)
+    if reporter.problems:
+        raise ConfigurationError(reporter.problems, reporter.warnings)
+    whole = Section.whole(values)
+    configuration = Configuration(
+        path=surroundings.config_folder / path.name,
+        database=database(whole.section("database"), surroundings),
+        http_server=(
+            http_server(whole.section("http_server"), surroundings)
+            if "http_server" in whole
+            else None
+        ),
+        auth=None if whole.value("auth") == "dev_mode" else auth(whole.section("auth")),
+        logging=logging(whole.section("logging"), surroundings),
+    )
+    return Loaded(configuration=configuration, warnings=reporter.warnings)
+
+
+def _check(data: bytes, reporter: Reporter, surroundings: Surroundings, checks: Checks) -> Plain:
+    """Report all that is wrong with `data`, and return the values of the file."""
+    try:
+        text = text_of(data)
+    except UnreadableText as error:
+        reporter.problem((), error.position, error.what, error.right)
+        return None
+    document = compose(text, reporter)
+    if document is None:
+        return None
+    values = plain(document.root)
+    validate(document, values, reporter)
+    view = View(
+        document=document,
+        data=values,
+        lines=lines_of(text),
+        reporter=reporter,
+        surroundings=surroundings,
+        checks=checks,
+    )
+    check_rules(view)
+    return values

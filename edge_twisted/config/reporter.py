@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Collects what is found wrong with one file, in whatever order the checks come to it."""
+
+from __future__ import annotations
+
+from edge_twisted.config.problems import MAX_PROBLEMS, KeyPath, Position, Problem
+
+
+class Reporter:
+    """
+    The problems and warnings of one file, each kept once.
+
+    What comes after the first `MAX_PROBLEMS` is dropped: nobody reads on, and a hostile file
+    must not take memory.
+    """
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._found: dict[Problem, None] = {}
+        self._paths: set[KeyPath] = set()
+        #: Every path at or above a problem.
+        self._above: set[KeyPath] = set()
+
+    def problem(self, path: KeyPath, position: Position | None, what: str, right: str) -> None:
+        """Report something for which the file must be refused."""
+        if not self.is_full:
+            self._paths.add(path)
+            self._above.update(path[:length] for length in range(len(path) + 1))
+        self._add(path, position, what, right, is_warning=False)
+
+    def warning(self, path: KeyPath, position: Position | None, what: str, right: str) -> None:
+        """Report something that the server can live with."""
+        self._add(path, position, what, right, is_warning=True)
+
+    def is_clean(self, path: KeyPath) -> bool:
+        """Whether nothing has been reported at, above or below `path`; warnings do not count."""
+        if path in self._above:
+            return False
+        return not any(path[:length] in self._paths for length in range(len(path)))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether further reports would be dropped."""
+        return len(self._found) >= MAX_PROBLEMS
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The problems, in file order."""
+        return self._sorted(is_warning=False)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The warnings, in file order."""
+        return self._sorted(is_warning=True)
+
+    def _add(
+        self, path: KeyPath, position: Position | None, what: str, right: str, *, is_warning: bool
+    ) -> None:
+        if self.is_full:
+            return
+        problem = Problem(
+            file=self._file,
+            position=position,
+            path=path,
+            what=what,
+            right=right,
+            is_warning=is_warning,
+        )
+        self._found.setdefault(problem)
+
+    def _sorted(self, *, is_warning: bool) -> tuple[Problem, ...]:
+        chosen = (each for each in self._found if each.is_warning == is_warning)
+        return tuple(sorted(chosen, key=lambda each: each.position or Position(0, 0)))

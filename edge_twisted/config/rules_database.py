@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `database` must be beyond the schema."""
+
+from __future__ import annotations
+
+from edge_twisted.config.nodes import Plain
+from edge_twisted.config.problems import KeyPath
+from edge_twisted.config.rules_folders import check_folder
+from edge_twisted.config.view import View
+
+#: Transports of the reference that this server does not have.
+ABSENT_RADIOS = ("lan_multicast_enabled", "ble_enabled", "awdl_enabled", "wifi_aware_enabled")
+
+
+def check_database(view: View) -> None:
+    """Report what is wrong with `database`."""
+    if not view.mapping("database"):
+        return
+    if "small_peers_only" in view.mapping("database", "auth"):
+        view.old_spelling(("database", "auth", "small_peers_only"), "small_peer_only")
+    check_folder(view, ("database", "persistence_dir"), default="from_current_exe")
+    for radio in ABSENT_RADIOS:
+        path = ("database", "transport_config", "peer_to_peer", radio)
+        if view.value(*path) is True:
+            view.warning(path, "this server has no such transport", "set it to false")
+    for index, subscription in enumerate(view.items("database", "subscriptions")):
+        _subscription(view, ("database", "subscriptions", index), subscription)
+
+
+def _subscription(view: View, path: KeyPath, subscription: Plain) -> None:
+    args: Plain = {}
+    if isinstance(subscription, dict):
+        args = subscription.get("args", {})
+        path = (*path, "query")
+    query = view.text(*path)
+    if query is not None and isinstance(args, dict):
+        problems = view.checks.subscription(query, args)
+        view.queries(path, problems, "must be SELECT * FROM collection [WHERE ...]")

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the folders of a configuration must be, wherever they are named."""
+
+from __future__ import annotations
+
+from edge_twisted.config.model import TemporaryFolder
+from edge_twisted.config.nodes import Plain
+from edge_twisted.config.paths import BadVariable
+from edge_twisted.config.problems import KeyPath
+from edge_twisted.config.view import View
+
+_WRITABLE = "must be a folder that this user can write to, or can make"
+
+
+def check_folder(view: View, path: KeyPath, default: Plain = None) -> None:
+    """Report what is wrong with the folder at `path`; without it, with the one of `default`."""
+    value = view.value(*path)
+    if isinstance(value, dict):
+        path = (*path, "from_env" if "from_env" in value else "path")
+        warn_of_tilde(view, path)
+    elif value is None:
+        value = default
+    if value is None or not view.reporter.is_clean(path):
+        return
+    try:
+        folder = view.surroundings.folder(value)
+    except BadVariable as error:
+        view.problem(path, str(error), "set the variable to a path before the start")
+        return
+    if isinstance(folder, TemporaryFolder):
+        reason = view.checks.temporary_folder()
+    else:
+        reason = view.checks.folder(folder)
+    if reason is not None:
+        view.problem(path, reason, _WRITABLE)
+
+
+def warn_of_tilde(view: View, path: KeyPath) -> None:
+    """Warn of a path that a shell would expand and this server does not."""
+    text = view.text(*path)
+    if text is not None and text.startswith("~"):
+        view.warning(path, "~ is not expanded here", "write the path in full")

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Which plain scalars are not text: the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2, 10.3).
+
+Unlike YAML 1.1, ``off``, ``no`` and ``12:30`` are text: ``console_logs: off`` means what it says.
+"""
+
+from __future__ import annotations
+
+import re
+
+#: Integers have 64 bits wherever they go from here: schema, documents, query arguments.
+MIN_INTEGER = -(2**63)
+MAX_INTEGER = 2**63 - 1
+#: Longer ones are out of range for sure, and converting them takes quadratic time.
+_MAX_DIGITS = 40
+
+_CONSTANTS: dict[str, bool | None] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True,
+    "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+_INTEGER = re.compile(r"(?P<decimal>[-+]?[0-9]+)|0o(?P<octal>[0-7]+)|0x(?P<hex>[0-9a-fA-F]+)")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_NO_NUMBER = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+
+
+class BadNumber(ValueError):
+    """A number that we cannot keep; the text says why."""
+
+
+def resolve(text: str) -> bool | int | float | str | None:
+    """
+    Return what the plain scalar `text` stands for.
+
+    :raises BadNumber: a number out of range.
+    """
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _NO_NUMBER.fullmatch(text):
+        raise BadNumber("infinity and not-a-number are not accepted")
+    integer = _INTEGER.fullmatch(text)
+    if integer is not None:
+        return _integer(integer)
+    if _FLOAT.fullmatch(text):
+        return _float(text)
+    return text
+
+
+def _integer(found: re.Match[str]) -> int:
+    if found.end() > _MAX_DIGITS:
+        raise BadNumber("a whole number has at most 64 bits")
+    base = {"decimal": 10, "octal": 8, "hex": 16}[str(found.lastgroup)]
+    value = int(found[str(found.lastgroup)], base)
+    if not MIN_INTEGER <= value <= MAX_INTEGER:
+        raise BadNumber("a whole number has at most 64 bits")
+    return value
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise BadNumber("the number is too large")
+    return value

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What the YAML parser complains about, in words that say what to do.
+
+The parser's own words are never passed on with what it quotes from the file, which may be part
+of a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import yaml
+
+from edge_twisted.config.problems import Position
+from edge_twisted.config.yaml_text import end_of
+
+_QUOTED: Final = re.compile(r"\s*'(?:[^'\\]|\\.)*'")
+
+#: Part of the parser's complaint -> what is wrong, what would be right.
+_WORDS: Final = (
+    (
+        "mapping values are not allowed",
+        "a `:` cannot be here",
+        "quote a text that has `: ` in it, and indent the keys of one object alike",
+    ),
+    (
+        "tab character that violates indentation",
+        "a tab cannot indent in YAML",
+        "indent with spaces",
+    ),
+    (
+        "alphabetic or numeric character",
+        "no name follows this `*` or `&`",
+        "quote a text that begins with `*` or `&`",
+    ),
+    (
+        "undefined tag handle",
+        "tags (`!...`) are not accepted",
+        "quote a text that begins with `!`",
+    ),
+    (
+        "unexpected end of stream",
+        "the file ends inside quotes",
+        "close them where the text ends",
+    ),
+    (
+        "escape character",
+        "this `\\` escape does not exist in YAML",
+        "write `\\\\` for a backslash, or use single quotes",
+    ),
+    (
+        "character escape code",
+        "this escape stands for no character",
+        "write the character itself",
+    ),
+    (
+        "comment or line break",
+        "text follows `|` or `>` on the same line",
+        "begin the text on the next line, or quote it",
+    ),
+    (
+        "incompatible YAML document",
+        "this version of YAML is not known",
+        "remove the %YAML line",
+    ),
+    (
+        "could not find expected ':'",
+        "this key has no `:`",
+        "write `key: value`, or quote a text of several lines",
+    ),
+    (
+        "<document start>",
+        "something follows the end of the document",
+        "close each bracket once, and write everything into one document",
+    ),
+    (
+        "',' or",
+        "this list or object in brackets is not closed, or a comma is missing",
+        "write a comma between entries and close it with `]` or `}`",
+    ),
+    (
+        "expected node content",
+        "a value is missing here",
+        "write it, or remove the comma, bracket or key before it",
+    ),
+    (
+        "'-' indicator",
+        "this line is no item of the list that it is indented as",
+        "begin it with `- `, or indent it differently",
+    ),
+    (
+        "expected key",
+        "this line is no key of the object that it is indented as",
+        "write `key: value`, indented like its neighbours",
+    ),
+    (
+        "<block end>",
+        "this line does not continue the list or object that it is indented as",
+        "indent the entries of one list or object alike",
+    ),
+)
+
+
+def explain(error: yaml.YAMLError, text: str) -> tuple[Position, str, str]:
+    """Return where in `text` the parser gave up, what is wrong, and what would be right."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return Position(1, 1), "the file is not YAML", "correct its syntax"
+    mark = error.problem_mark
+    position = Position(mark.line + 1, mark.column + 1)
+    at = text[mark.index : mark.index + 1]
+    if mark.index >= len(text):
+        position = end_of(text)  # libyaml counts a line too many there
+    problem = error.problem or ""
+    if "cannot start any token" in problem:
+        return position, *_bad_start(at)
+    opened = ""
+    if error.context_mark is not None and error.context_mark.line != mark.line:
+        opened = f" (it began in line {error.context_mark.line + 1})"
+    for part, what, right in _WORDS:
+        if part in problem:
+            return position, what + opened, right
+    words = _QUOTED.sub("", problem).strip() or "the text does not parse"
+    return position, f"this is not YAML: {words}{opened}", "correct the syntax"
+
+
+def _bad_start(character: str) -> tuple[str, str]:
+    if character == "\t":
+        return "a tab cannot indent in YAML", "indent with spaces"
+    if character in ("@", "`", "%"):
+        return (
+            f"a plain text cannot begin with `{character}`",
+            "put the text in quotes",
+        )
+    return "no value can begin with this character", "put the text in quotes"

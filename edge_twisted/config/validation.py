@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The document against the schema: every violation as a problem at its place in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+
+from edge_twisted.config.nodes import Document, Plain
+from edge_twisted.config.problems import MAX_PROBLEMS, KeyPath
+from edge_twisted.config.reporter import Reporter
+from edge_twisted.config.schema import Schema
+from edge_twisted.config.violations import Violation, violations
+from edge_twisted.config.wording import describe, nearest, one_of
+
+
+def validate(document: Document, data: Plain, reporter: Reporter) -> None:
+    """Report where `data`, which is `document` without positions, violates the schema."""
+    report = _Report(document, reporter)
+    # Unknown keys come first: a misspelt key is not also reported as missing.
+    found = islice(violations(data), MAX_PROBLEMS)
+    for violation in sorted(found, key=lambda each: each.keyword != "additionalProperties"):
+        report.add(violation)
+
+
+class _Report:
+    def __init__(self, document: Document, reporter: Reporter) -> None:
+        self._document = document
+        self._reporter = reporter
+        #: Keys that are probably there, misspelt.
+        self._misspelt: set[KeyPath] = set()
+
+    def add(self, violation: Violation) -> None:
+        path = violation.path
+        if not isinstance(violation.value, dict):
+            self._value(violation)
+            return
+        match violation.keyword:
+            case "additionalProperties":
+                self._unknown(path, violation.part, violation.value)
+            case "required":
+                self._missing(path, violation.wanted, violation.value)
+            case "oneOf":
+                choices = [key for each in violation.wanted for key in each["required"]]
+                self._not_exactly_one(path, choices, violation.value)
+            case _:
+                self._value(violation)
+
+    def _value(self, violation: Violation) -> None:
+        if self._document.is_broken(violation.path):
+            return
+        position = self._document.value_position(violation.path)
+        self._reporter.problem(violation.path, position, *describe(violation))
+
+    def _unknown(self, parent: KeyPath, part: Schema, value: Iterable[str]) -> None:
+        known = part["properties"]
+        ignored = tuple(pattern.strip("^") for pattern in part.get("patternProperties", ()))
+        present = set(value)
+        absent = [key for key in known if key not in present]
+        for key in value:
+            if key in known or (ignored and key.startswith(ignored)):
+                continue
+            if self._reporter.is_full:
+                return
+            near = nearest(key, absent)
+            if near is None:
+                right = f"known here: {one_of(sorted(known))}"
+            else:
+                self._misspelt.add((*parent, near))
+                right = f"did you mean {near}?"
+            self._entry((*parent, key), "unknown key", right)
+
+    def _missing(self, parent: KeyPath, required: Iterable[str], value: Iterable[str]) -> None:
+        present = set(value)
+        position = self._document.key_position(parent)
+        for key in required:
+            path = (*parent, key)
+            if key not in present and path not in self._misspelt:
+                self._reporter.problem(path, position, "is missing", "this key is required")
+
+    def _not_exactly_one(self, path: KeyPath, choices: list[str], value: Iterable[str]) -> None:
+        right = f"must have exactly one of {one_of(choices)}"
+        found = [key for key in value if key in choices]
+        for key in found[1:]:
+            self._entry((*path, key), f"cannot stand beside {found[0]}", right)
+        if not found and not any((*path, key) in self._misspelt for key in choices):
+            self._entry(path, f"has none of {one_of(choices)}", right)
+
+    def _entry(self, path: KeyPath, what: str, right: str) -> None:
+        self._reporter.problem(path, self._document.key_position(path), what, right)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What the rules look at: the values of a file that may be broken elsewhere, and where they stand.
+
+Rules run whether or not the file obeys the schema, so that all problems are reported at once.  A
+value that was reported before is not there for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from attrs import frozen
+
+from edge_twisted.config.checks import Checks, QueryProblem
+from edge_twisted.config.nodes import Document, Plain, Scalar
+from edge_twisted.config.paths import Surroundings
+from edge_twisted.config.places import inside
+from edge_twisted.config.problems import KeyPath
+from edge_twisted.config.reporter import Reporter
+
+_NOTHING: Final[Mapping[str, Plain]] = {}
+
+
+@frozen(kw_only=True)
+class View:
+    """The file as the rules see it."""
+
+    document: Document
+    data: Plain
+    lines: Sequence[str]
+    reporter: Reporter
+    surroundings: Surroundings
+    checks: Checks
+
+    def value(self, *path: str | int) -> Plain:
+        """Return the value at `path`, None if there is none or it was reported."""
+        value = self.data
+        for step in path:
+            if isinstance(value, dict) and isinstance(step, str):
+                value = value.get(step)
+            elif isinstance(value, list) and isinstance(step, int):
+                value = value[step]
+            else:
+                return None
+        return value if self.reporter.is_clean(path) or isinstance(value, dict | list) else None
+
+    def text(self, *path: str | int) -> str | None:
+        """Return the text at `path`, None if there is no valid one."""
+        value = self.value(*path)
+        return value if isinstance(value, str) else None
+
+    def mapping(self, *path: str | int) -> Mapping[str, Plain]:
+        """Return the object at `path`, parts of which may have been reported, or an empty one."""
+        value = self.value(*path)
+        return value if isinstance(value, dict) else _NOTHING
+
+    def items(self, *path: str | int) -> Sequence[Plain]:
+        """Return the list at `path`, parts of which may have been reported, or an empty one."""
+        value = self.value(*path)
+        return value if isinstance(value, list) else ()
+
+    # -- reports
+
+    def problem(self, path: KeyPath, what: str, right: str) -> None:
+        """Report that the value at `path` is wrong."""
+        self.reporter.problem(path, self.document.value_position(path), what, right)
+
+    def wrong_key(self, path: KeyPath, what: str, right: str) -> None:
+        """Report that the key at `path` should not be there."""
+        self.reporter.problem(path, self.document.key_position(path), what, right)
+
+    def warning(self, path: KeyPath, what: str, right: str) -> None:
+        """Report that the value at `path` is doubtful."""
+        self.reporter.warning(path, self.document.value_position(path), what, right)
+
+    def old_spelling(self, path: KeyPath, new: str) -> None:
+        """Report that the key at `path` has a new name."""
+        position = self.document.key_position(path)
+        self.reporter.warning(path, position, "is deprecated", f"write {new} instead")
+
+    def queries(self, path: KeyPath, problems: Sequence[QueryProblem], right: str) -> None:
+        """Report what is wrong inside the DQL text at `path`."""
+        node = self.document.node(path)
+        for each in problems:
+            position = None
+            if isinstance(node, Scalar):
+                position = inside(node, self.lines, each.line, each.column)
+            what = each.reason
+            if position is None:
+                position = self.document.value_position(path)
+                what += f" (line {each.line}, column {each.column} of the text)"
+            self.reporter.problem(path, position, what, right)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Where a file violates the schema, as far as its author can have meant it.
+
+The validator reports a value with alternatives as one failure of all of them; here it is what is
+wrong with the alternative that the author had in mind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import groupby
+from typing import Any
+
+from attrs import field, frozen
+from jsonschema import Draft202012Validator, ValidationError
+
+from edge_twisted.config.formats import format_checker
+from edge_twisted.config.nodes import Plain
+from edge_twisted.config.problems import KeyPath
+from edge_twisted.config.schema import Schema, schema
+
+#: Keywords that say what kind of value is meant, rather than which.
+_KINDS = ("type", "const", "enum")
+
+
+@frozen(kw_only=True)
+class Violation:
+    """One keyword of the schema that a value does not obey."""
+
+    path: KeyPath
+    keyword: str
+    #: What the schema has at the keyword.
+    wanted: Any
+    #: The part of the schema that the keyword is in.
+    part: Schema
+    value: Plain = field(repr=False)
+    #: Why a `format` does not fit.
+    reason: str | None
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(schema(), format_checker=format_checker())
+
+
+def violations(data: Plain) -> Iterator[Violation]:
+    """Yield the violations of the schema by `data`, in no order; stop whenever there are enough."""
+    for error in _meant(_validator().iter_errors(data)):
+        yield Violation(
+            path=tuple(error.absolute_path),
+            keyword=str(error.validator),
+            wanted=error.validator_value,
+            part=error.schema if isinstance(error.schema, dict) else {},
+            value=error.instance,  # type: ignore[arg-type]  # plain JSON, as it was handed in
+            reason=str(error.cause) if error.cause is not None else None,
+        )
+
+
+def _meant(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
+    """Yield `errors`, alternatives replaced by the errors of the one that was meant."""
+    for error in errors:
+        chosen = _chosen(error) if error.validator == "anyOf" else None
+        if chosen is None:
+            yield error
+        else:
+            yield from _meant(chosen)
+
+
+def _chosen(error: ValidationError) -> list[ValidationError] | None:
+    """Return the errors of the only alternative that takes this kind of value, if there is one."""
+    branches = [list(group) for _, group in groupby(error.context or (), key=_branch)]
+    fitting = [
+        branch
+        for branch in branches
+        if not any(each.validator in _KINDS and not each.relative_path for each in branch)
+    ]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _branch(error: ValidationError) -> str | int:
+    return error.schema_path[0]

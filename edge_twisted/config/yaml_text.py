@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bytes of a file as text: encodings, byte order marks, characters that YAML forbids."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Final
+
+from edge_twisted.config.problems import Position
+
+#: No configuration of one server needs more; checking takes time with the size.
+MAX_FILE_BYTES: Final = 2**20
+
+_BYTE_ORDER_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+#: c-printable of YAML, negated.
+_FORBIDDEN: Final = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|\ufeff"
+)
+_LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+
+
+class UnreadableText(ValueError):
+    """The bytes are no text that YAML could be in; `position` is where that shows."""
+
+    def __init__(self, position: Position, what: str, right: str) -> None:
+        super().__init__(what)
+        self.position = position
+        self.what = what
+        self.right = right
+
+
+def text_of(data: bytes) -> str:
+    """
+    Decode `data` as YAML says: UTF-8, or what a byte order mark announces, which is left out.
+
+    :raises UnreadableText: it is too long, or has bytes or characters that cannot be.
+    """
+    if len(data) > MAX_FILE_BYTES:
+        raise UnreadableText(
+            Position(1, 1),
+            f"the file has {len(data)} bytes",
+            f"a configuration has at most {MAX_FILE_BYTES}",
+        )
+    encoding = "utf-8"
+    for mark, name in _BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            data, encoding = data[len(mark) :], name
+            break
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode(encoding, "replace")
+        raise UnreadableText(
+            end_of(before), f"these bytes are not {encoding.upper()}", "save the file as UTF-8"
+        ) from None
+    found = _FORBIDDEN.search(text)
+    if found is not None:
+        raise UnreadableText(
+            end_of(text[: found.start()]),
+            f"the character U+{ord(found[0]):04X} is not allowed in YAML",
+            "remove it, or write it as an escape in double quotes",
+        )
+    return text
+
+
+def end_of(text: str) -> Position:
+    """Return the position just after `text`, which begins at line 1, column 1."""
+    line, start = 1, 0
+    for found in _LINE_BREAK.finditer(text):
+        line, start = line + 1, found.end()
+    return Position(line, len(text) - start + 1)
+
+
+def lines_of(text: str) -> list[str]:
+    """Split `text` at what YAML takes for line breaks."""
+    return _LINE_BREAK.split(text)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Reads the configuration with every check that a start makes.
+
+`config validate`, the start and every reload read it here, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from edge_twisted.config.checks import CertificateFinding, Checks, CredentialForm
+from edge_twisted.config.load import load
+from edge_twisted.config.model import TlsFiles
+from edge_twisted.config.reading import Loaded
+from edge_twisted.security.certificates import check_files
+from edge_twisted.security.errors import BadKeyHash
+from edge_twisted.security.key_hash import KeyHash
+from edge_twisted.services.writable import (
+    folder_problem,
+    temporary_folder_problem,
+    unix_socket_problem,
+)
+
+
+def read_configuration(
+    path: Path,
+    environ: Mapping[str, str],
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Loaded:
+    """
+    Read and check the file at `path`; nothing is created or changed, and no network is used.
+
+    :raises ConfigurationError: it cannot be used; all problems are in it.
+    """
+    return load(path, environ, start_checks(now))
+
+
+def start_checks(now: Callable[[], datetime]) -> Checks:
+    """Return the checks that other rooms than the configuration's make; `now` is an aware time."""
+    return Checks(
+        credential=credential_form,
+        certificate=partial(_certificate_findings, now),
+        folder=folder_problem,
+        temporary_folder=temporary_folder_problem,
+        unix_socket=unix_socket_problem,
+    )
+
+
+def credential_form(text: str) -> CredentialForm:
+    """Examine the hash of an API key; two of one key are told by the key's public id."""
+    try:
+        parsed = KeyHash.parse(text)
+    except BadKeyHash as error:
+        return CredentialForm(reason=error.reason)
+    return CredentialForm(same_key=parsed.public_id or parsed.text)
+
+
+def _certificate_findings(
+    now: Callable[[], datetime], files: TlsFiles, host: str | None
+) -> Sequence[CertificateFinding]:
+    return tuple(_findings(files, host, now()))
+
+
+def _findings(files: TlsFiles, host: str | None, now: datetime) -> Iterator[CertificateFinding]:
+    check = check_files(files.cert, files.key, host, now)
+    for problem in check.problems:
+        what, _, right = str(problem).partition("; ")
+        yield CertificateFinding(role=problem.role, what=what, right=right)
+    for warning in check.warnings:
+        what, _, right = warning.partition("; ")
+        role = "key" if warning.startswith(str(files.key)) else "cert"
+        yield CertificateFinding(role=role, what=what, right=right, is_warning=True)
