@@ -43,6 +43,16 @@ COLLECTION: Final = "collection"
 #: How a session ended, in one word.
 OUTCOME: Final = "outcome"
 
+#: All of these names.
+PUBLISHED: Final = frozenset(
+    {
+        TIME, LEVEL, MESSAGE, LOGGER, FAILURE,
+        EVENT, REQUEST_ID, IDENTITY, CLIENT, METHOD, PATH, VERB, COLLECTIONS, STATUS, DURATION_MS,
+        BYTES_IN, BYTES_OUT,
+        LSN, PEER, DOCUMENT_ID, COLLECTION, OUTCOME,
+    }
+)  # fmt: skip
+
 # -- read by the router, never written to a line ----------------------------------------------
 
 #: True on an event of level debug that belongs to ``verbose``, the level below debug.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 import orjson
@@ -20,6 +20,7 @@ import re2
 from attrs import fields, has
 
 from edge_twisted.config.model import Secret
+from edge_twisted.logs.fields import LEVEL, PUBLISHED, TIME
 
 REDACTED: Final = "<redacted>"
 
@@ -102,6 +103,22 @@ class Redactor:
             case _:
                 return value
 
+    def clean_record(self, record: dict[str, object]) -> dict[str, object]:
+        """
+        Return the decoded record of a line with its secrets replaced.
+
+        Its published names stay, and its time and level: a secret may happen to be ``message``.
+        """
+        cleaned = {}
+        for name, value in record.items():
+            if name in (TIME, LEVEL):
+                cleaned[name] = value
+            elif name in PUBLISHED:
+                cleaned[name] = self.clean(value)
+            else:
+                cleaned |= cast("dict[str, object]", self.clean({name: value}))
+        return cleaned
+
     def clean_text(self, text: str) -> str:
         """Return a text with its secrets replaced."""
         replaced: str = self._replace.sub(_kept, text)
@@ -112,7 +129,7 @@ class Redactor:
         if not self.suspects(lines):
             return lines
         return b"".join(
-            orjson.dumps(self.clean(orjson.loads(line)), option=orjson.OPT_APPEND_NEWLINE)
+            orjson.dumps(self.clean_record(orjson.loads(line)), option=orjson.OPT_APPEND_NEWLINE)
             if self.suspects(line)
             else line
             for line in lines.splitlines(keepends=True)

@@ -10,11 +10,11 @@ privileges up.  What comes before that waits in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from twisted.application.service import Service
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
-from twisted.logger import LogPublisher, globalLogPublisher
+from twisted.logger import ILogObserver, LogPublisher, globalLogPublisher
 
 from edge_twisted.config.model import Configuration, Logging
 from edge_twisted.logs.archive import Entry, FileEntry, MemoryEntry, gzip_tar
@@ -35,12 +35,6 @@ _FIXED: Final[dict[str, Callable[[Logging], object]]] = {
 }
 
 
-if TYPE_CHECKING:
-
-    class LoggingReactor(IReactorTime, IReactorFromThreads):
-        """What logging asks of a reactor."""
-
-
 class LoggingService(Service):
     """Owns the outputs of one server and feeds them from ``twisted.logger``."""
 
@@ -58,6 +52,7 @@ class LoggingService(Service):
         self._logging = logging
         self._clock = clock
         self._publisher = publisher
+        self._removes_observer = True
         #: Takes secrets out of every line; more may be added at any time.
         self.redactor = Redactor()
         #: Which lines are shown, for code that would make them at some cost.
@@ -83,12 +78,21 @@ class LoggingService(Service):
 
     @classmethod
     def of(
-        cls, configuration: Configuration, reactor: LoggingReactor, streams: Streams
+        cls,
+        configuration: Configuration,
+        clock: IReactorTime,
+        threads: IReactorFromThreads,
+        streams: Streams,
     ) -> LoggingService:
         """Return the logging of a whole server, which knows all secrets of its configuration."""
-        service = cls(configuration.logging, reactor, reactor.callFromThread, streams=streams)
+        service = cls(configuration.logging, clock, threads.callFromThread, streams=streams)
         service.redactor.add_all_of(configuration)
         return service
+
+    def observer_for_twistd(self) -> ILogObserver:
+        """Return the observer for twistd to remove, after it has logged its very last line."""
+        self._removes_observer = False
+        return self.observer
 
     # -- IService
 
@@ -116,13 +120,14 @@ class LoggingService(Service):
             if series is not None:
                 series.close()
         self._outputs.stop_consoles()
-        self._publisher.removeObserver(self.observer)
+        if self._removes_observer:
+            self._publisher.removeObserver(self.observer)
 
     # -- Reloadable
 
     def verify(self, new: Configuration) -> Sequence[str]:
         """Return what stands against `new`: folders that the next start could not use."""
-        if all(same(new.logging) == same(self._logging) for same in _FIXED.values()):
+        if not self._needing_restart(new.logging):
             return ()
         return [str(problem) for problem in folder_problems(new.logging)]
 
@@ -131,7 +136,7 @@ class LoggingService(Service):
         self.redactor.add_all_of(new)
         self.levels.apply(new.logging)
         self.observer.use(self._outputs.routes(new.logging))
-        return [key for key, value in _FIXED.items() if value(new.logging) != value(self._logging)]
+        return self._needing_restart(new.logging)
 
     # -- for GET /logs
 
@@ -146,6 +151,9 @@ class LoggingService(Service):
         return gzip_tar(list(self._entries(with_audit=with_audit)), self._clock.seconds())
 
     # -- inner
+
+    def _needing_restart(self, new: Logging) -> list[str]:
+        return [key for key, value in _FIXED.items() if value(new) != value(self._logging)]
 
     def _entries(self, *, with_audit: bool) -> Iterator[Entry]:
         if self._rotating is None:

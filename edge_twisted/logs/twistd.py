@@ -21,6 +21,7 @@ from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 
 from edge_twisted.logs.outputs import Streams
+from edge_twisted.logs.service import LoggingService
 
 #: twistd's own default is pieces of 1 MB that nothing ever deletes.
 PIECE_BYTES: Final = 10 * 1024 * 1024
@@ -28,15 +29,15 @@ OLD_PIECES: Final = 9
 FILE_MODE: Final = 0o640
 
 
-def observe_with(parent: object, observer: ILogObserver) -> None:
+def observe_with(parent: object, logging: LoggingService) -> None:
     """
-    Make `observer` the log observer of a twistd application.
+    Make the observer of `logging` that of a twistd application.
 
     To be called from the ``setServiceParent`` of the plugin's service with its parent; any parent
     but an application, and an application that has an observer already, is left alone.
     """
     if isinstance(parent, Componentized) and parent.getComponent(ILogObserver, None) is None:
-        parent.setComponent(ILogObserver, observer)
+        parent.setComponent(ILogObserver, logging.observer_for_twistd())
 
 
 def streams_of(options: Mapping[str, object]) -> Streams:

@@ -123,3 +123,9 @@ def json_lines(folder: Path, prefix: str = "") -> list[dict[str, Any]]:
     """Return the lines of all files of a folder, in the order of their names."""
     files = sorted(path for path in folder.iterdir() if path.name.startswith(prefix))
     return [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
+
+
+def messages(lines: list[dict[str, Any]] | bytes) -> list[str]:
+    if isinstance(lines, bytes):
+        lines = [json.loads(line) for line in lines.splitlines()]
+    return [line["message"] for line in lines]

@@ -117,6 +117,18 @@ def test_a_tiny_secret_does_not_eat_words() -> None:
     assert json.loads(line_of(redactor, "the cat").json)["message"] == "the cat"
 
 
+@pytest.mark.parametrize("secret", ["message", "2026-11", "warning"])
+def test_a_secret_that_is_one_of_our_words_does_not_spoil_the_line(secret: str) -> None:
+    redactor = Redactor()
+    redactor.add(secret)
+    event: dict[str, Any] = {"log_format": "<" + secret + ">", "log_time": START}
+    line = Line(event, "warning", redactor)
+    record = json.loads(line.json)
+    assert record["message"] == f"<{REDACTED}>"
+    assert (record["time"], record["level"]) == ("2026-11-24T07:50:00.000Z", "warning")
+    assert line.text(colour=False).startswith(b"2026-11-24T07:50:00.000Z warning ")
+
+
 def test_secrets_of_a_configuration_are_found() -> None:
     redactor = Redactor()
     redactor.add_all_of(CONFIGURATION)

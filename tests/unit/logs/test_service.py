@@ -6,12 +6,15 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
+from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import Clock
+from zope.interface import implementer
 
 from edge_twisted.config.model import (
     AuditLogs,
@@ -24,11 +27,28 @@ from edge_twisted.config.model import (
 )
 from edge_twisted.logs.audit import AuditEvent
 from edge_twisted.logs.errors import LogFolderUnusable
-from edge_twisted.logs.outputs import DATA_BUFFER_BYTES, EDGE_BUFFER_BYTES
+from edge_twisted.logs.outputs import DATA_BUFFER_BYTES, EDGE_BUFFER_BYTES, Streams
 from edge_twisted.logs.places import folder_problems
-from tests.unit.logs.support import Server, configuration, json_lines
+from edge_twisted.logs.service import LoggingService
+from tests.unit.logs.support import (
+    CONFIGURATION,
+    FakeStream,
+    Server,
+    clock_at,
+    configuration,
+    json_lines,
+    messages,
+)
 
 STORE = "edge_twisted.store.sqlite.writer"
+
+
+@implementer(IReactorFromThreads)
+class NoThreads:
+    """A reactor as far as threads know it, for a test that has none."""
+
+    def callFromThread(self, callable: Callable[..., Any], *args: object, **kw: object) -> None:
+        callable(*args, **kw)
 
 
 def archive(server: Server, *, with_audit: bool = False) -> dict[str, bytes]:
@@ -36,12 +56,6 @@ def archive(server: Server, *, with_audit: bool = False) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as tar:
         files = {member.name: tar.extractfile(member) for member in tar.getmembers()}
         return {name: file.read() for name, file in files.items() if file is not None}
-
-
-def messages(lines: list[dict[str, Any]] | bytes) -> list[str]:
-    if isinstance(lines, bytes):
-        lines = [json.loads(line) for line in lines.splitlines()]
-    return [line["message"] for line in lines]
 
 
 # -- console ----------------------------------------------------------------------------------
@@ -408,6 +422,16 @@ def test_no_output_shows_a_secret(tmp_path: Path, terminal: bool) -> None:
         assert len(everything) > 5
         assert all(text.count(b"redacted") for text in everything)
         assert not any(b"canary" in text for text in everything)
+
+
+def test_a_whole_servers_logging_knows_its_secrets() -> None:
+    stream = FakeStream()
+    service = LoggingService.of(
+        CONFIGURATION, clock_at(), NoThreads(), Streams(out=stream, err=stream)
+    )
+    event = {"log_format": "{x}", "x": "canary-license-token", "log_time": 0.0}
+    service.observer(event)
+    assert messages(stream.json()) == ["<redacted>"]
 
 
 def test_the_clock_of_lines_is_that_of_events() -> None:
