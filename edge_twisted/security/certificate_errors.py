@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be wrong with a certificate or its key: one class per kind, each with its remedy."""
+"""
+What can be wrong with a certificate or its key: one class per kind.
+
+The text of each is what is wrong, with the file's name, then ``; `` and the remedy.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -11,7 +16,8 @@ from edge_twisted.errors import EdgeError
 
 #: Which of the two files a problem is about; the names of the configuration's keys.
 Role = Literal["cert", "key"]
-_NOUN = {"cert": "certificate", "key": "private key"}
+#: What is in it.
+NOUNS: Mapping[Role, str] = {"cert": "certificate", "key": "private key"}
 
 
 class CertificateProblem(EdgeError):
@@ -32,7 +38,7 @@ class CertificateProblem(EdgeError):
     @property
     def noun(self) -> str:
         """What the file should hold, for messages."""
-        return _NOUN[self.role]
+        return NOUNS[self.role]
 
 
 class FileMissing(CertificateProblem):

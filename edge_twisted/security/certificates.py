@@ -165,15 +165,18 @@ def _weakness(key: ServerKey, path: Path) -> list[str]:
 def _uncovered(certificate: x509.Certificate, path: Path, listen_host: str | None) -> list[str]:
     names = list(_subject_names(certificate))
     if not names:
-        return [f"{path} names no host (no subjectAltName), so clients will not accept it"]
+        return [
+            f"{path} names no host, so clients will refuse it; have one made with subjectAltName "
+            "entries for the names that clients use"
+        ]
     if listen_host is None or listen_host in ANY_HOST:
         return []
     try:
         verify_service_identity(extract_patterns(certificate), [_service_id(listen_host)], [])
     except (VerificationError, CertificateError, ValueError):
         return [
-            f"{path} is for {', '.join(names)} and does not cover {listen_host}, which "
-            "listen_addr names; clients that use that name will not accept it"
+            f"{path} is for {', '.join(names)} and does not cover {listen_host}, so clients that "
+            "use that name will refuse it; have the name added to it, or listen on one that it has"
         ]
     return []
 

@@ -13,7 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from edge_twisted.security.certificate_errors import KeyEncrypted, KeyUnusable, NotPem, Role
+from edge_twisted.security.certificate_errors import (
+    NOUNS,
+    KeyEncrypted,
+    KeyUnusable,
+    NotPem,
+    Role,
+)
 from edge_twisted.security.pem_files import blocks, is_cut_off
 from edge_twisted.security.tls_context import ServerKey
 
@@ -98,15 +104,16 @@ def _signs(key: rsa.RSAPrivateKey) -> bool:
 
 def _what_else(role: Role, data: bytes, labels: Sequence[str]) -> str:
     """Say what a file without the wanted block looks like, and how to make it right."""
+    noun = NOUNS[role]
     if not data.strip():
-        return "it is empty"
+        return f"it is empty; write the {noun} into it"
     if role == "cert" and any(label.endswith("PRIVATE KEY") for label in labels):
-        return "it holds a private key; are `cert` and `key` swapped"
+        return "it holds a private key; name the other file, or are `cert` and `key` swapped?"
     if role == "key" and "CERTIFICATE" in labels:
-        return "it holds a certificate; are `cert` and `key` swapped"
+        return "it holds a certificate; name the other file, or are `cert` and `key` swapped?"
     if labels:
-        return f"it holds {labels[0]}"
+        return f"it holds {labels[0]}; name a file with the {noun}"
     if data.startswith(_DER):
         command = "x509" if role == "cert" else "pkey"
         return f"it looks like DER; convert it with `openssl {command} -inform der -in IN -out OUT`"
-    return "it has no line that begins with -----BEGIN"
+    return f"no line in it begins with -----BEGIN; name a file with the {noun}"

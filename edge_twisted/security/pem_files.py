@@ -113,7 +113,7 @@ def _read(role: Role, path: Path, problems: list[CertificateProblem]) -> bytes:
             problems.append(FileUnreadable(role, path, "it is a folder; name the file in it"))
             return b""
         if not stat.S_ISREG(kind):
-            problems.append(FileUnreadable(role, path, "it is not a regular file"))
+            problems.append(FileUnreadable(role, path, "it is not a regular file; name one"))
             return b""
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -123,11 +123,12 @@ def _read(role: Role, path: Path, problems: list[CertificateProblem]) -> bytes:
     except PermissionError:
         problems.append(FileUnreadable(role, path, _needed_permission(path)))
     except (OSError, ValueError) as error:
-        problems.append(FileUnreadable(role, path, getattr(error, "strerror", None) or str(error)))
+        reason = getattr(error, "strerror", None) or str(error)
+        problems.append(FileUnreadable(role, path, f"{reason}; correct the path or the file"))
     else:
         if len(data) <= MAX_FILE_BYTES:
             return data
-        problems.append(FileUnreadable(role, path, "it is larger than 1 MiB; is it the right one"))
+        problems.append(FileUnreadable(role, path, "it is larger than 1 MiB; name another file"))
     return b""
 
 
@@ -137,9 +138,13 @@ def _needed_permission(path: Path) -> str:
     # The outermost folder that may not be entered hides all that is below it.
     for folder in reversed(real.parents):
         if not os.access(folder, os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-            return f"user {user} needs permission to enter (x) the folder {folder}"
+            return (
+                f"user {user} needs permission to enter (x) the folder {folder}; give it, for "
+                f"instance by `setfacl -m u:{user}:x {folder}`"
+            )
     return (
-        f"user {user} needs read permission (r) on it; for instance `setfacl -m u:{user}:r {real}`"
+        f"user {user} needs read permission (r) on it; give it, for instance by "
+        f"`setfacl -m u:{user}:r {real}`"
     )
 
 

@@ -56,7 +56,7 @@ def credential_form(text: str) -> CredentialForm:
         parsed = KeyHash.parse(text)
     except BadKeyHash as error:
         return CredentialForm(reason=error.reason)
-    return CredentialForm(same_key=parsed.public_id or parsed.text)
+    return CredentialForm(same_key=parsed.credential)
 
 
 def _certificate_findings(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +23,10 @@ RSA = rsa.generate_private_key(65537, 2048)
 
 
 def check(files: TlsFiles, host: str | None = "localhost") -> CertificateCheck:
-    return check_files(files.cert, files.key, host, NOW)
+    found = check_files(files.cert, files.key, host, NOW)
+    for text in (*map(str, found.problems), *found.warnings):
+        assert re.search(r"\S; [a-z]", text), f"no remedy: {text}"
+    return found
 
 
 def good(files: TlsFiles, host: str | None = "localhost") -> Certificate:
@@ -203,8 +207,8 @@ def test_files_that_change_while_they_are_read_are_not_believed(
     ("content", "reason"),
     [
         (b"", "it is empty"),
-        (b"hello", "no line that begins with -----BEGIN"),
-        (b"\x00\xff\xfe", "no line that begins"),
+        (b"hello", "no line in it begins with -----BEGIN"),
+        (b"\x00\xff\xfe", "no line in it begins"),
         (GOOD.chain[0].public_bytes(Encoding.DER), "openssl x509 -inform der"),
         (GOOD.key_pem, "are `cert` and `key` swapped"),
         (GOOD.cert_pem[:300], "cut off in the middle"),
