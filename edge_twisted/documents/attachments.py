@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attachment tokens: the objects by which documents name blobs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from edge_twisted.documents.values import Operand
+
+#: Base64url of a SHA-256 without padding.
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+_KEYS: Final = frozenset({"id", "len", "metadata"})
+
+
+def is_token(value: Operand) -> bool:
+    """Return whether a value is a token: an id, a length, metadata, well-formed, and no more."""
+    if not isinstance(value, dict) or value.keys() != _KEYS:
+        return False
+    name, length, metadata = value["id"], value["len"], value["metadata"]
+    return (
+        isinstance(name, str)
+        and _ID.fullmatch(name) is not None
+        and isinstance(length, int)
+        and not isinstance(length, bool)
+        and length >= 0
+        and isinstance(metadata, dict)
+        and all(isinstance(each, str) for each in metadata.values())
+    )
+
+
+def tokens_in(value: Operand) -> Iterator[str]:
+    """Yield the ids of all tokens in a value, wherever they stand, arrays included."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            if is_token(each):
+                yield str(each["id"])
+            else:
+                waiting.extend(each.values())
+        elif isinstance(each, list):
+            waiting.extend(each)

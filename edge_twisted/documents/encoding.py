@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The merge state as bytes, to be kept beside the document.
+
+What the document shows is not written twice.  The stamp that most slots share, the base, is
+written once, and a slot whose only entry has it and whose value the document shows is not written
+at all: so the state of a fresh document is its stamp, about 35 bytes, whatever the number of its
+fields.
+
+Two forms, both msgpack arrays: ``[site, epoch, sequence, timestamp]`` of a document that was
+written once, and ``[replicas, stamps, version, base, life, records]`` of any other (see
+`edge_twisted.documents.records`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import msgspec.msgpack
+
+from edge_twisted.documents.attachments import is_token
+from edge_twisted.documents.clock import Timestamp
+from edge_twisted.documents.entries import Entry, Stamp, winner
+from edge_twisted.documents.nodes import EMPTY, Node, Shown, Variant, shown, shown_map, walk
+from edge_twisted.documents.operations import Path
+from edge_twisted.documents.records import (
+    Tables,
+    placed,
+    read_count,
+    read_entries,
+    stamps_of,
+    write_record,
+)
+from edge_twisted.documents.state import State
+from edge_twisted.documents.values import MISSING, Operand, Value
+from edge_twisted.documents.versions import Replica, SiteId, VersionVector
+from edge_twisted.errors import EdgeError
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class CorruptState(EdgeError):
+    """The bytes are no merge state of this document: restore it from a backup or a peer."""
+
+    code: ClassVar[str] = "corrupt_state"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the merge state of the document is damaged: {self.reason}"
+
+
+def encode(state: State) -> bytes:
+    """Return the merge state; equal states have equal bytes."""
+    base = _base(state)
+    if base is not None and _is_fresh(state, base):
+        replica = base.replica
+        return _encode([replica.site, replica.epoch, base.sequence, base.timestamp])
+    stamps = [entry.stamp for entry in state.life]
+    for _, node in walk(state.root):
+        stamps.extend(stamps_of(node))
+    tables = Tables.of(state.version, stamps)
+    life = [[tables.stamp(e.stamp), e.value is not MISSING] for e in state.life]
+    found = shown_map(state.root) if state.is_alive else None
+    records = sorted(_records(tables, (), state.root, found, base), key=lambda record: record[:2])
+    return _encode([*tables.written(state.version), tables.stamp(base), life, records])
+
+
+def fresh(stamp: Stamp) -> bytes:
+    """Return the merge state of a document that `stamp` wrote as a whole, untyped."""
+    replica = stamp.replica
+    return _encode([replica.site, replica.epoch, stamp.sequence, stamp.timestamp])
+
+
+def decode(data: bytes, fields: Mapping[str, Value] | None) -> State:
+    """
+    Return the state of a document that shows `fields` (without the id), None being deleted.
+
+    :raises CorruptState: the bytes are damaged, or belong to a document that shows something else.
+    """
+    try:
+        written = _decode(data)
+        if len(written) == 4:
+            return _decode_fresh(written, fields)
+        return _decode_full(written, fields)
+    except (msgspec.DecodeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise CorruptState(str(error)) from None
+
+
+# -- writing
+
+
+def _base(state: State) -> Stamp | None:
+    """Return the stamp that most slots share; of equally common ones the greatest."""
+    common: Counter[Stamp] = Counter()
+    for _, node in walk(state.root):
+        common.update(entries[0].stamp for entries in node.slots.values() if len(entries) == 1)
+    if not common and len(state.life) == 1:
+        return state.life[0].stamp
+    return max(common, key=lambda stamp: (common[stamp], stamp), default=None)
+
+
+def _is_fresh(state: State, base: Stamp) -> bool:
+    if state.life != (Entry(base, True),) or state.version != VersionVector([base.dot]):
+        return False
+    records = _records(None, (), state.root, shown_map(state.root), base)
+    return next(records, None) is None
+
+
+def _records(
+    tables: Tables | None, path: Path, node: Node, found: Shown | None, base: Stamp | None
+) -> Iterator[list[Any]]:
+    """Yield a record for every slot that the shown value and the base do not tell."""
+    told = _told_variant(node, found)
+    for variant, entries in node.slots.items():
+        entry = entries[0] if len(entries) == 1 else None
+        if variant is told and entry and entry.stamp == base and entry.value is not MISSING:
+            continue
+        if tables is None:
+            yield []
+            continue
+        shows = found is not None and found.variant is variant is not Variant.MAP
+        shown_by = winner(entries) if shows else None
+        yield write_record(tables, path, node, variant, shown_by.stamp if shown_by else None)
+    is_map = found is not None and found.variant is Variant.MAP
+    if is_map and Variant.MAP not in node.slots and path:
+        # The map shows only because of its children: its presence must not be taken for told.
+        yield [] if tables is None else write_record(tables, path, node, Variant.MAP)
+    for name, child in node.children.items():
+        yield from _records(tables, (*path, name), child, shown(child) if is_map else None, base)
+
+
+def _told_variant(node: Node, found: Shown | None) -> Variant | None:
+    """Return the variant that a reader infers from the shown value, if that is the right one."""
+    if found is None or _implied(found.value) is not found.variant:
+        return None
+    # A record of a map makes the reader take what looks like a token for a map.
+    if found.variant is Variant.ATTACHMENT and Variant.MAP in node.slots:
+        return None
+    return found.variant
+
+
+def _implied(value: Value) -> Variant:
+    if isinstance(value, dict):
+        return Variant.ATTACHMENT if is_token(value) else Variant.MAP
+    return Variant.REGISTER
+
+
+# -- reading
+
+
+def _decode_fresh(written: Any, fields: Mapping[str, Value] | None) -> State:
+    site, epoch, sequence, timestamp = written
+    if fields is None:
+        raise ValueError("a document that was written once cannot be deleted")
+    stamp = Stamp(Timestamp(timestamp), Replica(SiteId(site), epoch), sequence)
+    children = {name: _told((name,), value, stamp, {}) for name, value in fields.items()}
+    root = Node(children=children) if children else EMPTY
+    return State(root, (Entry(stamp, True),), VersionVector([stamp.dot]))
+
+
+_Slots = dict[Variant, list[Any]]
+
+
+def _decode_full(written: Any, fields: Mapping[str, Value] | None) -> State:
+    replicas, stamps, seen, base, life, records = written
+    tables, version = Tables.read(replicas, stamps, seen)
+    by_path: dict[Path, _Slots] = {}
+    for path, variant, entries, count in records:
+        by_path.setdefault(tuple(path), {})[Variant(variant)] = [entries, count]
+    root = EMPTY
+    if fields is not None:
+        mark = tables.stamps[base] if base >= 0 else None
+        children = {name: _told((name,), v, mark, by_path) for name, v in fields.items()}
+        root = Node(children=children)
+    for path, slots in by_path.items():
+        value = _value_at(fields, path)
+        for variant, (entries, count) in slots.items():
+            held = read_entries(tables, variant, entries, value)
+            counted = None if count is None else read_count(tables, count)
+            root = placed(root, path, variant, held, counted)
+    lives = tuple(Entry(tables.stamps[at], True if alive else MISSING) for at, alive in life)
+    return State(root, lives, version)
+
+
+def _told(path: Path, value: Value, base: Stamp | None, records: Mapping[Path, _Slots]) -> Node:
+    """Return the node that a shown value stands for, without what records say of it."""
+    slots = records.get(path, {})
+    if any(len(entry) == 3 for entries, _ in slots.values() for entry in entries):
+        return EMPTY
+    variant = _implied(value)
+    if variant is Variant.ATTACHMENT and Variant.MAP in slots:
+        variant = Variant.MAP
+    children: dict[str, Node] = {}
+    if variant is Variant.MAP and isinstance(value, dict):
+        children = {
+            name: _told((*path, name), inner, base, records) for name, inner in value.items()
+        }
+    if variant in slots:
+        return Node(children=children)
+    if base is None:
+        raise ValueError("a shown field has neither a record nor a base")
+    held: Value = True if variant is Variant.MAP else value
+    return Node({variant: (Entry(base, held),)}, children=children)
+
+
+def _value_at(fields: Mapping[str, Value] | None, path: Path) -> Operand:
+    value: Value = dict(fields) if fields is not None else None
+    for name in path:
+        if not isinstance(value, dict) or name not in value:
+            return MISSING
+        value = value[name]
+    return value

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The tree of a document: for each path its variants, each a slot of entries.
+
+One path may hold several variants at the same time: a register and a map, a register and a
+counter.  What is shown is the variant that was written last; a map counts as written when the
+last of what it shows was.  A map is there if its presence was written, or if it shows a child.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Final
+
+from attrs import field, frozen
+
+from edge_twisted.documents.counts import Count
+from edge_twisted.documents.entries import Entries, Entry, Rank, Stamp, merged, rank, winner
+from edge_twisted.documents.values import MISSING, Operand, Value
+from edge_twisted.documents.versions import VersionVector
+
+
+class Variant(IntEnum):
+    """The types that a path can have, with their numbers in stored states."""
+
+    REGISTER = 0
+    MAP = 1
+    ATTACHMENT = 2
+    COUNTER = 3
+    PN_COUNTER = 4
+
+
+_NO_SLOTS: Final[Mapping[Variant, Entries]] = MappingProxyType({})
+_NO_COUNTS: Final[Mapping[Variant, Count]] = MappingProxyType({})
+_NO_CHILDREN: Final[Mapping[str, Node]] = MappingProxyType({})
+
+
+@frozen(eq=False)
+class Node:
+    """
+    One path: its slots, its counts, and the paths below it.
+
+    The entries of a counter and of a map say only whether it is there (their value is True); a
+    counter's number is in `counts`.
+    """
+
+    slots: Mapping[Variant, Entries] = _NO_SLOTS
+    counts: Mapping[Variant, Count] = _NO_COUNTS
+    children: Mapping[str, Node] = field(default=_NO_CHILDREN)
+
+    def with_slot(self, variant: Variant, stamp: Stamp, value: Operand) -> Node:
+        """Return the node after a write, which supersedes all that the slot holds."""
+        slots = {**self.slots, variant: (Entry(stamp, value),)}
+        return Node(slots, self.counts, self.children)
+
+    def with_count(self, variant: Variant, count: Count, stamp: Stamp) -> Node:
+        """Return the node after a write of a counter."""
+        slots = {**self.slots, variant: (Entry(stamp, True),)}
+        return Node(slots, {**self.counts, variant: count}, self.children)
+
+    def with_child(self, name: str, child: Node) -> Node:
+        """Return the node with one child set."""
+        return Node(self.slots, self.counts, {**self.children, name: child})
+
+    def is_there(self, variant: Variant) -> bool:
+        """Return whether a variant holds a value; for a map, whether it was written itself."""
+        return winner(self.slots.get(variant, ())) is not None
+
+
+EMPTY: Final = Node()
+
+
+@frozen
+class Shown:
+    """What a path shows: the value, by which variant, and how late that was written."""
+
+    value: Value
+    variant: Variant
+    rank: Rank
+
+
+def shown(node: Node) -> Shown | None:
+    """Return what a node shows, None if nothing."""
+    best = shown_map(node)
+    for variant in node.slots:
+        found = None if variant is Variant.MAP else shown_as(node, variant)
+        if found is not None and (best is None or found.rank > best.rank):
+            best = found
+    return best
+
+
+def shown_as(node: Node, variant: Variant) -> Shown | None:
+    """Return what a node shows if only one variant counts, None if that is not there."""
+    if variant is Variant.MAP:
+        return shown_map(node)
+    entry = winner(node.slots.get(variant, ()))
+    if entry is None or entry.value is MISSING:
+        return None
+    count = node.counts.get(variant)
+    value = entry.value if count is None else count.value
+    return Shown(value, variant, rank(entry))
+
+
+def shown_map(node: Node) -> Shown | None:
+    """Return the object that the children and the presence of a map make, None if none."""
+    presence = winner(node.slots.get(Variant.MAP, ()))
+    best = rank(presence) if presence else None
+    fields: dict[str, Value] = {}
+    for name, child in node.children.items():
+        found = shown(child)
+        if found is None:
+            continue
+        fields[name] = found.value
+        if best is None or found.rank > best:
+            best = found.rank
+    return Shown(fields, Variant.MAP, best) if best else None
+
+
+def merged_nodes(
+    left: Node, left_seen: VersionVector, right: Node, right_seen: VersionVector
+) -> Node:
+    """
+    Return the merge of two trees; the vectors are all that each side has seen.
+
+    A slot that only one side holds stays as it is: slots never vanish, so the other side has never
+    seen it, or is a delta that leaves it out because it has not changed.
+    """
+    if left is right:
+        return left
+    slots = dict(left.slots)
+    for variant, entries in right.slots.items():
+        mine = slots.get(variant)
+        slots[variant] = merged(mine, left_seen, entries, right_seen) if mine else entries
+    counts = dict(left.counts)
+    for variant, count in right.counts.items():
+        counted = counts.get(variant)
+        counts[variant] = counted.merged(count) if counted else count
+    children = dict(left.children)
+    for name, child in right.children.items():
+        own = children.get(name)
+        children[name] = merged_nodes(own, left_seen, child, right_seen) if own else child
+    return Node(slots, counts, children)
+
+
+def is_map(node: Node) -> bool:
+    """Return whether the map of a node shows, without making its value."""
+    if node.is_there(Variant.MAP):
+        return True
+    return any(_shows(child) for child in node.children.values())
+
+
+def _shows(node: Node) -> bool:
+    others = (variant for variant in node.slots if variant is not Variant.MAP)
+    return any(map(node.is_there, others)) or is_map(node)
+
+
+def walk(node: Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node]]:
+    """Yield every node with its path, parents first, in no promised order."""
+    waiting = [(path, node)]
+    while waiting:
+        here, each = waiting.pop()
+        yield here, each
+        waiting.extend(((*here, name), child) for name, child in each.children.items())

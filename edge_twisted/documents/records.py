@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The written form of slots: one record each, with replicas and stamps in tables.
+
+A record is ``[path, variant, entries, count]``.  An entry is ``[stamp]`` for a removal, ``[stamp,
+value]`` for a value, ``[stamp, nil, true]`` for the value that the document shows; a count is
+``[restart, start, [[replica, sequence, total], ...]]`` or nil.  Stamps and replicas are positions
+in the tables, a missing restart is -1.  Everything is sorted, so equal states have equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from attrs import define, field
+
+from edge_twisted.documents.clock import Timestamp
+from edge_twisted.documents.counts import Count, Share
+from edge_twisted.documents.entries import Entries, Entry, Stamp
+from edge_twisted.documents.nodes import EMPTY, Node, Variant
+from edge_twisted.documents.operations import Path
+from edge_twisted.documents.values import MISSING, Operand
+from edge_twisted.documents.versions import Replica, SiteId, VersionVector
+
+#: Stands for the value that the document shows at the record's path.
+SHOWN: Final = Ellipsis
+
+Record = tuple[Path, Variant, "list[Any]", "list[Any] | None"]
+
+
+@define
+class Tables:
+    """The replicas and stamps that records refer to by position."""
+
+    replicas: list[Replica]
+    stamps: list[Stamp]
+    _replica_at: dict[Replica, int] = field(init=False)
+    _stamp_at: dict[Stamp, int] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._replica_at = {replica: at for at, replica in enumerate(self.replicas)}
+        self._stamp_at = {stamp: at for at, stamp in enumerate(self.stamps)}
+
+    @classmethod
+    def of(cls, version: VersionVector, stamps: Iterable[Stamp]) -> Tables:
+        """Return sorted tables of everything named."""
+        unique = sorted(set(stamps))
+        replicas = sorted({*version, *(stamp.replica for stamp in unique)})
+        return cls(replicas, unique)
+
+    def replica(self, replica: Replica) -> int:
+        """Return the position of a replica."""
+        return self._replica_at[replica]
+
+    def stamp(self, stamp: Stamp | None) -> int:
+        """Return the position of a stamp; -1 for none."""
+        return -1 if stamp is None else self._stamp_at[stamp]
+
+    def written(self, version: VersionVector) -> list[Any]:
+        """Return both tables and a version vector in their written form."""
+        return [
+            [[replica.site, replica.epoch] for replica in self.replicas],
+            [[self.replica(s.replica), s.sequence, s.timestamp] for s in self.stamps],
+            [version.seen(replica) for replica in self.replicas],
+        ]
+
+    @classmethod
+    def read(cls, replicas: Any, stamps: Any, seen: Any) -> tuple[Tables, VersionVector]:
+        """Take back what `written` returned."""
+        known = [Replica(SiteId(site), epoch) for site, epoch in replicas]
+        version = VersionVector(
+            {replica: number for replica, number in zip(known, seen, strict=True) if number}
+        )
+        marks = [Stamp(Timestamp(t), known[at], sequence) for at, sequence, t in stamps]
+        return cls(known, marks), version
+
+
+def stamps_of(node: Node) -> Iterable[Stamp]:
+    """Yield the stamps in the slots and counts of one node."""
+    for entries in node.slots.values():
+        for entry in entries:
+            yield entry.stamp
+    for count in node.counts.values():
+        if count.restart is not None:
+            yield count.restart
+
+
+def write_record(
+    tables: Tables, path: Path, node: Node, variant: Variant, shown: Stamp | None = None
+) -> list[Any]:
+    """Return one slot's record; the value of the entry with stamp `shown` is left out."""
+    entries = [_write_entry(tables, entry, shown) for entry in node.slots.get(variant, ())]
+    count = node.counts.get(variant)
+    return [list(path), int(variant), entries, None if count is None else _count(tables, count)]
+
+
+def _write_entry(tables: Tables, entry: Entry, shown: Stamp | None) -> list[Any]:
+    at = tables.stamp(entry.stamp)
+    if entry.value is MISSING:
+        return [at]
+    if entry.stamp == shown:
+        return [at, None, True]
+    return [at, entry.value]
+
+
+def _count(tables: Tables, count: Count) -> list[Any]:
+    shares = [
+        [tables.replica(replica), share.sequence, share.total]
+        for replica, share in sorted(count.shares.items())
+    ]
+    return [tables.stamp(count.restart), count.start, shares]
+
+
+def read_entries(
+    tables: Tables, variant: Variant, written: Sequence[Any], shown: Operand
+) -> Entries:
+    """Return a slot's entries; `shown` is the value of the one that was left out."""
+    found: list[Entry] = []
+    for item in written:
+        value: Operand = MISSING
+        if len(item) == 2:
+            value = item[1]
+        elif len(item) == 3:
+            held = variant in (Variant.REGISTER, Variant.ATTACHMENT)
+            value = shown if held else True
+        found.append(Entry(tables.stamps[item[0]], value))
+    return tuple(found)
+
+
+def read_count(tables: Tables, written: Any) -> Count:
+    """Return a counter's count."""
+    restart, start, shares = written
+    return Count(
+        None if restart < 0 else tables.stamps[restart],
+        start,
+        {tables.replicas[at]: Share(sequence, total) for at, sequence, total in shares},
+    )
+
+
+def placed(
+    root: Node, path: Sequence[str], variant: Variant, entries: Entries, count: Count | None
+) -> Node:
+    """Return the tree with one slot set at a path."""
+    if path:
+        child = root.children.get(path[0], EMPTY)
+        return root.with_child(path[0], placed(child, path[1:], variant, entries, count))
+    slots = {**root.slots, variant: entries} if entries else root.slots
+    counts = root.counts if count is None else {**root.counts, variant: count}
+    return Node(slots, counts, root.children)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Replicas of one document that write, and hear of each other in any way."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from attrs import define, field
+
+from edge_twisted.documents.clock import Timestamp
+from edge_twisted.documents.deltas import apply_delta, decode_delta, delta, encode_delta
+from edge_twisted.documents.encoding import decode, encode
+from edge_twisted.documents.entries import Stamp
+from edge_twisted.documents.json_text import to_text
+from edge_twisted.documents.operations import InvalidWrite, Operation
+from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.values import Value
+from edge_twisted.documents.versions import Replica, SiteId
+from edge_twisted.documents.writing import apply, delete, initial, insert
+
+
+@define
+class Site:
+    """One replica of one document."""
+
+    number: int
+    state: State = field(factory=State)
+    written: int = 0
+
+    def stamp(self, moment: int) -> Stamp:
+        self.written += 1
+        replica = Replica(SiteId(bytes([self.number]) * 16), 0)
+        return Stamp(Timestamp(moment), replica, self.written)
+
+    def insert(self, fields: dict[str, Value], moment: int) -> None:
+        if not self.state.is_alive:
+            self.state = insert(self.state, fields, self.stamp(moment))
+
+    def initial(self, fields: dict[str, Value]) -> None:
+        if not self.state.version:
+            self.state = initial(fields)
+
+    def apply(self, operation: Operation, moment: int) -> None:
+        if self.state.is_alive:
+            with suppress(InvalidWrite):
+                self.state = apply(self.state, [operation], self.stamp(moment))
+
+    def delete(self, moment: int) -> None:
+        if self.state.is_alive:
+            self.state = delete(self.state, self.stamp(moment))
+
+    def store(self) -> None:
+        """Go through the written form and back, as a store does."""
+        if self.state.version:
+            self.state = reread(self.state)
+
+    def hear_whole(self, other: Site) -> None:
+        self.state = merge(self.state, reread(other.state)) if other.state.version else self.state
+
+    def hear_delta(self, other: Site) -> None:
+        news = decode_delta(encode_delta(delta(other.state, self.state.version)))
+        self.state = apply_delta(self.state, news)
+
+
+def reread(state: State) -> State:
+    if not state.version:
+        return state
+    data = encode(state)
+    again = decode(data, state.fields)
+    assert encode(again) == data
+    assert again.fields == state.fields
+    return again
+
+
+def summary(state: State) -> tuple[bytes, bytes]:
+    """All that is visible of a state, and all that is written of it."""
+    return (encode(state) if state.version else b""), to_text(dict(state.fields or {}))
