@@ -28,8 +28,9 @@ FLUSH_SECONDS: Final = 0.05
 FLUSH_LINES: Final = 500
 #: A longer text is cut: a path can be as long as the headers may be.
 MAX_TEXT_CHARACTERS: Final = 1024
-#: A longer list is cut.
+#: A longer list of collections is cut, and each longer name in it, and a longer method.
 MAX_COLLECTIONS: Final = 64
+MAX_NAME_CHARACTERS: Final = 64
 
 
 class AuditEvent(Enum):
@@ -124,8 +125,10 @@ class FileAuditLog:
         line = _AuditLine(rfc3339(self._clock.seconds()), event._value_, **said)
         if line.path is not None:
             line.path = line.path.partition("?")[0][:MAX_TEXT_CHARACTERS]
-        if len(line.collections) > MAX_COLLECTIONS:
-            line.collections = line.collections[:MAX_COLLECTIONS]
+        if sum(map(len, line.collections)) > MAX_TEXT_CHARACTERS:
+            line.collections = _shortened(line.collections)
+        if line.method is not None and len(line.method) > MAX_NAME_CHARACTERS:
+            line.method = line.method[:MAX_NAME_CHARACTERS]
         self._lines.append(line)
         if self._flush_call is None:
             self._flush_call = self._clock.callLater(FLUSH_SECONDS, self._flush_later)
@@ -161,6 +164,10 @@ class FileAuditLog:
                 name: _spelled(value) for name, value in msgspec.structs.asdict(line).items()
             }
             return self._encoder.encode(spelled) + b"\n"
+
+
+def _shortened(collections: Sequence[str]) -> Sequence[str]:
+    return [name[:MAX_NAME_CHARACTERS] for name in collections[:MAX_COLLECTIONS]]
 
 
 def _spelled(value: object) -> object:

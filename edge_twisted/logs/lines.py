@@ -55,7 +55,13 @@ class Line:
         record = record_of(event, level)
         encoded = encode(record)
         if redactor.suspects(encoded):
-            record = orjson.loads(redactor.clean_lines(encoded))
+            record = redactor.clean_record(orjson.loads(encoded))
+            encoded = encode(record)
+        # Only now: a secret that is cut in two would not be known any more.
+        for characters in _CUTS:
+            if len(encoded) <= MAX_LINE_BYTES:
+                break
+            record = _cut(orjson.loads(encoded), characters)
             encoded = encode(record)
         self.record = record
         #: One line of JSON with its line end.
@@ -111,24 +117,24 @@ def record_of(event: LogEvent, level: str) -> Record:
             continue
         record[f"{name}_" if name in _STANDARD else name] = value
     failure = event.get("log_failure")
+    if failure is None and "isError" in event:
+        failure = event.get("failure")
+        if isinstance(failure, Failure):
+            # `twisted.python.log.err` has put the traceback into the message as well.
+            record[MESSAGE] = safe_str(event.get("why") or failure.value)
     if isinstance(failure, Failure):
         record[FAILURE] = _traceback(failure)
     return record
 
 
 def encode(record: Record) -> bytes:
-    """Return a record as one line of JSON, whatever its values are, of bounded length."""
+    """Return a record as one line of JSON, whatever its values are."""
     try:
-        encoded = orjson.dumps(record, default=_plain, option=_JSON)
+        return orjson.dumps(record, default=_plain, option=_JSON)
     except (TypeError, ValueError, RecursionError):
         # A lone surrogate, an integer beyond 64 bits, a cycle: only those fields become text.
         spelled = {_text(name): _encodable(value) for name, value in record.items()}
-        encoded = orjson.dumps(spelled, default=_plain, option=_JSON)
-    for characters in _CUTS:
-        if len(encoded) <= MAX_LINE_BYTES:
-            break
-        encoded = orjson.dumps(_cut(orjson.loads(encoded), characters), option=_JSON)
-    return encoded
+        return orjson.dumps(spelled, default=_plain, option=_JSON)
 
 
 # -- inner ------------------------------------------------------------------------------------

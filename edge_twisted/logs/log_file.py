@@ -62,7 +62,8 @@ class LogFile:
         except OSError:
             whole = bytes(lines[:written]).rfind(b"\n") + 1
             if whole < written:
-                os.ftruncate(self._fd, self.size + whole)
+                # By its real size, for somebody else may have truncated it (logrotate does).
+                os.ftruncate(self._fd, os.fstat(self._fd).st_size - (written - whole))
             if not whole:
                 raise
             written = whole

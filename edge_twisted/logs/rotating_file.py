@@ -10,7 +10,7 @@ on, and `RotatingFile.trouble` says why.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -59,6 +59,7 @@ class RotatingFile:
             with suppress(OSError):
                 self._use(LogFile(self.folder / names[-1], self._write))
                 if not self._is_full():
+                    self._delete_surplus(names)
                     return
         self._begin()
 
@@ -112,11 +113,14 @@ class RotatingFile:
             self._rotate_not_before = self._clock() + RETRY_ROTATION_SECONDS
 
     def _begin(self) -> None:
-        self.trouble = None
         names = self._rotation.ours(os.listdir(self.folder))
         name = self._rotation.next_name(self._clock(), names[-1] if names else None)
         self._use(LogFile(self.folder / name, self._write))
-        for old in self._rotation.surplus([*names, name]):
+        self._delete_surplus([*names, name])
+
+    def _delete_surplus(self, names: Sequence[str]) -> None:
+        self.trouble = None
+        for old in self._rotation.surplus(names):
             try:
                 (self.folder / old).unlink(missing_ok=True)
             except OSError as error:

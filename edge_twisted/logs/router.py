@@ -18,6 +18,7 @@ from typing import Final, Protocol, cast
 from attrs import frozen
 from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.python import threadable
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from edge_twisted.logs.levels import Part, part_of, rank_and_name
@@ -108,12 +109,25 @@ class Router:
         if rank < self._floors[part]:
             return
         routes = [each for each in self._routes if each.wants(part, rank) and each is not without]
-        line = Line(event, level, self._redactor)
+        line = self._line(event, level)
         delivery = [(route, _spelled(line, route.spelling)) for route in routes]
         if self._on_reactor_thread():
             self._deliver(delivery)
         else:
             self._call_from_thread(partial(self._deliver, delivery))
+
+    def _line(self, event: LogEvent, level: str) -> Line:
+        try:
+            return Line(event, level, self._redactor)
+        except Exception:
+            # Nobody observes twisted.logger beside us who could be told.
+            instead = {
+                "log_format": "An event of {log_namespace} could not be rendered",
+                "log_namespace": event.get("log_namespace"),
+                "log_time": event.get("log_time"),
+                "log_failure": Failure(),
+            }
+            return Line(instead, level, self._redactor)
 
     def _deliver(self, delivery: list[tuple[Route, bytes]]) -> None:
         self._waiting.append(delivery)

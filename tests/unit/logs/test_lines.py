@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.logger import LogEvent, Logger, LogLevel
+from twisted.logger import LogEvent, Logger, LogLevel, globalLogPublisher
 from twisted.python import log as legacy
 from twisted.python.failure import Failure
 
@@ -143,6 +143,30 @@ def test_a_template_without_its_field_says_so() -> None:
 
 def test_calls_in_templates_work() -> None:
     assert json_of("n={value.bit_length()}", value=255)["message"] == "n=8"
+
+
+def test_what_is_cut_hides_its_secrets_first() -> None:
+    redactor = Redactor()
+    redactor.add("canary-canary")
+    for before in range(1000, 1060):  # around where the cut is
+        text = "x" * before + "canary-canary" + "y" * MAX_LINE_BYTES
+        line = Line({"log_format": "{t}", "log_time": START, "t": text}, "info", redactor)
+        for shown in (line.json, line.text(colour=False)):
+            assert b"cana" not in shown
+            assert len(shown) <= MAX_LINE_BYTES
+
+
+def test_the_old_modules_failures_are_in_their_field() -> None:
+    events: list[LogEvent] = []
+    observer = as_observer(events.append)
+    globalLogPublisher.addObserver(observer)
+    try:
+        legacy.err(Failure(ValueError("old")), "Why")
+    finally:
+        globalLogPublisher.removeObserver(observer)
+    record = json.loads(Line(events[0], "critical", REDACTOR).json)
+    assert "ValueError: old" in record["failure"]
+    assert record["message"] == "Why"
 
 
 @pytest.mark.parametrize("filler", ["x", "\x01", "\U0001f600", '"'])

@@ -174,6 +174,30 @@ def test_the_oldest_of_ours_go_and_no_others(folder: Path, clock: Clock) -> None
     assert foreign <= {path.name for path in folder.iterdir()}
 
 
+def test_a_lowered_limit_counts_from_the_start_on(folder: Path, clock: Clock) -> None:
+    many = Rotation(prefix="log", max_size_bytes=2)
+    append(series(folder, clock, rotation=many), b"1\n2\n3\n4\n")
+    series(folder, clock, rotation=Rotation(prefix="log", max_files=2)).open()
+    assert contents(folder) == [b"3\n", b"4\n"]
+
+
+def test_a_surplus_file_that_cannot_be_deleted_is_said(folder: Path, clock: Clock) -> None:
+    (folder / "log.2020-01-01T00-00-00.000Z").mkdir(parents=True)
+    file = series(folder, clock, rotation=Rotation(prefix="log", max_files=1))
+    append(file, b"one\n")
+    assert file.trouble is not None
+
+
+def test_a_file_that_logrotate_truncates_is_not_blown_up(folder: Path, clock: Clock) -> None:
+    disk = FakeDisk()
+    file = series(folder, clock, disk)
+    append(file, b"aaaa\n" * 100)
+    os.truncate(file.files()[0], 0)
+    disk.free = 7
+    assert file.append(memoryview(b"bbbb\ncccc\n")) == 5
+    assert contents(folder) == [b"bbbb\n"]
+
+
 def test_a_clock_that_goes_back_keeps_the_order(folder: Path, clock: Clock) -> None:
     file = series(folder, clock)
     append(file, b"one\n")

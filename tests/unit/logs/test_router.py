@@ -153,6 +153,17 @@ def test_a_line_from_another_thread_is_rendered_there_and_written_here() -> None
     assert output.messages == ["['a']"]
 
 
+def test_an_event_that_cannot_be_rendered_is_told() -> None:
+    class Nasty(dict):  # type: ignore[type-arg]
+        def items(self) -> Any:
+            raise RuntimeError("nasty")
+
+    output = Kept()
+    router_to(output)(Nasty(log_namespace="edge_twisted.api", log_time=0.0))
+    assert output.messages == ["An event of edge_twisted.api could not be rendered"]
+    assert "RuntimeError: nasty" in output.lines[0]["failure"]
+
+
 def test_without_outputs_nothing_is_rendered() -> None:
     router = Router(Redactor(), call_from_thread=lambda function: function())
 
