@@ -14,7 +14,7 @@ from pathlib import Path
 from attrs import frozen
 
 from edge_twisted.config.model import TlsFiles
-from edge_twisted.config.nodes import Plain
+from edge_twisted.config.yaml.nodes import Plain
 
 
 @frozen(kw_only=True)

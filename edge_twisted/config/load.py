@@ -12,7 +12,7 @@ from edge_twisted.config.checks import Checks
 from edge_twisted.config.paths import Surroundings
 from edge_twisted.config.problems import ConfigurationError, Problem
 from edge_twisted.config.reading import Loaded, read
-from edge_twisted.config.yaml_text import MAX_FILE_BYTES
+from edge_twisted.config.yaml.text import MAX_FILE_BYTES
 
 _NO_CHECKS = Checks()
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from edge_twisted.config.addresses import BadFormat, file_path
 from edge_twisted.config.model import Folder, TemporaryFolder
-from edge_twisted.config.nodes import Plain
 from edge_twisted.config.problems import quoted
+from edge_twisted.config.yaml.nodes import Plain
 
 #: What `from_current_exe` is, in the current working directory.
 DATA_FOLDER: Final = "edge-data"
@@ -28,7 +28,7 @@ class Surroundings:
 
     config_folder: Path
     working_folder: Path
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
 
     def path(self, text: str) -> Path:
         """Return `text` as an absolute path."""

@@ -14,22 +14,22 @@ from pathlib import Path
 
 from attrs import frozen
 
-from edge_twisted.config.auth_section import auth
 from edge_twisted.config.checks import Checks
-from edge_twisted.config.compose import compose
-from edge_twisted.config.database_section import database
-from edge_twisted.config.http_section import http_server
-from edge_twisted.config.logging_section import logging
 from edge_twisted.config.model import Configuration
-from edge_twisted.config.nodes import Plain, plain
 from edge_twisted.config.paths import Surroundings
 from edge_twisted.config.problems import ConfigurationError, Problem
 from edge_twisted.config.reporter import Reporter
-from edge_twisted.config.rules import check_rules
-from edge_twisted.config.section import Section
+from edge_twisted.config.rules.every import check_rules
+from edge_twisted.config.rules.view import View
+from edge_twisted.config.sections.auth import auth
+from edge_twisted.config.sections.database import database
+from edge_twisted.config.sections.http import http_server
+from edge_twisted.config.sections.logging import logging
+from edge_twisted.config.sections.section import Section
 from edge_twisted.config.validation import validate
-from edge_twisted.config.view import View
-from edge_twisted.config.yaml_text import UnreadableText, lines_of, text_of
+from edge_twisted.config.yaml.compose import compose
+from edge_twisted.config.yaml.nodes import Plain, plain
+from edge_twisted.config.yaml.text import UnreadableText, lines_of, text_of
 
 
 @frozen(kw_only=True)

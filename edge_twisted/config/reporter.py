@@ -46,7 +46,17 @@ class Reporter:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """The problems, in file order."""
-        return self._sorted(is_warning=False)
+        found = self._sorted(is_warning=False)
+        if not found or not self.is_full:
+            return found
+        more = Problem(
+            file=self._file,
+            position=None,
+            path=(),
+            what=f"further problems than these {MAX_PROBLEMS} are not shown",
+            right="mend these first",
+        )
+        return (*found, more)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from edge_twisted.config.nodes import Plain
+from edge_twisted.config.yaml.nodes import Plain
 
 #: A part of the schema.  JSON Schema has too many shapes to be typed more narrowly.
 Schema = Mapping[str, Any]

@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
-from edge_twisted.config.nodes import Document, Plain
 from edge_twisted.config.problems import MAX_PROBLEMS, KeyPath
 from edge_twisted.config.reporter import Reporter
-from edge_twisted.config.schema import Schema
+from edge_twisted.config.schema import Schema, as_object
 from edge_twisted.config.violations import Violation, violations
 from edge_twisted.config.wording import describe, nearest, one_of
+from edge_twisted.config.yaml.nodes import Document, Plain
 
 
 def validate(document: Document, data: Plain, reporter: Reporter) -> None:
@@ -33,7 +33,9 @@ class _Report:
     def add(self, violation: Violation) -> None:
         path = violation.path
         if not isinstance(violation.value, dict):
-            self._value(violation)
+            # The keyword `type` has said already that there should be an object.
+            if violation.keyword != "oneOf":
+                self._value(violation)
             return
         match violation.keyword:
             case "additionalProperties":
@@ -50,7 +52,10 @@ class _Report:
         if self._document.is_broken(violation.path):
             return
         position = self._document.value_position(violation.path)
-        self._reporter.problem(violation.path, position, *describe(violation))
+        what, right = describe(violation)
+        if not violation.path:
+            what, right = f"the file {what}", "must be an object with `database` and `auth`"
+        self._reporter.problem(violation.path, position, what, right)
 
     def _unknown(self, parent: KeyPath, part: Schema, value: Iterable[str]) -> None:
         known = part["properties"]
@@ -63,11 +68,13 @@ class _Report:
             if self._reporter.is_full:
                 return
             near = nearest(key, absent)
-            if near is None:
-                right = f"known here: {one_of(sorted(known))}"
-            else:
+            if near is not None:
                 self._misspelt.add((*parent, near))
                 right = f"did you mean {near}?"
+            elif (place := _one_deeper(known, key)) is not None:
+                right = f"it belongs under {place}"
+            else:
+                right = f"known here: {one_of(sorted(known))}"
             self._entry((*parent, key), "unknown key", right)
 
     def _missing(self, parent: KeyPath, required: Iterable[str], value: Iterable[str]) -> None:
@@ -88,3 +95,11 @@ class _Report:
 
     def _entry(self, path: KeyPath, what: str, right: str) -> None:
         self._reporter.problem(path, self._document.key_position(path), what, right)
+
+
+def _one_deeper(known: Mapping[str, Schema], key: str) -> str | None:
+    """Return which of the `known` keys has an object in which `key` is known."""
+    for name, part in known.items():
+        if key in as_object(part).get("properties", {}):
+            return name
+    return None

@@ -17,9 +17,9 @@ from attrs import field, frozen
 from jsonschema import Draft202012Validator, ValidationError
 
 from edge_twisted.config.formats import format_checker
-from edge_twisted.config.nodes import Plain
 from edge_twisted.config.problems import KeyPath
 from edge_twisted.config.schema import Schema, schema
+from edge_twisted.config.yaml.nodes import Plain
 
 #: Keywords that say what kind of value is meant, rather than which.
 _KINDS = ("type", "const", "enum")

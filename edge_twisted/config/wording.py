@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Final
 
-from edge_twisted.config.nodes import Plain
 from edge_twisted.config.problems import quoted
 from edge_twisted.config.schema import Schema, resolved
 from edge_twisted.config.violations import Violation
+from edge_twisted.config.yaml.nodes import Plain
 
 #: A longer key is no misspelling of ours, and comparing it takes time.
 _LONGEST_MISSPELLING: Final = 64

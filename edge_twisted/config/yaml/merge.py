@@ -8,7 +8,7 @@ from collections.abc import Mapping as MappingOf
 
 import yaml
 
-from edge_twisted.config.nodes import Broken, Entry, Mapping, Node, Sequence
+from edge_twisted.config.yaml.nodes import Broken, Entry, Mapping, Node, Sequence
 
 MERGE = "<<"
 

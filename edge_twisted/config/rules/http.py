@@ -6,8 +6,8 @@ from __future__ import annotations
 from edge_twisted.config.addresses import BadFormat, is_loopback, listen_address
 from edge_twisted.config.model import ListenAddress, TcpAddress, TlsFiles, UnixAddress
 from edge_twisted.config.problems import quoted
-from edge_twisted.config.rules_folders import warn_of_tilde
-from edge_twisted.config.view import View
+from edge_twisted.config.rules.folders import warn_of_tilde
+from edge_twisted.config.rules.view import View
 
 #: A route that no strategy ever counts.
 EXEMPT_ROUTE = "/health"

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edge_twisted.config.model import Auth, CollectionRule, FineGrained, Identity, Permissions
-from edge_twisted.config.nodes import Plain
-from edge_twisted.config.section import Section
+from edge_twisted.config.sections.section import Section
+from edge_twisted.config.yaml.nodes import Plain
 
 
 def auth(section: Section) -> Auth:

@@ -14,9 +14,9 @@ from edge_twisted.config.model import (
     ThrottleStrategy,
     TlsFiles,
 )
-from edge_twisted.config.nodes import Plain
 from edge_twisted.config.paths import Surroundings
-from edge_twisted.config.section import Section
+from edge_twisted.config.sections.section import Section
+from edge_twisted.config.yaml.nodes import Plain
 
 _STRATEGIES: Final[dict[str, Literal["ip_address", "api_key", "route"]]] = {
     "ip_address": "ip_address",

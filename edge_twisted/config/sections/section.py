@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
-from edge_twisted.config.nodes import Plain
 from edge_twisted.config.schema import Schema, as_object, default_of, property_of, schema
+from edge_twisted.config.yaml.nodes import Plain
 
 MEBIBYTE: Final = 2**20
 _NOTHING: Final[Mapping[str, Plain]] = {}
@@ -23,7 +23,7 @@ _NOTHING: Final[Mapping[str, Plain]] = {}
 class Section:
     """The object `data` of the file, which `part` of the schema is about."""
 
-    data: Mapping[str, Plain]
+    data: Mapping[str, Plain] = field(repr=False)  # it may hold secrets
     part: Schema
 
     @classmethod

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from edge_twisted.config.nodes import Plain
 from edge_twisted.config.problems import KeyPath
-from edge_twisted.config.rules_folders import check_folder
-from edge_twisted.config.view import View
+from edge_twisted.config.rules.folders import check_folder
+from edge_twisted.config.rules.view import View
+from edge_twisted.config.yaml.nodes import Plain
 
 #: Transports of the reference that this server does not have.
 ABSENT_RADIOS = ("lan_multicast_enabled", "ble_enabled", "awdl_enabled", "wifi_aware_enabled")

@@ -26,7 +26,12 @@ _NO_NUMBER = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
 class BadNumber(ValueError):
-    """A number that we cannot keep; the text says why."""
+    """A number that we cannot keep, and what could be there instead."""
+
+    def __init__(self, what: str, right: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.right = right
 
 
 def resolve(text: str) -> bool | int | float | str | None:
@@ -38,7 +43,9 @@ def resolve(text: str) -> bool | int | float | str | None:
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _NO_NUMBER.fullmatch(text):
-        raise BadNumber("infinity and not-a-number are not accepted")
+        raise BadNumber(
+            "infinity and not-a-number are not accepted", "write a finite number, or quote a text"
+        )
     integer = _INTEGER.fullmatch(text)
     if integer is not None:
         return _integer(integer)
@@ -49,16 +56,20 @@ def resolve(text: str) -> bool | int | float | str | None:
 
 def _integer(found: re.Match[str]) -> int:
     if found.end() > _MAX_DIGITS:
-        raise BadNumber("a whole number has at most 64 bits")
+        raise BadNumber(
+            "a whole number has at most 64 bits", "write a smaller one, or quote a text"
+        )
     base = {"decimal": 10, "octal": 8, "hex": 16}[str(found.lastgroup)]
     value = int(found[str(found.lastgroup)], base)
     if not MIN_INTEGER <= value <= MAX_INTEGER:
-        raise BadNumber("a whole number has at most 64 bits")
+        raise BadNumber(
+            "a whole number has at most 64 bits", "write a smaller one, or quote a text"
+        )
     return value
 
 
 def _float(text: str) -> float:
     value = float(text)
     if value in (float("inf"), float("-inf")):
-        raise BadNumber("the number is too large")
+        raise BadNumber("the number is too large", "write a smaller one, or quote a text")
     return value

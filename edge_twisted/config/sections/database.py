@@ -13,9 +13,9 @@ from edge_twisted.config.model import (
     TcpListen,
     Transport,
 )
-from edge_twisted.config.nodes import Plain
 from edge_twisted.config.paths import Surroundings
-from edge_twisted.config.section import Section
+from edge_twisted.config.sections.section import Section
+from edge_twisted.config.yaml.nodes import Plain
 
 
 def database(section: Section, surroundings: Surroundings) -> Database:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge_twisted.config.nodes import Scalar
 from edge_twisted.config.problems import Position
+from edge_twisted.config.yaml.nodes import Scalar
 
 
 def inside(scalar: Scalar, lines: Sequence[str], line: int, column: int) -> Position | None:

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from edge_twisted.config.rules_auth import check_auth
-from edge_twisted.config.rules_database import check_database
-from edge_twisted.config.rules_folders import check_folder
-from edge_twisted.config.rules_http import check_http_server
-from edge_twisted.config.view import View
+from edge_twisted.config.rules.auth import check_auth
+from edge_twisted.config.rules.database import check_database
+from edge_twisted.config.rules.folders import check_folder
+from edge_twisted.config.rules.http import check_http_server
+from edge_twisted.config.rules.view import View
 
 
 def check_rules(view: View) -> None:

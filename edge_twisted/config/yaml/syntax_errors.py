@@ -14,7 +14,7 @@ from typing import Final
 import yaml
 
 from edge_twisted.config.problems import Position
-from edge_twisted.config.yaml_text import end_of
+from edge_twisted.config.yaml.text import end_of
 
 _QUOTED: Final = re.compile(r"\s*'(?:[^'\\]|\\.)*'")
 

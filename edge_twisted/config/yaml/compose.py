@@ -15,12 +15,21 @@ from typing import Final, NoReturn
 
 import yaml
 
-from edge_twisted.config.merge import MERGE, is_merge_key, merge
-from edge_twisted.config.nodes import Broken, Document, Entry, Mapping, Node, Scalar, Sequence, Text
 from edge_twisted.config.problems import KeyPath, Position
 from edge_twisted.config.reporter import Reporter
-from edge_twisted.config.scalars import BadNumber, resolve
-from edge_twisted.config.syntax_errors import explain
+from edge_twisted.config.yaml.merge import MERGE, is_merge_key, merge
+from edge_twisted.config.yaml.nodes import (
+    Broken,
+    Document,
+    Entry,
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+    Text,
+)
+from edge_twisted.config.yaml.scalars import BadNumber, resolve
+from edge_twisted.config.yaml.syntax_errors import explain
 
 #: Nesting that no configuration needs; whoever walks the tree may recurse.
 MAX_DEPTH: Final = 50
@@ -139,7 +148,7 @@ class _Composer:
         try:
             value = resolve(event.value)
         except BadNumber as error:
-            return self._broken(event, str(error), "write a smaller number, or quote a text")
+            return self._broken(event, error.what, error.right)
         return Scalar(position=position, value=value, text=text)
 
     def _sequence(self, start: yaml.Event) -> Sequence:

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from edge_twisted.config.checks import Checks, QueryProblem
-from edge_twisted.config.nodes import Document, Plain, Scalar
 from edge_twisted.config.paths import Surroundings
-from edge_twisted.config.places import inside
 from edge_twisted.config.problems import KeyPath
 from edge_twisted.config.reporter import Reporter
+from edge_twisted.config.yaml.nodes import Document, Plain, Scalar
+from edge_twisted.config.yaml.places import inside
 
 _NOTHING: Final[Mapping[str, Plain]] = {}
 
@@ -28,8 +28,8 @@ class View:
     """The file as the rules see it."""
 
     document: Document
-    data: Plain
-    lines: Sequence[str]
+    data: Plain = field(repr=False)
+    lines: Sequence[str] = field(repr=False)
     reporter: Reporter
     surroundings: Surroundings
     checks: Checks

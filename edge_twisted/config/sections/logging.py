@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from edge_twisted.config.model import AuditLogs, Level, Logging, RotatingLogs
 from edge_twisted.config.paths import Surroundings
-from edge_twisted.config.section import Section
+from edge_twisted.config.sections.section import Section
 
 _CONSOLES: Final[dict[str, Literal["std_out", "std_err", "off"]]] = {
     "std_out": "std_out",

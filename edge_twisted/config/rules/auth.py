@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from edge_twisted.config.problems import KeyPath, quoted
-from edge_twisted.config.view import View
+from edge_twisted.config.rules.view import View
 from edge_twisted.config.wording import nearest, one_of
 
 _IDENTITIES = ("auth", "identities")

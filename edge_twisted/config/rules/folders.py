@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from edge_twisted.config.model import TemporaryFolder
-from edge_twisted.config.nodes import Plain
 from edge_twisted.config.paths import BadVariable
 from edge_twisted.config.problems import KeyPath
-from edge_twisted.config.view import View
+from edge_twisted.config.rules.view import View
+from edge_twisted.config.yaml.nodes import Plain
 
 _WRITABLE = "must be a folder that this user can write to, or can make"
 
