@@ -23,5 +23,5 @@ class LogFolderUnusable(EdgeError):
     def __str__(self) -> str:
         return (
             f"{self.key}: cannot write log files in {self.folder}: {self.reason}; "
-            "make the folder writable for the server's user or name another"
+            "name another folder or prefix, or make the folder writable for the server's user"
         )

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps log files from where the configuration wants them, found without making anything."""
+"""
+The keys of the configuration that say where log files go, and what they may not say together.
+
+Whether a folder can be written to is a rule of the configuration, which knows the position.
+"""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Final
 
-from edge_twisted.config.model import Folder, Logging, TemporaryFolder
+from edge_twisted.config.model import Logging, TemporaryFolder
 from edge_twisted.logs.errors import LogFolderUnusable
 
 AUDIT_KEY: Final = "logging.edge_server.audit_logs"
@@ -15,41 +17,17 @@ ROTATING_KEY: Final = "logging.edge_server.rotating_logs"
 AUDIT_PREFIX: Final = "audit.log"
 
 
-def folder_problems(logging: Logging) -> list[LogFolderUnusable]:
-    """Return what would keep a server from writing its log files, without making anything."""
-    problems = []
-    if logging.rotating is not None:
-        problems += _problems(ROTATING_KEY, logging.rotating.directory)
-        if logging.audit is not None and _collide(logging):
-            problems.append(
-                LogFolderUnusable(
-                    key=f"{ROTATING_KEY}.prefix",
-                    folder=Path(str(logging.audit.directory)),
-                    reason=f"{AUDIT_PREFIX} is the prefix of the audit log in the same folder",
-                )
-            )
-    if logging.audit is not None:
-        problems += _problems(AUDIT_KEY, logging.audit.directory)
-    return problems
+def check_names(logging: Logging) -> None:
+    """
+    Check that the two series of files can be told apart.
 
-
-def _collide(logging: Logging) -> bool:
-    assert logging.rotating is not None and logging.audit is not None
-    return (
-        logging.rotating.prefix == AUDIT_PREFIX
-        and logging.rotating.directory == logging.audit.directory
-        and not isinstance(logging.audit.directory, TemporaryFolder)
-    )
-
-
-def _problems(key: str, folder: Folder) -> list[LogFolderUnusable]:
-    if isinstance(folder, TemporaryFolder):
-        return []
-    there = next((each for each in (folder, *folder.parents) if os.path.lexists(each)), folder)
-    if not there.is_dir():
-        reason = f"{there} is not a folder"
-    elif not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
-        reason = f"no permission to write in {there}"
-    else:
-        return []
-    return [LogFolderUnusable(key=key, folder=folder, reason=reason)]
+    :raises LogFolderUnusable: both would have the same names in the same folder.
+    """
+    if logging.rotating is None or logging.audit is None:
+        return
+    folder = logging.audit.directory
+    if isinstance(folder, TemporaryFolder) or logging.rotating.directory != folder:
+        return
+    if logging.rotating.prefix == AUDIT_PREFIX:
+        reason = f"{AUDIT_PREFIX} is the prefix of the audit log, which is in the same folder"
+        raise LogFolderUnusable(key=f"{ROTATING_KEY}.prefix", folder=folder, reason=reason)

@@ -19,9 +19,10 @@ from twisted.logger import ILogObserver, LogPublisher, globalLogPublisher
 from edge_twisted.config.model import Configuration, Logging
 from edge_twisted.logs.archive import Entry, FileEntry, MemoryEntry, gzip_tar
 from edge_twisted.logs.audit import AuditEvent, AuditLog, FileAuditLog, NullAuditLog
+from edge_twisted.logs.errors import LogFolderUnusable
 from edge_twisted.logs.levels import Levels
 from edge_twisted.logs.outputs import Outputs, Streams
-from edge_twisted.logs.places import AUDIT_KEY, ROTATING_KEY, folder_problems
+from edge_twisted.logs.places import AUDIT_KEY, ROTATING_KEY, check_names
 from edge_twisted.logs.redaction import Redactor
 from edge_twisted.logs.router import CallFromThread, Router
 from edge_twisted.logs.series import audit_series, rotating_series
@@ -103,6 +104,7 @@ class LoggingService(Service):
         :raises LogFolderUnusable: log files cannot be written where the configuration wants them.
         """
         super().startService()
+        check_names(self._logging)
         for series in (self._rotating, self._audit_files):
             if series is not None:
                 series.open()
@@ -126,10 +128,12 @@ class LoggingService(Service):
     # -- Reloadable
 
     def verify(self, new: Configuration) -> Sequence[str]:
-        """Return what stands against `new`: folders that the next start could not use."""
-        if not self._needing_restart(new.logging):
-            return ()
-        return [str(problem) for problem in folder_problems(new.logging)]
+        """Return what stands against `new` at the next start; folders the configuration checks."""
+        try:
+            check_names(new.logging)
+        except LogFolderUnusable as problem:
+            return [str(problem)]
+        return ()
 
     def commit(self, new: Configuration) -> Sequence[str]:
         """Take the levels and the secrets of `new` over; return the keys that need a restart."""

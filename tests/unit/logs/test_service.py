@@ -28,8 +28,8 @@ from edge_twisted.config.model import (
 from edge_twisted.logs.audit import AuditEvent
 from edge_twisted.logs.errors import LogFolderUnusable
 from edge_twisted.logs.outputs import DATA_BUFFER_BYTES, EDGE_BUFFER_BYTES, Streams
-from edge_twisted.logs.places import folder_problems
 from edge_twisted.logs.service import LoggingService
+from edge_twisted.services.reload import Reloadable
 from tests.unit.logs.support import (
     CONFIGURATION,
     FakeStream,
@@ -141,7 +141,8 @@ def test_places_need_a_restart(tmp_path: Path) -> None:
     old = Logging(rotating=RotatingLogs(directory=tmp_path / "a"))
     server = Server(old)
     server.service.startService()
-    assert server.service.commit(configuration(old)) == []
+    part: Reloadable = server.service
+    assert part.commit(configuration(old)) == []
     new = Logging(
         level=Level.DEBUG,
         console="off",
@@ -149,7 +150,7 @@ def test_places_need_a_restart(tmp_path: Path) -> None:
         audit=AuditLogs(directory=tmp_path / "c"),
         rotating=RotatingLogs(directory=tmp_path / "b"),
     )
-    assert server.service.verify(configuration(new)) == []
+    assert not server.service.verify(configuration(new))
     assert server.service.commit(configuration(new)) == [
         "logging.edge_server.console_logs",
         "logging.edge_server.format",
@@ -162,12 +163,18 @@ def test_places_need_a_restart(tmp_path: Path) -> None:
     server.service.stopService()
 
 
-def test_verify_refuses_folders_that_the_next_start_could_not_use(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    server = Server(Logging())
-    new = Logging(audit=AuditLogs(directory=tmp_path / "file" / "audit"))
-    (problem,) = server.service.verify(configuration(new))
-    assert problem.startswith("logging.edge_server.audit_logs: cannot write log files in ")
+def test_two_logs_of_one_name_are_refused(tmp_path: Path) -> None:
+    logging = Logging(
+        rotating=RotatingLogs(directory=tmp_path, prefix="audit.log"),
+        audit=AuditLogs(directory=tmp_path),
+    )
+    (problem,) = Server(Logging()).service.verify(configuration(logging))
+    assert problem.startswith("logging.edge_server.rotating_logs.prefix: ")
+    with pytest.raises(LogFolderUnusable):
+        Server(logging).service.startService()
+    assert not list(tmp_path.iterdir())
+    other = evolve(logging, audit=AuditLogs(directory=tmp_path / "audit"))
+    assert not Server(Logging()).service.verify(configuration(other))
 
 
 def test_secrets_of_a_new_configuration_are_hidden() -> None:
@@ -246,43 +253,14 @@ def test_an_unusable_folder_is_an_error_at_start(tmp_path: Path, kind: str) -> N
         if kind == "rotating"
         else Logging(audit=AuditLogs(directory=folder))
     )
-    (problem,) = folder_problems(logging)
     server = Server(logging)
     with pytest.raises(LogFolderUnusable) as caught:
         server.service.startService()
-    for error in (problem, caught.value):
-        assert error.key == f"logging.edge_server.{kind}_logs"
-        assert str(folder) in str(error) and "make the folder writable" in str(error)
+    error = caught.value
+    assert error.key == f"logging.edge_server.{kind}_logs"
+    assert str(folder) in str(error) and "make the folder writable" in str(error)
     server.service.stopService()
     assert not server.clock.getDelayedCalls()
-
-
-def test_checks_make_nothing(tmp_path: Path) -> None:
-    logging = Logging(
-        rotating=RotatingLogs(directory=tmp_path / "a" / "b"),
-        audit=AuditLogs(directory=TemporaryFolder()),
-    )
-    assert folder_problems(logging) == []
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_without_permission_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.access", lambda *_, **__: False)  # root may write everywhere
-    (problem,) = folder_problems(Logging(audit=AuditLogs(directory=tmp_path / "a")))
-    assert problem.reason == f"no permission to write in {tmp_path}"
-
-
-def test_two_logs_with_one_name_are_found(tmp_path: Path) -> None:
-    logging = Logging(
-        rotating=RotatingLogs(directory=tmp_path, prefix="audit.log"),
-        audit=AuditLogs(directory=tmp_path),
-    )
-    (problem,) = folder_problems(logging)
-    assert problem.key == "logging.edge_server.rotating_logs.prefix"
-    other = evolve(logging, audit=AuditLogs(directory=tmp_path / "audit"))
-    assert folder_problems(other) == []
 
 
 def test_a_temporary_folder_lives_as_long_as_the_service(
