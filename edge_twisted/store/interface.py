@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from attrs import frozen
 from twisted.internet.defer import Deferred
 
+from edge_twisted.documents.clock import Timestamp
+from edge_twisted.documents.values import Value
+from edge_twisted.documents.versions import Dot, Replica
 from edge_twisted.store.attachments.interface import Attachments
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
@@ -24,8 +26,8 @@ from edge_twisted.store.rows import (
     ChangeBatch,
     CollectionInfo,
     Commit,
+    Committed,
     Document,
-    Identity,
     IndexDefinition,
     IndexInfo,
     IndexRow,
@@ -33,7 +35,6 @@ from edge_twisted.store.rows import (
 )
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 EVERYTHING = ByteRange()
 
@@ -66,7 +67,7 @@ class Snapshot(Protocol):
         """Return the document, its tombstone if it was deleted, or None."""
 
     def body(self, collection: str, id_key: bytes) -> bytes | None:
-        """Return the JSON text of a live document, else None: the cheapest point read."""
+        """Return the text of a live document, else None: the cheapest point read."""
 
     def bodies(self, collection: str, id_keys: Sequence[bytes]) -> Iterator[list[ScanRow]]:
         """Yield the live documents among `id_keys`, in the order of `id_keys`."""
@@ -144,8 +145,14 @@ class Snapshot(Protocol):
     def fact(self, space: str, key: bytes) -> bytes | None:
         """Return what `WriteTransaction.put_fact` stored, or None."""
 
-    def facts(self, space: str, prefix: bytes = b"") -> Sequence[tuple[bytes, bytes]]:
-        """Return (key, value) of a space's facts whose key begins with `prefix`, by key."""
+    def facts(
+        self, space: str, prefix: bytes = b"", *, after: bytes | None = None, limit: int = 1000
+    ) -> Sequence[tuple[bytes, bytes]]:
+        """
+        Return (key, value) of a space's facts whose key begins with `prefix`, by key.
+
+        At most `limit` of them, behind the key `after`: pass the last key to go on.
+        """
 
     def referrers(self, attachment: str) -> Sequence[tuple[str, bytes]]:
         """Return (collection, id key) of every row that names the blob, tombstones included."""
@@ -163,14 +170,18 @@ class WriteTransaction(Snapshot, Protocol):
     def lsn(self) -> int:
         """The lsn under which this unit is stored (if it changes something)."""
 
-    def next_sequence(self) -> int:
-        """Return the next sequence number of this site and epoch: 1, 2, ... without a gap."""
+    def next_dot(self) -> Dot:
+        """Name a new write of this replica: sequence numbers 1, 2, ... without a gap."""
 
-    def now(self) -> int:
-        """Return a hybrid timestamp (48 bits of ms, 16 of count), above all given or seen here."""
+    def tick(self) -> Timestamp:
+        """Return a timestamp above all that this store ever gave or saw."""
 
-    def saw(self, timestamp: int) -> None:
-        """Move the hybrid clock past a timestamp that came from elsewhere."""
+    def see(self, remote: Timestamp) -> None:
+        """
+        Move the hybrid clock past a timestamp that came from elsewhere.
+
+        :raises ClockSkew: it is too far ahead to be believed.
+        """
 
     def put(
         self,
@@ -181,12 +192,12 @@ class WriteTransaction(Snapshot, Protocol):
         state: bytes,
         digest: int = 0,
         attachments: Collection[str] = (),
-        value: Mapping[str, object] | None = None,
+        value: Mapping[str, Value] | None = None,
     ) -> None:
         """
         Store the document, whatever was there before; it counts as changed even if it is equal.
 
-        :param body: JSON text; None makes it a tombstone, received now.
+        :param body: stored text; None makes it a tombstone, received now.
         :param attachments: ids of the blobs that this row keeps from being collected.
         :param value: the decoded body, if at hand: saves decoding it for the indexes.
         """
@@ -216,23 +227,15 @@ class WriteTransaction(Snapshot, Protocol):
         :raises UnknownIndex: there is none of that name.
         """
 
-    def renew_epoch(self) -> int:
+    def renew_epoch(self) -> Replica:
         """
-        Take a new epoch, from sequence number 1: someone knows writes of ours that we do not.
+        Become a new replica of the same site, from sequence number 1; return it.
 
-        Units queued behind this one write under it.  Returns the epoch.
+        For when a peer knows writes of ours that we do not: this store is an old copy.
         """
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Call `effect` on the reactor thread once this unit is durable; never if it is not."""
-
-
-@frozen(kw_only=True)
-class Committed(Generic[T_co]):
-    """A unit of work that is on disk: its result, and the newest lsn that contains it."""
-
-    result: T_co
-    lsn: int
 
 
 class RowStream(Protocol[T]):
@@ -270,7 +273,7 @@ class Store(Protocol):
         """Finish the writes that wait, cancel the reads, and fire when all files are closed."""
 
     @property
-    def identity(self) -> Identity:
+    def replica(self) -> Replica:
         """Who writes here; changes with `WriteTransaction.renew_epoch`."""
 
     @property

@@ -19,7 +19,7 @@ from attrs import frozen
 #: Scalars that JSON can hold and that compare the same way everywhere.
 Scalar = bool | int | float | str
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
-Kind = Literal["missing", "null", "boolean", "number", "string", "array", "object"]
+Kind = Literal["missing", "null", "boolean", "number", "binary", "string", "array", "object"]
 
 
 @frozen
@@ -133,6 +133,8 @@ def _kind(value: object) -> Kind:
             return "number"
         case str():
             return "string"
+        case bytes():
+            return "binary"
         case list():
             return "array"
     return "object"

@@ -5,15 +5,18 @@ What goes into a store and comes out of it.
 Shared terms.  An *lsn* is a local commit number: every unit of work that changes something takes
 the next one, and it is the ``commitId`` of the query API.  An *id key* is the canonical key of a
 document id, `edge_twisted.documents.ids`: equal ids have equal keys, and keys compare as ids do.
-A *body* is a document as JSON text in UTF-8, ``_id`` included: what ``SELECT *`` splices into its
-answer.  A *state* is the encoded merge state, which the store keeps without looking inside.
+A *body* is a document as stored text (`edge_twisted.documents.json_text`), ``_id`` included: what
+``SELECT *`` splices into its answer where `is_literal` says so.  A *state* is the encoded merge
+state, which the store keeps without looking inside.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from attrs import frozen
+
+T = TypeVar("T")
 
 #: What a scan yields per document, as a plain tuple because a scan yields millions.
 ScanRow = tuple[bytes, bytes]  # (id key, body)
@@ -120,14 +123,16 @@ class Commit:
     lsn: int
     #: Names of the collections that changed since the hook was called last.
     collections: frozenset[str]
+    #: How many units of work became durable together, and how long that took, fsync included.
+    units: int = 1
+    seconds: float = 0.0
 
 
-@frozen(kw_only=True)
-class Identity:
-    """Who writes here: 16 random bytes for ever, and a number that changes with each copy."""
+class Committed(NamedTuple, Generic[T]):
+    """A unit of work that is on disk: its result, and the newest lsn that contains it."""
 
-    site: bytes
-    epoch: int
+    result: T
+    lsn: int
 
 
 @frozen(kw_only=True)

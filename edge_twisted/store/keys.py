@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Index keys: bytes that order documents by the components of an index.
+
+A component is the sort key of the value at its path, every bit inverted where the direction is
+descending; since no sort key is the beginning of another, components can be joined.  A planner
+makes ranges of keys with the same functions that the stores make entries with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attrs import frozen
+
+from edge_twisted.documents.values import MISSING, Operand, Value, sort_key
+from edge_twisted.store.rows import ByteRange, IndexDefinition, IndexKey
+
+#: Longer keys are cut, and their index is not `exact` any more.  Below a quarter of a 4 KiB page,
+#: above which SQLite would spill keys to pages of their own.
+KEY_LIMIT_BYTES = 900
+
+_INVERTED = bytes(255 - byte for byte in range(256))
+
+
+def component(value: Operand, key: IndexKey) -> bytes:
+    """Return the bytes of one component."""
+    encoded = sort_key(value)
+    return encoded.translate(_INVERTED) if key.direction == "desc" else encoded
+
+
+def prefix(values: Sequence[Operand], keys: Sequence[IndexKey]) -> bytes:
+    """Return how all keys begin whose first components have these values."""
+    return b"".join(component(value, key) for value, key in zip(values, keys, strict=False))
+
+
+def entry(definition: IndexDefinition, document: Mapping[str, Value]) -> bytes | None:
+    """Return a document's key, uncut; None where the index leaves the document out."""
+    values = [at(document, key.path) for key in definition.keys]
+    if values[0] is MISSING and not definition.include_missing:
+        return None
+    return prefix(values, definition.keys)
+
+
+def at(document: Mapping[str, Value], path: Sequence[str]) -> Operand:
+    """Return the value at a path of names, MISSING where there is none."""
+    value: object = document
+    for name in path:
+        if not isinstance(value, Mapping) or name not in value:
+            return MISSING
+        value = value[name]
+    return value  # type: ignore[return-value]
+
+
+def beginning_with(begin: bytes) -> ByteRange:
+    """Return the range of all keys that begin so."""
+    return ByteRange(begin, after(begin))
+
+
+def after(begin: bytes) -> bytes | None:
+    """Return the lowest bytes above everything that begins so; None if nothing is."""
+    stem = begin.rstrip(b"\xff")
+    return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
+
+
+def cut(span: ByteRange) -> ByteRange:
+    """Return the range in which cut keys are found: no smaller, perhaps larger."""
+    low, high = span
+    if high is not None and len(high) > KEY_LIMIT_BYTES:
+        # A cut key may equal the cut bound and still stand for one below it.
+        high = high[:KEY_LIMIT_BYTES] + b"\x00"
+    return ByteRange(low[:KEY_LIMIT_BYTES], high)
+
+
+@frozen
+class Bound:
+    """One end of a range of values, itself `included` or not."""
+
+    value: Operand
+    included: bool = True
+
+
+def between(
+    keys: Sequence[IndexKey],
+    equal: Sequence[Operand] = (),
+    low: Bound | None = None,
+    high: Bound | None = None,
+) -> ByteRange:
+    """
+    Return the range of documents whose first components equal `equal` and whose next is bounded.
+
+    `low` and `high` are meant in the order of values, whatever the component's direction.
+    """
+    stem = prefix(equal, keys)
+    if low is None and high is None:
+        return beginning_with(stem)
+    key = keys[len(equal)]
+    first, last = (low, high) if key.direction == "asc" else (high, low)
+    begin: bytes | None = stem
+    if first is not None:
+        begin = stem + component(first.value, key)
+        begin = begin if first.included else after(begin)
+    end = after(stem)
+    if last is not None:
+        end = stem + component(last.value, key)
+        end = after(end) if last.included else end
+    # No sort key is all ones, so something is always above a component.
+    assert begin is not None
+    return ByteRange(begin, end)

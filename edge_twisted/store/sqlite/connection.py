@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections to one SQLite file, and SQLite's complaints in the store's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from edge_twisted.store.errors import (
+    ReadCancelled,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreIOError,
+    StoreReadOnly,
+)
+
+#: Page caches: one writer, a few readers; together far below the memory that a server may take.
+WRITER_CACHE_KIB = 32 * 1024
+READER_CACHE_KIB = 8 * 1024
+#: Statements kept prepared per connection: ours are a few dozen, prefilters come and go.
+STATEMENT_CACHE = 200
+#: Another process (backup, check) may hold a lock for an instant.
+BUSY_MILLISECONDS = 5_000
+
+#: A commit is on disk when it is answered; nothing temporary touches the disk.
+WRITER_PRAGMAS = f"""
+    PRAGMA synchronous = FULL;
+    PRAGMA wal_autocheckpoint = 0;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -{WRITER_CACHE_KIB};
+    PRAGMA cell_size_check = ON;
+    PRAGMA trusted_schema = OFF;
+    PRAGMA journal_size_limit = {64 << 20};
+"""
+READER_PRAGMAS = f"""
+    PRAGMA query_only = ON;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -{READER_CACHE_KIB};
+    PRAGMA cell_size_check = ON;
+    PRAGMA trusted_schema = OFF;
+"""
+
+_TRANSLATIONS: tuple[tuple[type[apsw.Error], type[StoreError]], ...] = (
+    (apsw.InterruptError, ReadCancelled),
+    (apsw.FullError, StoreFull),
+    (apsw.ReadOnlyError, StoreReadOnly),
+    (apsw.PermissionsError, StoreReadOnly),
+    (apsw.CantOpenError, StoreReadOnly),
+    (apsw.CorruptError, StoreCorrupt),
+    (apsw.NotADBError, StoreCorrupt),
+    (apsw.IOError, StoreIOError),
+)
+
+
+def translated(what: str, error: apsw.Error) -> StoreError:
+    """Return the store's error for one of SQLite's."""
+    if "malformed JSON" in str(error):
+        return StoreCorrupt(what, "a stored body is damaged")
+    for theirs, ours in _TRANSLATIONS:
+        if isinstance(error, theirs):
+            return ours(what, str(error))
+    return StoreError(what, f"{type(error).__name__}: {error}")
+
+
+@contextmanager
+def translating(what: str) -> Iterator[None]:
+    """Raise the store's errors for SQLite's inside the block; `what` names the work."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise translated(what, error) from error
+
+
+def fetch(connection: apsw.Connection, sql: str, bindings: Sequence[Any] = ()) -> list[Any]:
+    """Return all rows of a statement, as tuples of the types that the statement says."""
+    return connection.execute(sql, bindings).fetchall()
+
+
+def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """Open the connection that writes; the file is there already."""
+    connection = _open(path, apsw.SQLITE_OPEN_READWRITE, vfs)
+    connection.execute(WRITER_PRAGMAS)
+    return connection
+
+
+def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """Open a connection that can only read."""
+    # Not SQLITE_OPEN_READONLY: a reader must be able to make the shared-memory file of the WAL.
+    connection = _open(path, apsw.SQLITE_OPEN_READWRITE, vfs)
+    connection.execute(READER_PRAGMAS)
+    return connection
+
+
+def _open(path: Path, flags: int, vfs: str | None) -> apsw.Connection:
+    connection = apsw.Connection(
+        str(path), flags=flags, vfs=vfs, statementcachesize=STATEMENT_CACHE
+    )
+    connection.set_busy_timeout(BUSY_MILLISECONDS)
+    return connection

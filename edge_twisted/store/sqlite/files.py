@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of a database: what is in it, who holds it, and durable renames."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from attrs import define, frozen
+
+from edge_twisted.store.errors import DirectoryLocked, StoreReadOnly
+
+
+@frozen
+class Layout:
+    """Where the files of one database are: `folder` is its persistence directory."""
+
+    folder: Path
+    #: The database id: several databases in one folder never mix.
+    name: str
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file; beside it are its ``-wal`` and ``-shm``."""
+        return self.folder / f"{self.name}.db"
+
+    @property
+    def attachments(self) -> Path:
+        """The folder of the blobs."""
+        return self.folder / f"{self.name}.attachments"
+
+    @property
+    def lock(self) -> Path:
+        """The file whose lock says that a process uses the folder; it holds the process's id."""
+        return self.folder / "edge-server.lock"
+
+
+@define
+class FolderLock:
+    """The exclusive use of a folder; the system gives it back when the process ends in any way."""
+
+    _descriptor: int
+
+    @classmethod
+    def take(cls, layout: Layout) -> FolderLock:
+        """
+        Make the folder if need be, and lock it.
+
+        :raises DirectoryLocked: another process (or another store in this one) has it.
+        :raises StoreReadOnly: the folder cannot be made or written.
+        """
+        try:
+            layout.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise StoreReadOnly(str(layout.folder), error.strerror or str(error)) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(descriptor, 20).strip()
+            os.close(descriptor)
+            raise DirectoryLocked(
+                str(layout.folder), int(holder) if holder.isdigit() else None
+            ) from None
+        os.truncate(descriptor, 0)
+        os.write(descriptor, b"%d\n" % os.getpid())
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """Let others use the folder; harmless when repeated."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new files in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's content durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One physical transaction: the units of work that become durable together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import apsw
+from attrs import define, field
+
+from edge_twisted.store.sqlite import scans
+from edge_twisted.store.sqlite.pending import Layer, PendingRow, flush
+from edge_twisted.store.sqlite.state import Collection, State
+
+#: A layer this big is written before the transaction ends, so that memory stays bounded.
+LAYER_ROWS = 2_000
+LAYER_BYTES = 4 << 20
+
+_FIND = (
+    f"SELECT row, lsn, digest, attachments, received, {scans.TEXT}, state"
+    " FROM documents WHERE collection = ? AND id = ?"
+)
+
+
+@define(eq=False)
+class Group:
+    """
+    The transaction that is open on the writer's connection, and what is not written into it yet.
+
+    :ivar state: what units change at once; the writer reads it anew if the transaction fails.
+    """
+
+    connection: apsw.Connection
+    state: State
+    now_ms: Callable[[], int]
+    new_epoch: Callable[[int], int]
+    #: Called on the reactor thread: (collection, name) of an index that is ready, or gone.
+    index_changed: Callable[[str, str], None]
+    layer: Layer = field(factory=Layer)
+    #: Some unit succeeded that changed something.
+    changed: bool = False
+    #: Names of the collections whose documents changed.
+    collections: set[str] = field(factory=set)
+    _begun: bool = False
+
+    def begin(self) -> apsw.Connection:
+        """Return the connection, inside the transaction."""
+        if not self._begun:
+            self.connection.execute("BEGIN IMMEDIATE")
+            self._begun = True
+        return self.connection
+
+    @property
+    def alive(self) -> bool:
+        """False if SQLite rolled the transaction back on its own, as it may on errors."""
+        return not self._begun or self.connection.in_transaction
+
+    def find(self, collection: Collection, id_key: bytes) -> PendingRow:
+        """Return the document as the units before left it."""
+        pending = self.layer.documents.get((collection.number, id_key))
+        if pending is not None:
+            return pending
+        found = None
+        if id_key <= collection.greatest_id:
+            found = self.begin().execute(_FIND, (collection.number, id_key)).get
+        if found is None:
+            return PendingRow(collection.number, id_key, None, (), False, None)
+        row, lsn, digest, attachments, received, body, state = found
+        # Its index entries are not known until someone needs them: None.
+        return PendingRow(
+            collection.number,
+            id_key,
+            row,
+            None if body is not None else (),
+            bool(attachments),
+            row,
+            lsn,
+            digest,
+            received,
+            body,
+            state,
+        )
+
+    def keep(self, layer: Layer) -> None:
+        """Take over what a successful unit wrote."""
+        self.changed = True
+        self.layer.take(layer)
+        if len(self.layer.documents) > LAYER_ROWS or self.layer.size > LAYER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits, so that SQL sees it."""
+        if self.layer:
+            flush(self.begin(), self.layer)
+
+    def commit(self) -> None:
+        """Make it durable; nothing reaches the disk if nothing changed."""
+        if self.changed:
+            self.flush()
+            self.state.save(self.begin())
+        if self._begun:
+            self.connection.execute("COMMIT")
+        self.state.touched.clear()
+
+    def roll_back(self) -> None:
+        """Undo everything, as well as the connection still can."""
+        if self.connection.in_transaction:
+            with suppress(apsw.Error):
+                self.connection.execute("ROLLBACK")

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Secondary indexes: one table of (index number, key, row), kept by every write.
+
+An index is begun in one unit of work, from which on every write keeps it.  Documents that were
+there before are added behind, some milliseconds at a time in row order, while other units run; the
+index is complete when the last row has been passed.  How far it has come is stored with each
+step, so a restart goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Protocol
+
+import apsw
+from attrs import evolve
+
+from edge_twisted.documents.json_text import from_text
+from edge_twisted.documents.values import Value
+from edge_twisted.store.errors import IndexExists, UnknownIndex
+from edge_twisted.store.keys import KEY_LIMIT_BYTES, entry
+from edge_twisted.store.rows import IndexDefinition
+from edge_twisted.store.sqlite import scans
+from edge_twisted.store.sqlite.connection import fetch
+from edge_twisted.store.sqlite.pending import Entries, insert_entries
+from edge_twisted.store.sqlite.rowids import live_rows
+from edge_twisted.store.sqlite.state import Collection, State, StoredIndex
+
+#: A step of building holds other writes up for about this long, plus its commit.
+STEP_SECONDS = 0.004
+#: Rows between two looks at the watch.
+STEP_ROWS = 50
+#: Rows deleted in one step of purging: a row costs a few microseconds.
+PURGE_ROWS = 500
+
+_BODIES = f"SELECT row, {scans.TEXT} FROM documents WHERE row > ? AND row <= ? ORDER BY row LIMIT ?"
+
+
+class Unit(Protocol):
+    """The part of a unit of work that indexes need."""
+
+    jobs: list[Job]
+
+    @property
+    def state(self) -> State:
+        """What the writer knows by heart."""
+
+    def direct(self) -> apsw.Connection:
+        """Return the connection for SQL that is part of the unit."""
+
+    def on_undo(self, step: Callable[[], None]) -> None:
+        """Call `step` if the unit fails."""
+
+    def index_changed(self, collection: str, name: str) -> None:
+        """Once the unit is durable, tell those who wait for an index that it is ready or gone."""
+
+
+#: One step of work behind other units; returns whether there is more to do.
+Job = Callable[[Unit], bool]
+
+
+def unfinished(connection: apsw.Connection, state: State) -> list[Job]:
+    """Return the jobs that an earlier process left."""
+    jobs = [
+        building(here.name, index.definition.name)
+        for here in state.collections.values()
+        for index in here.indexes
+        if index.progress is not None
+    ]
+    dropped = fetch(connection, "SELECT number FROM indexes WHERE dropped")
+    return [*jobs, *(purging(number) for (number,) in dropped)]
+
+
+def entries_of(
+    unit: Unit,
+    here: Collection,
+    body: bytes | None,
+    value: Mapping[str, Value] | None,
+    *,
+    stored: bool = False,
+) -> Entries:
+    """
+    Return a document's entries in all indexes of its collection; none for a tombstone.
+
+    :param stored: they are only looked for, not added: a cut key has been noted before.
+    """
+    if body is None or not here.indexes:
+        return ()
+    document = from_text(body) if value is None else value
+    found = []
+    for index in here.indexes:
+        key = entry(index.definition, document)
+        if key is None:
+            continue
+        if len(key) > KEY_LIMIT_BYTES:
+            key = key[:KEY_LIMIT_BYTES]
+            if index.exact and not stored:
+                _replace(unit, here, evolve(index, exact=False))
+        found.append((index.number, key))
+    return found
+
+
+def create(unit: Unit, here: Collection, definition: IndexDefinition) -> None:
+    """Begin an index, and have it built once this unit is durable."""
+    if any(index.definition.name == definition.name for index in here.indexes):
+        raise IndexExists(f"{definition.collection}.{definition.name}")
+    connection = unit.direct()
+    first, _ = live_rows(here.number)
+    index = StoredIndex(
+        number=unit.state.next_index, definition=definition, progress=first - 1, exact=True
+    )
+    unit.state.next_index += 1
+    connection.execute(
+        "INSERT INTO indexes"
+        " (number, collection, name, keys, include_missing, progress, exact, dropped)"
+        " VALUES (?, ?, ?, ?, ?, ?, 1, 0)",
+        (
+            index.number,
+            here.number,
+            definition.name,
+            json.dumps([[list(key.path), key.direction] for key in definition.keys]),
+            definition.include_missing,
+            index.progress,
+        ),
+    )
+    _set(unit, here, (*here.indexes, index))
+    unit.jobs.append(building(here.name, definition.name))
+
+
+def drop(unit: Unit, collection: str, name: str) -> None:
+    """Forget an index, and have its entries purged once this unit is durable."""
+    here = unit.state.collections.get(collection)
+    index = _find(here, name)
+    if here is None or index is None:
+        raise UnknownIndex(f"{collection}.{name}")
+    unit.direct().execute("UPDATE indexes SET dropped = 1 WHERE number = ?", (index.number,))
+    _set(unit, here, tuple(each for each in here.indexes if each is not index))
+    unit.jobs.append(purging(index.number))
+    unit.index_changed(collection, name)
+
+
+def building(collection: str, name: str) -> Job:
+    """Return the job that adds the documents that were there before an index."""
+
+    def step(unit: Unit) -> bool:
+        here = unit.state.collections.get(collection)
+        index = _find(here, name)
+        if here is None or index is None or index.progress is None:
+            return False
+        return _build(unit, here, index, index.progress)
+
+    return step
+
+
+def _build(unit: Unit, here: Collection, index: StoredIndex, progress: int) -> bool:
+    connection = unit.direct()
+    _, last = live_rows(here.number)
+    end = perf_counter() + STEP_SECONDS
+    more = True
+    while more and perf_counter() < end:
+        rows = fetch(connection, _BODIES, (progress, last, STEP_ROWS))
+        more = len(rows) == STEP_ROWS
+        entries = []
+        for row, body in rows:
+            key = entry(index.definition, from_text(body))
+            if key is not None:
+                index = evolve(index, exact=index.exact and len(key) <= KEY_LIMIT_BYTES)
+                entries.append((index.number, key[:KEY_LIMIT_BYTES], row))
+        insert_entries(connection, entries)
+        progress = rows[-1][0] if rows else progress
+    _replace(unit, here, evolve(index, progress=progress if more else None))
+    if not more:
+        unit.index_changed(here.name, index.definition.name)
+    return more
+
+
+def purging(number: int) -> Job:
+    """Return the job that deletes the entries of a dropped index, then forgets its number."""
+
+    def step(unit: Unit) -> bool:
+        connection = unit.direct()
+        connection.execute(
+            "DELETE FROM entries WHERE (number, key, row) IN"
+            " (SELECT number, key, row FROM entries WHERE number = ? LIMIT ?)",
+            (number, PURGE_ROWS),
+        )
+        if connection.changes() == PURGE_ROWS:
+            return True
+        connection.execute("DELETE FROM indexes WHERE number = ? AND dropped", (number,))
+        return False
+
+    return step
+
+
+def _find(here: Collection | None, name: str) -> StoredIndex | None:
+    if here is None:
+        return None
+    return next((each for each in here.indexes if each.definition.name == name), None)
+
+
+def _replace(unit: Unit, here: Collection, index: StoredIndex) -> None:
+    unit.direct().execute(
+        "UPDATE indexes SET progress = ?, exact = ? WHERE number = ?",
+        (index.progress, index.exact, index.number),
+    )
+    _set(
+        unit,
+        here,
+        tuple(index if each.number == index.number else each for each in here.indexes),
+    )
+
+
+def _set(unit: Unit, here: Collection, found: tuple[StoredIndex, ...]) -> None:
+    before = here.indexes
+    here.indexes = tuple(sorted(found, key=lambda index: index.definition.name))
+    unit.state.catalog += 1
+    unit.on_undo(lambda: setattr(here, "indexes", before))

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The log of commits: one row per document, by its newest lsn.
+
+It is no table of its own: the index on (collection, lsn) is the log, so it needs no truncation
+and is as long as there are documents and tombstones.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+from typing import NamedTuple
+
+from edge_twisted.store.rows import Change, ChangeBatch, Document
+from edge_twisted.store.sqlite.scans import TEXT, Cursors
+
+
+class _Logged(NamedTuple):
+    """A row of the log; sorts by commit."""
+
+    lsn: int
+    collection: str
+    document: Document
+
+
+def changes_after(
+    cursors: Cursors,
+    collections: Iterable[tuple[int, str]],
+    span: tuple[int, int],
+    limits: tuple[int, int],
+) -> ChangeBatch:
+    """
+    Return whole commits until `limits` (documents, bytes) are reached.
+
+    :param collections: number and name of each that may have changed.
+    :param span: after this lsn, and up to this one, which is the newest.
+    """
+    lsn, newest = span
+    most, most_bytes = limits
+    logs = [_log(cursors, number, name, lsn) for number, name in collections]
+    found: list[Change] = []
+    reached, size = lsn, 0
+    for each in heapq.merge(*logs, key=attrgetter("lsn")):
+        if each.lsn > reached and found and (len(found) >= most or size >= most_bytes):
+            return ChangeBatch(changes=tuple(found), lsn=reached, more=True)
+        document = each.document
+        found.append(Change(each.collection, document))
+        reached = each.lsn
+        size += len(document.state) + len(document.body or b"")
+    return ChangeBatch(changes=tuple(found), lsn=max(newest, lsn), more=False)
+
+
+def _log(cursors: Cursors, number: int, name: str, lsn: int) -> Iterator[_Logged]:
+    rows = cursors.batches(
+        f"SELECT id, lsn, {TEXT}, digest, state FROM documents"
+        " WHERE collection = ? AND lsn > ? ORDER BY lsn, row",
+        (number, lsn),
+    )
+    for batch in rows:
+        for id_key, changed, body, digest, state in batch:
+            yield _Logged(changed, name, Document(id_key, changed, body, state, digest))

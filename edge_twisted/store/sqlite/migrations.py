@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Schema versions: ``schema/NNNN-title.sql``, applied in order, each in one transaction.
+
+A file remembers two numbers: its schema version, and its compatibility version, the lowest schema
+version that a server must know to open it.  So a server may open a somewhat newer file when the
+change was harmless to it, and refuses it when not.  Before an upgrade the file is copied.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import apsw
+from attrs import frozen
+
+from edge_twisted.store.errors import StoreCorrupt, StoreTooNew
+from edge_twisted.store.sqlite.connection import translating
+from edge_twisted.store.sqlite.files import sync_file, sync_folder
+
+#: "EdgT" in the header of the file: tools can tell it from other SQLite files, and so can we.
+APPLICATION_ID = 0x45646754
+
+
+@frozen(kw_only=True)
+class Migration:
+    """One step: from version - 1 to `version`; `compat` is the compatibility version after it."""
+
+    version: int
+    compat: int
+    text: str
+
+
+def shipped_migrations() -> tuple[Migration, ...]:
+    """Return all migrations that this server knows, by version."""
+    folder = resources.files("edge_twisted.store.sqlite").joinpath("schema")
+    found = []
+    for entry in folder.iterdir():
+        if match := re.fullmatch(r"(\d{4})-.*\.sql", entry.name):
+            text = entry.read_text("utf-8")
+            compat = re.match(r"-- compat: (\d+)\n", text)
+            assert compat, f"{entry.name} does not begin with its compatibility version"
+            found.append(
+                Migration(version=int(match.group(1)), compat=int(compat.group(1)), text=text)
+            )
+    return tuple(sorted(found, key=lambda migration: migration.version))
+
+
+def create(path: Path, site: bytes, epoch: int, migrations: Sequence[Migration]) -> None:
+    """
+    Make a new, empty database at `path`, whole or not at all.
+
+    :param site: who will write here; 16 random bytes.
+    :raises StoreError: it could not be made; nothing is left but perhaps a ``.new`` file.
+    """
+    fresh = path.with_name(path.name + ".new")
+    with translating(str(path)):
+        for leftover in (fresh, *sidecars(fresh)):
+            leftover.unlink(missing_ok=True)
+        connection = apsw.Connection(str(fresh))
+        try:
+            connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            _apply(connection, migrations)
+            status = os.stat(fresh)
+            connection.execute(
+                "INSERT INTO site (only, site, epoch, sequence, clock, lsn, catalog, device, inode)"
+                " VALUES (1, ?, ?, 0, 0, 0, 0, ?, ?)",
+                (site, epoch, status.st_dev, status.st_ino),
+            )
+        finally:
+            connection.close()
+    sync_file(fresh)
+    os.rename(fresh, path)
+    sync_folder(path.parent)
+
+
+def upgrade(path: Path, migrations: Sequence[Migration]) -> Path | None:
+    """
+    Bring an existing database to the newest version, after making a copy of it.
+
+    Returns the copy's path, or None if there was nothing to do.
+
+    :raises StoreTooNew: a newer server wrote it in a way that this one would damage.
+    :raises StoreCorrupt: it is no database of ours.
+    """
+    newest = migrations[-1].version
+    with translating(str(path)):
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            version, compat = versions(connection, path)
+            if compat > newest:
+                raise StoreTooNew(str(path), compat, newest)
+            if version >= newest:
+                return None
+            copy = path.with_name(f"{path.name}.before-v{newest}")
+            copy_file(connection, copy)
+            connection.execute("PRAGMA synchronous = FULL")
+            _apply(connection, [step for step in migrations if step.version > version])
+        finally:
+            connection.close()
+    return copy
+
+
+def versions(connection: apsw.Connection, path: Path) -> tuple[int, int]:
+    """
+    Return the schema version and the compatibility version of an open file.
+
+    :raises StoreCorrupt: it is no database of ours.
+    """
+    if connection.pragma("application_id") != APPLICATION_ID:
+        raise StoreCorrupt(str(path), "not a database of this server")
+    version = connection.pragma("user_version")
+    compat = connection.execute("SELECT compat FROM format").get
+    assert isinstance(version, int)
+    assert isinstance(compat, int)
+    return version, compat
+
+
+def copy_file(source: apsw.Connection, target: Path) -> None:
+    """Copy the database behind `source`, as it is at this moment, to a new durable file."""
+    partial = target.with_name(target.name + ".partial")
+    for leftover in (partial, *sidecars(partial)):
+        leftover.unlink(missing_ok=True)
+    destination = apsw.Connection(str(partial))
+    try:
+        # In one step, so under one read lock: writers go on, and the copy need not start again.
+        with destination.backup("main", source, "main") as backup:
+            backup.step(-1)
+    finally:
+        destination.close()
+    for sidecar in sidecars(partial):
+        sidecar.unlink(missing_ok=True)
+    sync_file(partial)
+    os.rename(partial, target)
+    sync_folder(target.parent)
+
+
+def sidecars(path: Path) -> tuple[Path, Path]:
+    """Return the paths of a database file's write-ahead log and shared memory."""
+    return path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
+
+
+def _apply(connection: apsw.Connection, steps: Sequence[Migration]) -> None:
+    for step in steps:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute("CREATE TABLE IF NOT EXISTS format (compat INTEGER NOT NULL)")
+            connection.execute(step.text)
+            connection.execute("DELETE FROM format")
+            connection.execute("INSERT INTO format VALUES (?)", (step.compat,))
+            connection.execute(f"PRAGMA user_version = {step.version}")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")

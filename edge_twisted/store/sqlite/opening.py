@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a folder to open connections: lock, create or upgrade, notice copies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import apsw
+from attrs import define
+from twisted.logger import Logger
+
+from edge_twisted.store.sqlite.connection import open_reader, open_writer, translating
+from edge_twisted.store.sqlite.files import FolderLock, Layout
+from edge_twisted.store.sqlite.migrations import create, shipped_migrations, upgrade
+from edge_twisted.store.sqlite.state import State
+
+log = Logger()
+
+#: Epochs of copies made from one backup differ by chance; 31 bits make a clash unlikely.
+_EPOCH_BYTES = 4
+
+
+@define(eq=False)
+class OpenFile:
+    """The connections to one database, and the lock on its folder."""
+
+    layout: Layout
+    lock: FolderLock
+    writer: apsw.Connection
+    state: State
+    #: For the reactor thread.
+    inline: apsw.Connection
+    vfs: str | None
+
+    def reader(self) -> apsw.Connection:
+        """Open another connection that reads."""
+        with translating(str(self.layout.database)):
+            return open_reader(self.layout.database, self.vfs)
+
+
+def epoch_after(epoch: int, entropy: Callable[[int], bytes]) -> int:
+    """Return a new epoch: above the old one, and not what another copy would choose."""
+    chance = int.from_bytes(entropy(_EPOCH_BYTES), "big") >> 1
+    return epoch + 1 + chance
+
+
+def open_file(layout: Layout, entropy: Callable[[int], bytes], vfs: str | None = None) -> OpenFile:
+    """
+    Open the database of `layout`; make it if it is not there.  Blocks; not for the reactor.
+
+    :raises StoreError: it cannot be opened; nothing is kept open, and the folder is not locked.
+    """
+    lock = FolderLock.take(layout)
+    try:
+        path = layout.database
+        migrations = shipped_migrations()
+        if not path.exists():
+            create(path, site=entropy(16), epoch=1, migrations=migrations)
+        else:
+            copy = upgrade(path, migrations)
+            if copy is not None:
+                log.info("Upgraded {path}; the old one is kept as {copy}.", path=path, copy=copy)
+        with translating(str(path)):
+            writer = open_writer(path, vfs)
+            _notice_copy(writer, layout, entropy)
+            state = State.load(writer)
+            return OpenFile(layout, lock, writer, state, open_reader(path, vfs), vfs)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _notice_copy(writer: apsw.Connection, layout: Layout, entropy: Callable[[int], bytes]) -> None:
+    """Take a new epoch if this is not the file that was opened last time."""
+    status = os.stat(layout.database)
+    here = (status.st_dev, status.st_ino)
+    epoch, *known = writer.execute("SELECT epoch, device, inode FROM site").get
+    if tuple(known) == here:
+        return
+    fresh = epoch_after(epoch, entropy)
+    log.warn(
+        "{path} is a copy of another data folder: it takes epoch {epoch}.",
+        path=layout.database,
+        epoch=fresh,
+    )
+    writer.execute("UPDATE site SET epoch = ?, sequence = 0, device = ?, inode = ?", (fresh, *here))

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Writes that wait in memory, and how they reach the file in few statements.
+
+A statement per document would hand the interpreter lock over per document (see
+`edge_twisted.store.threads`), and a savepoint per unit of work would copy every page that the unit
+touches.  So units write into layers: a unit's own, dropped if the unit fails, then the group's,
+which is written in statements of many rows when the physical transaction ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import apsw
+from attrs import define, field
+
+from edge_twisted.documents.json_text import is_literal
+
+#: Index entries of one document: (index number, cut key).
+Entries = Sequence[tuple[int, bytes]]
+Binding = str | bytes | int | None
+
+#: How many rows one statement takes; each size is a statement of its own, prepared once.
+_ROW_COUNTS = (64, 16, 4, 1)
+
+
+@define(eq=False)
+class PendingRow:
+    """
+    One document: what the file has of it (`stored_*`), and what it will have.
+
+    `row` None means that it will not be there.  One that was only read has equal halves.
+    """
+
+    collection: int
+    id_key: bytes
+    stored_row: int | None
+    stored_entries: Entries | None
+    stored_mentions: bool
+    row: int | None
+    lsn: int = 0
+    digest: int = 0
+    received: int | None = None
+    body: bytes | None = None
+    state: bytes = b""
+    attachments: Sequence[str] = ()
+    entries: Entries = ()
+
+    @property
+    def live(self) -> bool:
+        """Whether it is (or will be) a document that queries see."""
+        return self.body is not None
+
+
+@define(eq=False)
+class Layer:
+    """Documents by (collection number, id key), and facts by (space, key); later ones win."""
+
+    documents: dict[tuple[int, bytes], PendingRow] = field(factory=dict)
+    facts: dict[tuple[str, bytes], bytes | None] = field(factory=dict)
+    #: Bytes of bodies and states, to know when a layer has grown too big.
+    size: int = 0
+
+    def put(self, row: PendingRow) -> None:
+        """Set what becomes of a document."""
+        self.documents[row.collection, row.id_key] = row
+        self.size += len(row.state) + len(row.body or b"")
+
+    def take(self, other: Layer) -> None:
+        """Put the other layer on top of this one."""
+        self.documents.update(other.documents)
+        self.facts.update(other.facts)
+        self.size += other.size
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.documents.clear()
+        self.facts.clear()
+        self.size = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.documents or self.facts)
+
+
+def flush(connection: apsw.Connection, layer: Layer) -> None:
+    """Write a layer into the open transaction, and empty it."""
+    if layer.documents:
+        _flush_documents(connection, layer.documents.values())
+    if layer.facts:
+        _flush_facts(connection, layer.facts)
+    layer.clear()
+
+
+def _flush_documents(connection: apsw.Connection, rows: Iterable[PendingRow]) -> None:
+    gone: list[tuple[int]] = []
+    unmentioned: list[tuple[int]] = []
+    stale_entries: list[tuple[int, bytes, int]] = []
+    documents: list[Sequence[Binding]] = []
+    entries: list[Sequence[Binding]] = []
+    mentions: list[Sequence[Binding]] = []
+    for row in rows:
+        old, new = row.stored_row, row.row
+        if old is not None:
+            if old != new:
+                gone.append((old,))
+            if row.stored_mentions:
+                unmentioned.append((old,))
+            for number, key in row.stored_entries or ():
+                if old != new or (number, key) not in row.entries:
+                    stale_entries.append((number, key, old))
+        if new is not None:
+            documents.append(_bindings(row, new))
+            entries.extend((number, key, new) for number, key in row.entries)
+            mentions.extend((name, new) for name in row.attachments)
+    many = connection.executemany
+    if stale_entries:
+        many("DELETE FROM entries WHERE number = ? AND key = ? AND row = ?", stale_entries)
+    if unmentioned:
+        many("DELETE FROM mentions WHERE row = ?", unmentioned)
+    if gone:
+        many("DELETE FROM documents WHERE row = ?", gone)
+    insert_many(connection, _PUT_DOCUMENTS, documents)
+    insert_many(connection, _PUT_ENTRIES, entries)
+    insert_many(connection, _PUT_MENTIONS, mentions)
+
+
+def _bindings(row: PendingRow, number: int) -> Sequence[Binding]:
+    body = row.body
+    return (
+        number,
+        row.collection,
+        row.id_key,
+        row.lsn,
+        row.digest,
+        len(row.attachments),
+        row.received,
+        body is None or is_literal(body),
+        None if body is None else body.decode(),
+        row.state,
+    )
+
+
+def _flush_facts(connection: apsw.Connection, facts: dict[tuple[str, bytes], bytes | None]) -> None:
+    forgotten = [place for place, value in facts.items() if value is None]
+    if forgotten:
+        connection.executemany("DELETE FROM facts WHERE space = ? AND key = ?", forgotten)
+    kept = [(*place, value) for place, value in facts.items() if value is not None]
+    insert_many(connection, _PUT_FACTS, kept)
+
+
+def _statements(before: str, row: str, after: str = "") -> dict[int, str]:
+    return {count: before + ", ".join([row] * count) + after for count in _ROW_COUNTS}
+
+
+_PUT_DOCUMENTS = _statements(
+    "INSERT INTO documents"
+    " (row, collection, id, lsn, digest, attachments, received, literal, body, state)"
+    " VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, jsonb(?), ?)",
+    " ON CONFLICT (row) DO UPDATE SET lsn = excluded.lsn, digest = excluded.digest,"
+    " attachments = excluded.attachments, received = excluded.received,"
+    " literal = excluded.literal, body = excluded.body, state = excluded.state",
+)
+_PUT_ENTRIES = _statements("INSERT OR IGNORE INTO entries (number, key, row) VALUES ", "(?, ?, ?)")
+_PUT_MENTIONS = _statements("INSERT OR IGNORE INTO mentions (attachment, row) VALUES ", "(?, ?)")
+_PUT_FACTS = _statements("INSERT OR REPLACE INTO facts (space, key, value) VALUES ", "(?, ?, ?)")
+
+
+def insert_many(
+    connection: apsw.Connection, statements: dict[int, str], rows: Sequence[Sequence[Binding]]
+) -> None:
+    """Run a statement for all rows, as many at a time as there is a form of it for."""
+    begin = 0
+    for count in _ROW_COUNTS:
+        while len(rows) - begin >= count:
+            chunk = rows[begin : begin + count]
+            connection.execute(statements[count], [value for row in chunk for value in row])
+            begin += count
+
+
+def insert_entries(connection: apsw.Connection, entries: Sequence[tuple[int, bytes, int]]) -> None:
+    """Add (index number, cut key, row) to the secondary indexes; those there already stay."""
+    insert_many(connection, _PUT_ENTRIES, entries)

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Readers: a few connections on threads for long reads, one on the reactor thread for short ones.
+
+A read is one transaction, so it sees one commit.  Long reads can be interrupted at any row.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Lock
+from typing import TypeVar
+
+import apsw
+from twisted.internet.defer import Deferred
+
+from edge_twisted.store.errors import ReadCancelled
+from edge_twisted.store.interface import Snapshot
+from edge_twisted.store.sqlite.connection import translated
+from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
+from edge_twisted.store.threads import ThreadPool
+
+T = TypeVar("T")
+
+#: Threads for long reads: SQLite works without the interpreter lock, so more than one helps.
+READER_THREADS = 3
+OpenReader = Callable[[], apsw.Connection]
+NumberOf = Callable[[str], "int | None"]
+
+
+class Interruptible:
+    """A read that can be cancelled from another thread, without hitting the one after it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._connection: apsw.Connection | None = None
+        self._cancelled = False
+
+    def is_cancelled(self) -> bool:
+        """Say whether `cancel` was called."""
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """Stop the statement that runs, if one does, and every later one of this read."""
+        with self._lock:
+            self._cancelled = True
+            if self._connection is not None:
+                self._connection.interrupt()
+
+    @contextmanager
+    def using(self, connection: apsw.Connection) -> Iterator[None]:
+        """Let `cancel` interrupt this connection inside the block."""
+        with self._lock:
+            self._connection = connection
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._connection = None
+
+
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """Keep one snapshot inside the block."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        with suppress(apsw.Error):
+            connection.execute("ROLLBACK")
+
+
+class InlineReader:
+    """
+    Short reads on the thread that asks, the reactor's: ``with reader as snapshot``.
+
+    Made once and used for every read, because making things would cost as much as reading.
+    Blocks may be nested; the inner ones share the snapshot of the outermost.
+    """
+
+    def __init__(self, connection: apsw.Connection, number_of: NumberOf) -> None:
+        self._connection = connection
+        self._snapshot = SqliteSnapshot(connection, number_of, "read")
+        self._depth = 0
+
+    def __enter__(self) -> Snapshot:
+        if not self._depth:
+            self._connection.execute("BEGIN")
+        self._depth += 1
+        return self._snapshot
+
+    def __exit__(self, *exception: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._snapshot.renew()
+            self._connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._snapshot.finish()
+        self._connection.close(True)
+
+
+class ReaderPool:
+    """Long reads: functions of a snapshot, run on threads."""
+
+    def __init__(self, threads: ThreadPool, open_reader: OpenReader, number_of: NumberOf) -> None:
+        self._threads = threads
+        self._open_reader = open_reader
+        self.number_of = number_of
+        self._idle: deque[apsw.Connection] = deque()
+        self._running: set[Interruptible] = set()
+        self._closed = False
+
+    def read(self, name: str, work: Callable[[Snapshot], T]) -> Deferred[T]:
+        """Run `work` on a thread; cancelling the Deferred interrupts it."""
+        read = Interruptible()
+        self._running.add(read)
+        answer: Deferred[T] = Deferred(lambda _: read.cancel())
+
+        def done(outcome: T) -> T:
+            self._running.discard(read)
+            return outcome
+
+        self._threads.call(lambda: self._read(name, work, read)).addBoth(done).addCallbacks(
+            lambda result: None if answer.called else answer.callback(result),
+            lambda failure: None if answer.called else answer.errback(failure),
+        )
+        return answer
+
+    def _read(self, name: str, work: Callable[[Snapshot], T], read: Interruptible) -> T:
+        if read.is_cancelled():
+            raise ReadCancelled(name)
+        connection = self.borrow()
+        try:
+            with read.using(connection), transaction(connection):
+                snapshot = SqliteSnapshot(connection, self.number_of, name, read.is_cancelled)
+                try:
+                    return work(snapshot)
+                finally:
+                    snapshot.finish()
+        except apsw.Error as error:
+            raise translated(name, error) from error
+        finally:
+            self.give_back(connection)
+
+    def borrow(self) -> apsw.Connection:
+        """Take a connection that nobody uses; from any thread."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._open_reader()
+
+    def give_back(self, connection: apsw.Connection) -> None:
+        """Return a borrowed connection, outside any transaction."""
+        self._idle.append(connection)
+        if self._closed:
+            self._close_idle()
+
+    def close(self) -> None:
+        """Interrupt what runs; connections in use are closed when they are given back."""
+        self._closed = True
+        for read in list(self._running):
+            read.cancel()
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        # Deques are safe to share between threads; each connection comes out once.
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close(True)

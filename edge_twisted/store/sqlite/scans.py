@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The statements that read many documents, and the pace at which rows are handed on.
+
+Bodies are kept as JSONB alone and written out as text where they are read: see
+docs/decisions/0002-bodies-as-jsonb.md for the figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import Any
+
+import apsw
+
+from edge_twisted.documents.json_text import from_text, is_literal
+from edge_twisted.store.errors import ReadCancelled
+from edge_twisted.store.keys import cut
+from edge_twisted.store.prefilter import Prefilter, holds
+from edge_twisted.store.rows import ByteRange, IndexRow, ScanRow
+from edge_twisted.store.sqlite.connection import translated
+from edge_twisted.store.sqlite.prefilter import compiled
+from edge_twisted.store.sqlite.rowids import live_rows
+
+#: A body as the text that it came as; bytes, because nobody needs it as a str.
+TEXT = "CAST(iif(literal, json(body), ' ' || json(body)) AS BLOB)"
+
+#: A batch is about this many bytes, and not more rows than this: what a thread does between two
+#: looks at whether it has been cancelled, and what memory holds of a scan.
+_BATCH_BYTES = 256 * 1024
+_BATCH_ROWS = 256
+_FIRST_BATCH_ROWS = 8
+
+
+class Cursors:
+    """Opens cursors on a connection, and closes those still open when the snapshot ends."""
+
+    def __init__(
+        self, connection: apsw.Connection, what: str, cancelled: Callable[[], bool]
+    ) -> None:
+        self._connection = connection
+        self._what = what
+        self._cancelled = cancelled
+        self._open: set[apsw.Cursor] = set()
+
+    def check_cancelled(self) -> None:
+        """Raise `ReadCancelled` if the caller has gone."""
+        if self._cancelled():
+            raise ReadCancelled(self._what)
+
+    def close(self) -> None:
+        """Close every cursor; iterators over them fail from now on."""
+        for cursor in self._open:
+            with suppress(apsw.Error):
+                cursor.close(True)
+        self._open.clear()
+
+    def batches(self, sql: str, bindings: Sequence[Any]) -> Iterator[list[Any]]:
+        """
+        Yield the rows of a statement in lists that fit `_BATCH_BYTES` and `_BATCH_ROWS`.
+
+        The size of a batch follows the size of the last column in the batch before.
+        """
+        cursor = self._connection.cursor()
+        self._open.add(cursor)
+        count = _FIRST_BATCH_ROWS
+        try:
+            cursor.execute(sql, bindings)
+            while batch := list(islice(cursor, count)):
+                self.check_cancelled()
+                yield batch
+                last = batch[0][-1]
+                if isinstance(last, bytes):
+                    used = sum([len(row[-1]) for row in batch])
+                    count = _BATCH_BYTES * count // max(used, 1)
+                    count = max(1, min(count, _BATCH_ROWS))
+                else:
+                    count = _BATCH_ROWS
+        except apsw.Error as error:
+            raise translated(self._what, error) from error
+        finally:
+            self._open.discard(cursor)
+            with suppress(apsw.Error):
+                cursor.close(True)
+
+
+def scan(cursors: Cursors, collection: int, prefilter: Prefilter | None) -> Iterator[list[ScanRow]]:
+    """Yield the live documents of a collection, in the order of their rows."""
+    sql = f"SELECT id, {TEXT} FROM documents WHERE row BETWEEN ? AND ?"
+    yield from _filtered(cursors, sql, live_rows(collection), prefilter, "")
+
+
+def id_scan(
+    cursors: Cursors, collection: int, span: ByteRange, descending: bool
+) -> Iterator[list[ScanRow]]:
+    """Yield the live documents whose id keys are in `span`, in their order."""
+    sql, bindings = _ranged("id", "collection", collection, span)
+    order = "DESC" if descending else "ASC"
+    yield from cursors.batches(
+        f"SELECT id, {TEXT} FROM documents WHERE {sql} AND body IS NOT NULL ORDER BY id {order}",
+        bindings,
+    )
+
+
+def index_scan(
+    cursors: Cursors,
+    number: int,
+    spans: Sequence[ByteRange],
+    descending: bool,
+    prefilter: Prefilter | None,
+) -> Iterator[list[IndexRow]]:
+    """Yield the documents of an index whose keys are in `spans`, in the order of the keys."""
+    order = "DESC" if descending else "ASC"
+    for span in reversed(spans) if descending else spans:
+        where, bindings = _ranged("key", "number", number, cut(span))
+        # CROSS JOIN keeps the order of the tables: by the index first, then each row.
+        sql = f"SELECT key, id, {TEXT} FROM entries CROSS JOIN documents USING (row) WHERE {where}"
+        yield from _filtered(
+            cursors, sql, bindings, prefilter, f" ORDER BY key {order}, row {order}"
+        )
+
+
+def index_ids(cursors: Cursors, number: int, spans: Sequence[ByteRange]) -> Iterator[list[bytes]]:
+    """Yield the id keys of an index's documents in `spans`."""
+    for span in spans:
+        where, bindings = _ranged("key", "number", number, cut(span))
+        sql = f"SELECT id FROM entries CROSS JOIN documents USING (row) WHERE {where}"
+        for batch in cursors.batches(f"{sql} ORDER BY key, row", bindings):
+            yield [row[0] for row in batch]
+
+
+def index_count(cursors: Cursors, number: int, spans: Sequence[ByteRange]) -> int:
+    """Return how many entries an index has in `spans`."""
+    total = 0
+    for span in spans:
+        where, bindings = _ranged("key", "number", number, cut(span))
+        sql = f"SELECT count(*) FROM entries WHERE {where}"
+        for batch in cursors.batches(sql, bindings):
+            total += batch[0][0]
+    return total
+
+
+def _ranged(
+    key: str, owner: str, number: int, span: ByteRange
+) -> tuple[str, tuple[int | bytes, ...]]:
+    low, high = span
+    if high is None:
+        return f"{owner} = ? AND {key} >= ?", (number, low)
+    return f"{owner} = ? AND {key} >= ? AND {key} < ?", (number, low, high)
+
+
+def _filtered(
+    cursors: Cursors,
+    sql: str,
+    bindings: Sequence[Any],
+    prefilter: Prefilter | None,
+    order: str,
+) -> Iterator[list[Any]]:
+    """Yield the rows of `sql` whose last column, a body, the prefilter keeps."""
+    if prefilter is None:
+        yield from cursors.batches(sql + order, bindings)
+        return
+    condition = compiled(prefilter, "body")
+    if condition is not None:
+        text, values = condition
+        # What is not literal (it holds binary values) SQL would misunderstand.
+        sql, bindings = f"{sql} AND (NOT literal OR {text})", [*bindings, *values]
+    for batch in cursors.batches(sql + order, bindings):
+        kept = [
+            row
+            for row in batch
+            if (condition is not None and is_literal(row[-1]))
+            or holds(prefilter, from_text(row[-1]))
+        ]
+        if kept:
+            yield kept

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A consistent state of the file, read over one connection with an open transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+import apsw
+
+from edge_twisted.store.errors import UnknownIndex
+from edge_twisted.store.interface import EVERYTHING
+from edge_twisted.store.keys import after as above
+from edge_twisted.store.prefilter import Prefilter
+from edge_twisted.store.rows import (
+    ByteRange,
+    ChangeBatch,
+    CollectionInfo,
+    Document,
+    IndexInfo,
+    IndexRow,
+    ScanRow,
+)
+from edge_twisted.store.sqlite import scans
+from edge_twisted.store.sqlite.connection import translated
+from edge_twisted.store.sqlite.log import changes_after
+from edge_twisted.store.sqlite.rowids import live_rows
+from edge_twisted.store.sqlite.state import Collection as CollectionState
+from edge_twisted.store.sqlite.state import StoredIndex, fingerprint, read_indexes
+
+_GET = f"SELECT id, lsn, {scans.TEXT}, state, digest FROM documents WHERE collection = ? AND id = ?"
+_BODY = f"SELECT {scans.TEXT} FROM documents WHERE collection = ? AND id = ?"
+_INFO = "SELECT name, live, lsn, reaped_lsn, digest_sum, digest_xor FROM collections"
+
+#: Ids looked up between two looks at whether the read was cancelled.
+_LOOKUPS = 64
+
+
+def never() -> bool:
+    """Say that nobody can cancel this read."""
+    return False
+
+
+class SqliteSnapshot:
+    """
+    A `edge_twisted.store.interface.Snapshot`.
+
+    :param number_of: returns the number of a collection, None if it does not exist.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        number_of: Callable[[str], int | None],
+        what: str,
+        cancelled: Callable[[], bool] = never,
+    ) -> None:
+        self._connection = connection
+        self._number_of = number_of
+        self._what = what
+        self.cursors = scans.Cursors(connection, what, cancelled)
+        self._point = connection.cursor()
+        self._site: tuple[int, int] | None = None
+
+    def finish(self) -> None:
+        """Close all cursors; the owner of the connection then ends the transaction."""
+        self.cursors.close()
+        self._point.close(True)
+
+    def renew(self) -> None:
+        """Close all iterators and forget what was read, to serve for another transaction."""
+        self.cursors.close()
+        self._site = None
+
+    def check_cancelled(self) -> None:
+        self.cursors.check_cancelled()
+
+    def _one(self, sql: str, bindings: Sequence[Any] = ()) -> Any:
+        try:
+            return self._point.execute(sql, bindings).get
+        except apsw.Error as error:
+            raise translated(self._what, error) from error
+
+    def _all(self, sql: str, bindings: Sequence[Any] = ()) -> list[Any]:
+        try:
+            return self._point.execute(sql, bindings).fetchall()
+        except apsw.Error as error:
+            raise translated(self._what, error) from error
+
+    @property
+    def lsn(self) -> int:
+        return self._progress()[0]
+
+    @property
+    def catalog_version(self) -> int:
+        return self._progress()[1]
+
+    def _progress(self) -> tuple[int, int]:
+        if self._site is None:
+            self._site = self._one("SELECT lsn, catalog FROM site")
+        return self._site
+
+    # -- documents
+
+    def get(self, collection: str, id_key: bytes) -> Document | None:
+        number = self._number_of(collection)
+        if number is None:
+            return None
+        row = self._one(_GET, (number, id_key))
+        return None if row is None else Document(*row)
+
+    def body(self, collection: str, id_key: bytes) -> bytes | None:
+        number = self._number_of(collection)
+        if number is None:
+            return None
+        body: bytes | None = self._one(_BODY, (number, id_key))
+        return body
+
+    def bodies(self, collection: str, id_keys: Sequence[bytes]) -> Iterator[list[ScanRow]]:
+        for begin in range(0, len(id_keys), _LOOKUPS):
+            self.check_cancelled()
+            batch = []
+            for id_key in id_keys[begin : begin + _LOOKUPS]:
+                body = self.body(collection, id_key)
+                if body is not None:
+                    batch.append((id_key, body))
+            if batch:
+                yield batch
+
+    def scan(self, collection: str, prefilter: Prefilter | None = None) -> Iterator[list[ScanRow]]:
+        number = self._number_of(collection)
+        return iter(()) if number is None else scans.scan(self.cursors, number, prefilter)
+
+    def id_scan(
+        self, collection: str, span: ByteRange = EVERYTHING, *, descending: bool = False
+    ) -> Iterator[list[ScanRow]]:
+        number = self._number_of(collection)
+        if number is None:
+            return iter(())
+        return scans.id_scan(self.cursors, number, span, descending)
+
+    def digests(self, collection: str) -> Iterator[list[tuple[bytes, int]]]:
+        number = self._number_of(collection)
+        if number is None:
+            return iter(())
+        return self.cursors.batches(
+            "SELECT id, digest FROM documents WHERE row BETWEEN ? AND ?", live_rows(number)
+        )
+
+    # -- indexes
+
+    def indexes(self, collection: str) -> Sequence[IndexInfo]:
+        return [index.info() for index in self._stored_indexes(collection)]
+
+    def _stored_indexes(self, collection: str) -> Sequence[StoredIndex]:
+        number = self._number_of(collection)
+        if number is None:
+            return ()
+        try:
+            return read_indexes(self._connection, CollectionState(number, collection))
+        except apsw.Error as error:
+            raise translated(self._what, error) from error
+
+    def _ready_index(self, collection: str, name: str) -> int:
+        for index in self._stored_indexes(collection):
+            if index.definition.name == name and index.progress is None:
+                return index.number
+        raise UnknownIndex(f"{collection}.{name}")
+
+    def index_scan(
+        self,
+        collection: str,
+        index: str,
+        spans: Sequence[ByteRange] = (EVERYTHING,),
+        *,
+        descending: bool = False,
+        prefilter: Prefilter | None = None,
+    ) -> Iterator[list[IndexRow]]:
+        number = self._ready_index(collection, index)
+        return scans.index_scan(self.cursors, number, spans, descending, prefilter)
+
+    def index_ids(
+        self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
+    ) -> Iterator[list[bytes]]:
+        return scans.index_ids(self.cursors, self._ready_index(collection, index), spans)
+
+    def index_count(
+        self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
+    ) -> int:
+        return scans.index_count(self.cursors, self._ready_index(collection, index), spans)
+
+    # -- collections and the log
+
+    def collection(self, name: str) -> CollectionInfo | None:
+        row = self._one(f"{_INFO} WHERE name = ?", (name,))
+        return None if row is None else _info(*row)
+
+    def collections(self) -> Sequence[CollectionInfo]:
+        return [_info(*row) for row in self._all(f"{_INFO} ORDER BY name")]
+
+    def changes_after(
+        self,
+        lsn: int,
+        collections: Collection[str] | None = None,
+        *,
+        limit: int = 1000,
+        limit_bytes: int = 1 << 20,
+    ) -> ChangeBatch:
+        changed = [
+            (number, name)
+            for number, name in self._all(
+                "SELECT number, name FROM collections WHERE lsn > ?", (lsn,)
+            )
+            if collections is None or name in collections
+        ]
+        span = (lsn, self.lsn)
+        return changes_after(self.cursors, changed, span, (limit, limit_bytes))
+
+    # -- facts and attachments
+
+    def fact(self, space: str, key: bytes) -> bytes | None:
+        value: bytes | None = self._one(
+            "SELECT value FROM facts WHERE space = ? AND key = ?", (space, key)
+        )
+        return value
+
+    def facts(
+        self, space: str, prefix: bytes = b"", *, after: bytes | None = None, limit: int = 1000
+    ) -> Sequence[tuple[bytes, bytes]]:
+        low = prefix if after is None else max(prefix, after + b"\x00")
+        high = above(prefix)
+        condition = "space = ? AND key >= ?" + (" AND key < ?" if high is not None else "")
+        bindings = (space, low) if high is None else (space, low, high)
+        return self._all(
+            f"SELECT key, value FROM facts WHERE {condition} ORDER BY key LIMIT ?",
+            (*bindings, limit),
+        )
+
+    def referrers(self, attachment: str) -> Sequence[tuple[str, bytes]]:
+        return self._all(
+            "SELECT name, id FROM mentions CROSS JOIN documents USING (row)"
+            " JOIN collections ON number = collection WHERE attachment = ? ORDER BY row",
+            (attachment,),
+        )
+
+
+def _info(
+    name: str, live: int, lsn: int, reaped_lsn: int, digest_sum: int, digest_xor: int
+) -> CollectionInfo:
+    return CollectionInfo(
+        name=name,
+        count=live,
+        lsn=lsn,
+        reaped_lsn=reaped_lsn,
+        fingerprint=fingerprint(digest_sum, digest_xor),
+    )

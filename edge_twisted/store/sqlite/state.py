@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What the writer knows by heart: who writes, how far it has come, collections and indexes.
+
+It belongs to the writer's thread.  Changes of a unit of work are made here at once and taken back
+if the unit fails; they are saved with the physical transaction, and read anew if that fails.
+"""
+
+from __future__ import annotations
+
+import json
+
+import apsw
+from attrs import define, field, frozen
+
+from edge_twisted.documents.clock import HybridClock, Timestamp
+from edge_twisted.documents.versions import Replica, SiteId
+from edge_twisted.store.rows import IndexDefinition, IndexInfo, IndexKey
+from edge_twisted.store.sqlite.rowids import COUNT_MASK, dead_rows, live_rows
+
+_64_BITS = (1 << 64) - 1
+
+
+@frozen(kw_only=True)
+class StoredIndex:
+    """An index as the file has it; `progress` is None when it is complete."""
+
+    number: int
+    definition: IndexDefinition
+    progress: int | None
+    exact: bool
+
+    def info(self) -> IndexInfo:
+        """Return what the outside may know of it."""
+        return IndexInfo(definition=self.definition, ready=self.progress is None, exact=self.exact)
+
+
+@define(eq=False)
+class Collection:
+    """A collection: its totals, its indexes, and where its next rows go."""
+
+    number: int
+    name: str
+    live: int = 0
+    lsn: int = 0
+    reaped_lsn: int = 0
+    digest_sum: int = 0
+    digest_xor: int = 0
+    indexes: tuple[StoredIndex, ...] = ()
+    #: Next free rows.  Numbers given to a unit that failed are not used again: a gap is harmless.
+    next_live: int = 0
+    next_dead: int = 0
+    #: No id key here, live or dead, is above this one: a new id above it needs no look-up.
+    greatest_id: bytes = b""
+
+    def new_row(self, live: bool) -> int:
+        """Take the next free row for a live document or a tombstone."""
+        if live:
+            self.next_live += 1
+            return self.next_live - 1
+        self.next_dead += 1
+        return self.next_dead - 1
+
+
+@define
+class Tally:
+    """What a unit of work changes in the totals of one collection."""
+
+    live: int = 0
+    digest_sum: int = 0
+    digest_xor: int = 0
+    reaped_lsn: int = 0
+
+    def count(self, digest: int, sign: int) -> None:
+        """A live document with this digest came (sign 1) or went (sign -1)."""
+        self.live += sign
+        self.digest_sum += sign * digest
+        self.digest_xor ^= digest
+
+
+def signed(number: int) -> int:
+    """Return a number modulo 2^64 in the range that SQLite keeps."""
+    number &= _64_BITS
+    return number - (1 << 64) if number >> 63 else number
+
+
+def fingerprint(digest_sum: int, digest_xor: int) -> bytes:
+    """Return 16 bytes that depend on the live documents' digests and not on their order."""
+    return (digest_sum & _64_BITS).to_bytes(8, "big") + (digest_xor & _64_BITS).to_bytes(8, "big")
+
+
+@define(eq=False)
+class State:
+    """Everything above, for one file."""
+
+    replica: Replica
+    sequence: int
+    clock: HybridClock
+    lsn: int
+    catalog: int
+    collections: dict[str, Collection] = field(factory=dict)
+    next_collection: int = 1
+    next_index: int = 1
+    #: Names of the collections whose totals are not saved yet.
+    touched: set[str] = field(factory=set)
+
+    @classmethod
+    def load(cls, connection: apsw.Connection) -> State:
+        """Read the state of an open file."""
+        site, epoch, sequence, clock, lsn, catalog = connection.execute(
+            "SELECT site, epoch, sequence, clock, lsn, catalog FROM site"
+        ).get
+        state = cls(
+            replica=Replica(SiteId(site), epoch),
+            sequence=sequence,
+            clock=HybridClock(Timestamp(clock)),
+            lsn=lsn,
+            catalog=catalog,
+        )
+        for row in connection.execute(
+            "SELECT number, name, live, lsn, reaped_lsn, digest_sum, digest_xor FROM collections"
+        ):
+            collection = Collection(*row)
+            _find_ends(connection, collection)
+            collection.indexes = read_indexes(connection, collection)
+            state.collections[collection.name] = collection
+            state.next_collection = max(state.next_collection, collection.number + 1)
+        newest = connection.execute("SELECT max(number) FROM indexes").get
+        state.next_index = (newest or 0) + 1
+        return state
+
+    def new_collection(self, name: str) -> Collection:
+        """Begin a collection; it is saved with the other totals."""
+        number = self.next_collection
+        self.next_collection += 1
+        collection = Collection(
+            number, name, next_live=live_rows(number)[0], next_dead=dead_rows(number)[0]
+        )
+        self.collections[name] = collection
+        self.catalog += 1
+        return collection
+
+    def add(self, name: str, tally: Tally, lsn: int) -> None:
+        """Add a successful unit's changes to the totals of a collection."""
+        collection = self.collections[name]
+        collection.live += tally.live
+        collection.digest_sum = signed(collection.digest_sum + tally.digest_sum)
+        collection.digest_xor = signed(collection.digest_xor ^ tally.digest_xor)
+        collection.reaped_lsn = max(collection.reaped_lsn, tally.reaped_lsn)
+        collection.lsn = max(collection.lsn, lsn)
+        self.touched.add(name)
+
+    def save(self, connection: apsw.Connection) -> None:
+        """Write what changed since the last time, inside the physical transaction."""
+        if self.touched:
+            changed = [self.collections[name] for name in self.touched]
+            connection.executemany(
+                "INSERT OR REPLACE INTO collections"
+                " (number, name, live, lsn, reaped_lsn, digest_sum, digest_xor)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (c.number, c.name, c.live, c.lsn, c.reaped_lsn, c.digest_sum, c.digest_xor)
+                    for c in changed
+                ],
+            )
+        connection.execute(
+            "UPDATE site SET epoch = ?, sequence = ?, clock = ?, lsn = ?, catalog = ?",
+            (self.replica.epoch, self.sequence, self.clock.last, self.lsn, self.catalog),
+        )
+
+
+def read_indexes(connection: apsw.Connection, collection: Collection) -> tuple[StoredIndex, ...]:
+    """Read the indexes of a collection, by name."""
+    return tuple(
+        StoredIndex(
+            number=number,
+            definition=IndexDefinition(
+                collection=collection.name,
+                name=name,
+                keys=tuple(IndexKey(path=tuple(p), direction=d) for p, d in json.loads(keys)),
+                include_missing=bool(include_missing),
+            ),
+            progress=progress,
+            exact=bool(exact),
+        )
+        for number, name, keys, include_missing, progress, exact in connection.execute(
+            "SELECT number, name, keys, include_missing, progress, exact FROM indexes"
+            " WHERE collection = ? AND NOT dropped ORDER BY name",
+            (collection.number,),
+        )
+    )
+
+
+def _find_ends(connection: apsw.Connection, collection: Collection) -> None:
+    for live, (first, last) in (
+        (True, live_rows(collection.number)),
+        (False, dead_rows(collection.number)),
+    ):
+        highest = connection.execute(
+            "SELECT max(row) FROM documents WHERE row BETWEEN ? AND ?", (first, last)
+        ).get
+        following = first if highest is None else highest + 1
+        assert following & COUNT_MASK or following == first, "a collection ran out of rows"
+        if live:
+            collection.next_live = following
+        else:
+            collection.next_dead = following
+    greatest = connection.execute(
+        "SELECT max(id) FROM documents WHERE collection = ?", (collection.number,)
+    ).get
+    collection.greatest_id = greatest if greatest is not None else b""

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store on SQLite, put together: what runs on the reactor thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, TypeVar
+
+import apsw
+from twisted.internet.defer import Deferred, DeferredSemaphore, fail, succeed
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+
+from edge_twisted.documents.versions import Replica
+from edge_twisted.store.errors import StoreClosed, StoreOverloaded, UnknownIndex
+from edge_twisted.store.hooks import Hooks, call_effect
+from edge_twisted.store.interface import RowStream, Snapshot, WriteTransaction
+from edge_twisted.store.rows import Commit, Committed
+from edge_twisted.store.sqlite.files import Layout
+from edge_twisted.store.sqlite.group import Group
+from edge_twisted.store.sqlite.opening import OpenFile, epoch_after, open_file
+from edge_twisted.store.sqlite.readers import InlineReader, ReaderPool
+from edge_twisted.store.sqlite.reaper import Reaping
+from edge_twisted.store.sqlite.state import State
+from edge_twisted.store.sqlite.streams import OPEN_STREAMS, Production, SqliteRowStream
+from edge_twisted.store.sqlite.writer import Outcome, QueuedUnit, Writer
+from edge_twisted.store.threads import ThreadPool, shorten_switch_interval
+
+T = TypeVar("T")
+
+#: Units that may wait; above it work is refused rather than answered too late.
+QUEUE_LIMIT = 20_000
+#: Threads for long reads: SQLite works without the interpreter lock, so more than one helps.
+READER_THREADS = 3
+
+
+class SqliteStore:
+    """
+    A `edge_twisted.store.interface.Store` in one SQLite file.
+
+    :param layout: the folder and the name of the database.
+    :param now_ms: the wall clock, in ms since 1970; called on any thread.
+    :param entropy: returns so many random bytes.
+    :param vfs: name of an apsw VFS, for tests that make the disk fail.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        threads: IReactorFromThreads,
+        clock: IReactorTime,
+        now_ms: Callable[[], int],
+        entropy: Callable[[int], bytes],
+        vfs: str | None = None,
+    ) -> None:
+        self._layout = layout
+        self._reactor = threads
+        self._clock = clock
+        self._now_ms = now_ms
+        self._entropy = entropy
+        self._vfs = vfs
+        self._hooks = Hooks()
+        self._open: _Open | None = None
+        self._numbers: dict[str, int] = {}
+        self._waiting = 0
+        self._lsn = 0
+        self._replica: Replica | None = None
+        self._index_waiters: dict[tuple[str, str], list[Deferred[None]]] = {}
+
+    # -- life
+
+    def open(self) -> Deferred[None]:
+        assert self._open is None, "opened twice"
+        return Deferred.fromCoroutine(self._open_files())
+
+    async def _open_files(self) -> None:
+        pool = ThreadPool(self._reactor, "store-reader", READER_THREADS)
+        try:
+            file = await pool.call(partial(open_file, self._layout, self._entropy, self._vfs))
+        except BaseException:
+            await pool.close()
+            raise
+        shorten_switch_interval()
+        state = file.state
+        self._publish(state)
+        self._lsn, self._replica = state.lsn, state.replica
+        writer = Writer(file.writer, state, self._new_group, self)
+        self._open = _Open(self, file, pool, writer)
+
+    def close(self) -> Deferred[None]:
+        opened, self._open = self._open, None
+        if opened is None:
+            return succeed(None)
+        return Deferred.fromCoroutine(opened.close())
+
+    # -- what is known at once
+
+    @property
+    def replica(self) -> Replica:
+        assert self._replica is not None, "not open"
+        return self._replica
+
+    @property
+    def lsn(self) -> int:
+        return self._lsn
+
+    def number_of(self, collection: str) -> int | None:
+        """Return a collection's number; from any thread."""
+        return self._numbers.get(collection)
+
+    # -- work
+
+    def write(self, name: str, work: Callable[[WriteTransaction], T]) -> Deferred[Committed[T]]:
+        if self._open is None:
+            return fail(StoreClosed(name))
+        if self._waiting >= QUEUE_LIMIT:
+            return fail(StoreOverloaded(name, f"{self._waiting} units of work"))
+        self._waiting += 1
+        unit = QueuedUnit(name, work)
+        self._open.writer.queue.put(unit)
+        return unit.answer
+
+    def read(self, name: str, work: Callable[[Snapshot], T]) -> Deferred[T]:
+        if self._open is None:
+            return fail(StoreClosed(name))
+        return self._open.readers.read(name, work)
+
+    def stream(self, name: str, work: Callable[[Snapshot], Iterator[T]]) -> RowStream[T]:
+        if self._open is None:
+            raise StoreClosed(name)
+        return self._open.stream(name, work, self._clock)
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        if self._open is None:
+            raise StoreClosed("snapshot")
+        return self._open.inline
+
+    def reap(self, received_before: int, most: int) -> Deferred[int]:
+        """
+        Delete tombstones received before a moment (ms since 1970), a few at a time.
+
+        Fires with how many went, at most `most`.
+        """
+        if self._open is None:
+            return fail(StoreClosed("reap"))
+        done: Deferred[int] = Deferred()
+        self._open.writer.queue.put(Reaping(received_before, most, done.callback))
+        return done
+
+    # -- indexes
+
+    def index_ready(self, collection: str, name: str) -> Deferred[None]:
+        waiter: Deferred[None] = Deferred()
+        self._index_waiters.setdefault((collection, name), []).append(waiter)
+        self._index_changed(collection, name)
+        return waiter
+
+    def _index_changed(self, collection: str, name: str) -> None:
+        """An index was made, completed or dropped: answer those who wait for it."""
+        with self.snapshot() as snapshot:
+            found = [each for each in snapshot.indexes(collection) if each.definition.name == name]
+        if found and not found[0].ready:
+            return
+        for waiter in self._index_waiters.pop((collection, name), ()):
+            if waiter.called:
+                continue
+            if found:
+                waiter.callback(None)
+            else:
+                waiter.errback(UnknownIndex(f"{collection}.{name}"))
+
+    # -- commits
+
+    def on_commit(self, hook: Callable[[Commit], None]) -> Callable[[], None]:
+        return self._hooks.add(hook)
+
+    def committed(self, state: State | None, outcome: Outcome) -> None:
+        """Learn from the writer's thread what is durable, and answer on the reactor's."""
+        progress = None
+        if state is not None:
+            self._publish(state)
+            progress = state.lsn, state.replica
+        self._reactor.callFromThread(self._answer, outcome, progress)
+
+    def _publish(self, state: State) -> None:
+        # A dict of its own, never changed: other threads read it at any moment.
+        if len(self._numbers) != len(state.collections):
+            self._numbers = {each.name: each.number for each in state.collections.values()}
+
+    def _answer(self, outcome: Outcome, progress: tuple[int, Replica] | None) -> None:
+        if progress is not None:
+            self._lsn, self._replica = progress
+        self._waiting -= len(outcome.units)
+        for effect in outcome.effects:
+            call_effect(effect)
+        for unit in outcome.units:
+            # Before anyone is answered, so that whoever reads next finds the effects done.
+            for effect in unit.effects:
+                call_effect(effect)
+        for unit in outcome.units:
+            if unit.answer.called:
+                continue
+            if unit.failure is None:
+                unit.answer.callback(Committed(unit.result, unit.lsn))
+            else:
+                unit.answer.errback(unit.failure)
+        if outcome.collections:
+            self._hooks.call(
+                Commit(
+                    lsn=self._lsn,
+                    collections=frozenset(outcome.collections),
+                    units=len(outcome.units),
+                    seconds=outcome.seconds,
+                )
+            )
+
+    def _new_group(self, connection: apsw.Connection, state: State) -> Group:
+        return Group(
+            connection,
+            state,
+            self._now_ms,
+            lambda epoch: epoch_after(epoch, self._entropy),
+            self._index_changed,
+        )
+
+
+class _Open:
+    """What exists only while the store is open."""
+
+    def __init__(
+        self, store: SqliteStore, file: OpenFile, pool: ThreadPool, writer: Writer
+    ) -> None:
+        self._file = file
+        self._pool = pool
+        self.writer = writer
+        self._writing = ThreadPool(store._reactor, "store-writer", 1)
+        self._written = self._writing.call(writer.run)
+        self.inline = InlineReader(file.inline, store.number_of)
+        self.readers = ReaderPool(pool, file.reader, store.number_of)
+        self._streams: set[SqliteRowStream[Any]] = set()
+        self._permits = DeferredSemaphore(OPEN_STREAMS)
+
+    def stream(
+        self, name: str, work: Callable[[Snapshot], Iterator[T]], clock: IReactorTime
+    ) -> RowStream[T]:
+        """Begin a stream; it is closed with the store at the latest."""
+        production = Production(name, work, self.readers)
+        stream = SqliteRowStream(
+            production, self._pool, self._permits, clock, self._streams.discard
+        )
+        self._streams.add(stream)
+        return stream
+
+    async def close(self) -> None:
+        """Finish the writes that wait, stop the reads, close every file."""
+        for stream in tuple(self._streams):
+            stream.close()
+        self.readers.close()
+        self.writer.queue.put(None)
+        await self._written
+        await self._writing.close()
+        await self._pool.close()
+        self.inline.close()
+        self._file.lock.release()

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Reads that yield batches: each step on a reader thread, only when it is asked for.
+
+A stream keeps its snapshot between two steps.  Because an old snapshot keeps the write-ahead log
+from being copied away, their number is bounded, and one that nobody asks for a while is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Generic, TypeVar
+
+import apsw
+from attrs import define, field
+from twisted.internet.defer import Deferred, DeferredSemaphore, fail
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from edge_twisted.store.errors import ReadCancelled
+from edge_twisted.store.interface import Snapshot
+from edge_twisted.store.sqlite.connection import translated
+from edge_twisted.store.sqlite.readers import Interruptible, ReaderPool, transaction
+from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
+from edge_twisted.store.threads import ThreadPool
+
+T = TypeVar("T")
+
+#: Streams that may hold a snapshot at a time; the next waits for one to end.
+OPEN_STREAMS = 16
+#: A stream that is not asked for so long gives its snapshot back.
+IDLE_SECONDS = 30.0
+
+
+@define(eq=False)
+class Production(Generic[T]):
+    """The half of a stream that lives on threads, one call at a time: snapshot and iterator."""
+
+    name: str
+    work: Callable[[Snapshot], Iterator[T]]
+    pool: ReaderPool
+    read: Interruptible = field(factory=Interruptible)
+    _open: ExitStack = field(factory=ExitStack)
+    _connection: apsw.Connection | None = None
+    _batches: Iterator[T] | None = None
+
+    def step(self) -> T | None:
+        """Return the next batch; None at the end."""
+        try:
+            if self.read.is_cancelled():
+                raise ReadCancelled(self.name)
+            connection = self._connection or self._begin()
+            with self.read.using(connection):
+                if self._batches is None:
+                    self._batches = iter(self.work(self._snapshot(connection)))
+                return next(self._batches, None)
+        except apsw.Error as error:
+            raise translated(self.name, error) from error
+
+    def end(self) -> None:
+        """Give everything back; harmless when repeated."""
+        self._batches = None
+        self._open.close()
+
+    def _begin(self) -> apsw.Connection:
+        connection = self._connection = self.pool.borrow()
+        self._open.callback(self.pool.give_back, connection)
+        self._open.enter_context(transaction(connection))
+        return connection
+
+    def _snapshot(self, connection: apsw.Connection) -> SqliteSnapshot:
+        snapshot = SqliteSnapshot(
+            connection, self.pool.number_of, self.name, self.read.is_cancelled
+        )
+        self._open.callback(snapshot.finish)
+        return snapshot
+
+
+class SqliteRowStream(Generic[T]):
+    """A `edge_twisted.store.interface.RowStream`; the half that lives on the reactor thread."""
+
+    def __init__(
+        self,
+        production: Production[T],
+        threads: ThreadPool,
+        permits: DeferredSemaphore,
+        reactor: IReactorTime,
+        ended: Callable[[SqliteRowStream[T]], None],
+    ) -> None:
+        self._production = production
+        self._threads = threads
+        self._permits = permits
+        self._reactor = reactor
+        self._ended = ended
+        self._begun = False
+        self._stepping = False
+        self._closed = False
+        self._timer: IDelayedCall | None = None
+
+    def next(self) -> Deferred[T | None]:
+        assert not self._stepping, "one call of next at a time"
+        if self._closed:
+            return fail(ReadCancelled(self._production.name))
+        self._stop_timer()
+        self._stepping = True
+        return Deferred.fromCoroutine(self._next())
+
+    async def _next(self) -> T | None:
+        try:
+            if not self._begun:
+                await self._permits.acquire()
+                self._begun = True
+            batch = await self._threads.call(self._production.step)
+        except BaseException:
+            self._stepping = False
+            self._finish()
+            raise
+        self._stepping = False
+        if batch is None or self._closed:
+            self._finish()
+        else:
+            self._timer = self._reactor.callLater(IDLE_SECONDS, self.close)
+        return batch
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._production.read.cancel()
+        if self._stepping:
+            # The step ends soon, and finishes then.
+            self._closed = True
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Give the snapshot back, once."""
+        self._closed = True
+        self._stop_timer()
+        if self._begun:
+            self._begun = False
+            self._threads.submit(self._production.end)
+            self._permits.release()
+        self._ended(self)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None

@@ -1,0 +1,411 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A unit of work while it runs on the writer's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+import apsw
+
+from edge_twisted.documents.clock import Timestamp
+from edge_twisted.documents.values import Value
+from edge_twisted.documents.versions import Dot, Replica
+from edge_twisted.store.errors import ReadCancelled
+from edge_twisted.store.interface import EVERYTHING
+from edge_twisted.store.prefilter import Prefilter
+from edge_twisted.store.rows import (
+    ByteRange,
+    ChangeBatch,
+    CollectionInfo,
+    Document,
+    IndexDefinition,
+    IndexInfo,
+    IndexRow,
+    ScanRow,
+)
+from edge_twisted.store.sqlite import indexes
+from edge_twisted.store.sqlite.group import LAYER_BYTES, LAYER_ROWS, Group
+from edge_twisted.store.sqlite.log import changes_after
+from edge_twisted.store.sqlite.pending import Entries, Layer, PendingRow, flush
+from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
+from edge_twisted.store.sqlite.state import Collection as CollectionState
+from edge_twisted.store.sqlite.state import Tally, fingerprint
+
+
+class SqliteTransaction:
+    """
+    A `edge_twisted.store.interface.WriteTransaction`.
+
+    Documents and facts wait in a layer of the unit's own.  Scans, and units that grow big, write
+    it into the physical transaction early, under a savepoint, so that it can still be undone.
+    """
+
+    def __init__(self, group: Group, name: str, cancelled: Callable[[], bool]) -> None:
+        self._group = group
+        self._name = name
+        self._cancelled = cancelled
+        self.state = group.state
+        self.now_ms = group.now_ms
+        self._layer = Layer()
+        self._loaded: dict[tuple[int, bytes], PendingRow] = {}
+        self._tallies: dict[str, Tally] = {}
+        self._undo: list[Callable[[], None]] = []
+        self._sequence = group.state.sequence
+        self._savepoint = False
+        self._reads: SqliteSnapshot | None = None
+        self._changed = False
+        self._committing = False
+        #: Called on the reactor thread once the unit is durable.
+        self.effects: list[Callable[[], None]] = []
+        #: Begun once the unit is durable.
+        self.jobs: list[indexes.Job] = []
+
+    # -- the end of the unit, for the writer
+
+    def keep(self) -> int:
+        """Hand everything over to the group; return the newest lsn that contains it."""
+        state = self.state
+        if self._committing:
+            state.lsn += 1
+            self._group.collections.update(self._tallies)
+        for name, tally in self._tallies.items():
+            state.add(name, tally, state.lsn if self._committing else 0)
+        self._finish_reads()
+        if self._savepoint:
+            self._group.connection.execute("RELEASE unit")
+        if self._changed:
+            self._group.keep(self._layer)
+        return state.lsn
+
+    def undo(self) -> None:
+        """Take back everything."""
+        self._finish_reads()
+        for step in reversed(self._undo):
+            step()
+        self.state.sequence = self._sequence
+        if self._savepoint and self._group.alive:
+            self._group.connection.execute("ROLLBACK TO unit; RELEASE unit")
+
+    def _finish_reads(self) -> None:
+        if self._reads is not None:
+            self._reads.finish()
+            self._reads = None
+
+    # -- what the room's own units use beside the interface
+
+    def direct(self) -> apsw.Connection:
+        """Return the connection for SQL that sees, and adds to, what the unit wrote."""
+        connection = self._settle()
+        if not self._savepoint:
+            connection.execute("SAVEPOINT unit")
+            self._savepoint = True
+        self._changed = True
+        return connection
+
+    def tally(self, collection: CollectionState) -> Tally:
+        """Return the unit's changes to the totals of a collection, to be added to."""
+        try:
+            return self._tallies[collection.name]
+        except KeyError:
+            return self._tallies.setdefault(collection.name, Tally())
+
+    def on_undo(self, step: Callable[[], None]) -> None:
+        """Call `step` if the unit fails; the last one first."""
+        self._undo.append(step)
+
+    def index_changed(self, collection: str, name: str) -> None:
+        """Once the unit is durable, tell those who wait for an index that it is ready or gone."""
+        notice = self._group.index_changed
+        self.after_commit(lambda: notice(collection, name))
+
+    def _settle(self) -> apsw.Connection:
+        group = self._group
+        self._loaded.clear()
+        if not self._savepoint:
+            group.flush()
+        connection = group.begin()
+        if self._layer:
+            if not self._savepoint:
+                connection.execute("SAVEPOINT unit")
+                self._savepoint = True
+            flush(connection, self._layer)
+        return connection
+
+    def _settled(self) -> SqliteSnapshot:
+        connection = self._settle()
+        if self._reads is None:
+            self._reads = SqliteSnapshot(connection, self._number_of, self._name, self._cancelled)
+        return self._reads
+
+    def _number_of(self, name: str) -> int | None:
+        collection = self.state.collections.get(name)
+        return None if collection is None else collection.number
+
+    # -- progress
+
+    @property
+    def lsn(self) -> int:
+        return self.state.lsn + 1
+
+    @property
+    def catalog_version(self) -> int:
+        return self.state.catalog
+
+    def check_cancelled(self) -> None:
+        if self._cancelled():
+            raise ReadCancelled(self._name)
+
+    def next_dot(self) -> Dot:
+        self.state.sequence += 1
+        return Dot(self.state.replica, self.state.sequence)
+
+    def tick(self) -> Timestamp:
+        return self.state.clock.tick(self.now_ms())
+
+    def see(self, remote: Timestamp) -> None:
+        self.state.clock.see(remote, self.now_ms())
+
+    def renew_epoch(self) -> Replica:
+        state, old, sequence = self.state, self.state.replica, self._sequence
+        state.replica = Replica(old.site, self._group.new_epoch(old.epoch))
+        state.sequence = 0
+        self._changed = True
+
+        def back() -> None:
+            state.replica = old
+            self._sequence = sequence
+
+        self.on_undo(back)
+        return state.replica
+
+    def after_commit(self, effect: Callable[[], None]) -> None:
+        self.effects.append(effect)
+
+    # -- reading documents
+
+    def get(self, collection: str, id_key: bytes) -> Document | None:
+        here = self.state.collections.get(collection)
+        if here is None:
+            return None
+        found = self._find(here, id_key)
+        if found.row is None:
+            return None
+        return Document(id_key, found.lsn, found.body, found.state, found.digest)
+
+    def body(self, collection: str, id_key: bytes) -> bytes | None:
+        here = self.state.collections.get(collection)
+        return None if here is None else self._find(here, id_key).body
+
+    def bodies(self, collection: str, id_keys: Sequence[bytes]) -> Iterator[list[ScanRow]]:
+        for id_key in id_keys:
+            body = self.body(collection, id_key)
+            if body is not None:
+                yield [(id_key, body)]
+
+    def scan(self, collection: str, prefilter: Prefilter | None = None) -> Iterator[list[ScanRow]]:
+        return self._settled().scan(collection, prefilter)
+
+    def id_scan(
+        self, collection: str, span: ByteRange = EVERYTHING, *, descending: bool = False
+    ) -> Iterator[list[ScanRow]]:
+        return self._settled().id_scan(collection, span, descending=descending)
+
+    def digests(self, collection: str) -> Iterator[list[tuple[bytes, int]]]:
+        return self._settled().digests(collection)
+
+    def _find(self, here: CollectionState, id_key: bytes) -> PendingRow:
+        place = (here.number, id_key)
+        found = self._layer.documents.get(place) or self._loaded.get(place)
+        if found is None:
+            found = self._loaded[place] = self._group.find(here, id_key)
+        return found
+
+    # -- indexes
+
+    def indexes(self, collection: str) -> Sequence[IndexInfo]:
+        here = self.state.collections.get(collection)
+        return [] if here is None else [index.info() for index in here.indexes]
+
+    def index_scan(
+        self,
+        collection: str,
+        index: str,
+        spans: Sequence[ByteRange] = (EVERYTHING,),
+        *,
+        descending: bool = False,
+        prefilter: Prefilter | None = None,
+    ) -> Iterator[list[IndexRow]]:
+        return self._settled().index_scan(
+            collection, index, spans, descending=descending, prefilter=prefilter
+        )
+
+    def index_ids(
+        self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
+    ) -> Iterator[list[bytes]]:
+        return self._settled().index_ids(collection, index, spans)
+
+    def index_count(
+        self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
+    ) -> int:
+        return self._settled().index_count(collection, index, spans)
+
+    def create_index(self, definition: IndexDefinition) -> None:
+        indexes.create(self, self._collection(definition.collection), definition)
+
+    def drop_index(self, collection: str, name: str) -> None:
+        indexes.drop(self, collection, name)
+
+    # -- collections and the log
+
+    def collection(self, name: str) -> CollectionInfo | None:
+        here = self.state.collections.get(name)
+        if here is None:
+            return None
+        tally = self._tallies.get(name)
+        mine = tally or Tally()
+        return CollectionInfo(
+            name=name,
+            count=here.live + mine.live,
+            lsn=self.lsn if tally is not None and self._committing else here.lsn,
+            reaped_lsn=max(here.reaped_lsn, mine.reaped_lsn),
+            fingerprint=fingerprint(
+                here.digest_sum + mine.digest_sum, here.digest_xor ^ mine.digest_xor
+            ),
+        )
+
+    def collections(self) -> Sequence[CollectionInfo]:
+        found = [self.collection(name) for name in sorted(self.state.collections)]
+        return [info for info in found if info is not None]
+
+    def changes_after(
+        self,
+        lsn: int,
+        collections: Collection[str] | None = None,
+        *,
+        limit: int = 1000,
+        limit_bytes: int = 1 << 20,
+    ) -> ChangeBatch:
+        cursors = self._settled().cursors
+        changed = [
+            (each.number, each.name)
+            for each in self.state.collections.values()
+            if collections is None or each.name in collections
+        ]
+        newest = self.lsn if self._committing else self.state.lsn
+        return changes_after(cursors, changed, (lsn, newest), (limit, limit_bytes))
+
+    # -- facts and attachments
+
+    def fact(self, space: str, key: bytes) -> bytes | None:
+        place = (space, key)
+        for layer in (self._layer, self._group.layer):
+            if place in layer.facts:
+                return layer.facts[place]
+        return self._stored_fact(space, key)
+
+    def _stored_fact(self, space: str, key: bytes) -> bytes | None:
+        value: bytes | None = (
+            self._group.begin()
+            .execute("SELECT value FROM facts WHERE space = ? AND key = ?", (space, key))
+            .get
+        )
+        return value
+
+    def facts(
+        self, space: str, prefix: bytes = b"", *, after: bytes | None = None, limit: int = 1000
+    ) -> Sequence[tuple[bytes, bytes]]:
+        return self._settled().facts(space, prefix, after=after, limit=limit)
+
+    def referrers(self, attachment: str) -> Sequence[tuple[str, bytes]]:
+        return self._settled().referrers(attachment)
+
+    def put_fact(self, space: str, key: bytes, value: bytes | None) -> None:
+        self._changed = True
+        self._layer.facts[space, key] = value
+        self._limit_layer()
+
+    # -- writing documents
+
+    def put(
+        self,
+        collection: str,
+        id_key: bytes,
+        *,
+        body: bytes | None,
+        state: bytes,
+        digest: int = 0,
+        attachments: Collection[str] = (),
+        value: Mapping[str, Value] | None = None,
+    ) -> None:
+        here = self._collection(collection)
+        live = body is not None
+        # Before `_find`: it may write the layers, and what was found would be stale.
+        entries = indexes.entries_of(self, here, body, value)
+        found = self._find(here, id_key)
+        row = found.row if live and found.live and found.row else here.new_row(live)
+        self._layer.put(
+            PendingRow(
+                here.number,
+                id_key,
+                found.stored_row,
+                self._stored_entries(here, found),
+                found.stored_mentions,
+                row,
+                self.lsn,
+                digest,
+                None if live else self.now_ms(),
+                body,
+                state,
+                tuple(attachments),
+                entries,
+            )
+        )
+        if id_key > here.greatest_id:
+            here.greatest_id = id_key
+        self._count(here, found, digest if live else None)
+
+    def remove(self, collection: str, id_key: bytes) -> None:
+        here = self.state.collections.get(collection)
+        if here is None:
+            return
+        found = self._find(here, id_key)
+        if found.row is None:
+            return
+        entries = self._stored_entries(here, found)
+        self._layer.put(
+            PendingRow(here.number, id_key, found.stored_row, entries, found.stored_mentions, None)
+        )
+        self._count(here, found, None)
+
+    def _stored_entries(self, here: CollectionState, found: PendingRow) -> Entries:
+        if found.stored_entries is not None:
+            return found.stored_entries
+        return indexes.entries_of(self, here, found.body, None, stored=True)
+
+    def _count(self, here: CollectionState, found: PendingRow, digest: int | None) -> None:
+        self._changed = self._committing = True
+        tally = self.tally(here)
+        if found.row is not None and found.live:
+            tally.count(found.digest, -1)
+        if digest is not None:
+            tally.count(digest, 1)
+        self._limit_layer()
+
+    def _limit_layer(self) -> None:
+        layer = self._layer
+        if len(layer.documents) + len(layer.facts) > LAYER_ROWS or layer.size > LAYER_BYTES:
+            self._settle()
+
+    def _collection(self, name: str) -> CollectionState:
+        state = self.state
+        here = state.collections.get(name)
+        if here is None:
+            here = state.new_collection(name)
+            state.touched.add(name)
+
+            def forget() -> None:
+                del state.collections[name]
+                state.touched.discard(name)
+
+            self.on_undo(forget)
+        return here

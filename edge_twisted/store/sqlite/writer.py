@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The writer: one thread, one connection, all mutations.
+
+What waits when a physical transaction begins becomes durable with it (group commit): while one
+fsync runs the next group gathers, so groups grow with the load by themselves.  Each unit of work
+has its own lsn and its own undo; all are answered on the reactor thread by one call, after the
+fsync.  Jobs (building indexes, reaping) run one step between groups.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import SimpleQueue
+from time import perf_counter
+from typing import Any, Protocol
+
+import apsw
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from edge_twisted.store.sqlite.connection import translated
+from edge_twisted.store.sqlite.group import Group
+from edge_twisted.store.sqlite.indexes import unfinished
+from edge_twisted.store.sqlite.state import State
+from edge_twisted.store.sqlite.transaction import SqliteTransaction
+
+log = Logger()
+
+#: A group is closed after so many units, or so long: what the reactor answers at once, and what
+#: the first unit of the group waits for the last.
+GROUP_UNITS = 256
+GROUP_SECONDS = 0.010
+#: Frames (of 4 KiB) in the write-ahead log after which they are copied into the file.
+CHECKPOINT_FRAMES = 1_000
+
+#: One step of work behind other units; returns whether there is more to do.
+Job = Callable[[SqliteTransaction], bool]
+
+
+@define(eq=False)
+class QueuedUnit:
+    """A unit of work: what to do, who waits, and how it ended."""
+
+    name: str
+    work: Callable[[SqliteTransaction], Any]
+    #: Fired by the store, on the reactor thread.
+    answer: Deferred[Any] = field(init=False)
+    cancelled: bool = False
+    result: Any = None
+    lsn: int = 0
+    failure: Failure | None = None
+    effects: list[Callable[[], None]] = field(factory=list)
+    jobs: Sequence[Job] = ()
+
+    def __attrs_post_init__(self) -> None:
+        self.answer = Deferred(self._cancel)
+
+    def _cancel(self, answer: Deferred[Any]) -> None:
+        self.cancelled = True
+
+    def is_cancelled(self) -> bool:
+        """Say whether nobody waits any more."""
+        return self.cancelled
+
+
+@define(eq=False)
+class Outcome:
+    """What one physical transaction came to: for the reactor thread."""
+
+    units: list[QueuedUnit]
+    #: Names of the collections whose documents changed.
+    collections: set[str]
+    seconds: float
+    effects: list[Callable[[], None]] = field(factory=list)
+
+
+class Progress(Protocol):
+    """Who learns, on the writer's thread, what has become durable."""
+
+    def committed(self, state: State | None, outcome: Outcome) -> None:
+        """
+        A physical transaction has ended; its units wait for their answers.
+
+        :param state: what is durable now; None if the transaction failed.
+        """
+
+
+class Writer:
+    """
+    The loop of the writer's thread.
+
+    `queue` takes units from any thread, and None to end the loop after those before it.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        state: State,
+        new_group: Callable[[apsw.Connection, State], Group],
+        progress: Progress,
+    ) -> None:
+        self.queue: SimpleQueue[QueuedUnit | Job | None] = SimpleQueue()
+        self._connection = connection
+        self._new_group = new_group
+        self._progress = progress
+        self._state: State | None = state
+        self._jobs: deque[Job] = deque(unfinished(connection, state))
+        self._carried: deque[QueuedUnit] = deque()
+        self._frames = 0
+        self._checkpoint_at = CHECKPOINT_FRAMES
+        self._closing = False
+        connection.set_wal_hook(self._logged)
+
+    def run(self) -> None:
+        """Run units until the end is queued, then leave a file that needs no recovery."""
+        while not self._closing or self._carried:
+            units = self._gather()
+            if units:
+                self._run_group(units)
+            if self._jobs and not self._closing:
+                self._step()
+            if self._frames >= self._checkpoint_at:
+                self._checkpoint()
+        self._connection.set_wal_hook(None)
+        with suppress(apsw.Error):
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self._connection.close(True)
+
+    # -- what is next
+
+    def _gather(self) -> list[QueuedUnit]:
+        """Return the units that wait; block only if there is nothing else to do."""
+        units = list(self._carried)
+        self._carried.clear()
+        queue = self.queue
+        # With jobs to do, every other turn is theirs even if units wait.
+        block = not units and not self._jobs and not self._closing
+        while len(units) < GROUP_UNITS and (block or queue.qsize()):
+            block = False
+            item = queue.get()
+            if isinstance(item, QueuedUnit):
+                units.append(item)
+            elif item is None:
+                self._closing = True
+            else:
+                self._jobs.append(item)
+        return units
+
+    # -- physical transactions
+
+    def _run_group(self, units: list[QueuedUnit]) -> None:
+        started = perf_counter()
+        ran, collections = self._execute(units)
+        self._carried.extend(units[len(ran) :])
+        for unit in ran:
+            self._jobs.extend(unit.jobs)
+        self._tell(Outcome(ran, collections, perf_counter() - started))
+
+    def _step(self) -> None:
+        started = perf_counter()
+        unit = QueuedUnit("maintenance", self._jobs[0])
+        _, collections = self._execute([unit])
+        if unit.failure is not None:
+            # Begun again when the store is opened next; `edge-server check` says what is wrong.
+            log.failure("A maintenance job of the store failed.", unit.failure)
+        if unit.result:
+            self._jobs.rotate(-1)
+        else:
+            self._jobs.popleft()
+        self._tell(Outcome([], collections, perf_counter() - started, effects=unit.effects))
+
+    def _tell(self, outcome: Outcome) -> None:
+        self._progress.committed(self._state, outcome)
+
+    def _execute(self, units: list[QueuedUnit]) -> tuple[list[QueuedUnit], set[str]]:
+        """Run some of the units, the first ones, and commit; return them and what changed."""
+        ran: list[QueuedUnit] = []
+        group: Group | None = None
+        end = perf_counter() + GROUP_SECONDS
+        try:
+            group = self._begin()
+            for unit in units:
+                ran.append(unit)
+                if not unit.cancelled:
+                    self._run_unit(group, unit)
+                if perf_counter() > end:
+                    break
+            group.commit()
+        except BaseException as error:
+            ran = ran if group is not None else list(units)
+            self._lose(group, ran, error)
+            return ran, set()
+        return ran, group.collections
+
+    def _begin(self) -> Group:
+        if self._state is None:
+            self._state = State.load(self._connection)
+            self._jobs = deque(unfinished(self._connection, self._state))
+        return self._new_group(self._connection, self._state)
+
+    def _run_unit(self, group: Group, unit: QueuedUnit) -> None:
+        transaction = SqliteTransaction(group, unit.name, unit.is_cancelled)
+        try:
+            unit.result = unit.work(transaction)
+        except BaseException as error:
+            unit.failure = _failure(unit.name, error)
+            transaction.undo()
+            if not group.alive:
+                raise
+            return
+        unit.lsn = transaction.keep()
+        unit.effects = transaction.effects
+        unit.jobs = transaction.jobs
+
+    def _lose(self, group: Group | None, ran: list[QueuedUnit], error: BaseException) -> None:
+        """The physical transaction failed: nothing of it was stored, and all must hear so."""
+        log.error(
+            "{count} units of work were not stored: {error}", count=len(ran), error=str(error)
+        )
+        if group is not None:
+            group.roll_back()
+        # What the state says may have been taken back: read it anew before the next group.
+        self._state = None
+        for unit in ran:
+            unit.result, unit.effects, unit.jobs = None, [], ()
+            if unit.failure is None:
+                unit.failure = _failure(unit.name, error)
+
+    # -- the write-ahead log
+
+    def _logged(self, connection: apsw.Connection, database: str, frames: int) -> int:
+        if frames < self._frames:
+            # The log began again.
+            self._checkpoint_at = CHECKPOINT_FRAMES
+        self._frames = frames
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self) -> None:
+        """Copy the log into the file, so that the next group begins the log from its start."""
+        with suppress(apsw.Error):
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        # A reader may hold part of it back: then wait for as much again before the next try.
+        self._checkpoint_at = self._frames + CHECKPOINT_FRAMES
+
+
+def _failure(name: str, error: BaseException) -> Failure:
+    if isinstance(error, apsw.Error):
+        error = translated(name, error)
+    return Failure(error)
