@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bounds on what an expression may build or ask for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edge_twisted.dql.errors import EvaluationError
+
+#: The hard limit of a document: what is larger could not be stored, and a short statement
+#: (``repeat('x', 1000000000)``) must not take a device's memory.
+RESULT_LIMIT_BYTES: Final = 5_242_880
+
+#: No code point takes more bytes in UTF-8.
+_UTF8_MAX_BYTES: Final = 4
+
+
+def utf8_length(text: str) -> int:
+    """Return the number of bytes of ``text`` in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def within_limit(text: str, function: str) -> str:
+    """
+    Return ``text``.
+
+    :raises EvaluationError: it is longer than `RESULT_LIMIT_BYTES` in UTF-8.
+    """
+    length = len(text)
+    if length * _UTF8_MAX_BYTES > RESULT_LIMIT_BYTES and utf8_length(text) > RESULT_LIMIT_BYTES:
+        raise too_large(function)
+    return text
+
+
+def too_large(function: str) -> EvaluationError:
+    """Return the error for a result of ``function`` that is beyond `RESULT_LIMIT_BYTES`."""
+    return EvaluationError(f"the result of {function} exceeds limit of {RESULT_LIMIT_BYTES} bytes")

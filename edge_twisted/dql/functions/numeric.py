@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Functions on numbers."""
+
+from __future__ import annotations
+
+import math
+
+from edge_twisted.documents.values import Operand
+from edge_twisted.dql.operators.arithmetic import negate
+from edge_twisted.dql.propagation import propagate
+
+
+def absolute(value: Operand) -> Operand:
+    """Return ``value`` without its sign; of the least integer that is a float."""
+    if type(value) is float or (type(value) is int and value >= 0):
+        return abs(value)
+    return negate(value)
+
+
+def ceiling(value: Operand) -> Operand:
+    """Return the least whole number that is not less than ``value``, as a float."""
+    if type(value) is float or type(value) is int:
+        return float(math.ceil(value))
+    return propagate(value)
+
+
+def floor(value: Operand) -> Operand:
+    """Return the greatest whole number that is not greater than ``value``, as a float."""
+    if type(value) is float or type(value) is int:
+        return float(math.floor(value))
+    return propagate(value)

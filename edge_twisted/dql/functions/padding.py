@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Functions that build longer strings, each bounded by the hard limit of a document."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from edge_twisted.documents.values import Operand
+from edge_twisted.dql.bounds import RESULT_LIMIT_BYTES, too_large, utf8_length, within_limit
+from edge_twisted.dql.propagation import propagate
+
+
+def concat(*texts: Operand) -> Operand:
+    """
+    Return the texts one after the other.
+
+    :raises EvaluationError: the result is larger than a document may be.
+    """
+    try:
+        return within_limit("".join(cast(tuple[str, ...], texts)), "concat")
+    except TypeError:
+        return propagate(*texts)
+
+
+def repeat(text: Operand, count: Operand) -> Operand:
+    """
+    Return ``text`` ``count`` times; nothing if that is negative.
+
+    :raises EvaluationError: the result is larger than a document may be.
+    """
+    if type(text) is str and type(count) is int:
+        if count > 1 and utf8_length(text) * count > RESULT_LIMIT_BYTES:
+            raise too_large("repeat")
+        return text * count
+    return propagate(text, count)
+
+
+def lpad(text: Operand, length: Operand, padding: Operand = " ") -> Operand:
+    """
+    Return ``text`` filled up on the left to ``length`` characters, or cut to them.
+
+    Nothing is filled up if ``padding`` is empty; a negative length is 0.
+
+    :raises EvaluationError: the result is larger than a document may be.
+    """
+    if type(text) is str and type(length) is int and type(padding) is str:
+        return within_limit(
+            _filling(text, length, padding, "lpad") + text[: max(0, length)], "lpad"
+        )
+    return propagate(text, length, padding)
+
+
+def rpad(text: Operand, length: Operand, padding: Operand = " ") -> Operand:
+    """
+    Return ``text`` filled up on the right to ``length`` characters, or cut to them; as `lpad`.
+
+    :raises EvaluationError: the result is larger than a document may be.
+    """
+    if type(text) is str and type(length) is int and type(padding) is str:
+        return within_limit(
+            text[: max(0, length)] + _filling(text, length, padding, "rpad"), "rpad"
+        )
+    return propagate(text, length, padding)
+
+
+def _filling(text: str, length: int, padding: str, function: str) -> str:
+    """Return what brings ``text`` to ``length`` characters."""
+    wanted = length - len(text)
+    if wanted <= 0 or not padding:
+        return ""
+    if length > RESULT_LIMIT_BYTES:
+        raise too_large(function)
+    return (padding * (wanted // len(padding) + 1))[:wanted]

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one door to RE2: bounded compilation, and matching of bounded cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import re2
+
+from edge_twisted.dql.errors import EvaluationError
+
+#: Longest pattern, in characters.  Longer ones are mistakes, or attacks on the caches.
+PATTERN_LIMIT: Final = 4096
+
+#: What one compiled pattern may take: its program and the states that matching makes up.
+_MEMORY_LIMIT_BYTES: Final = 1 << 20
+
+#: Instructions of the program times bytes of the text.  RE2 spends at most some 5 ns on each pair,
+#: which nothing can interrupt, so a match takes a few seconds at the very worst, and no other
+#: thread waits for it.
+_WORK_LIMIT: Final = 1 << 29
+
+#: Compiled patterns that each kind of pattern keeps.
+CACHED_PATTERNS: Final = 128
+
+#: What makes the next character stand for itself, unless ESCAPE says otherwise.
+DEFAULT_ESCAPE: Final = "\\"
+
+#: How much of a pattern a message quotes, in characters.
+_SHOWN_LENGTH: Final = 60
+
+#: Whether a text matches.
+Matcher = Callable[[str], bool]
+
+
+def shown(pattern: str) -> str:
+    """Return ``pattern`` as a message may quote it."""
+    cut = pattern if len(pattern) <= _SHOWN_LENGTH else pattern[:_SHOWN_LENGTH] + "..."
+    return f"'{cut}'"
+
+
+def check_length(pattern: str, kind: str) -> None:
+    """
+    Refuse a pattern that is too long.
+
+    :raises EvaluationError: it has more than `PATTERN_LIMIT` characters.
+    """
+    if len(pattern) > PATTERN_LIMIT:
+        raise EvaluationError(
+            f"{kind} of {len(pattern)} characters exceeds limit of {PATTERN_LIMIT} characters"
+        )
+
+
+def check_escape(escape: str) -> None:
+    """
+    Refuse what is no escape character.
+
+    :raises EvaluationError: ``escape`` is not one character.
+    """
+    if len(escape) != 1:
+        raise EvaluationError(f"ESCAPE takes exactly one character, not {shown(escape)}")
+
+
+def compile_expression(expression: str, pattern: str, kind: str, *, whole: bool) -> Matcher:
+    """
+    Compile ``expression``, in the syntax of RE2.
+
+    ``pattern`` is what the client wrote and ``kind`` its name, both for messages.
+    The matcher finds a match anywhere in the text, or, if ``whole``, tests all of it.
+
+    :raises EvaluationError: RE2 cannot compile it; the message says why.  The matcher raises it
+        for a text that is too long for the complexity of the pattern.
+    """
+    options = re2.Options()
+    options.max_mem = _MEMORY_LIMIT_BYTES
+    options.log_errors = False
+    options.never_capture = True
+    try:
+        compiled = re2.compile(expression, options)
+    except re2.error as error:
+        reason = error.args[0]
+        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        raise EvaluationError(f"invalid {kind} {shown(pattern)}: {text}") from None
+    search = compiled.fullmatch if whole else compiled.search
+    longest_bytes = _WORK_LIMIT // compiled.programsize
+
+    def matches(text: str) -> bool:
+        # RE2 works on bytes; handing it the text would make it count characters as well.
+        encoded = text.encode()
+        if len(encoded) > longest_bytes:
+            raise EvaluationError(
+                f"{kind} {shown(pattern)} is too complex for a text of {len(encoded)} bytes:"
+                f" at most {longest_bytes} bytes can be matched in reasonable time"
+            )
+        return search(encoded) is not None
+
+    return matches
