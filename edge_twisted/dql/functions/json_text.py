@@ -11,6 +11,7 @@ from typing import Final
 import orjson
 
 from edge_twisted.documents.values import MISSING, Operand, Value
+from edge_twisted.dql.bounds import within_limit
 from edge_twisted.dql.errors import EvaluationError
 from edge_twisted.dql.operators.arithmetic import INTEGER_MAX
 from edge_twisted.dql.propagation import propagate
@@ -71,8 +72,13 @@ def _depth(text: str) -> int:
 
 
 def serialize_json(value: Operand) -> Operand:
-    """Return the JSON text of ``value``; that of NULL is ``'null'``."""
-    return MISSING if value is MISSING else to_json(value)
+    """
+    Return the JSON text of ``value``; that of NULL is ``'null'``.
+
+    :raises EvaluationError: as `to_json`, or the text is larger than a document may be.
+    """
+    # JSON text of JSON text of JSON text ... doubles its backslashes each time.
+    return MISSING if value is MISSING else within_limit(to_json(value), "serialize_json")
 
 
 def deserialize_json(text: Operand) -> Operand:

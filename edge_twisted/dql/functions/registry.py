@@ -50,6 +50,16 @@ class Function:
         """Return whether the function may be called with ``count`` arguments."""
         return self.min_args <= count and (self.max_args is None or count <= self.max_args)
 
+    @property
+    def expected(self) -> str:
+        """How many arguments the function takes, in words: ``2 or 3 arguments``."""
+        fewest, most = self.min_args, self.max_args
+        if most is None:
+            return f"at least {fewest} argument{'s' * (fewest != 1)}"
+        if fewest == most:
+            return f"{fewest} argument{'s' * (fewest != 1)}" if fewest else "no arguments"
+        return f"{fewest} {'or' if most == fewest + 1 else 'to'} {most} arguments"
+
 
 def function_named(name: str) -> Function | None:
     """Return the function that goes by ``name`` in any case, or None."""

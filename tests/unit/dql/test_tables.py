@@ -38,6 +38,11 @@ def identical(left: Operand, right: Operand) -> bool:
 
 @pytest.mark.parametrize(("table", "line", "expression", "result"), list(lines()))
 def test_line(table: str, line: int, expression: str, result: str) -> None:
+    check_line(expression, result)
+
+
+def check_line(expression: str, result: str) -> None:
+    """Assert that ``expression`` gives ``result``, or fails as ``error: part of the text`` says."""
     if result.startswith(ERROR):
         with pytest.raises(EvaluationError) as raised:
             evaluate(expression)
