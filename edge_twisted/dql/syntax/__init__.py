@@ -57,11 +57,11 @@ from edge_twisted.dql.syntax.expressions import (
     Unary,
     UnaryOperator,
     When,
+    deeper_than,
 )
 from edge_twisted.dql.syntax.node import (
     Node,
     Scalar,
-    height,
 )
 from edge_twisted.dql.syntax.statements import (
     Advise,
@@ -157,5 +157,5 @@ __all__ = [
     "UseIndex",
     "When",
     "Wildcard",
-    "height",
+    "deeper_than",
 ]

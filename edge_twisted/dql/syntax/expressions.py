@@ -266,3 +266,16 @@ class ObjectRange(Expression):
     value: Expression
     binding: Binding
     condition: Expression | None
+
+
+def deeper_than(root: Node, limit: int) -> Expression | None:
+    """Return the first expression that is the ``limit``-th or a later one inside each other."""
+    stack = [(root, 0)]
+    while stack:
+        node, depth = stack.pop()
+        if isinstance(node, Expression):
+            depth += 1
+            if depth > limit:
+                return node
+        stack.extend((child, depth) for child in reversed(node.children()))
+    return None

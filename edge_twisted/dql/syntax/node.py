@@ -92,13 +92,3 @@ def _signature(node: Node) -> tuple[object, ...]:
             # The type keeps 1 from equalling TRUE, the text 0.0 from equalling -0.0.
             parts.append((type(item), repr(item) if type(item) is float else item))
     return tuple(parts)
-
-
-def height(node: Node) -> int:
-    """Return the number of nodes on the longest way from ``node`` down, itself included."""
-    level = [node]
-    count = 0
-    while level:
-        count += 1
-        level = [child for parent in level for child in parent.children()]
-    return count

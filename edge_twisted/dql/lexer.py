@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+From text to tokens: one regular expression that every token is one match of.
+
+Quantifiers that could give back what they took are possessive, so no text takes more than linear
+time.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+from typing import Final
+
+from edge_twisted.dql.errors import LexicalError
+from edge_twisted.dql.literals import decode_number, decode_string
+from edge_twisted.dql.source import Source, Span
+from edge_twisted.dql.tokens import BARE_NAME, END, NAME, NUMBER, STRING, DirectiveComment, Tokens
+
+#: A statement is typed, or made from a template; data goes into arguments.
+TEXT_LIMIT_BYTES: Final = 1_048_576
+#: What can be parsed in well under a second; only a text of nothing but tiny tokens has more.
+TOKEN_LIMIT: Final = 300_000
+
+_TOKEN: Final = re.compile(
+    rf"""
+    (?: (?P<word> {BARE_NAME} )
+      | (?P<comment> --(?!\+)[^\n]*+ | /\*(?!\+) .*? \*/ )
+      | (?P<directive> --\+[^\n]*+ | /\*\+ .*? \*/ )
+      | (?P<open_comment> /\* )
+      | (?P<symbol> \|\| | << | >> | <= | >= | <> | != | == | -> | [-+*/%=<>(){{}}\[\],.:;] )
+      | (?P<string> '(?: [^'\\]++ | \\. | '' )*+' | "(?: [^"\\]++ | \\. )*+" )
+      | (?P<number> (?: 0[xX][0-9a-fA-F]++ | [0-9]++ (?: \.[0-9]++ )? (?: [eE][+-]?[0-9]++ )? )
+                    (?! [A-Za-z0-9_] ) )
+      | (?P<name> `(?: [^`]++ | `` )*+` )
+      | (?P<space> [ \t\r\n\f\v] )
+      | (?P<stray> . )
+    )
+    [ \t\r\n\f\v]*+
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+#: What a character that begins no token may have been meant to begin.
+_UNFINISHED: Final = {
+    "'": "unterminated string",
+    '"': "unterminated string",
+    "`": "unterminated quoted name",
+}
+
+
+def source_of(text: str | bytes) -> Source:
+    """
+    Return the source of a text; bytes are UTF-8.
+
+    :raises LexicalError: they are not.
+    """
+    if isinstance(text, str):
+        return Source(text)
+    try:
+        return Source(text.decode())
+    except UnicodeDecodeError as error:
+        readable = text[: error.start].decode()
+        place = len(readable), len(readable) + 1
+        raise LexicalError("not valid UTF-8", place, Source(readable)) from None
+
+
+def tokenize(source: Source) -> Tokens:
+    """
+    Divide a text into tokens.
+
+    :raises LexicalError: the text is too long, or holds what no token begins with.
+    """
+    text = source.text
+    _check_text(text)
+    tokens = Tokens([], [], [], [], {})
+    add_word, add_value = tokens.words.append, tokens.values.append
+    add_start, add_end = tokens.starts.append, tokens.ends.append
+    matches = _TOKEN.finditer(text)
+    for match in islice(matches, TOKEN_LIMIT):
+        group = match.lastgroup
+        if group is None or group == "comment" or group == "space":
+            continue
+        start = match.start()
+        piece = match[group]
+        end = start + len(piece)
+        if group == "directive":
+            directives = tokens.directives.setdefault(len(tokens.words), [])
+            directives.append(_directive(piece, (start, end)))
+            continue
+        add_start(start)
+        add_end(end)
+        if group == "word":
+            add_word(piece.upper())
+            add_value(piece)
+        elif group == "symbol":
+            add_word(piece)
+            add_value(piece)
+        elif group == "string":
+            add_word(STRING)
+            add_value(decode_string(piece, start))
+        elif group == "number":
+            add_word(NUMBER)
+            add_value(decode_number(piece, start))
+        elif group == "name":
+            add_word(NAME)
+            add_value(piece[1:-1].replace("``", "`"))
+        else:
+            raise _stray(piece, (start, end))
+    for match in matches:
+        raise _too_many(match.start())
+    # Three, so that a grammar may look ahead from the last token without asking where it is.
+    tokens.words.extend((END, END, END))
+    add_value("")
+    add_start(len(text))
+    add_end(len(text))
+    return tokens
+
+
+def _check_text(text: str) -> None:
+    if text.isascii():
+        length = len(text)
+    else:
+        try:
+            length = len(text.encode())
+        except UnicodeEncodeError as error:
+            span = error.start, error.start + 1
+            raise LexicalError("half of a surrogate pair stands alone", span) from None
+    if length > TEXT_LIMIT_BYTES:
+        message = f"a statement may be {TEXT_LIMIT_BYTES} bytes long, this one has {length}"
+        raise LexicalError(message, (0, 1))
+
+
+def _too_many(start: int) -> LexicalError:
+    message = f"a statement may have {TOKEN_LIMIT} tokens; large data goes into arguments"
+    return LexicalError(message, (start, start + 1))
+
+
+def _directive(piece: str, span: Span) -> DirectiveComment:
+    text = piece[3:].removesuffix("*/") if piece[0] == "/" else piece[3:]
+    return DirectiveComment(text.strip(), span)
+
+
+def _stray(piece: str, span: Span) -> LexicalError:
+    if piece == "/*":
+        message = "unterminated comment"
+    elif piece.isdecimal() and piece.isascii():
+        message = "malformed number"
+    elif piece in _UNFINISHED:
+        message = _UNFINISHED[piece]
+    elif piece.isprintable():
+        message = f"unexpected character {piece}"
+        if piece.isalpha():
+            message += ": a name that is not plain ASCII stands in backticks"
+    else:
+        message = f"unexpected character U+{ord(piece):04X}"
+    return LexicalError(message, span)

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+From text to tree: recursive descent for statements, precedence climbing for expressions.
+
+One module per family of statements; `parse` is the way in.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from edge_twisted.dql.errors import DqlError
+from edge_twisted.dql.lexer import source_of, tokenize
+from edge_twisted.dql.parser.cursor import NESTING_LIMIT, PARAMETER_LIMIT, Cursor
+from edge_twisted.dql.parser.expressions import climb
+from edge_twisted.dql.parser.statements import statement
+from edge_twisted.dql.source import Source, Span
+from edge_twisted.dql.syntax import Expression, Statement, deeper_than
+from edge_twisted.dql.tokens import END
+
+
+@frozen(kw_only=True)
+class Parsed:
+    """A statement, its text, and its parameters with the place where each is named first."""
+
+    statement: Statement
+    source: Source
+    parameters: dict[str, Span]
+
+
+def parse(text: str | bytes) -> Parsed:
+    """
+    Parse one statement, with or without a semicolon at its end; bytes are UTF-8.
+
+    Takes time linear in the length of the text, and never more than a fixed depth of the stack.
+
+    :raises DqlError: a `LexicalError`, `ParseError` or `UnsupportedError` with its position.
+    """
+    source = source_of(text)
+    cursor = _cursor(source)
+    try:
+        tree = statement(cursor)
+        cursor.accept(";")
+        _finish(cursor, tree, "end of statement")
+    except DqlError as error:
+        raise error.within(source) from None
+    return Parsed(statement=tree, source=source, parameters=cursor.parameters)
+
+
+def parse_expression(text: str) -> Expression:
+    """
+    Parse an expression by itself, as a test or a rule writes it down.
+
+    :raises DqlError: as `parse` does.
+    """
+    source = Source(text)
+    cursor = _cursor(source)
+    try:
+        tree = climb(cursor)
+        _finish(cursor, tree, "end of expression")
+    except DqlError as error:
+        raise error.within(source) from None
+    return tree
+
+
+def _cursor(source: Source) -> Cursor:
+    try:
+        return Cursor(source, tokenize(source), climb)
+    except DqlError as error:
+        raise error.within(source) from None
+
+
+def _finish(cursor: Cursor, tree: Statement | Expression, expected: str) -> None:
+    """Check that nothing is left, and that a long chain of operators made no tree too high."""
+    if cursor.word != END:
+        raise cursor.unexpected(expected)
+    if cursor.deepest + cursor.operators > NESTING_LIMIT:
+        node = deeper_than(tree, NESTING_LIMIT + 1)
+        if node is not None:
+            raise cursor.too_deep(node.span)
+
+
+__all__ = ["NESTING_LIMIT", "PARAMETER_LIMIT", "Parsed", "parse", "parse_expression"]

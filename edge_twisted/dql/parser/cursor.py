@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A place in a sequence of tokens, and the questions that a grammar asks there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from attrs import define, field
+
+from edge_twisted.dql.errors import ParseError, UnsupportedError
+from edge_twisted.dql.source import Source, Span
+from edge_twisted.dql.syntax import Expression
+from edge_twisted.dql.tokens import (
+    END,
+    NAME,
+    NEVER_A_BARE_ALIAS,
+    RESERVED,
+    STRING,
+    DirectiveComment,
+    Tokens,
+)
+
+#: How deep a statement may be nested.  Three frames of Python's stack a level, so that even a
+#: thread that is deep in other things has room.
+NESTING_LIMIT: Final = 200
+PARAMETER_LIMIT: Final = 10_000
+
+#: Parse an expression of the operators that bind tighter than a precedence.
+Climb: TypeAlias = Callable[["Cursor", int], Expression]
+
+
+@define(eq=False)
+class Cursor:
+    """
+    The token at hand, and what the statement showed so far.
+
+    ``word`` is what the grammar knows the token at hand by, ``start`` where it begins, ``end``
+    where the token before it ended.  A rule of the grammar is a function of a cursor that begins
+    at its first token and leaves the cursor after its last.
+    """
+
+    source: Source
+    tokens: Tokens
+    #: The rule for expressions, which the rules of its parts need in turn.
+    climb: Climb
+    index: int = field(init=False, default=0)
+    word: str = field(init=False)
+    start: int = field(init=False)
+    end: int = field(init=False, default=0)
+    #: How many expressions enclose the one at hand, and how many did at most.
+    nesting: int = field(init=False, default=0)
+    deepest: int = field(init=False, default=0)
+    #: How many operators were applied so far: with ``deepest`` a bound on the tree's height.
+    operators: int = field(init=False, default=0)
+    #: Where each parameter is named first, in the order of the text.
+    parameters: dict[str, Span] = field(init=False, factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.word = self.tokens.words[0]
+        self.start = self.tokens.starts[0]
+
+    @property
+    def value(self) -> str | int | float:
+        """What the token at hand stands for."""
+        return self.tokens.values[self.index]
+
+    @property
+    def text(self) -> str:
+        """The token at hand as it is written."""
+        return self.source.text[self.start : self.tokens.ends[self.index]]
+
+    @property
+    def span(self) -> Span:
+        """The place of the token at hand."""
+        return self.start, self.tokens.ends[self.index]
+
+    # -- moving on
+
+    def advance(self) -> None:
+        """Go to the next token; never called at the end."""
+        tokens = self.tokens
+        self.end = tokens.ends[self.index]
+        self.index = index = self.index + 1
+        self.word = tokens.words[index]
+        self.start = tokens.starts[index]
+
+    def accept(self, word: str) -> bool:
+        """Go past ``word`` if it is at hand, and say whether it was."""
+        if self.word != word:
+            return False
+        self.advance()
+        return True
+
+    def expect(self, word: str) -> None:
+        """
+        Go past ``word``.
+
+        :raises ParseError: something else is at hand.
+        """
+        if self.word != word:
+            raise self.unexpected(word)
+        self.advance()
+
+    def expect_all(self, *words: str) -> None:
+        """
+        Go past several words in a row.
+
+        :raises ParseError: something else is at hand.
+        """
+        for word in words:
+            self.expect(word)
+
+    def peek(self, distance: int = 1) -> str:
+        """Return the word of the next token, or of the one after it."""
+        return self.tokens.words[self.index + distance]
+
+    def enter(self) -> None:
+        """
+        Count one more level of nesting; whoever enters leaves by taking one from ``nesting``.
+
+        :raises ParseError: that is too many.
+        """
+        self.nesting += 1
+        if self.nesting > self.deepest:
+            self.deepest = self.nesting
+            # The outermost expression is not nested in anything.
+            if self.nesting > NESTING_LIMIT + 1:
+                raise self.too_deep()
+
+    # -- names
+
+    @property
+    def at_identifier(self) -> bool:
+        """Whether a name may be read here."""
+        word = self.word
+        return word == NAME or (word not in RESERVED and word.isidentifier())
+
+    def identifier(self, what: str = "identifier") -> str:
+        """
+        Read a name, which ``what`` calls for the error.
+
+        :raises ParseError: a reserved word or no name at all.
+        """
+        if not self.at_identifier:
+            raise self.unexpected(what)
+        name = str(self.value)
+        self.advance()
+        return name
+
+    def named(self, what: str) -> str:
+        """
+        Read a name that may not be empty.
+
+        :raises ParseError: it is, or there is none.
+        """
+        span = self.span
+        name = self.identifier(what)
+        if not name:
+            raise self.error(f"empty name, expected {what}", span)
+        return name
+
+    def alias(self) -> str | None:
+        """Read ``[AS] name`` if it is there."""
+        if self.accept("AS"):
+            return self.identifier()
+        if self.word in NEVER_A_BARE_ALIAS or not self.at_identifier:
+            return None
+        return self.identifier()
+
+    def string(self, what: str) -> str:
+        """
+        Read a string literal.
+
+        :raises ParseError: there is none.
+        """
+        if self.word != STRING:
+            raise self.unexpected(what)
+        text = str(self.value)
+        self.advance()
+        return text
+
+    # -- directives
+
+    def directives(self) -> list[DirectiveComment]:
+        """Return the directive comments right before the token at hand."""
+        return self.tokens.directives.get(self.index, [])
+
+    # -- spans and errors
+
+    def since(self, start: int) -> Span:
+        """Return the span from ``start`` to the end of the last token read."""
+        return start, self.end
+
+    def error(self, message: str, span: Span | None = None) -> ParseError:
+        """Return an error at ``span``, or at the token at hand."""
+        return ParseError(message, span or self.span, self.source)
+
+    def unsupported(self, what: str, span: Span | None = None) -> UnsupportedError:
+        """Return the error for what is understood and not done."""
+        message = f"{what} not supported"
+        return UnsupportedError(message, span or self.span, self.source)
+
+    def too_deep(self, span: Span | None = None) -> ParseError:
+        """Return the error for too many levels of nesting."""
+        return self.error(f"the statement is nested more than {NESTING_LIMIT} levels deep", span)
+
+    def unexpected(self, expected: str) -> ParseError:
+        """Return the error for the token at hand, where ``expected`` should be."""
+        if self.word == END:
+            return self.error(f"Unexpected end of statement, expected {expected}")
+        shown = self.text
+        message = f"Unexpected token {shown}, expected {expected}"
+        if self.word in RESERVED and expected == "identifier":
+            message += " (a reserved word is a name only in backticks)"
+        return self.error(message)

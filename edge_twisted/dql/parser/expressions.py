@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Expressions by precedence climbing.
+
+The usual form of the algorithm calls itself for each right operand.  Here the operators that wait
+for theirs are on a list, so a level of nesting costs the same few frames of the stack whatever
+operators it holds, and a chain of any length costs none.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import define, frozen
+
+from edge_twisted.dql.parser.cursor import NESTING_LIMIT, Cursor
+from edge_twisted.dql.parser.postfix import Postfix, absence_test, between, like, membership
+from edge_twisted.dql.parser.prefix import PREFIXES, literal, operand
+from edge_twisted.dql.syntax import And, Binary, BinaryOperator, Expression, Or
+from edge_twisted.dql.tokens import NUMBER, STRING
+
+
+@frozen
+class Infix:
+    """
+    An operator that follows an operand; a higher ``precedence`` binds tighter.
+
+    Exactly one of the others says what it makes: ``operator`` a `Binary` of each pair, ``chain``
+    one node of however many operands, ``postfix`` whatever that rule reads.
+    """
+
+    precedence: int
+    operator: BinaryOperator | None = None
+    chain: type[And] | type[Or] | None = None
+    postfix: Postfix | None = None
+
+
+INFIXES: Final[dict[str, Infix]] = {
+    "*": Infix(40, BinaryOperator.MULTIPLY),
+    "/": Infix(40, BinaryOperator.DIVIDE),
+    "%": Infix(40, BinaryOperator.MODULO),
+    "+": Infix(30, BinaryOperator.ADD),
+    "-": Infix(30, BinaryOperator.SUBTRACT),
+    "||": Infix(30, BinaryOperator.CONCATENATE),
+    ">>": Infix(22, BinaryOperator.SHIFT_RIGHT),
+    "<<": Infix(22, BinaryOperator.SHIFT_LEFT),
+    "=": Infix(20, BinaryOperator.EQUAL),
+    "==": Infix(20, BinaryOperator.EQUAL),
+    "!=": Infix(20, BinaryOperator.NOT_EQUAL),
+    "<>": Infix(20, BinaryOperator.NOT_EQUAL),
+    "<": Infix(20, BinaryOperator.LESS),
+    "<=": Infix(20, BinaryOperator.LESS_OR_EQUAL),
+    ">": Infix(20, BinaryOperator.GREATER),
+    ">=": Infix(20, BinaryOperator.GREATER_OR_EQUAL),
+    "BETWEEN": Infix(20, postfix=between),
+    "IN": Infix(20, postfix=membership),
+    "LIKE": Infix(19, postfix=like),
+    "ILIKE": Infix(19, postfix=like),
+    "SIMILAR": Infix(19, postfix=like),
+    "IS": Infix(17, postfix=absence_test),
+    "AND": Infix(10, chain=And),
+    "XOR": Infix(7, BinaryOperator.XOR),
+    "OR": Infix(5, chain=Or),
+}
+#: What NOT may precede when it follows an operand.
+_NEGATABLE: Final = frozenset({"BETWEEN", "IN", "LIKE", "ILIKE", "SIMILAR"})
+
+#: A literal before one of these is a whole expression, the shortest way through a long list.
+_LITERALS: Final = frozenset({NUMBER, STRING})
+_CLOSERS: Final = frozenset({",", ")", "]", "}"})
+
+
+@define
+class _Waiting:
+    """An operator whose last operand is being read; a chain has several before it."""
+
+    infix: Infix
+    count: int = 1
+
+
+@define(eq=False)
+class _Operands:
+    """The operands that no operator took yet."""
+
+    nodes: list[Expression]
+    starts: list[int]
+    #: How often an operator was applied to what stands here: no more than the height of its tree.
+    heights: list[int]
+
+
+def climb(cursor: Cursor, floor: int = 0) -> Expression:
+    """
+    Read an expression of the operators with a precedence above ``floor``.
+
+    :raises DqlError: there is none.
+    """
+    if cursor.word in _LITERALS and cursor.peek() in _CLOSERS:
+        return literal(cursor)
+    cursor.enter()
+    start = cursor.start
+    first = PREFIXES.get(cursor.word, operand)(cursor)
+    infix = _infix(cursor)
+    if infix is None or infix.precedence <= floor:
+        cursor.nesting -= 1
+        return first
+    operands = _Operands([first], [start], [0])
+    waiting: list[_Waiting] = []
+    while infix is not None and infix.precedence > floor:
+        while waiting and _comes_first(waiting[-1].infix, infix):
+            _apply(cursor, waiting.pop(), operands)
+        if infix.postfix is not None:
+            _apply_postfix(cursor, infix, infix.postfix, operands)
+        else:
+            _wait(waiting, infix)
+            cursor.advance()
+            operands.starts.append(cursor.start)
+            operands.heights.append(0)
+            operands.nodes.append(PREFIXES.get(cursor.word, operand)(cursor))
+        infix = _infix(cursor)
+    while waiting:
+        _apply(cursor, waiting.pop(), operands)
+    cursor.nesting -= 1
+    return operands.nodes[0]
+
+
+def _infix(cursor: Cursor) -> Infix | None:
+    """Return the operator at hand; NOT counts as what it negates."""
+    word = cursor.word
+    if word != "NOT":
+        return INFIXES.get(word)
+    negated = cursor.peek()
+    if negated not in _NEGATABLE:
+        cursor.advance()
+        raise cursor.unexpected("IN, BETWEEN, LIKE, ILIKE or SIMILAR TO after NOT")
+    return INFIXES[negated]
+
+
+def _comes_first(waiting: Infix, infix: Infix) -> bool:
+    """Return whether a waiting operator takes the operand before ``infix``, or ``infix`` does."""
+    if waiting is infix and infix.chain is not None:
+        return False
+    return waiting.precedence >= infix.precedence
+
+
+def _wait(waiting: list[_Waiting], infix: Infix) -> None:
+    """Put an operator on the list, or count it if it goes on with the chain there."""
+    if waiting and waiting[-1].infix is infix:
+        waiting[-1].count += 1
+    else:
+        waiting.append(_Waiting(infix))
+
+
+def _apply(cursor: Cursor, waiting: _Waiting, operands: _Operands) -> None:
+    """Replace the last operands by what their operator makes of them."""
+    first = len(operands.nodes) - waiting.count - 1
+    taken = operands.nodes[first:]
+    span = cursor.since(operands.starts[first])
+    infix = waiting.infix
+    made: Expression
+    if infix.operator is not None:
+        made = Binary(infix.operator, taken[0], taken[1], span=span)
+    else:
+        assert infix.chain is not None
+        made = infix.chain(_flat(infix.chain, taken), span=span)
+    del operands.nodes[first:], operands.starts[first + 1 :], operands.heights[first + 1 :]
+    operands.nodes.append(made)
+    _grow(cursor, operands)
+
+
+def _apply_postfix(cursor: Cursor, infix: Infix, rule: Postfix, operands: _Operands) -> None:
+    """Replace the last operand by what the rule makes of it and of what follows."""
+    left, start = operands.nodes[-1], operands.starts[-1]
+    operands.nodes[-1] = rule(cursor, left, start, infix.precedence)
+    _grow(cursor, operands)
+
+
+def _grow(cursor: Cursor, operands: _Operands) -> None:
+    """Count an operator that was applied to the last operand."""
+    cursor.operators += 1
+    operands.heights[-1] += 1
+    if operands.heights[-1] > NESTING_LIMIT:
+        raise cursor.too_deep()
+
+
+def _flat(chain: type[And] | type[Or], operands: list[Expression]) -> tuple[Expression, ...]:
+    """Return ``operands`` with those of a parenthesised chain of the same kind in its place."""
+    flat: list[Expression] = []
+    for each in operands:
+        if isinstance(each, chain):
+            flat.extend(each.operands)
+        else:
+            flat.append(each)
+    return tuple(flat)

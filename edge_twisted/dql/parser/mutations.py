@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""INSERT, UPDATE, DELETE, EVICT, and their forms of 4.x."""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+from attrs import define, field
+
+from edge_twisted.dql.parser.cursor import Cursor
+from edge_twisted.dql.parser.prefix import path
+from edge_twisted.dql.parser.queries import projection_list, select, selection
+from edge_twisted.dql.parser.terms import collection, directives, term
+from edge_twisted.dql.syntax import (
+    Apply,
+    Assignment,
+    ConflictPolicy,
+    CounterOperation,
+    Delete,
+    Documents,
+    Evict,
+    Expression,
+    Insert,
+    Path,
+    Projection,
+    Select,
+    Update,
+    UseDirectives,
+)
+
+_POLICIES: Final = {
+    "FAIL": ConflictPolicy.FAIL,
+    "NOTHING": ConflictPolicy.NOTHING,
+    "UPDATE": ConflictPolicy.UPDATE,
+    "MERGE": ConflictPolicy.UPDATE,
+    "UPDATE_LOCAL_DIFF": ConflictPolicy.UPDATE_LOCAL_DIFF,
+}
+
+Removal = TypeVar("Removal", Delete, Evict)
+
+
+def insert(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Insert:
+    """``INSERT INTO collection ...``."""
+    start = cursor.start
+    cursor.expect_all("INSERT", "INTO")
+    target = collection(cursor)
+    initial = cursor.accept("INITIAL")
+    documents = _documents(cursor, outer, initial)
+    policy = ConflictPolicy.FAIL
+    if cursor.word == "ON":
+        if initial:
+            raise cursor.error("INSERT of INITIAL documents takes no ON ID CONFLICT")
+        policy = _policy(cursor)
+    return Insert(
+        collection=target,
+        documents=documents,
+        initial=initial,
+        policy=policy,
+        returning=_returning(cursor),
+        span=cursor.since(start),
+    )
+
+
+def _documents(
+    cursor: Cursor, outer: tuple[UseDirectives, ...], initial: bool
+) -> Documents | Select:
+    if cursor.word == "SELECT" and not initial:
+        return select(cursor, outer)
+    start = cursor.start
+    if cursor.word == "(":
+        if cursor.peek() == "SELECT":
+            raise cursor.unsupported("SELECT in parentheses as the source of INSERT is")
+        raise cursor.unexpected("DOCUMENTS, VALUES or SELECT; a document is written whole, so")
+    if not cursor.accept("DOCUMENTS") and not cursor.accept("VALUES"):
+        expected = "DOCUMENTS or VALUES" if initial else "DOCUMENTS, VALUES, INITIAL or SELECT"
+        raise cursor.unexpected(expected)
+    items = _document(cursor)
+    while cursor.accept(","):
+        items += _document(cursor)
+    return Documents(tuple(items), span=cursor.since(start))
+
+
+def _document(cursor: Cursor) -> list[Expression]:
+    """``(a)``; leniently also ``(a, b)``, and without parentheses at all."""
+    if not cursor.accept("("):
+        return [cursor.climb(cursor, 0)]
+    items = [cursor.climb(cursor, 0)]
+    while cursor.accept(","):
+        items.append(cursor.climb(cursor, 0))
+    cursor.expect(")")
+    return items
+
+
+def _policy(cursor: Cursor) -> ConflictPolicy:
+    """``ON ID CONFLICT [DO] ...``; only FAIL stands without DO."""
+    cursor.expect_all("ON", "ID", "CONFLICT")
+    worded = cursor.accept("DO")
+    policy = _POLICIES.get(cursor.word)
+    if policy is None or not (worded or policy is ConflictPolicy.FAIL):
+        raise cursor.unexpected("FAIL, DO NOTHING, DO UPDATE or DO UPDATE_LOCAL_DIFF")
+    cursor.advance()
+    return policy
+
+
+def _returning(cursor: Cursor) -> tuple[Projection, ...]:
+    return projection_list(cursor) if cursor.accept("RETURNING") else ()
+
+
+def update(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Update:
+    """``UPDATE term [APPLY] [SET] [UNSET] ...``, the three in this order."""
+    start = cursor.start
+    cursor.expect("UPDATE")
+    given = outer + directives(cursor)
+    target = term(cursor)
+    applies: list[Apply] = []
+    changes = _Changes()
+    if cursor.accept("APPLY"):
+        applies.append(_apply(cursor))
+        while cursor.accept(","):
+            applies.append(_apply(cursor))
+    if cursor.accept("SET"):
+        changes.read_list(cursor, ())
+    if cursor.accept("UNSET"):
+        changes.removals.append(path(cursor))
+        while cursor.accept(","):
+            changes.removals.append(path(cursor))
+    if not (applies or changes.assignments or changes.removals):
+        raise cursor.error("Missing SET and/or UNSET clause")
+    chosen = selection(cursor)
+    return Update(
+        term=target,
+        applies=tuple(applies),
+        assignments=tuple(changes.assignments),
+        removals=tuple(changes.removals),
+        selection=chosen,
+        returning=_returning(cursor),
+        directives=given,
+        span=cursor.since(start),
+    )
+
+
+def _apply(cursor: Cursor) -> Apply:
+    """``path INCREMENT BY n``, ``path RESTART [WITH n]`` or ``path PN_INCREMENT BY n``."""
+    start = cursor.start
+    counter = path(cursor)
+    operand: Expression | None = None
+    if cursor.accept("RESTART"):
+        operation = CounterOperation.RESTART
+        if cursor.accept("WITH"):
+            operand = cursor.climb(cursor, 0)
+    else:
+        operation = CounterOperation.INCREMENT
+        if cursor.word == "PN_INCREMENT":
+            operation = CounterOperation.PN_INCREMENT
+        elif cursor.word != "INCREMENT":
+            raise cursor.unexpected("INCREMENT BY, RESTART or PN_INCREMENT BY")
+        cursor.advance()
+        cursor.expect("BY")
+        operand = cursor.climb(cursor, 0)
+    return Apply(counter, operation, operand, span=cursor.since(start))
+
+
+@define
+class _Changes:
+    """What SET says, with the functional forms of 4.x already turned into the modern ones."""
+
+    assignments: list[Assignment] = field(factory=list)
+    removals: list[Path] = field(factory=list)
+
+    def read_list(self, cursor: Cursor, above: tuple[str, ...]) -> None:
+        """Read assignments to paths below ``above``."""
+        self._read(cursor, above)
+        while cursor.accept(","):
+            self._read(cursor, above)
+
+    def _read(self, cursor: Cursor, above: tuple[str, ...]) -> None:
+        start = cursor.start
+        target = path(cursor)
+        if above:
+            target = Path(above + target.names, span=target.span)
+        if cursor.accept("->"):
+            self._mutator(cursor, target, start)
+            return
+        if cursor.word == "[":
+            raise cursor.unsupported("assignment to an element of an array is")
+        cursor.expect("=")
+        value = cursor.climb(cursor, 0)
+        self.assignments.append(Assignment(target, value, span=cursor.since(start)))
+
+    def _mutator(self, cursor: Cursor, target: Path, start: int) -> None:
+        """``(assignments)``, ``tombstone()`` or ``default()``."""
+        if cursor.accept("("):
+            cursor.enter()
+            self.read_list(cursor, target.names)
+            cursor.nesting -= 1
+            cursor.expect(")")
+            return
+        mutator = cursor.word
+        if mutator not in {"TOMBSTONE", "DEFAULT"}:
+            raise cursor.unexpected("(, tombstone() or default() after ->")
+        cursor.advance()
+        cursor.expect_all("(", ")")
+        if mutator == "TOMBSTONE":
+            self.removals.append(target)
+        else:
+            self.assignments.append(Assignment(target, None, span=cursor.since(start)))
+
+
+def delete(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Delete:
+    """``DELETE FROM term ...``, or ``TOMBSTONE FROM``, its name in 4.x."""
+    return _removal(Delete, cursor, outer)
+
+
+def evict(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Evict:
+    """``EVICT FROM term ...``."""
+    return _removal(Evict, cursor, outer)
+
+
+def _removal(kind: type[Removal], cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Removal:
+    start = cursor.start
+    cursor.advance()
+    given = outer + directives(cursor)
+    cursor.expect("FROM")
+    target = term(cursor)
+    chosen = selection(cursor)
+    return kind(
+        term=target,
+        selection=chosen,
+        returning=_returning(cursor),
+        directives=given,
+        span=cursor.since(start),
+    )

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an expression may begin with: literals, parameters, parentheses, signs, names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from edge_twisted.dql.literals import negated
+from edge_twisted.dql.parser.calls import SPECIAL_CALLS, call
+from edge_twisted.dql.parser.cursor import PARAMETER_LIMIT, Cursor
+from edge_twisted.dql.parser.ranges import array_range, case, object_range, quantified
+from edge_twisted.dql.syntax import (
+    ArrayLiteral,
+    Expression,
+    Literal,
+    MissingLiteral,
+    ObjectLiteral,
+    Pair,
+    Parameter,
+    Path,
+    Unary,
+    UnaryOperator,
+)
+from edge_twisted.dql.tokens import NUMBER, STRING
+
+Prefix: TypeAlias = Callable[[Cursor], Expression]
+
+#: What the operators within the operand of NOT must exceed: one less than NOT's own precedence.
+_BELOW_NOT: Final = 14
+#: A sign binds tighter than any operator between operands.
+_ABOVE_ALL: Final = 45
+
+
+def literal(cursor: Cursor) -> Expression:
+    """A number or a string."""
+    node = Literal(cursor.value, span=cursor.span)
+    cursor.advance()
+    return node
+
+
+def _keyword(value: bool | None) -> Prefix:
+    def read(cursor: Cursor) -> Expression:
+        node = Literal(value, span=cursor.span)
+        cursor.advance()
+        return node
+
+    return read
+
+
+def _missing(cursor: Cursor) -> Expression:
+    node = MissingLiteral(span=cursor.span)
+    cursor.advance()
+    return node
+
+
+def parameter(cursor: Cursor) -> Parameter:
+    """``:name``, where the name may be any word."""
+    start = cursor.start
+    cursor.expect(":")
+    if not cursor.word.isidentifier():
+        raise cursor.unexpected("the name of a parameter")
+    name = str(cursor.value)
+    cursor.advance()
+    span = cursor.since(start)
+    if name not in cursor.parameters:
+        if len(cursor.parameters) == PARAMETER_LIMIT:
+            raise cursor.error(f"more than {PARAMETER_LIMIT} parameters", span)
+        cursor.parameters[name] = span
+    return Parameter(name, span=span)
+
+
+def _parenthesised(cursor: Cursor) -> Expression:
+    cursor.expect("(")
+    inner = cursor.climb(cursor, 0)
+    cursor.expect(")")
+    return inner
+
+
+def _not(cursor: Cursor) -> Expression:
+    start = cursor.start
+    cursor.expect("NOT")
+    operand = cursor.climb(cursor, _BELOW_NOT)
+    return Unary(UnaryOperator.NOT, operand, span=cursor.since(start))
+
+
+def _minus(cursor: Cursor) -> Expression:
+    """A sign; right before a number it is part of the number."""
+    start = cursor.start
+    cursor.expect("-")
+    if cursor.word == NUMBER:
+        assert not isinstance(cursor.value, str)
+        value = negated(cursor.value, cursor.text)
+        cursor.advance()
+        return Literal(value, span=cursor.since(start))
+    operand = cursor.climb(cursor, _ABOVE_ALL)
+    return Unary(UnaryOperator.NEGATE, operand, span=cursor.since(start))
+
+
+def _array(cursor: Cursor) -> Expression:
+    start = cursor.start
+    cursor.expect("[")
+    elements: list[Expression] = []
+    if cursor.word != "]":
+        elements.append(cursor.climb(cursor, 0))
+        while cursor.accept(","):
+            elements.append(cursor.climb(cursor, 0))
+    cursor.expect("]")
+    return ArrayLiteral(tuple(elements), span=cursor.since(start))
+
+
+def _object(cursor: Cursor) -> Expression:
+    start = cursor.start
+    cursor.expect("{")
+    pairs: list[Pair] = []
+    while cursor.word != "}" or pairs:
+        pair_start = cursor.start
+        key = cursor.climb(cursor, 0)
+        cursor.expect(":")
+        value = cursor.climb(cursor, 0)
+        pairs.append(Pair(key, value, span=cursor.since(pair_start)))
+        if not cursor.accept(","):
+            break
+    cursor.expect("}")
+    return ObjectLiteral(tuple(pairs), span=cursor.since(start))
+
+
+def _subquery(cursor: Cursor) -> Expression:
+    raise cursor.unsupported("a subquery is")
+
+
+def operand(cursor: Cursor) -> Expression:
+    """A path, or the call of a function: what begins with none of `PREFIXES`."""
+    if not cursor.at_identifier:
+        raise cursor.unexpected("expression")
+    if cursor.peek() == "(":
+        return SPECIAL_CALLS.get(cursor.word, call)(cursor)
+    return path(cursor)
+
+
+def path(cursor: Cursor) -> Path:
+    """``name.name``; after a dot too, reserved words need backticks."""
+    start = cursor.start
+    names = [cursor.identifier()]
+    while cursor.word == ".":
+        cursor.advance()
+        names.append(cursor.identifier())
+    if cursor.word == "[":
+        raise cursor.unsupported("an element of an array in a path is")
+    return Path(tuple(names), span=cursor.since(start))
+
+
+#: By the word that an expression begins with.
+PREFIXES: Final[dict[str, Prefix]] = {
+    "(": _parenthesised,
+    "[": _array,
+    "{": _object,
+    ":": parameter,
+    "-": _minus,
+    "NOT": _not,
+    "TRUE": _keyword(True),
+    "FALSE": _keyword(False),
+    "NULL": _keyword(None),
+    "MISSING": _missing,
+    "CASE": case,
+    "ANY": quantified,
+    "EVERY": quantified,
+    "ARRAY": array_range,
+    "OBJECT": object_range,
+    "SELECT": _subquery,
+    NUMBER: literal,
+    STRING: literal,
+}

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SELECT, and the clauses that it shares with statements that change something."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edge_twisted.dql.parser.cursor import Cursor
+from edge_twisted.dql.parser.prefix import parameter, path
+from edge_twisted.dql.parser.terms import directives, joins, term
+from edge_twisted.dql.syntax import (
+    Expression,
+    Literal,
+    Omission,
+    Projected,
+    Projection,
+    Select,
+    Selection,
+    SortKey,
+    UseDirectives,
+    Wildcard,
+)
+from edge_twisted.dql.tokens import NAME, RESERVED
+
+_UNSUPPORTED_CLAUSES: Final = frozenset(
+    {"UNION", "EXCEPT", "INTERSECT", "LET", "LETTING", "WINDOW", "QUALIFY", "UNNEST", "NEST"}
+)
+
+
+def select(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Select:
+    """A whole SELECT; ``outer`` are the directives that stand before it."""
+    start = cursor.start
+    cursor.expect("SELECT")
+    given = outer + directives(cursor)
+    distinct = cursor.accept("DISTINCT")
+    projections = projection_list(cursor)
+    source = term(cursor) if cursor.accept("FROM") else None
+    joined = joins(cursor) if source is not None else ()
+    tail_start = cursor.start
+    where = _where(cursor)
+    group_by = _group_by(cursor)
+    having = cursor.climb(cursor, 0) if cursor.accept("HAVING") else None
+    selection = _selection(cursor, where, tail_start)
+    return Select(
+        distinct=distinct,
+        projections=projections,
+        source=source,
+        joins=joined,
+        group_by=group_by,
+        having=having,
+        selection=selection,
+        directives=given,
+        span=cursor.since(start),
+    )
+
+
+def projection_list(cursor: Cursor) -> tuple[Projection, ...]:
+    """What follows SELECT or RETURNING."""
+    found = [_projection(cursor)]
+    while cursor.accept(","):
+        found.append(_projection(cursor))
+    return tuple(found)
+
+
+def _projection(cursor: Cursor) -> Projection:
+    start = cursor.start
+    if cursor.accept("*"):
+        return Wildcard(span=cursor.since(start))
+    if cursor.at_identifier and cursor.peek() == "." and cursor.peek(2) == "*":
+        name = cursor.identifier()
+        cursor.expect_all(".", "*")
+        return Wildcard(name, span=cursor.since(start))
+    if cursor.word == "MISSING" and _names_follow(cursor):
+        cursor.advance()
+        return Omission(path(cursor), span=cursor.since(start))
+    expression = cursor.climb(cursor, 0)
+    return Projected(expression, cursor.alias(), span=cursor.since(start))
+
+
+def _names_follow(cursor: Cursor) -> bool:
+    """Return whether the MISSING at hand is followed by the path to leave out."""
+    word = cursor.peek()
+    return word == NAME or (word.isidentifier() and word not in RESERVED)
+
+
+def selection(cursor: Cursor) -> Selection:
+    """``[WHERE] [ORDER BY] [LIMIT] [OFFSET]``, the last three in any order."""
+    start = cursor.start
+    return _selection(cursor, _where(cursor), start)
+
+
+def _where(cursor: Cursor) -> Expression | None:
+    return cursor.climb(cursor, 0) if cursor.accept("WHERE") else None
+
+
+def _group_by(cursor: Cursor) -> tuple[Expression, ...]:
+    if not cursor.accept("GROUP"):
+        return ()
+    cursor.expect("BY")
+    keys = [cursor.climb(cursor, 0)]
+    while cursor.accept(","):
+        keys.append(cursor.climb(cursor, 0))
+    return tuple(keys)
+
+
+def _selection(cursor: Cursor, where: Expression | None, start: int) -> Selection:
+    order_by: tuple[SortKey, ...] = ()
+    limit: Expression | None = None
+    offset: Expression | None = None
+    while True:
+        if cursor.word == "ORDER" and not order_by:
+            order_by = _order_by(cursor)
+        elif cursor.word == "LIMIT" and limit is None:
+            limit = _bound(cursor, "LIMIT")
+        elif cursor.word == "OFFSET" and offset is None:
+            offset = _bound(cursor, "OFFSET")
+        else:
+            break
+    if cursor.word in _UNSUPPORTED_CLAUSES:
+        raise cursor.unsupported(f"{cursor.word} is")
+    end = max(start, cursor.end)
+    return Selection(where, order_by, limit, offset, span=(start, end))
+
+
+def _order_by(cursor: Cursor) -> tuple[SortKey, ...]:
+    cursor.expect_all("ORDER", "BY")
+    keys = [_sort_key(cursor)]
+    while cursor.accept(","):
+        keys.append(_sort_key(cursor))
+    return tuple(keys)
+
+
+def _sort_key(cursor: Cursor) -> SortKey:
+    start = cursor.start
+    expression = cursor.climb(cursor, 0)
+    descending = cursor.accept("DESC")
+    if not descending:
+        cursor.accept("ASC")
+    if cursor.word == "NULLS":
+        raise cursor.unsupported("NULLS FIRST or LAST is")
+    return SortKey(expression, descending, span=cursor.since(start))
+
+
+def _bound(cursor: Cursor, clause: str) -> Expression:
+    """The operand of LIMIT or OFFSET."""
+    cursor.expect(clause)
+    if cursor.word == ":":
+        return parameter(cursor)
+    if type(cursor.value) is not int:
+        what = f"a non-negative 64-bit integer or a parameter after {clause}"
+        raise cursor.unexpected(what)
+    node = Literal(cursor.value, span=cursor.span)
+    cursor.advance()
+    return node

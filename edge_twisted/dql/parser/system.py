@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Statements about the database itself: indexes and system parameters."""
+
+from __future__ import annotations
+
+from edge_twisted.dql.parser.cursor import Cursor
+from edge_twisted.dql.parser.prefix import path
+from edge_twisted.dql.syntax import (
+    CollectionRef,
+    CreateIndex,
+    DropIndex,
+    IndexKey,
+    ResetParameter,
+    SetParameter,
+    ShowAll,
+    ShowParameter,
+    Statement,
+)
+
+
+def create(cursor: Cursor) -> Statement:
+    """``CREATE INDEX [IF NOT EXISTS] name ON collection (keys)``, or ``collection.name (keys)``."""
+    start = cursor.start
+    cursor.expect("CREATE")
+    if cursor.word in {"COLLECTION", "TABLE"}:
+        raise cursor.unsupported("CREATE COLLECTION (a collection exists once a document does) is")
+    cursor.expect("INDEX")
+    if_not_exists = cursor.word == "IF" and cursor.peek() == "NOT"
+    if if_not_exists:
+        cursor.expect_all("IF", "NOT", "EXISTS")
+    name_start = cursor.start
+    name = cursor.named("identifier")
+    if cursor.accept("."):
+        reference = CollectionRef(None, name, span=cursor.since(name_start))
+        name = cursor.named("identifier")
+    else:
+        cursor.expect("ON")
+        reference = _collection(cursor)
+    cursor.expect("(")
+    keys = [_key(cursor)]
+    while cursor.accept(","):
+        keys.append(_key(cursor))
+    cursor.expect(")")
+    if cursor.word == "WHERE":
+        raise cursor.unsupported("a partial index is")
+    return CreateIndex(
+        name=name,
+        collection=reference,
+        keys=tuple(keys),
+        if_not_exists=if_not_exists,
+        span=cursor.since(start),
+    )
+
+
+def _key(cursor: Cursor) -> IndexKey:
+    start = cursor.start
+    if cursor.peek() == "(":
+        raise cursor.unsupported("an index on an expression is")
+    field = path(cursor)
+    descending = cursor.accept("DESC")
+    if not descending:
+        cursor.accept("ASC")
+    return IndexKey(field, descending, span=cursor.since(start))
+
+
+def _collection(cursor: Cursor) -> CollectionRef:
+    """``[namespace:]name``."""
+    start = cursor.start
+    namespace: str | None = None
+    name = cursor.named("identifier")
+    if cursor.accept(":"):
+        namespace, name = name, cursor.named("identifier")
+    return CollectionRef(namespace, name, span=cursor.since(start))
+
+
+def drop(cursor: Cursor) -> Statement:
+    """``DROP INDEX [IF EXISTS] name ON collection``."""
+    start = cursor.start
+    cursor.expect("DROP")
+    if cursor.word in {"COLLECTION", "TABLE"}:
+        raise cursor.unsupported("DROP COLLECTION (DELETE its documents) is")
+    cursor.expect("INDEX")
+    if_exists = cursor.word == "IF" and cursor.peek() == "EXISTS"
+    if if_exists:
+        cursor.expect_all("IF", "EXISTS")
+    name = cursor.named("identifier")
+    cursor.expect("ON")
+    reference = _collection(cursor)
+    return DropIndex(name=name, collection=reference, if_exists=if_exists, span=cursor.since(start))
+
+
+def alter_system(cursor: Cursor) -> Statement:
+    """``ALTER SYSTEM SET name =|TO value|DEFAULT`` or ``ALTER SYSTEM RESET name|ALL``."""
+    start = cursor.start
+    cursor.expect_all("ALTER", "SYSTEM")
+    if cursor.accept("RESET"):
+        reset = None if cursor.accept("ALL") else _parameter_name(cursor)
+        return ResetParameter(reset, span=cursor.since(start))
+    if not cursor.accept("SET"):
+        raise cursor.unexpected("SET or RESET")
+    name = _parameter_name(cursor)
+    if not cursor.accept("=") and not cursor.accept("TO"):
+        raise cursor.unexpected("= or TO")
+    value = None if cursor.accept("DEFAULT") else cursor.climb(cursor, 0)
+    return SetParameter(name, value, span=cursor.since(start))
+
+
+def show(cursor: Cursor) -> Statement:
+    """``SHOW name`` or ``SHOW ALL [LIKE|ILIKE pattern [ESCAPE escape]]``."""
+    start = cursor.start
+    cursor.expect("SHOW")
+    if not cursor.accept("ALL"):
+        return ShowParameter(_parameter_name(cursor), span=cursor.since(start))
+    ignore_case = cursor.accept("ILIKE")
+    if not ignore_case and not cursor.accept("LIKE"):
+        return ShowAll(span=cursor.since(start))
+    pattern = cursor.string("a pattern as a string")
+    escape = cursor.string("a string of one character") if cursor.accept("ESCAPE") else None
+    return ShowAll(pattern, escape, ignore_case, span=cursor.since(start))
+
+
+def _parameter_name(cursor: Cursor) -> str:
+    return cursor.named("the name of a system parameter").lower()
