@@ -30,6 +30,8 @@ _JOIN_KINDS: Final = {
     "LEFT": JoinKind.LEFT,
     "RIGHT": JoinKind.RIGHT,
 }
+_OPENERS: Final = frozenset("([{")
+_CLOSERS: Final = frozenset(")]}")
 _FIELD_TYPES: Final = {each.value: each for each in FieldType}
 
 
@@ -143,13 +145,16 @@ def _refuse_parenthesised_ids(cursor: Cursor) -> None:
     if cursor.word != "(":
         return
     depth = 0
+    listed = False
     for index in range(cursor.index, len(cursor.tokens.ends)):
         word = cursor.tokens.words[index]
-        depth += (word == "(") - (word == ")")
+        depth += (word in _OPENERS) - (word in _CLOSERS)
+        listed = listed or (depth == 1 and word == ",")
         if depth == 0:
-            span = cursor.start, cursor.tokens.ends[index]
-            text = cursor.source.text[slice(*span)]
-            raise cursor.error(f"{text} is not supported", span)
+            break
+    if listed:
+        span = cursor.start, cursor.tokens.ends[index]
+        raise cursor.error(f"{cursor.source.text[slice(*span)]} is not supported", span)
 
 
 def directives(cursor: Cursor) -> tuple[UseDirectives, ...]:

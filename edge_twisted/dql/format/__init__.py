@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+From tree to text: one line, keywords in upper case, no parentheses that mean nothing.
+
+Parsing the text of a tree gives an equal tree.
+"""
+
+from __future__ import annotations
+
+from edge_twisted.dql.format.expressions import expression as format_expression
+from edge_twisted.dql.format.statements import statement as format_statement
+
+__all__ = ["format_expression", "format_statement"]

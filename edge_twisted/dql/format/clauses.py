@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The text of the parts that statements share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from edge_twisted.dql.format import words
+from edge_twisted.dql.format.expressions import expression, expressions
+from edge_twisted.dql.syntax import (
+    CollectionRef,
+    FieldDeclaration,
+    Join,
+    JoinKind,
+    Omission,
+    Projection,
+    Selection,
+    SortKey,
+    Term,
+    Use,
+    UseDirectives,
+    UseIdList,
+    UseIds,
+    UseIndex,
+    Wildcard,
+)
+
+
+def collection(node: CollectionRef) -> str:
+    """A collection with its namespace and declarations."""
+    name = words.name(node.name)
+    if node.namespace is not None:
+        name = f"{words.name(node.namespace)}:{name}"
+    if not node.declarations:
+        return name
+    return f"COLLECTION {name} {_declarations(node.declarations)}"
+
+
+def _declarations(nodes: tuple[FieldDeclaration, ...]) -> str:
+    texts: list[str] = []
+    for node in nodes:
+        nested = f" {_declarations(node.fields)}" if node.fields else ""
+        texts.append(f"{words.path(node.path.names)} {node.type.value}{nested}")
+    return "(" + ", ".join(texts) + ")"
+
+
+def term(node: Term) -> str:
+    """A collection with its alias and USE clauses."""
+    parts = [collection(node.collection)]
+    if node.alias is not None:
+        parts.append(f"AS {words.name(node.alias)}")
+    parts.extend(map(_use, node.uses))
+    return " ".join(parts)
+
+
+def _use(node: Use) -> str:
+    if isinstance(node, UseIds):
+        return f"USE IDS {expressions(node.ids)}"
+    if isinstance(node, UseIdList):
+        return f"USE IDS LIST {expression(node.ids)}"
+    if isinstance(node, UseIndex):
+        return f"USE INDEX {words.string(node.name)}"
+    return f"USE DIRECTIVES {words.string(node.json)}"
+
+
+def join(node: Join) -> str:
+    """A join with its condition."""
+    kind = "" if node.kind is JoinKind.INNER else f"{node.kind.value} "
+    return f"{kind}JOIN {term(node.term)} ON {expression(node.condition)}"
+
+
+def directives(nodes: Iterable[UseDirectives]) -> list[str]:
+    """The directives of a whole statement, as comments."""
+    return [words.directive_comment(node.json) for node in nodes]
+
+
+def projections(nodes: Iterable[Projection]) -> str:
+    """What follows SELECT or RETURNING."""
+    return ", ".join(map(_projection, nodes))
+
+
+def _projection(node: Projection) -> str:
+    if isinstance(node, Wildcard):
+        return "*" if node.qualifier is None else f"{words.name(node.qualifier)}.*"
+    if isinstance(node, Omission):
+        return f"MISSING {words.path(node.path.names)}"
+    alias = "" if node.alias is None else f" AS {words.name(node.alias)}"
+    return expression(node.expression) + alias
+
+
+def where(node: Selection) -> list[str]:
+    """The WHERE clause, if there is one."""
+    return [] if node.where is None else [f"WHERE {expression(node.where)}"]
+
+
+def bounds(node: Selection) -> list[str]:
+    """ORDER BY, LIMIT and OFFSET, those that there are."""
+    parts: list[str] = []
+    if node.order_by:
+        parts.append("ORDER BY " + ", ".join(map(_sort_key, node.order_by)))
+    if node.limit is not None:
+        parts.append(f"LIMIT {expression(node.limit)}")
+    if node.offset is not None:
+        parts.append(f"OFFSET {expression(node.offset)}")
+    return parts
+
+
+def _sort_key(node: SortKey) -> str:
+    return expression(node.expression) + (" DESC" if node.descending else "")
