@@ -79,19 +79,25 @@ def _ranges(inner: st.SearchStrategy[syntax.Expression]) -> st.SearchStrategy[sy
     )
 
 
+_OPERATORS = [each for each in syntax.BinaryOperator if each is not syntax.BinaryOperator.IN]
+
+
 def _compound(inner: st.SearchStrategy[syntax.Expression]) -> st.SearchStrategy[syntax.Expression]:
+    arrays = st.builds(syntax.ArrayLiteral, _tuples(inner))
     pairs = st.builds(syntax.Pair, literals.filter(lambda k: type(k.value) is str) | inner, inner)
     branches = st.builds(syntax.When, inner, inner)
     return st.one_of(
         st.builds(syntax.Unary, st.sampled_from(syntax.UnaryOperator), inner),
-        st.builds(syntax.Binary, st.sampled_from(syntax.BinaryOperator), inner, inner),
+        st.builds(syntax.Binary, st.sampled_from(_OPERATORS), inner, inner),
+        # What stands in parentheses after IN is a list, so only what needs none can be an array.
+        st.builds(syntax.Binary, st.just(syntax.BinaryOperator.IN), inner, leaves | arrays),
         _chain(syntax.And, inner),
         _chain(syntax.Or, inner),
         st.builds(syntax.Between, inner, inner, inner),
         st.builds(syntax.Like, st.sampled_from(syntax.PatternKind), inner, inner, _optional(inner)),
         st.builds(syntax.Is, inner, st.sampled_from(syntax.Absence)),
         st.builds(syntax.Case, _optional(inner), _tuples(branches, least=1), _optional(inner)),
-        st.builds(syntax.ArrayLiteral, _tuples(inner)),
+        arrays,
         st.builds(syntax.ObjectLiteral, _tuples(pairs)),
         st.builds(syntax.Cast, inner, texts.map(str.lower)),
         _calls(inner),

@@ -26,11 +26,14 @@ class Site:
     number: int
     state: State = field(factory=State)
     written: int = 0
+    last: int = 0
 
     def stamp(self, moment: int) -> Stamp:
+        """The stamp of a write at a moment of this site's clock, later than all it heard of."""
         self.written += 1
+        self.last = max(self.last + 1, moment * 10)
         replica = Replica(SiteId(bytes([self.number]) * 16), 0)
-        return Stamp(Timestamp(moment), replica, self.written)
+        return Stamp(Timestamp(self.last), replica, self.written)
 
     def insert(self, fields: dict[str, Value], moment: int) -> None:
         if not self.state.is_alive:
@@ -55,9 +58,11 @@ class Site:
             self.state = reread(self.state)
 
     def hear_whole(self, other: Site) -> None:
+        self.last = max(self.last, other.last)
         self.state = merge(self.state, reread(other.state)) if other.state.version else self.state
 
     def hear_delta(self, other: Site) -> None:
+        self.last = max(self.last, other.last)
         news = decode_delta(encode_delta(delta(other.state, self.state.version)))
         self.state = apply_delta(self.state, news)
 
