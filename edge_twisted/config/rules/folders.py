@@ -17,6 +17,8 @@ def check_folder(view: View, path: KeyPath, default: Plain = None) -> None:
     value = view.value(*path)
     if isinstance(value, dict):
         path = (*path, "from_env" if "from_env" in value else "path")
+        if path[-1] not in value:
+            return
         warn_of_tilde(view, path)
     elif value is None:
         value = default

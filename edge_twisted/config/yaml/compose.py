@@ -10,7 +10,6 @@ counted before anything walks them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final, NoReturn
 
 import yaml
@@ -30,6 +29,7 @@ from edge_twisted.config.yaml.nodes import (
 )
 from edge_twisted.config.yaml.scalars import BadNumber, resolve
 from edge_twisted.config.yaml.syntax_errors import explain
+from edge_twisted.config.yaml.text import end_of
 
 #: Nesting that no configuration needs; whoever walks the tree may recurse.
 MAX_DEPTH: Final = 50
@@ -51,8 +51,7 @@ def compose(text: str, reporter: Reporter) -> Document | None:
     Returns None if it cannot be read to its end.  Values of the returned tree that were reported
     are `Broken`.
     """
-    events = yaml.parse(text, Loader=_Loader)
-    composer = _Composer(events, reporter)
+    composer = _Composer(text, reporter)
     try:
         return composer.document()
     except _GiveUpError:
@@ -63,11 +62,14 @@ def compose(text: str, reporter: Reporter) -> Document | None:
 
 
 class _Composer:
-    def __init__(self, events: Iterator[yaml.Event], reporter: Reporter) -> None:
-        self._events = events
+    def __init__(self, text: str, reporter: Reporter) -> None:
+        self._events = yaml.parse(text, Loader=_Loader)
+        self._last = end_of(text)
         self._reporter = reporter
         self._steps: list[str | int] = []
-        #: None while the node of the anchor is still being read.
+        #: How many collections are open; a key may be one too, so this is not the path's length.
+        self._depth = 0
+        #: What each anchor stands for; a bare object while its node is still being read.
         self._anchors: dict[str, Node | object] = {}
         self._nodes = 0
 
@@ -80,7 +82,7 @@ class _Composer:
         next(self._events)  # the start of the stream
         first = next(self._events)
         if isinstance(first, yaml.StreamEndEvent):
-            return Document(Scalar(position=_start(first), value=None, text=_NO_TEXT))
+            return Document(Scalar(position=self._start(first), value=None, text=_NO_TEXT))
         root = self._node(next(self._events))
         next(self._events)  # the end of the document
         after = next(self._events)
@@ -107,19 +109,24 @@ class _Composer:
         return node
 
     def _untagged(self, event: yaml.NodeEvent) -> Node:
-        if len(self._steps) >= MAX_DEPTH and not isinstance(event, yaml.ScalarEvent):
-            what = f"the file nests deeper than {MAX_DEPTH} levels"
-            self._stop(event, what, "flatten it")
         node: Node
         if isinstance(event, yaml.ScalarEvent):
             node = self._scalar(event)
-        elif isinstance(event, yaml.SequenceStartEvent):
-            node = self._sequence(event)
         else:
-            node = self._mapping(event)
+            node = self._collection(event)
         if getattr(event, "tag", None) is None:
             return node
         return self._broken(event, "tags (`!...`) are not accepted", "write the plain value")
+
+    def _collection(self, event: yaml.Event) -> Node:
+        if self._depth >= MAX_DEPTH:
+            what = f"the file nests deeper than {MAX_DEPTH} levels"
+            self._stop(event, what, "flatten it")
+        self._depth += 1
+        is_list = isinstance(event, yaml.SequenceStartEvent)
+        node = self._sequence(event) if is_list else self._mapping(event)
+        self._depth -= 1
+        return node
 
     def _alias(self, event: yaml.AliasEvent) -> Node:
         # The name is not quoted: it may be a secret that begins with an asterisk.
@@ -132,14 +139,14 @@ class _Composer:
         self._nodes += found.size - 1
         if self._nodes > MAX_NODES:
             self._too_large(event)
-        if len(self._steps) + found.height > MAX_DEPTH:
+        if self._depth + found.height > MAX_DEPTH + 1:
             what = f"with this alias the file nests deeper than {MAX_DEPTH} levels"
             self._stop(event, what, "flatten it")
         return found
 
     def _scalar(self, event: yaml.ScalarEvent) -> Node:
         text = Text(end=_end(event), style=event.style or None)
-        position = _start(event)
+        position = self._start(event)
         value: bool | int | float | str | None = event.value
         if not event.value.isascii() and any("\ud800" <= each <= "\udfff" for each in event.value):
             return self._broken(event, "half of a surrogate pair is no character", "remove it")
@@ -158,7 +165,7 @@ class _Composer:
             items.append(self._node(event))
             self._steps.pop()
         return Sequence(
-            position=_start(start),
+            position=self._start(start),
             items=tuple(items),
             size=1 + sum(item.size for item in items),
             height=1 + max((item.height for item in items), default=0),
@@ -179,13 +186,13 @@ class _Composer:
             else:
                 node = self._node(next(self._events))
                 if key is not None:
-                    entries[key] = Entry(key_position=_start(event), node=node)
+                    entries[key] = Entry(key_position=self._start(event), node=node)
             self._steps.pop()
         if to_merge is not None:
             entries = self._merge(entries, *to_merge)
         nodes = [entry.node for entry in entries.values()]
         return Mapping(
-            position=_start(start),
+            position=self._start(start),
             entries=entries,
             size=1 + sum(node.size for node in nodes),
             height=1 + max((node.height for node in nodes), default=0),
@@ -210,12 +217,18 @@ class _Composer:
 
     # -- reports
 
+    def _start(self, event: yaml.Event) -> Position:
+        mark = event.start_mark
+        assert mark is not None  # parsed events have marks
+        # libyaml puts what is missing at the end of the file into a line that is not there.
+        return min(Position(mark.line + 1, mark.column + 1), self._last)
+
     def _report(self, event: yaml.Event, what: str, right: str) -> None:
-        self._reporter.problem(self.path, _start(event), what, right)
+        self._reporter.problem(self.path, self._start(event), what, right)
 
     def _broken(self, event: yaml.Event, what: str, right: str) -> Broken:
         self._report(event, what, right)
-        return Broken(position=_start(event))
+        return Broken(position=self._start(event))
 
     def _stop(self, event: yaml.Event, what: str, right: str) -> NoReturn:
         self._report(event, what, right)
@@ -227,11 +240,6 @@ class _Composer:
 
 
 _NO_TEXT: Final = Text(end=Position(1, 1), style=None)
-
-
-def _start(event: yaml.Event) -> Position:
-    assert event.start_mark is not None  # parsed events have marks
-    return Position(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
 def _end(event: yaml.Event) -> Position:

@@ -18,6 +18,8 @@ from edge_twisted.config.yaml.text import end_of
 
 _QUOTED: Final = re.compile(r"\s*'(?:[^'\\]|\\.)*'")
 
+_NO_COLON: Final = "could not find expected ':'"
+
 #: Part of the parser's complaint -> what is wrong, what would be right.
 _WORDS: Final = (
     (
@@ -66,7 +68,7 @@ _WORDS: Final = (
         "remove the %YAML line",
     ),
     (
-        "could not find expected ':'",
+        _NO_COLON,
         "this key has no `:`",
         "write `key: value`, or quote a text of several lines",
     ),
@@ -102,27 +104,36 @@ _WORDS: Final = (
     ),
 )
 
+#: The complaints among them that are about something that has no end.
+_UNCLOSED: Final = ("unexpected end of stream", "',' or")
+
 
 def explain(error: yaml.YAMLError, text: str) -> tuple[Position, str, str]:
     """Return where in `text` the parser gave up, what is wrong, and what would be right."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return Position(1, 1), "the file is not YAML", "correct its syntax"
+    problem = error.problem or ""
     mark = error.problem_mark
+    if _NO_COLON in problem and error.context_mark is not None:
+        mark = error.context_mark  # the key; the problem is found in the next line
     position = Position(mark.line + 1, mark.column + 1)
     at = text[mark.index : mark.index + 1]
     if mark.index >= len(text):
         position = end_of(text)  # libyaml counts a line too many there
-    problem = error.problem or ""
     if "cannot start any token" in problem:
         return position, *_bad_start(at)
-    opened = ""
-    if error.context_mark is not None and error.context_mark.line != mark.line:
-        opened = f" (it began in line {error.context_mark.line + 1})"
     for part, what, right in _WORDS:
         if part in problem:
-            return position, what + opened, right
+            return position, what + _beginning(error, part), right
     words = _QUOTED.sub("", problem).strip() or "the text does not parse"
-    return position, f"this is not YAML: {words}{opened}", "correct the syntax"
+    return position, f"this is not YAML: {words}", "correct the syntax"
+
+
+def _beginning(error: yaml.MarkedYAMLError, part: str) -> str:
+    """Return where that begins which is not closed; the parser notices only at its end."""
+    if part not in _UNCLOSED or error.context_mark is None:
+        return ""
+    return f" (it began in line {error.context_mark.line + 1})"
 
 
 def _bad_start(character: str) -> tuple[str, str]:

@@ -45,8 +45,8 @@ def text_of(data: bytes) -> str:
     if len(data) > MAX_FILE_BYTES:
         raise UnreadableText(
             Position(1, 1),
-            f"the file has {len(data)} bytes",
-            f"a configuration has at most {MAX_FILE_BYTES}",
+            f"the file has more than {MAX_FILE_BYTES} bytes",
+            "shorten it",
         )
     encoding = "utf-8"
     for mark, name in _BYTE_ORDER_MARKS:
