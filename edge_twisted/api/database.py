@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the API needs of a database; who implements it knows nothing of HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from edge_twisted.documents.values import Value
+from edge_twisted.security.permissions import Access
+
+#: A statement with its arguments.
+Call = tuple[str, Mapping[str, Value]]
+
+
+class Result(Protocol):
+    """
+    What a statement came to.
+
+    Exactly one of `items` and `texts` is there; `texts` are JSON documents in UTF-8, shown to the
+    letter.
+    """
+
+    @property
+    def query_type(self) -> str:
+        """The kind of statement, as ``queryType`` has it."""
+
+    @property
+    def verb(self) -> str:
+        """What it does, for the audit log and metrics."""
+
+    @property
+    def collections(self) -> Sequence[str]:
+        """The collections that it names, for the audit log."""
+
+    @property
+    def items(self) -> Sequence[Value] | None:
+        """The rows as values."""
+
+    @property
+    def texts(self) -> Sequence[bytes] | None:
+        """The rows as JSON."""
+
+    @property
+    def mutated_ids(self) -> Sequence[Value]:
+        """The ids of the documents that it changed."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """The first few warnings."""
+
+    @property
+    def total_warnings(self) -> int:
+        """How many warnings there were in all."""
+
+    @property
+    def transaction_id(self) -> int:
+        """The commit of a mutation, or the one that a read saw."""
+
+    @property
+    def commit_id(self) -> int | None:
+        """The commit of a mutation; None for reads."""
+
+
+class Database(Protocol):
+    """
+    One database.  Cancelling a Deferred cancels the statement, which then stores nothing.
+
+    Errors are `EdgeError` with codes of `errors.ERRORS`; anything else is answered as a bug.
+    """
+
+    def execute(
+        self,
+        statement: str,
+        args: Mapping[str, Value],
+        *,
+        access: Access,
+        request_id: str,
+        timeout_seconds: float | None,
+    ) -> Deferred[Result]:
+        """
+        Run one statement; a mutation fires only once it is durable.
+
+        `timeout_seconds` None is no limit.
+        """
+
+    def transaction(
+        self,
+        statements: Sequence[Call],
+        *,
+        access: Access,
+        request_id: str,
+        timeout_seconds: float | None,
+    ) -> Deferred[Sequence[Result]]:
+        """
+        Run statements as one: each sees what those before it did, and all are stored or none.
+
+        Fails with an `EdgeError` that is a `FailedAt`, unless all of it failed as a whole.
+        """
+
+    def reached(self, lsn: int) -> Deferred[None]:
+        """Fire when the store has the commit `lsn`, at once if it has."""
+
+
+class FailedAt(Protocol):
+    """The error of one statement of a transaction."""
+
+    @property
+    def index(self) -> int:
+        """Which statement, from 0."""
+
+    @property
+    def cause(self) -> Exception:
+        """What was wrong with it."""
