@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``edge-server run``: the server in the foreground, as ``twistd -n edgeserver`` runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("run")
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=True),
+    help="The configuration file; without it, a server to try on this machine only.",
+)
+def run(config: Path | None) -> None:
+    """Run the server in the foreground."""
+    # Imported late: Twisted's runner takes longer to import than other commands take to run.
+    from twisted.scripts._twistd_unix import ServerOptions
+    from twisted.scripts.twistd import runApp
+
+    options = ServerOptions()
+    words = ["--nodaemon", "--pidfile=", "edgeserver"]
+    options.parseOptions(words + (["--config", str(config)] if config else []))
+    runApp(options)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How late the reactor's timers are: the one figure that shows that something blocked it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.application.service import Service
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+log = Logger()
+
+INTERVAL_SECONDS = 0.5
+#: Above this the log says so; the aim for everything that runs on the reactor is 10 ms.
+WARN_SECONDS = 0.25
+
+
+class LagMeter(Service):
+    """Measures the lag twice a second, hands it to `observe` in seconds, and logs long ones."""
+
+    name = "reactor lag"
+
+    def __init__(self, clock: IReactorTime, observe: Callable[[float], None]) -> None:
+        self._clock = clock
+        self._observe = observe
+        self._loop = LoopingCall(self._measure)
+        self._loop.clock = clock
+        self._due: float | None = None
+
+    def startService(self) -> None:
+        super().startService()
+        self._due = None
+        self._loop.start(INTERVAL_SECONDS)
+
+    def stopService(self) -> None:
+        super().stopService()
+        if self._loop.running:
+            self._loop.stop()
+
+    def _measure(self) -> None:
+        now = self._clock.seconds()
+        if self._due is not None:
+            lag = max(0.0, now - self._due)
+            self._observe(lag)
+            if lag > WARN_SECONDS:
+                log.warn("The reactor was blocked for {lag_seconds:.3f} s", lag_seconds=lag)
+        self._due = now + INTERVAL_SECONDS
