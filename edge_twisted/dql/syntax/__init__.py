@@ -59,6 +59,7 @@ from edge_twisted.dql.syntax.expressions import (
     When,
     deeper_than,
 )
+from edge_twisted.dql.syntax.mapping import mapped
 from edge_twisted.dql.syntax.node import (
     Node,
     Scalar,
@@ -158,4 +159,5 @@ __all__ = [
     "When",
     "Wildcard",
     "deeper_than",
+    "mapped",
 ]

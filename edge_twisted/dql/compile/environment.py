@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an expression needs beside a row: arguments, bound variables, the request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define, field
+
+from edge_twisted.documents.values import Operand, Value
+from edge_twisted.dql.functions.context import FunctionContext
+
+
+@define
+class Environment:
+    """
+    One execution of one statement.
+
+    `bound` holds the variables of ANY, EVERY, ARRAY and OBJECT while their expressions run, by
+    position; so an environment serves one thread at a time.
+    """
+
+    arguments: Mapping[str, Value]
+    context: FunctionContext
+    bound: list[Any] = field(factory=lambda: [None] * 256)
+
+
+#: A compiled expression.  A row is a document, a tuple of documents in a join, or a `Group`.
+Compiled = Callable[[Any, Environment], Operand]

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Expressions to closures, one case per node.
+
+Errors on values get the span of the node in which they happen, to be shown in the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any, Final, TypeVar
+
+from edge_twisted.documents.values import MISSING, Operand, Value
+from edge_twisted.dql import syntax
+from edge_twisted.dql.compile.environment import Compiled, Environment
+from edge_twisted.dql.compile.scope import Scope
+from edge_twisted.dql.errors import ArgumentError, DqlError, SemanticError
+from edge_twisted.dql.functions.aggregates import AGGREGATES
+from edge_twisted.dql.functions.conversion import CASTS
+from edge_twisted.dql.functions.registry import function_named
+from edge_twisted.dql.logic import logical_and, logical_not, logical_or, logical_xor
+from edge_twisted.dql.operators import arithmetic, bits, comparison, membership, text
+from edge_twisted.dql.patterns.like import ilike, like
+from edge_twisted.dql.patterns.similar import similar_to
+
+Node_ = TypeVar("Node_", bound=syntax.Expression)
+
+_BINARY: Final[dict[syntax.BinaryOperator, Callable[[Operand, Operand], Operand]]] = {
+    syntax.BinaryOperator.MULTIPLY: arithmetic.multiply,
+    syntax.BinaryOperator.DIVIDE: arithmetic.divide,
+    syntax.BinaryOperator.MODULO: arithmetic.modulo,
+    syntax.BinaryOperator.ADD: arithmetic.add,
+    syntax.BinaryOperator.SUBTRACT: arithmetic.subtract,
+    syntax.BinaryOperator.CONCATENATE: text.concatenate,
+    syntax.BinaryOperator.SHIFT_LEFT: bits.shift_left,
+    syntax.BinaryOperator.SHIFT_RIGHT: bits.shift_right,
+    syntax.BinaryOperator.EQUAL: comparison.equal,
+    syntax.BinaryOperator.NOT_EQUAL: comparison.not_equal,
+    syntax.BinaryOperator.LESS: comparison.less,
+    syntax.BinaryOperator.LESS_OR_EQUAL: comparison.less_or_equal,
+    syntax.BinaryOperator.GREATER: comparison.greater,
+    syntax.BinaryOperator.GREATER_OR_EQUAL: comparison.greater_or_equal,
+    syntax.BinaryOperator.IN: membership.member,
+    syntax.BinaryOperator.XOR: logical_xor,
+}
+_PATTERNS: Final[dict[syntax.PatternKind, Callable[..., Operand]]] = {
+    syntax.PatternKind.LIKE: like,
+    syntax.PatternKind.ILIKE: ilike,
+    syntax.PatternKind.SIMILAR_TO: similar_to,
+}
+
+
+def compile_expression(node: syntax.Expression, scope: Scope) -> Compiled:
+    """
+    Return the function that gives the expression's value for a row.
+
+    :raises SemanticError: a name, a function or a number of arguments means nothing.
+    """
+    ready = scope.whole(node)
+    if ready is not None:
+        return ready
+    return _compile(node, scope)
+
+
+@singledispatch
+def _compile(node: syntax.Expression, scope: Scope) -> Compiled:
+    raise SemanticError(f"{type(node).__name__} cannot stand here", node.span)
+
+
+def add_case(kind: type[Node_], case: Callable[[Node_, Scope], Compiled]) -> None:
+    """Add how one kind of expression is compiled."""
+    _compile.register(kind)(case)
+
+
+def _constant(value: Operand) -> Compiled:
+    return lambda row, env: value
+
+
+@_compile.register(syntax.Literal)
+def _(node: syntax.Literal, scope: Scope) -> Compiled:
+    return _constant(node.value)
+
+
+@_compile.register(syntax.MissingLiteral)
+def _(node: syntax.MissingLiteral, scope: Scope) -> Compiled:
+    return _constant(MISSING)
+
+
+@_compile.register(syntax.Parameter)
+def _(node: syntax.Parameter, scope: Scope) -> Compiled:
+    name = node.name
+
+    def argument(row: Any, env: Environment) -> Operand:
+        try:
+            return env.arguments[name]
+        except KeyError:
+            raise ArgumentError(f"Parameter {name} was not provided", node.span) from None
+
+    return argument
+
+
+@_compile.register(syntax.Path)
+def _(node: syntax.Path, scope: Scope) -> Compiled:
+    return scope.path(node)
+
+
+@_compile.register(syntax.Unary)
+def _(node: syntax.Unary, scope: Scope) -> Compiled:
+    operand = compile_expression(node.operand, scope)
+    negates = node.operator is syntax.UnaryOperator.NEGATE
+    apply = arithmetic.negate if negates else logical_not
+    return lambda row, env: apply(operand(row, env))
+
+
+@_compile.register(syntax.Binary)
+def _(node: syntax.Binary, scope: Scope) -> Compiled:
+    left = compile_expression(node.left, scope)
+    right = compile_expression(node.right, scope)
+    apply = _BINARY[node.operator]
+    if isinstance(node.right, syntax.Literal):
+        value: Operand = node.right.value
+        return _placed(node, lambda row, env: apply(left(row, env), value))
+    return _placed(node, lambda row, env: apply(left(row, env), right(row, env)))
+
+
+@_compile.register(syntax.And)
+def _(node: syntax.And, scope: Scope) -> Compiled:
+    operands = [compile_expression(each, scope) for each in node.operands]
+
+    def conjunction(row: Any, env: Environment) -> Operand:
+        found: Operand = True
+        for operand in operands:
+            found = logical_and(found, operand(row, env))
+            if found is False:
+                return False
+        return found
+
+    return conjunction
+
+
+@_compile.register(syntax.Or)
+def _(node: syntax.Or, scope: Scope) -> Compiled:
+    operands = [compile_expression(each, scope) for each in node.operands]
+
+    def disjunction(row: Any, env: Environment) -> Operand:
+        found: Operand = False
+        for operand in operands:
+            found = logical_or(found, operand(row, env))
+            if found is True:
+                return True
+        return found
+
+    return disjunction
+
+
+@_compile.register(syntax.Between)
+def _(node: syntax.Between, scope: Scope) -> Compiled:
+    operand = compile_expression(node.operand, scope)
+    low = compile_expression(node.low, scope)
+    high = compile_expression(node.high, scope)
+    return lambda row, env: comparison.between(operand(row, env), low(row, env), high(row, env))
+
+
+@_compile.register(syntax.Like)
+def _(node: syntax.Like, scope: Scope) -> Compiled:
+    apply = _PATTERNS[node.kind]
+    parts = [node.operand, node.pattern, *([node.escape] if node.escape else [])]
+    return _call(node, apply, [compile_expression(part, scope) for part in parts])
+
+
+@_compile.register(syntax.Is)
+def _(node: syntax.Is, scope: Scope) -> Compiled:
+    operand = compile_expression(node.operand, scope)
+    wanted = None if node.absence is syntax.Absence.NULL else MISSING
+    return lambda row, env: operand(row, env) is wanted
+
+
+@_compile.register(syntax.Case)
+def _(node: syntax.Case, scope: Scope) -> Compiled:
+    branches = [
+        (compile_expression(each.condition, scope), compile_expression(each.result, scope))
+        for each in node.branches
+    ]
+    last = compile_expression(node.otherwise, scope) if node.otherwise else _constant(None)
+    if node.operand is None:
+
+        def searched(row: Any, env: Environment) -> Operand:
+            for condition, result in branches:
+                if condition(row, env) is True:
+                    return result(row, env)
+            return last(row, env)
+
+        return searched
+    operand = compile_expression(node.operand, scope)
+
+    def simple(row: Any, env: Environment) -> Operand:
+        value = operand(row, env)
+        for condition, result in branches:
+            if comparison.equal(value, condition(row, env)) is True:
+                return result(row, env)
+        return last(row, env)
+
+    return simple
+
+
+@_compile.register(syntax.Cast)
+def _(node: syntax.Cast, scope: Scope) -> Compiled:
+    convert = CASTS.get(node.type_name)
+    if convert is None:
+        raise SemanticError(
+            f"unknown type {node.type_name}: the types are {', '.join(CASTS)}", node.span
+        )
+    return _call(node, convert, [compile_expression(node.operand, scope)])
+
+
+@_compile.register(syntax.Call)
+def _(node: syntax.Call, scope: Scope) -> Compiled:
+    if node.name in AGGREGATES:
+        raise SemanticError(f"the aggregate {node.name} cannot stand here", node.span)
+    function = function_named(node.name)
+    if function is None:
+        raise SemanticError(f"unknown function {node.name}", node.span)
+    if node.star or node.distinct:
+        raise SemanticError(f"{node.name} is no aggregate", node.span)
+    if not function.accepts(len(node.arguments)):
+        most = "or more" if function.max_args is None else f"to {function.max_args}"
+        raise SemanticError(
+            f"{node.name} takes {function.min_args} {most} arguments, not {len(node.arguments)}",
+            node.span,
+        )
+    arguments = [compile_expression(each, scope) for each in node.arguments]
+    implementation = function.implementation
+    if function.needs_context:
+        return _placed(
+            node,
+            lambda row, env: implementation(env.context, *[a(row, env) for a in arguments]),
+        )
+    return _call(node, implementation, arguments)
+
+
+@_compile.register(syntax.ArrayLiteral)
+def _(node: syntax.ArrayLiteral, scope: Scope) -> Compiled:
+    elements = [compile_expression(each, scope) for each in node.elements]
+
+    def array(row: Any, env: Environment) -> Operand:
+        found = [element(row, env) for element in elements]
+        return [None if value is MISSING else value for value in found]
+
+    return array
+
+
+@_compile.register(syntax.ObjectLiteral)
+def _(node: syntax.ObjectLiteral, scope: Scope) -> Compiled:
+    pairs = [
+        (compile_expression(each.key, scope), compile_expression(each.value, scope))
+        for each in node.pairs
+    ]
+
+    def object_(row: Any, env: Environment) -> Operand:
+        found: dict[str, Value] = {}
+        for key, value in pairs:
+            name, content = key(row, env), value(row, env)
+            if isinstance(name, str) and content is not MISSING:
+                found[name] = content
+        return found
+
+    return object_
+
+
+def _call(
+    node: syntax.Expression, apply: Callable[..., Operand], arguments: list[Compiled]
+) -> Compiled:
+    """Return a call with the value of each argument; the usual numbers without a list."""
+    if len(arguments) == 1:
+        (only,) = arguments
+        return _placed(node, lambda row, env: apply(only(row, env)))
+    if len(arguments) == 2:
+        first, second = arguments
+        return _placed(node, lambda row, env: apply(first(row, env), second(row, env)))
+    return _placed(node, lambda row, env: apply(*[each(row, env) for each in arguments]))
+
+
+def _placed(node: syntax.Expression, compiled: Compiled) -> Compiled:
+    """Return the same, its errors knowing where in the statement they happened."""
+
+    def run(row: Any, env: Environment) -> Operand:
+        try:
+            return compiled(row, env)
+        except DqlError as error:
+            raise error.at(node.span) from None
+
+    return run

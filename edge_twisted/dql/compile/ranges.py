@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ANY, EVERY, ARRAY and OBJECT: expressions that bind variables to the values of a source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from attrs import frozen
+
+from edge_twisted.documents.values import MISSING, Missing, Operand, Value
+from edge_twisted.dql import syntax
+from edge_twisted.dql.compile.environment import Compiled, Environment
+from edge_twisted.dql.compile.expressions import add_case, compile_expression
+from edge_twisted.dql.compile.scope import Scope
+
+Pairs = Iterator[tuple[Value, Value]]
+
+
+@frozen
+class _Bound:
+    """A compiled binding: its source, and what sets its variables."""
+
+    source: Compiled
+    recursive: bool
+    set: Callable[[Environment, Value, Value], None]
+
+    def pairs(self, row: Any, env: Environment) -> Pairs | Missing | None:
+        """Return (index, value) of the source's values; what it is instead, if it has none."""
+        source = self.source(row, env)
+        if source is MISSING:
+            return MISSING
+        if not isinstance(source, list | dict):
+            return None
+        return _deep(source) if self.recursive else _flat(source)
+
+
+def _flat(source: list[Value] | dict[str, Value]) -> Pairs:
+    return iter(source.items()) if isinstance(source, dict) else iter(enumerate(source))
+
+
+def _deep(source: list[Value] | dict[str, Value]) -> Pairs:
+    """Everything below, parents first; the depth of a value is bounded by that of a document."""
+    for index, value in _flat(source):
+        yield index, value
+        if isinstance(value, list | dict):
+            yield from _deep(value)
+
+
+def _bind(node: syntax.Binding, scope: Scope) -> tuple[_Bound, Scope]:
+    source = compile_expression(node.source, scope)
+    names = [node.name] if node.index is None else [node.name, node.index]
+    inner, positions = scope.binding(names)
+
+    def set_(env: Environment, index: Value, value: Value) -> None:
+        env.bound[positions[0]] = value
+        if len(positions) > 1:
+            env.bound[positions[1]] = index
+
+    return _Bound(source, node.recursive, set_), inner
+
+
+def _quantified(node: syntax.Quantified, scope: Scope) -> Compiled:
+    bound, inner = _bind(node.binding, scope)
+    condition = compile_expression(node.condition, inner)
+    any_ = node.quantifier is syntax.Quantifier.ANY
+    # The value that decides, and what holds when none does.
+    empty: Operand = node.quantifier is syntax.Quantifier.EVERY
+
+    def quantified(row: Any, env: Environment) -> Operand:
+        pairs = bound.pairs(row, env)
+        if pairs is None or pairs is MISSING:
+            return pairs
+        found = empty
+        for index, value in pairs:
+            bound.set(env, index, value)
+            if (condition(row, env) is True) is any_:
+                return any_
+            found = not any_
+        return found
+
+    return quantified
+
+
+def _array(node: syntax.ArrayRange, scope: Scope) -> Compiled:
+    bound, inner = _bind(node.binding, scope)
+    element = compile_expression(node.element, inner)
+    when = compile_expression(node.condition, inner) if node.condition else None
+
+    def array(row: Any, env: Environment) -> Operand:
+        pairs = bound.pairs(row, env)
+        if pairs is None or pairs is MISSING:
+            return pairs
+        found: list[Value] = []
+        for index, value in pairs:
+            bound.set(env, index, value)
+            if when is None or when(row, env) is True:
+                made = element(row, env)
+                if made is not MISSING:
+                    found.append(made)
+        return found
+
+    return array
+
+
+def _object(node: syntax.ObjectRange, scope: Scope) -> Compiled:
+    bound, inner = _bind(node.binding, scope)
+    key = compile_expression(node.key, inner)
+    content = compile_expression(node.value, inner)
+    when = compile_expression(node.condition, inner) if node.condition else None
+
+    def object_(row: Any, env: Environment) -> Operand:
+        pairs = bound.pairs(row, env)
+        if pairs is None or pairs is MISSING:
+            return pairs
+        found: dict[str, Value] = {}
+        for index, value in pairs:
+            bound.set(env, index, value)
+            if when is None or when(row, env) is True:
+                name, made = key(row, env), content(row, env)
+                if isinstance(name, str) and made is not MISSING:
+                    found[name] = made
+        return found
+
+    return object_
+
+
+def register() -> None:
+    """Make these expressions known to `compile_expression`."""
+    add_case(syntax.Quantified, _quantified)
+    add_case(syntax.ArrayRange, _array)
+    add_case(syntax.ObjectRange, _object)
