@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Joins of two sides: by hash where the condition has equalities, else by nested loops.
+
+A row of a join is the tuple of one document for each term, None where an outer join found none; it
+grows by one with each join.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from attrs import frozen
+
+from edge_twisted.documents.values import MISSING, Operand, Value, canonical
+
+Document = dict[str, Value]
+Joined = tuple[Document | None, ...]
+
+
+@frozen
+class Equality:
+    """``outer = inner`` of an ON condition: what of the row so far equals what of the new side."""
+
+    outer: Callable[[object], Operand]
+    inner: Callable[[object], Operand]
+
+
+def hash_join(
+    outer: Iterable[Joined],
+    inner: Iterable[Document],
+    equalities: Sequence[Equality],
+    condition: Callable[[object], Operand],
+    keep_unmatched: bool,
+    width: int,
+) -> Iterator[Joined]:
+    """
+    Yield each row with each matching document, in the order of the rows.
+
+    ``condition`` has the last word; the equalities only narrow.  The inner side is kept in memory.
+    ``width`` is the number of terms so far: an inner document stands at that place of the row.
+    """
+    table: defaultdict[bytes, list[Document]] = defaultdict(list)
+    blank: Joined = (None,) * width
+    inner_values = [each.inner for each in equalities]
+    for document in inner:
+        mark = _mark(inner_values, (*blank, document))
+        if mark is not None:
+            table[mark].append(document)
+    outer_values = [each.outer for each in equalities]
+    for row in outer:
+        mark = _mark(outer_values, row)
+        candidates = table.get(mark, ()) if mark is not None else ()
+        yield from _matching(row, candidates, condition, keep_unmatched)
+
+
+def loop_join(
+    outer: Iterable[Joined],
+    inner: Callable[[Joined], Iterable[Document]],
+    condition: Callable[[object], Operand],
+    keep_unmatched: bool,
+) -> Iterator[Joined]:
+    """Yield each row with each matching document of those that ``inner`` finds for the row."""
+    for row in outer:
+        yield from _matching(row, inner(row), condition, keep_unmatched)
+
+
+def _matching(
+    row: Joined,
+    candidates: Iterable[Document],
+    condition: Callable[[object], Operand],
+    keep_unmatched: bool,
+) -> Iterator[Joined]:
+    matched = False
+    for document in candidates:
+        joined = (*row, document)
+        if condition(joined) is True:
+            matched = True
+            yield joined
+    if keep_unmatched and not matched:
+        yield (*row, None)
+
+
+def _mark(values: Sequence[Callable[[object], Operand]], row: Joined) -> bytes | None:
+    """Return what equal rows share; None where a value is NULL or MISSING, which equals nothing."""
+    parts: list[bytes] = []
+    for value in values:
+        found = value(row)
+        if found is None or found is MISSING:
+            return None
+        parts.append(canonical(found))
+    return b"".join(parts)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans: how the rows of a statement are found, and what is done to them, as a printable tree."""

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a SELECT groups its rows, by what, and which aggregates it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from edge_twisted.documents.values import Operand
+from edge_twisted.dql import syntax
+from edge_twisted.dql.compile import Compiled, GroupScope, Scope, compile_expression
+from edge_twisted.dql.compile.environment import Environment
+from edge_twisted.dql.errors import SemanticError
+from edge_twisted.dql.functions.aggregates import (
+    AGGREGATES,
+    Accumulator,
+    CountRows,
+    new_accumulator,
+)
+
+
+@frozen
+class Aggregate:
+    """One aggregate: how it begins, and what of a row it takes."""
+
+    begin: Callable[[], Accumulator]
+    value: Compiled
+
+
+@frozen(kw_only=True)
+class Grouping:
+    """The compiled keys and aggregates, and what the expressions above them may name."""
+
+    keys: tuple[Compiled, ...]
+    aggregates: tuple[Aggregate, ...]
+    expressions: tuple[syntax.Expression, ...]
+
+    def scope(self, refusal: Callable[[syntax.Path], SemanticError]) -> GroupScope:
+        """Return the scope of expressions above the grouping; `refusal` is for other paths."""
+        count = len(self.keys)
+        ready = {
+            node: _key(at) if at < count else _result(at - count)
+            for at, node in reversed(list(enumerate(self.expressions)))
+        }
+        return GroupScope(ready, refusal)
+
+
+def _key(at: int) -> Compiled:
+    return lambda row, env: row.keys[at]
+
+
+def _result(at: int) -> Compiled:
+    return lambda row, env: row.aggregates[at]
+
+
+def grouping_of(
+    group_by: Sequence[syntax.Expression], above: Iterable[syntax.Node], scope: Scope
+) -> Grouping | None:
+    """
+    Return the grouping of a statement, None if it has neither keys nor aggregates.
+
+    `above` are all the clauses in which aggregates may stand.
+    """
+    calls: dict[syntax.Call, None] = {}
+    for clause in above:
+        for node in clause.walk():
+            if isinstance(node, syntax.Call) and node.name in AGGREGATES:
+                calls[node] = None
+    if not group_by and not calls:
+        return None
+    return Grouping(
+        keys=tuple(compile_expression(each, scope) for each in group_by),
+        aggregates=tuple(_aggregate(call, scope) for call in calls),
+        expressions=(*group_by, *calls),
+    )
+
+
+def _aggregate(call: syntax.Call, scope: Scope) -> Aggregate:
+    if call.star:
+        if call.name != "count":
+            raise SemanticError(f"{call.name}(*) means nothing, only count(*) does", call.span)
+        return Aggregate(CountRows, _nothing)
+    if len(call.arguments) != 1:
+        raise SemanticError(f"{call.name} takes one argument", call.span)
+    name, distinct = call.name, call.distinct
+    return Aggregate(
+        lambda: new_accumulator(name, distinct=distinct),
+        compile_expression(call.arguments[0], scope),
+    )
+
+
+def _nothing(row: Any, env: Environment) -> Operand:
+    return None

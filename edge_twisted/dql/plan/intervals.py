@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Intervals of encoded keys.
+
+A key is the memcomparable encoding of a value (`edge_twisted.documents.values.sort_key`):
+comparing bytes compares values, and no encoding is the beginning of another.  An interval is
+half-open, from its first key up to, and without, its end; the end None is beyond all keys.  A set
+of intervals is a tuple of disjoint ones in ascending order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+from edge_twisted.documents.values import MISSING, Operand, sort_key
+
+Interval: TypeAlias = tuple[bytes, bytes | None]
+Intervals: TypeAlias = tuple[Interval, ...]
+
+EVERYTHING: Final[Intervals] = ((b"", None),)
+NOTHING: Final[Intervals] = ()
+
+
+def after(prefix: bytes) -> bytes | None:
+    """Return the first key after all that begin with ``prefix``; None if none can be."""
+    stripped = prefix.rstrip(b"\xff")
+    if not stripped:
+        return None
+    return stripped[:-1] + bytes([stripped[-1] + 1])
+
+
+def point(value: Operand) -> Interval:
+    """Return the interval of exactly one value."""
+    key = sort_key(value)
+    return key, after(key)
+
+
+_TRUE_END = after(sort_key(True))
+assert _TRUE_END is not None
+#: Where each type's values begin in the total order; each ends where the next begins.
+_FALSE, _NUMBERS, _BINARY, _STRINGS, _ARRAYS, _OBJECTS, _NULL, _MISSING = (
+    sort_key(False),
+    _TRUE_END,
+    sort_key(b""),
+    sort_key(""),
+    sort_key([]),
+    sort_key({}),
+    sort_key(None),
+    sort_key(MISSING),
+)
+_SECTIONS: Final[dict[type, Interval]] = {
+    bool: (_FALSE, _NUMBERS),
+    int: (_NUMBERS, _BINARY),
+    float: (_NUMBERS, _BINARY),
+    bytes: (_BINARY, _STRINGS),
+    str: (_STRINGS, _ARRAYS),
+    list: (_ARRAYS, _OBJECTS),
+    dict: (_OBJECTS, _NULL),
+}
+PRESENT: Final[Intervals] = ((b"", _MISSING),)
+
+
+def section(value: Operand) -> Interval | None:
+    """Return the interval of all values that compare with ``value``; None for NULL and MISSING."""
+    return _SECTIONS.get(type(value))
+
+
+def intersect(left: Sequence[Interval], right: Sequence[Interval]) -> Intervals:
+    """Return the keys that are in both sets."""
+    found: list[Interval] = []
+    i = j = 0
+    while i < len(left) and j < len(right):
+        low = max(left[i][0], right[j][0])
+        high = _earlier(left[i][1], right[j][1])
+        if high is None or low < high:
+            found.append((low, high))
+        # The one that ends first can meet nothing further.
+        if high == left[i][1]:
+            i += 1
+        else:
+            j += 1
+    return tuple(found)
+
+
+def union(intervals: Sequence[Interval]) -> Intervals:
+    """Return the set of the keys that are in any of ``intervals``, which may overlap."""
+    found: list[Interval] = []
+    for low, high in sorted(intervals, key=lambda interval: interval[0]):
+        if found:
+            last_low, last_high = found[-1]
+            if last_high is None:
+                break
+            # Neighbours that only touch stay apart: single values must stay single values.
+            if low < last_high:
+                end = None if high is None else max(high, last_high)
+                found[-1] = (last_low, end)
+                continue
+        found.append((low, high))
+    return tuple(found)
+
+
+def descending(interval: Interval) -> Interval:
+    """Return where the keys of an interval lie once every byte of theirs is inverted."""
+    low, high = interval
+    start = b"" if high is None else (after(invert(high)) or b"")
+    return start, after(invert(low)) if low else None
+
+
+def invert(key: bytes) -> bytes:
+    """Return ``key`` with every bit inverted, which reverses the order of prefix-free keys."""
+    return key.translate(_INVERTED)
+
+
+_INVERTED: Final = bytes(range(255, -1, -1))
+
+
+def _earlier(left: bytes | None, right: bytes | None) -> bytes | None:
+    if left is None:
+        return right
+    return left if right is None else min(left, right)

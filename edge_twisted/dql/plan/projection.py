@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a row of the result is made of: wildcards, omissions, named expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from edge_twisted.documents.values import MISSING, Value
+from edge_twisted.dql import syntax
+from edge_twisted.dql.compile import Compiled, Environment, Scope, compile_expression
+from edge_twisted.dql.errors import SemanticError
+
+Output = dict[str, Value]
+#: Adds to a row of the result, or takes from it.
+_Step = Callable[[Output, Any, Environment], None]
+
+
+@frozen
+class Projection:
+    """Makes rows of the result; `is_document` says that they are the documents themselves."""
+
+    _steps: tuple[_Step, ...]
+    is_document: bool = False
+
+    def __call__(self, row: Any, env: Environment) -> Output:
+        """Return the row of the result."""
+        if self.is_document:
+            return row  # type: ignore[no-any-return]
+        found: Output = {}
+        for step in self._steps:
+            step(found, row, env)
+        return found
+
+
+def name_of(projected: syntax.Projected, position: int) -> str:
+    """Return the name of an output: its alias, a path's last name, or ``($n)``."""
+    if projected.alias is not None:
+        return projected.alias
+    if isinstance(projected.expression, syntax.Path):
+        return projected.expression.names[-1]
+    return f"(${position})"
+
+
+def aliases(projections: Sequence[syntax.Projection]) -> dict[str, syntax.Expression]:
+    """Return what the names that ORDER BY may use stand for."""
+    return {
+        each.alias: each.expression
+        for each in projections
+        if isinstance(each, syntax.Projected) and each.alias is not None
+    }
+
+
+def compile_projection(
+    projections: Sequence[syntax.Projection], terms: Sequence[str], scope: Scope
+) -> Projection:
+    """
+    Return what makes the rows of the result.
+
+    :raises SemanticError: a name comes twice, or ``*`` stands with others.
+    """
+    _check_names(projections)
+    whole = [p for p in projections if isinstance(p, syntax.Wildcard) and p.qualifier is None]
+    if whole:
+        if len(projections) > 1:
+            raise SemanticError(
+                "unqualified * with other projection elements is not supported", whole[0].span
+            )
+        if not terms:
+            raise SemanticError("there is nothing that * could stand for", whole[0].span)
+        if len(terms) == 1:
+            return Projection((), is_document=True)
+        return Projection((_joined(terms),))
+    return Projection(tuple(_step(p, n, terms, scope) for n, p in enumerate(projections, 1)))
+
+
+def _check_names(projections: Sequence[syntax.Projection]) -> None:
+    seen: set[str] = set()
+    for position, each in enumerate(projections, 1):
+        if isinstance(each, syntax.Projected):
+            name = name_of(each, position)
+            if name in seen:
+                raise SemanticError(f"the output name {name} is used twice", each.span)
+            seen.add(name)
+
+
+def _joined(terms: Sequence[str]) -> _Step:
+    def step(found: Output, row: Any, env: Environment) -> None:
+        for name, document in zip(terms, row, strict=False):
+            if document is not None:
+                found[name] = document
+
+    return step
+
+
+def _step(
+    projection: syntax.Projection, position: int, terms: Sequence[str], scope: Scope
+) -> _Step:
+    match projection:
+        case syntax.Wildcard(qualifier=qualifier):
+            return _wildcard(projection, qualifier or "", terms)
+        case syntax.Omission(path=path):
+            return _omission(path.names, terms)
+        case syntax.Projected(expression=expression):
+            name = name_of(projection, position)
+            return _named(name, compile_expression(expression, scope))
+
+
+def _wildcard(node: syntax.Wildcard, qualifier: str, terms: Sequence[str]) -> _Step:
+    if qualifier not in terms:
+        raise SemanticError(f"unknown collection or alias {qualifier}", node.span)
+    at = terms.index(qualifier)
+    single = len(terms) == 1
+
+    def step(found: Output, row: Any, env: Environment) -> None:
+        document = row if single else row[at]
+        if document is not None:
+            found.update(document)
+
+    return step
+
+
+def _omission(names: tuple[str, ...], terms: Sequence[str]) -> _Step:
+    path = names[1:] if len(names) > 1 and names[0] in terms else names
+
+    def step(found: Output, row: Any, env: Environment) -> None:
+        _omit(found, path)
+
+    return step
+
+
+def _omit(found: Output, path: tuple[str, ...]) -> None:
+    """Take a field out; what is shared with the document is copied first."""
+    if len(path) == 1:
+        found.pop(path[0], None)
+        return
+    inner = found.get(path[0])
+    if isinstance(inner, dict):
+        found[path[0]] = copied = dict(inner)
+        _omit(copied, path[1:])
+
+
+def _named(name: str, compiled: Compiled) -> _Step:
+    def step(found: Output, row: Any, env: Environment) -> None:
+        value = compiled(row, env)
+        if value is MISSING:
+            found.pop(name, None)
+        else:
+            found[name] = value
+
+    return step

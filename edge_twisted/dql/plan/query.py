@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The plan of a SELECT: compiled, frozen, and good for any arguments.
+
+Everything that can be wrong with the statement itself is found here, before a row is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from edge_twisted.documents.values import Value
+from edge_twisted.dql import syntax
+from edge_twisted.dql.compile import Compiled, RowScope, Scope, compile_expression
+from edge_twisted.dql.errors import SemanticError
+from edge_twisted.dql.format import format_expression
+from edge_twisted.dql.plan.catalog import Catalog
+from edge_twisted.dql.plan.choice import Choice, Request, choose
+from edge_twisted.dql.plan.conditions import FieldOf
+from edge_twisted.dql.plan.directives import directives_of
+from edge_twisted.dql.plan.grouping import Grouping, grouping_of
+from edge_twisted.dql.plan.joins import JoinPlan, join_plans
+from edge_twisted.dql.plan.nodes import Description, NoSource, sequence
+from edge_twisted.dql.plan.projection import Projection, aliases, compile_projection
+
+
+@frozen(kw_only=True)
+class Sorting:
+    """One key of the order."""
+
+    value: Compiled
+    descending: bool
+    node: syntax.SortKey
+
+
+@frozen(kw_only=True)
+class QueryPlan:
+    """How a SELECT is answered."""
+
+    statement: syntax.Select
+    terms: tuple[str, ...]
+    #: None: there is no FROM, and one row.
+    choice: Choice | None
+    field_of: FieldOf
+    #: The whole condition, and the part that the access leaves to be tested.
+    where: Compiled | None
+    residual: Compiled | None
+    joins: tuple[JoinPlan, ...]
+    grouping: Grouping | None
+    having: Compiled | None
+    projection: Projection
+    #: Empty if there is no order, or if the access keeps it.
+    order: tuple[Sorting, ...]
+    limit: Compiled | None
+    offset: Compiled | None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the rows are documents of one collection, as they come."""
+        return (
+            self.projection.is_document
+            and not self.joins
+            and self.grouping is None
+            and not self.statement.distinct
+        )
+
+    @property
+    def counts_all(self) -> str | None:
+        """The name under which the number of all documents is asked for, and nothing else."""
+        statement = self.statement
+        match statement.projections:
+            case (syntax.Projected(expression=syntax.Call(name="count", star=True), alias=alias),):
+                plain = not (statement.group_by or statement.having or statement.distinct)
+                bare = self.where is None and not self.joins and self.choice is not None
+                return (alias or "($1)") if plain and bare else None
+        return None
+
+    def describe(self) -> Description:
+        """Return the plan as EXPLAIN shows it."""
+        statement = self.statement
+        steps: list[Description] = []
+        steps.append(self.choice.access.describe() if self.choice else NoSource().describe())
+        steps.extend(each.describe() for each in self.joins)
+        where = statement.selection.where
+        residual = where if self.joins else self.choice.residual if self.choice else where
+        if residual is not None:
+            steps.append({"#operator": "filter", "condition": format_expression(residual)})
+        steps.extend(self._upper_steps())
+        return sequence(steps)
+
+    def _upper_steps(self) -> list[Description]:
+        statement = self.statement
+        steps: list[Description] = []
+        if self.grouping is not None:
+            shown = [format_expression(each) for each in self.grouping.expressions]
+            count = len(self.grouping.keys)
+            steps.append({"#operator": "group", "keys": shown[:count], "aggregates": shown[count:]})
+        if statement.having is not None:
+            having = format_expression(statement.having)
+            steps.append({"#operator": "filter", "condition": having})
+        if self.order:
+            keys = [format_expression(each.node.expression) for each in self.order]
+            steps.append({"#operator": "sort", "keys": keys})
+        selection = statement.selection
+        if selection.limit is not None or selection.offset is not None:
+            limit = {"#operator": "limit"}
+            for name, node in (("limit", selection.limit), ("offset", selection.offset)):
+                if node is not None:
+                    limit[name] = format_expression(node)
+            steps.append({**limit})
+        projections = [_describe_projection(each) for each in statement.projections]
+        steps.append({"#operator": "projection", "projections": projections})
+        return steps
+
+
+def plan_query(
+    statement: syntax.Select, catalog: Catalog, defaults: Mapping[str, Value]
+) -> QueryPlan:
+    """
+    Return the plan of a SELECT over the indexes that exist now.
+
+    :raises SemanticError: the statement means nothing.
+    """
+    terms = _terms(statement)
+    names = tuple(term.name for term in terms)
+    rows = RowScope(names)
+    selection = statement.selection
+    grouping = _grouping(statement, rows)
+    order = () if grouping else _order_paths(statement)
+    field_of = field_of_term(names[0]) if len(names) == 1 else _no_field
+    choice = _choice(statement, terms, catalog, defaults, order, field_of)
+    residual = choice.residual if choice and len(terms) == 1 else selection.where
+    joins = join_plans(statement, terms)
+    return QueryPlan(
+        statement=statement,
+        terms=names,
+        choice=choice,
+        field_of=field_of,
+        where=_compiled(selection.where, rows),
+        residual=_compiled(residual, rows),
+        joins=joins,
+        grouping=grouping,
+        having=_having(statement, grouping),
+        projection=compile_projection(
+            statement.projections, names, _projection_scope(statement, grouping, rows)
+        ),
+        order=() if choice and choice.ordered else _sortings(statement, grouping, rows),
+        limit=_compiled(selection.limit, RowScope(())),
+        offset=_compiled(selection.offset, RowScope(())),
+    )
+
+
+def field_of_term(name: str) -> FieldOf:
+    """Return what tells the field that a path means, for a statement about one term."""
+
+    def field_of(path: syntax.Path) -> tuple[str, ...] | None:
+        if path.names[0] != name:
+            return path.names
+        return path.names[1:] or None
+
+    return field_of
+
+
+def _no_field(path: syntax.Path) -> tuple[str, ...] | None:
+    return None
+
+
+def _terms(statement: syntax.Select) -> tuple[syntax.Term, ...]:
+    if statement.source is None:
+        return ()
+    terms = (statement.source, *(join.term for join in statement.joins))
+    seen: set[str] = set()
+    for term in terms:
+        if term.name in seen:
+            raise SemanticError(f"the name {term.name} is used twice: give it an alias", term.span)
+        seen.add(term.name)
+    return terms
+
+
+def _choice(
+    statement: syntax.Select,
+    terms: Sequence[syntax.Term],
+    catalog: Catalog,
+    defaults: Mapping[str, Value],
+    order: tuple[syntax.SortKey, ...],
+    field_of: FieldOf,
+) -> Choice | None:
+    if not terms:
+        return None
+    term = terms[0]
+    directives = directives_of(defaults, statement.directives, term)
+    alone = len(terms) == 1 and term.collection.namespace != "system"
+    request = Request(
+        term=term,
+        field_of=field_of,
+        where=statement.selection.where if alone else None,
+        order_by=order if alone else (),
+        limited=statement.selection.limit is not None,
+    )
+    indexes = catalog.indexes(term.collection.name) if alone else ()
+    return choose(request, indexes, directives)
+
+
+def _compiled(node: syntax.Expression | None, scope: Scope) -> Compiled | None:
+    return None if node is None else compile_expression(node, scope)
+
+
+def _grouping(statement: syntax.Select, rows: RowScope) -> Grouping | None:
+    having = [statement.having] if statement.having else []
+    above = [*statement.projections, *having, *statement.selection.order_by]
+    found = grouping_of(statement.group_by, above, rows)
+    if found is None and statement.having is not None:
+        # HAVING works on the single group of all rows.
+        return Grouping(keys=(), aggregates=(), expressions=())
+    return found
+
+
+def _projection_scope(statement: syntax.Select, grouping: Grouping | None, rows: RowScope) -> Scope:
+    if grouping is None:
+        return rows
+    for each in statement.projections:
+        if isinstance(each, syntax.Wildcard):
+            raise _depends(each, "*")
+    return grouping.scope(lambda path: _depends(path, ".".join(path.names)))
+
+
+def _depends(node: syntax.Node, name: str) -> SemanticError:
+    return SemanticError(
+        f'Projection "{name}" must depend only on group keys or aggregates', node.span
+    )
+
+
+def _having(statement: syntax.Select, grouping: Grouping | None) -> Compiled | None:
+    if statement.having is None or grouping is None:
+        return None
+    message = "HAVING clause terms must depend only on group keys or aggregates"
+    scope = grouping.scope(lambda path: SemanticError(message, path.span))
+    return compile_expression(statement.having, scope)
+
+
+def _order_paths(statement: syntax.Select) -> tuple[syntax.SortKey, ...]:
+    """Return the order with aliases replaced by what they stand for."""
+    named = aliases(statement.projections)
+
+    def resolved(key: syntax.SortKey) -> syntax.SortKey:
+        match key.expression:
+            case syntax.Path(names=(name,)) if name in named:
+                return syntax.SortKey(named[name], key.descending, span=key.span)
+        return key
+
+    return tuple(resolved(key) for key in statement.selection.order_by)
+
+
+def _sortings(
+    statement: syntax.Select, grouping: Grouping | None, rows: RowScope
+) -> tuple[Sorting, ...]:
+    scope: Scope = rows
+    if grouping is not None:
+        message = "ORDER BY terms must depend only on group keys or aggregates"
+        scope = grouping.scope(lambda path: SemanticError(message, path.span))
+    if statement.distinct:
+        _check_distinct(statement)
+    return tuple(
+        Sorting(
+            value=compile_expression(key.expression, scope), descending=key.descending, node=key
+        )
+        for key in _order_paths(statement)
+    )
+
+
+def _check_distinct(statement: syntax.Select) -> None:
+    if any(isinstance(each, syntax.Wildcard) for each in statement.projections):
+        return
+    projected = [p.expression for p in statement.projections if isinstance(p, syntax.Projected)]
+    for key in _order_paths(statement):
+        if key.expression not in projected:
+            raise SemanticError("DISTINCT can be ordered only by what is projected", key.span)
+
+
+def _describe_projection(projection: syntax.Projection) -> dict[str, Any]:
+    match projection:
+        case syntax.Wildcard(qualifier=qualifier):
+            return {"expression": f"`{qualifier}`" if qualifier else "*", "wildcard": True}
+        case syntax.Omission(path=path):
+            return {"expression": format_expression(path), "missing": True}
+        case syntax.Projected(expression=expression, alias=alias):
+            shown = {"expression": format_expression(expression)}
+            return {**shown, "alias": alias} if alias else {**shown}

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a condition says of one field, in a form that an index serves.
+
+A range is made once, with the plan, from expressions that need no row; for each execution it is
+resolved to intervals of encoded keys.  It never resolves to too little; if it is ``exact``, not to
+too much either: a document's field lies in the intervals if and only if the condition is TRUE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from attrs import frozen
+
+from edge_twisted.documents.values import MISSING, Operand, sort_key
+from edge_twisted.dql import syntax
+from edge_twisted.dql.format import format_expression
+from edge_twisted.dql.plan.intervals import (
+    NOTHING,
+    PRESENT,
+    Interval,
+    Intervals,
+    after,
+    intersect,
+    point,
+    section,
+    union,
+)
+
+#: Gives the value of an expression that needs no row.
+Evaluate = Callable[[syntax.Expression], Operand]
+
+
+class Range(Protocol):
+    """See the module."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the intervals hold only fields for which the condition is TRUE."""
+
+    @property
+    def points(self) -> bool:
+        """Whether every interval is a single value, so that a next key can be narrowed too."""
+
+    def resolve(self, evaluate: Evaluate) -> Intervals:
+        """Return the intervals for the values that the expressions have now."""
+
+    def describe(self) -> dict[str, object]:
+        """Return the range as EXPLAIN shows it."""
+
+
+def _bound(expression: syntax.Expression, included: bool) -> dict[str, object]:
+    return {"expr": format_expression(expression), "included": included}
+
+
+@frozen
+class Points:
+    """``field = value``, or ``field IN [values]``."""
+
+    values: tuple[syntax.Expression, ...]
+    exact: bool = True
+    points: bool = True
+
+    def resolve(self, evaluate: Evaluate) -> Intervals:
+        return union([found for each in self.values for found in _equal_to(evaluate(each))])
+
+    def describe(self) -> dict[str, object]:
+        if len(self.values) == 1:
+            bound = _bound(self.values[0], True)
+            return {"low": bound, "high": bound}
+        return {"in": [format_expression(each) for each in self.values]}
+
+
+@frozen
+class ElementOf:
+    """``field IN array``."""
+
+    array: syntax.Expression
+    exact: bool = True
+    points: bool = True
+
+    def resolve(self, evaluate: Evaluate) -> Intervals:
+        values = evaluate(self.array)
+        if not isinstance(values, list):
+            return NOTHING
+        return union([found for value in values for found in _equal_to(value)])
+
+    def describe(self) -> dict[str, object]:
+        return {"in": format_expression(self.array)}
+
+
+def _equal_to(value: Operand) -> Intervals:
+    # Nothing equals NULL or MISSING.
+    return (point(value),) if section(value) else NOTHING
+
+
+@frozen(kw_only=True)
+class Between:
+    """Comparisons with a lower bound, an upper one, or both; always within one type."""
+
+    low: syntax.Expression | None = None
+    low_included: bool = True
+    high: syntax.Expression | None = None
+    high_included: bool = True
+    exact: bool = True
+    points: bool = False
+
+    def resolve(self, evaluate: Evaluate) -> Intervals:
+        found: Intervals | None = None
+        if self.low is not None:
+            found = self._above(evaluate(self.low))
+        if self.high is not None:
+            below = self._below(evaluate(self.high))
+            found = below if found is None else intersect(found, below)
+        return found or NOTHING
+
+    def _above(self, value: Operand) -> Intervals:
+        comparable = section(value)
+        if comparable is None:
+            return NOTHING
+        key = sort_key(value)
+        return _interval(key if self.low_included else after(key), comparable[1])
+
+    def _below(self, value: Operand) -> Intervals:
+        comparable = section(value)
+        if comparable is None:
+            return NOTHING
+        key = sort_key(value)
+        return _interval(comparable[0], after(key) if self.high_included else key)
+
+    def describe(self) -> dict[str, object]:
+        shown: dict[str, object] = {}
+        if self.low is not None:
+            shown["low"] = _bound(self.low, self.low_included)
+        if self.high is not None:
+            shown["high"] = _bound(self.high, self.high_included)
+        return shown
+
+
+@frozen
+class OtherThan:
+    """``field != value``: two intervals, within the type of the value."""
+
+    value: syntax.Expression
+    exact: bool = True
+    points: bool = False
+
+    def resolve(self, evaluate: Evaluate) -> Intervals:
+        value = evaluate(self.value)
+        comparable = section(value)
+        if comparable is None:
+            return NOTHING
+        low, high = point(value)
+        return _interval(comparable[0], low) + _interval(high, comparable[1])
+
+    def describe(self) -> dict[str, object]:
+        return {"not": format_expression(self.value)}
+
+
+@frozen
+class StartingWith:
+    """``field LIKE 'prefix%'``: strings that begin like the pattern, up to its first wildcard."""
+
+    pattern: syntax.Expression
+    escape: str = "\\"
+    exact: bool = False
+    points: bool = False
+
+    def resolve(self, evaluate: Evaluate) -> Intervals:
+        prefix = self.prefix(evaluate)
+        if prefix is None:
+            return NOTHING
+        # Of two strings with one prefix the encodings begin alike, up to what ends an encoding;
+        # so the interval is taken between strings, not between the encodings' beginnings.
+        strings = section(prefix)
+        assert strings is not None
+        return _interval(sort_key(prefix), _after_prefix(prefix) or strings[1])
+
+    def prefix(self, evaluate: Evaluate) -> str | None:
+        """Return what every match begins with; None if nothing can match."""
+        pattern = evaluate(self.pattern)
+        if not isinstance(pattern, str):
+            return None
+        for at, character in enumerate(pattern):
+            # An escape is left to the evaluator: a shorter prefix is still right.
+            if character in ("%", "_", self.escape):
+                return pattern[:at]
+        return pattern
+
+    def describe(self) -> dict[str, object]:
+        return {"prefix": format_expression(self.pattern)}
+
+
+def _after_prefix(prefix: str) -> bytes | None:
+    """Return the key of the first string after all that begin with ``prefix``, None if none is."""
+    for at in range(len(prefix) - 1, -1, -1):
+        code = ord(prefix[at]) + 1
+        if code == 0xD800:  # no string holds a lone surrogate
+            code = 0xE000
+        if code <= 0x10FFFF:
+            return sort_key(prefix[:at] + chr(code))
+    return None
+
+
+@frozen
+class Absent:
+    """``field IS NULL`` or ``field IS MISSING``."""
+
+    absence: syntax.Absence
+    exact: bool = True
+    points: bool = True
+
+    def resolve(self, evaluate: Evaluate) -> Intervals:
+        return (point(None if self.absence is syntax.Absence.NULL else MISSING),)
+
+    def describe(self) -> dict[str, object]:
+        bound = {"expr": self.absence.value.lower(), "included": True}
+        return {"low": bound, "high": bound}
+
+
+@frozen
+class Present:
+    """``field IS NOT MISSING``."""
+
+    exact: bool = True
+    points: bool = False
+
+    def resolve(self, evaluate: Evaluate) -> Intervals:
+        return PRESENT
+
+    def describe(self) -> dict[str, object]:
+        return {"high": {"expr": "missing", "included": False}}
+
+
+def resolve_all(ranges: Sequence[Range], evaluate: Evaluate) -> Intervals:
+    """Return the intervals in which all of ``ranges``, at least one, hold."""
+    found = ranges[0].resolve(evaluate)
+    for other in ranges[1:]:
+        found = intersect(found, other.resolve(evaluate))
+    return found
+
+
+def _interval(low: bytes | None, high: bytes | None) -> tuple[Interval, ...]:
+    if low is None or (high is not None and low >= high):
+        return NOTHING
+    return ((low, high),)
