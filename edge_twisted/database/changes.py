@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""INSERT, UPDATE, DELETE and EVICT, within one unit of work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from attrs import define, field, frozen
+
+from edge_twisted.database import mutations
+from edge_twisted.database.mutations import Document, Rules, Written
+from edge_twisted.database.result import Warnings
+from edge_twisted.database.select import Reading
+from edge_twisted.database.stored import ID, Writer
+from edge_twisted.documents.ids import DocumentId
+from edge_twisted.documents.nodes import Variant
+from edge_twisted.documents.operations import (
+    UNTYPED,
+    Increment,
+    Operation,
+    Path,
+    Restart,
+    Set,
+    Typing,
+    Unset,
+)
+from edge_twisted.documents.values import MISSING, Operand, Value
+from edge_twisted.dql import syntax
+from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.errors import SemanticError
+from edge_twisted.dql.plan.query import QueryPlan, field_of_term
+
+
+@frozen(kw_only=True)
+class Changing:
+    """One execution of a mutation: where it reads and writes, and what it keeps to."""
+
+    reading: Reading
+    writer: Writer
+    rules: Rules
+    warnings: Warnings
+    new_id: Callable[[], str]
+
+
+@define
+class Changed:
+    """What a mutation did: the documents for RETURNING, in order, and their ids."""
+
+    documents: list[Document] = field(factory=list)
+    ids: list[Value] = field(factory=list)
+
+    def add(self, document: Document) -> None:
+        """Take one more document."""
+        self.documents.append(document)
+        self.ids.append(document[ID])
+
+
+def insert(statement: syntax.Insert, run: Changing, source: QueryPlan | None) -> Changed:
+    """Run INSERT; `source` is the plan of the SELECT that gives the documents, if it has one."""
+    if source is not None:
+        values: Sequence[Operand] = run.reading.rows(source)
+    else:
+        assert isinstance(statement.documents, syntax.Documents)
+        values = [_document(each, run.reading.env) for each in statement.documents.items]
+    collection = statement.collection.name
+    changed = Changed()
+    for new in mutations.documents_in(values, run.new_id):
+        written = _insert_one(statement, collection, new, run)
+        if written is not None:
+            changed.add(written.document)
+    return changed
+
+
+def _insert_one(
+    statement: syntax.Insert, collection: str, new: Written, run: Changing
+) -> Written | None:
+    if statement.initial:
+        return mutations.insert_initial(run.writer, collection, new, run.rules)
+    return mutations.insert(run.writer, collection, new, statement.policy, run.rules)
+
+
+def _document(node: syntax.Expression, env: Environment) -> Operand:
+    for each in node.walk():
+        if isinstance(each, syntax.Path):
+            raise SemanticError("Cannot convert to a literal", each.span)
+    return compile_expression(node, RowScope(()))(None, env)
+
+
+@frozen
+class UpdatePlan:
+    """What UPDATE does to each document: compiled once, computed from the document as it was."""
+
+    _steps: tuple[Callable[[Document, Environment], Operation | None], ...]
+
+    def operations(self, document: Document, env: Environment) -> list[Operation]:
+        """Return the operations on one document; SET to MISSING is none."""
+        found = [step(document, env) for step in self._steps]
+        return [operation for operation in found if operation is not None]
+
+
+def plan_update(statement: syntax.Update) -> UpdatePlan:
+    """:raises SemanticError: an expression means nothing."""
+    term = statement.term.name
+    scope = RowScope((term,))
+    field_of = field_of_term(term)
+
+    def path(node: syntax.Path) -> Path:
+        names = field_of(node)
+        if names is None:
+            raise SemanticError("a whole document cannot be changed, only its fields", node.span)
+        return names
+
+    steps: list[Callable[[Document, Environment], Operation | None]] = []
+    for apply in statement.applies:
+        value = compile_expression(apply.operand or syntax.Literal(0), scope)
+        steps.append(_apply(path(apply.path), apply.operation, value))
+    for assignment in statement.assignments:
+        value = compile_expression(assignment.value or syntax.Literal(None), scope)
+        steps.append(_assign(path(assignment.path), value))
+    steps.extend(_unset(path(each)) for each in statement.removals)
+    return UpdatePlan(tuple(steps))
+
+
+def _apply(
+    path: Path, operation: syntax.CounterOperation, value: Compiled
+) -> Callable[[Document, Environment], Operation | None]:
+    def step(document: Document, env: Environment) -> Operation | None:
+        found = value(document, env)
+        amount = None if found is MISSING else found
+        match operation:
+            case syntax.CounterOperation.RESTART:
+                return Restart(path, amount)
+            case syntax.CounterOperation.PN_INCREMENT:
+                return Increment(path, amount, pn=True)
+        return Increment(path, amount)
+
+    return step
+
+
+def _assign(path: Path, value: Compiled) -> Callable[[Document, Environment], Operation | None]:
+    def step(document: Document, env: Environment) -> Operation | None:
+        found = value(document, env)
+        return None if found is MISSING else Set(path, found)
+
+    return step
+
+
+def _unset(path: Path) -> Callable[[Document, Environment], Operation | None]:
+    return lambda document, env: Unset(path)
+
+
+def update(plan: UpdatePlan, target: QueryPlan, run: Changing) -> Changed:
+    """Run UPDATE on the documents that `target` finds, all found before the first is changed."""
+    env = run.reading.env
+    changed = Changed()
+    collection = _collection(target)
+    for document in list(_targets(target, run)):
+        id_ = DocumentId.of(document[ID])
+        state = run.writer.load(collection, id_.key)
+        assert state is not None
+        operations = plan.operations(document, env)
+        if operations:
+            written = mutations.change(run.writer, collection, id_, state, operations, run.rules)
+            changed.add(written.document)
+        else:
+            changed.add(document)
+    return changed
+
+
+def delete(target: QueryPlan, run: Changing) -> Changed:
+    """Run DELETE on the documents that `target` finds."""
+    changed = Changed()
+    collection = _collection(target)
+    for document in list(_targets(target, run)):
+        if not run.rules.permits(document):
+            continue
+        id_ = DocumentId.of(document[ID])
+        state = run.writer.load(collection, id_.key)
+        assert state is not None
+        mutations.delete(run.writer, collection, id_, state)
+        changed.add(document)
+    return changed
+
+
+def evict(target: QueryPlan, run: Changing) -> Changed:
+    """Run EVICT on the documents that `target` finds."""
+    changed = Changed()
+    collection = _collection(target)
+    for document in list(_targets(target, run)):
+        if run.rules.permits(document):
+            mutations.evict(run.writer.transaction, collection, DocumentId.of(document[ID]))
+            changed.add(document)
+    return changed
+
+
+def _targets(target: QueryPlan, run: Changing) -> Iterator[Document]:
+    for row in run.reading.rows(target):
+        assert isinstance(row, dict)
+        yield row
+
+
+def _collection(target: QueryPlan) -> str:
+    source = target.statement.source
+    assert source is not None
+    return source.collection.name
+
+
+def typing_of(collection: syntax.CollectionRef, strict: bool) -> Typing:
+    """Return the types that a statement declares."""
+    declared: dict[Path, Variant] = {}
+    waiting: list[tuple[Path, syntax.FieldDeclaration]] = [
+        ((), each) for each in collection.declarations
+    ]
+    while waiting:
+        above, each = waiting.pop()
+        path = (*above, *each.path.names)
+        declared[path] = Variant[each.type.name]
+        waiting.extend((path, inner) for inner in each.fields)
+    return Typing(declared=declared, strict=strict) if declared or strict else UNTYPED
+
+
+def targets_of(statement: syntax.Update | syntax.Delete | syntax.Evict) -> syntax.Select:
+    """Return the SELECT that finds the documents a mutation is about."""
+    return syntax.Select(
+        projections=(syntax.Wildcard(),),
+        source=statement.term,
+        selection=statement.selection,
+        directives=statement.directives,
+    )
+
+
+def returning_of(
+    projections: tuple[syntax.Projection, ...], term: syntax.Term
+) -> syntax.Select | None:
+    """Return the SELECT over the documents touched that RETURNING is, None without one."""
+    return syntax.Select(projections=projections, source=term) if projections else None

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can go wrong with a statement that compiled, one class per kind."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from edge_twisted.documents.json_text import to_text
+from edge_twisted.documents.values import Value
+from edge_twisted.errors import EdgeError
+
+
+class IdConflict(EdgeError):
+    """INSERT found a document with the id; choose an ON ID CONFLICT policy."""
+
+    code: ClassVar[str] = "id_conflict"
+
+    def __init__(self, id_: Value) -> None:
+        super().__init__(id_)
+        self.id = id_
+
+    def __str__(self) -> str:
+        shown = to_text(self.id).decode("utf-8")
+        return f"Identifier conflict on document {shown}: using FAIL conflict policy"
+
+
+class DuplicateIds(EdgeError):
+    """One INSERT names an id twice."""
+
+    code: ClassVar[str] = "duplicate_ids"
+
+    def __str__(self) -> str:
+        return "Expected unique document identifiers"
+
+
+class NotADocument(EdgeError):
+    """What is to be inserted is no object."""
+
+    code: ClassVar[str] = "not_a_document"
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+    def __str__(self) -> str:
+        return f"Expected a document (an object), found {self.kind}"
+
+
+class DocumentTooLarge(EdgeError):
+    """The document is beyond the hard limit; nothing was stored."""
+
+    code: ClassVar[str] = "document_too_large"
+
+    def __init__(self, id_: Value, size: int, limit: int) -> None:
+        super().__init__(id_, size, limit)
+        self.id, self.size, self.limit = id_, size, limit
+
+    def __str__(self) -> str:
+        shown = to_text(self.id).decode("utf-8")
+        return (
+            f"Document `_id = {shown}` size is {self.size} bytes and exceeds limit of "
+            f"{self.limit} bytes"
+        )
+
+
+class Forbidden(EdgeError):
+    """The identity may not do this; ask whoever grants permissions."""
+
+    code: ClassVar[str] = "forbidden"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"not permitted: {self.what}"
+
+
+class TransactionFailed(EdgeError):
+    """One statement of a transaction failed, and nothing of the transaction was stored."""
+
+    code: ClassVar[str] = "transaction_failed"
+
+    def __init__(self, index: int, cause: Exception) -> None:
+        super().__init__(index, cause)
+        #: Which statement, from 0.
+        self.index = index
+        self.cause = cause
+
+    def __str__(self) -> str:
+        return f"statement {self.index}: {self.cause}"

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+One statement, on one snapshot or in one unit of work.
+
+Runs on whatever thread the snapshot belongs to, and touches nothing of the reactor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from attrs import evolve, frozen
+
+from edge_twisted.database import changes, system
+from edge_twisted.database.advice import advise
+from edge_twisted.database.catalog import SnapshotCatalog
+from edge_twisted.database.changes import Changed, Changing
+from edge_twisted.database.mutations import Document, Limits, Rules
+from edge_twisted.database.parameters import ParameterValues
+from edge_twisted.database.permissions import (
+    Access,
+    check_verb,
+    named,
+    predicate,
+    read_rule,
+    restricted,
+    write_rule,
+)
+from edge_twisted.database.result import Result, Warnings
+from edge_twisted.database.select import Reading
+from edge_twisted.database.statements import Cache
+from edge_twisted.database.stored import Writer
+from edge_twisted.database.virtual import VirtualCollections
+from edge_twisted.documents.values import Value
+from edge_twisted.dql import syntax
+from edge_twisted.dql.compile import Environment
+from edge_twisted.dql.errors import SemanticError, UnsupportedError
+from edge_twisted.dql.execute.interruption import Interruption
+from edge_twisted.dql.functions.context import FunctionContext
+from edge_twisted.dql.plan.query import QueryPlan, plan_query
+from edge_twisted.store.interface import Snapshot, WriteTransaction
+
+Mutation = syntax.Insert | syntax.Update | syntax.Delete | syntax.Evict
+MUTATIONS = (syntax.Insert, syntax.Update, syntax.Delete, syntax.Evict)
+
+#: Without an index, a join of more inner documents than this gets a warning.
+JOIN_WARNING_ROWS = 10_000
+
+
+@frozen(kw_only=True)
+class Execution:
+    """What a statement runs with, the same on every thread."""
+
+    arguments: Mapping[str, Value]
+    context: FunctionContext
+    interruption: Interruption
+    parameters: ParameterValues
+    access: Access
+    virtual: VirtualCollections
+    plans: Cache[QueryPlan]
+    new_id: Callable[[], str]
+
+    # -- reading
+
+    def query(self, statement: syntax.Select, snapshot: Snapshot) -> Result:
+        """Run SELECT."""
+        plan = self.plan(statement, snapshot)
+        reading = self._reading(snapshot, statement)
+        texts = reading.texts(plan)
+        warnings = self._join_warnings(plan, snapshot)
+        return Result(
+            query_type="select",
+            verb="select",
+            collections=collections_of(statement),
+            texts=texts,
+            items=reading.rows(plan) if texts is None else None,
+            warnings=warnings.shown,
+            total_warnings=warnings.total,
+            transaction_id=snapshot.lsn,
+        )
+
+    def explain(self, statement: syntax.Statement, snapshot: Snapshot) -> Result:
+        """Return the plan of a statement as a row, and run nothing."""
+        check_verb(self.access, "explain")
+        plan = self.plan_of(statement, snapshot)
+        return self._shown("explain", statement, snapshot, [{"plan": plan.describe()}])
+
+    def advise(self, statement: syntax.Statement, snapshot: Snapshot) -> Result:
+        """Return which indexes would serve a statement."""
+        check_verb(self.access, "advise")
+        plan = self.plan_of(statement, snapshot)
+        row = advise(statement, plan, SnapshotCatalog(snapshot))
+        return self._shown("advise", statement, snapshot, [row])
+
+    def show(self, statement: syntax.ShowParameter | syntax.ShowAll, snapshot: Snapshot) -> Result:
+        """Run SHOW."""
+        check_verb(self.access, "show")
+        row = system.show(statement, self.parameters)
+        return self._shown("show", statement, snapshot, [row])
+
+    def plan(self, statement: syntax.Select, snapshot: Snapshot) -> QueryPlan:
+        """
+        Return the plan of a SELECT, within what the caller may see.
+
+        :raises SemanticError: it means nothing.
+        :raises Forbidden: it names what the caller may not read.
+        """
+        check_verb(self.access, "select")
+        return self._planned(self._restricted(statement), snapshot)
+
+    def _planned(self, statement: syntax.Select, snapshot: Snapshot) -> QueryPlan:
+        defaults = self.parameters.mapping("dql_default_directives")
+        key = (statement, snapshot.catalog_version, repr(sorted(defaults.items())))
+        catalog = SnapshotCatalog(snapshot)
+        return self.plans.get(key, lambda: plan_query(statement, catalog, defaults))
+
+    def rows(self, statement: syntax.Select, snapshot: Snapshot) -> list[Value]:
+        """Return the rows of a SELECT as values, whatever their stored form."""
+        return self._reading(snapshot, statement).rows(self.plan(statement, snapshot))
+
+    def environment(self) -> Environment:
+        """Return what expressions without a row need."""
+        return Environment(self.arguments, self.context)
+
+    def plan_of(self, statement: syntax.Statement, snapshot: Snapshot) -> QueryPlan:
+        """
+        Return the plan of the reading part of a statement.
+
+        :raises UnsupportedError: it has none.
+        """
+        match statement:
+            case syntax.Select():
+                return self.plan(statement, snapshot)
+            case syntax.Update() | syntax.Delete() | syntax.Evict():
+                return self._target(statement, snapshot)
+            case syntax.Insert(documents=syntax.Select() as source):
+                return self.plan(source, snapshot)
+        raise UnsupportedError(
+            f"{statement.query_type.replace('_', ' ').upper()} has no plan", statement.span
+        )
+
+    def _restricted(self, statement: syntax.Select) -> syntax.Select:
+        """Return the statement with the rules of its collections in it."""
+        source = statement.source
+        if source is None:
+            return statement
+        for term in (source, *(join.term for join in statement.joins)):
+            self.virtual.check(term.collection)
+            rule = read_rule(self.access, term.collection)
+            if rule and not statement.joins:
+                statement = self._with_rules(statement, term.name, (rule,))
+        return statement
+
+    def _with_rules(
+        self, statement: syntax.Select, term: str, rules: tuple[tuple[str, ...], ...]
+    ) -> syntax.Select:
+        selection = statement.selection
+        where = restricted(selection.where, term, rules, self.access.identity)
+        return evolve(statement, selection=evolve(selection, where=where))
+
+    def _reading(self, snapshot: Snapshot, statement: syntax.Select) -> Reading:
+        env = Environment(self.arguments, self.context)
+        return Reading(
+            snapshot=snapshot,
+            env=env,
+            interruption=self.interruption,
+            virtual=lambda name: self.virtual.documents(
+                name, snapshot, self.parameters, self.context.now_ms
+            ),
+            visible=self._visible(statement, env),
+        )
+
+    def _visible(
+        self, statement: syntax.Select, env: Environment
+    ) -> Mapping[str, Callable[[Document], bool]]:
+        if not statement.joins or statement.source is None:
+            return MappingProxyType({})
+        found: dict[str, Callable[[Document], bool]] = {}
+        for term in (statement.source, *(join.term for join in statement.joins)):
+            rule = read_rule(self.access, term.collection)
+            test = predicate(rule, self.access.identity, env)
+            if test is not None:
+                found[term.name] = test
+        return found
+
+    def _join_warnings(self, plan: QueryPlan, snapshot: Snapshot) -> Warnings:
+        warnings = Warnings()
+        for join in plan.joins:
+            name = join.term.collection.name
+            known = snapshot.collection(name)
+            if not join.equalities and known and known.count > JOIN_WARNING_ROWS:
+                warnings.add(
+                    f"joining {known.count} documents of {name} without an equality; "
+                    f"compare a field of {name}, and create an index on it"
+                )
+        return warnings
+
+    def _shown(
+        self, kind: str, statement: syntax.Statement, snapshot: Snapshot, items: list[Any]
+    ) -> Result:
+        return Result(
+            query_type=kind,
+            verb=kind,
+            collections=collections_of(statement),
+            items=items,
+            transaction_id=snapshot.lsn,
+        )
+
+    # -- writing
+
+    def mutate(self, statement: Mutation, transaction: WriteTransaction) -> Result:
+        """Run INSERT, UPDATE, DELETE or EVICT."""
+        check_verb(self.access, statement.query_type)
+        collection = _collection_of(statement)
+        if collection.namespace == "system":
+            raise SemanticError("a virtual collection cannot be written", collection.span)
+        self.virtual.check(collection)
+        select = syntax.Select(projections=(syntax.Wildcard(),))
+        reading = self._reading(transaction, select)
+        run = Changing(
+            reading=reading,
+            writer=Writer(transaction),
+            rules=self._rules(statement, collection, reading.env),
+            warnings=Warnings(),
+            new_id=self.new_id,
+        )
+        changed = self._change(statement, run, transaction)
+        return Result(
+            query_type=statement.query_type,
+            verb=statement.query_type,
+            collections=collections_of(statement),
+            items=self._returned(statement, changed, run, transaction),
+            mutated_ids=changed.ids,
+            warnings=run.warnings.shown,
+            total_warnings=run.warnings.total,
+        )
+
+    def _change(self, statement: Mutation, run: Changing, transaction: WriteTransaction) -> Changed:
+        match statement:
+            case syntax.Insert(documents=documents):
+                source = None
+                if isinstance(documents, syntax.Select):
+                    source = self.plan(documents, transaction)
+                return changes.insert(statement, run, source)
+            case syntax.Update():
+                plan = changes.plan_update(statement)
+                return changes.update(plan, self._target(statement, transaction), run)
+            case syntax.Delete():
+                return changes.delete(self._target(statement, transaction), run)
+            case syntax.Evict():
+                return changes.evict(self._target(statement, transaction), run)
+
+    def _target(
+        self, statement: syntax.Update | syntax.Delete | syntax.Evict, snapshot: Snapshot
+    ) -> QueryPlan:
+        """Return what finds the documents: those that the caller may see and change."""
+        self.virtual.check(statement.term.collection)
+        rules = (
+            read_rule(self.access, statement.term.collection),
+            write_rule(self.access, statement.term.collection),
+        )
+        select = changes.targets_of(statement)
+        if any(rules):
+            select = self._with_rules(select, statement.term.name, rules)
+        return self._planned(select, snapshot)
+
+    def _rules(
+        self, statement: Mutation, collection: syntax.CollectionRef, env: Environment
+    ) -> Rules:
+        read_rule(self.access, collection)
+        condition = write_rule(self.access, collection)
+        return Rules(
+            limits=Limits(
+                soft_bytes=self.parameters.integer("document_size_soft_limit_bytes"),
+                hard_bytes=self.parameters.integer("document_size_hard_limit_bytes"),
+            ),
+            typing=changes.typing_of(collection, self.parameters.boolean("dql_strict_mode")),
+            may_write=predicate(condition, self.access.identity, env),
+        )
+
+    def _returned(
+        self,
+        statement: Mutation,
+        changed: Changed,
+        run: Changing,
+        transaction: WriteTransaction,
+    ) -> list[Value]:
+        term = (
+            syntax.Term(statement.collection)
+            if isinstance(statement, syntax.Insert)
+            else statement.term
+        )
+        select = changes.returning_of(statement.returning, term)
+        if select is None:
+            return []
+        plan = self._planned(select, transaction)
+        condition = read_rule(self.access, term.collection)
+        may_see = predicate(condition, self.access.identity, run.reading.env)
+        rows = (d for d in changed.documents if may_see is None or may_see(d))
+        return run.reading.shaped(plan, rows)
+
+
+def _collection_of(statement: Mutation) -> syntax.CollectionRef:
+    if isinstance(statement, syntax.Insert):
+        return statement.collection
+    return statement.term.collection
+
+
+def collections_of(statement: syntax.Statement) -> list[str]:
+    """Return the names of the collections that a statement names, for the audit log."""
+    found = [named(each) for each in statement.walk() if isinstance(each, syntax.CollectionRef)]
+    return list(dict.fromkeys(found))

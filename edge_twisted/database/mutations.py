@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What mutations do to single documents, within one unit of work.
+
+Every function works on a `Writer`, checks what may be written, and returns the document as it is
+after (or, for DELETE and EVICT, was before).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+from twisted.logger import Logger
+
+from edge_twisted.database.errors import (
+    DocumentTooLarge,
+    DuplicateIds,
+    Forbidden,
+    IdConflict,
+    NotADocument,
+)
+from edge_twisted.database.stored import ID, Writer
+from edge_twisted.documents import writing
+from edge_twisted.documents.ids import DocumentId
+from edge_twisted.documents.operations import UNTYPED, Operation, Set, Typing
+from edge_twisted.documents.state import State
+from edge_twisted.documents.values import MISSING, Operand, Value
+from edge_twisted.dql.syntax import ConflictPolicy
+from edge_twisted.store.interface import WriteTransaction
+
+log = Logger()
+
+Document = dict[str, Value]
+
+
+@frozen(kw_only=True)
+class Limits:
+    """How large a document may be, in bytes of its text."""
+
+    soft_bytes: int
+    hard_bytes: int
+
+
+@frozen(kw_only=True)
+class Rules:
+    """What a mutation keeps to: declared types, limits, and what its caller may write."""
+
+    limits: Limits
+    typing: Typing = UNTYPED
+    #: Whether the caller may write a document as it is; None: any.
+    may_write: Callable[[Document], bool] | None = None
+
+    def permits(self, document: Document) -> bool:
+        """Return whether the document, before or after, may be written."""
+        return self.may_write is None or self.may_write(document)
+
+
+@frozen
+class Written:
+    """A document that a mutation touched."""
+
+    id: DocumentId
+    document: Document
+
+
+def documents_in(values: Sequence[Operand], new_id: Callable[[], str]) -> list[Written]:
+    """
+    Return the documents that INSERT was given; arrays contribute each of their elements.
+
+    :raises NotADocument: something is no object.
+    :raises InvalidDocumentId: an id cannot be one.
+    :raises DuplicateIds: an id comes twice.
+    """
+    flat: list[Operand] = []
+    for value in values:
+        flat.extend(value if isinstance(value, list) else [value])
+    found: list[Written] = []
+    for each in flat:
+        if not isinstance(each, dict):
+            raise NotADocument(_kind(each))
+        document = each if ID in each else {ID: new_id(), **each}
+        found.append(Written(DocumentId.of(document[ID]), document))
+    if len({each.id.key for each in found}) < len(found):
+        raise DuplicateIds
+    return found
+
+
+def insert(
+    writer: Writer, collection: str, new: Written, policy: ConflictPolicy, rules: Rules
+) -> Written | None:
+    """
+    Store a new document, or do what the policy says; None if nothing was written.
+
+    :raises IdConflict: there is one with the id, and the policy is FAIL.
+    :raises Forbidden, DocumentTooLarge, InvalidWrite: it may not be stored.
+    """
+    old = writer.load(collection, new.id.key)
+    if old is None and rules.typing is UNTYPED:
+        _check(new.document, rules)
+        size = writer.save_fresh(collection, new.id, new.document)
+        check_size(new.id, size, rules.limits)
+        return new
+    fields = {name: value for name, value in new.document.items() if name != ID}
+    if old is None or not old.is_alive:
+        state = writing.insert(old, fields, writer.stamp(), rules.typing)
+        return _saved(writer, collection, new.id, state, rules)
+    match policy:
+        case ConflictPolicy.FAIL:
+            raise IdConflict(new.id.value)
+        case ConflictPolicy.NOTHING:
+            return None
+        case ConflictPolicy.UPDATE_LOCAL_DIFF:
+            operations = list(writing.differences(old, fields))
+        case ConflictPolicy.UPDATE:
+            operations = [Set((name,), value) for name, value in fields.items()]
+    if not operations and policy is ConflictPolicy.UPDATE_LOCAL_DIFF:
+        return None
+    return change(writer, collection, new.id, old, operations, rules)
+
+
+def insert_initial(writer: Writer, collection: str, new: Written, rules: Rules) -> Written | None:
+    """Store a document at the beginning of time; None if there is, or was, one with its id."""
+    if writer.load(collection, new.id.key) is not None:
+        return None
+    fields = {name: value for name, value in new.document.items() if name != ID}
+    state = writing.initial(fields, rules.typing)
+    return _saved(writer, collection, new.id, state, rules)
+
+
+def change(
+    writer: Writer,
+    collection: str,
+    id_: DocumentId,
+    state: State,
+    operations: Sequence[Operation],
+    rules: Rules,
+) -> Written:
+    """
+    Apply operations to a live document.
+
+    :raises Forbidden, DocumentTooLarge, InvalidWrite: it may not become what it would.
+    """
+    if not rules.permits(_document(id_, state)):
+        raise Forbidden("the document may not be changed")
+    changed = writing.apply(state, operations, writer.stamp(), rules.typing)
+    return _saved(writer, collection, id_, changed, rules)
+
+
+def delete(writer: Writer, collection: str, id_: DocumentId, state: State) -> None:
+    """Delete a live document everywhere."""
+    writer.save(collection, id_, writing.delete(state, writer.stamp()))
+
+
+def evict(transaction: WriteTransaction, collection: str, id_: DocumentId) -> None:
+    """Forget a document here, without a trace."""
+    transaction.remove(collection, id_.key)
+
+
+def check_size(id_: DocumentId, size: int, limits: Limits) -> None:
+    """
+    Warn of a document beyond the soft limit.
+
+    :raises DocumentTooLarge: it is beyond the hard one.
+    """
+    if size > limits.hard_bytes:
+        raise DocumentTooLarge(id_.value, size, limits.hard_bytes)
+    if size > limits.soft_bytes:
+        log.warn(
+            "Document {id} size is {size} bytes and exceeds recommended limit of {limit} bytes",
+            id=id_.value,
+            size=size,
+            limit=limits.soft_bytes,
+        )
+
+
+def _saved(writer: Writer, collection: str, id_: DocumentId, state: State, rules: Rules) -> Written:
+    document = _document(id_, state)
+    _check(document, rules)
+    check_size(id_, writer.save(collection, id_, state), rules.limits)
+    return Written(id_, document)
+
+
+def _check(document: Document, rules: Rules) -> None:
+    if not rules.permits(document):
+        raise Forbidden("the document may not be written")
+
+
+def _document(id_: DocumentId, state: State) -> Document:
+    return {ID: id_.value, **(state.fields or {})}
+
+
+def _kind(value: Operand) -> str:
+    if value is MISSING:
+        return "MISSING"
+    names = {bool: "a boolean", int: "an integer", float: "a float", str: "a string"}
+    return "NULL" if value is None else names.get(type(value), "a value of another type")

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+System parameters: what ALTER SYSTEM sets and SHOW shows, with type, bounds and default.
+
+Values are kept as given after checking; the store persists those that differ from their default.
+Names are case-insensitive and shown in lower case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
+from attrs import frozen
+
+from edge_twisted.documents.values import Value
+from edge_twisted.errors import EdgeError
+
+_MAX_INT = 2**63 - 1
+SYNC_SCOPES = ("AllPeers", "BigPeerOnly", "SmallPeersOnly", "LocalPeerOnly")
+
+
+@frozen
+class UnknownParameter(EdgeError):
+    """No system parameter has this name; SHOW ALL lists them."""
+
+    code: ClassVar[str] = "unknown_parameter"
+    name: str
+
+    def __str__(self) -> str:
+        return f"unknown parameter '{self.name}'"
+
+
+@frozen
+class InvalidParameterValue(EdgeError):
+    """The value is of the wrong type or out of bounds; `expected` says what would do."""
+
+    code: ClassVar[str] = "invalid_parameter_value"
+    name: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"invalid value for parameter '{self.name}': expected {self.expected}"
+
+
+@frozen(kw_only=True)
+class Parameter:
+    """One system parameter: its lower-case name, default, and what a value must be."""
+
+    name: str
+    default: Value
+    expected: str
+    accepts: Callable[[Value], bool]
+
+
+def _boolean(name: str, default: bool) -> Parameter:
+    return Parameter(
+        name=name,
+        default=default,
+        expected="true or false",
+        accepts=lambda value: isinstance(value, bool),
+    )
+
+
+def _integer(name: str, default: int, low: int = 0, high: int = _MAX_INT) -> Parameter:
+    def accepts(value: Value) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+    limits = f"from {low} to {high}" if high < _MAX_INT else f"of at least {low}"
+    return Parameter(name=name, default=default, expected=f"an integer {limits}", accepts=accepts)
+
+
+def _choice(name: str, default: str, *choices: str) -> Parameter:
+    return Parameter(
+        name=name,
+        default=default,
+        expected=" or ".join(f"'{choice}'" for choice in choices),
+        accepts=lambda value: value in choices,
+    )
+
+
+def _object(name: str) -> Parameter:
+    return Parameter(
+        name=name,
+        default={},
+        expected="an object",
+        accepts=lambda value: isinstance(value, dict),
+    )
+
+
+def _scopes(value: Value) -> bool:
+    return isinstance(value, dict) and all(scope in SYNC_SCOPES for scope in value.values())
+
+
+_DAY_MS = 86_400_000
+
+#: Every parameter, in the order in which SHOW ALL lists them.
+PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
+    {
+        parameter.name: parameter
+        for parameter in (
+            _integer("days_between_reaping", 1, 1, 365),
+            _boolean("disable_replication_gc_on_evict", False),
+            _integer("document_size_hard_limit_bytes", 5_242_880, 1024, 256 * 2**20),
+            _integer("document_size_soft_limit_bytes", 262_144, 1024, 256 * 2**20),
+            _integer("dql_concurrent_request_limit", 0, 0, 1_000_000),
+            _integer("dql_concurrent_request_wait_timeout_ms", 60_000, 0, _DAY_MS),
+            _object("dql_default_directives"),
+            _boolean("dql_enable_preview_mode", False),
+            _boolean("dql_index_default_include_missing", True),
+            _choice("dql_object_default", "REGISTER", "REGISTER", "MAP"),
+            _object("dql_request_history_qualifiers"),
+            _integer("dql_request_history_size", 4096, 0, 1_000_000),
+            _integer("dql_request_timeout_seconds", 0, 0, 86_400),
+            _boolean("dql_restrict_subscriptions", True),
+            _boolean("dql_select_strict_mode", True),
+            _integer("dql_slow_request_warn_seconds", 60, 0, 86_400),
+            _integer("dql_statement_cache_size", 4096, 0, 1_000_000),
+            _boolean("dql_strict_mode", False),
+            _boolean("dql_use_legacy_projection", True),
+            _boolean("metrics_exporter_virtual_collection_enabled", False),
+            _integer("tombstone_reap_batch_size", 10_000, 1, 1_000_000),
+            _boolean("tombstone_ttl_enabled", True),
+            _integer("tombstone_ttl_hours", 168, 1, 876_000),
+            Parameter(
+                name="user_collection_sync_scopes",
+                default={},
+                expected="an object of collection name to one of " + ", ".join(SYNC_SCOPES),
+                accepts=_scopes,
+            ),
+        )
+    }
+)
+
+
+def find(name: str) -> Parameter:
+    """Return the parameter of that name in any case; :raises UnknownParameter: if there is none."""
+    parameter = PARAMETERS.get(name.lower())
+    if parameter is None:
+        raise UnknownParameter(name)
+    return parameter
+
+
+class ParameterValues:
+    """
+    The current values: defaults, over which lie those that were set.
+
+    Not persistent by itself: `changed` is what the store keeps and what the constructor takes back.
+    """
+
+    def __init__(self, changed: Mapping[str, Value] = MappingProxyType({})) -> None:
+        # A value that an older release accepted and this one does not falls back to the default.
+        self._changed = {
+            name: value
+            for name, value in changed.items()
+            if name in PARAMETERS and PARAMETERS[name].accepts(value)
+        }
+
+    @property
+    def changed(self) -> Mapping[str, Value]:
+        """The values that were set, by lower-case name."""
+        return MappingProxyType(self._changed)
+
+    def __getitem__(self, name: str) -> Value:
+        """Return the value of a parameter by its lower-case name."""
+        if name in self._changed:
+            return self._changed[name]
+        return PARAMETERS[name].default
+
+    def boolean(self, name: str) -> bool:
+        """Return the value of a boolean parameter."""
+        return self[name] is True
+
+    def integer(self, name: str) -> int:
+        """Return the value of an integer parameter."""
+        value = self[name]
+        assert isinstance(value, int)
+        return value
+
+    def mapping(self, name: str) -> Mapping[str, Value]:
+        """Return the value of an object parameter."""
+        value = self[name]
+        assert isinstance(value, dict)
+        return value
+
+    def with_value(self, name: str, value: Value) -> ParameterValues:
+        """
+        Return these values with one set.
+
+        :raises UnknownParameter: no parameter has that name.
+        :raises InvalidParameterValue: the value is of the wrong type or out of bounds.
+        """
+        parameter = find(name)
+        if not parameter.accepts(value):
+            raise InvalidParameterValue(parameter.name, parameter.expected)
+        return ParameterValues({**self._changed, parameter.name: value})
+
+    def without(self, names: Iterable[str]) -> ParameterValues:
+        """Return these values with some back at their defaults; :raises UnknownParameter:."""
+        gone = {find(name).name for name in names}
+        return ParameterValues({k: v for k, v in self._changed.items() if k not in gone})

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+From a condition to what a store can test while it scans, before a document is decoded.
+
+A translation holds for every document for which the condition is TRUE.  It is exact if it holds for
+no other, and then nobody needs to test the condition again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from attrs import frozen
+
+from edge_twisted.documents.values import Operand
+from edge_twisted.dql import syntax
+from edge_twisted.dql.plan.conditions import FieldOf, conjuncts, constraint
+from edge_twisted.dql.plan.ranges import (
+    Absent,
+    Between,
+    ElementOf,
+    Evaluate,
+    OtherThan,
+    Points,
+    Present,
+    Range,
+    StartingWith,
+)
+from edge_twisted.store.prefilter import (
+    AllOf,
+    AnyOf,
+    Compares,
+    HasPrefix,
+    IsKind,
+    Kind,
+    OneOf,
+    Operator,
+    Prefilter,
+    Scalar,
+)
+
+NEVER: Final = AnyOf(())
+_ANY_KIND: Final[frozenset[Kind]] = frozenset(
+    {"null", "boolean", "number", "string", "array", "object"}
+)
+
+
+@frozen
+class Translation:
+    """A prefilter, None where the store can test nothing, and whether it is all that is asked."""
+
+    prefilter: Prefilter | None
+    exact: bool
+
+
+UNTRANSLATED: Final = Translation(None, False)
+
+
+def translate(
+    condition: syntax.Expression | None, field_of: FieldOf, evaluate: Evaluate
+) -> Translation:
+    """Translate a condition on the documents of one collection, with the parameters of now."""
+    if condition is None:
+        return Translation(None, True)
+    parts = [_conjunct(part, field_of, evaluate) for part in conjuncts(condition)]
+    found = tuple(part.prefilter for part in parts if part.prefilter is not None)
+    exact = all(part.exact for part in parts)
+    if len(found) == 1:
+        return Translation(found[0], exact)
+    return Translation(AllOf(found) if found else None, exact)
+
+
+def _conjunct(condition: syntax.Expression, field_of: FieldOf, evaluate: Evaluate) -> Translation:
+    if isinstance(condition, syntax.Or):
+        return _disjunction(condition, field_of, evaluate)
+    found = constraint(condition, field_of)
+    return UNTRANSLATED if found is None else _range(found.path, found.range, evaluate)
+
+
+def _disjunction(condition: syntax.Or, field_of: FieldOf, evaluate: Evaluate) -> Translation:
+    branches = [translate(branch, field_of, evaluate) for branch in condition.operands]
+    found = tuple(branch.prefilter for branch in branches if branch.prefilter is not None)
+    if len(found) < len(branches):
+        return UNTRANSLATED
+    return Translation(AnyOf(found), all(branch.exact for branch in branches))
+
+
+def _range(path: tuple[str, ...], range_: Range, evaluate: Evaluate) -> Translation:
+    match range_:
+        case Points(values=values):
+            return _one_of(path, [evaluate(value) for value in values])
+        case ElementOf(array=array):
+            found = evaluate(array)
+            return _one_of(path, found) if isinstance(found, list) else _exactly(NEVER)
+        case Between():
+            return _between(path, range_, evaluate)
+        case OtherThan(value=value):
+            return _compares(path, "!=", evaluate(value))
+        case StartingWith():
+            prefix = range_.prefix(evaluate)
+            if prefix is None:
+                return _exactly(NEVER)
+            return Translation(HasPrefix(path, prefix), False)
+        case Absent(absence=syntax.Absence.NULL):
+            return _exactly(IsKind(path, frozenset({"null"})))
+        case Absent():
+            return _exactly(IsKind(path, frozenset({"missing"})))
+        case Present():
+            return _exactly(IsKind(path, _ANY_KIND))
+    return UNTRANSLATED
+
+
+def _exactly(prefilter: Prefilter) -> Translation:
+    return Translation(prefilter, True)
+
+
+def _one_of(path: tuple[str, ...], values: Sequence[Operand]) -> Translation:
+    scalars: list[Scalar] = []
+    for value in values:
+        if isinstance(value, bool | int | float | str):
+            scalars.append(value)
+        elif isinstance(value, list | dict | bytes):
+            return UNTRANSLATED
+        # Nothing equals NULL or MISSING.
+    if len(scalars) == 1:
+        return _exactly(Compares(path, "=", scalars[0]))
+    return _exactly(OneOf(path, tuple(scalars)) if scalars else NEVER)
+
+
+def _between(path: tuple[str, ...], range_: Between, evaluate: Evaluate) -> Translation:
+    sides: list[Translation] = []
+    if range_.low is not None:
+        symbol: Operator = ">=" if range_.low_included else ">"
+        sides.append(_compares(path, symbol, evaluate(range_.low)))
+    if range_.high is not None:
+        symbol = "<=" if range_.high_included else "<"
+        sides.append(_compares(path, symbol, evaluate(range_.high)))
+    found = tuple(side.prefilter for side in sides if side.prefilter is not None)
+    exact = all(side.exact for side in sides)
+    if len(found) == 1:
+        return Translation(found[0], exact)
+    return Translation(AllOf(found) if found else None, exact)
+
+
+def _compares(path: tuple[str, ...], symbol: Operator, value: Operand) -> Translation:
+    if isinstance(value, bool | int | float | str):
+        return _exactly(Compares(path, symbol, value))
+    if isinstance(value, list | dict | bytes):
+        return UNTRANSLATED
+    return _exactly(NEVER)

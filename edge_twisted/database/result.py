@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a statement came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import define, field, frozen
+
+from edge_twisted.documents.values import Value
+
+#: Warnings that a result carries; more are only counted.
+MAX_WARNINGS = 10
+
+
+@frozen(kw_only=True)
+class Result:
+    """
+    The rows of a statement, and what it changed.
+
+    Exactly one of `items` and `texts` is there; `texts` are JSON documents to the letter, which
+    nobody needs to decode in order to answer them.
+    """
+
+    query_type: str
+    verb: str
+    collections: Sequence[str] = ()
+    items: Sequence[Value] | None = None
+    texts: Sequence[bytes] | None = None
+    mutated_ids: Sequence[Value] = ()
+    warnings: Sequence[str] = ()
+    total_warnings: int = 0
+    #: The commit of a mutation, or the one that a read saw.
+    transaction_id: int = 0
+    commit_id: int | None = None
+
+
+@define
+class Warnings:
+    """Collects the warnings of a statement."""
+
+    shown: list[str] = field(factory=list)
+    total: int = 0
+
+    def add(self, text: str) -> None:
+        """Take one more."""
+        self.total += 1
+        if len(self.shown) < MAX_WARNINGS:
+            self.shown.append(text)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents between their states and the rows of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from edge_twisted.documents.attachments import tokens_in
+from edge_twisted.documents.digest import digest
+from edge_twisted.documents.encoding import decode, encode, fresh
+from edge_twisted.documents.entries import Stamp
+from edge_twisted.documents.ids import DocumentId
+from edge_twisted.documents.json_text import from_text, to_text
+from edge_twisted.documents.state import State
+from edge_twisted.documents.values import Value
+from edge_twisted.documents.versions import VersionVector
+from edge_twisted.store.interface import Snapshot, WriteTransaction
+
+ID = "_id"
+
+
+@frozen
+class Writer:
+    """Writes documents within one unit of work."""
+
+    transaction: WriteTransaction
+
+    def stamp(self) -> Stamp:
+        """Return the stamp of one more write."""
+        dot = self.transaction.next_dot()
+        return Stamp(self.transaction.tick(), dot.replica, dot.sequence)
+
+    def load(self, collection: str, key: bytes) -> State | None:
+        """Return the state of a document, deleted or not; None if there is none."""
+        return load(self.transaction, collection, key)
+
+    def save(self, collection: str, id_: DocumentId, state: State) -> int:
+        """Store a state; return the size of the document's text in bytes, 0 if it is deleted."""
+        fields = state.fields
+        document = None if fields is None else {**fields, ID: id_.value}
+        text = None if document is None else to_text(document)
+        self.transaction.put(
+            collection,
+            id_.key,
+            body=text,
+            state=encode(state),
+            digest=digest(id_.key, state.version),
+            attachments=_attachments(text, document),
+            value=document,
+        )
+        return len(text) if text else 0
+
+    def save_fresh(self, collection: str, id_: DocumentId, document: Mapping[str, Value]) -> int:
+        """
+        Store a document, id included, where nothing ever was; return the size of its text.
+
+        The same as inserting into an empty state and saving it, without making the state.
+        """
+        stamp = self.stamp()
+        text = to_text(dict(document))
+        self.transaction.put(
+            collection,
+            id_.key,
+            body=text,
+            state=fresh(stamp),
+            digest=digest(id_.key, VersionVector([stamp.dot])),
+            attachments=_attachments(text, document),
+            value=document,
+        )
+        return len(text)
+
+
+def load(snapshot: Snapshot, collection: str, key: bytes) -> State | None:
+    """
+    Return the state of a document, deleted or not; None if there is none.
+
+    :raises CorruptState: its bytes are damaged.
+    """
+    row = snapshot.get(collection, key)
+    if row is None:
+        return None
+    if row.body is None:
+        return decode(row.state, None)
+    fields = document_of(row.body)
+    fields.pop(ID, None)
+    return decode(row.state, fields)
+
+
+def document_of(text: bytes) -> dict[str, Value]:
+    """Return the document that a stored text holds, its id included."""
+    document = from_text(text)
+    assert isinstance(document, dict)
+    return document
+
+
+def _attachments(text: bytes | None, document: Mapping[str, Value] | None) -> tuple[str, ...]:
+    # A token has this key; most documents are done with one search in their text.
+    if text is None or b'"metadata":' not in text:
+        return ()
+    return tuple(dict.fromkeys(tokens_in(dict(document or {}))))
