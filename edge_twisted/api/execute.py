@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``POST /execute``: one statement."""
+
+from __future__ import annotations
+
+from edge_twisted.api.database import Database
+from edge_twisted.api.decoding import call_of, decoded
+from edge_twisted.api.errors import InvalidRequest
+from edge_twisted.api.gate import caller_of
+from edge_twisted.api.media import answer_media, body_media
+from edge_twisted.api.openapi.operation import Fragment, Operation, content
+from edge_twisted.api.rendering import result_response
+from edge_twisted.api.request import Headers, Request
+from edge_twisted.api.resource import Route
+from edge_twisted.api.response import AnyResponse
+from edge_twisted.api.statement_errors import Described, described, failed_statement
+from edge_twisted.documents.values import INTEGER_MAX
+
+ROUTE = Route(
+    endpoint="execute",
+    path="/execute",
+    methods=("POST",),
+    setting="http_server.http_api.execute",
+)
+
+STATEMENT_ERRORS = (
+    "query_lexical", "query_syntax", "query_invalid", "query_arguments_invalid",
+    "query_evaluation", "query_unsupported", "statement_timeout", "statement_cancelled",
+    "duplicate_ids", "not_a_document", "document_too_large", "id_conflict", "index_exists",
+    "index_unknown", "store_error", "store_io_error", "store_corrupt", "store_overloaded",
+    "store_full", "store_read_only", "store_closed", "read_cancelled",
+)  # fmt: skip
+
+WAIT_FOR_PARAMETER: Fragment = {
+    "name": "X-DITTO-TXN-ID",
+    "in": "header",
+    "description": "Wait until the store has reached this commit.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": INTEGER_MAX},
+}
+
+OPERATION = Operation(
+    route=ROUTE,
+    id="execute",
+    summary="Run one DQL statement.",
+    description="A mutation is answered once it is durable. Binary values travel in CBOR; in JSON "
+    "they are answered as base64 text.",
+    parameters=(WAIT_FOR_PARAMETER,),
+    request_body={
+        "required": True,
+        "content": content("Call", "application/json", "application/cbor"),
+    },
+    responses={
+        200: {
+            "description": "What the statement came to.",
+            "content": content("Result", "application/json", "application/cbor"),
+        }
+    },
+    errors=STATEMENT_ERRORS,
+    error_schema="StatementError",
+)
+
+#: The commit that a request wants to see.
+_WAIT_FOR = b"x-ditto-txn-id"
+#: Of a 64-bit number.
+_MAX_DIGITS = 19
+
+
+class Execute:
+    """Runs statements; `timeout_seconds` bounds each, None does not."""
+
+    route = ROUTE
+
+    def __init__(
+        self, database: Database, *, max_body_bytes: int, timeout_seconds: float | None
+    ) -> None:
+        self._database = database
+        self._timeout_seconds = timeout_seconds
+        self.max_body_bytes = max_body_bytes
+
+    async def respond(self, request: Request) -> AnyResponse:
+        """Run the statement in the body."""
+        statement: str | None = None
+        try:
+            headers = request.headers
+            media = body_media(headers)
+            wait_for = awaited_commit(headers)
+            statement, args = call_of(decoded(await request.body(), media))
+            if wait_for is not None:
+                await self._database.reached(wait_for)
+            result = await self._database.execute(
+                statement,
+                args,
+                access=caller_of(request).permits.access("execute"),
+                request_id=request.id,
+                timeout_seconds=self._timeout_seconds,
+            )
+        except Exception as error:
+            about = Described() if statement is None else described(statement)
+            request.verb, request.collections = about.verb, about.collections
+            raise failed_statement(error, about) from error
+        request.verb, request.collections = result.verb, tuple(result.collections)
+        return result_response(result, answer_media(headers))
+
+
+def awaited_commit(headers: Headers) -> int | None:
+    """
+    Return the commit that `X-DITTO-TXN-ID` names, None without it.
+
+    :raises InvalidRequest: it is no number of a commit.
+    """
+    raw = headers.get_bytes(_WAIT_FOR)
+    if raw is None:
+        return None
+    digits = raw.strip()
+    if digits.isdigit() and len(digits) <= _MAX_DIGITS:
+        number = int(digits)
+        if number <= INTEGER_MAX:
+            return number
+    raise InvalidRequest("X-DITTO-TXN-ID must be the number of a commit")

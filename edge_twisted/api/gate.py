@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What stands before every endpoint: who calls, whether they may, and whether they call too often.
+
+A key that passed before costs no wait: then everything here happens at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from attrs import field, frozen
+from twisted.internet.defer import Deferred
+
+from edge_twisted.api.errors import Field, Forbidden, InvalidRequest, Unauthorized
+from edge_twisted.api.request import Request
+from edge_twisted.config.model import Cors
+from edge_twisted.security.callers import ANYBODY, Caller
+from edge_twisted.security.key_ring import KeyRing
+
+_AUTHORIZATION = b"authorization"
+_SCHEME = b"bearer"
+#: Endpoints that another one's permission opens.
+_OPENED_BY = {"transaction": "execute"}
+
+
+class Throttle(Protocol):
+    """Counts requests against limits."""
+
+    def check(self, request: Request) -> None:
+        """
+        Count a request that is about to be admitted; `request.identity` is known.
+
+        :raises TooManyRequests: a limit is reached; then it counts nowhere.
+        """
+
+    def headers(self, request: Request) -> Sequence[Field]:
+        """Return the header fields that tell an admitted caller what is left."""
+
+
+class NoThrottle:
+    """Lets everything through."""
+
+    def check(self, request: Request) -> None:
+        """Let it through."""
+
+    def headers(self, request: Request) -> Sequence[Field]:
+        """There is nothing to say."""
+        return ()
+
+
+@frozen(kw_only=True)
+class Admission:
+    """Who gets in, by one configuration."""
+
+    #: None is ``auth: dev_mode``.
+    keys: KeyRing | None
+    throttle: Throttle = field(factory=NoThrottle)
+    cors: Cors | None = None
+
+
+class ApiGate:
+    """A `resource.Gate` whose rules can be replaced while requests are under way."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    def replace(self, admission: Admission) -> None:
+        """Admit by other rules from now on."""
+        self._admission = admission
+
+    def admit(self, request: Request) -> Caller | Deferred[Caller | None] | None:
+        """See `resource.Gate.admit`; every caller but of an open endpoint is noted."""
+        route = request.route
+        assert route is not None, "the router comes first"
+        admission = self._admission
+        if not route.needs_key:
+            if route.is_throttled:
+                admission.throttle.check(request)
+            return None
+        if admission.keys is None:
+            _refuse_other_origins(request, admission.cors)
+            return _permitted(request, ANYBODY, admission)
+        key = _bearer_key(request)
+        caller = admission.keys.known(key)
+        if caller is not None:
+            return _permitted(request, caller, admission)
+        return Deferred.fromCoroutine(_first_check(request, key, admission.keys, admission))
+
+    def headers(self, request: Request) -> Sequence[Field]:
+        """See `resource.Gate.headers`."""
+        return self._admission.throttle.headers(request)
+
+
+def caller_of(request: Request) -> Caller:
+    """
+    Return who sent an admitted request.
+
+    :raises Unauthorized: nobody was admitted: whoever asks does not get further.
+    """
+    if request.identity is None:
+        raise Unauthorized("this endpoint needs an API key")
+    return request.identity
+
+
+async def _first_check(
+    request: Request, key: bytes, keys: KeyRing, admission: Admission
+) -> Caller | None:
+    caller = await keys.identify(key, request.client)
+    if caller is None:
+        raise Unauthorized("the API key is not known")
+    return _permitted(request, caller, admission)
+
+
+def _permitted(request: Request, caller: Caller, admission: Admission) -> Caller:
+    # Noted before anything is refused: the audit log names who was.
+    request.identity = caller
+    route = request.route
+    assert route is not None
+    if not caller.permits.may(_OPENED_BY.get(route.endpoint, route.endpoint)):
+        raise Forbidden(f"this key may not use {route.path}")
+    if route.is_throttled:
+        admission.throttle.check(request)
+    return caller
+
+
+def _bearer_key(request: Request) -> bytes:
+    value = request.headers.get_bytes(_AUTHORIZATION)
+    if value is None:
+        raise Unauthorized("send an API key as Authorization: Bearer KEY")
+    scheme, _, key = value.strip().partition(b" ")
+    if scheme.lower() != _SCHEME:
+        raise Unauthorized("the scheme of Authorization must be Bearer")
+    key = key.strip()
+    if not key:
+        raise Unauthorized("Authorization has no key after Bearer")
+    if b" " in key or b"," in key:
+        raise InvalidRequest("Authorization must hold one key")
+    return key
+
+
+def _refuse_other_origins(request: Request, cors: Cors | None) -> None:
+    """
+    Keep pages of other sites from driving a server that asks nobody for a key.
+
+    A browser sends such a page's requests to this machine with its origin, and with no key there
+    is nothing else to tell them by.
+    """
+    origin = request.headers.get("origin")
+    if origin is None:
+        return
+    if cors is not None and ("*" in cors.allowed_origins or origin in cors.allowed_origins):
+        return
+    scheme = "https" if request.is_secure else "http"
+    if origin.lower() == f"{scheme}://{request.headers.get('host') or ''}".lower():
+        return
+    raise Forbidden(
+        "without API keys, pages of other origins are refused; "
+        "http_server.cors.allowed_origins lets some in"
+    )

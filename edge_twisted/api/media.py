@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of JSON and CBOR a request is in, and which its answer is wanted in."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from edge_twisted.api.errors import UnsupportedMediaType
+from edge_twisted.api.request import Headers
+
+
+class Media(Enum):
+    """The notations that statements and results travel in."""
+
+    JSON = "application/json"
+    CBOR = "application/cbor"
+
+
+#: What almost every client sends, so that nothing need be taken apart.
+_USUAL_TYPES = {
+    None: Media.JSON,
+    b"application/json": Media.JSON,
+    b"application/json; charset=utf-8": Media.JSON,
+    b"application/cbor": Media.CBOR,
+}
+_USUAL_ACCEPTS = {
+    None: Media.JSON,
+    b"*/*": Media.JSON,
+    b"application/json": Media.JSON,
+    b"application/cbor": Media.CBOR,
+}
+_UTF8 = {"utf-8", "utf8"}
+
+
+def body_media(headers: Headers) -> Media:
+    """
+    Return what a request's body is in; without a Content-Type, JSON.
+
+    :raises UnsupportedMediaType: another type, a charset other than UTF-8, a Content-Encoding.
+    """
+    refuse_coding(headers)
+    raw = headers.get_bytes(b"content-type")
+    usual = _USUAL_TYPES.get(raw)
+    if usual is not None:
+        return usual
+    assert raw is not None
+    kind, parameters = content_type(raw)
+    charset = parameters.get("charset", "utf-8")
+    if charset.lower() not in _UTF8:
+        raise UnsupportedMediaType("the charset must be utf-8")
+    for media in Media:
+        if kind == media.value:
+            return media
+    raise UnsupportedMediaType("the Content-Type must be application/json or application/cbor")
+
+
+def refuse_coding(headers: Headers) -> None:
+    """:raises UnsupportedMediaType: the body has a Content-Encoding."""
+    coding = headers.get_bytes(b"content-encoding")
+    if coding is not None and coding.strip().lower() not in (b"", b"identity"):
+        raise UnsupportedMediaType("a body with a Content-Encoding is not taken: send it plain")
+
+
+def answer_media(headers: Headers) -> Media:
+    """Return what the answer is wanted in; where an Accept names neither, JSON."""
+    raw = headers.get_bytes(b"accept")
+    usual = _USUAL_ACCEPTS.get(raw)
+    if usual is not None:
+        return usual
+    assert raw is not None
+    quality = {Media.JSON.value: 0.0, Media.CBOR.value: 0.0}
+    wildcard = 0.0
+    for part in raw.split(b","):
+        kind, parameters = content_type(part)
+        wanted = _quality(parameters.get("q", "1"))
+        if kind in quality:
+            quality[kind] = max(quality[kind], wanted)
+        elif kind in ("*/*", "application/*"):
+            wildcard = max(wildcard, wanted)
+    json = max(quality[Media.JSON.value], wildcard)
+    return Media.CBOR if quality[Media.CBOR.value] > json else Media.JSON
+
+
+def content_type(raw: bytes) -> tuple[str, dict[str, str]]:
+    """Take a Content-Type, or one part of an Accept, apart: the type, and its parameters."""
+    kind, *rest = raw.decode("latin-1").split(";")
+    parameters = {}
+    for each in rest:
+        name, _, value = each.partition("=")
+        parameters[name.strip().lower()] = value.strip().strip('"')
+    return kind.strip().lower(), parameters
+
+
+def _quality(text: str) -> float:
+    try:
+        return min(max(float(text), 0.0), 1.0)
+    except ValueError:
+        return 0.0

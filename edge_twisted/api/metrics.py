@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The server's metrics, and ``GET /metrics`` that shows them as Prometheus text.
+
+The names and labels are part of the published interface.  Whoever measures something holds the
+metric itself; what is asked for at scrape time only is set by a function of `refresh`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from edge_twisted.api.openapi.operation import Operation, content
+from edge_twisted.api.request import Request
+from edge_twisted.api.resource import Route
+from edge_twisted.api.response import AnyResponse, Response
+from edge_twisted.api.tallies import RequestTallies
+
+#: Seconds; from an id look-up over loopback to the statement that hits its timeout.
+DURATION_BUCKETS = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+
+ROUTE = Route(
+    endpoint="metrics",
+    path="/metrics",
+    methods=("GET",),
+    setting="http_server.enable_metrics",
+)
+
+OPERATION = Operation(
+    route=ROUTE,
+    id="metrics",
+    summary="Metrics as Prometheus text.",
+    responses={200: {"description": "The metrics.", "content": content("Text", "text/plain")}},
+)
+
+
+class Metrics:
+    """All metrics of one server, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._refreshers: list[Callable[[], None]] = []
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, labels, registry=registry)
+
+        def histogram(name: str, text: str, *labels: str) -> Histogram:
+            return Histogram(name, text, labels, registry=registry, buckets=DURATION_BUCKETS)
+
+        self.requests = RequestTallies(DURATION_BUCKETS)
+        registry.register(self.requests)
+        self.http_connections = gauge("edge_http_connections", "Connections that are open.")
+        self.throttled = counter("edge_throttled_total", "Requests refused by a limit.", "strategy")
+        self.store_commits = counter("edge_store_commits_total", "Commits made durable.")
+        self.store_commit_duration = histogram(
+            "edge_store_commit_duration_seconds", "Group commits, with their fsync."
+        )
+        self.store_documents = gauge("edge_store_documents", "Documents.", "collection")
+        self.mesh_peers = gauge("edge_mesh_peers", "Peers that are connected.")
+        self.mesh_bytes = counter("edge_mesh_bytes_total", "Bytes to and from peers.", "direction")
+        self.mesh_documents = counter(
+            "edge_mesh_documents_total", "Document changes to and from peers.", "direction"
+        )
+        self.mesh_lag_commits = gauge(
+            "edge_mesh_lag_commits", "Commits that a peer has not acknowledged.", "peer"
+        )
+        self.reactor_lag = gauge("edge_reactor_lag_seconds", "How late a timer was called last.")
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+
+    def refresh(self, refresher: Callable[[], None]) -> None:
+        """Have a function called before each scrape, to set what nobody counts along the way."""
+        self._refreshers.append(refresher)
+
+    def text(self) -> bytes:
+        """Return everything in the text format of Prometheus."""
+        for refresher in self._refreshers:
+            refresher()
+        return generate_latest(self.registry)
+
+
+class MetricsPage:
+    """Shows the metrics to whoever may see them."""
+
+    route = ROUTE
+    max_body_bytes = 0
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    async def respond(self, request: Request) -> AnyResponse:
+        """Write them all down."""
+        return Response(
+            body=self._metrics.text(),
+            content_type=CONTENT_TYPE_PLAIN_0_0_4.encode("ascii"),
+            headers=((b"Cache-Control", b"no-store"),),
+        )

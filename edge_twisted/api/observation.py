@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is kept of each request when it is over: an audit record, metrics, at debug a log line."""
+
+from __future__ import annotations
+
+from twisted.logger import Logger
+
+from edge_twisted.api.resource import Finished, Observer
+from edge_twisted.config.model import Level
+from edge_twisted.logs.audit import AuditEvent, AuditLog
+from edge_twisted.logs.levels import Levels, Part
+
+log = Logger()
+
+#: Errors by which somebody was turned away, known or not.
+REFUSALS = frozenset(
+    {
+        "unauthorized",
+        "forbidden",
+        "too_many_requests",
+        "overloaded",
+        "too_many_connections",
+        "stopping",
+    }
+)
+
+
+class Observers:
+    """Tells several observers."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def request_finished(self, finished: Finished) -> None:
+        """See `Observer.request_finished`; one that fails does not keep the others from it."""
+        for observer in self._observers:
+            try:
+                observer.request_finished(finished)
+            except Exception:
+                log.failure("Request {id} was not noted", id=finished.request.id)
+
+
+class AuditObserver:
+    """Records what the audit log is for: requests of somebody, and refusals."""
+
+    def __init__(self, audit: AuditLog) -> None:
+        self._audit = audit
+
+    def request_finished(self, finished: Finished) -> None:
+        """Record it, unless it was an open endpoint's or a bare mistake of a stranger's."""
+        request = finished.request
+        caller = request.identity
+        if finished.error in REFUSALS:
+            event = AuditEvent.REFUSAL
+        elif caller is not None:
+            event = AuditEvent.REQUEST
+        else:
+            return
+        self._audit.record(
+            event,
+            request_id=request.id,
+            identity=None if caller is None else caller.id,
+            client=request.client,
+            method=request.method,
+            path=request.path,
+            verb=request.verb,
+            collections=request.collections,
+            status=finished.status,
+            duration_ms=round(finished.duration_seconds * 1000, 3),
+            bytes_in=finished.bytes_in,
+            bytes_out=finished.bytes_out,
+        )
+
+
+class DebugObserver:
+    """Writes a line per request, where `levels` are that low."""
+
+    def __init__(self, levels: Levels) -> None:
+        self._levels = levels
+
+    def request_finished(self, finished: Finished) -> None:
+        """Write it down; a query string is left out, for it may hold secrets."""
+        if not self._levels.shows(Part.EDGE_SERVER, Level.DEBUG):
+            return
+        request = finished.request
+        log.debug(
+            "{method} {path} {status} in {duration_ms} ms",
+            request_id=request.id,
+            client=request.client,
+            method=request.method,
+            path=request.path,
+            status=finished.status,
+            error=finished.error,
+            duration_ms=round(finished.duration_seconds * 1000, 3),
+            bytes_in=finished.bytes_in,
+            bytes_out=finished.bytes_out,
+        )

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The endpoints of one configuration: which are served, and what each is made of.
+
+`ENDPOINTS` is the whole API; the routes, the 404s that name a setting, and the OpenAPI document all
+come from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import frozen
+
+from edge_twisted.api import (
+    execute,
+    health,
+    logs_download,
+    metrics,
+    presence,
+    transaction,
+)
+from edge_twisted.api.database import Database
+from edge_twisted.api.openapi.operation import Operation
+from edge_twisted.api.resource import Resource, Route
+from edge_twisted.api.routing import Router
+from edge_twisted.config.model import Configuration, HttpServer
+
+
+@frozen(kw_only=True)
+class Parts:
+    """What the endpoints are made of; it outlives reloads of the configuration."""
+
+    database: Database
+    presence: Callable[[], presence.Graph]
+    logs: logs_download.LogArchive
+    metrics: metrics.Metrics
+
+
+@frozen
+class Declared:
+    """An endpoint: what it declares, whether a configuration has it, and how it is made."""
+
+    operation: Operation
+    is_on: Callable[[HttpServer], bool]
+    make: Callable[[HttpServer, Parts], Resource]
+
+    @property
+    def route(self) -> Route:
+        """Where it is."""
+        return self.operation.route
+
+
+def _execute(http: HttpServer, parts: Parts) -> Resource:
+    return execute.Execute(
+        parts.database,
+        max_body_bytes=http.http_api.execute.max_body_bytes,
+        timeout_seconds=_timeout_seconds(http),
+    )
+
+
+def _transaction(http: HttpServer, parts: Parts) -> Resource:
+    return transaction.Transaction(
+        parts.database,
+        max_body_bytes=http.http_api.execute.max_body_bytes,
+        timeout_seconds=_timeout_seconds(http),
+    )
+
+
+def _timeout_seconds(http: HttpServer) -> float | None:
+    return http.request_timeout_ms / 1000 or None
+
+
+ENDPOINTS: tuple[Declared, ...] = (
+    Declared(execute.OPERATION, lambda http: http.http_api.execute.enabled, _execute),
+    Declared(transaction.OPERATION, lambda http: http.http_api.execute.enabled, _transaction),
+    Declared(
+        presence.OPERATION,
+        lambda http: http.http_api.presence.enabled,
+        lambda _, parts: presence.Presence(parts.presence),
+    ),
+    Declared(
+        logs_download.OPERATION,
+        lambda http: http.http_api.logs.enabled,
+        lambda _, parts: logs_download.LogsDownload(parts.logs),
+    ),
+    Declared(health.OPERATION, lambda http: http.enable_healthcheck, lambda *_: health.Health()),
+    Declared(
+        metrics.OPERATION,
+        lambda http: http.enable_metrics,
+        lambda _, parts: metrics.MetricsPage(parts.metrics),
+    ),
+)
+
+
+def build(configuration: Configuration, parts: Parts) -> Router:
+    """Return the routes of a configuration that has an ``http_server``."""
+    http = configuration.http_server
+    assert http is not None, "no server, no routes"
+    resources = [each.make(http, parts) for each in ENDPOINTS if each.is_on(http)]
+    disabled = [each.route for each in ENDPOINTS if not each.is_on(http)]
+    return Router(resources, disabled)
