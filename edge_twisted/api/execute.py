@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import CancelledError
+
 from edge_twisted.api.database import Database
 from edge_twisted.api.decoding import call_of, decoded
 from edge_twisted.api.errors import InvalidRequest
@@ -97,6 +99,9 @@ class Execute:
         except Exception as error:
             about = Described() if statement is None else described(statement)
             request.verb, request.collections = about.verb, about.collections
+            if isinstance(error, CancelledError):
+                # Nobody waits any more, or the pipeline answers that the time is over.
+                raise
             raise failed_statement(error, about) from error
         request.verb, request.collections = result.verb, tuple(result.collections)
         return result_response(result, answer_media(headers))
