@@ -40,6 +40,8 @@ WAIT_FOR_PARAMETER: Fragment = {
     "schema": {"type": "integer", "minimum": 0, "maximum": INTEGER_MAX},
 }
 
+_EXAMPLE = {"statement": "SELECT * FROM tasks WHERE done = :done", "args": {"done": False}}
+
 OPERATION = Operation(
     route=ROUTE,
     id="execute",
@@ -49,7 +51,7 @@ OPERATION = Operation(
     parameters=(WAIT_FOR_PARAMETER,),
     request_body={
         "required": True,
-        "content": content("Call", "application/json", "application/cbor"),
+        "content": content("Call", "application/json", "application/cbor", example=_EXAMPLE),
     },
     responses={
         200: {

@@ -28,6 +28,16 @@ ROUTE = Route(
     setting="http_server.http_api.execute",
 )
 
+_EXAMPLE = {
+    "statements": [
+        {
+            "statement": "INSERT INTO tasks DOCUMENTS (:task)",
+            "args": {"task": {"_id": "t1", "done": False}},
+        },
+        {"statement": "UPDATE tasks SET done = true WHERE _id = 't1'"},
+    ]
+}
+
 OPERATION = Operation(
     route=ROUTE,
     id="transaction",
@@ -37,7 +47,7 @@ OPERATION = Operation(
     parameters=(WAIT_FOR_PARAMETER,),
     request_body={
         "required": True,
-        "content": content("Transaction", "application/json", "application/cbor"),
+        "content": content("Transaction", "application/json", "application/cbor", example=_EXAMPLE),
     },
     responses={
         200: {

@@ -8,11 +8,13 @@ come from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from attrs import frozen
 
 from edge_twisted.api import (
+    docs,
     execute,
     health,
     logs_download,
@@ -21,6 +23,7 @@ from edge_twisted.api import (
     transaction,
 )
 from edge_twisted.api.database import Database
+from edge_twisted.api.openapi.document import openapi_document
 from edge_twisted.api.openapi.operation import Operation
 from edge_twisted.api.resource import Resource, Route
 from edge_twisted.api.routing import Router
@@ -43,7 +46,7 @@ class Declared:
 
     operation: Operation
     is_on: Callable[[HttpServer], bool]
-    make: Callable[[HttpServer, Parts], Resource]
+    make: Callable[[Configuration, Parts], Resource]
 
     @property
     def route(self) -> Route:
@@ -51,7 +54,40 @@ class Declared:
         return self.operation.route
 
 
-def _execute(http: HttpServer, parts: Parts) -> Resource:
+def build(configuration: Configuration, parts: Parts) -> Router:
+    """Return the routes of a configuration that has an ``http_server``."""
+    http = _http(configuration)
+    resources = [each.make(configuration, parts) for each in ENDPOINTS if each.is_on(http)]
+    disabled = [each.route for each in ENDPOINTS if not each.is_on(http)]
+    return Router(resources, disabled)
+
+
+def operations(configuration: Configuration) -> Sequence[Operation]:
+    """Return what is declared of the endpoints that a configuration switches on."""
+    http = _http(configuration)
+    return [each.operation for each in ENDPOINTS if each.is_on(http)]
+
+
+def described(configuration: Configuration) -> dict[str, Any]:
+    """Return the OpenAPI document of exactly those endpoints."""
+    return openapi_document(operations(configuration), needs_keys=configuration.auth is not None)
+
+
+def _http(configuration: Configuration) -> HttpServer:
+    http = configuration.http_server
+    assert http is not None, "no server, no routes"
+    return http
+
+
+def _timeout_seconds(http: HttpServer) -> float | None:
+    return http.request_timeout_ms / 1000 or None
+
+
+# -- how each is made
+
+
+def _execute(configuration: Configuration, parts: Parts) -> Resource:
+    http = _http(configuration)
     return execute.Execute(
         parts.database,
         max_body_bytes=http.http_api.execute.max_body_bytes,
@@ -59,16 +95,13 @@ def _execute(http: HttpServer, parts: Parts) -> Resource:
     )
 
 
-def _transaction(http: HttpServer, parts: Parts) -> Resource:
+def _transaction(configuration: Configuration, parts: Parts) -> Resource:
+    http = _http(configuration)
     return transaction.Transaction(
         parts.database,
         max_body_bytes=http.http_api.execute.max_body_bytes,
         timeout_seconds=_timeout_seconds(http),
     )
-
-
-def _timeout_seconds(http: HttpServer) -> float | None:
-    return http.request_timeout_ms / 1000 or None
 
 
 ENDPOINTS: tuple[Declared, ...] = (
@@ -90,13 +123,10 @@ ENDPOINTS: tuple[Declared, ...] = (
         lambda http: http.enable_metrics,
         lambda _, parts: metrics.MetricsPage(parts.metrics),
     ),
+    Declared(docs.PAGE_OPERATION, lambda http: http.serve_docs, lambda *_: docs.DocsPage()),
+    Declared(
+        docs.DOCUMENT_OPERATION,
+        lambda http: http.serve_docs,
+        lambda configuration, _: docs.DocsDocument(described(configuration)),
+    ),
 )
-
-
-def build(configuration: Configuration, parts: Parts) -> Router:
-    """Return the routes of a configuration that has an ``http_server``."""
-    http = configuration.http_server
-    assert http is not None, "no server, no routes"
-    resources = [each.make(http, parts) for each in ENDPOINTS if each.is_on(http)]
-    disabled = [each.route for each in ENDPOINTS if not each.is_on(http)]
-    return Router(resources, disabled)

@@ -9,13 +9,21 @@ from pathlib import Path
 import click
 import yaml
 
+from edge_twisted.cli.lazy import LazyCommand, LazyGroup
 from edge_twisted.config.schema import schema, schema_text
 from edge_twisted.services.configuration import read_configuration
 
+#: What would load the whole API for the sake of the other commands.
+_LAZY = {
+    "open-api": LazyCommand(
+        "edge_twisted.cli.open_api:open_api", "Print the OpenAPI document of a configuration."
+    )
+}
 
-@click.group("config")
+
+@click.group("config", cls=LazyGroup, lazy=_LAZY)
 def config() -> None:
-    """Check a configuration, print its schema."""
+    """Check a configuration, print its schema or its API."""
 
 
 @config.command("schema")

@@ -40,6 +40,9 @@ def schema(name: str) -> Fragment:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def content(schema_name: str, *types: str) -> Fragment:
+def content(schema_name: str, *types: str, example: object = None) -> Fragment:
     """Return the content of a body: a schema, in JSON unless other `types` are named."""
-    return {kind: {"schema": schema(schema_name)} for kind in types or ("application/json",)}
+    described: dict[str, object] = {"schema": schema(schema_name)}
+    if example is not None:
+        described["example"] = example
+    return dict.fromkeys(types or ("application/json",), described)

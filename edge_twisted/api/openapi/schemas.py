@@ -133,5 +133,6 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = {
         "properties": {"status": {"const": "ok"}},
     },
     "Binary": {"type": "string", "contentMediaType": "application/octet-stream"},
+    "Document": {"type": "object", "required": ["openapi", "info", "paths"]},
     "Text": {"type": "string"},
 }
