@@ -14,6 +14,8 @@ from typing import Any
 from attrs import frozen
 
 from edge_twisted.api import (
+    attachments_download,
+    attachments_upload,
     docs,
     execute,
     health,
@@ -22,12 +24,16 @@ from edge_twisted.api import (
     presence,
     transaction,
 )
+from edge_twisted.api.attachments import BlobReferences, Blobs
 from edge_twisted.api.database import Database
 from edge_twisted.api.openapi.document import openapi_document
 from edge_twisted.api.openapi.operation import Operation
 from edge_twisted.api.resource import Resource, Route
 from edge_twisted.api.routing import Router
 from edge_twisted.config.model import Configuration, HttpServer
+
+#: How much of a request's time may go into fetching an attachment from the mesh.
+_FETCH_SHARE = 0.9
 
 
 @frozen(kw_only=True)
@@ -38,6 +44,8 @@ class Parts:
     presence: Callable[[], presence.Graph]
     logs: logs_download.LogArchive
     metrics: metrics.Metrics
+    blobs: Blobs
+    references: BlobReferences
 
 
 @frozen
@@ -104,9 +112,34 @@ def _transaction(configuration: Configuration, parts: Parts) -> Resource:
     )
 
 
+def _upload(configuration: Configuration, parts: Parts) -> Resource:
+    limit = _http(configuration).http_api.attachments_upload.max_body_bytes
+    return attachments_upload.AttachmentsUpload(parts.blobs, max_body_bytes=limit)
+
+
+def _download(configuration: Configuration, parts: Parts) -> Resource:
+    timeout = _timeout_seconds(_http(configuration))
+    return attachments_download.AttachmentsDownload(
+        parts.blobs,
+        parts.references,
+        # Within the request's time, so that it is an attachment that did not come.
+        timeout_seconds=None if timeout is None else timeout * _FETCH_SHARE,
+    )
+
+
 ENDPOINTS: tuple[Declared, ...] = (
     Declared(execute.OPERATION, lambda http: http.http_api.execute.enabled, _execute),
     Declared(transaction.OPERATION, lambda http: http.http_api.execute.enabled, _transaction),
+    Declared(
+        attachments_upload.OPERATION,
+        lambda http: http.http_api.attachments_upload.enabled,
+        _upload,
+    ),
+    Declared(
+        attachments_download.OPERATION,
+        lambda http: http.http_api.attachments_download.enabled,
+        _download,
+    ),
     Declared(
         presence.OPERATION,
         lambda http: http.http_api.presence.enabled,
