@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A request's body on its way from the connection to the endpoint.
+
+The connection feeds, the endpoint takes.  What nobody has taken yet is bounded: above
+`HIGH_WATER_BYTES` the connection stops reading from its client until the endpoint catches up.
+Only `RequestBody.read` gathers more, up to its limit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from edge_twisted.api.errors import BodyTooLarge, HttpError
+
+#: One read of Twisted's TCP transport.
+HIGH_WATER_BYTES = 65536
+
+
+class BodySource(Protocol):
+    """What feeds a body: the connection, as its body sees it."""
+
+    def body_wanted(self) -> None:
+        """Say that the endpoint waits for the body: what `Expect: 100-continue` waits for."""
+
+    def body_taken(self) -> None:
+        """Say that there is room again."""
+
+
+class RequestBody:
+    """
+    One body; `announced` is its Content-Length, None for chunks.
+
+    Bytes beyond `limit` fail it.  The endpoint takes it once, whole or in pieces.
+    """
+
+    __slots__ = (
+        "_gathers",
+        "_pieces",
+        "_source",
+        "_taken",
+        "_waiter",
+        "announced",
+        "buffered",
+        "error",
+        "is_complete",
+        "limit",
+        "received",
+    )
+
+    def __init__(self, announced: int | None, source: BodySource) -> None:
+        self.announced = announced
+        #: The most bytes that will be accepted; the pipeline sets it once it knows the route.
+        self.limit: int | None = None
+        #: Bytes that arrived, and of these those that the endpoint has not taken.
+        self.received = 0
+        self.buffered = 0
+        self.is_complete = announced == 0
+        self.error: HttpError | None = None
+        self._source = source
+        self._pieces: deque[bytes] = deque()
+        self._waiter: Deferred[None] | None = None
+        self._gathers = False
+        self._taken = False
+
+    # -- the connection's side
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the connection should stop reading for now."""
+        return self.buffered > HIGH_WATER_BYTES and not self._gathers
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes that arrived."""
+        self.received += len(data)
+        if self.error is not None:
+            return
+        if self.limit is not None and self.received > self.limit:
+            self.fail(BodyTooLarge(self.limit))
+            return
+        self._pieces.append(data)
+        self.buffered += len(data)
+        if not self._gathers:
+            self._wake()
+
+    def finish(self) -> None:
+        """Say that all has arrived."""
+        self.is_complete = True
+        self._wake()
+
+    def fail(self, error: HttpError) -> None:
+        """Say that the rest will not come, and why."""
+        self.error = error
+        self._wake()
+
+    # -- the endpoint's side
+
+    async def read(self, limit: int | None = None) -> bytes:
+        """Return all of it; see `Request.body`."""
+        self._take()
+        if limit is not None and (self.limit is None or limit < self.limit):
+            self.limit = limit
+        if self.limit is not None and max(self.received, self.announced or 0) > self.limit:
+            self.fail(BodyTooLarge(self.limit))
+        if not self.is_complete and self.error is None:
+            self._gathers = True
+            self._source.body_taken()
+            await self._more()
+        if self.error is not None:
+            raise self.error
+        self.buffered = 0
+        if len(self._pieces) == 1:
+            return self._pieces.popleft()
+        whole = b"".join(self._pieces)
+        self._pieces.clear()
+        return whole
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield it as it arrives; see `Request.body_pieces`."""
+        self._take()
+        while True:
+            if self._pieces:
+                piece = self._pieces.popleft()
+                was_full = self.is_full
+                self.buffered -= len(piece)
+                if was_full and not self.is_full:
+                    self._source.body_taken()
+                yield piece
+            elif self.error is not None:
+                raise self.error
+            elif self.is_complete:
+                return
+            else:
+                await self._more()
+
+    def _take(self) -> None:
+        if self._taken:
+            raise RuntimeError("a request's body can be taken only once")
+        self._taken = True
+
+    def _more(self) -> Deferred[None]:
+        """Wait for the next piece; when gathering, for the end."""
+        waiter = self._waiter = Deferred(self._forget)
+        self._source.body_wanted()
+        return waiter
+
+    def _forget(self, _waiter: Deferred[None]) -> None:
+        self._waiter = None
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.callback(None)

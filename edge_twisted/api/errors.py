@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The one table of error codes and their statuses, and the errors that the HTTP layer itself raises.
+
+An endpoint raises; it never composes an error response.  A code that is not in `ERRORS` is
+answered as ``internal_error``, so a new one belongs here before it can be seen by a client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from attrs import frozen
+
+from edge_twisted.errors import EdgeError
+
+#: A header field as it goes out: name and value.
+Field = tuple[bytes, bytes]
+
+
+@frozen
+class ErrorKind:
+    """A published error code, the status that carries it, and what it means to the caller."""
+
+    code: str
+    status: int
+    meaning: str
+
+
+#: Everything that `error.code` of a response can be, in the order of the statuses.
+ERRORS: tuple[ErrorKind, ...] = (
+    ErrorKind("malformed_request", 400, "The request breaks HTTP's syntax; the connection closes."),
+    ErrorKind("invalid_request", 400, "The request is HTTP, but not what the endpoint takes."),
+    ErrorKind("query_lexical", 400, "The statement does not divide into tokens."),
+    ErrorKind("query_syntax", 400, "The statement does not parse."),
+    ErrorKind("query_invalid", 400, "The statement parses and means nothing."),
+    ErrorKind("query_arguments_invalid", 400, "The arguments do not fit the statement."),
+    ErrorKind("query_evaluation", 400, "The statement failed on a value that it met."),
+    ErrorKind("query_unsupported", 400, "The statement asks for what this server does not do."),
+    ErrorKind("unauthorized", 401, "No API key, or one that the server does not know."),
+    ErrorKind("forbidden", 403, "The key is known and may not do this."),
+    ErrorKind("not_found", 404, "Nothing is at this path."),
+    ErrorKind("endpoint_disabled", 404, "The configuration switches this endpoint off."),
+    ErrorKind("attachment_not_found", 404, "No document that you may read names this attachment."),
+    ErrorKind("attachment_unavailable", 404, "The attachment is known and not here yet."),
+    ErrorKind("method_not_allowed", 405, "The endpoint does not take this method; see Allow."),
+    ErrorKind("request_timeout", 408, "The request took longer to arrive than the server waits."),
+    ErrorKind("statement_timeout", 408, "The answer took longer than the server works on one."),
+    ErrorKind("id_conflict", 409, "A document with this id exists."),
+    ErrorKind("length_required", 411, "The endpoint must know the body's length in advance."),
+    ErrorKind("body_too_large", 413, "The body is larger than the endpoint takes."),
+    ErrorKind("unsupported_media_type", 415, "The body's type, charset or coding is not taken."),
+    ErrorKind("range_not_satisfiable", 416, "The attachment has no such range."),
+    ErrorKind("expectation_failed", 417, "Only `Expect: 100-continue` is understood."),
+    ErrorKind("too_many_requests", 429, "The limit on requests is reached; see Retry-After."),
+    ErrorKind("headers_too_large", 431, "The header fields are too long or too many."),
+    ErrorKind("internal_error", 500, "The server failed; its log has the request id."),
+    ErrorKind("transfer_coding_unknown", 501, "Only the chunked transfer coding is understood."),
+    ErrorKind("overloaded", 503, "More work waits than the server takes on; see Retry-After."),
+    ErrorKind("too_many_connections", 503, "All connections are taken; see Retry-After."),
+    ErrorKind("stopping", 503, "The server is stopping; see Retry-After."),
+    ErrorKind("http_version_unknown", 505, "The server speaks HTTP/1.1 and HTTP/1.0."),
+)
+
+#: Code -> status.
+STATUS_OF: Mapping[str, int] = {kind.code: kind.status for kind in ERRORS}
+
+
+class HttpError(EdgeError):
+    """
+    An error that an endpoint answers with: its code, and through `ERRORS` its status.
+
+    `description` is for people and must hold no path, no secret and nothing of another caller;
+    `headers` join the response; `extra` goes beside ``code`` and ``description``; `beside` goes
+    beside ``error`` itself.
+    """
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(
+        self,
+        description: str,
+        *,
+        headers: Sequence[Field] = (),
+        extra: Mapping[str, object] | None = None,
+        beside: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(description)
+        self.description = description
+        self.headers = tuple(headers)
+        self.extra: Mapping[str, object] = extra or {}
+        self.beside: Mapping[str, object] = beside or {}
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of this error's code."""
+        return STATUS_OF[self.code]
+
+    def __str__(self) -> str:
+        return self.description
+
+
+class MalformedRequest(HttpError):
+    """The bytes are no HTTP request that can be understood in one way only."""
+
+    code = "malformed_request"
+
+
+class InvalidRequest(HttpError):
+    """The request is well-formed HTTP and not what the endpoint takes."""
+
+    code = "invalid_request"
+
+
+class Unauthorized(HttpError):
+    """No key, or none that is known."""
+
+    code = "unauthorized"
+
+    def __init__(self, description: str) -> None:
+        super().__init__(description, headers=((b"WWW-Authenticate", b"Bearer"),))
+
+
+class Forbidden(HttpError):
+    """A known key that may not do this."""
+
+    code = "forbidden"
+
+
+class NotFound(HttpError):
+    """Nothing is at the path."""
+
+    code = "not_found"
+
+    def __init__(self, description: str = "nothing is at this path") -> None:
+        super().__init__(description)
+
+
+class EndpointDisabled(HttpError):
+    """The endpoint exists and `setting` of the configuration switches it off."""
+
+    code = "endpoint_disabled"
+
+    def __init__(self, setting: str) -> None:
+        super().__init__(
+            f"this endpoint is switched off; {setting} in the configuration switches it on",
+            extra={"setting": setting},
+        )
+        self.setting = setting
+
+
+class MethodNotAllowed(HttpError):
+    """The endpoint takes only the methods `allowed`."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        methods = ", ".join(allowed)
+        super().__init__(
+            f"this endpoint takes {methods}", headers=((b"Allow", methods.encode("ascii")),)
+        )
+        self.allowed = tuple(allowed)
+
+
+class RequestTimeout(HttpError):
+    """The client was too slow in sending its request; `seconds` is how long the server waits."""
+
+    code = "request_timeout"
+
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(f"{what} took longer than {seconds:g} s to arrive")
+        self.seconds = seconds
+
+
+class StatementTimeout(HttpError):
+    """The answer was not ready in `seconds`; the work on it has been stopped."""
+
+    code = "statement_timeout"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the answer was not ready in {seconds:g} s; the work on it was stopped")
+        self.seconds = seconds
+
+
+class LengthRequired(HttpError):
+    """The endpoint needs a body whose length is known."""
+
+    code = "length_required"
+
+
+class BodyTooLarge(HttpError):
+    """The body is longer than `limit` bytes."""
+
+    code = "body_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the body is larger than {limit} bytes", extra={"limit_bytes": limit})
+        self.limit = limit
+
+
+class UnsupportedMediaType(HttpError):
+    """The body's type, charset or coding is not one that the endpoint takes."""
+
+    code = "unsupported_media_type"
+
+
+class ExpectationFailed(HttpError):
+    """An `Expect` other than 100-continue."""
+
+    code = "expectation_failed"
+
+    def __init__(self) -> None:
+        super().__init__("only Expect: 100-continue is understood")
+
+
+class TooManyRequests(HttpError):
+    """A throttle refused; try again in `retry_after_seconds`, a whole number of at least 1."""
+
+    code = "too_many_requests"
+
+    def __init__(self, retry_after_seconds: int, headers: Sequence[Field] = ()) -> None:
+        super().__init__(
+            f"too many requests; try again in {retry_after_seconds} s",
+            headers=(retry_after(retry_after_seconds), *headers),
+        )
+        self.retry_after_seconds = retry_after_seconds
+
+
+class HeadersTooLarge(HttpError):
+    """The header fields exceed the limit that `description` names."""
+
+    code = "headers_too_large"
+
+
+class TransferCodingUnknown(HttpError):
+    """A transfer coding other than chunked."""
+
+    code = "transfer_coding_unknown"
+
+
+class Overloaded(HttpError):
+    """More work waits than the server takes on."""
+
+    code = "overloaded"
+
+    def __init__(self, description: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(description, headers=(retry_after(retry_after_seconds),))
+
+
+class TooManyConnections(Overloaded):
+    """All of the connections that the configuration allows are taken."""
+
+    code = "too_many_connections"
+
+
+class Stopping(Overloaded):
+    """The server is on its way down."""
+
+    code = "stopping"
+
+
+class HttpVersionUnknown(HttpError):
+    """A version of HTTP that the server does not speak."""
+
+    code = "http_version_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("this server speaks HTTP/1.1 and HTTP/1.0")
+
+
+def retry_after(seconds: int) -> Field:
+    """Return the header field that says when to try again."""
+    return (b"Retry-After", str(seconds).encode("ascii"))

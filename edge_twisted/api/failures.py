@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one map from whatever an endpoint raised to the response that the client gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from edge_twisted.api.errors import STATUS_OF, Field, HttpError, retry_after
+from edge_twisted.api.response import Response
+from edge_twisted.dql.errors import DqlError
+from edge_twisted.errors import EdgeError
+
+log = Logger()
+
+#: Tells the caller where to look, and nothing of what is inside.
+INTERNAL = "the server failed on this request; its log has the cause under this request id"
+
+
+def code_of(error: BaseException) -> str:
+    """Return the published code of an error; ``internal_error`` for whatever has none."""
+    if isinstance(error, EdgeError) and error.code in STATUS_OF:
+        return error.code
+    return "internal_error"
+
+
+def response_to(error: BaseException, request_id: str) -> Response:
+    """
+    Return the response to a request that failed with `error`.
+
+    What is no fault of the client's is logged here, with its traceback, under the request's id.
+    """
+    code = code_of(error)
+    if code == "internal_error":
+        failure = Failure(error, type(error), error.__traceback__)
+        log.failure("Request {request_id} failed", failure, request_id=request_id)
+        return error_response(code, INTERNAL, request_id=request_id)
+    if isinstance(error, HttpError):
+        return error_response(
+            code, error.description, error.extra, error.beside, headers=error.headers
+        )
+    headers = (retry_after(1),) if STATUS_OF[code] == 503 else ()
+    if isinstance(error, DqlError):
+        return error_response(code, str(error), position_of(error), headers=headers)
+    return error_response(code, str(error), headers=headers)
+
+
+def error_response(
+    code: str,
+    description: str,
+    extra: Mapping[str, object] | None = None,
+    beside: Mapping[str, object] | None = None,
+    *,
+    headers: tuple[Field, ...] = (),
+    request_id: str | None = None,
+) -> Response:
+    """Compose the JSON of an error, the same shape for every 4xx and 5xx."""
+    error: dict[str, object] = {"code": code, "description": description, **(extra or {})}
+    if request_id is not None:
+        error["request_id"] = request_id
+    body = orjson.dumps({"error": error, **(beside or {})})
+    return Response(status=STATUS_OF[code], headers=headers, body=body)
+
+
+def position_of(error: DqlError) -> dict[str, object]:
+    """Return line, column and snippet of a statement's error, for its JSON."""
+    position = error.position
+    if position is None:
+        return {}
+    return {"line": position.line, "column": position.column, "snippet": position.snippet}

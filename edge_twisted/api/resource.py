@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The seams of the HTTP layer: what an endpoint is, who lets a request in, who is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+
+from edge_twisted.api.errors import Field
+from edge_twisted.api.request import Request
+from edge_twisted.api.response import AnyResponse
+from edge_twisted.config.model import Identity
+
+
+@frozen(kw_only=True)
+class Route:
+    """What an endpoint declares of itself, whether or not it is switched on."""
+
+    #: Its name in metrics, audit, throttling and permissions, as in ``http_api``.
+    endpoint: str
+    #: Exact, or ending in one ``{name}`` that stands for the rest of the path.
+    path: str
+    #: Upper-case; GET brings HEAD with it.
+    methods: tuple[str, ...]
+    #: The key of the configuration that switches it on, as ``http_server.http_api.execute``.
+    setting: str
+    #: Whether the caller must have a key (unless the server runs in dev_mode).
+    needs_key: bool = True
+    #: Whether throttling counts it.
+    is_throttled: bool = True
+    #: Whether bodies stream, so that the request timeout bounds the time without progress.
+    streams: bool = False
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The methods that it answers, HEAD among them where GET is."""
+        return (*self.methods, "HEAD") if "GET" in self.methods else self.methods
+
+
+class Resource(Protocol):
+    """One endpoint that is switched on."""
+
+    @property
+    def route(self) -> Route:
+        """What it declares."""
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The largest request body that it takes; a larger one is 413 before it is called."""
+
+    async def respond(self, request: Request) -> AnyResponse:
+        """
+        Answer one request of an allowed method; HEAD is asked as GET.
+
+        Raise an error whose code is in `errors.ERRORS` for anything but success.  Awaits nothing
+        but Deferreds and coroutines over them; one that never has to wait costs no scheduling.
+        """
+
+
+class Gate(Protocol):
+    """Who may call: authentication, permission by endpoint, throttling, in whatever order."""
+
+    def admit(self, request: Request) -> Identity | Deferred[Identity | None] | None:
+        """
+        Let a request in before its body is read; `request.route` is known.
+
+        Answer who calls (None: nobody in particular), at once where nothing has to be waited for.
+
+        :raises HttpError: (or fails with it) the request is answered with it instead.
+        """
+
+    def headers(self, request: Request) -> Sequence[Field]:
+        """Return header fields for the response of an admitted request, such as RateLimit."""
+
+
+@frozen(kw_only=True)
+class Finished:
+    """A request that has been answered, or was refused or given up."""
+
+    request: Request
+    #: The endpoint's name; ``unknown`` for all paths that nobody serves.
+    endpoint: str
+    #: As sent; 499 when the client went away before a response began.
+    status: int
+    #: The error's code, None for success.
+    error: str | None
+    duration_seconds: float
+    #: Of the bodies.
+    bytes_in: int
+    bytes_out: int
+
+
+class Observer(Protocol):
+    """Is told of each request when it is over: audit, metrics, the debug log."""
+
+    def request_finished(self, finished: Finished) -> None:
+        """Note it; must not block, and an exception is logged and changes nothing."""
