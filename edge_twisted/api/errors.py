@@ -26,6 +26,8 @@ class ErrorKind:
     code: str
     status: int
     meaning: str
+    #: Whether an error's own text is for the log alone: the client is told the meaning.
+    is_private: bool = False
 
 
 #: Everything that `error.code` of a response can be, in the order of the statuses.
@@ -38,6 +40,11 @@ ERRORS: tuple[ErrorKind, ...] = (
     ErrorKind("query_arguments_invalid", 400, "The arguments do not fit the statement."),
     ErrorKind("query_evaluation", 400, "The statement failed on a value that it met."),
     ErrorKind("query_unsupported", 400, "The statement asks for what this server does not do."),
+    ErrorKind("query_failed", 400, "The statement failed; its description says why."),
+    ErrorKind("duplicate_ids", 400, "One INSERT names a document's id twice."),
+    ErrorKind("not_a_document", 400, "What is to be inserted is no object."),
+    ErrorKind("document_too_large", 400, "A document is beyond the limit of its size."),
+    ErrorKind("index_unknown", 400, "There is no index of this name."),
     ErrorKind("unauthorized", 401, "No API key, or one that the server does not know."),
     ErrorKind("forbidden", 403, "The key is known and may not do this."),
     ErrorKind("not_found", 404, "Nothing is at this path."),
@@ -48,6 +55,7 @@ ERRORS: tuple[ErrorKind, ...] = (
     ErrorKind("request_timeout", 408, "The request took longer to arrive than the server waits."),
     ErrorKind("statement_timeout", 408, "The answer took longer than the server works on one."),
     ErrorKind("id_conflict", 409, "A document with this id exists."),
+    ErrorKind("index_exists", 409, "An index of this name is on the collection already."),
     ErrorKind("length_required", 411, "The endpoint must know the body's length in advance."),
     ErrorKind("body_too_large", 413, "The body is larger than the endpoint takes."),
     ErrorKind("unsupported_media_type", 415, "The body's type, charset or coding is not taken."),
@@ -56,15 +64,26 @@ ERRORS: tuple[ErrorKind, ...] = (
     ErrorKind("too_many_requests", 429, "The limit on requests is reached; see Retry-After."),
     ErrorKind("headers_too_large", 431, "The header fields are too long or too many."),
     ErrorKind("internal_error", 500, "The server failed; its log has the request id."),
+    ErrorKind("store_error", 500, "The store failed; the log has the cause.", True),
+    ErrorKind("store_io_error", 500, "The disk reported an error; the log has the cause.", True),
+    ErrorKind("store_corrupt", 500, "Stored data is damaged; the log says where.", True),
     ErrorKind("transfer_coding_unknown", 501, "Only the chunked transfer coding is understood."),
     ErrorKind("overloaded", 503, "More work waits than the server takes on; see Retry-After."),
     ErrorKind("too_many_connections", 503, "All connections are taken; see Retry-After."),
     ErrorKind("stopping", 503, "The server is stopping; see Retry-After."),
+    ErrorKind("statement_cancelled", 503, "The statement was stopped; nothing was changed."),
+    ErrorKind("read_cancelled", 503, "The read was stopped, for it held its data too long.", True),
+    ErrorKind("store_overloaded", 503, "Too many operations wait for the store.", True),
+    ErrorKind("store_full", 503, "The disk is full: reads go on, nothing is stored.", True),
+    ErrorKind("store_read_only", 503, "The store cannot be written: reads go on.", True),
+    ErrorKind("store_closed", 503, "The store is not open yet, or not any more.", True),
     ErrorKind("http_version_unknown", 505, "The server speaks HTTP/1.1 and HTTP/1.0."),
 )
 
 #: Code -> status.
 STATUS_OF: Mapping[str, int] = {kind.code: kind.status for kind in ERRORS}
+#: Code -> what the client is told in place of the error's own text.
+TOLD_INSTEAD: Mapping[str, str] = {kind.code: kind.meaning for kind in ERRORS if kind.is_private}
 
 
 class HttpError(EdgeError):
@@ -272,3 +291,26 @@ class HttpVersionUnknown(HttpError):
 def retry_after(seconds: int) -> Field:
     """Return the header field that says when to try again."""
     return (b"Retry-After", str(seconds).encode("ascii"))
+
+
+class Accompanied(EdgeError):
+    """
+    Another error on its way to the client, with what goes along in the JSON.
+
+    `extra` joins the members of ``error``, `beside` goes next to it.
+    """
+
+    def __init__(
+        self,
+        cause: Exception,
+        *,
+        extra: Mapping[str, object] | None = None,
+        beside: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.extra: Mapping[str, object] = extra or {}
+        self.beside: Mapping[str, object] = beside or {}
+
+    def __str__(self) -> str:
+        return str(self.cause)

@@ -9,7 +9,14 @@ import orjson
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from edge_twisted.api.errors import STATUS_OF, Field, HttpError, retry_after
+from edge_twisted.api.errors import (
+    STATUS_OF,
+    TOLD_INSTEAD,
+    Accompanied,
+    Field,
+    HttpError,
+    retry_after,
+)
 from edge_twisted.api.response import Response
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.errors import EdgeError
@@ -22,6 +29,8 @@ INTERNAL = "the server failed on this request; its log has the cause under this 
 
 def code_of(error: BaseException) -> str:
     """Return the published code of an error; ``internal_error`` for whatever has none."""
+    if isinstance(error, Accompanied):
+        return code_of(error.cause)
     if isinstance(error, EdgeError) and error.code in STATUS_OF:
         return error.code
     return "internal_error"
@@ -33,19 +42,38 @@ def response_to(error: BaseException, request_id: str) -> Response:
 
     What is no fault of the client's is logged here, with its traceback, under the request's id.
     """
+    beside: Mapping[str, object] = {}
+    extra: dict[str, object] = {}
+    while isinstance(error, Accompanied):
+        beside = {**error.beside, **beside}
+        extra = {**error.extra, **extra}
+        error = error.cause
     code = code_of(error)
     if code == "internal_error":
-        failure = Failure(error, type(error), error.__traceback__)
-        log.failure("Request {request_id} failed", failure, request_id=request_id)
-        return error_response(code, INTERNAL, request_id=request_id)
+        _log(error, request_id)
+        return error_response(code, INTERNAL, extra, beside, request_id=request_id)
+    headers = (retry_after(1),) if STATUS_OF[code] == 503 else ()
+    if code in TOLD_INSTEAD:
+        _log(error, request_id)
+        return error_response(
+            code, TOLD_INSTEAD[code], extra, beside, headers=headers, request_id=request_id
+        )
     if isinstance(error, HttpError):
         return error_response(
-            code, error.description, error.extra, error.beside, headers=error.headers
+            code,
+            error.description,
+            {**error.extra, **extra},
+            {**error.beside, **beside},
+            headers=error.headers,
         )
-    headers = (retry_after(1),) if STATUS_OF[code] == 503 else ()
     if isinstance(error, DqlError):
-        return error_response(code, str(error), position_of(error), headers=headers)
-    return error_response(code, str(error), headers=headers)
+        extra = {**position_of(error), **extra}
+    return error_response(code, str(error), extra, beside, headers=headers)
+
+
+def _log(error: BaseException, request_id: str) -> None:
+    failure = Failure(error, type(error), error.__traceback__)
+    log.failure("Request {request_id} failed", failure, request_id=request_id)
 
 
 def error_response(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from edge_twisted.api.openapi.operation import Operation, content
 from edge_twisted.api.request import Request
 from edge_twisted.api.resource import Route
 from edge_twisted.api.response import AnyResponse, Response
@@ -14,6 +15,13 @@ ROUTE = Route(
     setting="http_server.enable_healthcheck",
     needs_key=False,
     is_throttled=False,
+)
+
+OPERATION = Operation(
+    route=ROUTE,
+    id="health",
+    summary="Whether the server answers.",
+    responses={200: {"description": "It does.", "content": content("Health")}},
 )
 
 

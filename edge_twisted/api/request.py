@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from edge_twisted.config.model import Identity
+from edge_twisted.security.callers import Caller
 
 if TYPE_CHECKING:
     from edge_twisted.api.body import RequestBody
@@ -78,7 +78,7 @@ class Request:
     #: What stands for ``{name}`` in the route's path.
     path_parameter: str = ""
     #: Who calls; None under dev_mode, on routes that need no key, and before authentication.
-    identity: Identity | None = None
+    identity: Caller | None = None
 
     # -- filled in by the endpoint, for the audit log
 

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from edge_twisted.api.errors import Field
 from edge_twisted.api.request import Request
 from edge_twisted.api.response import AnyResponse
-from edge_twisted.config.model import Identity
+from edge_twisted.security.callers import Caller
 
 
 @frozen(kw_only=True)
@@ -63,7 +63,7 @@ class Resource(Protocol):
 class Gate(Protocol):
     """Who may call: authentication, permission by endpoint, throttling, in whatever order."""
 
-    def admit(self, request: Request) -> Identity | Deferred[Identity | None] | None:
+    def admit(self, request: Request) -> Caller | Deferred[Caller | None] | None:
         """
         Let a request in before its body is read; `request.route` is known.
 
