@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the API needs of attachments: the blobs, who may read them, and the mesh that has more."""
+"""
+What the API needs of attachments: the blobs, who may read them, and the mesh that has more.
+
+What is awaited is a Deferred or a coroutine over them.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 from typing import ClassVar, Protocol
-
-from twisted.internet.defer import Deferred
 
 from edge_twisted.api.errors import HttpError
 from edge_twisted.security.permissions import Access
@@ -36,7 +39,7 @@ class BlobReader(Protocol):
     def info(self) -> BlobInfo:
         """What is open."""
 
-    def read(self, offset: int, length: int) -> Deferred[bytes]:
+    def read(self, offset: int, length: int) -> Awaitable[bytes]:
         """Fire with up to `length` bytes from `offset`; fewer only at the end."""
 
     def close(self) -> None:
@@ -46,33 +49,33 @@ class BlobReader(Protocol):
 class BlobWriter(Protocol):
     """A blob on its way in; one call at a time."""
 
-    def write(self, chunk: bytes) -> Deferred[None]:
+    def write(self, chunk: bytes) -> Awaitable[None]:
         """Take the next bytes."""
 
-    def finish(self) -> Deferred[BlobInfo]:
+    def finish(self) -> Awaitable[BlobInfo]:
         """Make the blob durable and visible."""
 
-    def abort(self) -> Deferred[None]:
+    def abort(self) -> Awaitable[None]:
         """Throw away what was written; harmless when repeated, and after `finish`."""
 
 
 class Blobs(Protocol):
     """The blobs of a store."""
 
-    def upload(self) -> Deferred[BlobWriter]:
+    def upload(self) -> Awaitable[BlobWriter]:
         """Begin a blob."""
 
-    def open(self, attachment: str) -> Deferred[BlobReader]:
+    def open(self, attachment: str) -> Awaitable[BlobReader]:
         """Open a blob; fails with an error of code ``attachment_unavailable`` if it is not here."""
 
 
 class BlobReferences(Protocol):
     """What documents say of blobs."""
 
-    def may_download(self, attachment: str, access: Access) -> Deferred[bool]:
+    def may_download(self, attachment: str, access: Access) -> Awaitable[bool]:
         """Answer whether a document that `access` may read names the blob."""
 
-    def fetch(self, attachment: str, timeout_seconds: float | None) -> Deferred[None]:
+    def fetch(self, attachment: str, timeout_seconds: float | None) -> Awaitable[None]:
         """
         Have a blob that some document names brought here by the mesh.
 

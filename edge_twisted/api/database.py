@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol
-
-from twisted.internet.defer import Deferred
 
 from edge_twisted.documents.values import Value
 from edge_twisted.security.permissions import Access
@@ -66,7 +64,8 @@ class Result(Protocol):
 
 class Database(Protocol):
     """
-    One database.  Cancelling a Deferred cancels the statement, which then stores nothing.
+    One database.  What it returns is a Deferred or a coroutine over them; cancelling it cancels
+    the statement, which then stores nothing.
 
     Errors are `EdgeError` with codes of `errors.ERRORS`; anything else is answered as a bug.
     """
@@ -79,7 +78,7 @@ class Database(Protocol):
         access: Access,
         request_id: str,
         timeout_seconds: float | None,
-    ) -> Deferred[Result]:
+    ) -> Awaitable[Result]:
         """
         Run one statement; a mutation fires only once it is durable.
 
@@ -93,14 +92,14 @@ class Database(Protocol):
         access: Access,
         request_id: str,
         timeout_seconds: float | None,
-    ) -> Deferred[Sequence[Result]]:
+    ) -> Awaitable[Sequence[Result]]:
         """
         Run statements as one: each sees what those before it did, and all are stored or none.
 
         Fails with an `EdgeError` that is a `FailedAt`, unless all of it failed as a whole.
         """
 
-    def reached(self, lsn: int) -> Deferred[None]:
+    def reached(self, lsn: int) -> Awaitable[None]:
         """Fire when the store has the commit `lsn`, at once if it has."""
 
 
