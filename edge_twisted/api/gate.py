@@ -13,7 +13,7 @@ from typing import Protocol
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
 
-from edge_twisted.api.errors import Field, Forbidden, InvalidRequest, Unauthorized
+from edge_twisted.api.errors import Field, Forbidden, HttpError, InvalidRequest, Unauthorized
 from edge_twisted.api.request import Request
 from edge_twisted.config.model import Cors
 from edge_twisted.security.callers import ANYBODY, Caller
@@ -30,7 +30,10 @@ class Throttle(Protocol):
 
     def check(self, request: Request) -> None:
         """
-        Count a request that is about to be admitted; `request.identity` is known.
+        Count a request.
+
+        `request.identity` is who was recognized; None counts nowhere by key: an open endpoint, or
+        a request that is about to be refused for its key.
 
         :raises TooManyRequests: a limit is reached; then it counts nowhere.
         """
@@ -80,9 +83,9 @@ class ApiGate:
                 admission.throttle.check(request)
             return None
         if admission.keys is None:
-            _refuse_other_origins(request, admission.cors)
+            _refuse_other_origins(request, admission)
             return _permitted(request, ANYBODY, admission)
-        key = _bearer_key(request)
+        key = _bearer_key(request, admission)
         caller = admission.keys.known(key)
         if caller is not None:
             return _permitted(request, caller, admission)
@@ -109,7 +112,7 @@ async def _first_check(
 ) -> Caller | None:
     caller = await keys.identify(key, request.client)
     if caller is None:
-        raise Unauthorized("the API key is not known")
+        raise _refusal(request, admission, Unauthorized("the API key is not known"))
     return _permitted(request, caller, admission)
 
 
@@ -119,14 +122,33 @@ def _permitted(request: Request, caller: Caller, admission: Admission) -> Caller
     route = request.route
     assert route is not None
     if not caller.permits.may(_OPENED_BY.get(route.endpoint, route.endpoint)):
-        raise Forbidden(f"this key may not use {route.path}")
+        raise _refusal(request, admission, Forbidden(f"this key may not use {route.path}"))
     if route.is_throttled:
         admission.throttle.check(request)
     return caller
 
 
-def _bearer_key(request: Request) -> bytes:
-    value = request.headers.get_bytes(_AUTHORIZATION)
+def _refusal(request: Request, admission: Admission, error: HttpError) -> HttpError:
+    """
+    Return the error that a request is refused with, which counts as any request does.
+
+    :raises TooManyRequests: whoever sends too many of them hears of that instead.
+    """
+    route = request.route
+    if route is not None and route.is_throttled:
+        admission.throttle.check(request)
+    return error
+
+
+def _bearer_key(request: Request, admission: Admission) -> bytes:
+    try:
+        return _key_in(request.headers.get_bytes(_AUTHORIZATION))
+    except HttpError as error:
+        raise _refusal(request, admission, error) from None
+
+
+def _key_in(value: bytes | None) -> bytes:
+    """Return the key of an Authorization."""
     if value is None:
         raise Unauthorized("send an API key as Authorization: Bearer KEY")
     scheme, _, key = value.strip().partition(b" ")
@@ -140,7 +162,7 @@ def _bearer_key(request: Request) -> bytes:
     return key
 
 
-def _refuse_other_origins(request: Request, cors: Cors | None) -> None:
+def _refuse_other_origins(request: Request, admission: Admission) -> None:
     """
     Keep pages of other sites from driving a server that asks nobody for a key.
 
@@ -150,12 +172,17 @@ def _refuse_other_origins(request: Request, cors: Cors | None) -> None:
     origin = request.headers.get("origin")
     if origin is None:
         return
+    cors = admission.cors
     if cors is not None and ("*" in cors.allowed_origins or origin in cors.allowed_origins):
         return
     scheme = "https" if request.is_secure else "http"
     if origin.lower() == f"{scheme}://{request.headers.get('host') or ''}".lower():
         return
-    raise Forbidden(
-        "without API keys, pages of other origins are refused; "
-        "http_server.cors.allowed_origins lets some in"
+    raise _refusal(
+        request,
+        admission,
+        Forbidden(
+            "without API keys, pages of other origins are refused; "
+            "http_server.cors.allowed_origins lets some in"
+        ),
     )

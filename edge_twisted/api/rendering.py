@@ -42,10 +42,11 @@ NO_RESULT: dict[str, object] = {
 
 def result_response(result: Result, media: Media) -> AnyResponse:
     """Return the answer that a result is, whole if it is small."""
-    pieces = json_pieces(result) if media is Media.JSON else cbor_pieces(result)
     kind = media.value.encode("ascii")
     if _row_count(result) <= BATCH:
-        return Response(body=b"".join(pieces), content_type=kind)
+        body = json_whole(result) if media is Media.JSON else b"".join(cbor_pieces(result))
+        return Response(body=body, content_type=kind)
+    pieces = json_pieces(result) if media is Media.JSON else cbor_pieces(result)
     return StreamingResponse(pieces=one_by_one(pieces), content_type=kind)
 
 
@@ -87,9 +88,16 @@ def _json_commit(commit: int | None) -> bytes:
     return b"null" if commit is None else b"%d" % commit
 
 
+def json_whole(result: Result) -> bytes:
+    """Return a result in JSON, members in the documented order."""
+    texts = result.texts
+    rows = b",".join(texts) if texts is not None else json_bytes(result.items or [])[1:-1]
+    return b"".join((_json_head(result), rows, _json_tail(result)))
+
+
 def json_pieces(result: Result) -> Iterator[bytes]:
-    """Yield a result in JSON, members in the documented order."""
-    yield b'{"queryType":"%b","items":[' % result.query_type.encode("ascii")
+    """Yield what `json_whole` returns in pieces of `BATCH` rows."""
+    yield _json_head(result)
     separator = b""
     if result.texts is not None:
         for texts in _batches(result.texts):
@@ -99,10 +107,18 @@ def json_pieces(result: Result) -> Iterator[bytes]:
         for items in _batches(result.items or ()):
             yield separator + json_bytes(items)[1:-1]
             separator = b","
+    yield _json_tail(result)
+
+
+def _json_head(result: Result) -> bytes:
+    return b'{"queryType":"%b","items":[' % result.query_type.encode("ascii")
+
+
+def _json_tail(result: Result) -> bytes:
     commit = _json_commit(result.commit_id)
     ids = json_bytes(result.mutated_ids) if result.mutated_ids else b"[]"
     warnings = json_bytes(result.warnings) if result.warnings else b"[]"
-    yield (
+    return (
         b'],"mutatedDocumentIds":%b,"warnings":%b,"totalWarningsCount":%d,"transactionId":%d,'
         b'"commitId":%b}' % (ids, warnings, result.total_warnings, result.transaction_id, commit)
     )

@@ -105,7 +105,15 @@ class Keys(Case):
             self.refusal(self.request(text), Unauthorized)
         self.refusal(self.request(f"Bearer {OTHER.key}"), Unauthorized)
         self.refusal(self.request("Bearer nonsense"), Unauthorized)
-        self.assertEqual(self.throttle.seen, [])
+
+    def test_refusals_count_too_and_by_no_key(self) -> None:
+        self.throttle.left = 3
+        self.refusal(self.request(), Unauthorized)
+        self.refusal(self.request(f"Bearer {OTHER.key}"), Unauthorized)
+        self.refusal(self.request(f"Bearer {MADE.key}", LOGS), Forbidden)
+        self.assertEqual(self.throttle.seen, [None, None, "till"])
+        self.refusal(self.request(), TooManyRequests)
+        self.refusal(self.request(f"Bearer {OTHER.key}"), TooManyRequests)
 
     def test_two_keys(self) -> None:
         for between in (", Bearer ", " ", ","):
@@ -116,7 +124,6 @@ class Keys(Case):
         self.refusal(request, Forbidden)
         assert request.identity is not None
         self.assertEqual(request.identity.id, "till")
-        self.assertEqual(self.throttle.seen, [])
 
     def test_transactions_open_with_execute(self) -> None:
         self.successResultOf(self.admitted(self.request(f"Bearer {MADE.key}", TRANSACTION)))

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API of a server that runs: its routes and its gate, by the newest configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from edge_twisted.api.gate import Admission, ApiGate, Throttle
+from edge_twisted.api.request import Request
+from edge_twisted.api.resource import Resource
+from edge_twisted.api.tree import Parts, build
+from edge_twisted.config.model import Configuration, HttpServer
+from edge_twisted.errors import EdgeError
+from edge_twisted.security.key_ring import DeferToPool, KeyRing
+
+
+class LiveApi:
+    """
+    What a site needs to serve a configuration, and goes on needing after a reload.
+
+    A request under way ends by the rules that it began with.  `throttle_of` makes the throttle of a
+    configuration; it is asked again only when the strategies change, so that counts survive a
+    reload that is about something else.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        parts: Parts,
+        *,
+        defer_to_pool: DeferToPool,
+        throttle_of: Callable[[HttpServer], Throttle],
+    ) -> None:
+        self._parts = parts
+        self._defer_to_pool = defer_to_pool
+        self._throttle_of = throttle_of
+        self._configuration = configuration
+        http = _http(configuration)
+        self._throttle = throttle_of(http)
+        self._keys = self._key_ring(configuration)
+        self._router = build(configuration, parts)
+        #: Who gets in.
+        self.gate = ApiGate(self._admission(http))
+
+    def find(self, request: Request) -> Resource:
+        """See `Router.find`: the routes of the newest configuration."""
+        return self._router.find(request)
+
+    # -- Reloadable
+
+    def verify(self, new: Configuration) -> Sequence[str]:
+        """Return what stands against `new`; nothing is changed."""
+        if new.auth is None:
+            return ()
+        try:
+            KeyRing(new.auth.identities, self._defer_to_pool)
+        except EdgeError as error:
+            return [str(error)]
+        return ()
+
+    def commit(self, new: Configuration) -> Sequence[str]:
+        """Serve `new` from now on; return the keys that need a restart."""
+        if new.http_server is None:
+            # Closing the listener is not ours: it goes on as it was.
+            return ["http_server"]
+        old, self._configuration = _http(self._configuration), new
+        if new.http_server.throttling != old.throttling:
+            self._throttle = self._throttle_of(new.http_server)
+        if self._keys is not None and new.auth is not None:
+            self._keys.replace(new.auth.identities)
+        else:
+            self._keys = self._key_ring(new)
+        self._router = build(new, self._parts)
+        self.gate.replace(self._admission(new.http_server))
+        return ()
+
+    # -- inner
+
+    def _key_ring(self, configuration: Configuration) -> KeyRing | None:
+        if configuration.auth is None:
+            return None
+        return KeyRing(configuration.auth.identities, self._defer_to_pool)
+
+    def _admission(self, http: HttpServer) -> Admission:
+        return Admission(keys=self._keys, throttle=self._throttle, cors=http.cors)
+
+
+def _http(configuration: Configuration) -> HttpServer:
+    http = configuration.http_server
+    assert http is not None, "no server, no API"
+    return http
