@@ -9,6 +9,7 @@ come from it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import frozen
@@ -94,18 +95,13 @@ def _timeout_seconds(http: HttpServer) -> float | None:
 # -- how each is made
 
 
-def _execute(configuration: Configuration, parts: Parts) -> Resource:
+def _statements(
+    endpoint: type[execute.Execute] | type[transaction.Transaction],
+    configuration: Configuration,
+    parts: Parts,
+) -> Resource:
     http = _http(configuration)
-    return execute.Execute(
-        parts.database,
-        max_body_bytes=http.http_api.execute.max_body_bytes,
-        timeout_seconds=_timeout_seconds(http),
-    )
-
-
-def _transaction(configuration: Configuration, parts: Parts) -> Resource:
-    http = _http(configuration)
-    return transaction.Transaction(
+    return endpoint(
         parts.database,
         max_body_bytes=http.http_api.execute.max_body_bytes,
         timeout_seconds=_timeout_seconds(http),
@@ -128,8 +124,16 @@ def _download(configuration: Configuration, parts: Parts) -> Resource:
 
 
 ENDPOINTS: tuple[Declared, ...] = (
-    Declared(execute.OPERATION, lambda http: http.http_api.execute.enabled, _execute),
-    Declared(transaction.OPERATION, lambda http: http.http_api.execute.enabled, _transaction),
+    Declared(
+        execute.OPERATION,
+        lambda http: http.http_api.execute.enabled,
+        partial(_statements, execute.Execute),
+    ),
+    Declared(
+        transaction.OPERATION,
+        lambda http: http.http_api.execute.enabled,
+        partial(_statements, transaction.Transaction),
+    ),
     Declared(
         attachments_upload.OPERATION,
         lambda http: http.http_api.attachments_upload.enabled,
