@@ -154,8 +154,8 @@ class Snapshot(Protocol):
         At most `limit` of them, behind the key `after`: pass the last key to go on.
         """
 
-    def referrers(self, attachment: str) -> Sequence[tuple[str, bytes]]:
-        """Return (collection, id key) of every row that names the blob, tombstones included."""
+    def referrers(self, attachment: str, *, limit: int = 1000) -> Sequence[tuple[str, bytes]]:
+        """Return (collection, id key) of rows that name the blob, tombstones included."""
 
 
 class WriteTransaction(Snapshot, Protocol):
@@ -310,6 +310,13 @@ class Store(Protocol):
         Fire when the index can be used, at once if it can already.
 
         :raises UnknownIndex: there is none, or it was dropped meanwhile.
+        """
+
+    def reap(self, received_before: int, most: int) -> Deferred[int]:
+        """
+        Forget tombstones received before a moment (ms since 1970), a few at a time.
+
+        Fires with how many went: at most `most`, the oldest first.
         """
 
     def on_commit(self, hook: Callable[[Commit], None]) -> Callable[[], None]:

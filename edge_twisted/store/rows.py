@@ -135,7 +135,7 @@ class Committed(NamedTuple, Generic[T]):
     lsn: int
 
 
-@frozen(kw_only=True)
+@frozen
 class AttachmentInfo:
     """A blob that is complete and verified: its id (43 characters) and its length in bytes."""
 

@@ -17,10 +17,12 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+
+from edge_twisted.store.errors import StoreClosed
 
 T = TypeVar("T")
 
@@ -51,8 +53,13 @@ class ThreadPool:
         self._closed = False
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Queue a job; it runs on one of the threads."""
-        assert not self._closed, "a job after close"
+        """
+        Queue a job; it runs on one of the threads.
+
+        :raises StoreClosed: the pool is closed.
+        """
+        if self._closed:
+            raise StoreClosed(self._name)
         if len(self._threads) < self._size:
             thread = Thread(target=self._run, name=f"{self._name}-{len(self._threads)}")
             thread.daemon = True
@@ -72,7 +79,10 @@ class ThreadPool:
             else:
                 self._reactor.callFromThread(_succeed, done, result)
 
-        self.submit(job)
+        try:
+            self.submit(job)
+        except StoreClosed:
+            return fail()
         return done
 
     def close(self) -> Deferred[None]:

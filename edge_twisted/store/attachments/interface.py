@@ -85,3 +85,11 @@ class Attachments(Protocol):
 
     def find(self, attachment: str) -> AttachmentInfo | None:
         """Return what is known of a complete blob, at once; None if it is not here."""
+
+    def collect(self, grace_seconds: float) -> Deferred[int]:
+        """
+        Delete the blobs that no document has named for the grace time; fire with their number.
+
+        A blob without mentions is noted first and deleted by a later run, once the grace time has
+        passed since it was noted.
+        """

@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Protocol
 
 import apsw
-from attrs import evolve
+from attrs import evolve, frozen
 
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.values import Value
@@ -64,14 +64,14 @@ Job = Callable[[Unit], bool]
 
 def unfinished(connection: apsw.Connection, state: State) -> list[Job]:
     """Return the jobs that an earlier process left."""
-    jobs = [
-        building(here.name, index.definition.name)
+    jobs: list[Job] = [
+        Building(here.name, index.definition.name)
         for here in state.collections.values()
         for index in here.indexes
         if index.progress is not None
     ]
     dropped = fetch(connection, "SELECT number FROM indexes WHERE dropped")
-    return [*jobs, *(purging(number) for (number,) in dropped)]
+    return [*jobs, *(Purging(number) for (number,) in dropped)]
 
 
 def entries_of(
@@ -127,7 +127,7 @@ def create(unit: Unit, here: Collection, definition: IndexDefinition) -> None:
         ),
     )
     _set(unit, here, (*here.indexes, index))
-    unit.jobs.append(building(here.name, definition.name))
+    unit.jobs.append(Building(here.name, definition.name))
 
 
 def drop(unit: Unit, collection: str, name: str) -> None:
@@ -138,21 +138,23 @@ def drop(unit: Unit, collection: str, name: str) -> None:
         raise UnknownIndex(f"{collection}.{name}")
     unit.direct().execute("UPDATE indexes SET dropped = 1 WHERE number = ?", (index.number,))
     _set(unit, here, tuple(each for each in here.indexes if each is not index))
-    unit.jobs.append(purging(index.number))
+    unit.jobs.append(Purging(index.number))
     unit.index_changed(collection, name)
 
 
-def building(collection: str, name: str) -> Job:
-    """Return the job that adds the documents that were there before an index."""
+@frozen
+class Building:
+    """The job that adds to an index the documents that were there before it."""
 
-    def step(unit: Unit) -> bool:
-        here = unit.state.collections.get(collection)
-        index = _find(here, name)
+    collection: str
+    name: str
+
+    def __call__(self, unit: Unit) -> bool:
+        here = unit.state.collections.get(self.collection)
+        index = _find(here, self.name)
         if here is None or index is None or index.progress is None:
             return False
         return _build(unit, here, index, index.progress)
-
-    return step
 
 
 def _build(unit: Unit, here: Collection, index: StoredIndex, progress: int) -> bool:
@@ -177,22 +179,23 @@ def _build(unit: Unit, here: Collection, index: StoredIndex, progress: int) -> b
     return more
 
 
-def purging(number: int) -> Job:
-    """Return the job that deletes the entries of a dropped index, then forgets its number."""
+@frozen
+class Purging:
+    """The job that deletes the entries of a dropped index, then forgets its number."""
 
-    def step(unit: Unit) -> bool:
+    number: int
+
+    def __call__(self, unit: Unit) -> bool:
         connection = unit.direct()
         connection.execute(
             "DELETE FROM entries WHERE (number, key, row) IN"
             " (SELECT number, key, row FROM entries WHERE number = ? LIMIT ?)",
-            (number, PURGE_ROWS),
+            (self.number, PURGE_ROWS),
         )
         if connection.changes() == PURGE_ROWS:
             return True
-        connection.execute("DELETE FROM indexes WHERE number = ? AND dropped", (number,))
+        connection.execute("DELETE FROM indexes WHERE number = ? AND dropped", (self.number,))
         return False
-
-    return step
 
 
 def _find(here: Collection | None, name: str) -> StoredIndex | None:

@@ -9,11 +9,11 @@ of work behind all others; each step holds other writes up for `STEP_SECONDS`, p
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import takewhile
 from time import perf_counter
 
 import apsw
+from twisted.internet.defer import Deferred
 
 from edge_twisted.store.sqlite.connection import fetch
 from edge_twisted.store.sqlite.rowids import dead_rows
@@ -36,15 +36,14 @@ class Reaping:
 
     :param received_before: ms since 1970; tombstones received before it go.
     :param most: at most this many in all.
+    :ivar done: fires on the reactor thread with how many went.
     """
 
-    def __init__(
-        self, received_before: int, most: int, done: Callable[[int], None] | None = None
-    ) -> None:
+    def __init__(self, received_before: int, most: int) -> None:
         self._before = received_before
         self._left = most
         self._reaped = 0
-        self._done = done
+        self.done: Deferred[int] = Deferred()
 
     def __call__(self, unit: SqliteTransaction) -> bool:
         end = perf_counter() + STEP_SECONDS
@@ -57,9 +56,7 @@ class Reaping:
                     return True
                 if count < STEP_ROWS:
                     break
-        if self._done is not None:
-            done, reaped = self._done, self._reaped
-            unit.after_commit(lambda: done(reaped))
+        unit.after_commit(lambda: self.done.callback(self._reaped))
         return False
 
     def _reap(self, unit: SqliteTransaction, here: Collection) -> int:

@@ -236,11 +236,11 @@ class SqliteSnapshot:
             (*bindings, limit),
         )
 
-    def referrers(self, attachment: str) -> Sequence[tuple[str, bytes]]:
+    def referrers(self, attachment: str, *, limit: int = 1000) -> Sequence[tuple[str, bytes]]:
         return self._all(
             "SELECT name, id FROM mentions CROSS JOIN documents USING (row)"
-            " JOIN collections ON number = collection WHERE attachment = ? ORDER BY row",
-            (attachment,),
+            " JOIN collections ON number = collection WHERE attachment = ? ORDER BY row LIMIT ?",
+            (attachment, limit),
         )
 
 

@@ -3,28 +3,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, TypeVar
 
 import apsw
-from twisted.internet.defer import Deferred, DeferredSemaphore, fail, succeed
+from twisted.internet.defer import Deferred, DeferredSemaphore, fail
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.python.failure import Failure
 
 from edge_twisted.documents.versions import Replica
+from edge_twisted.store.attachments.files import FileAttachments
+from edge_twisted.store.attachments.interface import Attachments
 from edge_twisted.store.errors import StoreClosed, StoreOverloaded, UnknownIndex
 from edge_twisted.store.hooks import Hooks, call_effect
 from edge_twisted.store.interface import RowStream, Snapshot, WriteTransaction
 from edge_twisted.store.rows import Commit, Committed
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.group import Group
+from edge_twisted.store.sqlite.indexes import Building
 from edge_twisted.store.sqlite.opening import OpenFile, epoch_after, open_file
 from edge_twisted.store.sqlite.readers import InlineReader, ReaderPool
 from edge_twisted.store.sqlite.reaper import Reaping
 from edge_twisted.store.sqlite.state import State
 from edge_twisted.store.sqlite.streams import OPEN_STREAMS, Production, SqliteRowStream
-from edge_twisted.store.sqlite.writer import Outcome, QueuedUnit, Writer
+from edge_twisted.store.sqlite.writer import Job, Outcome, QueuedUnit, Writer
 from edge_twisted.store.threads import ThreadPool, shorten_switch_interval
 
 T = TypeVar("T")
@@ -64,9 +68,13 @@ class SqliteStore:
         self._hooks = Hooks()
         self._open: _Open | None = None
         self._numbers: dict[str, int] = {}
+        self._closing = False
         self._waiting = 0
         self._lsn = 0
         self._replica: Replica | None = None
+        self._attachments = FileAttachments(
+            layout.attachments, self, threads=threads, now_ms=now_ms, entropy=entropy
+        )
         self._index_waiters: dict[tuple[str, str], list[Deferred[None]]] = {}
 
     # -- life
@@ -88,12 +96,23 @@ class SqliteStore:
         self._lsn, self._replica = state.lsn, state.replica
         writer = Writer(file.writer, state, self._new_group, self)
         self._open = _Open(self, file, pool, writer)
+        try:
+            await self._attachments.start()
+        except BaseException:
+            await self.close()
+            raise
 
     def close(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
+        if self._open is None or self._closing:
+            return
+        self._closing = True
+        await self._attachments.stop()
         opened, self._open = self._open, None
-        if opened is None:
-            return succeed(None)
-        return Deferred.fromCoroutine(opened.close())
+        for job in await opened.close():
+            self._job_failed(job, Failure(StoreClosed(type(job).__name__)))
 
     # -- what is known at once
 
@@ -105,6 +124,10 @@ class SqliteStore:
     @property
     def lsn(self) -> int:
         return self._lsn
+
+    @property
+    def attachments(self) -> Attachments:
+        return self._attachments
 
     def number_of(self, collection: str) -> int | None:
         """Return a collection's number; from any thread."""
@@ -145,9 +168,9 @@ class SqliteStore:
         """
         if self._open is None:
             return fail(StoreClosed("reap"))
-        done: Deferred[int] = Deferred()
-        self._open.writer.queue.put(Reaping(received_before, most, done.callback))
-        return done
+        job = Reaping(received_before, most)
+        self._open.writer.queue.put(job)
+        return job.done
 
     # -- indexes
 
@@ -163,13 +186,23 @@ class SqliteStore:
             found = [each for each in snapshot.indexes(collection) if each.definition.name == name]
         if found and not found[0].ready:
             return
+        gone = Failure(UnknownIndex(f"{collection}.{name}"))
+        self._answer_index_waiters(collection, name, None if found else gone)
+
+    def _answer_index_waiters(self, collection: str, name: str, failure: Failure | None) -> None:
         for waiter in self._index_waiters.pop((collection, name), ()):
             if waiter.called:
                 continue
-            if found:
+            if failure is None:
                 waiter.callback(None)
             else:
-                waiter.errback(UnknownIndex(f"{collection}.{name}"))
+                waiter.errback(failure)
+
+    def _job_failed(self, job: Job, failure: Failure) -> None:
+        if isinstance(job, Reaping):
+            job.done.errback(failure)
+        elif isinstance(job, Building):
+            self._answer_index_waiters(job.collection, job.name, failure)
 
     # -- commits
 
@@ -195,6 +228,8 @@ class SqliteStore:
         self._waiting -= len(outcome.units)
         for effect in outcome.effects:
             call_effect(effect)
+        if outcome.failed is not None:
+            self._job_failed(*outcome.failed)
         for unit in outcome.units:
             # Before anyone is answered, so that whoever reads next finds the effects done.
             for effect in unit.effects:
@@ -253,14 +288,19 @@ class _Open:
         self._streams.add(stream)
         return stream
 
-    async def close(self) -> None:
-        """Finish the writes that wait, stop the reads, close every file."""
+    async def close(self) -> Sequence[Job]:
+        """
+        Finish the writes that wait, stop the reads, close every file.
+
+        Returns the jobs that were not finished.
+        """
         for stream in tuple(self._streams):
             stream.close()
         self.readers.close()
         self.writer.queue.put(None)
-        await self._written
+        unfinished = await self._written
         await self._writing.close()
         await self._pool.close()
         self.inline.close()
         self._file.lock.release()
+        return unfinished

@@ -316,8 +316,8 @@ class SqliteTransaction:
     ) -> Sequence[tuple[bytes, bytes]]:
         return self._settled().facts(space, prefix, after=after, limit=limit)
 
-    def referrers(self, attachment: str) -> Sequence[tuple[str, bytes]]:
-        return self._settled().referrers(attachment)
+    def referrers(self, attachment: str, *, limit: int = 1000) -> Sequence[tuple[str, bytes]]:
+        return self._settled().referrers(attachment, limit=limit)
 
     def put_fact(self, space: str, key: bytes, value: bytes | None) -> None:
         self._changed = True

@@ -77,6 +77,8 @@ class Outcome:
     collections: set[str]
     seconds: float
     effects: list[Callable[[], None]] = field(factory=list)
+    #: A job that will not be gone on with, and why.
+    failed: tuple[Job, Failure] | None = None
 
 
 class Progress(Protocol):
@@ -116,8 +118,12 @@ class Writer:
         self._closing = False
         connection.set_wal_hook(self._logged)
 
-    def run(self) -> None:
-        """Run units until the end is queued, then leave a file that needs no recovery."""
+    def run(self) -> Sequence[Job]:
+        """
+        Run units until the end is queued, then leave a file that needs no recovery.
+
+        Returns the jobs that were not finished.
+        """
         while not self._closing or self._carried:
             units = self._gather()
             if units:
@@ -130,6 +136,7 @@ class Writer:
         with suppress(apsw.Error):
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self._connection.close(True)
+        return tuple(self._jobs)
 
     # -- what is next
 
@@ -163,16 +170,19 @@ class Writer:
 
     def _step(self) -> None:
         started = perf_counter()
-        unit = QueuedUnit("maintenance", self._jobs[0])
+        job = self._jobs[0]
+        unit = QueuedUnit("maintenance", job)
         _, collections = self._execute([unit])
+        outcome = Outcome([], collections, perf_counter() - started, unit.effects)
         if unit.failure is not None:
-            # Begun again when the store is opened next; `edge-server check` says what is wrong.
-            log.failure("A maintenance job of the store failed.", unit.failure)
+            # Indexes are gone on with when the store is opened next.
+            log.failure("{job} of the store failed.", unit.failure, job=type(job).__name__)
+            outcome.failed = (job, unit.failure)
         if unit.result:
             self._jobs.rotate(-1)
         else:
             self._jobs.popleft()
-        self._tell(Outcome([], collections, perf_counter() - started, effects=unit.effects))
+        self._tell(outcome)
 
     def _tell(self, outcome: Outcome) -> None:
         self._progress.committed(self._state, outcome)

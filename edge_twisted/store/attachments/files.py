@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blobs as files, booked in a store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+
+from edge_twisted.store.attachments import ledger
+from edge_twisted.store.attachments.folder import BlobFolder, translating
+from edge_twisted.store.attachments.incoming import FileBlob, IncomingFile
+from edge_twisted.store.attachments.interface import BlobDownload, BlobReader, BlobWriter
+from edge_twisted.store.errors import AttachmentUnavailable, StoreError
+from edge_twisted.store.interface import Snapshot, WriteTransaction
+from edge_twisted.store.rows import AttachmentInfo
+from edge_twisted.store.threads import ThreadPool
+
+log = Logger()
+
+#: Disks do little better with more at a time, and the interpreter does worse.
+FILE_THREADS = 2
+#: Facts made in one unit of work when files are found that nobody booked.
+_BOOKED_AT_ONCE = 200
+
+
+class Database(ledger.Database, Protocol):
+    """The part of a store that blobs need."""
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """Give a snapshot for a short read."""
+
+
+class FileAttachments:
+    """
+    A `edge_twisted.store.attachments.interface.Attachments` in a folder.
+
+    `start` it when the store is open, `stop` it before the store is closed.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        database: Database,
+        *,
+        threads: IReactorFromThreads,
+        now_ms: Callable[[], int],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._folder = BlobFolder(root)
+        self._database = database
+        self._reactor = threads
+        self._now_ms = now_ms
+        self._entropy = entropy
+        self._threads = ThreadPool(threads, "store-files", FILE_THREADS)
+        self._coming: set[FileBlob] = set()
+        self._downloads: set[str] = set()
+
+    # -- life
+
+    async def start(self) -> None:
+        """Tidy the folder, and make the facts agree with the files."""
+        now = self._now_ms()
+        found = await self._threads.call(lambda: self._folder.tidy(now / 1000))
+        facts = await self._database.read("attachments.booked", _booked_lengths)
+        news = [info for info in found if facts.pop(info.id, None) != info.length]
+        lost = list(facts)
+        for begin in range(0, max(len(news), len(lost)), _BOOKED_AT_ONCE):
+            some = slice(begin, begin + _BOOKED_AT_ONCE)
+            await self._database.write("attachments.agree", _Agreement(news[some], lost[some]))
+        if lost:
+            log.warn("{count} attachments have lost their files.", count=len(lost))
+
+    async def stop(self) -> None:
+        """Let go of what is on its way in, keeping downloads for later."""
+        for blob in tuple(self._coming):
+            await (blob.abort() if blob.attachment is None else blob.pause())
+        await self._threads.close()
+
+    # -- Attachments
+
+    def upload(self) -> Deferred[BlobWriter]:
+        name = self._entropy(16).hex()
+        return Deferred.fromCoroutine(self._begin(self._folder.incoming / f"{name}.upload", None))
+
+    def resume(self, attachment: str) -> Deferred[BlobDownload]:
+        try:
+            path = self._folder.partial(attachment)
+        except AttachmentUnavailable:
+            return fail()
+        if attachment in self._downloads:
+            return fail(StoreError(attachment, "being downloaded already"))
+        self._downloads.add(attachment)
+        return Deferred.fromCoroutine(self._begin(path, attachment))
+
+    async def _begin(self, path: Path, attachment: str | None) -> FileBlob:
+        try:
+            file = await self._threads.call(lambda: IncomingFile(path))
+        except BaseException:
+            self._downloads.discard(attachment or "")
+            raise
+        blob = FileBlob(self, self._threads, self._folder, file, attachment)
+        self._coming.add(blob)
+        return blob
+
+    def open(self, attachment: str) -> Deferred[BlobReader]:
+        return Deferred.fromCoroutine(self._open(attachment))
+
+    async def _open(self, attachment: str) -> BlobReader:
+        file, length = await self._threads.call(lambda: self._opened(attachment))
+        return FileBlobReader(AttachmentInfo(attachment, length), file, self._threads)
+
+    def _opened(self, attachment: str) -> tuple[BinaryIO, int]:
+        file = self._folder.open(attachment)
+        return file, os.fstat(file.fileno()).st_size
+
+    def find(self, attachment: str) -> AttachmentInfo | None:
+        with self._database.snapshot() as snapshot:
+            return ledger.find(snapshot, attachment)
+
+    def collect(self, grace_seconds: float) -> Deferred[int]:
+        return Deferred.fromCoroutine(self._collect(grace_seconds))
+
+    async def _collect(self, grace_seconds: float) -> int:
+        count = await ledger.collect(self._database, self._now_ms, grace_seconds, self._folder.doom)
+        await self._threads.call(self._folder.sweep)
+        return count
+
+    # -- for blobs on their way in
+
+    def book(self, info: AttachmentInfo) -> Deferred[None]:
+        """Note durably that a blob is here."""
+        return Deferred.fromCoroutine(self._book(info))
+
+    async def _book(self, info: AttachmentInfo) -> None:
+        def work(unit: WriteTransaction) -> None:
+            ledger.book(unit, info)
+            unit.after_commit(lambda: self._folder.booked(info.id))
+
+        try:
+            await self._database.write("attachments.book", work)
+        except BaseException:
+            self._folder.not_booked(info.id)
+            raise
+
+    def left(self, blob: FileBlob) -> None:
+        """A blob on its way in has ended."""
+        self._coming.discard(blob)
+        self._downloads.discard(blob.attachment or "")
+
+
+class FileBlobReader:
+    """A `edge_twisted.store.attachments.interface.BlobReader`."""
+
+    def __init__(self, info: AttachmentInfo, file: BinaryIO, threads: ThreadPool) -> None:
+        self.info = info
+        self._file = file
+        self._threads = threads
+        self._reading = 0
+        self._closed = False
+
+    def read(self, offset: int, length: int) -> Deferred[bytes]:
+        assert not self._closed, "read after close"
+        self._reading += 1
+        return self._threads.call(lambda: self._read(offset, length)).addBoth(self._done)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        with translating(self.info.id):
+            return os.pread(self._file.fileno(), length, offset)
+
+    def _done(self, outcome: object) -> object:
+        self._reading -= 1
+        if self._closed and not self._reading:
+            self._file.close()
+        return outcome
+
+    def close(self) -> None:
+        # The number of a closed file may soon be another file's: not under a running read.
+        self._closed = True
+        if not self._reading:
+            self._file.close()
+
+
+def _booked_lengths(snapshot: Snapshot) -> dict[str, int]:
+    found: dict[str, int] = {}
+    after: bytes | None = b""
+    while after is not None:
+        facts = snapshot.facts(ledger.SPACE, after=after)
+        found.update((key.decode(), ledger.Booked.decoded(value).length) for key, value in facts)
+        after = facts[-1][0] if facts else None
+    return found
+
+
+class _Agreement:
+    """Write: facts for files without, and none for those whose file is lost."""
+
+    def __init__(self, news: list[AttachmentInfo], lost: list[str]) -> None:
+        self._news = news
+        self._lost = lost
+
+    def __call__(self, unit: WriteTransaction) -> None:
+        for info in self._news:
+            ledger.book(unit, info)
+        for name in self._lost:
+            unit.put_fact(ledger.SPACE, name.encode("ascii"), None)

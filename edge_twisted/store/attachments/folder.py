@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The folder of the blobs: ``ab/abcd...`` by the SHA-256 in hexadecimal, and ``incoming/``.
+
+Everything here blocks and runs on threads.  A blob appears under its name by a rename, after its
+bytes are on disk, so a name means a whole blob.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO
+
+from edge_twisted.store.attachments.names import digest_of, id_of
+from edge_twisted.store.errors import (
+    AttachmentCorrupt,
+    AttachmentUnavailable,
+    StoreFull,
+    StoreIOError,
+    StoreReadOnly,
+)
+from edge_twisted.store.rows import AttachmentInfo
+
+#: A download that nobody has gone on with for so long is begun anew.
+PARTIAL_SECONDS = 7 * 86_400.0
+#: Read at a time when a blob is hashed.
+_HASH_BYTES = 1 << 20
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def translating(what: str) -> Iterator[None]:
+    """Raise the store's errors for the system's inside the block; `what` names the blob."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in _FULL:
+            raise StoreFull(what, reason) from error
+        if error.errno in _DENIED:
+            raise StoreReadOnly(what, reason) from error
+        raise StoreIOError(what, reason) from error
+
+
+class BlobFolder:
+    """Files of complete blobs, and of those on their way in."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.incoming = root / "incoming"
+        self._lock = Lock()
+        #: Blobs whose fact is not made yet, and blobs whose fact is gone.
+        self._arriving: dict[str, int] = {}
+        self._doomed: set[str] = set()
+
+    def path(self, attachment: str) -> Path:
+        """Return where a complete blob is; :raises AttachmentUnavailable: it is no id."""
+        name = digest_of(attachment).hex()
+        return self._root / name[:2] / name
+
+    def partial(self, attachment: str) -> Path:
+        """Return where an unfinished download is."""
+        return self.incoming / f"{digest_of(attachment).hex()}.partial"
+
+    def tidy(self, now_seconds: float) -> list[AttachmentInfo]:
+        """Make the folder, drop what interrupted uploads left; return the complete blobs."""
+        with translating(str(self._root)):
+            self.incoming.mkdir(mode=0o750, parents=True, exist_ok=True)
+            for path in self.incoming.iterdir():
+                abandoned = path.stat().st_mtime < now_seconds - PARTIAL_SECONDS
+                if path.suffix != ".partial" or abandoned:
+                    path.unlink(missing_ok=True)
+            return list(self.complete())
+
+    def complete(self) -> Iterator[AttachmentInfo]:
+        """Yield every complete blob."""
+        for folder in self._root.glob("[0-9a-f][0-9a-f]"):
+            for entry in os.scandir(folder):
+                with suppress(ValueError):
+                    yield AttachmentInfo(id_of(bytes.fromhex(entry.name)), entry.stat().st_size)
+
+    # -- in
+
+    def place(self, source: Path, attachment: str) -> None:
+        """Give a finished file its name, durably; one that is there already stays."""
+        target = self.path(attachment)
+        with self._lock:
+            if target.exists():
+                source.unlink()
+            else:
+                if not target.parent.exists():
+                    target.parent.mkdir(mode=0o750)
+                    _sync(self._root)
+                os.rename(source, target)
+                _sync(target.parent)
+            self._arriving[attachment] = self._arriving.get(attachment, 0) + 1
+
+    def booked(self, attachment: str) -> None:
+        """The blob's fact is durable: nothing is to be deleted that was marked before."""
+        with self._lock:
+            self._doomed.discard(attachment)
+            self._left(attachment)
+
+    def not_booked(self, attachment: str) -> None:
+        """The blob's fact could not be made: the next start finds the file, and books it."""
+        with self._lock:
+            self._left(attachment)
+
+    def _left(self, attachment: str) -> None:
+        self._arriving[attachment] -= 1
+        if not self._arriving[attachment]:
+            del self._arriving[attachment]
+
+    # -- out
+
+    def open(self, attachment: str) -> BinaryIO:
+        """Open a complete blob; :raises AttachmentUnavailable: it is not here."""
+        with translating(attachment):
+            try:
+                return open(self.path(attachment), "rb", buffering=0)
+            except FileNotFoundError:
+                raise AttachmentUnavailable(attachment) from None
+
+    def doom(self, attachment: str) -> None:
+        """The blob's fact is gone: `sweep` deletes the file."""
+        with self._lock:
+            self._doomed.add(attachment)
+
+    def sweep(self) -> None:
+        """Delete what is doomed, unless it has arrived again meanwhile."""
+        with self._lock:
+            for attachment in self._doomed - self._arriving.keys():
+                self.path(attachment).unlink(missing_ok=True)
+            self._doomed.clear()
+
+
+def verify(path: Path, attachment: str) -> None:
+    """
+    Read a blob and compare it with its id.
+
+    :raises AttachmentCorrupt: it is something else.
+    """
+    with translating(attachment), open(path, "rb") as file:
+        hasher = sha256()
+        while chunk := file.read(_HASH_BYTES):
+            hasher.update(chunk)
+    if hasher.digest() != digest_of(attachment):
+        raise AttachmentCorrupt(attachment)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blobs on their way into a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from twisted.internet.defer import Deferred, DeferredLock, succeed
+
+from edge_twisted.store.attachments.folder import BlobFolder, translating
+from edge_twisted.store.attachments.names import id_of
+from edge_twisted.store.errors import AttachmentCorrupt
+from edge_twisted.store.rows import AttachmentInfo
+from edge_twisted.store.threads import ThreadPool
+
+T = TypeVar("T")
+
+_READ_BYTES = 1 << 20
+
+
+class IncomingFile:
+    """
+    The half that lives on threads, one call at a time: bytes go to a file and through a hash.
+
+    A file that is there already is gone on with, after its bytes went through the hash as well.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.received = 0
+        self._hasher = sha256()
+        with translating(path.name):
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            while chunk := os.read(self._descriptor, _READ_BYTES):
+                self._hasher.update(chunk)
+                self.received += len(chunk)
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes."""
+        with translating(self.path.name):
+            written = 0
+            while written < len(chunk):
+                written += os.write(self._descriptor, chunk[written:] if written else chunk)
+        self._hasher.update(chunk)
+        self.received += len(chunk)
+
+    def finish(self) -> AttachmentInfo:
+        """Put the bytes on the disk and close the file; return what blob it is."""
+        with translating(self.path.name):
+            os.fsync(self._descriptor)
+            self.close()
+        return AttachmentInfo(id_of(self._hasher.digest()), self.received)
+
+    def close(self) -> None:
+        """Close the file and leave it where it is; harmless when repeated."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def discard(self) -> None:
+        """Close the file and delete it."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+
+class Owner(Protocol):
+    """Whom a blob on its way in belongs to."""
+
+    def book(self, info: AttachmentInfo) -> Deferred[None]:
+        """Note durably that the blob is here."""
+
+    def left(self, blob: FileBlob) -> None:
+        """The blob has ended, in any way."""
+
+
+class FileBlob:
+    """A `edge_twisted.store.attachments.interface.BlobDownload`, or an upload if it has no id."""
+
+    def __init__(
+        self,
+        owner: Owner,
+        threads: ThreadPool,
+        folder: BlobFolder,
+        file: IncomingFile,
+        attachment: str | None,
+    ) -> None:
+        self.attachment = attachment
+        self._owner = owner
+        self._threads = threads
+        self._folder = folder
+        self._file = file
+        self._ended = False
+        # A client that goes away aborts while its last chunk is being written.
+        self._turns = DeferredLock()
+
+    @property
+    def received(self) -> int:
+        return self._file.received
+
+    def write(self, chunk: bytes) -> Deferred[None]:
+        assert not self._ended, "a chunk after the end"
+        return self._turns.run(self._threads.call, lambda: self._file.write(chunk))
+
+    def finish(self) -> Deferred[AttachmentInfo]:
+        assert not self._ended, "finished twice"
+        self._ended = True
+        return Deferred.fromCoroutine(self._finish())
+
+    async def _finish(self) -> AttachmentInfo:
+        try:
+            info = await self._turns.run(self._threads.call, self._place)
+            await self._owner.book(info)
+        finally:
+            self._owner.left(self)
+        return info
+
+    def _place(self) -> AttachmentInfo:
+        try:
+            info = self._file.finish()
+            if self.attachment not in (None, info.id):
+                raise AttachmentCorrupt(self.attachment or "")
+            with translating(info.id):
+                self._folder.place(self._file.path, info.id)
+        except BaseException:
+            self._file.discard()
+            raise
+        return info
+
+    def abort(self) -> Deferred[None]:
+        return self._end(self._file.discard)
+
+    def pause(self) -> Deferred[None]:
+        return self._end(self._file.close)
+
+    def _end(self, how: Callable[[], None]) -> Deferred[None]:
+        if self._ended:
+            return succeed(None)
+        self._ended = True
+        return self._turns.run(self._threads.call, how).addBoth(self._left)
+
+    def _left(self, outcome: T) -> T:
+        self._owner.left(self)
+        return outcome

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What is known of blobs, as facts beside the documents, and which of them nobody needs.
+
+A blob's fact is made after its file, and forgotten before it, so a crash leaves at most a file
+without a fact, which the next start finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+import msgspec.msgpack
+from attrs import frozen
+from twisted.internet.defer import Deferred
+
+from edge_twisted.store.interface import Snapshot, WriteTransaction
+from edge_twisted.store.rows import AttachmentInfo, Committed
+
+T = TypeVar("T")
+
+#: The space of the facts; the key is the id in ASCII.
+SPACE = "attachment"
+#: Blobs looked at, or forgotten, in one unit of work.
+STEP = 100
+
+
+class Database(Protocol):
+    """The part of a store that blobs are booked in."""
+
+    def write(self, name: str, work: Callable[[WriteTransaction], T]) -> Deferred[Committed[T]]:
+        """Run a unit of work."""
+
+    def read(self, name: str, work: Callable[[Snapshot], T]) -> Deferred[T]:
+        """Run a long read."""
+
+
+@frozen
+class Booked:
+    """A blob's fact: its length, and since when (ms since 1970) nothing names it, if noted."""
+
+    length: int
+    idle_since: int | None = None
+
+    def encoded(self) -> bytes:
+        """Return the fact's value."""
+        return msgspec.msgpack.encode([self.length, self.idle_since])
+
+    @classmethod
+    def decoded(cls, value: bytes) -> Booked:
+        """Return what `encoded` was made of."""
+        return cls(*msgspec.msgpack.decode(value))
+
+
+def book(unit: WriteTransaction, info: AttachmentInfo) -> None:
+    """Note that a blob is here; its grace time begins anew."""
+    unit.put_fact(SPACE, info.id.encode("ascii"), Booked(info.length).encoded())
+
+
+def find(snapshot: Snapshot, attachment: str) -> AttachmentInfo | None:
+    """Return what is known of a blob, None if it is not here."""
+    value = snapshot.fact(SPACE, attachment.encode("ascii", "replace"))
+    return None if value is None else AttachmentInfo(attachment, Booked.decoded(value).length)
+
+
+async def collect(
+    database: Database,
+    now_ms: Callable[[], int],
+    grace_seconds: float,
+    forgotten: Callable[[str], None],
+) -> int:
+    """
+    Forget the blobs that nothing has named for the grace time.
+
+    :param forgotten: called on the reactor thread with each, once that is durable.
+    """
+    after: bytes | None = b""
+    count = 0
+    while after is not None:
+        page = await database.read("attachments.idle", _Examination(after))
+        after = page.last
+        if page.idle or page.wanted:
+            verdict = _Verdict(page, now_ms(), grace_seconds, forgotten)
+            count += (await database.write("attachments.collect", verdict)).result
+    return count
+
+
+@frozen
+class _Page:
+    """Some blobs, by whether anything names them; `last` is where to go on, None at the end."""
+
+    idle: Sequence[str]
+    wanted: Sequence[str]
+    last: bytes | None
+
+
+@frozen
+class _Examination:
+    """Read: which blobs behind `after` are idle, and which are wanted again."""
+
+    after: bytes
+
+    def __call__(self, snapshot: Snapshot) -> _Page:
+        idle, wanted = [], []
+        facts = snapshot.facts(SPACE, after=self.after, limit=STEP)
+        for key, value in facts:
+            name = key.decode("ascii")
+            if not snapshot.referrers(name, limit=1):
+                idle.append(name)
+            elif Booked.decoded(value).idle_since is not None:
+                wanted.append(name)
+        return _Page(idle, wanted, facts[-1][0] if len(facts) == STEP else None)
+
+
+@frozen
+class _Verdict:
+    """Write: note or forget the idle ones, after a second look; return how many were forgotten."""
+
+    page: _Page
+    now: int
+    grace_seconds: float
+    forgotten: Callable[[str], None]
+
+    def __call__(self, unit: WriteTransaction) -> int:
+        for name in self.page.wanted:
+            self._note(unit, name, None)
+        return sum(self._judge(unit, name) for name in self.page.idle)
+
+    def _judge(self, unit: WriteTransaction, name: str) -> bool:
+        booked = self._booked(unit, name)
+        if booked is None or unit.referrers(name, limit=1):
+            return False
+        if booked.idle_since is None:
+            self._note(unit, name, self.now)
+            return False
+        if self.now - booked.idle_since < self.grace_seconds * 1000:
+            return False
+        unit.put_fact(SPACE, name.encode("ascii"), None)
+        unit.after_commit(lambda: self.forgotten(name))
+        return True
+
+    def _note(self, unit: WriteTransaction, name: str, idle_since: int | None) -> None:
+        booked = self._booked(unit, name)
+        if booked is not None and booked.idle_since != idle_since:
+            changed = Booked(booked.length, idle_since)
+            unit.put_fact(SPACE, name.encode("ascii"), changed.encoded())
+
+    def _booked(self, unit: WriteTransaction, name: str) -> Booked | None:
+        value = unit.fact(SPACE, name.encode("ascii"))
+        return None if value is None else Booked.decoded(value)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blobs in memory: for tests and simulations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, fail, succeed
+
+from edge_twisted.store.attachments import ledger
+from edge_twisted.store.attachments.interface import BlobDownload, BlobReader, BlobWriter
+from edge_twisted.store.attachments.names import digest_of, id_of
+from edge_twisted.store.errors import AttachmentCorrupt, AttachmentUnavailable, StoreError
+from edge_twisted.store.rows import AttachmentInfo
+
+
+@define(eq=False)
+class Blobs:
+    """The counterpart of a folder: complete blobs, and what arrived of others, by id."""
+
+    complete: dict[str, bytes] = field(factory=dict)
+    partial: dict[str, bytes] = field(factory=dict)
+
+
+class MemoryAttachments:
+    """A `edge_twisted.store.attachments.interface.Attachments`."""
+
+    def __init__(self, database: ledger.Database, blobs: Blobs, now_ms: Callable[[], int]) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._now_ms = now_ms
+        self._downloads: set[str] = set()
+
+    def upload(self) -> Deferred[BlobWriter]:
+        return succeed(MemoryBlob(self, None, b""))
+
+    def resume(self, attachment: str) -> Deferred[BlobDownload]:
+        try:
+            digest_of(attachment)
+        except AttachmentUnavailable:
+            return fail()
+        if attachment in self._downloads:
+            return fail(StoreError(attachment, "being downloaded already"))
+        self._downloads.add(attachment)
+        return succeed(MemoryBlob(self, attachment, self._blobs.partial.get(attachment, b"")))
+
+    def open(self, attachment: str) -> Deferred[BlobReader]:
+        content = self._blobs.complete.get(attachment)
+        if content is None:
+            return fail(AttachmentUnavailable(attachment))
+        return succeed(MemoryBlobReader(attachment, content))
+
+    def find(self, attachment: str) -> AttachmentInfo | None:
+        content = self._blobs.complete.get(attachment)
+        return None if content is None else AttachmentInfo(attachment, len(content))
+
+    def collect(self, grace_seconds: float) -> Deferred[int]:
+        return Deferred.fromCoroutine(
+            ledger.collect(self._database, self._now_ms, grace_seconds, self._forget)
+        )
+
+    def _forget(self, attachment: str) -> None:
+        self._blobs.complete.pop(attachment, None)
+
+    # -- for its blobs
+
+    async def keep(self, content: bytes) -> AttachmentInfo:
+        """Take a complete blob."""
+        info = AttachmentInfo(id_of(sha256(content).digest()), len(content))
+        self._blobs.complete[info.id] = content
+        await self._database.write("attachments.book", lambda unit: ledger.book(unit, info))
+        return info
+
+    def leave(self, attachment: str, content: bytes | None) -> None:
+        """End a download; keep what arrived, if anything."""
+        self._downloads.discard(attachment)
+        if content is None:
+            self._blobs.partial.pop(attachment, None)
+        else:
+            self._blobs.partial[attachment] = content
+
+
+class MemoryBlob:
+    """A `edge_twisted.store.attachments.interface.BlobDownload`, or an upload if it has no id."""
+
+    def __init__(self, owner: MemoryAttachments, attachment: str | None, content: bytes) -> None:
+        self._owner = owner
+        self._attachment = attachment
+        self._content = bytearray(content)
+        self._ended = False
+
+    @property
+    def received(self) -> int:
+        return len(self._content)
+
+    def write(self, chunk: bytes) -> Deferred[None]:
+        assert not self._ended, "a chunk after the end"
+        self._content += chunk
+        return succeed(None)
+
+    def finish(self) -> Deferred[AttachmentInfo]:
+        content = bytes(self._content)
+        self._end(None)
+        if self._attachment not in (None, id_of(sha256(content).digest())):
+            return fail(AttachmentCorrupt(self._attachment or ""))
+        return Deferred.fromCoroutine(self._owner.keep(content))
+
+    def abort(self) -> Deferred[None]:
+        self._end(None)
+        return succeed(None)
+
+    def pause(self) -> Deferred[None]:
+        self._end(bytes(self._content))
+        return succeed(None)
+
+    def _end(self, content: bytes | None) -> None:
+        if not self._ended and self._attachment is not None:
+            self._owner.leave(self._attachment, content)
+        self._ended = True
+
+
+class MemoryBlobReader:
+    """A `edge_twisted.store.attachments.interface.BlobReader`."""
+
+    def __init__(self, attachment: str, content: bytes) -> None:
+        self.info = AttachmentInfo(attachment, len(content))
+        self._content = content
+
+    def read(self, offset: int, length: int) -> Deferred[bytes]:
+        return succeed(self._content[offset : offset + length])
+
+    def close(self) -> None:
+        pass

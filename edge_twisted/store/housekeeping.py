@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a store does on its own, now and then: reap tombstones, collect blobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from edge_twisted.store.interface import Store
+
+log = Logger()
+
+_HOUR_MS = 3_600_000
+_DAY_SECONDS = 86_400.0
+
+
+@frozen(kw_only=True)
+class Retention:
+    """
+    How long what was deleted is kept.
+
+    The first four are the system parameters of the same names.
+    """
+
+    tombstone_ttl_enabled: bool = True
+    tombstone_ttl_hours: int = 168
+    days_between_reaping: float = 1.0
+    #: Most tombstones in one run of the reaper.
+    tombstone_reap_batch_size: int = 10_000
+    #: The reaper and the collector also run so long after the start.
+    first_run_seconds: float = 60.0
+    #: A blob that lost its last mention less than this ago is kept.
+    attachment_grace_seconds: float = 600.0
+    attachment_interval_seconds: float = 600.0
+
+
+class Housekeeping:
+    """
+    Runs the reaper and the collector of an open store on a clock.
+
+    `stop` it before the store is closed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: IReactorTime,
+        now_ms: Callable[[], int],
+        retention: Retention | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._now_ms = now_ms
+        self._retention = retention or Retention()
+        self._timers: dict[str, IDelayedCall] = {}
+        self._running: set[Deferred[None]] = set()
+        self._started = False
+
+    def start(self) -> None:
+        """Begin; the first runs come soon."""
+        self._started = True
+        first = self._retention.first_run_seconds
+        self._again("reap", first, self.reap)
+        self._again("collect", first, self.collect)
+
+    async def stop(self) -> None:
+        """Begin nothing more, and wait for what is under way."""
+        self._started = False
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        for run in tuple(self._running):
+            await run
+
+    @property
+    def retention(self) -> Retention:
+        """The times in force; setting them also begins the waits anew."""
+        return self._retention
+
+    @retention.setter
+    def retention(self, retention: Retention) -> None:
+        self._retention = retention
+        if self._started:
+            for timer in self._timers.values():
+                timer.cancel()
+            self._timers.clear()
+            self.start()
+
+    async def reap(self) -> int:
+        """Forget tombstones that are old enough; return how many."""
+        retention = self._retention
+        if not retention.tombstone_ttl_enabled:
+            return 0
+        before = self._now_ms() - retention.tombstone_ttl_hours * _HOUR_MS
+        count = await self._store.reap(before, retention.tombstone_reap_batch_size)
+        if count:
+            log.info("Reaped {count} tombstones.", count=count)
+        return count
+
+    async def collect(self) -> int:
+        """Delete blobs that nothing has named for long enough; return how many."""
+        count = await self._store.attachments.collect(self._retention.attachment_grace_seconds)
+        if count:
+            log.info("Collected {count} attachments.", count=count)
+        return count
+
+    def _again(
+        self, name: str, seconds: float, job: Callable[[], Coroutine[Any, Any, int]]
+    ) -> None:
+        def run() -> None:
+            del self._timers[name]
+            running = Deferred.fromCoroutine(self._run(name, job))
+            self._running.add(running)
+            running.addBoth(lambda _: self._running.discard(running))
+
+        if self._started:
+            self._timers[name] = self._clock.callLater(seconds, run)
+
+    async def _run(self, name: str, job: Callable[[], Coroutine[Any, Any, int]]) -> None:
+        try:
+            count = await job()
+        except Exception:  # the boundary of a timer
+            count = 0
+            log.failure("Housekeeping failed: {job}", job=name)
+        self._again(name, self._interval(name, count), job)
+
+    def _interval(self, name: str, count: int) -> float:
+        retention = self._retention
+        if name == "collect":
+            return retention.attachment_interval_seconds
+        if count >= retention.tombstone_reap_batch_size:
+            # More is waiting: after a rest, not after a day.
+            return retention.first_run_seconds
+        return retention.days_between_reaping * _DAY_SECONDS

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a memory store remembers: the counterpart of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import define, evolve, field
+
+from edge_twisted.documents.clock import HybridClock
+from edge_twisted.documents.versions import Replica
+from edge_twisted.store.attachments.memory import Blobs
+from edge_twisted.store.rows import CollectionInfo, Document, IndexInfo
+
+_64_BITS = (1 << 64) - 1
+
+
+@define(eq=False)
+class Row:
+    """A document as it is kept; `received` (ms since 1970) is None unless it is a tombstone."""
+
+    document: Document
+    attachments: frozenset[str]
+    received: int | None
+
+
+@define(eq=False)
+class Collection:
+    """The rows of a collection by id key, and its indexes by name."""
+
+    name: str
+    rows: dict[bytes, Row] = field(factory=dict)
+    indexes: dict[str, IndexInfo] = field(factory=dict)
+    lsn: int = 0
+    reaped_lsn: int = 0
+
+    def live(self) -> Iterator[tuple[bytes, bytes, Document]]:
+        """Yield (id key, body, document) of the live documents."""
+        for id_key, row in self.rows.items():
+            if row.document.body is not None:
+                yield id_key, row.document.body, row.document
+
+    def info(self) -> CollectionInfo:
+        """Add up what is known of the collection."""
+        digests = [document.digest for _, _, document in self.live()]
+        combined = 0
+        for digest in digests:
+            combined ^= digest
+        halves = (sum(digests) & _64_BITS, combined & _64_BITS)
+        return CollectionInfo(
+            name=self.name,
+            count=len(digests),
+            lsn=self.lsn,
+            reaped_lsn=self.reaped_lsn,
+            fingerprint=b"".join(half.to_bytes(8, "big") for half in halves),
+        )
+
+    def copy(self) -> Collection:
+        """Return a collection that later writes to this one do not change."""
+        return evolve(self, rows=dict(self.rows), indexes=dict(self.indexes))
+
+
+@define(eq=False)
+class Data:
+    """Everything in one database; give it to a new store to open the same one again."""
+
+    replica: Replica
+    sequence: int = 0
+    lsn: int = 0
+    catalog: int = 0
+    clock: HybridClock = field(factory=HybridClock)
+    collections: dict[str, Collection] = field(factory=dict)
+    facts: dict[tuple[str, bytes], bytes] = field(factory=dict)
+    blobs: Blobs = field(factory=Blobs)
+
+    def snapshot(self) -> Data:
+        """Return data that later writes do not change."""
+        copies = {name: collection.copy() for name, collection in self.collections.items()}
+        return evolve(self, collections=copies, facts=dict(self.facts))

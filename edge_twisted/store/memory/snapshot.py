@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading from memory: everything is found by looking at everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
+
+from edge_twisted.documents.json_text import from_text
+from edge_twisted.store.errors import ReadCancelled, UnknownIndex
+from edge_twisted.store.interface import EVERYTHING
+from edge_twisted.store.keys import entry
+from edge_twisted.store.memory import data as kept
+from edge_twisted.store.prefilter import Prefilter, holds
+from edge_twisted.store.rows import (
+    ByteRange,
+    Change,
+    ChangeBatch,
+    CollectionInfo,
+    Document,
+    IndexInfo,
+    IndexRow,
+    ScanRow,
+)
+
+T = TypeVar("T")
+
+_BATCH_ROWS = 256
+
+
+def never() -> bool:
+    """Say that nobody can cancel this read."""
+    return False
+
+
+class MemorySnapshot:
+    """A `edge_twisted.store.interface.Snapshot` of `kept.Data`."""
+
+    def __init__(self, data: kept.Data, name: str, cancelled: Callable[[], bool] = never) -> None:
+        self._data = data
+        self._name = name
+        self._cancelled = cancelled
+
+    @property
+    def lsn(self) -> int:
+        return self._data.lsn
+
+    @property
+    def catalog_version(self) -> int:
+        return self._data.catalog
+
+    def check_cancelled(self) -> None:
+        if self._cancelled():
+            raise ReadCancelled(self._name)
+
+    def _batches(self, rows: Iterable[T]) -> Iterator[list[T]]:
+        iterator = iter(rows)
+        while batch := list(islice(iterator, _BATCH_ROWS)):
+            self.check_cancelled()
+            yield batch
+
+    # -- documents
+
+    def get(self, collection: str, id_key: bytes) -> Document | None:
+        here = self._data.collections.get(collection)
+        row = here.rows.get(id_key) if here else None
+        return row.document if row else None
+
+    def body(self, collection: str, id_key: bytes) -> bytes | None:
+        document = self.get(collection, id_key)
+        return document.body if document else None
+
+    def bodies(self, collection: str, id_keys: Sequence[bytes]) -> Iterator[list[ScanRow]]:
+        found = [(id_key, self.body(collection, id_key)) for id_key in id_keys]
+        return self._batches((id_key, body) for id_key, body in found if body is not None)
+
+    def scan(self, collection: str, prefilter: Prefilter | None = None) -> Iterator[list[ScanRow]]:
+        return self._batches(
+            [
+                (id_key, body)
+                for id_key, body, _ in self._live(collection)
+                if prefilter is None or holds(prefilter, from_text(body))
+            ]
+        )
+
+    def id_scan(
+        self, collection: str, span: ByteRange = EVERYTHING, *, descending: bool = False
+    ) -> Iterator[list[ScanRow]]:
+        found = [(key, body) for key, body, _ in self._live(collection) if _within(key, span)]
+        return self._batches(sorted(found, reverse=descending))
+
+    def digests(self, collection: str) -> Iterator[list[tuple[bytes, int]]]:
+        return self._batches([(key, doc.digest) for key, _, doc in self._live(collection)])
+
+    def _live(self, collection: str) -> Iterable[tuple[bytes, bytes, Document]]:
+        here = self._data.collections.get(collection)
+        return here.live() if here else ()
+
+    # -- indexes
+
+    def indexes(self, collection: str) -> Sequence[IndexInfo]:
+        here = self._data.collections.get(collection)
+        return [here.indexes[name] for name in sorted(here.indexes)] if here else []
+
+    def index_scan(
+        self,
+        collection: str,
+        index: str,
+        spans: Sequence[ByteRange] = (EVERYTHING,),
+        *,
+        descending: bool = False,
+        prefilter: Prefilter | None = None,
+    ) -> Iterator[list[IndexRow]]:
+        rows = self._entries(collection, index, spans)
+        kept_rows = [r for r in rows if prefilter is None or holds(prefilter, from_text(r[2]))]
+        return self._batches(reversed(kept_rows) if descending else kept_rows)
+
+    def index_ids(
+        self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
+    ) -> Iterator[list[bytes]]:
+        return self._batches([row[1] for row in self._entries(collection, index, spans)])
+
+    def index_count(
+        self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
+    ) -> int:
+        return len(self._entries(collection, index, spans))
+
+    def _entries(self, collection: str, index: str, spans: Sequence[ByteRange]) -> list[IndexRow]:
+        here = self._data.collections.get(collection)
+        info = here.indexes.get(index) if here else None
+        if info is None:
+            raise UnknownIndex(f"{collection}.{index}")
+        keyed = (
+            (entry(info.definition, from_text(body)), id_key, body)
+            for id_key, body, _ in self._live(collection)
+        )
+        return sorted(
+            (key, id_key, body)
+            for key, id_key, body in keyed
+            if key is not None and any(_within(key, span) for span in spans)
+        )
+
+    # -- collections and the log
+
+    def collection(self, name: str) -> CollectionInfo | None:
+        here = self._data.collections.get(name)
+        return here.info() if here else None
+
+    def collections(self) -> Sequence[CollectionInfo]:
+        return [self._data.collections[name].info() for name in sorted(self._data.collections)]
+
+    def changes_after(
+        self,
+        lsn: int,
+        collections: Collection[str] | None = None,
+        *,
+        limit: int = 1000,
+        limit_bytes: int = 1 << 20,
+    ) -> ChangeBatch:
+        changed = sorted(
+            (row.document.lsn, here.name, row.document)
+            for here in self._data.collections.values()
+            if collections is None or here.name in collections
+            for row in here.rows.values()
+            if row.document.lsn > lsn
+        )
+        found: list[Change] = []
+        reached, size = lsn, 0
+        for each, name, document in changed:
+            if each > reached and found and (len(found) >= limit or size >= limit_bytes):
+                return ChangeBatch(changes=tuple(found), lsn=reached, more=True)
+            found.append(Change(name, document))
+            reached = each
+            size += len(document.state) + len(document.body or b"")
+        return ChangeBatch(changes=tuple(found), lsn=max(self.lsn, lsn), more=False)
+
+    # -- facts and attachments
+
+    def fact(self, space: str, key: bytes) -> bytes | None:
+        return self._data.facts.get((space, key))
+
+    def facts(
+        self, space: str, prefix: bytes = b"", *, after: bytes | None = None, limit: int = 1000
+    ) -> Sequence[tuple[bytes, bytes]]:
+        found = [
+            (key, value)
+            for (owner, key), value in self._data.facts.items()
+            if owner == space and key.startswith(prefix) and (after is None or key > after)
+        ]
+        return sorted(found)[:limit]
+
+    def referrers(self, attachment: str, *, limit: int = 1000) -> Sequence[tuple[str, bytes]]:
+        return [
+            (here.name, id_key)
+            for here in self._data.collections.values()
+            for id_key, row in here.rows.items()
+            if attachment in row.attachments
+        ][:limit]
+
+
+def _within(key: bytes, span: ByteRange) -> bool:
+    return span.low <= key and (span.high is None or key < span.high)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store in memory, put together; work runs at once, and Deferreds have fired already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Generic, TypeVar
+
+from twisted.internet.defer import Deferred, execute, fail, succeed
+
+from edge_twisted.documents.versions import Replica
+from edge_twisted.store.attachments.interface import Attachments
+from edge_twisted.store.attachments.memory import MemoryAttachments
+from edge_twisted.store.errors import ReadCancelled, StoreClosed, UnknownIndex
+from edge_twisted.store.hooks import Hooks, call_effect
+from edge_twisted.store.interface import RowStream, Snapshot, WriteTransaction
+from edge_twisted.store.memory.data import Collection, Data
+from edge_twisted.store.memory.snapshot import MemorySnapshot
+from edge_twisted.store.memory.transaction import MemoryTransaction
+from edge_twisted.store.rows import Commit, Committed
+
+T = TypeVar("T")
+
+
+class MemoryStore:
+    """
+    A `edge_twisted.store.interface.Store` that forgets with its `data`.
+
+    :param data: what an earlier store kept; a store that is opened on it goes on from there.
+    """
+
+    def __init__(self, data: Data, now_ms: Callable[[], int]) -> None:
+        self._data = data
+        self._now_ms = now_ms
+        self._hooks = Hooks()
+        self._is_open = False
+        self._attachments = MemoryAttachments(self, data.blobs, now_ms)
+
+    # -- life
+
+    def open(self) -> Deferred[None]:
+        self._is_open = True
+        return succeed(None)
+
+    def close(self) -> Deferred[None]:
+        self._is_open = False
+        return succeed(None)
+
+    @property
+    def replica(self) -> Replica:
+        return self._data.replica
+
+    @property
+    def lsn(self) -> int:
+        return self._data.lsn
+
+    @property
+    def attachments(self) -> Attachments:
+        return self._attachments
+
+    # -- work
+
+    def write(self, name: str, work: Callable[[WriteTransaction], T]) -> Deferred[Committed[T]]:
+        if not self._is_open:
+            return fail(StoreClosed(name))
+        transaction = MemoryTransaction(self._data, name, self._now_ms)
+        try:
+            result = work(transaction)
+        except BaseException:
+            transaction.undo()
+            return fail()
+        changed = transaction.keep()
+        for effect in transaction.effects:
+            call_effect(effect)
+        if changed:
+            self._hooks.call(Commit(lsn=self._data.lsn, collections=changed))
+        return succeed(Committed(result, self._data.lsn))
+
+    def read(self, name: str, work: Callable[[Snapshot], T]) -> Deferred[T]:
+        if not self._is_open:
+            return fail(StoreClosed(name))
+        return execute(work, MemorySnapshot(self._data, name))
+
+    def stream(self, name: str, work: Callable[[Snapshot], Iterator[T]]) -> RowStream[T]:
+        if not self._is_open:
+            raise StoreClosed(name)
+        return MemoryRowStream(
+            name, lambda: iter(work(MemorySnapshot(self._data.snapshot(), name)))
+        )
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        if not self._is_open:
+            raise StoreClosed("snapshot")
+        return nullcontext(MemorySnapshot(self._data, "read"))
+
+    def reap(self, received_before: int, most: int) -> Deferred[int]:
+        old = [
+            (row.received, row.document.lsn, here, id_key)
+            for here in self._data.collections.values()
+            for id_key, row in here.rows.items()
+            if row.received is not None and row.received < received_before
+        ]
+        chosen = sorted(old, key=lambda found: found[:2])[:most]
+        for _, lsn, here, id_key in chosen:
+            del here.rows[id_key]
+            here.reaped_lsn = max(here.reaped_lsn, lsn)
+        return succeed(len(chosen))
+
+    def index_ready(self, collection: str, name: str) -> Deferred[None]:
+        here = self._data.collections.get(collection, Collection(collection))
+        if name not in here.indexes:
+            return fail(UnknownIndex(f"{collection}.{name}"))
+        return succeed(None)
+
+    def on_commit(self, hook: Callable[[Commit], None]) -> Callable[[], None]:
+        return self._hooks.add(hook)
+
+
+class MemoryRowStream(Generic[T]):
+    """A `edge_twisted.store.interface.RowStream`; its snapshot is a copy, made when it begins."""
+
+    def __init__(self, name: str, begin: Callable[[], Iterator[T]]) -> None:
+        self._name = name
+        self._begin = begin
+        self._batches: Iterator[T] | None = None
+        self._closed = False
+
+    def next(self) -> Deferred[T | None]:
+        if self._closed:
+            return fail(ReadCancelled(self._name))
+        if self._batches is None:
+            self._batches = self._begin()
+        try:
+            return succeed(next(self._batches, None))
+        except BaseException:
+            self.close()
+            return fail()
+
+    def close(self) -> None:
+        self._closed = True
+        self._batches = None
