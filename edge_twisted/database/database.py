@@ -17,12 +17,13 @@ from twisted.internet.defer import Deferred, succeed
 
 from edge_twisted.database import system
 from edge_twisted.database.advice import create_statement, wanted_keys
-from edge_twisted.database.errors import TransactionFailed
+from edge_twisted.database.errors import Forbidden, TransactionFailed
 from edge_twisted.database.execution import MUTATIONS, Execution, collections_of
 from edge_twisted.database.parameters import ParameterValues
-from edge_twisted.database.permissions import Access, check_verb
+from edge_twisted.database.permissions import Access, check_verb, predicate, read_rule
 from edge_twisted.database.result import Result
 from edge_twisted.database.statements import Cache, Statements, check_arguments
+from edge_twisted.database.stored import document_of
 from edge_twisted.database.virtual import Provider, VirtualCollections
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
@@ -126,6 +127,19 @@ class Database:
         """
         run = self._execution({}, access, request_id, timeout_seconds)
         return Deferred.fromCoroutine(self._transaction(statements, run))
+
+    def may_read(self, snapshot: Snapshot, collection: str, id_key: bytes, access: Access) -> bool:
+        """Return whether a caller may see a document; on whatever thread the snapshot is."""
+        text = snapshot.body(collection, id_key)
+        if text is None:
+            return False
+        try:
+            rule = read_rule(access, syntax.CollectionRef(None, collection))
+        except Forbidden:
+            return False
+        run = self._execution({}, access, "", None)
+        test = predicate(rule, access.identity, run.environment())
+        return test is None or test(document_of(text))
 
     def reached(self, lsn: int) -> Deferred[None]:
         """Fire when the store has a commit, at once if it has."""

@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from attrs import evolve
+
 from edge_twisted.config.checks import CertificateFinding, Checks, CredentialForm
 from edge_twisted.config.load import load
-from edge_twisted.config.model import TlsFiles
+from edge_twisted.config.model import Configuration, TlsFiles
 from edge_twisted.config.reading import Loaded
 from edge_twisted.security.certificates import check_files
 from edge_twisted.security.errors import BadKeyHash
@@ -37,6 +39,19 @@ def read_configuration(
     :raises ConfigurationError: it cannot be used; all problems are in it.
     """
     return load(path, environ, start_checks(now))
+
+
+def read_for_reload(path: Path, environ: Mapping[str, str]) -> Configuration:
+    """
+    Read and check the file at `path` for a running server.
+
+    A certificate that cannot be used is no reason against the rest: the one in use stays, and
+    whoever watches the files says why.
+
+    :raises ConfigurationError: it cannot be used; all problems are in it.
+    """
+    checks = evolve(start_checks(lambda: datetime.now(UTC)), certificate=lambda *_: ())
+    return load(path, environ, checks).configuration
 
 
 def start_checks(now: Callable[[], datetime]) -> Checks:

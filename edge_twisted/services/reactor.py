@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, cast
 from twisted.internet import reactor as _reactor
 from twisted.internet.interfaces import (
     IReactorCore,
-    IReactorFromThreads,
     IReactorPluggableNameResolver,
     IReactorSocket,
     IReactorTCP,
+    IReactorThreads,
     IReactorTime,
     IReactorUNIX,
 )
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     class Reactor(
         IReactorCore,
-        IReactorFromThreads,
+        IReactorThreads,
         IReactorPluggableNameResolver,
         IReactorSocket,
         IReactorTCP,

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The store and the database on it, as one part of the server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+
+from edge_twisted.config.model import Configuration, TemporaryFolder
+from edge_twisted.database.database import Database, Surroundings
+from edge_twisted.services.uuid7 import uuid7
+from edge_twisted.store.sqlite.files import Layout
+from edge_twisted.store.sqlite.store import SqliteStore
+
+if TYPE_CHECKING:
+    from edge_twisted.services.reactor import Reactor
+
+
+class DatabaseService(Service):
+    """Opens the store before anything that needs it starts, and closes it after all of that."""
+
+    name = "store"
+
+    def __init__(self, configuration: Configuration, reactor: Reactor) -> None:
+        self._configuration = configuration.database
+        self._temporary: Path | None = None
+        folder = self._configuration.persistence_dir
+        if isinstance(folder, TemporaryFolder):
+            # Only a name is made up here; the folder is made when the store opens.
+            folder = Path(tempfile.gettempdir()) / f"edge-server-{os.urandom(8).hex()}"
+            self._temporary = folder
+        self._folder = folder
+        self.store = SqliteStore(
+            Layout(folder, self._configuration.db_id),
+            threads=reactor,
+            clock=reactor,
+            now_ms=_now_ms,
+            entropy=os.urandom,
+        )
+        self.database = Database(
+            self.store,
+            self._configuration.db_id,
+            Surroundings(now_ms=_now_ms, monotonic=time.monotonic, new_id=_new_id),
+            {"data_sync_info": lambda: ()},
+        )
+
+    # -- IService
+
+    def startService(self) -> Deferred[None]:
+        super().startService()
+        return Deferred.fromCoroutine(self._open())
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        return Deferred.fromCoroutine(self._close())
+
+    # -- inner
+
+    async def _open(self) -> None:
+        self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        await self.store.open()
+        self.database.start()
+
+    async def _close(self) -> None:
+        await self.store.close()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    # -- Reloadable
+
+    def verify(self, new: Configuration) -> list[str]:
+        """Nothing stands against another database at the next start."""
+        return []
+
+    def commit(self, new: Configuration) -> list[str]:
+        """Take nothing over: a database is what it is until the restart."""
+        return ["database"] if new.database != self._configuration else []
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _new_id() -> str:
+    return uuid7(_now_ms(), os.urandom)

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The whole server: its parts, in the order in which they start.
+
+    logging -> store -> HTTP listener; stopping runs the other way.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping, MutableMapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
+
+from twisted.application.service import IService, IServiceCollection, Service
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from edge_twisted.api.metrics import Metrics
+from edge_twisted.api.observation import AuditObserver, DebugObserver, Observers
+from edge_twisted.api.presence import Graph, local_peer
+from edge_twisted.api.tree import Parts
+from edge_twisted.config.model import Configuration, TcpAddress
+from edge_twisted.errors import EdgeError
+from edge_twisted.logs.audit import AuditEvent
+from edge_twisted.logs.errors import LogFolderUnusable
+from edge_twisted.logs.service import LoggingService
+from edge_twisted.logs.twistd import observe_with, streams_of
+from edge_twisted.security.development import DevelopmentCertificate, development_certificate
+from edge_twisted.services.attachments import References
+from edge_twisted.services.database import DatabaseService
+from edge_twisted.services.embedded import welcome
+from edge_twisted.services.http import HttpService
+from edge_twisted.services.lag import LagMeter
+from edge_twisted.services.ordered import OrderedService
+from edge_twisted.services.process import EX_CONFIG, EX_FAILED, ExitStatus, install_signals
+from edge_twisted.services.reload import Reloadable, Reloader
+from edge_twisted.services.systemd import Notifier, Watchdog, watchdog_seconds
+
+if TYPE_CHECKING:
+    from edge_twisted.services.reactor import Reactor
+    from edge_twisted.store.interface import Store
+
+log = Logger()
+
+#: Reads the configuration anew; None where there is no file to read.
+Load = Callable[[], Configuration]
+
+
+@implementer(IService)
+class EdgeServer(OrderedService):
+    """The server of one configuration; construction does no I/O."""
+
+    name = "edge server"
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        load: Load | None,
+        reactor: Reactor,
+        status: ExitStatus,
+        environ: MutableMapping[str, str],
+        twistd_options: Mapping[str, object],
+    ) -> None:
+        self._configuration = configuration
+        self._reactor = reactor
+        self._status = status
+        self._notifier = Notifier.from_environment(environ)
+        self._logging = LoggingService.of(
+            configuration, reactor, reactor, streams_of(twistd_options)
+        )
+        self._development = _Development(configuration) if load is None else None
+        self._http: HttpService | None = None
+        parts = self._parts_of(configuration, environ)
+        super().__init__(parts, self._failed, self._running)
+        reloadable = [cast(Reloadable, part) for part in parts if hasattr(part, "verify")]
+        self._reloader = Reloader(load, reloadable) if load is not None else None
+
+    # -- IService
+
+    def setServiceParent(self, parent: IServiceCollection) -> None:
+        super().setServiceParent(parent)
+        observe_with(parent, self._logging)
+
+    # -- inner
+
+    def _parts_of(self, configuration: Configuration, environ: Mapping[str, str]) -> list[IService]:
+        metrics = Metrics()
+        database = DatabaseService(configuration, self._reactor)
+        parts: list[IService] = [self._logging]
+        if self._development is not None:
+            parts.append(self._development)
+        parts.append(LagMeter(self._reactor, metrics.reactor_lag.set))
+        parts.append(database)
+        if configuration.http_server is not None:
+            self._http = self._http_service(configuration, database, metrics)
+            parts.append(self._http)
+        seconds = watchdog_seconds(environ, os.getpid())
+        if seconds is not None:
+            parts.append(Watchdog(self._reactor, self._notifier, seconds))
+        return parts
+
+    def _http_service(
+        self, configuration: Configuration, database: DatabaseService, metrics: Metrics
+    ) -> HttpService:
+        peer = local_peer("pk", configuration.database.device_name)
+        store = cast("Store", database.store)
+        audit = self._logging.audit
+        return HttpService(
+            configuration,
+            self._reactor,
+            Parts(
+                database=database.database,
+                presence=lambda: Graph(local=peer),
+                logs=self._logging,
+                metrics=metrics,
+                blobs=store.attachments,
+                references=References(store, database.database),
+            ),
+            Observers(metrics.requests, AuditObserver(audit), DebugObserver(self._logging.levels)),
+            audit,
+            lambda work: deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work),
+        )
+
+    def _running(self) -> None:
+        # The reactor installs handlers of its own when it starts; ours come after.
+        self._reactor.callWhenRunning(self._serving)
+
+    def _serving(self) -> None:
+        install_signals(self._reactor, self._reactor, self._reload)
+        self._notifier.ready("serving")
+        if self._development is not None and self._http is not None:
+            host = self._http.ports[0].getHost()
+            assert isinstance(host, IPv4Address | IPv6Address)
+            self._development.tell(host.port)
+
+    def stopService(self):  # type: ignore[no-untyped-def]
+        self._notifier.stopping()
+        return super().stopService()
+
+    def _reload(self) -> None:
+        if self._reloader is None:
+            log.info("There is no configuration file to reload")
+            return
+        self._notifier.reloading()
+        outcome = self._reloader.reload()
+        status = "applied" if outcome.applied else "refused"
+        self._logging.audit.record(AuditEvent.CONFIG_RELOADED, status=status)
+        self._notifier.ready("serving")
+
+    def _failed(self, failure: Failure, part: str) -> None:
+        error = failure.value
+        if isinstance(error, EdgeError | OSError):
+            status = EX_CONFIG if isinstance(error, LogFolderUnusable) else EX_FAILED
+            self._status.fail(str(error), status)
+        else:
+            log.failure("Starting {part} failed", failure, part=part)
+            self._status.fail(f"starting {part} failed: {error}")
+        self._reactor.callWhenRunning(self._reactor.stop)
+
+
+class _Development(Service):
+    """Makes the certificate of the embedded configuration before the listener needs it."""
+
+    name = "development certificate"
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        self._made: DevelopmentCertificate | None = None
+
+    def startService(self) -> None:
+        super().startService()
+        http = self._configuration.http_server
+        assert http is not None and http.tls is not None
+        assert isinstance(http.listen_addr, TcpAddress)
+        folder = http.tls.cert.parent
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self._made = development_certificate(folder, socket.gethostname(), datetime.now(UTC))
+
+    def tell(self, port: int) -> None:
+        """Tell a newcomer what to try."""
+        assert self._made is not None
+        os.write(2, welcome(self._made.files, port, self._made.created).encode())
