@@ -11,13 +11,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import cast
 
-from attrs import evolve
+from attrs import evolve, frozen
 
-from edge_twisted.config.checks import CertificateFinding, Checks, CredentialForm
+from edge_twisted.config.checks import CertificateFinding, Checks, CredentialForm, QueryProblem
 from edge_twisted.config.load import load
 from edge_twisted.config.model import Configuration, TlsFiles
 from edge_twisted.config.reading import Loaded
+from edge_twisted.config.yaml.nodes import Plain
+from edge_twisted.documents.values import Value
+from edge_twisted.dql.compile import RowScope, compile_expression
+from edge_twisted.dql.errors import DqlError
+from edge_twisted.dql.parser import parse_expression
+from edge_twisted.dql.subscriptions import subscription
 from edge_twisted.security.certificates import check_files
 from edge_twisted.security.errors import BadKeyHash
 from edge_twisted.security.key_hash import KeyHash
@@ -57,12 +64,43 @@ def read_for_reload(path: Path, environ: Mapping[str, str]) -> Configuration:
 def start_checks(now: Callable[[], datetime]) -> Checks:
     """Return the checks that other rooms than the configuration's make; `now` is an aware time."""
     return Checks(
+        subscription=_subscription_problems,
+        condition=_condition_problems,
         credential=credential_form,
         certificate=partial(_certificate_findings, now),
         folder=folder_problem,
         temporary_folder=temporary_folder_problem,
         unix_socket=unix_socket_problem,
     )
+
+
+@frozen
+class _NoRequest:
+    """What functions learn while a query is only checked."""
+
+    now_ms: int = 0
+    app_id: str = ""
+    request_id: str = ""
+    start_time: str = ""
+
+
+def _subscription_problems(query: str, args: Mapping[str, Plain]) -> Sequence[QueryProblem]:
+    return _problems(lambda: subscription(query, cast("Mapping[str, Value]", args), _NoRequest()))
+
+
+def _condition_problems(text: str) -> Sequence[QueryProblem]:
+    return _problems(lambda: compile_expression(parse_expression(text), RowScope(("",))))
+
+
+def _problems(compile_: Callable[[], object]) -> Sequence[QueryProblem]:
+    try:
+        compile_()
+    except DqlError as error:
+        position = error.position
+        if position is None:
+            return [QueryProblem(reason=error.message)]
+        return [QueryProblem(reason=error.message, line=position.line, column=position.column)]
+    return []
 
 
 def credential_form(text: str) -> CredentialForm:
