@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 import apsw
 from attrs import define, field
-from twisted.internet.defer import Deferred, DeferredSemaphore, fail
+from twisted.internet.defer import Deferred, DeferredSemaphore, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from edge_twisted.store.errors import ReadCancelled
@@ -95,10 +95,13 @@ class SqliteRowStream(Generic[T]):
         self._begun = False
         self._stepping = False
         self._closed = False
+        self._is_over = False
         self._timer: IDelayedCall | None = None
 
     def next(self) -> Deferred[T | None]:
         assert not self._stepping, "one call of next at a time"
+        if self._is_over:
+            return succeed(None)
         if self._closed:
             return fail(ReadCancelled(self._production.name))
         self._stop_timer()
@@ -117,6 +120,7 @@ class SqliteRowStream(Generic[T]):
             raise
         self._stepping = False
         if batch is None or self._closed:
+            self._is_over = batch is None
             self._finish()
         else:
             self._timer = self._reactor.callLater(IDLE_SECONDS, self.close)

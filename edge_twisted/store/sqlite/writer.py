@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -37,6 +37,9 @@ GROUP_UNITS = 256
 GROUP_SECONDS = 0.010
 #: Frames (of 4 KiB) in the write-ahead log after which they are copied into the file.
 CHECKPOINT_FRAMES = 1_000
+
+#: After the disk failed, jobs rest this long.
+REST_SECONDS = 5.0
 
 #: One step of work behind other units; returns whether there is more to do.
 Job = Callable[[SqliteTransaction], bool]
@@ -113,6 +116,7 @@ class Writer:
         self._state: State | None = state
         self._jobs: deque[Job] = deque(unfinished(connection, state))
         self._carried: deque[QueuedUnit] = deque()
+        self._rest_until = 0.0
         self._frames = 0
         self._checkpoint_at = CHECKPOINT_FRAMES
         self._closing = False
@@ -127,8 +131,8 @@ class Writer:
         while not self._closing or self._carried:
             units = self._gather()
             if units:
-                self._run_group(units)
-            if self._jobs and not self._closing:
+                self.run_group(units)
+            if self._rest_seconds() == 0:
                 self._step()
             if self._frames >= self._checkpoint_at:
                 self._checkpoint()
@@ -146,10 +150,13 @@ class Writer:
         self._carried.clear()
         queue = self.queue
         # With jobs to do, every other turn is theirs even if units wait.
-        block = not units and not self._jobs and not self._closing
-        while len(units) < GROUP_UNITS and (block or queue.qsize()):
-            block = False
-            item = queue.get()
+        patience = 0.0 if units or self._closing else self._rest_seconds()
+        while len(units) < GROUP_UNITS and (patience != 0 or queue.qsize()):
+            try:
+                item = queue.get(timeout=patience or None)
+            except Empty:
+                break
+            patience = 0.0
             if isinstance(item, QueuedUnit):
                 units.append(item)
             elif item is None:
@@ -158,9 +165,16 @@ class Writer:
                 self._jobs.append(item)
         return units
 
+    def _rest_seconds(self) -> float | None:
+        """Return how long jobs can wait; None if there are none to be done."""
+        if self._closing or not self._jobs:
+            return None
+        return max(0.0, self._rest_until - perf_counter())
+
     # -- physical transactions
 
-    def _run_group(self, units: list[QueuedUnit]) -> None:
+    def run_group(self, units: list[QueuedUnit]) -> None:
+        """Run units in one physical transaction; those there is no time for come with the next."""
         started = perf_counter()
         ran, collections = self._execute(units)
         self._carried.extend(units[len(ran) :])
@@ -174,7 +188,11 @@ class Writer:
         unit = QueuedUnit("maintenance", job)
         _, collections = self._execute([unit])
         outcome = Outcome([], collections, perf_counter() - started, unit.effects)
-        if unit.failure is not None:
+        if self._state is None:
+            # The disk failed, not the job: it may do better in a while.
+            self._rest_until = perf_counter() + REST_SECONDS
+            unit.result = True
+        elif unit.failure is not None:
             # Indexes are gone on with when the store is opened next.
             log.failure("{job} of the store failed.", unit.failure, job=type(job).__name__)
             outcome.failed = (job, unit.failure)
@@ -210,7 +228,6 @@ class Writer:
     def _begin(self) -> Group:
         if self._state is None:
             self._state = State.load(self._connection)
-            self._jobs = deque(unfinished(self._connection, self._state))
         return self._new_group(self._connection, self._state)
 
     def _run_unit(self, group: Group, unit: QueuedUnit) -> None:
