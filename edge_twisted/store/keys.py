@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
+from edge_twisted.documents.keys import after, invert
 from edge_twisted.documents.values import MISSING, Operand, Value, sort_key
 from edge_twisted.store.rows import ByteRange, IndexDefinition, IndexKey
 
@@ -20,13 +21,11 @@ from edge_twisted.store.rows import ByteRange, IndexDefinition, IndexKey
 #: above which SQLite would spill keys to pages of their own.
 KEY_LIMIT_BYTES = 900
 
-_INVERTED = bytes(255 - byte for byte in range(256))
-
 
 def component(value: Operand, key: IndexKey) -> bytes:
     """Return the bytes of one component."""
     encoded = sort_key(value)
-    return encoded.translate(_INVERTED) if key.direction == "desc" else encoded
+    return invert(encoded) if key.direction == "desc" else encoded
 
 
 def prefix(values: Sequence[Operand], keys: Sequence[IndexKey]) -> bytes:
@@ -55,12 +54,6 @@ def at(document: Mapping[str, Value], path: Sequence[str]) -> Operand:
 def beginning_with(begin: bytes) -> ByteRange:
     """Return the range of all keys that begin so."""
     return ByteRange(begin, after(begin))
-
-
-def after(begin: bytes) -> bytes | None:
-    """Return the lowest bytes above everything that begins so; None if nothing is."""
-    stem = begin.rstrip(b"\xff")
-    return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
 
 
 def cut(span: ByteRange) -> ByteRange:

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from attrs import frozen
 
+from edge_twisted.documents.keys import invert
 from edge_twisted.documents.values import Operand, sort_key
-from edge_twisted.dql.plan.intervals import invert
 
 Row = TypeVar("Row")
 

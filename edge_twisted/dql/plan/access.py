@@ -14,15 +14,14 @@ from typing import Final
 
 from attrs import frozen
 
+from edge_twisted.documents.keys import after, invert
 from edge_twisted.dql.plan.catalog import Index
 from edge_twisted.dql.plan.conditions import Constraint, FieldPath
 from edge_twisted.dql.plan.intervals import (
     EVERYTHING,
     Interval,
     Intervals,
-    after,
     descending,
-    invert,
 )
 from edge_twisted.dql.plan.ranges import Absent, Evaluate, Range, resolve_all
 

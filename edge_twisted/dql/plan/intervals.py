@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
+from edge_twisted.documents.keys import after, invert
 from edge_twisted.documents.values import MISSING, Operand, sort_key
 
 Interval: TypeAlias = tuple[bytes, bytes | None]
@@ -20,14 +21,6 @@ Intervals: TypeAlias = tuple[Interval, ...]
 
 EVERYTHING: Final[Intervals] = ((b"", None),)
 NOTHING: Final[Intervals] = ()
-
-
-def after(prefix: bytes) -> bytes | None:
-    """Return the first key after all that begin with ``prefix``; None if none can be."""
-    stripped = prefix.rstrip(b"\xff")
-    if not stripped:
-        return None
-    return stripped[:-1] + bytes([stripped[-1] + 1])
 
 
 def point(value: Operand) -> Interval:
@@ -105,14 +98,6 @@ def descending(interval: Interval) -> Interval:
     low, high = interval
     start = b"" if high is None else (after(invert(high)) or b"")
     return start, after(invert(low)) if low else None
-
-
-def invert(key: bytes) -> bytes:
-    """Return ``key`` with every bit inverted, which reverses the order of prefix-free keys."""
-    return key.translate(_INVERTED)
-
-
-_INVERTED: Final = bytes(range(255, -1, -1))
 
 
 def _earlier(left: bytes | None, right: bytes | None) -> bytes | None:

@@ -135,36 +135,12 @@ class CountScan:
     """The number of documents, without reading any."""
 
     collection: str
-    ranges: IndexRanges | None = None
 
     def describe(self) -> Description:
-        found: Description = {"#operator": "countScan", "collection": self.collection}
-        if self.ranges is not None:
-            found["index"] = self.ranges.index.name
-        return found
+        return {"#operator": "countScan", "collection": self.collection}
 
 
 DocumentAccess = CollectionScan | IdScan | IndexScan | UnionScan | IntersectScan
-
-
-@frozen(kw_only=True)
-class JoinStep:
-    """One further term, joined to the rows so far."""
-
-    join: syntax.Join
-    access: CollectionScan
-    #: Expressions of the rows so far, and of the new term, that the condition holds equal.
-    equalities: tuple[tuple[syntax.Expression, syntax.Expression], ...] = ()
-    #: The id of the inner document, where the condition gives it: no hash table then.
-    inner_id: syntax.Expression | None = None
-
-    def describe(self) -> Description:
-        return {
-            "#operator": "nlJoin" if self.inner_id or not self.equalities else "hashJoin",
-            "kind": self.join.kind.value.lower(),
-            "condition": format_expression(self.join.condition),
-            "children": [self.access.describe()],
-        }
 
 
 def sequence(steps: Sequence[Description]) -> Description:

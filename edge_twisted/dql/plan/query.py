@@ -23,7 +23,7 @@ from edge_twisted.dql.plan.conditions import FieldOf
 from edge_twisted.dql.plan.directives import directives_of
 from edge_twisted.dql.plan.grouping import Grouping, grouping_of
 from edge_twisted.dql.plan.joins import JoinPlan, join_plans
-from edge_twisted.dql.plan.nodes import Description, NoSource, sequence
+from edge_twisted.dql.plan.nodes import CountScan, Description, NoSource, sequence
 from edge_twisted.dql.plan.projection import Projection, aliases, compile_projection
 
 
@@ -82,7 +82,11 @@ class QueryPlan:
         """Return the plan as EXPLAIN shows it."""
         statement = self.statement
         steps: list[Description] = []
-        steps.append(self.choice.access.describe() if self.choice else NoSource().describe())
+        source = statement.source
+        if self.counts_all is not None and source is not None:
+            steps.append(CountScan(collection=source.collection.name).describe())
+        else:
+            steps.append(self.choice.access.describe() if self.choice else NoSource().describe())
         steps.extend(each.describe() for each in self.joins)
         where = statement.selection.where
         residual = where if self.joins else self.choice.residual if self.choice else where

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from attrs import frozen
 
+from edge_twisted.documents.keys import after
 from edge_twisted.documents.values import MISSING, Operand, sort_key
 from edge_twisted.dql import syntax
 from edge_twisted.dql.format import format_expression
@@ -22,7 +23,6 @@ from edge_twisted.dql.plan.intervals import (
     PRESENT,
     Interval,
     Intervals,
-    after,
     intersect,
     point,
     section,

@@ -8,9 +8,9 @@ from typing import Any
 
 import apsw
 
+from edge_twisted.documents.keys import after as above
 from edge_twisted.store.errors import UnknownIndex
 from edge_twisted.store.interface import EVERYTHING
-from edge_twisted.store.keys import after as above
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
     ByteRange,

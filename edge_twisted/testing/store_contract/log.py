@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contract on the log of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.testing.store_contract.base import StoreTestCase
+from edge_twisted.testing.stored_documents import deleting, key, put, putting
+
+
+class LogContract(StoreTestCase):
+    """The log of commits."""
+
+    async def test_each_document_once_by_its_newest_commit(self) -> None:
+        """Updated documents move to the end; the order is that of commits."""
+        store = await self.opened()
+        for n in range(5):
+            await store.write("insert", putting("c", n))
+        await store.write("update", putting("c", 1, v=2))
+        await store.write("delete", deleting("c", 0))
+        with store.snapshot() as snapshot:
+            batch = snapshot.changes_after(0)
+            keys = [change.document.id_key for change in batch.changes]
+            self.assertEqual(keys, [key(2), key(3), key(4), key(1), key(0)])
+            self.assertEqual([c.document.lsn for c in batch.changes], [3, 4, 5, 6, 7])
+            self.assertEqual((batch.lsn, batch.more), (7, False))
+            self.assertEqual(snapshot.changes_after(7).changes, ())
+            self.assertEqual(snapshot.changes_after(99).lsn, 99)
+
+    async def test_batches_hold_whole_commits(self) -> None:
+        """A commit is never split, whatever the limit; reading on misses and repeats nothing."""
+        store = await self.opened()
+
+        def several(collection: str, numbers: range) -> Callable[[WriteTransaction], None]:
+            def work(unit: WriteTransaction) -> None:
+                for n in numbers:
+                    put(unit, collection, n, {"pad": "x" * 50})
+
+            return work
+
+        await store.write("one", several("c", range(7)))
+        await store.write("two", several("d", range(3)))
+        await store.write("three", several("c", range(5, 12)))
+        with store.snapshot() as snapshot:
+            for limits in ({"limit": 1}, {"limit_bytes": 1}):
+                lsn, sizes, more = 0, [], True
+                while more:
+                    batch = snapshot.changes_after(lsn, **limits)  # type: ignore[arg-type]
+                    sizes.append(len(batch.changes))
+                    self.assertEqual(len({c.document.lsn for c in batch.changes}), 1)
+                    lsn, more = batch.lsn, batch.more
+                self.assertEqual((sizes, lsn), ([5, 3, 7], 3))
+
+    async def test_only_the_collections_that_are_asked_for(self) -> None:
+        """Commits of other collections count as passed."""
+        store = await self.opened()
+        for n in range(10):
+            await store.write("insert", putting("cd"[n % 2], n))
+        with store.snapshot() as snapshot:
+            batch = snapshot.changes_after(2, ["c"])
+            self.assertEqual([c.document.lsn for c in batch.changes], [3, 5, 7, 9])
+            self.assertEqual({c.collection for c in batch.changes}, {"c"})
+            self.assertEqual(batch.lsn, 10)
+            self.assertEqual(snapshot.changes_after(2, ["nowhere"]).lsn, 10)
+            self.assertEqual(snapshot.changes_after(2, []).changes, ())
+            both = snapshot.changes_after(0, ["c", "d"])
+            self.assertEqual([c.document.lsn for c in both.changes], list(range(1, 11)))

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contract on reads that run elsewhere, and on streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from twisted.python.failure import Failure
+
+from edge_twisted.store.errors import ReadCancelled
+from edge_twisted.store.interface import Snapshot, Store, WriteTransaction
+from edge_twisted.testing.store_contract.base import Broken, StoreTestCase, flat
+from edge_twisted.testing.stored_documents import deleting, put, putting
+
+
+class ReadContract(StoreTestCase):
+    """Long reads and streams."""
+
+    async def filled(self, count: int) -> Store:
+        """Return a store with documents 0 to `count` - 1 in "c"."""
+        store = await self.opened()
+
+        def fill(unit: WriteTransaction) -> None:
+            for n in range(count):
+                put(unit, "c", n, {"n": n, "pad": "x" * 100})
+
+        await store.write("fill", fill)
+        return store
+
+    async def test_reads_answer_and_fail(self) -> None:
+        """A read's result, or what it raised, comes back."""
+        store = await self.filled(3)
+        self.assertEqual(await store.read("count", lambda s: len(flat(s.scan("c")))), 3)
+
+        def broken(snapshot: Snapshot) -> None:
+            raise Broken
+
+        await self.assertFailure(store.read("broken", broken), Broken)
+
+    async def test_a_stream_keeps_its_snapshot(self) -> None:
+        """Writes after its beginning do not show."""
+        store = await self.filled(1000)
+        stream = store.stream("scan", lambda snapshot: snapshot.scan("c"))
+        first = await stream.next()
+        assert first is not None
+        await store.write("insert", putting("c", 5000))
+        await store.write("delete", deleting("c", 999))
+        count = len(first)
+        while batch := await stream.next():
+            count += len(batch)
+        self.assertEqual(count, 1000)
+        self.assertIsNone(await stream.next())
+        stream.close()
+        with store.snapshot() as snapshot:
+            self.assertEqual(len(flat(snapshot.scan("c"))), 1000)
+
+    async def test_a_closed_stream_is_over(self) -> None:
+        """Closing early, twice, or before the beginning is fine; asking on is not."""
+        store = await self.filled(1000)
+        stream = store.stream("scan", lambda snapshot: snapshot.scan("c"))
+        await stream.next()
+        stream.close()
+        stream.close()
+        await self.assertFailure(stream.next(), ReadCancelled)
+        store.stream("never begun", lambda snapshot: snapshot.scan("c")).close()
+
+    async def test_a_failing_stream(self) -> None:
+        """What the iterator raises comes out of `next`, and ends the stream."""
+        store = await self.filled(1)
+
+        def broken(snapshot: Snapshot) -> Iterator[int]:
+            yield 1
+            raise Broken
+
+        stream = store.stream("broken", broken)
+        self.assertEqual(await stream.next(), 1)
+        await self.assertFailure(stream.next(), Broken)
+        await self.assertFailure(stream.next(), ReadCancelled)
+
+    async def test_nested_snapshots(self) -> None:
+        """A function that takes a snapshot may call another that does."""
+        store = await self.filled(2)
+        with store.snapshot() as outer, store.snapshot() as inner:
+            self.assertEqual(outer.lsn, inner.lsn)
+            self.assertEqual(len(flat(inner.scan("c"))), 2)
+        with store.snapshot() as snapshot:
+            self.assertEqual(snapshot.lsn, 1)
+
+
+def failing(failure: Failure) -> None:
+    """Fail the test with what went wrong elsewhere."""
+    failure.raiseException()
