@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The store against a bare SQLite loop with the same pragmas, in one run: ``python -m bench.store``.
+
+Figures are medians of several rounds; the ratio is what counts, for machines differ and are noisy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import react
+
+from edge_twisted.database.stored import Writer
+from edge_twisted.documents.ids import DocumentId
+from edge_twisted.documents.values import Value
+from edge_twisted.services.reactor import reactor
+from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.sqlite.files import Layout
+from edge_twisted.store.sqlite.store import SqliteStore
+
+WRITERS = 64
+
+
+def document(number: int) -> dict[str, Value]:
+    """A document of about 500 bytes."""
+    return {
+        "_id": f"order-{number:09d}",
+        "customer": number % 977,
+        "status": ("open", "paid", "shipped")[number % 3],
+        "total": number * 0.25,
+        "lines": [{"sku": f"sku-{number % 89}", "count": 2, "note": "n" * 40} for _ in range(4)],
+        "text": "x" * 120,
+    }
+
+
+def bare_inserts(folder: Path, count: int, batch: int) -> float:
+    """Documents per second of a bare loop: one table, WAL, synchronous FULL."""
+    connection = apsw.Connection(str(folder / "bare.db"))
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("CREATE TABLE IF NOT EXISTS d (key TEXT UNIQUE, body TEXT, state BLOB)")
+    texts = [(str(n), json.dumps(document(n)), b"s" * 35) for n in range(count)]
+    started = time.perf_counter()
+    for start in range(0, count, batch):
+        with connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO d VALUES (?, ?, ?)", texts[start : start + batch]
+            )
+    elapsed = time.perf_counter() - started
+    connection.close()
+    return count / elapsed
+
+
+async def inserts(store: SqliteStore, first: int, count: int) -> float:
+    """Durable documents per second by concurrent writers, each waiting for its answer."""
+
+    def insert(number: int) -> Callable[[WriteTransaction], int]:
+        made = document(number)
+        id_ = DocumentId.of(made["_id"])
+        return lambda unit: Writer(unit).save_fresh("orders", id_, made)
+
+    numbers = iter(range(first, first + count))
+
+    async def writer() -> None:
+        for number in numbers:
+            await store.write("insert", insert(number))
+
+    started = time.perf_counter()
+    await gatherResults([Deferred.fromCoroutine(writer()) for _ in range(WRITERS)])
+    return count / (time.perf_counter() - started)
+
+
+def bare_reads(folder: Path, count: int) -> float:
+    """Microseconds per point read of a bare loop."""
+    connection = apsw.Connection(str(folder / "bare.db"))
+    started = time.perf_counter()
+    for number in range(count):
+        connection.execute("SELECT body FROM d WHERE key = ?", (str(number % 1000),)).fetchone()
+    return (time.perf_counter() - started) / count * 1e6
+
+
+def reads(store: SqliteStore, count: int) -> float:
+    """Microseconds per point read on the reactor thread."""
+    keys = [DocumentId.of(f"order-{n:09d}").key for n in range(1000)]
+    started = time.perf_counter()
+    for number in range(count):
+        with store.snapshot() as snapshot:
+            assert snapshot.body("orders", keys[number % 1000])
+    return (time.perf_counter() - started) / count * 1e6
+
+
+async def opened(folder: Path) -> SqliteStore:
+    """Return an open store."""
+    store = SqliteStore(
+        Layout(folder, "bench"),
+        threads=reactor,
+        clock=reactor,
+        now_ms=lambda: time.time_ns() // 1_000_000,
+        entropy=os.urandom,
+    )
+    await store.open()
+    return store
+
+
+async def run(documents: int, rounds: int) -> dict[str, float]:
+    """Return all figures."""
+    found: dict[str, list[float]] = {}
+
+    def note(name: str, value: float) -> None:
+        found.setdefault(name, []).append(value)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store = await opened(folder)
+        await inserts(store, 0, 1000)
+        at = 1000
+        for _ in range(rounds):
+            bare = bare_inserts(folder, 10_000, WRITERS)
+            ours = await inserts(store, at, 10_000)
+            at += 10_000
+            note("bare inserts/s", bare)
+            note("inserts/s", ours)
+            note("insert ratio (target >= 0.5)", ours / bare)
+            bare_us, ours_us = bare_reads(folder, 20_000), reads(store, 20_000)
+            note("bare read us", bare_us)
+            note("read us", ours_us)
+            note("read ratio (target <= 3)", ours_us / bare_us)
+        if documents > at:
+            small = found["inserts/s"]
+            await inserts(store, at, documents - at)
+            large = [await inserts(store, documents + n * 10_000, 10_000) for n in range(rounds)]
+            rate = statistics.median(large) / statistics.median(small)
+            note(f"rate at {documents} / rate at 10000 (target >= 0.7)", rate)
+        await store.close()
+        started = time.perf_counter()
+        store = await opened(folder)
+        note("start-up s (target < 1)", time.perf_counter() - started)
+        await store.close()
+    note("peak memory MiB", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+def main() -> None:
+    """Print the figures, and write them as JSON if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--documents", type=int, default=0, help="fill the store to so many")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    options = parser.parse_args()
+
+    async def body(_: object) -> None:
+        figures = await run(options.documents, options.rounds)
+        python, sqlite = sys.version.split()[0], apsw.sqlite_lib_version()
+        print(f"{os.cpu_count()} cores, Python {python}, SQLite {sqlite}")
+        for name, value in figures.items():
+            print(f"{name:>55}  {value:12.2f}")
+        if options.json:
+            options.json.write_text(json.dumps(figures, indent=2))
+
+    react(lambda each: Deferred.fromCoroutine(body(each)))
+
+
+if __name__ == "__main__":
+    main()
