@@ -175,14 +175,15 @@ class Reading:
         if equalities:
             return hash_join(rows, documents, equalities, condition, keep, width)
         kept = list(documents)
-        return loop_join(rows, lambda _: kept, condition, keep)
+        # Pairs that do not match yield no row, and must be interruptible all the same.
+        return loop_join(rows, lambda _: self.interruption.watch(kept), condition, keep)
 
     def _right_join(self, left: syntax.Term | None, join: JoinPlan) -> Iterator[Any]:
         """A LEFT join from the other side, its rows turned round again."""
         kept = list(self._documents(left))
         for document in self._documents(join.term):
             matched = False
-            for other in kept:
+            for other in self.interruption.watch(kept):
                 if join.condition((other, document), self.env) is True:
                     matched = True
                     yield (other, document)

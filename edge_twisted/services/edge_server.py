@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 log = Logger()
 
+#: A reload that comes while the server starts is tried again after this.
+RETRY_RELOAD_SECONDS = 0.5
+
 #: Reads the configuration anew; None where there is no file to read.
 Load = Callable[[], Configuration]
 
@@ -75,12 +78,19 @@ class EdgeServer(OrderedService):
         )
         self._development = _Development(configuration) if load is None else None
         self._http: HttpService | None = None
+        self._is_serving = False
         parts = self._parts_of(configuration, environ)
         super().__init__(parts, self._failed, self._running)
         reloadable = [cast(Reloadable, part) for part in parts if hasattr(part, "verify")]
         self._reloader = Reloader(load, reloadable) if load is not None else None
 
     # -- IService
+
+    def startService(self) -> None:
+        # First of all, for an early SIGHUP would end the process; and once the reactor runs,
+        # because it installs handlers of its own when it starts.
+        self._reactor.callWhenRunning(install_signals, self._reactor, self._reactor, self._reload)
+        super().startService()
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
         super().setServiceParent(parent)
@@ -127,11 +137,10 @@ class EdgeServer(OrderedService):
         )
 
     def _running(self) -> None:
-        # The reactor installs handlers of its own when it starts; ours come after.
         self._reactor.callWhenRunning(self._serving)
 
     def _serving(self) -> None:
-        install_signals(self._reactor, self._reactor, self._reload)
+        self._is_serving = True
         self._notifier.ready("serving")
         if self._development is not None and self._http is not None:
             host = self._http.ports[0].getHost()
@@ -145,6 +154,10 @@ class EdgeServer(OrderedService):
     def _reload(self) -> None:
         if self._reloader is None:
             log.info("There is no configuration file to reload")
+            return
+        if not self._is_serving:
+            log.info("Reload put off: the server is not ready yet")
+            self._reactor.callLater(RETRY_RELOAD_SECONDS, self._reload)
             return
         self._notifier.reloading()
         outcome = self._reloader.reload()
