@@ -80,8 +80,20 @@ class Snapshot(Protocol):
     ) -> Iterator[list[ScanRow]]:
         """Yield the live documents whose id keys are in `span`, ordered by id key."""
 
-    def digests(self, collection: str) -> Iterator[list[tuple[bytes, int]]]:
-        """Yield (id key, digest) of every live document, in no promised order."""
+    def digests(
+        self, collection: str, *, tombstones: bool = False
+    ) -> Iterator[list[tuple[bytes, int]]]:
+        """
+        Yield (id key, digest) of every live document, in no promised order.
+
+        It is what set reconciliation compares: no digest twice (but for a chance of 1 in 2^64 per
+        pair), and the id key is what a missing digest is asked for by.  Their sum and exclusive
+        or are `CollectionInfo.fingerprint`.
+
+        :param tombstones: yield those of tombstones as well.  Replicas that show the same may have
+            different ones, because each reaps by its own receipt: a digest that only the other
+            side has and that `CollectionInfo.reaped_lsn` explains is no damage.
+        """
 
     # -- indexes
 
@@ -287,6 +299,10 @@ class Store(Protocol):
     def write(self, name: str, work: Callable[[WriteTransaction], T]) -> Deferred[Committed[T]]:
         """
         Queue a unit of work; fire after the fsync.  Units run in the order of the calls.
+
+        A unit may be as big as a received batch: thousands of `put` with the `see` of their
+        timestamps and the `put_fact` of the cursor become durable together, under one lsn, or not
+        at all.  It holds up other units while it runs, so a batch of some hundred is best.
 
         Cancelling a unit that has not begun removes it; one that has begun runs to its next
         `check_cancelled` or batch.

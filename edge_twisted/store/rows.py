@@ -67,9 +67,11 @@ class CollectionInfo:
     count: int
     #: The newest commit that changed it.
     lsn: int
-    #: The newest commit whose tombstone was reaped; a cursor before it may have missed a delete.
+    #: The horizon: the newest commit whose tombstone was reaped.  A cursor before it may have
+    #: missed a delete, so its owner must fetch the scope anew.
     reaped_lsn: int
-    #: 16 bytes over the digests of the live documents, whatever their order.
+    #: 16 bytes over the digests of the live documents, whatever their order: their sum and their
+    #: exclusive or, each modulo 2^64 and big-endian.  Kept by every write, so it costs nothing.
     fingerprint: bytes
 
 

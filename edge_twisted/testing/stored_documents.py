@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edge_twisted.documents.attachments import tokens_in
+from edge_twisted.documents.digest import digest
 from edge_twisted.documents.encoding import decode, encode, fresh
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.ids import DocumentId
@@ -14,7 +15,6 @@ from edge_twisted.documents.json_text import from_text, to_text
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import VersionVector
 from edge_twisted.documents.writing import delete
-from edge_twisted.store.digests import digest
 from edge_twisted.store.interface import WriteTransaction
 
 Work = Callable[[WriteTransaction], int]

@@ -90,8 +90,14 @@ class MemorySnapshot:
         found = [(key, body) for key, body, _ in self._live(collection) if _within(key, span)]
         return self._batches(sorted(found, reverse=descending))
 
-    def digests(self, collection: str) -> Iterator[list[tuple[bytes, int]]]:
-        return self._batches([(key, doc.digest) for key, _, doc in self._live(collection)])
+    def digests(
+        self, collection: str, *, tombstones: bool = False
+    ) -> Iterator[list[tuple[bytes, int]]]:
+        here = self._data.collections.get(collection)
+        documents = [row.document for row in here.rows.values()] if here else []
+        return self._batches(
+            [(doc.id_key, doc.digest) for doc in documents if tombstones or doc.body is not None]
+        )
 
     def _live(self, collection: str) -> Iterable[tuple[bytes, bytes, Document]]:
         here = self._data.collections.get(collection)

@@ -24,7 +24,7 @@ from edge_twisted.store.rows import (
 from edge_twisted.store.sqlite import scans
 from edge_twisted.store.sqlite.connection import translated
 from edge_twisted.store.sqlite.log import changes_after
-from edge_twisted.store.sqlite.rowids import live_rows
+from edge_twisted.store.sqlite.rowids import dead_rows, live_rows
 from edge_twisted.store.sqlite.state import Collection as CollectionState
 from edge_twisted.store.sqlite.state import StoredIndex, fingerprint, read_indexes
 
@@ -139,12 +139,17 @@ class SqliteSnapshot:
             return iter(())
         return scans.id_scan(self.cursors, number, span, descending)
 
-    def digests(self, collection: str) -> Iterator[list[tuple[bytes, int]]]:
+    def digests(
+        self, collection: str, *, tombstones: bool = False
+    ) -> Iterator[list[tuple[bytes, int]]]:
         number = self._number_of(collection)
         if number is None:
             return iter(())
+        # Tombstones have the rows behind those of live documents.
+        first, last = live_rows(number)
+        last = dead_rows(number)[1] if tombstones else last
         return self.cursors.batches(
-            "SELECT id, digest FROM documents WHERE row BETWEEN ? AND ?", live_rows(number)
+            "SELECT id, digest FROM documents WHERE row BETWEEN ? AND ?", (first, last)
         )
 
     # -- indexes

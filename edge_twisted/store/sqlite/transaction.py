@@ -210,8 +210,10 @@ class SqliteTransaction:
     ) -> Iterator[list[ScanRow]]:
         return self._settled().id_scan(collection, span, descending=descending)
 
-    def digests(self, collection: str) -> Iterator[list[tuple[bytes, int]]]:
-        return self._settled().digests(collection)
+    def digests(
+        self, collection: str, *, tombstones: bool = False
+    ) -> Iterator[list[tuple[bytes, int]]]:
+        return self._settled().digests(collection, tombstones=tombstones)
 
     def _find(self, here: CollectionState, id_key: bytes) -> PendingRow:
         place = (here.number, id_key)

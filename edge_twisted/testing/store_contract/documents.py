@@ -176,6 +176,38 @@ class DocumentContract(StoreTestCase):
         await store.write("put", work)
         with store.snapshot() as snapshot:
             self.assertEqual(dict(flat(snapshot.digests("c"))), wanted)
+            self.assertEqual(dict(flat(snapshot.digests("c", tombstones=True))), wanted)
+
+    async def test_digests_of_tombstones(self) -> None:
+        """`digests` leaves tombstones out, and takes them in if asked to."""
+        store = await self.opened()
+        for n in range(5):
+            await store.write("insert", putting("c", n))
+        await store.write("insert", putting("d", 1))
+        await store.write("delete", deleting("c", 2))
+        await store.write("delete", deleting("c", 4))
+        await store.write("evict", removing("c", 0))
+        with store.snapshot() as snapshot:
+            rows = {n: snapshot.get("c", key(n)) for n in range(1, 5)}
+            everything = {key(n): row.digest for n, row in rows.items() if row}
+            self.assertEqual(len(everything), 4)
+            self.assertEqual(dict(flat(snapshot.digests("c", tombstones=True))), everything)
+            live = {each: everything[each] for each in (key(1), key(3))}
+            self.assertEqual(dict(flat(snapshot.digests("c"))), live)
+            self.assertEqual(flat(snapshot.digests("nowhere", tombstones=True)), [])
+            info = snapshot.collection("c")
+            assert info is not None
+            total = sum(live.values()) % 2**64
+            self.assertEqual(info.fingerprint[:8], total.to_bytes(8, "big"))
+
+        def inside(unit: WriteTransaction) -> None:
+            put(unit, "c", 9, {})
+            unit.put("c", key(3), body=None, state=b"", digest=77)
+            self.assertEqual(len(flat(unit.digests("c"))), 2)
+            found = dict(flat(unit.digests("c", tombstones=True)))
+            self.assertEqual((len(found), found[key(3)]), (5, 77))
+
+        await store.write("inside", inside)
 
     async def test_tombstones_are_reaped_by_receipt(self) -> None:
         """The oldest go first, at most so many, and the horizon moves."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edge_twisted.documents.clock import Timestamp
 from edge_twisted.store.interface import WriteTransaction
-from edge_twisted.testing.store_contract.base import StoreTestCase
+from edge_twisted.testing.store_contract.base import Broken, StoreTestCase
 from edge_twisted.testing.stored_documents import deleting, key, put, putting
 
 
@@ -52,6 +53,36 @@ class LogContract(StoreTestCase):
                     self.assertEqual(len({c.document.lsn for c in batch.changes}), 1)
                     lsn, more = batch.lsn, batch.more
                 self.assertEqual((sizes, lsn), ([5, 3, 7], 3))
+
+    async def test_received_batches(self) -> None:
+        """Thousands of documents, their timestamps and the cursor are one commit, or nothing."""
+        store = await self.opened()
+        remote: list[Timestamp] = []
+
+        def receive(unit: WriteTransaction) -> None:
+            for n in range(3000):
+                unit.put("c", key(n), body=b'{"_id":%d}' % n, state=b"s", digest=n + 1)
+            unit.put("d", key(1), body=None, state=b"s", digest=5)
+            later = Timestamp(unit.tick() + (5_000 << 16))
+            remote.append(later)
+            unit.see(later)
+            unit.put_fact("cursors", b"peer", b"3001")
+
+        def receive_and_break(unit: WriteTransaction) -> None:
+            receive(unit)
+            raise Broken
+
+        await self.assertFailure(store.write("receive", receive_and_break), Broken)
+        with store.snapshot() as snapshot:
+            self.assertEqual((snapshot.lsn, snapshot.changes_after(0).changes), (0, ()))
+            self.assertIsNone(snapshot.fact("cursors", b"peer"))
+        lsn = await self.lsn_of(store.write("receive", receive))
+        with store.snapshot() as snapshot:
+            batch = snapshot.changes_after(0, limit=10)
+            self.assertEqual({change.document.lsn for change in batch.changes}, {lsn})
+            self.assertEqual((len(batch.changes), batch.more), (3001, False))
+            self.assertEqual(list(snapshot.facts("cursors")), [(b"peer", b"3001")])
+        await store.write("tick", lambda unit: self.assertGreater(unit.tick(), remote[-1]))
 
     async def test_only_the_collections_that_are_asked_for(self) -> None:
         """Commits of other collections count as passed."""
