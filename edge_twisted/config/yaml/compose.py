@@ -18,6 +18,7 @@ from edge_twisted.config.problems import KeyPath, Position
 from edge_twisted.config.reporter import Reporter
 from edge_twisted.config.yaml.merge import MERGE, is_merge_key, merge
 from edge_twisted.config.yaml.nodes import (
+    MAX_DEPTH,
     Broken,
     Document,
     Entry,
@@ -31,8 +32,6 @@ from edge_twisted.config.yaml.scalars import BadNumber, resolve
 from edge_twisted.config.yaml.syntax_errors import explain
 from edge_twisted.config.yaml.text import end_of
 
-#: Nesting that no configuration needs; whoever walks the tree may recurse.
-MAX_DEPTH: Final = 50
 #: Nodes after aliases and merge keys are expanded: what validation has to look at.
 MAX_NODES: Final = 50_000
 

@@ -9,10 +9,14 @@ tree, so limits on them hold for whoever walks it without looking at sharing.
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
+from typing import Final
 
 from attrs import field, frozen
 
 from edge_twisted.config.problems import KeyPath, Position
+
+#: Nesting that no configuration needs; whoever walks the tree may recurse.
+MAX_DEPTH: Final = 50
 
 #: What the file says, without positions: what a JSON document can hold.
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]

@@ -14,6 +14,7 @@ from typing import Final
 import yaml
 
 from edge_twisted.config.problems import Position
+from edge_twisted.config.yaml.nodes import MAX_DEPTH
 from edge_twisted.config.yaml.text import end_of
 
 _QUOTED: Final = re.compile(r"\s*'(?:[^'\\]|\\.)*'")
@@ -22,6 +23,13 @@ _NO_COLON: Final = "could not find expected ':'"
 
 #: Part of the parser's complaint -> what is wrong, what would be right.
 _WORDS: Final = (
+    (
+        # libyaml has a bound of its own, far above ours.  It reads ahead of what it hands on by as
+        # much as a key may be long, so it can meet its bound before we have seen a single bracket.
+        "nesting depth",
+        f"the file nests deeper than {MAX_DEPTH} levels",
+        "flatten it",
+    ),
     (
         "mapping values are not allowed",
         "a `:` cannot be here",

@@ -8,8 +8,8 @@ import pytest
 
 from edge_twisted.config.problems import MAX_PROBLEMS, Position
 from edge_twisted.config.reporter import Reporter
-from edge_twisted.config.yaml.compose import MAX_DEPTH, MAX_NODES, compose
-from edge_twisted.config.yaml.nodes import Document, plain
+from edge_twisted.config.yaml.compose import MAX_NODES, compose
+from edge_twisted.config.yaml.nodes import MAX_DEPTH, Document, plain
 
 
 def composed(text: str) -> tuple[Document | None, list[str]]:
@@ -138,7 +138,7 @@ def test_what_is_merged_keeps_its_own_place() -> None:
 
 
 @pytest.mark.parametrize("open_", ["[", "{a: ", "- ", "? "])
-@pytest.mark.parametrize("count", [MAX_DEPTH + 1, 100_000])
+@pytest.mark.parametrize("count", [MAX_DEPTH + 1, 900, 1_100, 100_000])
 def test_absurd_nesting_is_refused_at_once(open_: str, count: int) -> None:
     problems = composed(open_ * count)[1]
     assert [line for line in problems if "deeper than" in line]
