@@ -3,61 +3,125 @@
 Subscription queries: SELECT * FROM c [WHERE ...], and whether a document matches one.
 
 Whoever shares documents evaluates them one by one as they change, so nothing that looks at more
-than one document, or at less than all of it, can be a subscription.
+than one document, or at less than all of it, can be a subscription.  Type declarations, USE
+and strict mode play no part: a subscription is about what documents show.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
+from typing import Any, Final, Self
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Environment, RowScope, compile_expression
-from edge_twisted.dql.errors import ArgumentError, DqlError, UnsupportedError
+from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.errors import ArgumentError, DqlError, EvaluationError, UnsupportedError
+from edge_twisted.dql.execute.interruption import Budget
+from edge_twisted.dql.format import format_statement
 from edge_twisted.dql.functions.context import FunctionContext
-from edge_twisted.dql.parser import parse
+from edge_twisted.dql.functions.registry import function_named
+from edge_twisted.dql.parser import NESTING_LIMIT, parse
+
+#: Steps that one document may cost: elements of arrays and objects that a condition goes through.
+#: A step is about a microsecond, so a document ends within the time that a reactor may be held.
+STEPS_PER_DOCUMENT: Final = 10_000
+#: The same in time, where a clock is given: steps over large texts take longer.
+SECONDS_PER_DOCUMENT: Final = 0.01
+_KEY_BYTES: Final = 32
 
 
 @frozen(kw_only=True)
 class Subscription:
-    """A checked subscription: its collection, and the test of its condition."""
+    """
+    A checked subscription: what a document must be to be shared by it.
+
+    Two subscriptions that say the same have one `key`, whatever their aliases and arguments are
+    called; `text` is a statement without parameters that subscribes to the same.
+    """
 
     collection: str
     #: ``system`` collections are accepted, and share nothing.
     is_virtual: bool
-    matches: Callable[[dict[str, Value]], bool]
+    text: str
+    #: 32 bytes, the same in every version of this server.
+    key: bytes
+    #: The condition over one term that goes by the collection's name; None: every document.
+    condition: syntax.Expression | None
+    _test: Compiled
+    _context: FunctionContext | None
 
+    @classmethod
+    def of(
+        cls,
+        query: str,
+        arguments: Mapping[str, Value],
+        context: FunctionContext | None = None,
+        *,
+        restricted: bool = True,
+    ) -> Self:
+        """
+        Return what a query subscribes to.
 
-def subscription(
-    query: str, arguments: Mapping[str, Value], context: FunctionContext, *, restricted: bool = True
-) -> Subscription:
-    """
-    Return what a query subscribes to.
+        Without a `context` the condition may not depend on the moment (``clock()``).  `restricted`
+        refuses LIMIT and ORDER BY (``DQL_RESTRICT_SUBSCRIPTIONS``); otherwise they are ignored, for
+        they say nothing about a single document.
 
-    `restricted` refuses LIMIT and ORDER BY (``DQL_RESTRICT_SUBSCRIPTIONS``); otherwise they are
-    ignored, for they say nothing about a single document.
-
-    :raises DqlError: it is no statement, or none that can be a subscription.
-    """
-    parsed = parse(query)
-    try:
-        select = _select(parsed.statement, restricted)
-        _check_arguments(parsed.parameters, arguments)
-        source = select.source
-        assert source is not None
-        test = compile_expression(
-            select.selection.where or syntax.Literal(True), RowScope((source.name,))
+        :raises DqlError: it is no statement, or none that can be a subscription.
+        """
+        parsed = parse(query)
+        try:
+            select = _select(parsed.statement, restricted)
+            _check_arguments(parsed.parameters, arguments)
+            source = select.source
+            assert source is not None
+            bound = _bound(select, source, arguments)
+            where = bound.selection.where
+            if context is None and where is not None:
+                _check_steady(where)
+            assert bound.source is not None
+            test = compile_expression(where or syntax.Literal(True), RowScope((bound.source.name,)))
+        except DqlError as error:
+            raise error.within(parsed.source) from None
+        text = format_statement(bound)
+        return cls(
+            collection=source.collection.name,
+            is_virtual=source.collection.namespace == "system",
+            text=text,
+            key=hashlib.blake2b(text.encode(), digest_size=_KEY_BYTES).digest(),
+            condition=where,
+            test=test,
+            context=context,
         )
-    except DqlError as error:
-        raise error.within(parsed.source) from None
-    env = Environment(arguments, context)
-    return Subscription(
-        collection=source.collection.name,
-        is_virtual=source.collection.namespace == "system",
-        matches=lambda document: test(document, env) is True,
-    )
+
+    def matches(self, document: dict[str, Value], now: Callable[[], float] | None = None) -> bool:
+        """
+        Return whether a document, its id included, is shared; from any thread.
+
+        A document on which the condition fails to evaluate is not.  With a clock in seconds the
+        time is bounded as well as the steps.
+
+        :raises BudgetExceeded: the condition is too much work: a subscription to be ended.
+        :raises StatementTimeout: the same, by the clock.
+        """
+        budget = Budget(STEPS_PER_DOCUMENT, now, SECONDS_PER_DOCUMENT)
+        env = Environment({}, self._context or _NO_CONTEXT, budget.spend)
+        try:
+            return self._test(document, env) is True
+        except EvaluationError:
+            return False
+
+
+class _NoContext:
+    """Stands where nothing asks."""
+
+    now_ms = 0
+    app_id = request_id = start_time = ""
+
+
+_NO_CONTEXT: Final = _NoContext()
 
 
 def _select(statement: syntax.Statement, restricted: bool) -> syntax.Select:
@@ -98,3 +162,80 @@ def _check_arguments(
     for name in arguments:
         if name not in parameters:
             raise ArgumentError(f"Argument {name} is not used by the statement")
+
+
+def _check_steady(where: syntax.Expression) -> None:
+    for node in where.walk():
+        function = function_named(node.name) if isinstance(node, syntax.Call) else None
+        if function is not None and function.needs_context:
+            raise _unsupported(node, f"{function.name}() in a sync subscription")
+
+
+# -- the canonical form
+
+
+def _bound(
+    select: syntax.Select, term: syntax.Term, arguments: Mapping[str, Value]
+) -> syntax.Select:
+    """Return the same without aliases, parameters, and what plays no part."""
+    collection = term.collection
+    namespace = "system" if collection.namespace == "system" else None
+    plain = syntax.Term(syntax.CollectionRef(namespace, collection.name), term.alias)
+    where = select.selection.where
+    if where is not None:
+        where, plain = _without_alias(where, plain)
+        where = _with_arguments(where, arguments)
+    else:
+        plain = evolve(plain, alias=None)
+    return syntax.Select(
+        projections=(syntax.Wildcard(),), source=plain, selection=syntax.Selection(where)
+    )
+
+
+def _without_alias(
+    where: syntax.Expression, term: syntax.Term
+) -> tuple[syntax.Expression, syntax.Term]:
+    name, collection = term.name, term.collection.name
+    variables = {
+        variable
+        for node in where.walk()
+        if isinstance(node, syntax.Binding)
+        for variable in (node.name, node.index)
+    }
+    if name in variables or collection in variables:
+        return where, term  # where the name means which is not told by looking at paths alone
+
+    def change(node: syntax.Node) -> Any:
+        if not isinstance(node, syntax.Path):
+            return node
+        if node.names[0] != name:
+            # A field that is called like the collection is not the collection.
+            clash = node.names[0] == collection
+            return evolve(node, names=(collection, *node.names)) if clash else node
+        rest = node.names[1:]
+        if not rest or rest[0] in variables or rest[0] == collection:
+            return evolve(node, names=(collection, *rest))
+        return evolve(node, names=rest)
+
+    return _mapped(where, change), evolve(term, alias=None)
+
+
+def _with_arguments(where: syntax.Expression, arguments: Mapping[str, Value]) -> syntax.Expression:
+    def change(node: syntax.Node) -> Any:
+        if not isinstance(node, syntax.Parameter):
+            return node
+        found = syntax.literal_of(arguments[node.name])
+        if found is None:
+            raise ArgumentError(f"Argument {node.name} of a subscription is binary", node.span)
+        return evolve(found, span=node.span)
+
+    bound = _mapped(where, change)
+    if syntax.deeper_than(bound, NESTING_LIMIT) is not None:
+        raise ArgumentError(f"the condition is nested deeper than {NESTING_LIMIT}", where.span)
+    return bound
+
+
+def _mapped(node: syntax.Expression, change: Callable[[syntax.Node], Any]) -> syntax.Expression:
+    found = syntax.mapped(node, change)
+    assert isinstance(found, syntax.Expression)
+    return found

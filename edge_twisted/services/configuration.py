@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from edge_twisted.config.checks import CertificateFinding, Checks, CredentialForm, QueryProblem
 from edge_twisted.config.load import load
@@ -24,7 +24,7 @@ from edge_twisted.documents.values import Value
 from edge_twisted.dql.compile import RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.dql.parser import parse_expression
-from edge_twisted.dql.subscriptions import subscription
+from edge_twisted.dql.subscriptions import Subscription
 from edge_twisted.security.certificates import check_files
 from edge_twisted.security.errors import BadKeyHash
 from edge_twisted.security.key_hash import KeyHash
@@ -74,18 +74,8 @@ def start_checks(now: Callable[[], datetime]) -> Checks:
     )
 
 
-@frozen
-class _NoRequest:
-    """What functions learn while a query is only checked."""
-
-    now_ms: int = 0
-    app_id: str = ""
-    request_id: str = ""
-    start_time: str = ""
-
-
 def _subscription_problems(query: str, args: Mapping[str, Plain]) -> Sequence[QueryProblem]:
-    return _problems(lambda: subscription(query, cast("Mapping[str, Value]", args), _NoRequest()))
+    return _problems(lambda: Subscription.of(query, cast("Mapping[str, Value]", args)))
 
 
 def _condition_problems(text: str) -> Sequence[QueryProblem]:

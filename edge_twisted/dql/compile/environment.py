@@ -12,6 +12,10 @@ from edge_twisted.documents.values import Operand, Value
 from edge_twisted.dql.functions.context import FunctionContext
 
 
+def unlimited(steps: int) -> None:
+    """Let work go on for as long as it takes: for what is checked between rows anyway."""
+
+
 @define
 class Environment:
     """
@@ -23,6 +27,8 @@ class Environment:
 
     arguments: Mapping[str, Value]
     context: FunctionContext
+    #: Told of every few steps of work that a single row causes; raises to end it.
+    spend: Callable[[int], None] = unlimited
     bound: list[Any] = field(factory=lambda: [None] * 256)
 
 

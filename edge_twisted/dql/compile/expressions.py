@@ -118,6 +118,11 @@ def _(node: syntax.Binary, scope: Scope) -> Compiled:
     left = compile_expression(node.left, scope)
     right = compile_expression(node.right, scope)
     apply = _BINARY[node.operator]
+    if node.operator is syntax.BinaryOperator.IN:
+        listed = _scalars(node.right)
+        if listed is not None:
+            test = membership.member_of(listed)
+            return lambda row, env: test(left(row, env))
     if isinstance(node.right, syntax.Literal):
         value: Operand = node.right.value
         return _placed(node, lambda row, env: apply(left(row, env), value))
@@ -236,7 +241,20 @@ def _(node: syntax.Call, scope: Scope) -> Compiled:
             node,
             lambda row, env: implementation(env.context, *[a(row, env) for a in arguments]),
         )
+    if function.takes_long:
+        return _placed(
+            node,
+            lambda row, env: implementation(env.spend, *[a(row, env) for a in arguments]),
+        )
     return _call(node, implementation, arguments)
+
+
+def _scalars(node: syntax.Expression) -> list[Value] | None:
+    """Return the elements of an array of nothing but literals: no need to make it for each row."""
+    if not isinstance(node, syntax.ArrayLiteral):
+        return None
+    found = [each.value for each in node.elements if isinstance(each, syntax.Literal)]
+    return [*found] if len(found) == len(node.elements) else None
 
 
 @_compile.register(syntax.ArrayLiteral)

@@ -72,7 +72,9 @@ def _quantified(node: syntax.Quantified, scope: Scope) -> Compiled:
         if pairs is None or pairs is MISSING:
             return pairs
         found = empty
+        spend = env.spend
         for index, value in pairs:
+            spend(1)
             bound.set(env, index, value)
             if (condition(row, env) is True) is any_:
                 return any_
@@ -92,7 +94,9 @@ def _array(node: syntax.ArrayRange, scope: Scope) -> Compiled:
         if pairs is None or pairs is MISSING:
             return pairs
         found: list[Value] = []
+        spend = env.spend
         for index, value in pairs:
+            spend(1)
             bound.set(env, index, value)
             if when is None or when(row, env) is True:
                 made = element(row, env)
@@ -114,7 +118,9 @@ def _object(node: syntax.ObjectRange, scope: Scope) -> Compiled:
         if pairs is None or pairs is MISSING:
             return pairs
         found: dict[str, Value] = {}
+        spend = env.spend
         for index, value in pairs:
+            spend(1)
             bound.set(env, index, value)
             if when is None or when(row, env) is True:
                 name, made = key(row, env), content(row, env)

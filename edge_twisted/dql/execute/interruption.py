@@ -14,6 +14,10 @@ Row = TypeVar("Row")
 ROWS_PER_CHECK: Final = 64
 
 
+#: Steps within a row between two looks at the clock.
+STEPS_PER_CHECK: Final = 64
+
+
 class StatementTimeout(EdgeError):
     """The statement took longer than it may; narrow it, add an index, or raise the limit."""
 
@@ -48,6 +52,7 @@ class Interruption:
         self._limit = limit_seconds
         self._deadline = None if limit_seconds is None else now() + limit_seconds
         self._cancelled = False
+        self._steps = STEPS_PER_CHECK
 
     def cancel(self) -> None:
         """Make the next check fail."""
@@ -66,6 +71,13 @@ class Interruption:
             assert self._limit is not None
             raise StatementTimeout(self._limit)
 
+    def spend(self, steps: int) -> None:
+        """Count steps of work within a row, checking every few."""
+        self._steps -= steps
+        if self._steps <= 0:
+            self._steps = STEPS_PER_CHECK
+            self.check()
+
     def watch(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Yield ``rows``, checking before the first and every few."""
         self.check()
@@ -76,3 +88,46 @@ class Interruption:
                 self.check()
                 left = ROWS_PER_CHECK
             yield row
+
+
+class BudgetExceeded(EdgeError):
+    """An expression does more work on one document than whoever wrote it may ask for."""
+
+    code: ClassVar[str] = "budget_exceeded"
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(steps)
+        self.steps = steps
+
+    def __str__(self) -> str:
+        return f"the condition takes more than {self.steps} steps on one document"
+
+
+class Budget:
+    """
+    Ends work after so many steps, or after a time if a clock is given.
+
+    For expressions that strangers wrote, evaluated where nothing else can stop them.
+    """
+
+    def __init__(
+        self, steps: int, now: Callable[[], float] | None = None, limit_seconds: float = 0.0
+    ) -> None:
+        self._steps = steps
+        self._left = steps
+        self._now = now
+        self._limit = limit_seconds
+        self._deadline = now() + limit_seconds if now is not None else 0.0
+
+    def spend(self, steps: int) -> None:
+        """
+        Count steps of work.
+
+        :raises BudgetExceeded: there were too many.
+        :raises StatementTimeout: the time is over.
+        """
+        self._left -= steps
+        if self._left < 0:
+            raise BudgetExceeded(self._steps)
+        if self._now is not None and self._now() > self._deadline:
+            raise StatementTimeout(self._limit)

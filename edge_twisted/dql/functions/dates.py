@@ -151,13 +151,18 @@ def tz_offset(text: Operand, *format: Operand) -> Operand:
 
 
 def date_range(
-    start: Operand, end: Operand, part: Operand, step: Operand, *options: Operand
+    spend: Callable[[int], None],
+    start: Operand,
+    end: Operand,
+    part: Operand,
+    step: Operand,
+    *options: Operand,
 ) -> Operand:
     """
     Return the dates from ``start`` up to, and without, ``end``, ``step`` times ``part`` apart.
 
     Empty if the step is 0 or leads away from ``end``.  Kind of date, format and zone as in
-    `date_add`.
+    `date_add`.  ``spend`` is told of each date, and raises what ends the statement.
 
     :raises EvaluationError: the array would be larger than a document may be.
     """
@@ -169,6 +174,7 @@ def date_range(
     dates: list[Value] = []
     size = 0
     for instant in _steps(first, last, kind, step, zone):
+        spend(1)
         date = write(instant)
         if date is MISSING:
             break

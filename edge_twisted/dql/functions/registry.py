@@ -31,8 +31,8 @@ class Function:
     A function of the language.
 
     ``implementation`` takes the values of the arguments, `min_args` to ``max_args`` of them
-    (None: any number), after a `FunctionContext` if ``needs_context``.  It raises nothing but
-    `EvaluationError`.
+    (None: any number), after a `FunctionContext` if ``needs_context``, after what it tells of its
+    steps if ``takes_long``.  It raises nothing but `EvaluationError`, and what its steps do.
     """
 
     name: str
@@ -42,6 +42,8 @@ class Function:
     #: Equal arguments give equal results at any time: calls of constants are constants.
     deterministic: bool = True
     needs_context: bool = False
+    #: One call may take more than a millisecond, and must be interruptible in itself.
+    takes_long: bool = False
     #: The result may be far larger than the arguments: too much work for the reactor's thread,
     #: and too large to keep in a plan.
     grows: bool = False
@@ -137,6 +139,7 @@ _CONTEXTUAL: Final[Mapping[str, tuple[Callable[..., Operand], int, int | None]]]
     "clock": (dates.clock, 0, 2),
     "request_info": (request.request_info, 0, 0),
 }
+_LONG: Final = frozenset({"date_range"})
 _GROWING: Final = frozenset({"date_range", "lpad", "repeat", "rpad", "split"})
 
 #: The functions by name, in lower case.
@@ -148,6 +151,7 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
         implementation=implementation,
         deterministic=name in _PURE,
         needs_context=name in _CONTEXTUAL,
+        takes_long=name in _LONG,
         grows=name in _GROWING,
     )
     for name, (implementation, fewest, most) in {**_PURE, **_CONTEXTUAL}.items()

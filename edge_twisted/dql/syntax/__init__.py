@@ -87,6 +87,7 @@ from edge_twisted.dql.syntax.statements import (
     Statement,
     Update,
 )
+from edge_twisted.dql.syntax.values import literal_of
 
 __all__ = [
     "EVERYTHING",
@@ -159,5 +160,6 @@ __all__ = [
     "When",
     "Wildcard",
     "deeper_than",
+    "literal_of",
     "mapped",
 ]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from edge_twisted.documents.values import MISSING, Operand
+from edge_twisted.dql.compile.environment import unlimited
 from edge_twisted.dql.functions.registry import FUNCTIONS
 from edge_twisted.dql.operators import arithmetic, bits, text
 from edge_twisted.dql.patterns.like import ilike, like
@@ -120,8 +121,11 @@ EXCEPTIONS = {
 
 
 def call(name: str, arguments: list[Operand]) -> Operand:
-    implementation = OPERATORS.get(name) or FUNCTIONS[name].implementation
-    return implementation(*arguments)
+    if name in OPERATORS:
+        return OPERATORS[name](*arguments)
+    function = FUNCTIONS[name]
+    first = [unlimited] if function.takes_long else []
+    return function.implementation(*first, *arguments)
 
 
 def replaced(name: str, position: int, value: Operand) -> list[Operand]:

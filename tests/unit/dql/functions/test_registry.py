@@ -25,7 +25,7 @@ def test_no_function_hides_an_aggregate() -> None:
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=lambda function: function.name)
 def test_implementations_take_as_many_arguments_as_is_said(function: Function) -> None:
     signature = inspect.signature(function.implementation)
-    context = [None] * function.needs_context
+    context = [None] * (function.needs_context + function.takes_long)
     signature.bind(*context, *[None] * function.min_args)
     most = function.min_args + 9 if function.max_args is None else function.max_args
     signature.bind(*context, *[None] * most)
