@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": {"errors", "documents", "dql"},
     "database": {"errors", "documents", "dql", "store", "config"},
     "mesh": {"errors", "documents", "dql", "config", "security", "logs"},
+    "replication": {"errors", "documents", "dql", "store", "database", "config", "mesh"},
     "api": {"errors", "documents", "dql", "config", "security", "logs"},
 }
 #: Rooms at the top, which may import everything.

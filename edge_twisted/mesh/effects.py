@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a session wants done: it touches neither transport, clock nor database itself."""
+
+from __future__ import annotations
+
+from typing import NewType, Protocol
+
+from attrs import frozen
+
+from edge_twisted.documents.versions import Replica
+from edge_twisted.mesh.requests import Answer, Request
+
+#: Names a question of a session, so that the answer finds it.
+Token = NewType("Token", int)
+
+
+@frozen
+class Send:
+    """Write these bytes to the transport, in order."""
+
+    data: bytes
+
+
+@frozen
+class Ask:
+    """Have `Documents` perform a request; give the answer to `Session.answered`."""
+
+    token: Token
+    request: Request
+
+
+@frozen
+class Close:
+    """End the connection after what was sent; `reason` is a refusal's name, or ``goodbye``."""
+
+    reason: str
+    detail: str = ""
+
+
+# -- what others than the session's connection should hear
+
+
+@frozen
+class Established:
+    """Both HELLOs are in and agree: the peer counts as connected from here on."""
+
+    peer_key: str
+    device_name: str
+    replica: Replica
+
+
+@frozen
+class PresenceHeard:
+    """Encoded presence records came, to be taken into the graph and passed on if they are news."""
+
+    records: tuple[bytes, ...]
+
+
+@frozen
+class BlobHeard:
+    """A message about attachments came (`blob_messages`)."""
+
+    message: bytes
+
+
+@frozen
+class Progress:
+    """How far the peer has come with what it takes of us, for `system:data_sync_info`."""
+
+    acknowledged_lsn: int
+
+
+@frozen
+class Received:
+    """A batch was applied: documents for the metrics, blobs that came into sight."""
+
+    documents: int
+    attachments: tuple[str, ...]
+
+
+@frozen
+class Tell:
+    """Tell the node (the owner of all links) of an event."""
+
+    event: Established | PresenceHeard | BlobHeard | Progress | Received
+
+
+Effect = Send | Ask | Close | Tell
+
+
+class LinkSession(Protocol):
+    """
+    One link, from its first byte to its end, without transport, clock or database.
+
+    Bytes, ticks, commits and answers go in; effects come out, to be carried out in order.  After
+    `Close` nothing comes out any more.  `now` is monotonic seconds.
+    """
+
+    def start(self, now: float) -> list[Effect]:
+        """Begin: once the connection, TLS included, stands."""
+
+    def receive(self, data: bytes, now: float) -> list[Effect]:
+        """Take bytes as they came, in any pieces."""
+
+    def tick(self, now: float) -> list[Effect]:
+        """Look at the clock: call it about every 0.5 s."""
+
+    def answered(self, token: Token, answer: Answer, now: float) -> list[Effect]:
+        """Take the answer to an `Ask`."""
+
+    def failed(self, token: Token, error: Exception, now: float) -> list[Effect]:
+        """An `Ask` failed."""
+
+    def committed(self, lsn: int, collections: frozenset[str], now: float) -> list[Effect]:
+        """Something became durable here, from whatever source."""
+
+    def send_presence(self, records: tuple[bytes, ...]) -> list[Effect]:
+        """Pass encoded presence records to the peer."""
+
+    def send_blob(self, message: bytes) -> list[Effect]:
+        """Pass a message about attachments to the peer; small, or one chunk when `is_idle`."""
+
+    def refuse(self, reason: str, detail: str = "") -> list[Effect]:
+        """End the link by a decision of the node, telling the peer the reason."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no batch waits to be sent: the moment for bytes of low priority."""
+
+    @property
+    def wants_bytes(self) -> bool:
+        """False while what came is not digested: the connection should not be read."""
