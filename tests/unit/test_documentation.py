@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -68,3 +69,10 @@ def test_every_metric_is_documented() -> None:
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_is_documented(command: str) -> None:
     assert f"edge-server {command}" in pages()
+
+
+def test_the_production_checklist_names_settings_that_exist() -> None:
+    page = (DOCS / "security.md").read_text("utf-8").partition("## Production checklist")[2]
+    named = set(re.findall(r"`((?:database|http_server|auth|logging)\.[\w.\[\]]+)`", page))
+    assert len(named) > 15
+    assert named - set(paths(schema())) == set()
