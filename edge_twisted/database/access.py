@@ -5,15 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Final
 
 from attrs import frozen
 
-from edge_twisted.database.prefilters import translate
+from edge_twisted.database.prefilters import Translation, loosely, translate
 from edge_twisted.documents.ids import DocumentId, InvalidDocumentId
 from edge_twisted.documents.values import Operand
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment, RowScope, compile_expression
-from edge_twisted.dql.plan.choice import Choice
+from edge_twisted.dql.plan.choice import Choice, Fidelity
 from edge_twisted.dql.plan.conditions import FieldOf
 from edge_twisted.dql.plan.nodes import (
     CollectionScan,
@@ -40,14 +41,22 @@ class Found:
     exact: bool
 
 
+_TRANSLATIONS: Final = {
+    Fidelity.WHOLE: translate,
+    Fidelity.MORE: loosely,
+    Fidelity.OTHER: lambda where, field_of, evaluate: Translation(None, where is None),
+}
+
+
 def find(
     snapshot: Snapshot,
     choice: Choice,
     where: syntax.Expression | None,
     field_of: FieldOf,
     env: Environment,
+    fidelity: Fidelity = Fidelity.WHOLE,
 ) -> Found:
-    """Read what an access finds, in its order."""
+    """Read what an access finds, in its order; `fidelity` says what bodies are to the reader."""
 
     def evaluate(node: syntax.Expression) -> Operand:
         return compile_expression(node, RowScope(()))(None, env)
@@ -55,7 +64,7 @@ def find(
     access = choice.access
     match access:
         case CollectionScan():
-            translation = translate(where, field_of, evaluate)
+            translation = _TRANSLATIONS[fidelity](where, field_of, evaluate)
             rows = snapshot.scan(access.collection, translation.prefilter)
             return Found(chain.from_iterable(rows), translation.exact)
         case IndexScan():

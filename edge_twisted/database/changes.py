@@ -13,15 +13,12 @@ from edge_twisted.database.result import Warnings
 from edge_twisted.database.select import Reading
 from edge_twisted.database.stored import ID, Writer
 from edge_twisted.documents.ids import DocumentId
-from edge_twisted.documents.nodes import Variant
 from edge_twisted.documents.operations import (
-    UNTYPED,
     Increment,
     Operation,
     Path,
     Restart,
     Set,
-    Typing,
     Unset,
 )
 from edge_twisted.documents.values import MISSING, Operand, Value
@@ -49,9 +46,10 @@ class Changed:
     documents: list[Document] = field(factory=list)
     ids: list[Value] = field(factory=list)
 
-    def add(self, document: Document) -> None:
-        """Take one more document."""
-        self.documents.append(document)
+    def add(self, document: Document, *, visible: bool = True) -> None:
+        """Take one more document, which RETURNING shows if it is visible to the caller."""
+        if visible:
+            self.documents.append(document)
         self.ids.append(document[ID])
 
 
@@ -67,7 +65,7 @@ def insert(statement: syntax.Insert, run: Changing, source: QueryPlan | None) ->
     for new in mutations.documents_in(values, run.new_id):
         written = _insert_one(statement, collection, new, run)
         if written is not None:
-            changed.add(written.document)
+            changed.add(written.document, visible=written.visible)
     return changed
 
 
@@ -161,7 +159,7 @@ def update(plan: UpdatePlan, target: QueryPlan, run: Changing) -> Changed:
         operations = plan.operations(document, env)
         if operations:
             written = mutations.change(run.writer, collection, id_, state, operations, run.rules)
-            changed.add(written.document)
+            changed.add(written.document, visible=written.visible)
         else:
             changed.add(document)
     return changed
@@ -172,11 +170,11 @@ def delete(target: QueryPlan, run: Changing) -> Changed:
     changed = Changed()
     collection = _collection(target)
     for document in list(_targets(target, run)):
-        if not run.rules.permits(document):
-            continue
         id_ = DocumentId.of(document[ID])
         state = run.writer.load(collection, id_.key)
         assert state is not None
+        if not run.rules.permits_state(id_, state):
+            continue
         mutations.delete(run.writer, collection, id_, state)
         changed.add(document)
     return changed
@@ -187,9 +185,14 @@ def evict(target: QueryPlan, run: Changing) -> Changed:
     changed = Changed()
     collection = _collection(target)
     for document in list(_targets(target, run)):
-        if run.rules.permits(document):
-            mutations.evict(run.writer.transaction, collection, DocumentId.of(document[ID]))
-            changed.add(document)
+        id_ = DocumentId.of(document[ID])
+        if run.rules.may_write is not None:
+            state = run.writer.load(collection, id_.key)
+            assert state is not None
+            if not run.rules.permits_state(id_, state):
+                continue
+        mutations.evict(run.writer.transaction, collection, id_)
+        changed.add(document)
     return changed
 
 
@@ -203,20 +206,6 @@ def _collection(target: QueryPlan) -> str:
     source = target.statement.source
     assert source is not None
     return source.collection.name
-
-
-def typing_of(collection: syntax.CollectionRef, strict: bool) -> Typing:
-    """Return the types that a statement declares."""
-    declared: dict[Path, Variant] = {}
-    waiting: list[tuple[Path, syntax.FieldDeclaration]] = [
-        ((), each) for each in collection.declarations
-    ]
-    while waiting:
-        above, each = waiting.pop()
-        path = (*above, *each.path.names)
-        declared[path] = Variant[each.type.name]
-        waiting.extend((path, inner) for inner in each.fields)
-    return Typing(declared=declared, strict=strict) if declared or strict else UNTYPED
 
 
 def targets_of(statement: syntax.Update | syntax.Delete | syntax.Evict) -> syntax.Select:

@@ -7,7 +7,8 @@ Runs on whatever thread the snapshot belongs to, and touches nothing of the reac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -31,14 +32,17 @@ from edge_twisted.database.permissions import (
 from edge_twisted.database.result import Result, Warnings
 from edge_twisted.database.select import Reading
 from edge_twisted.database.statements import Cache
-from edge_twisted.database.stored import Writer
+from edge_twisted.database.stored import Writer, hides_variants, typed_document
+from edge_twisted.database.typing import reads_of, writes_of
 from edge_twisted.database.virtual import VirtualCollections
+from edge_twisted.documents.operations import UNTYPED, Typing
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment
 from edge_twisted.dql.errors import SemanticError, UnsupportedError
 from edge_twisted.dql.execute.interruption import Interruption
 from edge_twisted.dql.functions.context import FunctionContext
+from edge_twisted.dql.plan.choice import Fidelity
 from edge_twisted.dql.plan.query import QueryPlan, plan_query
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 
@@ -112,9 +116,23 @@ class Execution:
 
     def _planned(self, statement: syntax.Select, snapshot: Snapshot) -> QueryPlan:
         defaults = self.parameters.mapping("dql_default_directives")
-        key = (statement, snapshot.catalog_version, repr(sorted(defaults.items())))
+        fidelity = self._fidelity(statement, snapshot)
+        key = (statement, snapshot.catalog_version, repr(sorted(defaults.items())), fidelity)
         catalog = SnapshotCatalog(snapshot)
-        return self.plans.get(key, lambda: plan_query(statement, catalog, defaults))
+        return self.plans.get(key, lambda: plan_query(statement, catalog, defaults, fidelity))
+
+    def _fidelity(self, statement: syntax.Select, snapshot: Snapshot) -> Fidelity:
+        """Return what the bodies of a statement's collection are to it."""
+        source = statement.source
+        if source is None or self._reads(source.collection) is UNTYPED:
+            return Fidelity.WHOLE
+        hides = hides_variants(snapshot, source.collection.name)
+        return Fidelity.OTHER if hides else Fidelity.MORE
+
+    def _reads(self, collection: syntax.CollectionRef) -> Typing:
+        return (
+            UNTYPED if collection.namespace == "system" else reads_of(collection, self.parameters)
+        )
 
     def rows(self, statement: syntax.Select, snapshot: Snapshot) -> list[Value]:
         """Return the rows of a SELECT as values, whatever their stored form."""
@@ -146,12 +164,24 @@ class Execution:
         source = statement.source
         if source is None:
             return statement
-        for term in (source, *(join.term for join in statement.joins)):
+        for term in _terms(statement):
             self.virtual.check(term.collection)
             rule = read_rule(self.access, term.collection)
-            if rule and not statement.joins:
+            if rule and self._in_condition(statement):
                 statement = self._with_rules(statement, term.name, (rule,))
         return statement
+
+    def _in_condition(self, statement: syntax.Select) -> bool:
+        """
+        Return whether the rules of a statement's collection become part of its condition.
+
+        Else documents are tested one by one: in joins, and where declared types could hide from a
+        rule what it asks for.
+        """
+        source = statement.source
+        if source is None or statement.joins:
+            return False
+        return self._reads(source.collection) is UNTYPED
 
     def _with_rules(
         self, statement: syntax.Select, term: str, rules: tuple[tuple[str, ...], ...]
@@ -160,7 +190,9 @@ class Execution:
         where = restricted(selection.where, term, rules, self.access.identity)
         return evolve(statement, selection=evolve(selection, where=where))
 
-    def _reading(self, snapshot: Snapshot, statement: syntax.Select) -> Reading:
+    def _reading(
+        self, snapshot: Snapshot, statement: syntax.Select, *, writes: bool = False
+    ) -> Reading:
         env = Environment(self.arguments, self.context)
         return Reading(
             snapshot=snapshot,
@@ -169,20 +201,36 @@ class Execution:
             virtual=lambda name: self.virtual.documents(
                 name, snapshot, self.parameters, self.context.now_ms
             ),
-            visible=self._visible(statement, env),
+            visible=self._visible(statement, env, writes),
+            views=self._views(statement, snapshot),
         )
 
+    def _views(
+        self, statement: syntax.Select, snapshot: Snapshot
+    ) -> Mapping[str, Callable[[Document], Document]]:
+        found: dict[str, Callable[[Document], Document]] = {}
+        for term in _terms(statement):
+            typing = self._reads(term.collection)
+            if typing is not UNTYPED:
+                name = term.collection.name
+                found[term.name] = partial(_viewed, snapshot, name, typing)
+        return found
+
     def _visible(
-        self, statement: syntax.Select, env: Environment
+        self, statement: syntax.Select, env: Environment, writes: bool
     ) -> Mapping[str, Callable[[Document], bool]]:
-        if not statement.joins or statement.source is None:
+        """Return the rules that are in no condition, those for changing as well if it `writes`."""
+        if statement.source is None or self._in_condition(statement):
             return MappingProxyType({})
         found: dict[str, Callable[[Document], bool]] = {}
-        for term in (statement.source, *(join.term for join in statement.joins)):
-            rule = read_rule(self.access, term.collection)
-            test = predicate(rule, self.access.identity, env)
-            if test is not None:
-                found[term.name] = test
+        for term in _terms(statement):
+            rules = [read_rule(self.access, term.collection)]
+            if writes:
+                rules.append(write_rule(self.access, term.collection))
+            tests = [predicate(rule, self.access.identity, env) for rule in rules]
+            kept = [test for test in tests if test is not None]
+            if kept:
+                found[term.name] = kept[0] if len(kept) == 1 else partial(_all_hold, kept)
         return found
 
     def _join_warnings(self, plan: QueryPlan, snapshot: Snapshot) -> Warnings:
@@ -217,8 +265,8 @@ class Execution:
         if collection.namespace == "system":
             raise SemanticError("a virtual collection cannot be written", collection.span)
         self.virtual.check(collection)
-        select = syntax.Select(projections=(syntax.Wildcard(),))
-        reading = self._reading(transaction, select)
+        changes_found = not isinstance(statement, syntax.Insert)
+        reading = self._reading(transaction, _read_by(statement), writes=changes_found)
         run = Changing(
             reading=reading,
             writer=Writer(transaction),
@@ -262,21 +310,23 @@ class Execution:
             write_rule(self.access, statement.term.collection),
         )
         select = changes.targets_of(statement)
-        if any(rules):
+        if any(rules) and self._in_condition(select):
             select = self._with_rules(select, statement.term.name, rules)
         return self._planned(select, snapshot)
 
     def _rules(
         self, statement: Mutation, collection: syntax.CollectionRef, env: Environment
     ) -> Rules:
-        read_rule(self.access, collection)
+        readable = read_rule(self.access, collection)
         condition = write_rule(self.access, collection)
         return Rules(
             limits=Limits(
                 soft_bytes=self.parameters.integer("document_size_soft_limit_bytes"),
                 hard_bytes=self.parameters.integer("document_size_hard_limit_bytes"),
             ),
-            typing=changes.typing_of(collection, self.parameters.boolean("dql_strict_mode")),
+            typing=writes_of(collection, self.parameters),
+            reads=self._reads(collection),
+            may_see=predicate(readable, self.access.identity, env),
             may_write=predicate(condition, self.access.identity, env),
         )
 
@@ -296,10 +346,30 @@ class Execution:
         if select is None:
             return []
         plan = self._planned(select, transaction)
-        condition = read_rule(self.access, term.collection)
-        may_see = predicate(condition, self.access.identity, run.reading.env)
-        rows = (d for d in changed.documents if may_see is None or may_see(d))
-        return run.reading.shaped(plan, rows)
+        return run.reading.shaped(plan, iter(changed.documents))
+
+
+def _all_hold(tests: Sequence[Callable[[Document], bool]], document: Document) -> bool:
+    return all(test(document) for test in tests)
+
+
+def _viewed(snapshot: Snapshot, collection: str, typing: Typing, document: Document) -> Document:
+    return typed_document(snapshot, collection, document, typing)
+
+
+def _terms(statement: syntax.Select) -> tuple[syntax.Term, ...]:
+    if statement.source is None:
+        return ()
+    return (statement.source, *(join.term for join in statement.joins))
+
+
+def _read_by(statement: Mutation) -> syntax.Select:
+    """Return the SELECT by which a mutation reads."""
+    if not isinstance(statement, syntax.Insert):
+        return changes.targets_of(statement)
+    if isinstance(statement.documents, syntax.Select):
+        return statement.documents
+    return syntax.Select(projections=(syntax.Wildcard(),))
 
 
 def _collection_of(statement: Mutation) -> syntax.CollectionRef:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.logger import Logger
 
 from edge_twisted.database.errors import (
@@ -20,7 +20,7 @@ from edge_twisted.database.errors import (
     IdConflict,
     NotADocument,
 )
-from edge_twisted.database.stored import ID, Writer
+from edge_twisted.database.stored import ID, Writer, shown
 from edge_twisted.documents import writing
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.operations import UNTYPED, Operation, Set, Typing
@@ -48,12 +48,20 @@ class Rules:
 
     limits: Limits
     typing: Typing = UNTYPED
+    #: How what was written is shown by RETURNING.
+    reads: Typing = UNTYPED
+    #: Whether the caller may be shown a document as it is; None: any.
+    may_see: Callable[[Document], bool] | None = None
     #: Whether the caller may write a document as it is; None: any.
     may_write: Callable[[Document], bool] | None = None
 
     def permits(self, document: Document) -> bool:
         """Return whether the document, before or after, may be written."""
         return self.may_write is None or self.may_write(document)
+
+    def permits_state(self, id_: DocumentId, state: State) -> bool:
+        """Return the same for a live document, as it shows itself to everybody."""
+        return self.may_write is None or self.may_write(shown(id_, state))
 
 
 @frozen
@@ -62,6 +70,8 @@ class Written:
 
     id: DocumentId
     document: Document
+    #: Whether RETURNING may show it.
+    visible: bool = True
 
 
 def documents_in(values: Sequence[Operand], new_id: Callable[[], str]) -> list[Written]:
@@ -100,7 +110,7 @@ def insert(
         _check(new.document, rules)
         size = writer.save_fresh(collection, new.id, new.document)
         check_size(new.id, size, rules.limits)
-        return new
+        return new if rules.may_see is None else evolve(new, visible=rules.may_see(new.document))
     fields = {name: value for name, value in new.document.items() if name != ID}
     if old is None or not old.is_alive:
         state = writing.insert(old, fields, writer.stamp(), rules.typing)
@@ -141,7 +151,7 @@ def change(
 
     :raises Forbidden, DocumentTooLarge, InvalidWrite: it may not become what it would.
     """
-    if not rules.permits(_document(id_, state)):
+    if rules.may_write is not None and not rules.may_write(shown(id_, state)):
         raise Forbidden("the document may not be changed")
     changed = writing.apply(state, operations, writer.stamp(), rules.typing)
     return _saved(writer, collection, id_, changed, rules)
@@ -175,19 +185,18 @@ def check_size(id_: DocumentId, size: int, limits: Limits) -> None:
 
 
 def _saved(writer: Writer, collection: str, id_: DocumentId, state: State, rules: Rules) -> Written:
-    document = _document(id_, state)
+    document = shown(id_, state)
     _check(document, rules)
     check_size(id_, writer.save(collection, id_, state), rules.limits)
-    return Written(id_, document)
+    visible = rules.may_see is None or rules.may_see(document)
+    if rules.reads is not UNTYPED:
+        document = shown(id_, state, rules.reads)
+    return Written(id_, document, visible)
 
 
 def _check(document: Document, rules: Rules) -> None:
     if not rules.permits(document):
         raise Forbidden("the document may not be written")
-
-
-def _document(id_: DocumentId, state: State) -> Document:
-    return {ID: id_.value, **(state.fields or {})}
 
 
 def _kind(value: Operand) -> str:

@@ -57,6 +57,37 @@ class Translation:
 UNTRANSLATED: Final = Translation(None, False)
 
 
+def loosely(
+    condition: syntax.Expression | None, field_of: FieldOf, evaluate: Evaluate
+) -> Translation:
+    """
+    Translate for a reader to whom any field may be absent that a document has.
+
+    Comparisons are with scalars only, which are there as they are or not at all; so everything
+    holds but that something is MISSING.
+    """
+    found = translate(condition, field_of, evaluate)
+    if condition is None or found.prefilter is None or not _asks_missing(found.prefilter):
+        return Translation(found.prefilter, condition is None)
+    parts = conjuncts(condition)
+    if len(parts) == 1:
+        return UNTRANSLATED
+    kept = [
+        each.prefilter for part in parts if (each := loosely(part, field_of, evaluate)).prefilter
+    ]
+    prefilters = tuple(each for each in kept if each is not None)
+    return Translation(AllOf(prefilters) if prefilters else None, False)
+
+
+def _asks_missing(prefilter: Prefilter) -> bool:
+    match prefilter:
+        case IsKind(kinds=kinds):
+            return "missing" in kinds
+        case AllOf(parts=parts) | AnyOf(parts=parts):
+            return any(map(_asks_missing, parts))
+    return False
+
+
 def translate(
     condition: syntax.Expression | None, field_of: FieldOf, evaluate: Evaluate
 ) -> Translation:

@@ -46,8 +46,10 @@ class Reading:
     env: Environment
     interruption: Interruption
     virtual: Virtual
-    #: By the name of a term of a join: whether its caller may see a document.
+    #: By the name of a term whose rules are in no condition: whether its caller may see a document.
     visible: Mapping[str, Callable[[Document], bool]] = MappingProxyType({})
+    #: By the name of a term: what makes of a stored document what its declared types show.
+    views: Mapping[str, Callable[[Document], Document]] = MappingProxyType({})
 
     # -- whole answers
 
@@ -128,8 +130,9 @@ class Reading:
             rows = iter(self._documents(plan.statement.source))
         else:
             where = plan.statement.selection.where
-            found = find(self.snapshot, plan.choice, where, plan.field_of, self.env)
-            documents = (document_of(text) for _, text in self.interruption.watch(found.rows))
+            found = find(self.snapshot, plan.choice, where, plan.field_of, self.env, plan.fidelity)
+            watched = self.interruption.watch(found.rows)
+            documents = self._seen((document_of(text) for _, text in watched), plan.terms[0])
             return documents if found.exact else self._filtered(documents, plan.where)
         return self._filtered(self.interruption.watch(rows), plan.where)
 
@@ -149,9 +152,14 @@ class Reading:
             return self.virtual(term.collection.name)
         batches = self.snapshot.scan(term.collection.name)
         texts = (text for batch in batches for _, text in batch)
-        documents = map(document_of, self.interruption.watch(texts))
-        may_see = self.visible.get(term.name)
-        return documents if may_see is None else filter(may_see, documents)
+        return self._seen(map(document_of, self.interruption.watch(texts)), term.name)
+
+    def _seen(self, documents: Iterator[Document], term: str) -> Iterator[Document]:
+        """Yield what the caller may see of stored documents, as the statement is to see it."""
+        may_see, view = self.visible.get(term), self.views.get(term)
+        if may_see is not None:
+            documents = filter(may_see, documents)
+        return documents if view is None else map(view, documents)
 
     def _joined(self, plan: QueryPlan) -> Iterator[Any]:
         first, *rest = plan.joins
@@ -197,7 +205,7 @@ class Reading:
 
     def _count(self, plan: QueryPlan) -> list[Value] | None:
         name = plan.counts_all
-        if name is None or self._is_virtual(plan) or plan.choice is None:
+        if name is None or self._is_virtual(plan) or plan.choice is None or self.visible:
             return None
         if not isinstance(plan.choice.access, CollectionScan):
             return None

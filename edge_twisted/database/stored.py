@@ -13,12 +13,16 @@ from edge_twisted.documents.encoding import decode, encode, fresh
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import from_text, to_text
+from edge_twisted.documents.operations import UNTYPED, Typing
 from edge_twisted.documents.state import State
+from edge_twisted.documents.typed import fields_as, has_hidden_variants
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import VersionVector
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 
 ID = "_id"
+#: The facts that name the collections in which some document hides a variant.
+HIDDEN_VARIANTS = "hidden_variants"
 
 
 @frozen
@@ -50,7 +54,14 @@ class Writer:
             attachments=_attachments(text, document),
             value=document,
         )
+        if text and has_hidden_variants(state.root):
+            self._note_hidden(collection.encode())
         return len(text) if text else 0
+
+    def _note_hidden(self, key: bytes) -> None:
+        # Never taken back: what it costs is that typed readings of the collection use no index.
+        if self.transaction.fact(HIDDEN_VARIANTS, key) is None:
+            self.transaction.put_fact(HIDDEN_VARIANTS, key, b"1")
 
     def save_fresh(self, collection: str, id_: DocumentId, document: Mapping[str, Value]) -> int:
         """
@@ -93,6 +104,26 @@ def document_of(text: bytes) -> dict[str, Value]:
     document = from_text(text)
     assert isinstance(document, dict)
     return document
+
+
+def hides_variants(snapshot: Snapshot, collection: str) -> bool:
+    """Return whether a document of the collection may hold a variant that it does not show."""
+    return snapshot.fact(HIDDEN_VARIANTS, collection.encode()) is not None
+
+
+def shown(id_: DocumentId, state: State, typing: Typing = UNTYPED) -> dict[str, Value]:
+    """Return a live document, its id included, as `typing` shows it."""
+    fields = state.fields if typing is UNTYPED else fields_as(state.root, typing)
+    return {ID: id_.value, **(fields or {})}
+
+
+def typed_document(
+    snapshot: Snapshot, collection: str, document: dict[str, Value], typing: Typing
+) -> dict[str, Value]:
+    """Return what `typing` shows of a stored document."""
+    id_ = DocumentId.of(document[ID])
+    state = load(snapshot, collection, id_.key)
+    return document if state is None else shown(id_, state, typing)
 
 
 def _attachments(text: bytes | None, document: Mapping[str, Value] | None) -> tuple[str, ...]:

@@ -86,6 +86,11 @@ class Typing:
             return Variant.REGISTER
         return Variant.ATTACHMENT if is_token(value) else Variant.MAP
 
+    def read_as(self, path: Path) -> Variant | None:
+        """Return the only variant that reading a path shows; None: the one written last."""
+        found = self.declared.get(path)
+        return Variant.REGISTER if found is None and self.strict else found
+
     def check_above(self, path: Path) -> None:
         """:raises InvalidWrite: the path leads through a field that is no MAP to the statement."""
         for length in range(1, len(path)):

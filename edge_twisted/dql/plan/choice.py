@@ -10,6 +10,7 @@ order cheaper than sorting everything, or when ``#prefer_order`` asks for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import Final
 
 from attrs import frozen
@@ -34,9 +35,20 @@ from edge_twisted.dql.plan.nodes import (
     IntersectScan,
     UnionScan,
 )
-from edge_twisted.dql.plan.ranges import ElementOf, Points
+from edge_twisted.dql.plan.ranges import Absent, ElementOf, Loosened, Points
 
 ID_PATH: Final = ("_id",)
+
+
+class Fidelity(Enum):
+    """What stored bodies, which indexes and filters of the store go by, are to a reader."""
+
+    #: What the reader sees.
+    WHOLE = "whole"
+    #: What the reader sees, and perhaps more: at any path but the id there may be nothing.
+    MORE = "more"
+    #: Something else: nothing but ids can be told from them.
+    OTHER = "other"
 
 
 @frozen(kw_only=True)
@@ -48,6 +60,7 @@ class Request:
     where: syntax.Expression | None = None
     order_by: tuple[syntax.SortKey, ...] = ()
     limited: bool = False
+    fidelity: Fidelity = Fidelity.WHOLE
 
 
 @frozen(kw_only=True)
@@ -65,7 +78,7 @@ def choose(request: Request, indexes: Sequence[Index], directives: Directives) -
     found = {
         position: each
         for position, part in enumerate(parts)
-        if (each := constraint(part, request.field_of)) is not None
+        if (each := _usable(constraint(part, request.field_of), request.fidelity)) is not None
     }
     usable = directives.usable(indexes)
     return (
@@ -76,6 +89,15 @@ def choose(request: Request, indexes: Sequence[Index], directives: Directives) -
         or _by_order(request, usable, directives)
         or Choice(access=_scan(request.term), residual=request.where)
     )
+
+
+def _usable(found: Constraint | None, fidelity: Fidelity) -> Constraint | None:
+    """Return what a constraint is still good for where bodies are not what the reader sees."""
+    if found is None or fidelity is Fidelity.WHOLE or found.path[0] == ID_PATH[0]:
+        return found
+    if fidelity is Fidelity.OTHER or found.range == Absent(syntax.Absence.MISSING):
+        return None
+    return Constraint(found.path, Loosened(found.range))
 
 
 def _scan(term: syntax.Term) -> CollectionScan:
@@ -165,7 +187,12 @@ def _by_union(
             continue
         children: list[IndexScan | IdScan] = []
         for branch in part.operands:
-            of_branch = Request(term=_plain(request.term), field_of=request.field_of, where=branch)
+            of_branch = Request(
+                term=_plain(request.term),
+                field_of=request.field_of,
+                where=branch,
+                fidelity=request.fidelity,
+            )
             access = choose(of_branch, indexes, Directives()).access
             if not isinstance(access, IndexScan | IdScan):
                 break
@@ -197,6 +224,8 @@ def _order_of(ranges: IndexRanges, request: Request) -> tuple[bool, bool]:
     index = ranges.index
     wanted = [(_field(key, request), key.descending) for key in request.order_by]
     if not wanted or not index.include_missing or not index.exact:
+        return False, False
+    if request.fidelity is not Fidelity.WHOLE:
         return False, False
     pinned = {
         index.keys[position].path

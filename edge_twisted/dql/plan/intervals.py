@@ -59,6 +59,14 @@ def section(value: Operand) -> Interval | None:
     return _SECTIONS.get(type(value))
 
 
+def with_all_objects(intervals: Sequence[Interval]) -> Intervals:
+    """Return the keys of ``intervals``, and all objects if any of these may be one."""
+    objects = _SECTIONS[dict]
+    if not intersect(intervals, (objects,)):
+        return tuple(intervals)
+    return union([*intervals, objects])
+
+
 def intersect(left: Sequence[Interval], right: Sequence[Interval]) -> Intervals:
     """Return the keys that are in both sets."""
     found: list[Interval] = []

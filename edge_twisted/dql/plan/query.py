@@ -18,7 +18,7 @@ from edge_twisted.dql.compile import Compiled, RowScope, Scope, compile_expressi
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.format import format_expression
 from edge_twisted.dql.plan.catalog import Catalog
-from edge_twisted.dql.plan.choice import Choice, Request, choose
+from edge_twisted.dql.plan.choice import Choice, Fidelity, Request, choose
 from edge_twisted.dql.plan.conditions import FieldOf
 from edge_twisted.dql.plan.directives import directives_of
 from edge_twisted.dql.plan.grouping import Grouping, grouping_of
@@ -56,12 +56,14 @@ class QueryPlan:
     order: tuple[Sorting, ...]
     limit: Compiled | None
     offset: Compiled | None
+    fidelity: Fidelity = Fidelity.WHOLE
 
     @property
     def is_plain(self) -> bool:
         """Whether the rows are documents of one collection, as they come."""
         return (
             self.projection.is_document
+            and self.fidelity is Fidelity.WHOLE
             and not self.joins
             and self.grouping is None
             and not self.statement.distinct
@@ -121,10 +123,15 @@ class QueryPlan:
 
 
 def plan_query(
-    statement: syntax.Select, catalog: Catalog, defaults: Mapping[str, Value]
+    statement: syntax.Select,
+    catalog: Catalog,
+    defaults: Mapping[str, Value],
+    fidelity: Fidelity = Fidelity.WHOLE,
 ) -> QueryPlan:
     """
     Return the plan of a SELECT over the indexes that exist now.
+
+    `fidelity` says what the bodies of the first term's collection are to the statement.
 
     :raises SemanticError: the statement means nothing.
     """
@@ -135,7 +142,7 @@ def plan_query(
     grouping = _grouping(statement, rows)
     order = () if grouping else _order_paths(statement)
     field_of = field_of_term(names[0]) if len(names) == 1 else _no_field
-    choice = _choice(statement, terms, catalog, defaults, order, field_of)
+    choice = _choice(statement, terms, catalog, defaults, order, field_of, fidelity)
     residual = choice.residual if choice and len(terms) == 1 else selection.where
     joins = join_plans(statement, terms)
     return QueryPlan(
@@ -154,6 +161,7 @@ def plan_query(
         order=() if choice and choice.ordered else _sortings(statement, grouping, rows),
         limit=_compiled(selection.limit, RowScope(())),
         offset=_compiled(selection.offset, RowScope(())),
+        fidelity=fidelity,
     )
 
 
@@ -191,6 +199,7 @@ def _choice(
     defaults: Mapping[str, Value],
     order: tuple[syntax.SortKey, ...],
     field_of: FieldOf,
+    fidelity: Fidelity,
 ) -> Choice | None:
     if not terms:
         return None
@@ -203,6 +212,7 @@ def _choice(
         where=statement.selection.where if alone else None,
         order_by=order if alone else (),
         limited=statement.selection.limit is not None,
+        fidelity=fidelity,
     )
     indexes = catalog.indexes(term.collection.name) if alone else ()
     return choose(request, indexes, directives)

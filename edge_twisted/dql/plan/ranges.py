@@ -27,6 +27,7 @@ from edge_twisted.dql.plan.intervals import (
     point,
     section,
     union,
+    with_all_objects,
 )
 
 #: Gives the value of an expression that needs no row.
@@ -232,6 +233,26 @@ class Present:
 
     def describe(self) -> dict[str, object]:
         return {"high": {"expr": "missing", "included": False}}
+
+
+@frozen
+class Loosened:
+    """
+    A range for readers to whom a document may show less than the index knows of it.
+
+    Any value may be absent to them, and an object may have fewer fields; so the range holds what
+    they can want, and perhaps more.
+    """
+
+    inner: Range
+    exact: bool = False
+    points: bool = False
+
+    def resolve(self, evaluate: Evaluate) -> Intervals:
+        return with_all_objects(self.inner.resolve(evaluate))
+
+    def describe(self) -> dict[str, object]:
+        return self.inner.describe()
 
 
 def resolve_all(ranges: Sequence[Range], evaluate: Evaluate) -> Intervals:

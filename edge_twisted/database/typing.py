@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a statement's type declarations and the strict mode parameters mean for it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from edge_twisted.database.parameters import ParameterValues
+from edge_twisted.documents.nodes import Variant
+from edge_twisted.documents.operations import UNTYPED, Path, Typing
+from edge_twisted.dql import syntax
+
+
+def reads_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> Typing:
+    """Return how a statement reads a collection: strictly unless a switch says otherwise."""
+    strict = parameters.boolean("dql_strict_mode") and parameters.boolean("dql_select_strict_mode")
+    return _typing(collection.declarations, strict)
+
+
+def writes_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> Typing:
+    """
+    Return how a statement writes: under strict mode what is undeclared is a REGISTER.
+
+    ``dql_object_default`` makes it a MAP again, where reading infers types too.
+    """
+    strict = parameters.boolean("dql_strict_mode")
+    if not parameters.boolean("dql_select_strict_mode"):
+        strict = strict and parameters["dql_object_default"] == "REGISTER"
+    return _typing(collection.declarations, strict)
+
+
+def _typing(declarations: tuple[syntax.FieldDeclaration, ...], strict: bool) -> Typing:
+    if not declarations:
+        return _STRICT if strict else UNTYPED
+    return _declared(declarations, strict)
+
+
+_STRICT = Typing(strict=True)
+
+
+@lru_cache(maxsize=256)
+def _declared(declarations: tuple[syntax.FieldDeclaration, ...], strict: bool) -> Typing:
+    declared: dict[Path, Variant] = {}
+    waiting: list[tuple[Path, syntax.FieldDeclaration]] = [((), each) for each in declarations]
+    while waiting:
+        above, each = waiting.pop()
+        path = (*above, *each.path.names)
+        declared[path] = Variant[each.type.name]
+        waiting.extend((path, inner) for inner in each.fields)
+    if strict:
+        # Who declares a field inside an object says that the object is a MAP.
+        for path in list(declared):
+            for length in range(1, len(path)):
+                declared.setdefault(path[:length], Variant.MAP)
+    return Typing(declared=declared, strict=strict)
