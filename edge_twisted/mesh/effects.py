@@ -114,6 +114,9 @@ class LinkSession(Protocol):
     def committed(self, lsn: int, collections: frozenset[str], now: float) -> list[Effect]:
         """Something became durable here, from whatever source."""
 
+    def cursors_dropped(self, collections: frozenset[str], now: float) -> list[Effect]:
+        """Ask again for the positions of the scopes in these collections (EVICT)."""
+
     def send_presence(self, records: tuple[bytes, ...]) -> list[Effect]:
         """Pass encoded presence records to the peer."""
 

@@ -10,7 +10,7 @@ that fails ends the link.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from attrs import field, frozen
@@ -66,6 +66,8 @@ class Apply:
     items: tuple[Item, ...]
     #: The cursor after it; None leaves the cursor alone (answers out of the stream's order).
     lsn: int | None
+    #: The cursor before it, as `FindPosition` or the last batch left it; None: there was none.
+    after: int | None = None
     #: What the sender knows of the whole collection, if the batch made us catch up with it.
     knowledge: VersionVector | None = None
 
@@ -82,6 +84,9 @@ class Applied:
     """What became of a batch."""
 
     documents: int
+    #: False: the cursor here was no longer `after` (EVICT dropped it, another link moved it), so
+    #: it stays as it is.  The documents were applied; ask `FindPosition` again.
+    moved: bool = True
     #: (id key, digest) whose version here is now exactly the sender's: no need to send them back.
     echoes: tuple[tuple[bytes, int], ...] = ()
     #: Refused: known to be deleted; tell the sender (`Gone`).
@@ -168,10 +173,20 @@ class ReadDocuments:
 
 @frozen(kw_only=True)
 class FindGone:
-    """Which of these are known to be deleted here?  Answer: tuple of `Seen`."""
+    """What became here of documents that, in a repair, only the receiver has.  Answer: `Fates`."""
 
-    collection: str
+    scope: Scope
     seen: tuple[Seen, ...]
+
+
+@frozen(kw_only=True)
+class Fates:
+    """The answer about each that there is something to say of."""
+
+    #: Known to be deleted: tell the receiver (`Gone`).
+    gone: tuple[Seen, ...] = ()
+    #: Here with more than the receiver has, but out of the scope: offer it, so that it learns why.
+    moved_out: tuple[bytes, ...] = ()
 
 
 # -- repair, both sides
@@ -180,12 +195,16 @@ class FindGone:
 @frozen(kw_only=True)
 class ReadDigests:
     """
-    The digests of all documents of a scope, tombstones included.  Answer: `Digests`.
+    The digests of all documents of a scope, tombstones included.
+
+    Answer: `Digests`, or `ScopeClosed` to a peer (`for_peer`) that may not have them.
 
     A tombstone belongs to every scope of its collection.
     """
 
     scope: Scope
+    #: Asked by the sender in a repair; False by the receiver, of its own.
+    for_peer: bool = True
 
 
 @frozen(kw_only=True)
@@ -232,10 +251,24 @@ Answer = (
     | CursorUnknown
     | ScopeClosed
     | Digests
+    | Fates
     | tuple[Whole, ...]
     | tuple[Seen, ...]
     | None
 )
+
+
+class Watcher(Protocol):
+    """Hears, on the reactor thread, what concerns links beside commits."""
+
+    def cursors_dropped(self, collections: frozenset[str]) -> None:
+        """EVICT: positions in these collections are to be asked for again, at once."""
+
+    def scopes_opened(self, collections: frozenset[str]) -> None:
+        """What was `ScopeClosed` may be sent now: as if there had been a commit in each."""
+
+    def replica_renewed(self, replica: Replica) -> None:
+        """We are somebody else now: every link has to say hello anew."""
 
 
 class Documents(Protocol):
@@ -248,6 +281,12 @@ class Documents(Protocol):
     @property
     def lsn(self) -> int:
         """The newest durable commit."""
+
+    def heard_of(self, replica: Replica) -> int:
+        """Return the highest sequence of a replica in what came here: for its `Observe.of_us`."""
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Tell somebody what happens; return a function that ends it."""
 
     def scope(self, query: str, arguments: Mapping[str, Value]) -> Scope:
         """
