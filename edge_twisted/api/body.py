@@ -97,15 +97,32 @@ class RequestBody:
         self.error = error
         self._wake()
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the endpoint waits for more."""
+        return self._waiter is not None
+
+    # -- the pipeline's side
+
+    def bound(self, limit: int) -> None:
+        """
+        Accept no more than `limit` bytes.
+
+        :raises BodyTooLarge: more are announced, or here already.
+        """
+        self.limit = limit
+        if max(self.received, self.announced or 0) > limit:
+            error = BodyTooLarge(limit)
+            self.fail(error)
+            raise error
+
     # -- the endpoint's side
 
     async def read(self, limit: int | None = None) -> bytes:
         """Return all of it; see `Request.body`."""
         self._take()
         if limit is not None and (self.limit is None or limit < self.limit):
-            self.limit = limit
-        if self.limit is not None and max(self.received, self.announced or 0) > self.limit:
-            self.fail(BodyTooLarge(self.limit))
+            self.bound(limit)
         if not self.is_complete and self.error is None:
             self._gathers = True
             self._source.body_taken()

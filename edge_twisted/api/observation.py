@@ -21,6 +21,12 @@ REFUSALS = frozenset(
         "overloaded",
         "too_many_connections",
         "stopping",
+        # Never became a request.
+        "malformed_request",
+        "headers_too_large",
+        "http_version_unknown",
+        "transfer_coding_unknown",
+        "request_timeout",
     }
 )
 

@@ -7,12 +7,10 @@ The one place where an exception becomes a response, and where those who observe
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import monotonic
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from edge_twisted.api.errors import Field, HttpError
@@ -49,17 +47,9 @@ class Endpoints(Protocol):
 class Pipeline:
     """Takes requests to their endpoints and responses back."""
 
-    def __init__(
-        self,
-        endpoints: Endpoints,
-        observer: Observer,
-        clock: IReactorTime,
-        timeout_seconds: float | None,
-    ) -> None:
-        self.timeout_seconds = timeout_seconds
+    def __init__(self, endpoints: Endpoints, observer: Observer) -> None:
         self._endpoints = endpoints
         self._observer = observer
-        self._clock = clock
 
     async def answer(self, request: Request) -> tuple[AnyResponse, str | None]:
         """Return the response to a request, and the code of its error; raises nothing else."""
@@ -71,13 +61,10 @@ class Pipeline:
             return response_to(error, request.id), code_of(error)
         return response, None
 
-    def limit_for(self, request: Request) -> int:
-        """
-        Return how many bytes of body the request's endpoint takes.
-
-        :raises EdgeError: there is no such endpoint.
-        """
-        return self._endpoints.find(request).max_body_bytes
+    def too_late(self, request: Request) -> tuple[AnyResponse, str | None]:
+        """Return the response to a request whose work was stopped because its time was over."""
+        error = RequestTimeout("the answer took longer than http_server.request_timeout_ms")
+        return response_to(error, request.id), error.code
 
     def headers(self, request: Request) -> tuple[Field, ...]:
         """Return what every response to an admitted request carries."""
@@ -100,7 +87,7 @@ class Pipeline:
                     status=status,
                     error=error,
                     duration_seconds=monotonic() - started,
-                    bytes_in=request.content_length or 0,
+                    bytes_in=request.bytes_received,
                     bytes_out=bytes_out,
                 )
             )
@@ -112,23 +99,6 @@ class Pipeline:
         admitted = self._endpoints.gate.admit(request)
         if isinstance(admitted, Deferred):
             await admitted
-        work = Deferred.fromCoroutine(_respond(resource.respond, request))
-        if self.timeout_seconds is None or resource.route.streams or work.called:
-            return await work
-        late = self._clock.callLater(self.timeout_seconds, work.cancel)
-        try:
-            return await work
-        except CancelledError:
-            if late.active():
-                raise
-            raise RequestTimeout(
-                f"no answer within {self.timeout_seconds:g} s; the statement was stopped"
-            ) from None
-        finally:
-            if late.active():
-                late.cancel()
-
-
-async def _respond(respond: Callable[[Request], Any], request: Request) -> AnyResponse:
-    response: AnyResponse = await respond(request)
-    return response
+        # Only now: who may not call is not told how much they might have sent.
+        request.bound_body(resource.max_body_bytes)
+        return await resource.respond(request)

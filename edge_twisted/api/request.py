@@ -92,6 +92,19 @@ class Request:
         """What the client said of its body's length; None for chunks."""
         return self._body.announced
 
+    @property
+    def bytes_received(self) -> int:
+        """How many bytes of its body have arrived."""
+        return self._body.received
+
+    def bound_body(self, limit: int) -> None:
+        """
+        Accept no more bytes of body than `limit`; for the pipeline.
+
+        :raises BodyTooLarge: more are announced, or here already.
+        """
+        self._body.bound(limit)
+
     async def body(self, limit: int | None = None) -> bytes:
         """
         Return the whole body; once only.

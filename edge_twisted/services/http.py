@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -14,13 +14,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 
-from edge_twisted.api.client_address import UNIX, client_address
+from edge_twisted.api.client_address import UNIX, client_address, plain
 from edge_twisted.api.live import LiveApi
 from edge_twisted.api.pipeline import Pipeline
+from edge_twisted.api.request_ids import RequestIds
 from edge_twisted.api.resource import Observer
 from edge_twisted.api.throttle import Throttle
 from edge_twisted.api.tree import Parts
-from edge_twisted.api.web import ApiFactory
+from edge_twisted.api.wire.site import Site
 from edge_twisted.config.model import Configuration, HttpServer, TcpAddress, TlsFiles
 from edge_twisted.logs.audit import AuditEvent, AuditLog
 from edge_twisted.security.certificate_watch import CertificateReload, CertificateWatch
@@ -66,8 +67,15 @@ class HttpService(Service):
             throttle_of=lambda http: Throttle(http.throttling, monotonic, self._throttled),
         )
         self._metrics = parts.metrics
-        self._pipeline = Pipeline(self._api, observer, reactor, _timeout(self._http))
-        self.factory = ApiFactory(self._pipeline, self._http, reactor, _request_id, self._client_of)
+        self.site = Site(
+            Pipeline(self._api, observer),
+            self._http,
+            reactor,
+            now=monotonic,
+            new_request_id=RequestIds(secrets.token_hex(4)),
+            peer_of=_peer_of,
+            client_of=self._client_of,
+        )
         parts.metrics.refresh(self._count_connections)
 
     @property
@@ -97,8 +105,7 @@ class HttpService(Service):
         keys = self._api.commit(new)
         if http is None:
             return keys
-        self._pipeline.timeout_seconds = _timeout(http)
-        self.factory.limits = http
+        self.site.limits = http
         if self._watch is not None and http.tls is not None:
             self._watch.commit(self._watch.prepare(http.tls))
         self._http = http
@@ -112,7 +119,7 @@ class HttpService(Service):
     # -- inner
 
     async def _start(self) -> None:
-        factory: IProtocolFactory = self.factory
+        factory: IProtocolFactory = self.site
         if self._http.tls is not None:
             factory = self._with_tls(self._http.tls, factory)
         address, backlog = self._http.listen_addr, self._http.backlog
@@ -125,7 +132,7 @@ class HttpService(Service):
             self._watch.stop()
         await stop_listening(self._ports)
         self._ports = []
-        await self.factory.drain(DRAIN_SECONDS)
+        await self.site.drain(DRAIN_SECONDS)
 
     def _with_tls(self, files: TlsFiles, factory: IProtocolFactory) -> IProtocolFactory:
         address = self._http.listen_addr
@@ -147,23 +154,19 @@ class HttpService(Service):
         self._metrics.throttled.labels(strategy).inc()
 
     def _count_connections(self) -> None:
-        self._metrics.http_connections.set(len(self.factory.channels))
+        self._metrics.http_connections.set(len(self.site.connections))
 
-    def _client_of(self, address: IAddress | None, fields: dict[bytes, bytes]) -> str:
-        # The address of a unix socket has no host.
-        peer = str(getattr(address, "host", UNIX))
+    def _client_of(self, peer: str, fields: Mapping[bytes, bytes]) -> str:
         forwarded = fields.get(b"x-forwarded-for")
-        text = None if forwarded is None else forwarded.decode("latin-1")
-        return client_address(peer, text, self._http.trusted_proxies)
+        if forwarded is None:
+            return peer
+        return client_address(peer, forwarded.decode("latin-1"), self._http.trusted_proxies)
 
 
-def _timeout(http: HttpServer) -> float | None:
-    return http.request_timeout_ms / 1000 or None
+def _peer_of(address: IAddress) -> str:
+    # The address of a unix socket has no host.
+    return plain(str(getattr(address, "host", UNIX)))
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _request_id() -> str:
-    return secrets.token_hex(8)

@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+One connection: its requests one after the other, its time limits, its flow in both directions.
+
+Pipelined requests wait in the reader's buffer: one is answered before the next is looked at, so
+that answers come in order and a write is done before a read that was sent after it.  Whoever sends
+more than `MAX_AHEAD_BYTES` ahead is not read from, and whoever does not read its answers gets no
+more of them.
+"""
+
+from __future__ import annotations
+
+import typing
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress, IDelayedCall, IPushProducer, ISSLTransport
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from edge_twisted.api.body import RequestBody
+from edge_twisted.api.errors import HttpError, RequestTimeout
+from edge_twisted.api.request import Headers, Request
+from edge_twisted.api.wire.answer import CONTINUE
+from edge_twisted.api.wire.exchange import Exchange
+from edge_twisted.api.wire.head import RequestHead, request_line_of
+from edge_twisted.api.wire.reader import RequestReader
+from edge_twisted.api.wire.refusal import refusal
+
+if TYPE_CHECKING:
+    from edge_twisted.api.wire.site import Site
+
+#: Bytes of further requests that are read while one is answered: one read of Twisted's transport.
+MAX_AHEAD_BYTES: Final = 65536
+#: Requests that are at hand and answered before other connections get their turn: a few ms.
+REQUESTS_PER_TURN: Final = 16
+#: A body that nobody wanted is read to its end, if it is no longer, to go on with the connection.
+SKIP_BYTES: Final = 65536
+#: After the last answer: how long a client may go on sending or be silent before it is cut off, and
+#: how much it may send.  Closing at once would make its system throw the answer away.
+LINGER_SECONDS: Final = 3.0
+LINGER_BYTES: Final = 64 * 2**20
+
+
+class _Phase(Enum):
+    #: Waits for a request, or for the rest of its head.
+    HEAD = auto()
+    #: One request is under way.
+    EXCHANGE = auto()
+    #: It is answered, and the rest of its body is thrown away.
+    SKIP = auto()
+    #: The last answer is out; what arrives is thrown away until the client closes.
+    LINGER = auto()
+    GONE = auto()
+
+
+class _Transport(typing.Protocol):
+    """What a connection needs of its transport: TCP, TLS over it, or a unix socket."""
+
+    def write(self, data: bytes) -> None: ...
+    def getPeer(self) -> IAddress: ...
+    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None: ...
+    def unregisterProducer(self) -> None: ...
+    def pauseProducing(self) -> None: ...
+    def resumeProducing(self) -> None: ...
+    def loseConnection(self) -> None: ...
+    def loseWriteConnection(self) -> None: ...
+    def abortConnection(self) -> None: ...
+
+
+@implementer(IPushProducer)
+class Connection(Protocol):
+    """One connection of a `Site`."""
+
+    transport: _Transport  # type: ignore[assignment]
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        #: When the site calls `time_over`; None: never.
+        self.deadline: float | None = None
+        self._reader = RequestReader(site.limits.max_header_bytes)
+        self._phase = _Phase.HEAD
+        self._exchange: Exchange | None = None
+        #: Whether the time for the head that is awaited runs.
+        self._head_began = True
+        #: Whether the body under way can be read on, and whether its client was told to send it.
+        self._is_broken = False
+        self._continued = False
+        self._is_advancing = False
+        self._turn: IDelayedCall | None = None
+        self._is_reading = True
+        #: Set while the client does not take what was written.
+        self._room: Deferred[None] | None = None
+        self._lingered_bytes = 0
+
+    # -- IProtocol
+
+    def connectionMade(self) -> None:
+        transport = self.transport
+        self.is_secure = ISSLTransport.providedBy(transport)
+        self.peer = self.site.peer_of(transport.getPeer())
+        set_no_delay = getattr(transport, "setTcpNoDelay", None)
+        if set_no_delay is not None:
+            set_no_delay(True)
+        transport.registerProducer(self, True)
+        self.deadline = self.site.now() + self.site.limits.header_timeout_ms / 1000
+        self.site.connections.add(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._phase is _Phase.LINGER:
+            self._lingered_bytes += len(data)
+            if self._lingered_bytes > LINGER_BYTES:
+                self.abort()
+            return
+        self._reader.receive(data)
+        self._advance()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._phase = _Phase.GONE
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_gone()
+        self.site.forget(self)
+
+    # -- IPushProducer, for the transport
+
+    def pauseProducing(self) -> None:
+        if self._room is None:
+            self._room = Deferred()
+            self.has_progressed()
+            self._head_began = False
+
+    def resumeProducing(self) -> None:
+        room, self._room = self._room, None
+        if room is not None:
+            self.has_progressed()
+            room.callback(None)
+            self._advance()
+
+    def stopProducing(self) -> None:
+        """`connectionLost` follows."""
+
+    # -- BodySource
+
+    def body_wanted(self) -> None:
+        """See `BodySource.body_wanted`."""
+        exchange = self._exchange
+        if exchange is None or self._continued or not exchange.head.expects_continue:
+            return
+        self._continued = True
+        if not exchange.body.received:
+            self.transport.write(CONTINUE)
+
+    def body_taken(self) -> None:
+        """See `BodySource.body_taken`."""
+        self._advance()
+
+    # -- for the exchange
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        if self._phase is not _Phase.GONE:
+            self.transport.write(data)
+
+    def room(self) -> Deferred[None]:
+        """Fire when the client takes more."""
+        return succeed(None) if self._room is None else self._room
+
+    def has_progressed(self) -> None:
+        """Give what streams its time anew."""
+        if self._phase is not _Phase.LINGER:
+            self.deadline = self._request_deadline()
+
+    def can_go_on(self) -> bool:
+        """Return whether another request can follow the one that is about to be answered."""
+        exchange = self._exchange
+        if exchange is None or not exchange.head.keeps_alive or self.site.is_draining:
+            return False
+        self._skip()
+        if self._is_broken:
+            return False
+        if self._reader.is_body_complete:
+            return True
+        if exchange.head.expects_continue and not self._continued:
+            # Nobody can know whether the client will send it.
+            return False
+        left = self._reader.body_left
+        return left is not None and left <= SKIP_BYTES
+
+    def exchange_over(self, keep: bool) -> None:
+        """All of the response is out."""
+        if self._phase is not _Phase.EXCHANGE:
+            return
+        self._exchange = None
+        if not keep:
+            self._close()
+            return
+        self._phase = _Phase.HEAD if self._reader.is_body_complete else _Phase.SKIP
+        self._head_began = False
+        self._advance()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._phase is not _Phase.GONE:
+            self.transport.abortConnection()
+
+    # -- for the site
+
+    def time_over(self) -> None:
+        """The deadline has passed."""
+        self.deadline = None
+        if self._room is not None or self._phase in (_Phase.LINGER, _Phase.SKIP):
+            self.abort()
+        elif self._phase is _Phase.HEAD:
+            if self._reader.buffered:
+                seconds = self.site.limits.header_timeout_ms / 1000
+                self._refuse(RequestTimeout("the request's head", seconds))
+            else:
+                self._close()
+        elif self._exchange is not None:
+            # Should nothing come of it.
+            self.deadline = self.site.now() + LINGER_SECONDS
+            self._is_broken = not self._reader.is_body_complete
+            if not self._exchange.time_over(self.site.limits.request_timeout_ms / 1000):
+                self.abort()
+
+    def drain(self) -> None:
+        """Close it if it is idle; else it closes after its request."""
+        if self._phase is _Phase.HEAD and not self._reader.buffered:
+            self._close()
+
+    # -- inner: what there is to do
+
+    def _advance(self) -> None:
+        """Go on as far as the bytes at hand allow."""
+        if self._is_advancing:
+            return
+        self._is_advancing = True
+        try:
+            more = self._take_turn()
+        finally:
+            self._is_advancing = False
+        if more and self._turn is None:
+            self._turn = self.site.clock.callLater(0, self._next_turn)
+        self._regulate()
+
+    def _next_turn(self) -> None:
+        self._turn = None
+        self._advance()
+
+    def _take_turn(self) -> bool:
+        """Return whether there is more to do at once, for which others had to wait too long."""
+        for _ in range(REQUESTS_PER_TURN):
+            if self._phase is _Phase.EXCHANGE:
+                self._feed()
+                if self._phase is _Phase.EXCHANGE:
+                    return False
+            if self._phase is _Phase.SKIP:
+                self._skip()
+                if self._is_broken:
+                    self._close()
+                elif not self._reader.is_body_complete:
+                    return False
+                else:
+                    self._phase = _Phase.HEAD
+            if self._phase is not _Phase.HEAD or self._room is not None:
+                return False
+            if self._turn is not None or not self._next_request():
+                return False
+        return self._phase is _Phase.HEAD
+
+    def _next_request(self) -> bool:
+        """Begin the next request; False if there is none yet."""
+        try:
+            head = self._reader.next_head()
+        except HttpError as error:
+            self._refuse(error)
+            return False
+        if head is None:
+            self._await_head()
+            return False
+        self._begin(head)
+        return True
+
+    def _await_head(self) -> None:
+        if self._head_began:
+            return
+        limits = self.site.limits
+        if self._reader.buffered:
+            self._head_began = True
+            self.deadline = self.site.now() + limits.header_timeout_ms / 1000
+        elif self.site.is_draining:
+            self._close()
+        else:
+            self.deadline = self.site.now() + limits.keep_alive_timeout_ms / 1000
+
+    def _begin(self, head: RequestHead) -> None:
+        self._phase = _Phase.EXCHANGE
+        self._continued = False
+        self.deadline = self._request_deadline()
+        body = RequestBody(head.content_length, self)
+        fields = head.fields
+        request = Request(
+            id=self.site.new_request_id(),
+            method=head.method,
+            path=head.target.path,
+            query=head.target.query,
+            headers=Headers(fields),
+            client=self.site.client_of(self.peer, fields),
+            is_secure=self.is_secure,
+            body=body,
+        )
+        exchange = self._exchange = Exchange(self, head, request, body)
+        self._feed()
+        exchange.start()
+
+    def _request_deadline(self) -> float | None:
+        timeout = self.site.limits.request_timeout_ms
+        return self.site.now() + timeout / 1000 if timeout else None
+
+    # -- inner: bodies
+
+    def _feed(self) -> None:
+        """Give the request under way what is here of its body."""
+        exchange = self._exchange
+        if exchange is None or exchange.body.is_complete:
+            return
+        body = exchange.body
+        try:
+            while not body.is_full and (piece := self._reader.next_piece()):
+                body.feed(piece)
+                if exchange.makes_progress:
+                    self.has_progressed()
+                if self._exchange is not exchange:
+                    return
+        except HttpError as error:
+            self._is_broken = True
+            body.fail(error)
+            return
+        if self._reader.is_body_complete and not body.is_complete:
+            body.finish()
+
+    def _skip(self) -> None:
+        """Throw away what is here of a body that nobody wants."""
+        try:
+            while self._reader.next_piece():
+                pass
+        except HttpError:
+            self._is_broken = True
+
+    def _regulate(self) -> None:
+        """Read from the client as long as there is room for what it sends."""
+        if self._phase is _Phase.GONE:
+            return
+        exchange = self._exchange
+        full = self._phase is not _Phase.LINGER and (
+            (exchange is not None and exchange.body.is_full)
+            or (self._reader.buffered > MAX_AHEAD_BYTES and self._phase is not _Phase.SKIP)
+        )
+        if full is not self._is_reading:
+            return
+        self._is_reading = not full
+        if full:
+            self.transport.pauseProducing()
+        else:
+            self.transport.resumeProducing()
+
+    # -- inner: the end
+
+    def _refuse(self, error: HttpError) -> None:
+        """Answer what is no request; nothing after it can be told apart."""
+        line = request_line_of(self._reader.failed_head)
+        answer = refusal(self.site, error, self.peer, is_secure=self.is_secure, line=line)
+        self.transport.write(answer)
+        self._is_broken = True
+        self._close()
+
+    def _close(self) -> None:
+        """End the connection once what was written is out, so that the client gets to read it."""
+        unread = not self._reader.is_body_complete or self._reader.buffered > 0 or self._is_broken
+        self._phase = _Phase.LINGER
+        self._reader.forget()
+        self.deadline = self.site.now() + LINGER_SECONDS
+        transport = self.transport
+        transport.unregisterProducer()
+        self._regulate()
+        if unread and not self.is_secure and hasattr(transport, "loseWriteConnection"):
+            transport.loseWriteConnection()
+        else:
+            # Over TLS this reads on until the client has confirmed it.
+            transport.loseConnection()

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One request and its response, on a connection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from edge_twisted.api.body import RequestBody
+from edge_twisted.api.errors import RequestTimeout
+from edge_twisted.api.pipeline import CLIENT_GONE
+from edge_twisted.api.request import Request
+from edge_twisted.api.response import AnyResponse, Response, StreamingResponse
+from edge_twisted.api.wire.answer import BODILESS, LAST_CHUNK, answer_head
+from edge_twisted.api.wire.head import RequestHead
+from edge_twisted.api.wire.work import Work
+
+if TYPE_CHECKING:
+    from edge_twisted.api.wire.connection import Connection
+
+log = Logger()
+
+_CLOSE = b"Connection: close\r\n"
+_KEEP_ALIVE = b"Connection: keep-alive\r\n"
+
+
+class Exchange:
+    """Takes one request through the pipeline and sends what comes back."""
+
+    __slots__ = (
+        "_connection",
+        "_is_late",
+        "_sent",
+        "_work",
+        "body",
+        "has_begun",
+        "head",
+        "request",
+    )
+
+    def __init__(
+        self, connection: Connection, head: RequestHead, request: Request, body: RequestBody
+    ) -> None:
+        self._connection = connection
+        self.head = head
+        self.request = request
+        self.body = body
+        #: Whether some of the response is out.
+        self.has_begun = False
+        self._is_late = False
+        self._sent = 0
+        self._work = Work(self._run(), self._broke)
+
+    def start(self) -> None:
+        """Begin to answer; the connection is told when all of the response is out."""
+        self._work.start()
+
+    @property
+    def makes_progress(self) -> bool:
+        """Whether every piece of body gives it more time."""
+        route = self.request.route
+        return route is not None and route.streams
+
+    def client_gone(self) -> None:
+        """The client went away: whatever works on an answer stops."""
+        self._work.cancel()
+
+    def time_over(self, seconds: float) -> bool:
+        """Answer that it took too long; False where the response is out in part already."""
+        if self.has_begun:
+            return False
+        if self.body.is_awaited:
+            self.body.fail(RequestTimeout("the request's body", seconds))
+        else:
+            self._is_late = True
+            self._work.cancel()
+        return True
+
+    # -- inner
+
+    async def _run(self) -> None:
+        connection, request = self._connection, self.request
+        # A reload may put another one in its place meanwhile.
+        pipeline = connection.site.pipeline
+        started = monotonic()
+        status, error = CLIENT_GONE, None
+        keep = False
+        try:
+            try:
+                response, error = await pipeline.answer(request)
+            except CancelledError:
+                if not self._is_late:
+                    raise
+                response, error = pipeline.too_late(request)
+            status = response.status
+            self.has_begun = True
+            keep = connection.can_go_on()
+            fields = (*response.headers, *pipeline.headers(request))
+            if isinstance(response, Response):
+                self._send(response, fields, keep)
+            else:
+                keep = await self._stream(response, fields, keep)
+        finally:
+            pipeline.finished(request, status, error, started, self._sent)
+        connection.exchange_over(keep)
+
+    def _head(
+        self,
+        response: AnyResponse,
+        fields: tuple[tuple[bytes, bytes], ...],
+        framing: bytes,
+        keep: bool,
+    ) -> bytes:
+        if not keep:
+            connection = _CLOSE
+        else:
+            connection = b"" if self.head.is_1_1 else _KEEP_ALIVE
+        return answer_head(
+            response.status,
+            self.request.id,
+            response.content_type,
+            fields,
+            date=self._connection.site.date(),
+            framing=framing,
+            connection=connection,
+        )
+
+    def _send(
+        self, response: Response, fields: tuple[tuple[bytes, bytes], ...], keep: bool
+    ) -> None:
+        body = response.body
+        if response.status in BODILESS:
+            framing, body = b"", b""
+        else:
+            framing = b"Content-Length: %d\r\n" % len(body)
+            if self.head.method == "HEAD":
+                body = b""
+        self._connection.write(self._head(response, fields, framing, keep) + body)
+        self._sent = len(body)
+
+    async def _stream(
+        self, response: StreamingResponse, fields: tuple[tuple[bytes, bytes], ...], keep: bool
+    ) -> bool:
+        """Send a response piece by piece; return whether the connection can go on."""
+        chunked = False
+        if response.length is not None:
+            framing = b"Content-Length: %d\r\n" % response.length
+        elif self.head.is_1_1:
+            framing, chunked = b"Transfer-Encoding: chunked\r\n", True
+        else:
+            # HTTP/1.0: the end of the connection is the end of the body.
+            framing, keep = b"", False
+        connection, pieces = self._connection, response.pieces
+        try:
+            connection.write(self._head(response, fields, framing, keep))
+            if self.head.method == "HEAD":
+                return keep
+            async for piece in pieces:
+                if not piece:
+                    continue
+                connection.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                self._sent += len(piece)
+                connection.has_progressed()
+                await connection.room()
+        finally:
+            await _close(pieces)
+        if chunked:
+            connection.write(LAST_CHUNK)
+        return keep
+
+    def _broke(self, failure: Failure) -> None:
+        # There is a bug, or a response that had begun broke off: the client sees a truncated body.
+        log.failure(
+            "Request {request_id} broke off while it was answered",
+            failure,
+            request_id=self.request.id,
+        )
+        self._connection.abort()
+
+
+async def _close(pieces: AsyncIterator[bytes]) -> None:
+    close = getattr(pieces, "aclose", None)
+    if close is not None:
+        await close()

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The head of a request: request line and header fields, taken apart and checked.  Pure.
+
+`httptools` (llhttp) splits and validates the fields; it is strict where smuggling begins: bare CR
+or LF, folded lines, blanks before a colon, control characters, a Content-Length that is no plain
+number, comes twice, or comes with a Transfer-Encoding.  Here is what it leaves open (RFC 9112):
+one blank between the parts of the request line, the versions, Host, codings other than chunked, a
+Transfer-Encoding under HTTP/1.0, and fields that must not come twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from attrs import define
+from httptools import HttpParserError, HttpRequestParser
+
+from edge_twisted.api.errors import (
+    ExpectationFailed,
+    HeadersTooLarge,
+    HttpError,
+    HttpVersionUnknown,
+    MalformedRequest,
+    TransferCodingUnknown,
+)
+from edge_twisted.api.wire.target import Target, target_of
+
+#: As many as twisted.web takes; a browser sends about twenty.
+MAX_FIELDS: Final = 500
+
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([^\x00-\x20\x7f-\xff]+) (HTTP/.*)")
+_VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
+_HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_UPGRADE = re.compile(rb"\r\nupgrade(?=:)", re.IGNORECASE)
+#: Methods that llhttp is shown as they are.  It knows more, and treats some of them (CONNECT) in a
+#: way of its own; which methods are answered the routes say.
+_PLAIN_METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
+#: Fields that mean one thing: a second one would mean another to whoever reads the other.
+_ONCE = frozenset(
+    {
+        b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization",
+        b"expect", b"origin", b"range", b"if-range", b"x-ditto-txn-id",
+        b"access-control-request-method",
+    }
+)  # fmt: skip
+
+
+@define(eq=False)
+class RequestHead:
+    """A head that can be understood in one way only."""
+
+    method: str
+    target: Target
+    #: By lower-case name; values of a name that came more than once are joined by ``", "``.
+    fields: Mapping[bytes, bytes]
+    #: Whether the client speaks HTTP/1.1, not 1.0.
+    is_1_1: bool
+    #: Whether it wants to go on with the connection.
+    keeps_alive: bool
+    #: Bytes of body that follow; None: chunks.
+    content_length: int | None
+    #: Whether it sends the body only when told to, or after a while.
+    expects_continue: bool
+
+
+class _Fields:
+    """What the parser tells of a head."""
+
+    __slots__ = ("count", "fields", "is_complete", "repeated")
+
+    def __init__(self) -> None:
+        self.fields: dict[bytes, bytes] = {}
+        self.count = 0
+        self.repeated: bytes | None = None
+        self.is_complete = False
+
+    # -- httptools' callbacks
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        fields = self.fields
+        self.count += 1
+        if name not in fields:
+            fields[name] = value.strip(b" \t")
+        elif name in _ONCE:
+            self.repeated = name
+        elif self.count <= MAX_FIELDS:
+            fields[name] = b"%b, %b" % (fields[name], value.strip(b" \t"))
+
+    def on_headers_complete(self) -> None:
+        self.is_complete = True
+
+
+def parse_head(head: bytes) -> RequestHead:
+    """
+    Return the request that a head is; `head` ends with the first empty line.
+
+    :raises HttpError: it is none, or one that this server does not take; what follows it on its
+        connection cannot be told apart any more.
+    """
+    line = _REQUEST_LINE.match(head)
+    if line is None:
+        raise MalformedRequest("the request line is malformed")
+    method, target, version = line.groups()
+    is_1_1 = version == b"HTTP/1.1\r"
+    if not is_1_1 and version != b"HTTP/1.0\r":
+        raise _version_refusal(version)
+    parsed = _parsed(method, head)
+    fields = parsed.fields
+    place = target_of(method, target)
+    if place.host is not None:
+        # RFC 9112, 3.2.2: what the target says wins over the field.
+        fields[b"host"] = place.host
+    host = fields.get(b"host")
+    if host is None:
+        if is_1_1:
+            raise MalformedRequest("a request of HTTP/1.1 must have a Host")
+    elif _HOST.fullmatch(host) is None:
+        raise MalformedRequest("Host is malformed")
+    connection = fields.get(b"connection")
+    expect = fields.get(b"expect") if is_1_1 else None
+    if expect is not None and expect.lower() != b"100-continue":
+        raise ExpectationFailed
+    return RequestHead(
+        method.decode("ascii"),
+        place,
+        fields,
+        is_1_1,
+        is_1_1 if connection is None else _keeps_alive(connection, is_1_1),
+        _length(fields, is_1_1),
+        expect is not None,
+    )
+
+
+def request_line_of(head: bytes) -> tuple[str, str]:
+    """Return method and path of a head that was refused, as far as they can be told."""
+    line = _REQUEST_LINE.match(head)
+    if line is None:
+        return "", ""
+    try:
+        return line[1].decode("ascii"), target_of(line[1], line[2]).path
+    except HttpError:
+        return line[1].decode("ascii"), ""
+
+
+def _version_refusal(version: bytes) -> HttpError:
+    if version.endswith(b"\r") and _VERSION.fullmatch(version[:-1]):
+        return HttpVersionUnknown()
+    return MalformedRequest("the request line is malformed")
+
+
+def _parsed(method: bytes, head: bytes) -> _Fields:
+    if method not in _PLAIN_METHODS:
+        head = b"POST" + head[len(method) :]
+    if b"pgrade" in head or b"PGRADE" in head:
+        # An upgrade that nobody grants is ignored (RFC 9110, 7.8), which llhttp must not see: it
+        # would take what follows for the other protocol.
+        head = _UPGRADE.sub(b"\r\nx-upgrade", head)
+    found = _Fields()
+    try:
+        HttpRequestParser(found).feed_data(head)
+    except HttpParserError as error:
+        raise MalformedRequest(f"the request is malformed: {error}".strip()) from None
+    if not found.is_complete:
+        raise MalformedRequest("the header fields are malformed")
+    if found.count > MAX_FIELDS:
+        raise HeadersTooLarge(f"there are more than {MAX_FIELDS} header fields")
+    if found.repeated is not None:
+        name = found.repeated.decode("ascii").title()
+        raise MalformedRequest(f"{name} must not come twice")
+    return found
+
+
+def _length(fields: Mapping[bytes, bytes], is_1_1: bool) -> int | None:
+    coding = fields.get(b"transfer-encoding")
+    if coding is None:
+        # llhttp let nothing but digits through.
+        return int(fields.get(b"content-length", b"0"))
+    if not is_1_1:
+        raise MalformedRequest("HTTP/1.0 has no Transfer-Encoding")
+    if b"content-length" in fields:
+        raise MalformedRequest("Transfer-Encoding must not come with Content-Length")
+    if coding.lower() != b"chunked":
+        raise TransferCodingUnknown("only the transfer coding chunked is understood")
+    return None
+
+
+def _keeps_alive(connection: bytes, is_1_1: bool) -> bool:
+    options = [option.strip() for option in connection.lower().split(b",")]
+    if b"close" in options:
+        return False
+    return is_1_1 or b"keep-alive" in options

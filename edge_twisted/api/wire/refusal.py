@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers to what never became a request: malformed heads, slow ones, too many connections."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from edge_twisted.api.body import RequestBody
+from edge_twisted.api.errors import HttpError
+from edge_twisted.api.failures import code_of, response_to
+from edge_twisted.api.request import Headers, Request
+from edge_twisted.api.wire.answer import answer_head
+
+if TYPE_CHECKING:
+    from edge_twisted.api.wire.site import Site
+
+
+class _Nobody:
+    """The source of a body that there is not."""
+
+    def body_wanted(self) -> None:
+        """Nothing waits."""
+
+    def body_taken(self) -> None:
+        """There was room."""
+
+
+_NOBODY = _Nobody()
+
+
+def refusal(
+    site: Site, error: HttpError, peer: str, *, is_secure: bool, line: tuple[str, str] = ("", "")
+) -> bytes:
+    """
+    Return the whole answer, and tell those who observe; its connection has to be closed.
+
+    `line` is the method and the path, as far as they could be told.
+    """
+    request = Request(
+        id=site.new_request_id(),
+        method=line[0],
+        path=line[1],
+        query="",
+        headers=Headers({}),
+        client=peer,
+        is_secure=is_secure,
+        body=RequestBody(0, _NOBODY),
+    )
+    response = response_to(error, request.id)
+    head = answer_head(
+        response.status,
+        request.id,
+        response.content_type,
+        response.headers,
+        date=site.date(),
+        framing=b"Content-Length: %d\r\n" % len(response.body),
+        connection=b"Connection: close\r\n",
+    )
+    site.pipeline.finished(
+        request, response.status, code_of(error), monotonic(), len(response.body)
+    )
+    return head + response.body

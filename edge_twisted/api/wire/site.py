@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All HTTP connections of a server: their number, their time limits, their end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress, IReactorTime, ISSLTransport
+from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from edge_twisted.api.errors import TooManyConnections
+from edge_twisted.api.pipeline import Pipeline
+from edge_twisted.api.wire.answer import DateField
+from edge_twisted.api.wire.connection import Connection
+from edge_twisted.api.wire.refusal import refusal
+from edge_twisted.config.model import HttpServer
+
+log = Logger()
+
+#: How often the time limits of all connections are looked at: cheaper than a timer for each, and
+#: 10,000 of them take about a millisecond.  Limits that are shorter are looked at more often.
+SWEEP_SECONDS: Final = 0.5
+MIN_SWEEP_SECONDS: Final = 0.05
+
+
+class Site(ServerFactory):
+    """
+    Makes connections, bounds their number, ends those whose time is over, and drains them.
+
+    `pipeline` and `limits` may be replaced at any time; requests under way keep the pipeline that
+    they began with.
+
+    :param now: a clock in seconds that never goes back.
+    :param client_of: the address to count and log, from the peer's and the header fields.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        http_server: HttpServer,
+        clock: IReactorTime,
+        *,
+        now: Callable[[], float],
+        new_request_id: Callable[[], str],
+        peer_of: Callable[[IAddress], str],
+        client_of: Callable[[str, Mapping[bytes, bytes]], str],
+    ) -> None:
+        self.pipeline = pipeline
+        self.limits = http_server
+        self.clock = clock
+        self.now = now
+        self.new_request_id = new_request_id
+        self.peer_of = peer_of
+        self.client_of = client_of
+        self.connections: set[Connection] = set()
+        self.is_draining = False
+        self._date = DateField()
+        self._sweep = LoopingCall(self._look_at_deadlines)
+        self._sweep.clock = clock
+        self._drained: Deferred[None] | None = None
+
+    def date(self) -> bytes:
+        """Return the Date field of a response that is sent now."""
+        return self._date.at(time.time())
+
+    # -- IProtocolFactory
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        if len(self.connections) >= self.limits.max_connections:
+            return _Full(self)
+        if not self._sweep.running:
+            self._sweep.start(self._sweep_seconds(), now=False)
+        return Connection(self)
+
+    # -- for connections
+
+    def forget(self, connection: Connection) -> None:
+        """A connection ended."""
+        self.connections.discard(connection)
+        if self.connections:
+            return
+        if self._sweep.running:
+            self._sweep.stop()
+        if self._drained is not None:
+            drained, self._drained = self._drained, None
+            drained.callback(None)
+
+    # -- for the service
+
+    def drain(self, limit_seconds: float) -> Deferred[None]:
+        """
+        Close idle connections now and the others after their request; fire when all are gone.
+
+        What is still open after the limit is cut.
+        """
+        self.is_draining = True
+        for connection in list(self.connections):
+            connection.drain()
+        if not self.connections:
+            return succeed(None)
+        drained = self._drained = Deferred()
+        late = self.clock.callLater(limit_seconds, self._cut)
+
+        def end(_: None) -> None:
+            if late.active():
+                late.cancel()
+
+        return drained.addCallback(end)
+
+    def _cut(self) -> None:
+        log.warn("{count} connections did not end in time", count=len(self.connections))
+        for connection in list(self.connections):
+            connection.abort()
+            self.forget(connection)
+
+    # -- inner
+
+    def _sweep_seconds(self) -> float:
+        limits = self.limits
+        times = (limits.header_timeout_ms, limits.keep_alive_timeout_ms, limits.request_timeout_ms)
+        shortest = min(each for each in (*times, 60_000) if each) / 1000
+        return max(MIN_SWEEP_SECONDS, min(SWEEP_SECONDS, shortest / 4))
+
+    def _look_at_deadlines(self) -> None:
+        now = self.now()
+        late = [c for c in self.connections if c.deadline is not None and c.deadline <= now]
+        for connection in late:
+            try:
+                connection.time_over()
+            except Exception:
+                # Others must not wait forever because of one.
+                log.failure("Ending a connection failed")
+                connection.abort()
+        # Limits may have changed.
+        self._sweep.interval = self._sweep_seconds()
+
+
+class _Full(Protocol):
+    """A connection above the limit: told so, and closed."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def connectionMade(self) -> None:
+        site, transport = self._site, self.transport
+        assert transport is not None
+        is_secure = ISSLTransport.providedBy(transport)
+        error = TooManyConnections("all connections are taken now")
+        answer = refusal(site, error, site.peer_of(transport.getPeer()), is_secure=is_secure)
+        if is_secure:
+            # A handshake would cost more than anything that is worth telling.
+            transport.abortConnection()  # type: ignore[attr-defined]
+            return
+        transport.write(answer)
+        transport.loseConnection()

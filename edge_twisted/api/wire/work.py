@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A coroutine over Deferreds whose end nobody waits for.
+
+What `Deferred.fromCoroutine` does, without the Deferred of its result and the bookkeeping around
+it, which cost more than most requests take to answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+
+class Work:
+    """
+    Runs a coroutine from `start` on; it has to deal with its errors itself.
+
+    `failed` is told of what it lets through, but for the `CancelledError` of `cancel`.
+    """
+
+    __slots__ = ("_awaited", "_coroutine", "_failed")
+
+    def __init__(
+        self,
+        coroutine: Coroutine[Deferred[Any], Any, None],
+        failed: Callable[[Failure], object],
+    ) -> None:
+        self._coroutine = coroutine
+        self._failed = failed
+        self._awaited: Deferred[Any] | None = None
+
+    def start(self) -> None:
+        """Run to the end, or to the first thing that is not here yet."""
+        try:
+            awaited = self._coroutine.send(None)
+        except StopIteration:
+            return
+        except CancelledError:
+            return
+        except Exception:
+            self._failed(Failure())
+            return
+        self._awaited = awaited
+        awaited.addBoth(self._resume)
+
+    def cancel(self) -> None:
+        """Cancel what it waits for, if it does."""
+        if self._awaited is not None:
+            self._awaited.cancel()
+
+    def _resume(self, result: object) -> None:
+        self._awaited = None
+        try:
+            if isinstance(result, Failure):
+                awaited = result.throwExceptionIntoGenerator(self._coroutine)
+            else:
+                # Awaiting, the Deferred itself hands its result on.
+                awaited = self._coroutine.send(None)
+        except StopIteration:
+            return
+        except CancelledError:
+            return
+        except Exception:
+            self._failed(Failure())
+            return
+        self._awaited = awaited
+        awaited.addBoth(self._resume)
