@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from edge_twisted.documents.attachments import tokens_in
-from edge_twisted.documents.digest import digest
+from edge_twisted.documents.digest import digest, digest_of_write
 from edge_twisted.documents.encoding import decode, encode, fresh
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.ids import DocumentId
@@ -17,7 +17,6 @@ from edge_twisted.documents.operations import UNTYPED, Typing
 from edge_twisted.documents.state import State
 from edge_twisted.documents.typed import fields_as, has_hidden_variants
 from edge_twisted.documents.values import Value
-from edge_twisted.documents.versions import VersionVector
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 
 ID = "_id"
@@ -70,13 +69,13 @@ class Writer:
         The same as inserting into an empty state and saving it, without making the state.
         """
         stamp = self.stamp()
-        text = to_text(dict(document))
+        text = to_text(document if isinstance(document, dict) else dict(document))
         self.transaction.put(
             collection,
             id_.key,
             body=text,
             state=fresh(stamp),
-            digest=digest(id_.key, VersionVector([stamp.dot])),
+            digest=digest_of_write(id_.key, stamp.dot),
             attachments=_attachments(text, document),
             value=document,
         )

@@ -7,9 +7,20 @@ import hashlib
 from struct import Struct
 from typing import Final
 
-from edge_twisted.documents.versions import VersionVector
+from edge_twisted.documents.versions import Dot, VersionVector
 
 _NUMBERS: Final = Struct(">QQ")
+_SIGNED: Final = Struct(">q")
+#: Copied, which takes a third of making one anew.
+_EMPTY: Final = hashlib.blake2b(digest_size=8, person=b"edge-document")
+
+
+def digest_of_write(id_key: bytes, write: Dot) -> int:
+    """Return the digest of a document that one write made: `digest` without the vector."""
+    (site, epoch), sequence = write
+    hashed = _EMPTY.copy()
+    hashed.update(id_key + site + _NUMBERS.pack(epoch, sequence))
+    return _signed(hashed.digest())
 
 
 def digest(id_key: bytes, version: VersionVector) -> int:
@@ -18,8 +29,15 @@ def digest(id_key: bytes, version: VersionVector) -> int:
 
     Equal versions of a document are equal documents, so it stands for the content as well.
     """
-    hashed = hashlib.blake2b(id_key, digest_size=8, person=b"edge-document")
+    hashed = _EMPTY.copy()
+    hashed.update(id_key)
     for replica in sorted(version):
         hashed.update(replica.site)
         hashed.update(_NUMBERS.pack(replica.epoch, version[replica]))
-    return int.from_bytes(hashed.digest(), "big", signed=True)
+    return _signed(hashed.digest())
+
+
+def _signed(digest: bytes) -> int:
+    number: int
+    (number,) = _SIGNED.unpack(digest)
+    return number

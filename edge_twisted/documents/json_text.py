@@ -52,7 +52,8 @@ def to_text(value: Value) -> bytes:
         text = orjson.dumps(value, option=_OPTIONS)
     except TypeError:
         return _MARK + orjson.dumps(_protected(value), option=_OPTIONS)
-    if b'binary"' in text and _protected(value) != value:
+    # The first search is one for a single byte, which is quick, and ends most.
+    if b"$" in text and b'binary"' in text and _protected(value) != value:
         return _MARK + orjson.dumps(_protected(value), option=_OPTIONS)
     return text
 

@@ -72,7 +72,10 @@ def sort_key(value: Operand) -> bytes:
     """
     kind = type(value)
     if kind is str:
-        return b"".join((_STRING, _terminated(value.encode("utf-8", "surrogatepass"))))  # type: ignore[union-attr]
+        # Ids are strings, as a rule, and most strings are ASCII, which needs no care.
+        text: str = value  # type: ignore[assignment]
+        data = text.encode() if text.isascii() else text.encode("utf-8", "surrogatepass")
+        return _STRING + _terminated(data)
     if kind is int or kind is float:
         return _number(value)  # type: ignore[arg-type]
     return _other(value)

@@ -84,7 +84,8 @@ def fetch(connection: apsw.Connection, sql: str, bindings: Sequence[Any] = ()) -
 def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
     """Open the connection that writes; the file is there already."""
     connection = _open(path, apsw.SQLITE_OPEN_READWRITE, vfs)
-    connection.execute(WRITER_PRAGMAS)
+    # All rows: a statement that yields one would otherwise be the last to be run.
+    connection.execute(WRITER_PRAGMAS).fetchall()
     return connection
 
 
@@ -92,7 +93,7 @@ def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
     """Open a connection that can only read."""
     # Not SQLITE_OPEN_READONLY: a reader must be able to make the shared-memory file of the WAL.
     connection = _open(path, apsw.SQLITE_OPEN_READWRITE, vfs)
-    connection.execute(READER_PRAGMAS)
+    connection.execute(READER_PRAGMAS).fetchall()
     return connection
 
 

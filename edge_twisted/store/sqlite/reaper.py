@@ -70,8 +70,8 @@ class Reaping:
         mentioning = [(row,) for row, _, attachments, _ in old if attachments]
         connection.executemany("DELETE FROM mentions WHERE row = ?", mentioning)
         connection.executemany("DELETE FROM documents WHERE row = ?", [found[:1] for found in old])
-        tally = unit.tally(here)
-        tally.reaped_lsn = max(tally.reaped_lsn, *(lsn for _, lsn, _, _ in old))
+        unit.touch(here)
+        here.reaped_lsn = max(here.reaped_lsn, *(lsn for _, lsn, _, _ in old))
         return len(old)
 
     def _correct(

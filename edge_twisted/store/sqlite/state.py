@@ -20,6 +20,9 @@ from edge_twisted.store.sqlite.rowids import COUNT_MASK, dead_rows, live_rows
 
 _64_BITS = (1 << 64) - 1
 
+#: Of one collection: live documents, sum and exclusive or of their digests, the reaper's horizon.
+Totals = tuple[int, int, int, int]
+
 
 @frozen(kw_only=True)
 class StoredIndex:
@@ -53,6 +56,21 @@ class Collection:
     #: No id key here, live or dead, is above this one: a new id above it needs no look-up.
     greatest_id: bytes = b""
 
+    def totals(self) -> Totals:
+        """Return what `restore` takes back."""
+        return (self.live, self.digest_sum, self.digest_xor, self.reaped_lsn)
+
+    def restore(self, totals: Totals) -> None:
+        """Set the totals to what they were."""
+        self.live, self.digest_sum, self.digest_xor, self.reaped_lsn = totals
+
+    def count(self, digest: int, sign: int) -> None:
+        """A live document with this digest came (sign 1) or went (sign -1)."""
+        self.live += sign
+        # The sum may leave 64 bits until it is saved.
+        self.digest_sum += sign * digest
+        self.digest_xor ^= digest
+
     def new_row(self, live: bool) -> int:
         """Take the next free row for a live document or a tombstone."""
         if live:
@@ -60,22 +78,6 @@ class Collection:
             return self.next_live - 1
         self.next_dead += 1
         return self.next_dead - 1
-
-
-@define
-class Tally:
-    """What a unit of work changes in the totals of one collection."""
-
-    live: int = 0
-    digest_sum: int = 0
-    digest_xor: int = 0
-    reaped_lsn: int = 0
-
-    def count(self, digest: int, sign: int) -> None:
-        """A live document with this digest came (sign 1) or went (sign -1)."""
-        self.live += sign
-        self.digest_sum += sign * digest
-        self.digest_xor ^= digest
 
 
 def signed(number: int) -> int:
@@ -140,24 +142,19 @@ class State:
         self.catalog += 1
         return collection
 
-    def add(self, name: str, tally: Tally, lsn: int) -> None:
-        """Add a successful unit's changes to the totals of a collection."""
-        collection = self.collections[name]
-        collection.live += tally.live
-        collection.digest_sum = signed(collection.digest_sum + tally.digest_sum)
-        collection.digest_xor = signed(collection.digest_xor ^ tally.digest_xor)
-        collection.reaped_lsn = max(collection.reaped_lsn, tally.reaped_lsn)
-        collection.lsn = max(collection.lsn, lsn)
-        self.touched.add(name)
-
     def save(self, connection: apsw.Connection) -> None:
         """Write what changed since the last time, inside the physical transaction."""
         if self.touched:
             changed = [self.collections[name] for name in self.touched]
+            for collection in changed:
+                collection.digest_sum = signed(collection.digest_sum)
             connection.executemany(
-                "INSERT OR REPLACE INTO collections"
+                "INSERT INTO collections"
                 " (number, name, live, lsn, reaped_lsn, digest_sum, digest_xor)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                " VALUES (?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (number) DO UPDATE SET live = excluded.live, lsn = excluded.lsn,"
+                " reaped_lsn = excluded.reaped_lsn, digest_sum = excluded.digest_sum,"
+                " digest_xor = excluded.digest_xor",
                 [
                     (c.number, c.name, c.live, c.lsn, c.reaped_lsn, c.digest_sum, c.digest_xor)
                     for c in changed

@@ -142,7 +142,7 @@ class SqliteStore:
             return fail(StoreOverloaded(name, f"{self._waiting} units of work"))
         self._waiting += 1
         unit = QueuedUnit(name, work)
-        self._open.writer.queue.put(unit)
+        self._open.submit(unit)
         return unit.answer
 
     def read(self, name: str, work: Callable[[Snapshot], T]) -> Deferred[T]:
@@ -274,8 +274,26 @@ class _Open:
         self._written = self._writing.call(writer.run)
         self.inline = InlineReader(file.inline, store.number_of)
         self.readers = ReaderPool(pool, file.reader, store.number_of)
+        self._reactor = store._reactor
+        self._unsent: list[QueuedUnit] = []
         self._streams: set[SqliteRowStream[Any]] = set()
         self._permits = DeferredSemaphore(OPEN_STREAMS)
+
+    def submit(self, unit: QueuedUnit) -> None:
+        """
+        Hand a unit to the writer, together with all others of this turn of the reactor.
+
+        One by one, the first would wake the writer while the reactor is still busy with the rest:
+        the group would be small, and both threads would fight for the interpreter lock.
+        """
+        if not self._unsent:
+            self._reactor.callFromThread(self._send)
+        self._unsent.append(unit)
+
+    def _send(self) -> None:
+        if self._unsent:
+            units, self._unsent = self._unsent, []
+            self.writer.queue.put(units)
 
     def stream(
         self, name: str, work: Callable[[Snapshot], Iterator[T]], clock: IReactorTime
@@ -297,6 +315,7 @@ class _Open:
         for stream in tuple(self._streams):
             stream.close()
         self.readers.close()
+        self._send()
         self.writer.queue.put(None)
         unfinished = await self._written
         await self._writing.close()

@@ -29,7 +29,7 @@ from edge_twisted.store.sqlite.log import changes_after
 from edge_twisted.store.sqlite.pending import Entries, Layer, PendingRow, flush
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 from edge_twisted.store.sqlite.state import Collection as CollectionState
-from edge_twisted.store.sqlite.state import Tally, fingerprint
+from edge_twisted.store.sqlite.state import Totals, fingerprint
 
 
 class SqliteTransaction:
@@ -40,6 +40,12 @@ class SqliteTransaction:
     it into the physical transaction early, under a savepoint, so that it can still be undone.
     """
 
+    # Set only where they differ: one of these is made for every unit of work.
+    _savepoint = False
+    _reads: SqliteSnapshot | None = None
+    _changed = False
+    _committing = False
+
     def __init__(self, group: Group, name: str, cancelled: Callable[[], bool]) -> None:
         self._group = group
         self._name = name
@@ -48,13 +54,10 @@ class SqliteTransaction:
         self.now_ms = group.now_ms
         self._layer = Layer()
         self._loaded: dict[tuple[int, bytes], PendingRow] = {}
-        self._tallies: dict[str, Tally] = {}
+        #: What the totals of collections were before the unit changed them.
+        self._totals: dict[CollectionState, Totals] = {}
         self._undo: list[Callable[[], None]] = []
         self._sequence = group.state.sequence
-        self._savepoint = False
-        self._reads: SqliteSnapshot | None = None
-        self._changed = False
-        self._committing = False
         #: Called on the reactor thread once the unit is durable.
         self.effects: list[Callable[[], None]] = []
         #: Begun once the unit is durable.
@@ -65,12 +68,15 @@ class SqliteTransaction:
     def keep(self) -> int:
         """Hand everything over to the group; return the newest lsn that contains it."""
         state = self.state
+        for here in self._totals:
+            state.touched.add(here.name)
         if self._committing:
             state.lsn += 1
-            self._group.collections.update(self._tallies)
-        for name, tally in self._tallies.items():
-            state.add(name, tally, state.lsn if self._committing else 0)
-        self._finish_reads()
+            for here in self._totals:
+                here.lsn = state.lsn
+                self._group.collections.add(here.name)
+        if self._reads is not None:
+            self._finish_reads()
         if self._savepoint:
             self._group.connection.execute("RELEASE unit")
         if self._changed:
@@ -80,6 +86,8 @@ class SqliteTransaction:
     def undo(self) -> None:
         """Take back everything."""
         self._finish_reads()
+        for here, totals in self._totals.items():
+            here.restore(totals)
         for step in reversed(self._undo):
             step()
         self.state.sequence = self._sequence
@@ -102,12 +110,10 @@ class SqliteTransaction:
         self._changed = True
         return connection
 
-    def tally(self, collection: CollectionState) -> Tally:
-        """Return the unit's changes to the totals of a collection, to be added to."""
-        try:
-            return self._tallies[collection.name]
-        except KeyError:
-            return self._tallies.setdefault(collection.name, Tally())
+    def touch(self, collection: CollectionState) -> None:
+        """Note the totals of a collection before they are changed, to be restored by `undo`."""
+        if collection not in self._totals:
+            self._totals[collection] = collection.totals()
 
     def on_undo(self, step: Callable[[], None]) -> None:
         """Call `step` if the unit fails; the last one first."""
@@ -263,16 +269,12 @@ class SqliteTransaction:
         here = self.state.collections.get(name)
         if here is None:
             return None
-        tally = self._tallies.get(name)
-        mine = tally or Tally()
         return CollectionInfo(
             name=name,
-            count=here.live + mine.live,
-            lsn=self.lsn if tally is not None and self._committing else here.lsn,
-            reaped_lsn=max(here.reaped_lsn, mine.reaped_lsn),
-            fingerprint=fingerprint(
-                here.digest_sum + mine.digest_sum, here.digest_xor ^ mine.digest_xor
-            ),
+            count=here.live,
+            lsn=self.lsn if here in self._totals and self._committing else here.lsn,
+            reaped_lsn=here.reaped_lsn,
+            fingerprint=fingerprint(here.digest_sum, here.digest_xor),
         )
 
     def collections(self) -> Sequence[CollectionInfo]:
@@ -339,21 +341,26 @@ class SqliteTransaction:
         attachments: Collection[str] = (),
         value: Mapping[str, Value] | None = None,
     ) -> None:
-        here = self._collection(collection)
+        here = self.state.collections.get(collection) or self._collection(collection)
         live = body is not None
         # Before `_find`: it may write the layers, and what was found would be stale.
-        entries = indexes.entries_of(self, here, body, value)
-        found = self._find(here, id_key)
-        row = found.row if live and found.live and found.row else here.new_row(live)
+        entries = indexes.entries_of(self, here, body, value) if here.indexes else ()
+        found = None if id_key > here.greatest_id else self._find(here, id_key)
+        if found is None:
+            # The common case, kept short: nothing to look up, nothing to take back.
+            here.greatest_id = id_key
+            stored: tuple[int | None, Entries, bool] = (None, (), False)
+            row = here.new_row(live)
+        else:
+            stored = (found.stored_row, self._stored_entries(here, found), found.stored_mentions)
+            row = found.row if live and found.live and found.row else here.new_row(live)
         self._layer.put(
             PendingRow(
                 here.number,
                 id_key,
-                found.stored_row,
-                self._stored_entries(here, found),
-                found.stored_mentions,
+                *stored,
                 row,
-                self.lsn,
+                self.state.lsn + 1,
                 digest,
                 None if live else self.now_ms(),
                 body,
@@ -362,8 +369,6 @@ class SqliteTransaction:
                 entries,
             )
         )
-        if id_key > here.greatest_id:
-            here.greatest_id = id_key
         self._count(here, found, digest if live else None)
 
     def remove(self, collection: str, id_key: bytes) -> None:
@@ -384,13 +389,14 @@ class SqliteTransaction:
             return found.stored_entries
         return indexes.entries_of(self, here, found.body, None, stored=True)
 
-    def _count(self, here: CollectionState, found: PendingRow, digest: int | None) -> None:
+    def _count(self, here: CollectionState, found: PendingRow | None, digest: int | None) -> None:
         self._changed = self._committing = True
-        tally = self.tally(here)
-        if found.row is not None and found.live:
-            tally.count(found.digest, -1)
+        if here not in self._totals:
+            self._totals[here] = here.totals()
+        if found is not None and found.row is not None and found.live:
+            here.count(found.digest, -1)
         if digest is not None:
-            tally.count(digest, 1)
+            here.count(digest, 1)
         self._limit_layer()
 
     def _limit_layer(self) -> None:

@@ -99,7 +99,8 @@ class Writer:
     """
     The loop of the writer's thread.
 
-    `queue` takes units from any thread, and None to end the loop after those before it.
+    `queue` takes units, in lists, and jobs from any thread, and None to end the loop after those
+    before it.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class Writer:
         new_group: Callable[[apsw.Connection, State], Group],
         progress: Progress,
     ) -> None:
-        self.queue: SimpleQueue[QueuedUnit | Job | None] = SimpleQueue()
+        self.queue: SimpleQueue[list[QueuedUnit] | Job | None] = SimpleQueue()
         self._connection = connection
         self._new_group = new_group
         self._progress = progress
@@ -157,13 +158,14 @@ class Writer:
             except Empty:
                 break
             patience = 0.0
-            if isinstance(item, QueuedUnit):
-                units.append(item)
+            if isinstance(item, list):
+                units.extend(item)
             elif item is None:
                 self._closing = True
             else:
                 self._jobs.append(item)
-        return units
+        self._carried.extend(units[GROUP_UNITS:])
+        return units[:GROUP_UNITS]
 
     def _rest_seconds(self) -> float | None:
         """Return how long jobs can wait; None if there are none to be done."""
@@ -177,7 +179,7 @@ class Writer:
         """Run units in one physical transaction; those there is no time for come with the next."""
         started = perf_counter()
         ran, collections = self._execute(units)
-        self._carried.extend(units[len(ran) :])
+        self._carried.extendleft(reversed(units[len(ran) :]))
         for unit in ran:
             self._jobs.extend(unit.jobs)
         self._tell(Outcome(ran, collections, perf_counter() - started))
