@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.values import Value
-from edge_twisted.documents.versions import Dot, Replica
+from edge_twisted.documents.versions import Dot, Replica, VersionVector
 from edge_twisted.store.attachments.interface import Attachments
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
@@ -57,6 +57,10 @@ class Snapshot(Protocol):
     @property
     def catalog_version(self) -> int:
         """A number that changes with every change to collections or indexes: cached plans die."""
+
+    @property
+    def written(self) -> VersionVector:
+        """All that this site wrote and this snapshot contains, its former epochs included."""
 
     def check_cancelled(self) -> None:
         """Raise `ReadCancelled` if the caller has gone; for loops of one's own between batches."""

@@ -8,6 +8,8 @@ from itertools import islice
 from typing import TypeVar
 
 from edge_twisted.documents.json_text import from_text
+from edge_twisted.documents.versions import Dot, VersionVector
+from edge_twisted.store import epochs
 from edge_twisted.store.errors import ReadCancelled, UnknownIndex
 from edge_twisted.store.interface import EVERYTHING
 from edge_twisted.store.keys import entry
@@ -49,6 +51,11 @@ class MemorySnapshot:
     @property
     def catalog_version(self) -> int:
         return self._data.catalog
+
+    @property
+    def written(self) -> VersionVector:
+        last = Dot(self._data.replica, self._data.sequence)
+        return epochs.written(self.fact(epochs.SPACE, epochs.KEY), last)
 
     def check_cancelled(self) -> None:
         if self._cancelled():

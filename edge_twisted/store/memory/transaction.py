@@ -9,6 +9,7 @@ from typing import TypeVar
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Dot, Replica
+from edge_twisted.store import epochs
 from edge_twisted.store.errors import IndexExists, UnknownIndex
 from edge_twisted.store.memory import data as kept
 from edge_twisted.store.memory.snapshot import MemorySnapshot
@@ -71,6 +72,8 @@ class MemoryTransaction(MemorySnapshot):
             data.replica, data.sequence = replica, sequence
 
         self._undo.append(back)
+        left = epochs.with_epoch(self.fact(epochs.SPACE, epochs.KEY), Dot(replica, sequence))
+        self.put_fact(epochs.SPACE, epochs.KEY, left)
         data.replica, data.sequence = Replica(replica.site, replica.epoch + 1), 0
         return data.replica
 

@@ -10,6 +10,7 @@ import apsw
 from attrs import define
 from twisted.logger import Logger
 
+from edge_twisted.store import epochs
 from edge_twisted.store.sqlite.connection import open_reader, open_writer, translating
 from edge_twisted.store.sqlite.files import FolderLock, Layout
 from edge_twisted.store.sqlite.migrations import create, shipped_migrations, upgrade
@@ -75,7 +76,9 @@ def _notice_copy(writer: apsw.Connection, layout: Layout, entropy: Callable[[int
     """Take a new epoch if this is not the file that was opened last time."""
     status = os.stat(layout.database)
     here = (status.st_dev, status.st_ino)
-    epoch, *known = writer.execute("SELECT epoch, device, inode FROM site").get
+    site, epoch, sequence, *known = writer.execute(
+        "SELECT site, epoch, sequence, device, inode FROM site"
+    ).get
     if tuple(known) == here:
         return
     fresh = epoch_after(epoch, entropy)
@@ -84,4 +87,13 @@ def _notice_copy(writer: apsw.Connection, layout: Layout, entropy: Callable[[int
         path=layout.database,
         epoch=fresh,
     )
-    writer.execute("UPDATE site SET epoch = ?, sequence = 0, device = ?, inode = ?", (fresh, *here))
+    place = (epochs.SPACE, epochs.KEY)
+    fact = writer.execute("SELECT value FROM facts WHERE space = ? AND key = ?", place).get
+    left = epochs.with_epoch(fact, epochs.last_of(site, epoch, sequence))
+    with writer:
+        writer.execute(
+            "INSERT OR REPLACE INTO facts (space, key, value) VALUES (?, ?, ?)", (*place, left)
+        )
+        writer.execute(
+            "UPDATE site SET epoch = ?, sequence = 0, device = ?, inode = ?", (fresh, *here)
+        )

@@ -9,6 +9,8 @@ from typing import Any
 import apsw
 
 from edge_twisted.documents.keys import after as above
+from edge_twisted.documents.versions import VersionVector
+from edge_twisted.store import epochs
 from edge_twisted.store.errors import UnknownIndex
 from edge_twisted.store.interface import EVERYTHING
 from edge_twisted.store.prefilter import Prefilter
@@ -99,6 +101,11 @@ class SqliteSnapshot:
         if self._site is None:
             self._site = self._one("SELECT lsn, catalog FROM site")
         return self._site
+
+    @property
+    def written(self) -> VersionVector:
+        last = epochs.last_of(*self._one("SELECT site, epoch, sequence FROM site"))
+        return epochs.written(self.fact(epochs.SPACE, epochs.KEY), last)
 
     # -- documents
 

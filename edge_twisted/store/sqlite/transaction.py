@@ -9,7 +9,8 @@ import apsw
 
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.values import Value
-from edge_twisted.documents.versions import Dot, Replica
+from edge_twisted.documents.versions import Dot, Replica, VersionVector
+from edge_twisted.store import epochs
 from edge_twisted.store.errors import ReadCancelled
 from edge_twisted.store.interface import EVERYTHING
 from edge_twisted.store.prefilter import Prefilter
@@ -157,6 +158,11 @@ class SqliteTransaction:
     def catalog_version(self) -> int:
         return self.state.catalog
 
+    @property
+    def written(self) -> VersionVector:
+        last = Dot(self.state.replica, self.state.sequence)
+        return epochs.written(self.fact(epochs.SPACE, epochs.KEY), last)
+
     def check_cancelled(self) -> None:
         if self._cancelled():
             raise ReadCancelled(self._name)
@@ -173,6 +179,8 @@ class SqliteTransaction:
 
     def renew_epoch(self) -> Replica:
         state, old, sequence = self.state, self.state.replica, self._sequence
+        left = epochs.with_epoch(self.fact(epochs.SPACE, epochs.KEY), Dot(old, state.sequence))
+        self.put_fact(epochs.SPACE, epochs.KEY, left)
         state.replica = Replica(old.site, self._group.new_epoch(old.epoch))
         state.sequence = 0
         self._changed = True

@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import gatherResults
 
+from edge_twisted.documents.versions import VersionVector
 from edge_twisted.store.errors import StoreClosed
 from edge_twisted.store.interface import WriteTransaction
 from edge_twisted.store.rows import Commit
@@ -183,6 +184,8 @@ class UnitContract(StoreTestCase):
         store = await self.make_store()
         await store.write("one", putting("c", 1))
         old = store.replica
+        with store.snapshot() as snapshot:
+            self.assertEqual(snapshot.written, VersionVector({old: 1}))
         new = (await store.write("renew", lambda unit: unit.renew_epoch())).result
         self.assertEqual(store.replica, new)
         self.assertEqual(new.site, old.site)
@@ -190,9 +193,23 @@ class UnitContract(StoreTestCase):
         dots: list[Any] = []
         await store.write("two", lambda unit: put(unit, "c", 2, noted(dots, unit.next_dot())))
         self.assertEqual((dots[0].replica, dots[0].sequence), (new, 1))
+        written = VersionVector({old: 1, new: 2})
+
+        def broken(unit: WriteTransaction) -> None:
+            self.assertEqual(unit.written, written)
+            dot = unit.next_dot()
+            self.assertEqual(unit.written, written.with_dot(dot))
+            unit.renew_epoch()
+            raise Broken
+
+        await self.assertFailure(store.write("broken", broken), Broken)
+        with store.snapshot() as snapshot:
+            self.assertEqual(snapshot.written, written)
         store = await self.reopen(store)
         self.addCleanup(store.close)
         self.assertEqual(store.replica, new)
+        with store.snapshot() as snapshot:
+            self.assertEqual(snapshot.written, written)
 
     async def test_effects_and_hooks_come_after_the_commit(self) -> None:
         """After-commit effects come before the answer; hooks learn lsn and collections."""

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a site came in the epochs that it has left: one fact, kept by every store."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from edge_twisted.documents.versions import Dot, Replica, SiteId, VersionVector
+
+#: Where the fact is.
+SPACE: Final = "site"
+KEY: Final = b"epochs"
+_EPOCH: Final = Struct(">QQ")
+
+
+def with_epoch(fact: bytes | None, last: Dot) -> bytes:
+    """Return the fact after a site left the epoch in which `last` was its last write."""
+    return (fact or b"") + _EPOCH.pack(last.replica.epoch, last.sequence)
+
+
+def written(fact: bytes | None, last: Dot) -> VersionVector:
+    """Return all that a site wrote: in the epochs of the fact, and in this one up to `last`."""
+    site = last.replica.site
+    found = {Replica(site, epoch): number for epoch, number in _EPOCH.iter_unpack(fact or b"")}
+    found[last.replica] = last.sequence
+    return VersionVector({replica: number for replica, number in found.items() if number})
+
+
+def last_of(site: bytes, epoch: int, sequence: int) -> Dot:
+    """Return the dot of a site's last write; sequence 0 is none yet."""
+    return Dot(Replica(SiteId(site), epoch), sequence)
