@@ -29,8 +29,10 @@ STATEMENT_ERRORS = (
     "query_lexical", "query_syntax", "query_invalid", "query_arguments_invalid",
     "query_evaluation", "query_unsupported", "statement_timeout", "statement_cancelled",
     "duplicate_ids", "not_a_document", "document_too_large", "id_conflict", "index_exists",
-    "index_unknown", "store_error", "store_io_error", "store_corrupt", "store_overloaded",
-    "store_full", "store_read_only", "store_closed", "read_cancelled",
+    "index_unknown", "invalid_document_id", "invalid_write", "counter_overflow",
+    "unknown_parameter", "invalid_parameter_value", "overloaded", "store_error",
+    "store_io_error", "store_corrupt", "store_overloaded", "store_full",
+    "store_read_only", "store_closed", "read_cancelled",
 )  # fmt: skip
 
 WAIT_FOR_PARAMETER: Fragment = {

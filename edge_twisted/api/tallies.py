@@ -65,11 +65,11 @@ class RequestTallies(Collector):
         durations.sum += seconds
 
     def collect(self) -> Iterable[Metric]:
-        """Return the samples as of now."""
+        """Return the samples as of now; on any thread, so what is iterated is copied first."""
         requests = CounterMetricFamily(
             "edge_http_requests", "Requests answered.", labels=["endpoint", "method", "status"]
         )
-        for (endpoint, method, status), count in self._requests.items():
+        for (endpoint, method, status), count in list(self._requests.items()):
             requests.add_metric([endpoint, method, str(status)], count)
         return (
             requests,
@@ -91,7 +91,7 @@ class RequestTallies(Collector):
         self, name: str, text: str, label: str, tallies: Mapping[str, _Durations]
     ) -> HistogramMetricFamily:
         family = HistogramMetricFamily(name, text, labels=[label])
-        for value, durations in tallies.items():
+        for value, durations in list(tallies.items()):
             cumulative = zip(self._bounds, accumulate(durations.counts), strict=True)
             family.add_metric(
                 [value], [(bound, float(n)) for bound, n in cumulative], durations.sum

@@ -70,8 +70,8 @@ def find(
         case IndexScan():
             return _index_rows(snapshot, access, choice, evaluate)
     keys = _keys(snapshot, access, evaluate)
-    bodies = _bodies(snapshot, _collection(access), keys)
-    return Found(bodies, choice.residual is None and isinstance(access, IdScan))
+    found = bodies(snapshot, _collection(access), keys)
+    return Found(found, choice.residual is None and isinstance(access, IdScan))
 
 
 def _collection(access: DocumentAccess) -> str:
@@ -120,17 +120,20 @@ def _id_keys(access: IdScan, evaluate: Evaluate) -> Iterable[bytes]:
     return dict.fromkeys(key for value in values if (key := _id_key(value)) is not None)
 
 
-def _id_key(value: Operand) -> bytes | None:
-    # 1.0 equals the id 1, although it cannot be written as an id.
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    try:
-        return DocumentId.of(value).key
-    except InvalidDocumentId:
+def used_keys(term: syntax.Term, env: Environment) -> list[bytes] | None:
+    """Return the id keys that the USE IDS clauses of a term name, each once; None without any."""
+    ids = [each for use in term.uses if isinstance(use, syntax.UseIds) for each in use.ids]
+    lists = [use.ids for use in term.uses if isinstance(use, syntax.UseIdList)]
+    if not ids and not lists:
         return None
+    access = IdScan(
+        alias=term.name, collection=term.collection.name, ids=tuple(ids), lists=tuple(lists)
+    )
+    return list(_id_keys(access, lambda node: compile_expression(node, RowScope(()))(None, env)))
 
 
-def _bodies(snapshot: Snapshot, collection: str, keys: Iterable[bytes]) -> Iterator[ScanRow]:
+def bodies(snapshot: Snapshot, collection: str, keys: Iterable[bytes]) -> Iterator[ScanRow]:
+    """Yield the live documents of these id keys, in their order."""
     waiting = list(keys)
     if len(waiting) == 1:
         body = snapshot.body(collection, waiting[0])
@@ -139,3 +142,13 @@ def _bodies(snapshot: Snapshot, collection: str, keys: Iterable[bytes]) -> Itera
         return
     for start in range(0, len(waiting), _BATCH):
         yield from chain.from_iterable(snapshot.bodies(collection, waiting[start : start + _BATCH]))
+
+
+def _id_key(value: Operand) -> bytes | None:
+    # 1.0 equals the id 1, although it cannot be written as an id.
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    try:
+        return DocumentId.of(value).key
+    except InvalidDocumentId:
+        return None

@@ -15,11 +15,11 @@ from edge_twisted.dql.plan.query import QueryPlan
 Row = dict[str, Value]
 
 
-def advise(statement: syntax.Statement, plan: QueryPlan, catalog: Catalog) -> Row:
+def advise(statement: syntax.Statement, plan: QueryPlan | None, catalog: Catalog) -> Row:
     """Return the row that ADVISE shows: suggested and existing indexes, and the outcome."""
     advice: Row = {"statement": format_statement(statement), "suggestedIndexes": []}
-    source = plan.statement.source
-    if source is None or len(plan.terms) > 1:
+    source = plan.statement.source if plan is not None else None
+    if plan is None or source is None or len(plan.terms) > 1:
         return {"advice": {**advice, "outcome": "no advice available for statement"}}
     collection = source.collection.name
     keys = wanted_keys(plan)

@@ -29,9 +29,9 @@ from edge_twisted.database.permissions import (
     restricted,
     write_rule,
 )
+from edge_twisted.database.planning import Planning
 from edge_twisted.database.result import Result, Warnings
 from edge_twisted.database.select import Reading
-from edge_twisted.database.statements import Cache
 from edge_twisted.database.stored import Writer, hides_variants, typed_document
 from edge_twisted.database.typing import reads_of, writes_of
 from edge_twisted.database.virtual import VirtualCollections
@@ -63,7 +63,7 @@ class Execution:
     parameters: ParameterValues
     access: Access
     virtual: VirtualCollections
-    plans: Cache[QueryPlan]
+    plans: Planning
     new_id: Callable[[], str]
 
     # -- reading
@@ -89,7 +89,8 @@ class Execution:
         """Return the plan of a statement as a row, and run nothing."""
         check_verb(self.access, "explain")
         plan = self.plan_of(statement, snapshot)
-        return self._shown("explain", statement, snapshot, [{"plan": plan.describe()}])
+        shown = plan.describe() if plan is not None else _insertion(statement)
+        return self._shown("explain", statement, snapshot, [{"plan": shown}])
 
     def advise(self, statement: syntax.Statement, snapshot: Snapshot) -> Result:
         """Return which indexes would serve a statement."""
@@ -142,11 +143,11 @@ class Execution:
         """Return what expressions without a row need."""
         return Environment(self.arguments, self.context)
 
-    def plan_of(self, statement: syntax.Statement, snapshot: Snapshot) -> QueryPlan:
+    def plan_of(self, statement: syntax.Statement, snapshot: Snapshot) -> QueryPlan | None:
         """
-        Return the plan of the reading part of a statement.
+        Return the plan of the reading part of a statement; None for INSERT of documents.
 
-        :raises UnsupportedError: it has none.
+        :raises UnsupportedError: it is no statement about documents.
         """
         match statement:
             case syntax.Select():
@@ -155,6 +156,8 @@ class Execution:
                 return self._target(statement, snapshot)
             case syntax.Insert(documents=syntax.Select() as source):
                 return self.plan(source, snapshot)
+            case syntax.Insert():
+                return None
         raise UnsupportedError(
             f"{statement.query_type.replace('_', ' ').upper()} has no plan", statement.span
         )
@@ -256,22 +259,39 @@ class Execution:
             transaction_id=snapshot.lsn,
         )
 
+    def history(self, statement: syntax.Delete, snapshot: Snapshot) -> Result:
+        """Return what DELETE from the history of requests removes; it is not removed here."""
+        check_verb(self.access, "delete")
+        write_rule(self.access, statement.term.collection)
+        rows = self.rows(changes.targets_of(statement), snapshot)
+        found = [row for row in rows if isinstance(row, dict)]
+        items: list[Value] = []
+        select = changes.returning_of(statement.returning, statement.term)
+        if select is not None:
+            plan = self._planned(select, snapshot)
+            items = self._reading(snapshot, select).shaped(plan, iter(found))
+        return evolve(
+            self._shown("delete", statement, snapshot, items),
+            mutated_ids=[row["_id"] for row in found],
+        )
+
     # -- writing
 
     def mutate(self, statement: Mutation, transaction: WriteTransaction) -> Result:
         """Run INSERT, UPDATE, DELETE or EVICT."""
         check_verb(self.access, statement.query_type)
         collection = _collection_of(statement)
+        self.virtual.check(collection)
         if collection.namespace == "system":
             raise SemanticError("a virtual collection cannot be written", collection.span)
-        self.virtual.check(collection)
         changes_found = not isinstance(statement, syntax.Insert)
         reading = self._reading(transaction, _read_by(statement), writes=changes_found)
+        warnings = Warnings()
         run = Changing(
             reading=reading,
             writer=Writer(transaction),
-            rules=self._rules(statement, collection, reading.env),
-            warnings=Warnings(),
+            rules=self._rules(statement, collection, reading.env, warnings),
+            warnings=warnings,
             new_id=self.new_id,
         )
         changed = self._change(statement, run, transaction)
@@ -315,7 +335,11 @@ class Execution:
         return self._planned(select, snapshot)
 
     def _rules(
-        self, statement: Mutation, collection: syntax.CollectionRef, env: Environment
+        self,
+        statement: Mutation,
+        collection: syntax.CollectionRef,
+        env: Environment,
+        warnings: Warnings,
     ) -> Rules:
         readable = read_rule(self.access, collection)
         condition = write_rule(self.access, collection)
@@ -324,6 +348,7 @@ class Execution:
                 soft_bytes=self.parameters.integer("document_size_soft_limit_bytes"),
                 hard_bytes=self.parameters.integer("document_size_hard_limit_bytes"),
             ),
+            warn=warnings.add,
             typing=writes_of(collection, self.parameters),
             reads=self._reads(collection),
             may_see=predicate(readable, self.access.identity, env),
@@ -370,6 +395,13 @@ def _read_by(statement: Mutation) -> syntax.Select:
     if isinstance(statement.documents, syntax.Select):
         return statement.documents
     return syntax.Select(projections=(syntax.Wildcard(),))
+
+
+def _insertion(statement: syntax.Statement) -> dict[str, Any]:
+    """Return the plan of INSERT of documents, which reads nothing."""
+    assert isinstance(statement, syntax.Insert)
+    step = {"#operator": "insert", "collection": statement.collection.name}
+    return {"#operator": "sequence", "children": [step]}
 
 
 def _collection_of(statement: Mutation) -> syntax.CollectionRef:

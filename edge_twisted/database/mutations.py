@@ -23,6 +23,7 @@ from edge_twisted.database.errors import (
 from edge_twisted.database.stored import ID, Writer, shown
 from edge_twisted.documents import writing
 from edge_twisted.documents.ids import DocumentId
+from edge_twisted.documents.json_text import to_text
 from edge_twisted.documents.operations import UNTYPED, Operation, Set, Typing
 from edge_twisted.documents.state import State
 from edge_twisted.documents.values import MISSING, Operand, Value
@@ -47,6 +48,8 @@ class Rules:
     """What a mutation keeps to: declared types, limits, and what its caller may write."""
 
     limits: Limits
+    #: Is told of a document beyond the soft limit, in words.
+    warn: Callable[[str], None]
     typing: Typing = UNTYPED
     #: How what was written is shown by RETURNING.
     reads: Typing = UNTYPED
@@ -109,7 +112,7 @@ def insert(
     if old is None and rules.typing is UNTYPED:
         _check(new.document, rules)
         size = writer.save_fresh(collection, new.id, new.document)
-        check_size(new.id, size, rules.limits)
+        check_size(new.id, size, rules)
         return new if rules.may_see is None else evolve(new, visible=rules.may_see(new.document))
     fields = {name: value for name, value in new.document.items() if name != ID}
     if old is None or not old.is_alive:
@@ -167,27 +170,29 @@ def evict(transaction: WriteTransaction, collection: str, id_: DocumentId) -> No
     transaction.remove(collection, id_.key)
 
 
-def check_size(id_: DocumentId, size: int, limits: Limits) -> None:
+def check_size(id_: DocumentId, size: int, rules: Rules) -> None:
     """
     Warn of a document beyond the soft limit.
 
     :raises DocumentTooLarge: it is beyond the hard one.
     """
+    limits = rules.limits
     if size > limits.hard_bytes:
         raise DocumentTooLarge(id_.value, size, limits.hard_bytes)
     if size > limits.soft_bytes:
-        log.warn(
-            "Document {id} size is {size} bytes and exceeds recommended limit of {limit} bytes",
-            id=id_.value,
-            size=size,
-            limit=limits.soft_bytes,
+        shown = to_text(id_.value).decode("utf-8")
+        text = (
+            f"Document `_id = {shown}` size is {size} bytes and exceeds recommended limit of "
+            f"{limits.soft_bytes} bytes"
         )
+        log.warn("{text}", text=text)
+        rules.warn(text)
 
 
 def _saved(writer: Writer, collection: str, id_: DocumentId, state: State, rules: Rules) -> Written:
     document = shown(id_, state)
     _check(document, rules)
-    check_size(id_, writer.save(collection, id_, state), rules.limits)
+    check_size(id_, writer.save(collection, id_, state), rules)
     visible = rules.may_see is None or rules.may_see(document)
     if rules.reads is not UNTYPED:
         document = shown(id_, state, rules.reads)

@@ -110,6 +110,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             _boolean("dql_enable_preview_mode", False),
             _boolean("dql_index_default_include_missing", True),
             _choice("dql_object_default", "REGISTER", "REGISTER", "MAP"),
+            _integer("dql_request_history_log_dump_limit", _MAX_INT),
             _object("dql_request_history_qualifiers"),
             _integer("dql_request_history_size", 4096, 0, 1_000_000),
             _integer("dql_request_timeout_seconds", 0, 0, 86_400),

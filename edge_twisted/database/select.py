@@ -16,8 +16,9 @@ from typing import Any
 
 from attrs import frozen
 
-from edge_twisted.database.access import find
+from edge_twisted.database.access import bodies, find, used_keys
 from edge_twisted.database.stored import document_of
+from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import is_literal
 from edge_twisted.documents.values import Operand, Value, canonical
 from edge_twisted.dql import syntax
@@ -148,10 +149,14 @@ class Reading:
 
     def _documents(self, term: syntax.Term | None) -> Iterable[Document]:
         assert term is not None
+        name, keys = term.collection.name, used_keys(term, self.env)
         if term.collection.namespace == "system":
-            return self.virtual(term.collection.name)
-        batches = self.snapshot.scan(term.collection.name)
-        texts = (text for batch in batches for _, text in batch)
+            found = self.virtual(name)
+            return found if keys is None else _with_ids(found, keys)
+        if keys is None:
+            texts = (text for batch in self.snapshot.scan(name) for _, text in batch)
+        else:
+            texts = (text for _, text in bodies(self.snapshot, name, keys))
         return self._seen(map(document_of, self.interruption.watch(texts)), term.name)
 
     def _seen(self, documents: Iterator[Document], term: str) -> Iterator[Document]:
@@ -239,3 +244,8 @@ class Reading:
             for each in plan.order
         ]
         return order(rows, terms, None if limit is None else limit + offset)
+
+
+def _with_ids(documents: Iterable[Document], keys: list[bytes]) -> Iterable[Document]:
+    wanted = frozenset(keys)
+    return (each for each in documents if DocumentId.of(each["_id"]).key in wanted)

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The collections of the namespace ``system``: what the database says of itself, as documents."""
+"""The collections of the namespace ``system``: what the server says of itself, as documents."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from attrs import frozen
 
 from edge_twisted.database.catalog import index_of
 from edge_twisted.database.parameters import ParameterValues
@@ -13,47 +16,102 @@ from edge_twisted.dql.errors import SemanticError
 from edge_twisted.store.interface import Snapshot
 
 Document = dict[str, Value]
-#: Gives the documents of a collection that another part of the server knows.
+#: Gives the documents of a collection that another part of the server knows.  It is called on any
+#: thread, so it works on copies, and it may read files, but must not wait for anybody.
 Provider = Callable[[], Iterable[Document]]
 
-BUILT_IN = ("dual", "indexes", "collections", "system_info")
+#: Other names of collections.
+ALIASES: Final = {"actives": "active_requests", "completed_requests": "request_history"}
+#: Collections that another part of the server fills; empty until it does.
+PROVIDED: Final = ("data_sync_info", "moved_out")
+#: The one collection that DELETE may name.
+HISTORY: Final = "request_history"
+METRICS: Final = "metrics"
+METRICS_SWITCH: Final = "metrics_exporter_virtual_collection_enabled"
+
+
+@frozen(kw_only=True)
+class Moment:
+    """What the database's own collections are made from."""
+
+    snapshot: Snapshot
+    parameters: ParameterValues
+    now_ms: int
+
+
+Source = Callable[[Moment], Iterable[Document]]
 
 
 class VirtualCollections:
-    """All virtual collections; other parts of the server add theirs by name."""
+    """All virtual collections by name."""
 
-    def __init__(self, providers: Mapping[str, Provider]) -> None:
-        self._providers = providers
+    def __init__(self, sources: Mapping[str, Source], metrics_shown: Callable[[], bool]) -> None:
+        self._metrics_shown = metrics_shown
+        self._sources: dict[str, Source] = {
+            "dual": _dual,
+            "indexes": _indexes,
+            "collections": _collections,
+            **dict.fromkeys(PROVIDED, _nothing),
+            **sources,
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all collections, without the namespace and without aliases."""
+        return tuple(self._sources)
+
+    def provide(self, name: str, provider: Provider) -> None:
+        """Let another part of the server fill a collection, which need not be known yet."""
+        self._sources[name] = lambda moment: provider()
 
     def check(self, collection: syntax.CollectionRef) -> None:
         """:raises SemanticError: there is no such namespace, or no such collection in it."""
         namespace, name = collection.namespace, collection.name
         if namespace not in (None, "default", "system"):
-            raise SemanticError(f"unknown namespace {namespace}", collection.span)
-        if namespace == "system" and name not in BUILT_IN and name not in self._providers:
+            raise SemanticError(
+                f"unknown namespace {namespace}: there are default and system", collection.span
+            )
+        if namespace != "system":
+            return
+        if ALIASES.get(name, name) not in self._sources:
             raise SemanticError(f"unknown collection system:{name}", collection.span)
+        if name == METRICS and not self._metrics_shown():
+            raise SemanticError(
+                f"system:{METRICS} is switched off; ALTER SYSTEM SET {METRICS_SWITCH} = true",
+                collection.span,
+            )
 
     def documents(
         self, name: str, snapshot: Snapshot, parameters: ParameterValues, now_ms: int
     ) -> Iterable[Document]:
         """Return the documents of a collection that `check` passed."""
-        provider = self._providers.get(name)
-        if provider is not None:
-            return provider()
-        match name:
-            case "dual":
-                return [{"_id": "dual"}]
-            case "indexes":
-                return _indexes(snapshot)
-            case "collections":
-                return [
-                    {"_id": each.name, "name": each.name, "count": each.count}
-                    for each in snapshot.collections()
-                ]
-        return _system_info(snapshot, parameters, now_ms)
+        source = self._sources[ALIASES.get(name, name)]
+        return source(Moment(snapshot=snapshot, parameters=parameters, now_ms=now_ms))
 
 
-def _indexes(snapshot: Snapshot) -> Iterable[Document]:
+def is_history(collection: syntax.CollectionRef) -> bool:
+    """Return whether a collection is the history of requests, the only one to delete from."""
+    name = ALIASES.get(collection.name, collection.name)
+    return collection.namespace == "system" and name == HISTORY
+
+
+def _nothing(moment: Moment) -> Iterable[Document]:
+    return ()
+
+
+def _dual(moment: Moment) -> Iterable[Document]:
+    return [{"_id": "dual"}]
+
+
+def _collections(moment: Moment) -> Iterable[Document]:
+    return [
+        {"_id": each.name, "name": each.name, "count": each.count}
+        for each in moment.snapshot.collections()
+    ]
+
+
+def _indexes(moment: Moment) -> Iterable[Document]:
+    snapshot = moment.snapshot
     for collection in snapshot.collections():
         for info in snapshot.indexes(collection.name):
             fields: list[Value] = [
@@ -66,25 +124,3 @@ def _indexes(snapshot: Snapshot) -> Iterable[Document]:
                 "fields": fields,
                 "state": "ready" if info.ready else "building",
             }
-
-
-def _system_info(
-    snapshot: Snapshot, parameters: ParameterValues, now_ms: int
-) -> Iterable[Document]:
-    facts: list[tuple[str, str, Value]] = [
-        ("store", f"collection_num_docs[{each.name}]", each.count)
-        for each in snapshot.collections()
-    ]
-    facts.append(("store", "commit", snapshot.lsn))
-    facts.extend(
-        ("core", f"non_default_system_parameter[{name}]", value)
-        for name, value in parameters.changed.items()
-    )
-    for namespace, key, value in facts:
-        yield {
-            "_id": f"{namespace}.{key}",
-            "namespace": namespace,
-            "key": key,
-            "value": value,
-            "timestamp": now_ms,
-        }

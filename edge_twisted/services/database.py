@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 
 from edge_twisted.config.model import Configuration, TemporaryFolder
 from edge_twisted.database.database import Database, Surroundings
+from edge_twisted.services.system_facts import facts_of
 from edge_twisted.services.uuid7 import uuid7
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
@@ -47,9 +48,15 @@ class DatabaseService(Service):
         self.database = Database(
             self.store,
             self._configuration.db_id,
-            Surroundings(now_ms=_now_ms, monotonic=time.monotonic, new_id=_new_id),
-            {"data_sync_info": lambda: ()},
+            Surroundings(
+                now_ms=_now_ms,
+                monotonic=time.monotonic,
+                new_id=_new_id,
+                later=reactor.callLater,
+            ),
+            {},
         )
+        self.database.vitals.facts.append(facts_of(configuration, folder))
 
     # -- IService
 

@@ -39,6 +39,7 @@ from edge_twisted.services.lag import LagMeter
 from edge_twisted.services.ordered import OrderedService
 from edge_twisted.services.process import EX_CONFIG, EX_FAILED, ExitStatus, install_signals
 from edge_twisted.services.reload import Reloadable, Reloader
+from edge_twisted.services.system_facts import measures_of
 from edge_twisted.services.systemd import Notifier, Watchdog, watchdog_seconds
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class EdgeServer(OrderedService):
     def _parts_of(self, configuration: Configuration, environ: Mapping[str, str]) -> list[IService]:
         metrics = Metrics()
         database = DatabaseService(configuration, self._reactor)
+        database.database.vitals.measures.append(measures_of(metrics.registry))
         parts: list[IService] = [self._logging]
         if self._development is not None:
             parts.append(self._development)

@@ -24,6 +24,7 @@ from edge_twisted.dql.syntax import (
     Path,
     Projection,
     Select,
+    Term,
     Update,
     UseDirectives,
 )
@@ -35,6 +36,8 @@ _POLICIES: Final = {
     "MERGE": ConflictPolicy.UPDATE,
     "UPDATE_LOCAL_DIFF": ConflictPolicy.UPDATE_LOCAL_DIFF,
 }
+
+_JOINING: Final = frozenset({"JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", ","})
 
 Removal = TypeVar("Removal", Delete, Evict)
 
@@ -111,7 +114,7 @@ def update(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Update:
     start = cursor.start
     cursor.expect("UPDATE")
     given = outer + directives(cursor)
-    target = term(cursor)
+    target = _target(cursor, "UPDATE")
     applies: list[Apply] = []
     changes = _Changes()
     if cursor.accept("APPLY"):
@@ -137,6 +140,14 @@ def update(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Update:
         directives=given,
         span=cursor.since(start),
     )
+
+
+def _target(cursor: Cursor, statement: str) -> Term:
+    """The one collection that a statement changes."""
+    target = term(cursor)
+    if cursor.word in _JOINING:
+        raise cursor.unsupported(f"a join in {statement} is")
+    return target
 
 
 def _apply(cursor: Cursor) -> Apply:
@@ -218,10 +229,11 @@ def evict(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Evict:
 
 def _removal(kind: type[Removal], cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Removal:
     start = cursor.start
+    statement = cursor.word
     cursor.advance()
     given = outer + directives(cursor)
     cursor.expect("FROM")
-    target = term(cursor)
+    target = _target(cursor, statement)
     chosen = selection(cursor)
     return kind(
         term=target,

@@ -16,7 +16,6 @@ from edge_twisted.dql.compile import Compiled, RowScope, compile_expression
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.format import format_expression
 from edge_twisted.dql.plan.conditions import conjuncts
-from edge_twisted.dql.plan.directives import MAX_JOINS
 from edge_twisted.dql.plan.nodes import Description
 
 _TOO_MANY: Final = "Too many joins: the number of joined terms exceeds the maximum permitted."
@@ -47,14 +46,16 @@ class JoinPlan:
         }
 
 
-def join_plans(statement: syntax.Select, terms: Sequence[syntax.Term]) -> tuple[JoinPlan, ...]:
+def join_plans(
+    statement: syntax.Select, terms: Sequence[syntax.Term], most: int
+) -> tuple[JoinPlan, ...]:
     """
-    Return the plan of each join, in the order of the statement.
+    Return the plan of each join, at most `most` of them, in the order of the statement.
 
     :raises SemanticError: there are too many, or a RIGHT one is not the first.
     """
-    if len(statement.joins) > MAX_JOINS:
-        raise SemanticError(_TOO_MANY, statement.joins[MAX_JOINS].span)
+    if len(statement.joins) > most:
+        raise SemanticError(_TOO_MANY, statement.joins[most].span)
     return tuple(
         _plan(join, position, tuple(term.name for term in terms[: position + 2]))
         for position, join in enumerate(statement.joins)

@@ -144,7 +144,7 @@ def plan_query(
     field_of = field_of_term(names[0]) if len(names) == 1 else _no_field
     choice = _choice(statement, terms, catalog, defaults, order, field_of, fidelity)
     residual = choice.residual if choice and len(terms) == 1 else selection.where
-    joins = join_plans(statement, terms)
+    joins = _joins(statement, terms, defaults)
     return QueryPlan(
         statement=statement,
         terms=names,
@@ -216,6 +216,15 @@ def _choice(
     )
     indexes = catalog.indexes(term.collection.name) if alone else ()
     return choose(request, indexes, directives)
+
+
+def _joins(
+    statement: syntax.Select, terms: Sequence[syntax.Term], defaults: Mapping[str, Value]
+) -> tuple[JoinPlan, ...]:
+    if not statement.joins:
+        return ()
+    most = directives_of(defaults, statement.directives, terms[0]).max_joins
+    return join_plans(statement, terms, most)
 
 
 def _compiled(node: syntax.Expression | None, scope: Scope) -> Compiled | None:

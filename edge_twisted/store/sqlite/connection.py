@@ -57,6 +57,11 @@ _TRANSLATIONS: tuple[tuple[type[apsw.Error], type[StoreError]], ...] = (
 )
 
 
+def library_version() -> str:
+    """Return the version of SQLite."""
+    return apsw.sqlite_lib_version()
+
+
 def translated(what: str, error: apsw.Error) -> StoreError:
     """Return the store's error for one of SQLite's."""
     if "malformed JSON" in str(error):

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CREATE INDEX, DROP INDEX, and ADVISE AND PROVISION, which is both advice and the first."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from edge_twisted.database.advice import create_statement, wanted_keys
+from edge_twisted.database.permissions import Access, check_verb
+from edge_twisted.database.virtual import VirtualCollections
+from edge_twisted.documents.values import Value
+from edge_twisted.dql import syntax
+from edge_twisted.dql.errors import SemanticError
+from edge_twisted.dql.plan.query import QueryPlan
+from edge_twisted.store.errors import IndexExists, UnknownIndex
+from edge_twisted.store.interface import Store
+from edge_twisted.store.rows import IndexDefinition, IndexKey
+
+
+@frozen
+class Indexing:
+    """Changes the indexes of a store; each call answers the commit, the newest if none was made."""
+
+    _store: Store
+    _virtual: VirtualCollections
+
+    async def create(
+        self, statement: syntax.CreateIndex, access: Access, include_missing: bool
+    ) -> int:
+        """
+        Make an index, and wait until it is complete.
+
+        :raises IndexExists: the name is taken on the collection.
+        """
+        lsn = await self._create(statement, access, include_missing)
+        return self._store.lsn if lsn is None else lsn
+
+    async def _create(
+        self, statement: syntax.CreateIndex, access: Access, include_missing: bool
+    ) -> int | None:
+        """Return the commit, None if there is an index of the name already."""
+        check_verb(access, "create_index")
+        self._check(statement.collection)
+        definition = IndexDefinition(
+            collection=statement.collection.name,
+            name=statement.name,
+            keys=tuple(
+                IndexKey(path=key.path.names, direction="desc" if key.descending else "asc")
+                for key in statement.keys
+            ),
+            include_missing=include_missing,
+        )
+        lsn: int | None = None
+        try:
+            committed = await self._store.write(
+                "create index", lambda transaction: transaction.create_index(definition)
+            )
+            lsn = committed.lsn
+        except IndexExists:
+            if not statement.if_not_exists:
+                raise
+        await self._store.index_ready(definition.collection, definition.name)
+        return lsn
+
+    async def drop(self, statement: syntax.DropIndex, access: Access) -> int:
+        """:raises UnknownIndex: there is none of that name, and IF EXISTS does not stand there."""
+        check_verb(access, "drop_index")
+        self._check(statement.collection)
+        try:
+            committed = await self._store.write(
+                "drop index",
+                lambda transaction: transaction.drop_index(
+                    statement.collection.name, statement.name
+                ),
+            )
+        except UnknownIndex:
+            if not statement.if_exists:
+                raise
+            return self._store.lsn
+        return committed.lsn
+
+    async def provision(
+        self, plan: QueryPlan | None, access: Access, include_missing: bool
+    ) -> dict[str, Value]:
+        """Make the index that a plan lacks; return what ADVISE AND PROVISION adds to its row."""
+        check_verb(access, "create_index")
+        created: list[Value] = []
+        source = plan.statement.source if plan is not None else None
+        keys = wanted_keys(plan) if plan is not None else ()
+        if plan is not None and source is not None and keys and len(plan.terms) == 1:
+            statement = create_statement(source.collection.name, keys)
+            if await self._create(statement, access, include_missing) is not None:
+                created.append(statement.name)
+        return {"createdIndexes": created, "failedIndexes": []}
+
+    def _check(self, collection: syntax.CollectionRef) -> None:
+        self._virtual.check(collection)
+        if collection.namespace == "system":
+            raise SemanticError("a virtual collection has no indexes", collection.span)

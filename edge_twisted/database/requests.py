@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The statements that run and those that ran: what ``system:active_requests`` and
+``system:request_history`` show.
+
+Texts are cut and arguments are never kept, so the history is bounded in memory and holds no value
+that was not written into a statement.  Whoever reads is on another thread than whoever records:
+both sides take copies in one step.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Final, cast
+
+from attrs import define
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
+
+from edge_twisted.documents.values import Value
+from edge_twisted.dql.execute.interruption import StatementCancelled, StatementTimeout
+from edge_twisted.dql.parser import Parsed
+from edge_twisted.dql.plan.query import QueryPlan
+from edge_twisted.errors import EdgeError
+
+log = Logger()
+
+Document = dict[str, Value]
+
+#: Of a statement's text so much is kept: 4096 of them then take some 10 MB at most.
+KEPT_TEXT_LENGTH: Final = 2_048
+#: Of a slow statement's text so much is logged.
+_LOGGED_TEXT_LENGTH: Final = 200
+_NS: Final = 1_000_000_000
+
+
+class RequestState(Enum):
+    """How far a request is; the value is what its row shows."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    FATAL = "fatal"
+
+
+@define(eq=False)
+class Request:
+    """One statement on its way; times are in seconds of the monotonic clock."""
+
+    id: str
+    text: str
+    kind: str
+    started_ms: int
+    started: float
+    state: RequestState = RequestState.RUNNING
+    query_type: str = "unknown"
+    parse_seconds: float = 0.0
+    plan_seconds: float = 0.0
+    elapsed_seconds: float | None = None
+    plan: QueryPlan | None = None
+    result_count: int = 0
+    mutation_count: int = 0
+    error: tuple[str, str] | None = None
+
+    def parsed(self, parsed: Parsed, seconds: float) -> None:
+        """Take over what parsing told."""
+        self.query_type = parsed.statement.query_type
+        self.parse_seconds = seconds
+
+    def planned(self, plan: QueryPlan, seconds: float) -> None:
+        """Take over a plan; of several the first, which is that of the documents looked for."""
+        self.plan_seconds += seconds
+        # The plan of a text that is cut would hold all of it.
+        if self.plan is None and len(self.text) < KEPT_TEXT_LENGTH:
+            self.plan = plan
+
+    def ended(self, error: BaseException | None, elapsed_seconds: float) -> None:
+        """Record how it ended."""
+        self.elapsed_seconds = elapsed_seconds
+        self.state = _state_after(error)
+        if error is not None:
+            code = error.code if isinstance(error, EdgeError) else "internal_error"
+            # What is no error of ours may say anything, and is in the log.
+            text = str(error)[:KEPT_TEXT_LENGTH] if isinstance(error, EdgeError) else ""
+            self.error = code, text
+
+    def row(self, app_id: str, now: float) -> Document:
+        """Return the request as a document; durations are in nanoseconds."""
+        elapsed = now - self.started if self.elapsed_seconds is None else self.elapsed_seconds
+        started = datetime.fromtimestamp(self.started_ms / 1000, UTC)
+        found: Document = {
+            "_id": self.id,
+            "app_id": app_id,
+            "featureFlags": 0,
+            "plan": _shown(self.plan),
+            "queryType": self.query_type,
+            "requestType": self.kind,
+            "state": self.state.value,
+            "text": self.text,
+            "times": {
+                "elapsed": int(elapsed * _NS),
+                "parse": int(self.parse_seconds * _NS),
+                "plan": int(self.plan_seconds * _NS),
+                "start": started.isoformat(timespec="milliseconds"),
+            },
+        }
+        if self.elapsed_seconds is not None:
+            found["resultCount"] = self.result_count
+            found["mutationCount"] = self.mutation_count
+        if self.error is not None:
+            found["error"] = {"code": self.error[0], "description": self.error[1]}
+        return found
+
+
+def _shown(plan: QueryPlan | None) -> Value:
+    return None if plan is None else cast("Value", plan.describe())
+
+
+def _state_after(error: BaseException | None) -> RequestState:
+    if error is None:
+        return RequestState.COMPLETED
+    if isinstance(error, StatementTimeout):
+        return RequestState.TIMEOUT
+    if isinstance(error, StatementCancelled | CancelledError | GeneratorExit):
+        return RequestState.CANCELLED
+    return RequestState.FATAL
+
+
+class Requests:
+    """All requests of one database; `size` is how many finished ones are kept."""
+
+    def __init__(
+        self,
+        app_id: str,
+        now_ms: Callable[[], int],
+        monotonic: Callable[[], float],
+        size: Callable[[], int],
+        warn_seconds: Callable[[], int],
+    ) -> None:
+        self._app_id = app_id
+        self._now_ms = now_ms
+        self._monotonic = monotonic
+        self._size = size
+        self._warn_seconds = warn_seconds
+        self._active: dict[int, Request] = {}
+        self._finished: deque[Request] = deque()
+        self.counts: Counter[RequestState] = Counter()
+        self.slow = 0
+
+    def begin(self, id_: str, text: str, kind: str) -> Request:
+        """Record that a statement has arrived."""
+        request = Request(
+            id_, text[:KEPT_TEXT_LENGTH], kind, self._now_ms(), started=self._monotonic()
+        )
+        self._active[id(request)] = request
+        return request
+
+    def end(self, request: Request, error: BaseException | None) -> None:
+        """Record that it has ended; one that took too long is logged."""
+        self._active.pop(id(request), None)
+        elapsed = self._monotonic() - request.started
+        request.ended(error, elapsed)
+        self.counts[request.state] += 1
+        size = self._size()
+        if size:
+            self._finished.append(request)
+        while len(self._finished) > size:
+            self._finished.popleft()
+        limit = self._warn_seconds()
+        if limit and elapsed >= limit:
+            self.slow += 1
+            log.warn(
+                "Request {request_id} took {seconds:.1f} s, more than {limit} s: {text}",
+                request_id=request.id,
+                seconds=elapsed,
+                limit=limit,
+                text=request.text[:_LOGGED_TEXT_LENGTH],
+            )
+
+    def forget(self, ids: Collection[str]) -> None:
+        """Drop finished requests from the history."""
+        self._finished = deque(each for each in self._finished if each.id not in ids)
+
+    @property
+    def active_count(self) -> int:
+        """How many statements run or wait."""
+        return len(self._active)
+
+    def active(self) -> Iterator[Document]:
+        """Yield the requests that run or wait, in the order of their arrival; on any thread."""
+        now = self._monotonic()
+        for request in list(self._active.values()):
+            yield request.row(self._app_id, now)
+
+    def finished(self) -> Iterator[Document]:
+        """Yield the history, oldest first; on any thread."""
+        for request in self._finished.copy():
+            yield request.row(self._app_id, 0.0)

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+``system:vitals``, ``system:metrics`` and ``system:system_info``: figures of the database.
+
+Other parts of the server add theirs: `facts` to the information, `measures` to the metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from attrs import define, field, frozen
+
+from edge_twisted import __version__
+from edge_twisted.database.admission import Admission
+from edge_twisted.database.requests import Requests, RequestState
+from edge_twisted.database.statements import Statements
+from edge_twisted.database.virtual import Document, Moment
+from edge_twisted.documents.values import Value
+
+
+@frozen
+class Fact:
+    """One line of ``system:system_info``."""
+
+    namespace: str
+    key: str
+    value: Value
+
+
+@frozen(kw_only=True)
+class Measure:
+    """One line of ``system:metrics``: a name, labels, a number."""
+
+    name: str
+    labels: dict[str, str]
+    value: int | float
+
+
+#: The namespaces of ``system:system_info``.
+NAMESPACES: Final = ("core", "store", "logs", "replication", "sync_scopes", "backend_sqlite3")
+
+
+@define(kw_only=True, eq=False)
+class Vitals:
+    """What there is to tell; called on any thread."""
+
+    app_id: str
+    started_ms: int
+    requests: Requests
+    statements: Statements
+    admission: Admission
+    #: Give what other parts know, on any thread; see `virtual.Provider`.
+    facts: list[Callable[[], Iterable[Fact]]] = field(factory=list)
+    measures: list[Callable[[], Iterable[Measure]]] = field(factory=list)
+
+    def vitals(self, moment: Moment) -> Iterator[Document]:
+        """Yield the one document of ``system:vitals``."""
+        counts = self.requests.counts
+        collections = moment.snapshot.collections()
+        started = datetime.fromtimestamp(self.started_ms / 1000, UTC)
+        yield {
+            "_id": "vitals",
+            "version": __version__,
+            "db_id": self.app_id,
+            "start_time": started.isoformat(timespec="milliseconds"),
+            "uptime_seconds": max(0, moment.now_ms - self.started_ms) // 1000,
+            "requests": {
+                "active": self.requests.active_count,
+                "waiting": self.admission.waiting_count,
+                "slow": self.requests.slow,
+                **{state.value: counts[state] for state in _FINISHED},
+            },
+            "statements_cached": len(self.statements),
+            "collections": len(collections),
+            "documents": sum(each.count for each in collections),
+            "commit": moment.snapshot.lsn,
+        }
+
+    def metrics(self, moment: Moment) -> Iterator[Document]:
+        """Yield the documents of ``system:metrics``."""
+        own = [
+            Measure(
+                name="dql_requests_total",
+                labels={"state": state.value},
+                value=self.requests.counts[state],
+            )
+            for state in _FINISHED
+        ]
+        own.append(Measure(name="dql_requests_active", labels={}, value=self.requests.active_count))
+        own.append(Measure(name="dql_requests_slow_total", labels={}, value=self.requests.slow))
+        for each in (*own, *(found for give in self.measures for found in give())):
+            labels = ",".join(f"{name}={value}" for name, value in sorted(each.labels.items()))
+            yield {
+                "_id": f"{each.name}{{{labels}}}",
+                "name": each.name,
+                "labels": dict(each.labels),
+                "value": each.value,
+                "timestamp": moment.now_ms,
+            }
+
+    def system_info(self, moment: Moment) -> Iterator[Document]:
+        """Yield the documents of ``system:system_info``."""
+        for fact in (*self._own_facts(moment), *(each for give in self.facts for each in give())):
+            yield {
+                "_id": f"{fact.namespace}.{fact.key}",
+                "namespace": fact.namespace,
+                "key": fact.key,
+                "value": fact.value,
+                "timestamp": moment.now_ms,
+            }
+
+    def _own_facts(self, moment: Moment) -> Iterator[Fact]:
+        yield Fact("core", "version", __version__)
+        yield Fact("core", "db_id", self.app_id)
+        yield Fact("core", "started", self.started_ms)
+        for name, value in moment.parameters.changed.items():
+            yield Fact("core", f"non_default_system_parameter[{name}]", value)
+        collections = moment.snapshot.collections()
+        yield Fact("store", "commit", moment.snapshot.lsn)
+        yield Fact("store", "num_collections", len(collections))
+        for each in collections:
+            yield Fact("store", f"collection_num_docs[{each.name}]", each.count)
+        scopes = moment.parameters.mapping("user_collection_sync_scopes")
+        for name, scope in scopes.items():
+            yield Fact("sync_scopes", name, scope)
+
+
+_FINISHED: Final = (
+    RequestState.COMPLETED,
+    RequestState.TIMEOUT,
+    RequestState.CANCELLED,
+    RequestState.FATAL,
+)
