@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 TOP = {"services", "tap", "cli", "testing", "__init__"}
 
 #: Rooms, or modules, that know neither I/O nor time nor chance.
-PURE = ("documents/", "dql/", "config/")
+PURE = ("documents/", "dql/", "config/", "mesh/reconciliation/")
 IMPURE_EXCEPTIONS = {"config/load.py"}
 IMPURE = {
     "apsw", "asyncio", "multiprocessing", "os", "random", "secrets", "select", "socket", "sqlite3",

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a peer can do wrong while sets are reconciled."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from edge_twisted.errors import EdgeError
+
+
+class MalformedReconciliation(EdgeError):
+    """A summary, request or cells that no correct peer sends: end the link."""
+
+    code: ClassVar[str] = "protocol_violation"
+
+    def __init__(self, what: str, problem: str) -> None:
+        super().__init__(what, problem)
+        self.what = what
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"reconciliation: {self.what} {self.problem}"

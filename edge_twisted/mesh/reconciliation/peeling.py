@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Taking one part of a difference out of its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
+from edge_twisted.mesh.reconciliation.mixing import CELL_MASK, TOKEN_BITS, TOKEN_MASK, single
+from edge_twisted.mesh.reconciliation.patterns import cells_of
+
+
+class PartPeeler:
+    """
+    The cells of one part: theirs less ours, less what was found.
+
+    It needs at least as many cells as it finds entries, which bounds its work whatever comes.
+    """
+
+    __slots__ = ("_cells", "_level", "_part", "found")
+
+    def __init__(self, level: int, part: int) -> None:
+        self._level = level
+        self._part = part
+        self._cells: list[int] = []
+        #: Entry -> +1 if only they have it, -1 if only we do.
+        self.found: dict[int, int] = {}
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything was found: nothing is left in any cell."""
+        return not any(self._cells)
+
+    def feed(self, theirs: Sequence[int], ours: Sequence[int], has: Callable[[int], bool]) -> None:
+        """
+        Take further cells of both sides and find what can be found.
+
+        :param has: answers whether we have a token.
+        :raises MalformedReconciliation: theirs contradict each other.
+        """
+        start = len(self._cells)
+        self._cells += [(their - our) & CELL_MASK for their, our in zip(theirs, ours, strict=True)]
+        stop = len(self._cells)
+        for entry, sign in self.found.items():
+            self._take(entry, sign, start)
+        waiting = list(range(start, stop))
+        while waiting:
+            cell = waiting.pop()
+            if (only := single(self._cells[cell])) is None:
+                continue
+            entry, sign = only
+            if self._is_wrong(entry, sign, cell, has):
+                continue
+            if entry in self.found or len(self.found) >= stop:
+                raise MalformedReconciliation("cells", "that contradict each other")
+            self.found[entry] = sign
+            waiting += self._take(entry, sign, 0)
+
+    def _is_wrong(self, entry: int, sign: int, cell: int, has: Callable[[int], bool]) -> bool:
+        """Several entries can look like one: tell by where it is, and by what we have."""
+        token = entry & TOKEN_MASK
+        return (
+            token >> TOKEN_BITS - self._level != self._part
+            or cell not in cells_of(entry, cell, cell + 1)
+            or has(token) != (sign < 0)
+        )
+
+    def _take(self, entry: int, sign: int, start: int) -> list[int]:
+        """Take an entry out of the cells from `start`; return which it was in."""
+        touched = list(cells_of(entry, start, len(self._cells)))
+        for cell in touched:
+            self._cells[cell] = (self._cells[cell] - sign * entry) & CELL_MASK
+        return touched

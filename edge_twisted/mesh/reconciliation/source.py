@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The side that is asked for cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
+from edge_twisted.mesh.reconciliation.mixing import CELL_BYTES
+from edge_twisted.mesh.reconciliation.rows import Rows
+from edge_twisted.mesh.reconciliation.sketch import Sketch
+from edge_twisted.mesh.reconciliation.wire import SUMMARY_LEVEL, CellRequest
+
+#: A peer needs about ten; each costs a pass over the parts that it names.
+MOST_REQUESTS: Final = 64
+
+
+class CellSource:
+    """
+    Answers requests for the cells of a sketch.
+
+    One reconciliation asks for rows that grow, of parts that become fewer; so what it can make
+    us compute is bounded.
+    """
+
+    def __init__(self, sketch: Sketch) -> None:
+        self._sketch = sketch
+        self._last: CellRequest | None = None
+        self._rows: Rows | None = None
+        self._requests = 0
+
+    def answering(self, request: bytes) -> Iterator[bytes]:
+        """
+        Yield the cells that answer a request, in pieces, empty ones between steps of work.
+
+        :raises MalformedReconciliation: here, not while iterating: it cannot be asked for now.
+        """
+        asked = CellRequest.decoded(request)
+        self._check(asked)
+        if self._rows is None:
+            self._rows = Rows(self._sketch, asked.level)
+        self._last = asked
+        self._requests += 1
+        return self._cells(self._rows, asked)
+
+    def answer(self, request: bytes) -> bytes:
+        """Return the cells that answer a request at once."""
+        return b"".join(self.answering(request))
+
+    def _check(self, asked: CellRequest) -> None:
+        last = self._last
+        if self._requests >= MOST_REQUESTS:
+            raise MalformedReconciliation("request", "beyond the last")
+        if last is None:
+            # The summary is cell 0 of its parts.
+            if asked.start > (asked.level == SUMMARY_LEVEL):
+                raise MalformedReconciliation("request", "that begins in the middle")
+            return
+        going_on = asked.level == last.level and asked.start == last.stop
+        if not going_on or not set(asked.parts) <= set(last.parts):
+            raise MalformedReconciliation("request", "that does not go on with the last")
+
+    def _cells(self, rows: Rows, asked: CellRequest) -> Iterator[bytes]:
+        for step in rows.taking(asked.parts, asked.start, asked.stop):
+            if step is None:
+                yield b""
+                continue
+            yield b"".join(cell.to_bytes(CELL_BYTES, "little") for cell in step[1])

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bytes that reconciling peers exchange, all little-endian."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from struct import Struct
+from typing import Final
+
+from attrs import frozen
+
+from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
+from edge_twisted.mesh.reconciliation.mixing import CELL_BYTES, SUM_BYTES, SUM_MASK
+from edge_twisted.mesh.reconciliation.patterns import MOST_CELLS
+
+#: The summary has a sum for each of 16 parts: enough to guess how large the difference is.
+SUMMARY_LEVEL: Final = 4
+#: 4096 parts serve about 130,000 differences; beyond it, memory and bytes speak for a full stream.
+MOST_LEVEL: Final = 12
+
+_COUNT: Final = Struct("<Q")
+_REQUEST: Final = Struct("<BHH")
+FINGERPRINT_BYTES: Final = _COUNT.size + SUM_BYTES
+SUMMARY_BYTES: Final = _COUNT.size + (SUM_BYTES << SUMMARY_LEVEL)
+
+
+@frozen
+class Fingerprint:
+    """A set's size and the sum of its entries modulo 2^128: equal for equal sets only."""
+
+    count: int
+    total: int
+
+    def encoded(self) -> bytes:
+        """Return 24 bytes."""
+        return _COUNT.pack(self.count) + self.total.to_bytes(SUM_BYTES, "little")
+
+    @classmethod
+    def decoded(cls, data: bytes) -> Fingerprint:
+        """:raises MalformedReconciliation: it is none."""
+        if len(data) != FINGERPRINT_BYTES:
+            raise MalformedReconciliation("fingerprint", f"of {len(data)} bytes")
+        return cls(_COUNT.unpack_from(data)[0], int.from_bytes(data[_COUNT.size :], "little"))
+
+
+@frozen
+class Summary:
+    """A set's size, and the sum of entries modulo 2^128 of each of its 16 parts."""
+
+    count: int
+    sums: tuple[int, ...]
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return Fingerprint(self.count, sum(self.sums) & SUM_MASK)
+
+    def encoded(self) -> bytes:
+        """Return 264 bytes."""
+        sums = (total.to_bytes(SUM_BYTES, "little") for total in self.sums)
+        return _COUNT.pack(self.count) + b"".join(sums)
+
+    @classmethod
+    def decoded(cls, data: bytes) -> Summary:
+        """:raises MalformedReconciliation: it is none."""
+        if len(data) != SUMMARY_BYTES:
+            raise MalformedReconciliation("summary", f"of {len(data)} bytes")
+        places = range(_COUNT.size, SUMMARY_BYTES, SUM_BYTES)
+        sums = tuple(int.from_bytes(data[at : at + SUM_BYTES], "little") for at in places)
+        return cls(_COUNT.unpack_from(data)[0], sums)
+
+
+@frozen(kw_only=True)
+class CellRequest:
+    """Cells from `start` to before `stop` of some of 2^`level` parts, which ascend."""
+
+    level: int
+    start: int
+    stop: int
+    parts: Sequence[int]
+
+    @property
+    def answer_bytes(self) -> int:
+        """How long exactly the cells are that answer it: part by part, 13 bytes each."""
+        return len(self.parts) * (self.stop - self.start) * CELL_BYTES
+
+    def encoded(self) -> bytes:
+        """Return level, start, stop, and a bit for each part, the lowest of each byte first."""
+        chosen = sum(1 << part for part in self.parts)
+        return _REQUEST.pack(self.level, self.start, self.stop) + chosen.to_bytes(
+            (1 << self.level) // 8, "little"
+        )
+
+    @classmethod
+    def decoded(cls, data: bytes) -> CellRequest:
+        """:raises MalformedReconciliation: it is none, or asks for what there cannot be."""
+        if len(data) < _REQUEST.size:
+            raise MalformedReconciliation("request", f"of {len(data)} bytes")
+        level, start, stop = _REQUEST.unpack_from(data)
+        if not SUMMARY_LEVEL <= level <= MOST_LEVEL:
+            raise MalformedReconciliation("request", f"for level {level}")
+        if not start < stop <= MOST_CELLS:
+            raise MalformedReconciliation("request", f"for cells {start} to {stop}")
+        bits = data[_REQUEST.size :]
+        if len(bits) != (1 << level) // 8:
+            raise MalformedReconciliation("request", f"with {len(bits)} bytes of parts")
+        parts = [
+            8 * at + bit for at, byte in enumerate(bits) for bit in range(8) if byte >> bit & 1
+        ]
+        if not parts:
+            raise MalformedReconciliation("request", "for no part")
+        return cls(level=level, start=start, stop=stop, parts=parts)
