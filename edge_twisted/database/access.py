@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import Final
 
 from attrs import frozen
 
+from edge_twisted.database.inline import UNBOUNDED, Bounds
 from edge_twisted.database.prefilters import Translation, loosely, translate
 from edge_twisted.documents.ids import DocumentId, InvalidDocumentId
 from edge_twisted.documents.values import Operand
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment, RowScope, compile_expression
 from edge_twisted.dql.plan.choice import Choice, Fidelity
-from edge_twisted.dql.plan.conditions import FieldOf
 from edge_twisted.dql.plan.nodes import (
     CollectionScan,
     DocumentAccess,
@@ -24,6 +25,7 @@ from edge_twisted.dql.plan.nodes import (
     IntersectScan,
     UnionScan,
 )
+from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.dql.plan.ranges import Evaluate
 from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.rows import ByteRange, ScanRow
@@ -49,29 +51,35 @@ _TRANSLATIONS: Final = {
 
 
 def find(
-    snapshot: Snapshot,
-    choice: Choice,
-    where: syntax.Expression | None,
-    field_of: FieldOf,
-    env: Environment,
-    fidelity: Fidelity = Fidelity.WHOLE,
+    snapshot: Snapshot, plan: QueryPlan, env: Environment, bounds: Bounds = UNBOUNDED
 ) -> Found:
-    """Read what an access finds, in its order; `fidelity` says what bodies are to the reader."""
-
-    def evaluate(node: syntax.Expression) -> Operand:
-        return compile_expression(node, RowScope(()))(None, env)
-
+    """Read what the access of a plan finds, in its order."""
+    choice = plan.choice
+    assert choice is not None
     access = choice.access
+    evaluate = partial(_value, env)
     match access:
-        case CollectionScan():
-            translation = _TRANSLATIONS[fidelity](where, field_of, evaluate)
-            rows = snapshot.scan(access.collection, translation.prefilter)
-            return Found(chain.from_iterable(rows), translation.exact)
+        case IdScan():
+            keys = list(_id_keys(access, evaluate))
+            return Found(bodies(snapshot, access.collection, keys), choice.residual is None)
         case IndexScan():
             return _index_rows(snapshot, access, choice, evaluate)
-    keys = _keys(snapshot, access, evaluate)
-    found = bodies(snapshot, _collection(access), keys)
-    return Found(found, choice.residual is None and isinstance(access, IdScan))
+        case CollectionScan():
+            translation = _TRANSLATIONS[plan.fidelity](choice.residual, plan.field_of, evaluate)
+            rows = snapshot.scan(access.collection, translation.prefilter)
+            return Found(chain.from_iterable(rows), translation.exact)
+    ids = _keys(snapshot, access, evaluate, bounds)
+    return Found(bodies(snapshot, _collection(access), list(ids)), False)
+
+
+def _value(env: Environment, node: syntax.Expression) -> Operand:
+    """Return the value of an expression that needs no row."""
+    kind = type(node)
+    if kind is syntax.Parameter and node.name in env.arguments:  # type: ignore[attr-defined]
+        return env.arguments[node.name]  # type: ignore[attr-defined]
+    if kind is syntax.Literal:
+        return node.value  # type: ignore[attr-defined, no-any-return]
+    return compile_expression(node, RowScope(()))(None, env)
 
 
 def _collection(access: DocumentAccess) -> str:
@@ -92,7 +100,9 @@ def _index_rows(snapshot: Snapshot, access: IndexScan, choice: Choice, evaluate:
     return Found(rows, complete and choice.residual is None)
 
 
-def _keys(snapshot: Snapshot, access: DocumentAccess, evaluate: Evaluate) -> Iterable[bytes]:
+def _keys(
+    snapshot: Snapshot, access: DocumentAccess, evaluate: Evaluate, bounds: Bounds
+) -> Iterable[bytes]:
     """Return the id keys that an access finds, each once."""
     match access:
         case IdScan():
@@ -101,12 +111,13 @@ def _keys(snapshot: Snapshot, access: DocumentAccess, evaluate: Evaluate) -> Ite
             intervals, _ = access.ranges.complete(evaluate)
             spans = [ByteRange(*interval) for interval in intervals]
             name = access.ranges.index.name
-            return chain.from_iterable(snapshot.index_ids(access.collection, name, spans))
+            ids = chain.from_iterable(snapshot.index_ids(access.collection, name, spans))
+            return ids if bounds is UNBOUNDED else bounds.ids(ids)
         case UnionScan():
-            keys = [_keys(snapshot, child, evaluate) for child in access.children]
+            keys = [_keys(snapshot, child, evaluate, bounds) for child in access.children]
             return dict.fromkeys(chain.from_iterable(keys))
         case IntersectScan():
-            found = [set(_keys(snapshot, child, evaluate)) for child in access.children]
+            found = [set(_keys(snapshot, child, evaluate, bounds)) for child in access.children]
             return set.intersection(*found)
     raise AssertionError(access)
 
@@ -129,19 +140,7 @@ def used_keys(term: syntax.Term, env: Environment) -> list[bytes] | None:
     access = IdScan(
         alias=term.name, collection=term.collection.name, ids=tuple(ids), lists=tuple(lists)
     )
-    return list(_id_keys(access, lambda node: compile_expression(node, RowScope(()))(None, env)))
-
-
-def bodies(snapshot: Snapshot, collection: str, keys: Iterable[bytes]) -> Iterator[ScanRow]:
-    """Yield the live documents of these id keys, in their order."""
-    waiting = list(keys)
-    if len(waiting) == 1:
-        body = snapshot.body(collection, waiting[0])
-        if body is not None:
-            yield waiting[0], body
-        return
-    for start in range(0, len(waiting), _BATCH):
-        yield from chain.from_iterable(snapshot.bodies(collection, waiting[start : start + _BATCH]))
+    return list(_id_keys(access, partial(_value, env)))
 
 
 def _id_key(value: Operand) -> bytes | None:
@@ -152,3 +151,14 @@ def _id_key(value: Operand) -> bytes | None:
         return DocumentId.of(value).key
     except InvalidDocumentId:
         return None
+
+
+def bodies(snapshot: Snapshot, collection: str, keys: Sequence[bytes]) -> Iterator[ScanRow]:
+    """Yield the live documents of these id keys, in their order."""
+    if len(keys) == 1:
+        body = snapshot.body(collection, keys[0])
+        return iter(() if body is None else ((keys[0], body),))
+    return chain.from_iterable(
+        chain.from_iterable(snapshot.bodies(collection, keys[start : start + _BATCH]))
+        for start in range(0, len(keys), _BATCH)
+    )

@@ -53,13 +53,8 @@ class Changed:
         self.ids.append(document[ID])
 
 
-def insert(statement: syntax.Insert, run: Changing, source: QueryPlan | None) -> Changed:
-    """Run INSERT; `source` is the plan of the SELECT that gives the documents, if it has one."""
-    if source is not None:
-        values: Sequence[Operand] = run.reading.rows(source)
-    else:
-        assert isinstance(statement.documents, syntax.Documents)
-        values = [_document(each, run.reading.env) for each in statement.documents.items]
+def insert(statement: syntax.Insert, values: Sequence[Operand], run: Changing) -> Changed:
+    """Run INSERT of `values`."""
     collection = statement.collection.name
     changed = Changed()
     for new in mutations.documents_in(values, run.new_id):
@@ -77,11 +72,17 @@ def _insert_one(
     return mutations.insert(run.writer, collection, new, statement.policy, run.rules)
 
 
-def _document(node: syntax.Expression, env: Environment) -> Operand:
+def compiled_documents(statement: syntax.Insert) -> list[Compiled]:
+    """:raises SemanticError: a document names fields, of which there are none yet."""
+    assert isinstance(statement.documents, syntax.Documents)
+    return [_document(each) for each in statement.documents.items]
+
+
+def _document(node: syntax.Expression) -> Compiled:
     for each in node.walk():
         if isinstance(each, syntax.Path):
             raise SemanticError("Cannot convert to a literal", each.span)
-    return compile_expression(node, RowScope(()))(None, env)
+    return compile_expression(node, RowScope(()))
 
 
 @frozen
@@ -218,8 +219,6 @@ def targets_of(statement: syntax.Update | syntax.Delete | syntax.Evict) -> synta
     )
 
 
-def returning_of(
-    projections: tuple[syntax.Projection, ...], term: syntax.Term
-) -> syntax.Select | None:
-    """Return the SELECT over the documents touched that RETURNING is, None without one."""
-    return syntax.Select(projections=projections, source=term) if projections else None
+def returning_of(projections: tuple[syntax.Projection, ...], term: syntax.Term) -> syntax.Select:
+    """Return the SELECT over the documents touched that RETURNING is."""
+    return syntax.Select(projections=projections, source=term)

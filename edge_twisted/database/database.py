@@ -12,40 +12,32 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from attrs import evolve, frozen
-from twisted.internet.defer import Deferred, succeed
+from attrs import define, frozen
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.python.failure import Failure
 
 from edge_twisted.database import system
-from edge_twisted.database.admission import Admission, Later, is_limited
+from edge_twisted.database.admission import Admission, Later
 from edge_twisted.database.errors import Forbidden, TransactionFailed
-from edge_twisted.database.execution import MUTATIONS, Execution, collections_of
+from edge_twisted.database.execution import Execution
 from edge_twisted.database.indexing import Indexing
+from edge_twisted.database.mutating import MUTATIONS
 from edge_twisted.database.parameters import ParameterValues
-from edge_twisted.database.permissions import Access, check_verb, predicate, read_rule
-from edge_twisted.database.planning import Planning, is_cheap
-from edge_twisted.database.profiling import profile_of
+from edge_twisted.database.permissions import Access, predicate, read_rule
 from edge_twisted.database.requests import Request, Requests, RequestState
 from edge_twisted.database.result import Result
-from edge_twisted.database.statements import LONG_TEXT, Cache, Statements, check_arguments
+from edge_twisted.database.running import Running
+from edge_twisted.database.statements import LONG_TEXT, Prepared, Statements, check_arguments
 from edge_twisted.database.stored import document_of
-from edge_twisted.database.transactions import run_all
-from edge_twisted.database.virtual import (
-    METRICS_SWITCH,
-    Provider,
-    Source,
-    VirtualCollections,
-    is_history,
-)
+from edge_twisted.database.transactions import numbered, run_all
+from edge_twisted.database.virtual import METRICS_SWITCH, Provider, Source, VirtualCollections
 from edge_twisted.database.vitals import Vitals
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment
 from edge_twisted.dql.errors import DqlError, UnsupportedError
 from edge_twisted.dql.execute.interruption import Interruption
-from edge_twisted.dql.parser import Parsed
-from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.errors import EdgeError
-from edge_twisted.store.errors import UnknownIndex
 from edge_twisted.store.interface import Snapshot, Store
 from edge_twisted.store.rows import Commit
 
@@ -66,14 +58,19 @@ class Surroundings:
     later: Later | None = None
 
 
-@frozen(kw_only=True)
+@define
 class _Context:
     """What functions may know of a request."""
 
     now_ms: int
     app_id: str
     request_id: str
-    start_time: str
+
+    @property
+    def start_time(self) -> str:
+        """When it began, as functions write dates."""
+        begun = datetime.fromtimestamp(self.now_ms / 1000, UTC)
+        return begun.isoformat(timespec="milliseconds")
 
 
 class Database:
@@ -90,8 +87,9 @@ class Database:
         self._db_id = db_id
         self._surroundings = surroundings
         self._parameters = ParameterValues()
-        self._statements = Statements(self._integer("dql_statement_cache_size"))
-        self._plans: Cache[QueryPlan] = Cache(self._integer("dql_statement_cache_size"))
+        self._statements = Statements(
+            self._integer("dql_statement_cache_size"), surroundings.monotonic
+        )
         self._requests = Requests(
             db_id,
             surroundings.now_ms,
@@ -118,7 +116,7 @@ class Database:
         )
         for name, provider in providers.items():
             self.virtual.provide(name, provider)
-        self._indexing = Indexing(store, self.virtual)
+        self._running = Running(store, Indexing(store, self.virtual), self._requests, self._altered)
 
     def start(self) -> None:
         """Take over what the opened store keeps."""
@@ -138,17 +136,19 @@ class Database:
         access: Access,
         request_id: str,
         timeout_seconds: float | None,
+        stream: bool = False,
     ) -> Deferred[Result]:
         """
         Run one statement; a mutation fires only once it is durable.
 
+        With `stream`, a large answer comes as its first rows, the others in `Result.batches`.
         Cancelling stops a statement that reads, and one that waits to write.
 
         :raises EdgeError: through the Deferred; see ``docs/http-api.md`` for all codes.
         """
-        request = self._requests.begin(request_id, statement, "execute")
-        run = self._execution(args, access, statement, request, timeout_seconds)
-        return Deferred.fromCoroutine(self._execute(statement, run))
+        return maybeDeferred(
+            self._execute, statement, args, access, request_id, timeout_seconds, stream
+        )
 
     def transaction(
         self,
@@ -163,11 +163,12 @@ class Database:
 
         :raises TransactionFailed: through the Deferred: one of them failed.
         """
-        runs: list[Execution] = []
-        for number, (text, args) in enumerate(statements):
-            request = self._requests.begin(f"{request_id}/{number}", text, "transaction")
-            runs.append(self._execution(args, access, text, request, timeout_seconds))
-        return Deferred.fromCoroutine(self._transaction(statements, runs))
+        requests = [
+            self._requests.begin(f"{request_id}/{number}", text, "transaction")
+            for number, (text, _) in enumerate(statements)
+        ]
+        whole = self._transaction(statements, requests, access, timeout_seconds)
+        return Deferred.fromCoroutine(whole)
 
     def may_read(self, snapshot: Snapshot, collection: str, id_key: bytes, access: Access) -> bool:
         """Return whether a caller may see a document; on whatever thread the snapshot is."""
@@ -178,7 +179,8 @@ class Database:
             rule = read_rule(access, syntax.CollectionRef(None, collection))
         except Forbidden:
             return False
-        test = predicate(rule, access.identity, Environment({}, self._context("")))
+        context = _Context(self._surroundings.now_ms(), self._db_id, "")
+        test = predicate(rule, access.identity, Environment({}, context))
         return test is None or test(document_of(text))
 
     def reached(self, lsn: int) -> Deferred[None]:
@@ -211,81 +213,127 @@ class Database:
             "system_info": self.vitals.system_info,
         }
 
-    def _context(self, request_id: str) -> _Context:
-        now_ms = self._surroundings.now_ms()
-        started = datetime.fromtimestamp(now_ms / 1000, UTC)
-        return _Context(
-            now_ms=now_ms,
-            app_id=self._db_id,
-            request_id=request_id,
-            start_time=started.isoformat(timespec="milliseconds"),
-        )
+    def _altered(self, parameters: ParameterValues) -> None:
+        self._parameters = parameters
+        self._admission.admit()
 
-    def _execution(
+    def prepared(
         self,
+        statement: str,
         args: Mapping[str, Value],
         access: Access,
-        text: str,
         request: Request,
         timeout_seconds: float | None,
+        prepared: Prepared | None = None,
     ) -> Execution:
-        own = self._parameters.integer("dql_request_timeout_seconds")
-        limits = [each for each in (timeout_seconds, own or None) if each is not None]
+        """
+        Return a statement with all that it runs with; `prepared` if it is parsed already.
+
+        :raises DqlError: it is none, or the arguments do not fit it.
+        """
+        if prepared is None:
+            prepared = self._statements.prepare(statement)
+        request.prepared(prepared)
+        check_arguments(prepared.parsed, args)
+        parameters, monotonic = self._parameters, self._surroundings.monotonic
+        limit: float | None = parameters.timeout_seconds
+        if limit is None or (timeout_seconds is not None and timeout_seconds < limit):
+            limit = timeout_seconds
         return Execution(
+            prepared=prepared,
             arguments=args,
-            context=self._context(request.id),
-            interruption=Interruption(self._surroundings.monotonic, min(limits, default=None)),
-            parameters=self._parameters,
+            context=_Context(request.started_ms, self._db_id, request.id),
+            interruption=Interruption(monotonic, limit),
+            parameters=parameters,
             access=access,
             virtual=self.virtual,
-            plans=Planning(self._plans, request, text, self._surroundings.monotonic),
             new_id=self._surroundings.new_id,
+            request=request,
+            monotonic=monotonic,
         )
 
-    async def _execute(self, text: str, run: Execution) -> Result:
-        request = run.plans.request
-        failure: BaseException | None = None
+    def _execute(
+        self,
+        statement: str,
+        args: Mapping[str, Value],
+        access: Access,
+        request_id: str,
+        timeout_seconds: float | None,
+        stream: bool,
+    ) -> Deferred[Result]:
+        request = self._requests.begin(request_id, statement, "execute")
         try:
-            result = await self._parsed_and_run(text, run)
-            request.result_count = len(
-                result.texts if result.texts is not None else result.items or ()
-            )
-            request.mutation_count = len(result.mutated_ids)
-            return result
+            if self._must_wait(statement):
+                found = Deferred.fromCoroutine(
+                    self._long(statement, args, access, request, timeout_seconds, stream)
+                )
+            else:
+                run = self.prepared(statement, args, access, request, timeout_seconds)
+                found = self._admitted(run, stream)
         except BaseException as error:
-            failure = error
+            self._requests.end(request, error)
             raise
-        finally:
-            self._requests.end(request, failure)
+        return found.addBoth(self._ended, request)
 
-    async def _parsed_and_run(self, text: str, run: Execution) -> Result:
-        parsed = await self._parsed(text, run.plans.request)
-        check_arguments(parsed, run.arguments)
+    async def _long(
+        self,
+        statement: str,
+        args: Mapping[str, Value],
+        access: Access,
+        request: Request,
+        timeout_seconds: float | None,
+        stream: bool,
+    ) -> Result:
+        parsed = await self._parsed_elsewhere(statement)
+        run = self.prepared(statement, args, access, request, timeout_seconds, parsed)
+        return await self._admitted(run, stream)
+
+    def _ended(self, outcome: Result | Failure, request: Request) -> Result | Failure:
+        if isinstance(outcome, Failure):
+            self._requests.end(request, outcome.value)
+            return outcome
+        rows = outcome.texts if outcome.texts is not None else outcome.items
+        request.result_count = len(rows or ())
+        request.mutation_count = len(outcome.mutated_ids)
+        self._requests.end(request, None)
+        return outcome
+
+    def _must_wait(self, text: str) -> bool:
+        """Return whether a text is so long that parsing it would hold up the reactor."""
+        return len(text) > LONG_TEXT and not self._statements.is_known(text)
+
+    def _parsed_elsewhere(self, text: str) -> Deferred[Prepared]:
+        """Parse a text on a thread."""
+        return self._store.read("parse", lambda snapshot: self._statements.prepare(text))
+
+    def _admitted(self, run: Execution, stream: bool) -> Deferred[Result]:
+        """Run a statement when there is room for it."""
+        if not run.prepared.is_limited:
+            return self._begun(run, stream)
+        turn = self._admission.enter()
+        if turn is not None:
+            run.request.state = RequestState.WAITING
+            return turn.addCallback(lambda _: self._entering(run, stream))
+        return self._entering(run, stream)
+
+    def _entering(self, run: Execution, stream: bool) -> Deferred[Result]:
+        run.request.state = RequestState.RUNNING
         try:
-            if not is_limited(parsed.statement):
-                return await self._dispatch(parsed, run)
-            await self._entered([run.plans.request])
-            try:
-                return await self._dispatch(parsed, run)
-            finally:
-                self._admission.leave()
-        except DqlError as error:
-            raise error.within(parsed.source) from None
+            return self._begun(run, stream).addBoth(self._left)
+        except BaseException:
+            self._admission.leave()
+            raise
 
-    async def _parsed(self, text: str, request: Request) -> Parsed:
-        """Return a statement, parsed off the reactor's thread if it is long."""
-        started = self._surroundings.monotonic()
-        if len(text) <= LONG_TEXT:
-            parsed = self._statements.parse(text)
-        else:
-            known = self._statements.known(text)
-            parsed = (
-                known
-                if known is not None
-                else await self._store.read("parse", lambda snapshot: self._statements.parse(text))
-            )
-        request.parsed(parsed, self._surroundings.monotonic() - started)
-        return parsed
+    def _left(self, outcome: T) -> T:
+        self._admission.leave()
+        return outcome
+
+    def _begun(self, run: Execution, stream: bool) -> Deferred[Result]:
+        try:
+            found = self._running.start(run, stream=stream)
+        except DqlError as error:
+            raise error.within(run.prepared.parsed.source) from None
+        return found.addErrback(_placed, run)
 
     async def _entered(self, requests: Sequence[Request]) -> None:
         """:raises TooManyRequests: as many as may run do, and none ended in time."""
@@ -297,177 +345,54 @@ class Database:
             for request in requests:
                 request.state = RequestState.RUNNING
 
-    async def _dispatch(self, parsed: Parsed, run: Execution) -> Result:
-        statement = parsed.statement
-        match statement:
-            case syntax.Select():
-                return await self._select(statement, run)
-            case syntax.Insert() | syntax.Update() | syntax.Delete() | syntax.Evict():
-                return await self._mutate(statement, run)
-            case syntax.Explain(statement=inner):
-                return await self._read(
-                    "explain", lambda snapshot: run.explain(inner, snapshot), run
-                )
-            case syntax.Profile(statement=inner):
-                return await self._profile(inner, parsed, run)
-            case syntax.Advise():
-                return await self._advise(statement, run)
-            case syntax.ShowParameter() | syntax.ShowAll():
-                return await self._read("show", lambda snapshot: run.show(statement, snapshot), run)
-            case syntax.SetParameter() | syntax.ResetParameter():
-                return await self._alter(statement, run)
-            case syntax.CreateIndex():
-                lsn = await self._indexing.create(statement, run.access, self._includes_missing)
-                return self._defined(statement, lsn)
-            case syntax.DropIndex():
-                return self._defined(statement, await self._indexing.drop(statement, run.access))
-        raise UnsupportedError(f"{statement.query_type} is not supported", statement.span)
-
-    async def _read(self, name: str, work: Callable[[Snapshot], T], run: Execution) -> T:
-        """Read a little: here, unless the statement is so long that planning it takes long."""
-        if run.plans.is_long:
-            return await self._store.read(name, work)
-        with self._store.snapshot() as snapshot:
-            return work(snapshot)
-
-    async def _select(self, statement: syntax.Select, run: Execution) -> Result:
-        if not run.plans.is_long:
-            with self._store.snapshot() as snapshot:
-                plan = run.plan(statement, snapshot)
-                if is_cheap(plan):
-                    return run.query(statement, snapshot)
-        try:
-            return await self._store.read("select", lambda snapshot: run.query(statement, snapshot))
-        except UnknownIndex:
-            # Dropped between plan and scan: a new snapshot makes another plan.
-            return await self._store.read("select", lambda snapshot: run.query(statement, snapshot))
-
-    async def _mutate(
-        self,
-        statement: syntax.Insert | syntax.Update | syntax.Delete | syntax.Evict,
-        run: Execution,
-    ) -> Result:
-        if isinstance(statement, syntax.Delete) and is_history(statement.term.collection):
-            found = await self._store.read("history", lambda s: run.history(statement, s))
-            self._requests.forget({each for each in found.mutated_ids if isinstance(each, str)})
-            return found
-        committed = await self._store.write(
-            statement.query_type, lambda transaction: run.mutate(statement, transaction)
-        )
-        return _numbered(committed.result, committed.lsn)
-
-    async def _profile(self, statement: syntax.Statement, parsed: Parsed, run: Execution) -> Result:
-        check_verb(run.access, "profile")
-        started = self._surroundings.monotonic()
-        shown = await self._read("profile", lambda s: run.explain(statement, s), run)
-        planned = self._surroundings.monotonic()
-        result = await self._dispatch(evolve(parsed, statement=statement), run)
-        items = result.items
-        if items is None:
-            assert isinstance(statement, syntax.Select)
-            items = await self._store.read("profile", lambda s: run.rows(statement, s))
-        ended = self._surroundings.monotonic()
-        profile = profile_of(
-            statement, shown, len(items), run.plans.request, ended - started, planned - started
-        )
-        return evolve(
-            result,
-            query_type="profile",
-            verb="profile",
-            items=[*items, {"~request_profile": profile}],
-            texts=None,
-        )
-
-    async def _advise(self, statement: syntax.Advise, run: Execution) -> Result:
-        inner = statement.statement
-        assert isinstance(inner, syntax.Statement)
-        made: dict[str, Value] = {}
-        if statement.provision:
-            plan = await self._read("advise", lambda snapshot: run.plan_of(inner, snapshot), run)
-            made = await self._indexing.provision(plan, run.access, self._includes_missing)
-        result = await self._read("advise", lambda snapshot: run.advise(inner, snapshot), run)
-        if not statement.provision:
-            return result
-        assert result.items is not None
-        [row] = result.items
-        assert isinstance(row, dict) and isinstance(row["advice"], dict)
-        return evolve(result, items=[{"advice": {**row["advice"], **made}}])
-
-    @property
-    def _includes_missing(self) -> bool:
-        return self._parameters.boolean("dql_index_default_include_missing")
-
-    async def _alter(
-        self, statement: syntax.SetParameter | syntax.ResetParameter, run: Execution
-    ) -> Result:
-        check_verb(run.access, "alter_system")
-        committed = await self._store.write(
-            "alter system",
-            lambda transaction: system.alter(
-                statement, self._parameters, run.environment(), transaction
-            ),
-        )
-        self._parameters, row = committed.result
-        self._admission.admit()
-        return Result(
-            query_type="alter_system",
-            verb="alter_system",
-            items=[row],
-            transaction_id=committed.lsn,
-        )
-
-    def _defined(self, statement: syntax.Statement, lsn: int) -> Result:
-        return Result(
-            query_type=statement.query_type,
-            verb=statement.query_type,
-            collections=collections_of(statement),
-            items=[],
-            transaction_id=lsn,
-        )
-
     async def _transaction(
-        self, statements: Sequence[Call], runs: Sequence[Execution]
+        self,
+        statements: Sequence[Call],
+        requests: Sequence[Request],
+        access: Access,
+        timeout_seconds: float | None,
     ) -> Sequence[Result]:
         failure: BaseException | None = None
         try:
-            return await self._whole(statements, runs)
+            runs: list[Execution] = []
+            for index, ((text, args), request) in enumerate(zip(statements, requests, strict=True)):
+                try:
+                    parsed = None
+                    if self._must_wait(text):
+                        parsed = await self._parsed_elsewhere(text)
+                    run = self.prepared(text, args, access, request, timeout_seconds, parsed)
+                    _check_transactional(run)
+                except EdgeError as error:
+                    raise TransactionFailed(index, error) from None
+                runs.append(run)
+            await self._entered(requests)
+            try:
+                committed = await self._store.write(
+                    "transaction", lambda transaction: run_all(runs, transaction)
+                )
+            finally:
+                self._admission.leave()
+            return numbered(committed.result, committed.lsn)
         except BaseException as error:
             failure = error
             raise
         finally:
-            for run in runs:
-                self._requests.end(run.plans.request, failure)
-
-    async def _whole(
-        self, statements: Sequence[Call], runs: Sequence[Execution]
-    ) -> Sequence[Result]:
-        prepared: list[tuple[Parsed, Execution]] = []
-        for index, ((text, args), run) in enumerate(zip(statements, runs, strict=True)):
-            try:
-                parsed = await self._parsed(text, run.plans.request)
-                check_arguments(parsed, args)
-                if not isinstance(parsed.statement, (syntax.Select, *MUTATIONS)):
-                    name = parsed.statement.query_type.replace("_", " ").upper()
-                    raise UnsupportedError(
-                        f"{name} is not supported in a transaction", parsed.statement.span
-                    ).within(parsed.source)
-            except EdgeError as error:
-                raise TransactionFailed(index, error) from None
-            prepared.append((parsed, run))
-        await self._entered([run.plans.request for run in runs])
-        try:
-            committed = await self._store.write(
-                "transaction", lambda transaction: run_all(prepared, transaction)
-            )
-        finally:
-            self._admission.leave()
-        return [
-            _numbered(result, committed.lsn)
-            if result.query_type != "select"
-            else evolve(result, transaction_id=committed.lsn)
-            for result in committed.result
-        ]
+            for request in requests:
+                self._requests.end(request, failure)
 
 
-def _numbered(result: Result, lsn: int) -> Result:
-    return evolve(result, transaction_id=lsn, commit_id=lsn)
+def _check_transactional(run: Execution) -> None:
+    statement = run.prepared.statement
+    if not isinstance(statement, (syntax.Select, *MUTATIONS)):
+        name = statement.query_type.replace("_", " ").upper()
+        raise UnsupportedError(f"{name} is not supported in a transaction", statement.span).within(
+            run.prepared.parsed.source
+        )
+
+
+def _placed(failure: Failure, run: Execution) -> Failure:
+    """Let an error know the text that it is about."""
+    error = failure.value
+    if isinstance(error, DqlError):
+        error.within(run.prepared.parsed.source)
+    return failure

@@ -157,6 +157,14 @@ class ParameterValues:
             for name, value in changed.items()
             if name in PARAMETERS and PARAMETERS[name].accepts(value)
         }
+        #: What every statement asks for, looked up once.
+        self.reads_strictly = self.boolean("dql_strict_mode") and self.boolean(
+            "dql_select_strict_mode"
+        )
+        self.timeout_seconds = self.integer("dql_request_timeout_seconds") or None
+        self.directives = self.mapping("dql_default_directives")
+        #: Equal for equal default directives.
+        self.directives_key = repr(sorted(self.directives.items())) if self.directives else ""
 
     @property
     def changed(self) -> Mapping[str, Value]:

@@ -108,10 +108,13 @@ def predicate(
     """Return the test whether one of the conditions holds for a document; None: no conditions."""
     if not texts:
         return None
-    compiled: list[Compiled] = [
-        compile_expression(_condition(text, "", identity), RowScope(("",))) for text in texts
-    ]
+    compiled = [_compiled(text, identity) for text in texts]
     return lambda document: any(each(document, env) is True for each in compiled)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(text: str, identity: str | None) -> Compiled:
+    return compile_expression(_condition(text, "", identity), RowScope(("",)))
 
 
 @lru_cache(maxsize=1024)

@@ -3,33 +3,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from edge_twisted.database.requests import Request
 from edge_twisted.database.result import Result
-from edge_twisted.documents.values import Value
-from edge_twisted.dql import syntax
+from edge_twisted.dql.plan.nodes import Description
 
 _NS = 1_000_000_000
 
 
 def profile_of(
-    statement: syntax.Statement,
-    shown: Result,
-    count: int,
-    request: Request,
-    elapsed_seconds: float,
-    plan_seconds: float,
-) -> dict[str, Value]:
-    """Return the profile; `shown` is what EXPLAIN says.  Durations are in nanoseconds."""
-    [row] = shown.items or ()
-    assert isinstance(row, dict)
+    plan: Description, result: Result, request: Request, elapsed: float, planning: float
+) -> dict[str, Any]:
+    """Return the profile of what has run, from times in seconds; it shows nanoseconds."""
     return {
-        **row,
-        "queryType": statement.query_type,
-        "resultCount": count,
+        "plan": plan,
+        "queryType": result.query_type,
+        "resultCount": len(result.items or ()),
         "state": "completed",
         "times": {
-            "elapsed": int(elapsed_seconds * _NS),
+            "elapsed": int(elapsed * _NS),
             "parse": int(request.parse_seconds * _NS),
-            "plan": int(plan_seconds * _NS),
+            "plan": int(planning * _NS),
         },
     }

@@ -20,9 +20,9 @@ from attrs import define
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
+from edge_twisted.database.statements import Prepared
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.execute.interruption import StatementCancelled, StatementTimeout
-from edge_twisted.dql.parser import Parsed
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.errors import EdgeError
 
@@ -67,10 +67,11 @@ class Request:
     mutation_count: int = 0
     error: tuple[str, str] | None = None
 
-    def parsed(self, parsed: Parsed, seconds: float) -> None:
-        """Take over what parsing told."""
-        self.query_type = parsed.statement.query_type
-        self.parse_seconds = seconds
+    def prepared(self, prepared: Prepared) -> None:
+        """Take over what parsing told; it took its time for the first request of its text only."""
+        self.query_type = prepared.statement.query_type
+        if prepared.uses <= 1:
+            self.parse_seconds = prepared.parse_seconds
 
     def planned(self, plan: QueryPlan, seconds: float) -> None:
         """Take over a plan; of several the first, which is that of the documents looked for."""

@@ -12,98 +12,139 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final, TypeVar
 
-from attrs import frozen
+from attrs import define
 
-from edge_twisted.database.access import bodies, find, used_keys
+from edge_twisted.database.access import Found, bodies, find, used_keys
+from edge_twisted.database.inline import UNBOUNDED, Bounds
+from edge_twisted.database.joins import Joining
+from edge_twisted.database.result import Rows
 from edge_twisted.database.stored import document_of
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import is_literal
-from edge_twisted.documents.values import Operand, Value, canonical
+from edge_twisted.documents.values import Value, canonical
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment
 from edge_twisted.dql.errors import ArgumentError
 from edge_twisted.dql.execute.grouping import AggregateTerm, group
 from edge_twisted.dql.execute.interruption import Interruption
-from edge_twisted.dql.execute.joining import Equality, hash_join, loop_join
+from edge_twisted.dql.execute.measuring import UNMEASURED, Measuring
 from edge_twisted.dql.execute.sorting import SortTerm, cut, distinct, order
-from edge_twisted.dql.plan.joins import JoinPlan
 from edge_twisted.dql.plan.nodes import CollectionScan
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.store.interface import Snapshot
 
+T = TypeVar("T")
 Document = dict[str, Value]
 #: Gives the documents of a virtual collection.
-Virtual = Callable[[str], Iterable[Document]]
-MAX_COUNT = 2**63 - 1
+Virtual = Callable[[str, Snapshot], Iterable[Document]]
+MAX_COUNT: Final = 2**63 - 1
+#: A batch of a streamed answer is about this large, or one row.
+BATCH_BYTES: Final = 256 * 1024
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Reading:
     """One execution of a plan."""
 
     snapshot: Snapshot
     env: Environment
     interruption: Interruption
-    virtual: Virtual
+    virtual: Virtual | None
+    bounds: Bounds = UNBOUNDED
     #: By the name of a term whose rules are in no condition: whether its caller may see a document.
     visible: Mapping[str, Callable[[Document], bool]] = MappingProxyType({})
     #: By the name of a term: what makes of a stored document what its declared types show.
     views: Mapping[str, Callable[[Document], Document]] = MappingProxyType({})
+    measuring: Measuring = UNMEASURED
 
-    # -- whole answers
+    # -- whole answers, and answers by and by
 
-    def texts(self, plan: QueryPlan) -> list[bytes] | None:
+    def whole(self, plan: QueryPlan) -> Rows:
         """
-        Return stored texts that are the rows to the letter; None where rows must be made.
+        Return the answer: stored texts that are the rows to the letter, or rows that are made.
 
         A text that spells a binary value is not, and sends the whole answer the other way.
         """
-        if not plan.is_plain or plan.order or plan.choice is None or self._is_virtual(plan):
-            return None
-        where = plan.statement.selection.where
-        found = find(self.snapshot, plan.choice, where, plan.field_of, self.env)
-        rows: Iterable[bytes] = (text for _, text in self.interruption.watch(found.rows))
-        if not found.exact:
-            rows = self._tested(rows, plan)
-        limit, offset = self.bounds(plan)
-        taken = list(cut(rows, limit, offset))
-        return taken if all(map(is_literal, taken)) else None
+        if not self._splices(plan):
+            return Rows(items=self.rows(plan))
+        taken = list(self._texts(plan))
+        if all(map(is_literal, taken)):
+            return Rows(texts=taken)
+        return Rows(items=[document_of(text) for text in taken])
 
-    def _tested(self, rows: Iterable[bytes], plan: QueryPlan) -> Iterator[bytes]:
-        test = plan.where
+    def batches(self, plan: QueryPlan, most: int) -> Iterator[Rows]:
+        """Yield the answer in pieces of at most `most` rows; none of them is empty."""
+        if not self._splices(plan):
+            for items in _pieces(self._made(plan), most):
+                yield Rows(items=items)
+            return
+        for texts in _pieces_by_size(self._texts(plan), most):
+            if all(map(is_literal, texts)):
+                yield Rows(texts=texts)
+            else:
+                yield Rows(items=[document_of(text) for text in texts])
+
+    def _splices(self, plan: QueryPlan) -> bool:
+        if not plan.is_plain or plan.order or plan.choice is None or self.visible:
+            return False
+        return not self._is_virtual(plan) and self.measuring is UNMEASURED
+
+    def _texts(self, plan: QueryPlan) -> Iterator[bytes]:
+        found = self._found(plan)
+        rows: Iterable[bytes] = (text for _, text in found.rows)
+        if not found.exact:
+            rows = self._tested(rows, plan.where)
+        limit, offset = self.bounds_of(plan)
+        return cut(rows, limit, offset)
+
+    def _tested(self, rows: Iterable[bytes], test: Compiled | None) -> Iterator[bytes]:
+        env = self.env
         for text in rows:
-            if test is None or test(document_of(text), self.env) is True:
+            if test is None or test(document_of(text), env) is True:
                 yield text
 
     def rows(self, plan: QueryPlan) -> list[Value]:
         """Return the rows of the result."""
-        limit, offset = self.bounds(plan)
+        return list(self._made(plan))
+
+    def _made(self, plan: QueryPlan) -> Iterator[Value]:
+        limit, offset = self.bounds_of(plan)
         counted = self._count(plan)
         if counted is not None:
-            return list(cut(counted, limit, offset))
-        return self.shaped(plan, self.source(plan), limit, offset)
+            return cut(counted, limit, offset)
+        return self._shaped(plan, self.source(plan), limit, offset)
 
-    def shaped(
-        self, plan: QueryPlan, source: Iterator[Any], limit: int | None = None, offset: int = 0
-    ) -> list[Value]:
+    def shaped(self, plan: QueryPlan, source: Iterator[Any]) -> list[Value]:
         """Return what the clauses above FROM, JOIN and WHERE make of rows."""
+        return list(self._shaped(plan, source, None, 0))
+
+    def _shaped(
+        self, plan: QueryPlan, source: Iterator[Any], limit: int | None, offset: int
+    ) -> Iterator[Value]:
+        step, env, project = self.measuring.step, self.env, plan.projection
         rows = self._grouped(plan, source)
         if plan.statement.distinct:
-            pairs = ((row, plan.projection(row, self.env)) for row in rows)
-            unique = distinct(pairs, lambda pair: canonical(pair[1]))
+            pairs = ((row, project(row, env)) for row in rows)
+            unique = step("distinct", distinct(pairs, lambda pair: canonical(pair[1])))
             ordered = self._ordered(plan, unique, limit, offset, lambda pair: pair[0])
-            return [made for _, made in cut(ordered, limit, offset)]
+            cut_off = step("limit", cut(ordered, limit, offset))
+            return step("projection", (made for _, made in cut_off))
         ordered = self._ordered(plan, rows, limit, offset, lambda row: row)
-        return [plan.projection(row, self.env) for row in cut(ordered, limit, offset)]
+        cut_off = step("limit", cut(ordered, limit, offset))
+        if project.is_document:
+            return step("projection", cut_off)
+        return step("projection", (project(row, env) for row in cut_off))
 
-    def bounds(self, plan: QueryPlan) -> tuple[int | None, int]:
+    def bounds_of(self, plan: QueryPlan) -> tuple[int | None, int]:
         """
         Return LIMIT and OFFSET.
 
         :raises ArgumentError: one of them is not a whole number from 0.
         """
+        if plan.limit is None and plan.offset is None:
+            return None, 0
         selection = plan.statement.selection
         limit = self._bound(plan.limit, selection.limit, "LIMIT")
         offset = self._bound(plan.offset, selection.offset, "OFFSET")
@@ -123,41 +164,58 @@ class Reading:
 
     def source(self, plan: QueryPlan) -> Iterator[Any]:
         """Yield the rows of FROM, JOIN and WHERE."""
+        step = self.measuring.step
         if plan.choice is None:
-            rows: Iterator[Any] = iter([{}])
+            rows: Iterator[Any] = step("access", iter([{}]))
         elif plan.joins:
-            return self._filtered(self._joined(plan), plan.where)
+            rows = self.interruption.watch(Joining(self).rows(plan))
         elif self._is_virtual(plan):
-            rows = iter(self._documents(plan.statement.source))
+            assert plan.statement.source is not None
+            rows = self.interruption.watch(self.documents(plan.statement.source))
         else:
-            where = plan.statement.selection.where
-            found = find(self.snapshot, plan.choice, where, plan.field_of, self.env, plan.fidelity)
-            watched = self.interruption.watch(found.rows)
-            documents = self._seen((document_of(text) for _, text in watched), plan.terms[0])
-            return documents if found.exact else self._filtered(documents, plan.where)
-        return self._filtered(self.interruption.watch(rows), plan.where)
+            found = self._found(plan)
+            documents = (document_of(text) for _, text in found.rows)
+            rows = step("access", self._seen(documents, plan.terms[0]))
+            if found.exact:
+                return step("filter", rows) if plan.where else rows
+        return self._filtered(rows, plan.where, "filter")
 
-    def _filtered(self, rows: Iterator[Any], test: Compiled | None) -> Iterator[Any]:
+    def _found(self, plan: QueryPlan) -> Found:
+        assert plan.choice is not None
+        found = find(self.snapshot, plan, self.env, self.bounds)
+        rows = found.rows if self.bounds is UNBOUNDED else self.bounds.rows(found.rows)
+        rows = self.interruption.watch(self.measuring.step("store", rows))
+        return Found(rows, found.exact)
+
+    def _filtered(self, rows: Iterator[Any], test: Compiled | None, name: str) -> Iterator[Any]:
         if test is None:
             return rows
         env = self.env
-        return (row for row in rows if test(row, env) is True)
+        return self.measuring.step(name, (row for row in rows if test(row, env) is True))
 
     def _is_virtual(self, plan: QueryPlan) -> bool:
         source = plan.statement.source
         return source is not None and source.collection.namespace == "system"
 
-    def _documents(self, term: syntax.Term | None) -> Iterable[Document]:
-        assert term is not None
+    def documents(self, term: syntax.Term) -> Iterator[Document]:
+        """Yield all documents of a term that the caller may see."""
         name, keys = term.collection.name, used_keys(term, self.env)
         if term.collection.namespace == "system":
-            found = self.virtual(name)
-            return found if keys is None else _with_ids(found, keys)
+            assert self.virtual is not None
+            found = iter(self.virtual(name, self.snapshot))
+            if keys is not None:
+                found = _with_ids(found, keys)
+            may_see = self.visible.get(term.name)
+            return found if may_see is None else filter(may_see, found)
         if keys is None:
             texts = (text for batch in self.snapshot.scan(name) for _, text in batch)
         else:
             texts = (text for _, text in bodies(self.snapshot, name, keys))
         return self._seen(map(document_of, self.interruption.watch(texts)), term.name)
+
+    def seen(self, texts: Iterable[bytes], term: str) -> Iterator[Document]:
+        """Yield the documents of stored texts that the caller may see."""
+        return self._seen(map(document_of, texts), term)
 
     def _seen(self, documents: Iterator[Document], term: str) -> Iterator[Document]:
         """Yield what the caller may see of stored documents, as the statement is to see it."""
@@ -165,46 +223,6 @@ class Reading:
         if may_see is not None:
             documents = filter(may_see, documents)
         return documents if view is None else map(view, documents)
-
-    def _joined(self, plan: QueryPlan) -> Iterator[Any]:
-        first, *rest = plan.joins
-        if first.kind is syntax.JoinKind.RIGHT:
-            rows = self._right_join(plan.statement.source, first)
-        else:
-            start = ((document,) for document in self._documents(plan.statement.source))
-            rows = self._join(start, first, 1)
-        for width, join in enumerate(rest, 2):
-            rows = self._join(rows, join, width)
-        return self.interruption.watch(rows)
-
-    def _join(self, rows: Iterator[Any], join: JoinPlan, width: int) -> Iterator[Any]:
-        keep = join.kind is syntax.JoinKind.LEFT
-        condition = partial(self._call, join.condition)
-        equalities = [
-            Equality(partial(self._call, outer), partial(self._call, inner))
-            for outer, inner in join.equalities
-        ]
-        documents = self._documents(join.term)
-        if equalities:
-            return hash_join(rows, documents, equalities, condition, keep, width)
-        kept = list(documents)
-        # Pairs that do not match yield no row, and must be interruptible all the same.
-        return loop_join(rows, lambda _: self.interruption.watch(kept), condition, keep)
-
-    def _right_join(self, left: syntax.Term | None, join: JoinPlan) -> Iterator[Any]:
-        """A LEFT join from the other side, its rows turned round again."""
-        kept = list(self._documents(left))
-        for document in self._documents(join.term):
-            matched = False
-            for other in self.interruption.watch(kept):
-                if join.condition((other, document), self.env) is True:
-                    matched = True
-                    yield (other, document)
-            if not matched:
-                yield (None, document)
-
-    def _call(self, compiled: Compiled, row: Any) -> Operand:
-        return compiled(row, self.env)
 
     # -- above the sources
 
@@ -221,12 +239,13 @@ class Reading:
         grouping = plan.grouping
         if grouping is None:
             return rows
-        keys = [partial(self._call, key) for key in grouping.keys]
+        keys = [partial(_call, key, self.env) for key in grouping.keys]
         terms = [
-            AggregateTerm(each.begin, partial(self._call, each.value))
+            AggregateTerm(each.begin, partial(_call, each.value, self.env))
             for each in grouping.aggregates
         ]
-        return self._filtered(group(rows, keys, terms), plan.having)
+        groups = self.measuring.step("group", self.interruption.watch(group(rows, keys, terms)))
+        return self._filtered(groups, plan.having, "having")
 
     def _ordered(
         self,
@@ -243,9 +262,38 @@ class Reading:
             SortTerm(lambda item, value=each.value: value(row_of(item), env), each.descending)  # type: ignore[misc]
             for each in plan.order
         ]
-        return order(rows, terms, None if limit is None else limit + offset)
+        most = None if limit is None else limit + offset
+        return self.measuring.step("sort", order(rows, terms, most))
 
 
-def _with_ids(documents: Iterable[Document], keys: list[bytes]) -> Iterable[Document]:
+def _call(compiled: Compiled, env: Environment, row: Any) -> Any:
+    return compiled(row, env)
+
+
+def _with_ids(documents: Iterable[Document], keys: list[bytes]) -> Iterator[Document]:
     wanted = frozenset(keys)
     return (each for each in documents if DocumentId.of(each["_id"]).key in wanted)
+
+
+def _pieces(rows: Iterator[T], most: int) -> Iterator[list[T]]:
+    piece: list[T] = []
+    for row in rows:
+        piece.append(row)
+        if len(piece) == most:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+def _pieces_by_size(texts: Iterator[bytes], most: int) -> Iterator[list[bytes]]:
+    piece: list[bytes] = []
+    size = 0
+    for text in texts:
+        piece.append(text)
+        size += len(text)
+        if len(piece) == most or size >= BATCH_BYTES:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece

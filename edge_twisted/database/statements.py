@@ -7,14 +7,17 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from attrs import define, evolve
+from attrs import evolve
 
+from edge_twisted.database.admission import is_limited
+from edge_twisted.database.permissions import named
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import ArgumentError
 from edge_twisted.dql.parser import Parsed, parse
+from edge_twisted.dql.plan.query import QueryPlan
 
 T = TypeVar("T")
 
@@ -29,11 +32,13 @@ class Cache(Generic[T]):
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what `key` stands for, made now if it is not kept."""
         found = self._kept.get(key)
-        if found is None:
-            found = self._kept[key] = make()
-        # Each step is atomic by itself; what another thread threw out in between is made again.
+        if found is not None:
+            # Each step is atomic by itself; what another thread threw out in between is made again.
+            with suppress(KeyError):
+                self._kept.move_to_end(key)
+            return found
+        found = self._kept[key] = make()
         with suppress(KeyError):
-            self._kept.move_to_end(key)
             while len(self._kept) > self._size():
                 self._kept.popitem(last=False)
         return found
@@ -62,30 +67,94 @@ LONG_TEXT = 2_048
 LEGACY_COLLECTIONS = "__collections"
 
 
-@define(eq=False)
-class _Kept:
-    parsed: Parsed
-    uses: int = 0
+#: Plans of one statement: one for each set of permissions and parameters in use, and not more,
+#: for a statement with a rule has one for each caller.
+CACHED_PLANS = 32
+
+
+def _cached_plans() -> int:
+    return CACHED_PLANS
+
+
+class Prepared:
+    """
+    A parsed statement, and all that was made of it and holds for other arguments too.
+
+    Serves several threads at once: whatever is missing is made, twice if need be.  It belongs to a
+    text, not only to what that says: errors of its plans point into it.
+    """
+
+    __slots__ = (
+        "collections",
+        "is_limited",
+        "made",
+        "parse_seconds",
+        "parsed",
+        "plans",
+        "statement",
+        "uses",
+    )
+
+    def __init__(
+        self, parsed: Parsed, parse_seconds: float, statement: syntax.Statement | None = None
+    ) -> None:
+        self.parsed = parsed
+        self.parse_seconds = parse_seconds
+        self.uses = 0
+        self.statement = statement or parsed.statement
+        self.is_limited = is_limited(self.statement)
+        self.collections = collections_of(self.statement)
+        self.plans: Cache[QueryPlan] = Cache(_cached_plans)
+        #: What the runs of a mutation share, by what it is.
+        self.made: dict[str, Any] = {}
+
+    @property
+    def is_long(self) -> bool:
+        """Whether planning it may take longer than the reactor's thread may be held."""
+        return len(self.parsed.source.text) > LONG_TEXT
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what goes by `name`, made now if it was not."""
+        try:
+            found: T = self.made[name]
+        except KeyError:
+            found = self.made[name] = make()
+        return found
+
+    def inner(self, statement: syntax.Statement) -> Prepared:
+        """Return the statement that this one is about (EXPLAIN), with plans of its own."""
+        return self.once("inner", lambda: Prepared(self.parsed, self.parse_seconds, statement))
+
+
+def collections_of(statement: syntax.Statement) -> tuple[str, ...]:
+    """Return the names of the collections that a statement names, for the audit log."""
+    found = [named(each) for each in statement.walk() if isinstance(each, syntax.CollectionRef)]
+    return tuple(dict.fromkeys(found))
 
 
 class Statements:
-    """Parses, and remembers what it parsed."""
+    """Parses, and remembers what it parsed; `now` is a clock in seconds."""
 
-    def __init__(self, size: Callable[[], int]) -> None:
-        self._kept: Cache[_Kept] = Cache(size)
+    def __init__(self, size: Callable[[], int], now: Callable[[], float]) -> None:
+        self._kept: Cache[Prepared] = Cache(size)
+        self._now = now
 
-    def known(self, text: str) -> Parsed | None:
-        """Return a statement that was parsed before, if it is still kept."""
-        kept = self._kept.peek(text)
-        return None if kept is None else self.parse(text)
+    def is_known(self, text: str) -> bool:
+        """Return whether a statement was parsed before and is still kept."""
+        return self._kept.peek(text) is not None
 
-    def parse(self, text: str) -> Parsed:
+    def prepare(self, text: str) -> Prepared:
         """:raises DqlError: the text is no statement."""
         if len(text) > CACHED_TEXT_LIMIT:
-            return _parsed(text)
-        kept = self._kept.get(text, lambda: _Kept(_parsed(text)))
+            return self._made(text)
+        kept = self._kept.get(text, lambda: self._made(text))
         kept.uses += 1
-        return kept.parsed
+        return kept
+
+    def _made(self, text: str) -> Prepared:
+        begun = self._now()
+        parsed = _parsed(text)
+        return Prepared(parsed, self._now() - begun)
 
     def rows(self) -> Iterator[dict[str, Value]]:
         """Yield what is kept as documents: ``system:shared_statements``."""
@@ -133,6 +202,8 @@ def _modern(statement: syntax.Statement) -> syntax.Statement:
 
 def check_arguments(parsed: Parsed, arguments: Mapping[str, Value]) -> None:
     """:raises ArgumentError: a parameter has no argument, or an argument no parameter."""
+    if parsed.parameters.keys() == arguments.keys():
+        return
     for name, span in parsed.parameters.items():
         if name not in arguments:
             raise ArgumentError(f"Parameter {name} was not provided", span, parsed.source)

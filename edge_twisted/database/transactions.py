@@ -6,34 +6,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge_twisted.database.errors import TransactionFailed
-from edge_twisted.database.execution import MUTATIONS, Execution
+from edge_twisted.database.execution import Execution
+from edge_twisted.database.mutating import mutate
 from edge_twisted.database.result import Result
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import DqlError
-from edge_twisted.dql.parser import Parsed
 from edge_twisted.errors import EdgeError
 from edge_twisted.store.interface import WriteTransaction
 
 
-def run_all(
-    prepared: Sequence[tuple[Parsed, Execution]], transaction: WriteTransaction
-) -> list[Result]:
+def run_all(runs: Sequence[Execution], transaction: WriteTransaction) -> list[Result]:
     """
     Run statements, each seeing what those before it did.
 
     :raises TransactionFailed: one of them failed; the caller stores nothing.
     """
     results: list[Result] = []
-    for index, (parsed, run) in enumerate(prepared):
-        statement = parsed.statement
+    for index, run in enumerate(runs):
         try:
-            if isinstance(statement, syntax.Select):
-                results.append(run.query(statement, transaction))
+            if isinstance(run.prepared.statement, syntax.Select):
+                results.append(run.query(transaction))
             else:
-                assert isinstance(statement, MUTATIONS)
-                results.append(run.mutate(statement, transaction))
+                results.append(mutate(run, transaction))
         except DqlError as error:
-            raise TransactionFailed(index, error.within(parsed.source)) from None
+            raise TransactionFailed(index, error.within(run.prepared.parsed.source)) from None
         except EdgeError as error:
             raise TransactionFailed(index, error) from None
+    return results
+
+
+def numbered(results: Sequence[Result], lsn: int) -> Sequence[Result]:
+    """Return the results with the commit that all of them are."""
+    for result in results:
+        result.transaction_id = lsn
+        if result.query_type != "select":
+            result.commit_id = lsn
     return results

@@ -13,8 +13,9 @@ from edge_twisted.dql import syntax
 
 def reads_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> Typing:
     """Return how a statement reads a collection: strictly unless a switch says otherwise."""
-    strict = parameters.boolean("dql_strict_mode") and parameters.boolean("dql_select_strict_mode")
-    return _typing(collection.declarations, strict)
+    if collection.namespace == "system":
+        return UNTYPED
+    return _typing(collection.declarations, parameters.reads_strictly)
 
 
 def writes_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> Typing:

@@ -78,6 +78,15 @@ class Interruption:
             self._steps = STEPS_PER_CHECK
             self.check()
 
+    def pause(self) -> float:
+        """Return a mark for `resume`."""
+        return self._now()
+
+    def resume(self, paused: float) -> None:
+        """Let the time since `pause` not count: somebody else was waited for."""
+        if self._deadline is not None:
+            self._deadline += self._now() - paused
+
     def watch(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Yield ``rows``, checking before the first and every few."""
         self.check()

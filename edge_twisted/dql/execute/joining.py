@@ -17,6 +17,8 @@ from edge_twisted.documents.values import MISSING, Operand, Value, canonical
 
 Document = dict[str, Value]
 Joined = tuple[Document | None, ...]
+#: Yields the same, and may end it all.
+Watch = Callable[[Iterable[Document]], Iterable[Document]]
 
 
 @frozen
@@ -34,12 +36,14 @@ def hash_join(
     condition: Callable[[object], Operand],
     keep_unmatched: bool,
     width: int,
+    watch: Watch,
 ) -> Iterator[Joined]:
     """
     Yield each row with each matching document, in the order of the rows.
 
     ``condition`` has the last word; the equalities only narrow.  The inner side is kept in memory.
     ``width`` is the number of terms so far: an inner document stands at that place of the row.
+    ``watch`` sees every pair, for those that do not match yield no row.
     """
     table: defaultdict[bytes, list[Document]] = defaultdict(list)
     blank: Joined = (None,) * width
@@ -52,7 +56,33 @@ def hash_join(
     for row in outer:
         mark = _mark(outer_values, row)
         candidates = table.get(mark, ()) if mark is not None else ()
-        yield from _matching(row, candidates, condition, keep_unmatched)
+        yield from _matching(row, watch(candidates), condition, keep_unmatched)
+
+
+def right_hash_join(
+    left: Iterable[Document],
+    right: Iterable[Document],
+    equalities: Sequence[Equality],
+    condition: Callable[[object], Operand],
+    watch: Watch,
+) -> Iterator[Joined]:
+    """Yield every document of the right side with each of the left, which is kept, or with None."""
+    table: defaultdict[bytes, list[Document]] = defaultdict(list)
+    outer_values = [each.outer for each in equalities]
+    for document in left:
+        mark = _mark(outer_values, (document,))
+        if mark is not None:
+            table[mark].append(document)
+    inner_values = [each.inner for each in equalities]
+    for document in right:
+        mark = _mark(inner_values, (None, document))
+        matched = False
+        for other in watch(table.get(mark, ()) if mark is not None else ()):
+            if condition((other, document)) is True:
+                matched = True
+                yield (other, document)
+        if not matched:
+            yield (None, document)
 
 
 def loop_join(

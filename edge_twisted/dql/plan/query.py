@@ -7,10 +7,11 @@ Everything that can be wrong with the statement itself is found here, before a r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
@@ -36,9 +37,9 @@ class Sorting:
     node: syntax.SortKey
 
 
-@frozen(kw_only=True)
+@define(kw_only=True, eq=False)
 class QueryPlan:
-    """How a SELECT is answered."""
+    """How a SELECT is answered; shared by all its executions, on any thread."""
 
     statement: syntax.Select
     terms: tuple[str, ...]
@@ -57,21 +58,24 @@ class QueryPlan:
     limit: Compiled | None
     offset: Compiled | None
     fidelity: Fidelity = Fidelity.WHOLE
+    #: How many times more it goes to a thread at once, having turned out to be no cheap read.
+    respite: int = 0
+    #: Whether the rows are documents of one collection, as they come.
+    is_plain: bool = field(init=False)
+    #: The name under which the number of all documents is asked for, and nothing else.
+    counts_all: str | None = field(init=False)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether the rows are documents of one collection, as they come."""
-        return (
+    def __attrs_post_init__(self) -> None:
+        self.is_plain = (
             self.projection.is_document
             and self.fidelity is Fidelity.WHOLE
             and not self.joins
             and self.grouping is None
             and not self.statement.distinct
         )
+        self.counts_all = self._counts_all()
 
-    @property
-    def counts_all(self) -> str | None:
-        """The name under which the number of all documents is asked for, and nothing else."""
+    def _counts_all(self) -> str | None:
         statement = self.statement
         match statement.projections:
             case (syntax.Projected(expression=syntax.Call(name="count", star=True), alias=alias),):
@@ -80,46 +84,55 @@ class QueryPlan:
                 return (alias or "($1)") if plain and bare else None
         return None
 
-    def describe(self) -> Description:
-        """Return the plan as EXPLAIN shows it."""
+    def describe(self, stats: Mapping[str, object] = MappingProxyType({})) -> Description:
+        """Return the plan as EXPLAIN shows it, or with `stats` of its steps as PROFILE does."""
+        shown: list[Description] = []
+        for name, step in self.steps():
+            shown.append({**step, "#stats": stats[name]} if name in stats else step)
+        return sequence(shown)
+
+    def steps(self) -> Iterator[tuple[str, Description]]:
+        """Yield the steps, the lowest first, by the names that they are measured under."""
         statement = self.statement
-        steps: list[Description] = []
         source = statement.source
         if self.counts_all is not None and source is not None:
-            steps.append(CountScan(collection=source.collection.name).describe())
+            yield "access", CountScan(collection=source.collection.name).describe()
         else:
-            steps.append(self.choice.access.describe() if self.choice else NoSource().describe())
-        steps.extend(each.describe() for each in self.joins)
+            yield "access", self.choice.access.describe() if self.choice else NoSource().describe()
+        for number, each in enumerate(self.joins, 1):
+            yield f"join {number}", each.describe()
         where = statement.selection.where
         residual = where if self.joins else self.choice.residual if self.choice else where
         if residual is not None:
-            steps.append({"#operator": "filter", "condition": format_expression(residual)})
-        steps.extend(self._upper_steps())
-        return sequence(steps)
+            yield "filter", {"#operator": "filter", "condition": format_expression(residual)}
+        yield from self._upper_steps()
 
-    def _upper_steps(self) -> list[Description]:
+    def _upper_steps(self) -> Iterator[tuple[str, Description]]:
         statement = self.statement
-        steps: list[Description] = []
         if self.grouping is not None:
             shown = [format_expression(each) for each in self.grouping.expressions]
             count = len(self.grouping.keys)
-            steps.append({"#operator": "group", "keys": shown[:count], "aggregates": shown[count:]})
+            yield (
+                "group",
+                {"#operator": "group", "keys": shown[:count], "aggregates": shown[count:]},
+            )
         if statement.having is not None:
             having = format_expression(statement.having)
-            steps.append({"#operator": "filter", "condition": having})
+            yield "having", {"#operator": "filter", "condition": having}
+        if statement.distinct:
+            yield "distinct", {"#operator": "distinct"}
         if self.order:
             keys = [format_expression(each.node.expression) for each in self.order]
-            steps.append({"#operator": "sort", "keys": keys})
+            yield "sort", {"#operator": "sort", "keys": keys}
         selection = statement.selection
         if selection.limit is not None or selection.offset is not None:
             limit = {"#operator": "limit"}
             for name, node in (("limit", selection.limit), ("offset", selection.offset)):
                 if node is not None:
                     limit[name] = format_expression(node)
-            steps.append({**limit})
+            yield "limit", {**limit}
         projections = [_describe_projection(each) for each in statement.projections]
-        steps.append({"#operator": "projection", "projections": projections})
-        return steps
+        yield "projection", {"#operator": "projection", "projections": projections}
 
 
 def plan_query(

@@ -150,7 +150,14 @@ def kinds_of(root: type[EdgeError]) -> Iterator[type[EdgeError]]:
 
 
 #: Errors of rooms below that no request can meet.
-NEVER_ANSWERED = {"clock_skew", "delta_gap", "store_locked", "store_too_new", "error"}
+NEVER_ANSWERED = {
+    "budget_exceeded",
+    "clock_skew",
+    "delta_gap",
+    "store_locked",
+    "store_too_new",
+    "error",
+}
 
 
 def test_every_error_of_a_statement_is_published() -> None:

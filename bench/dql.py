@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Statements against hand-written SQL over JSONB, in one run: ``python -m bench.dql``.
+
+Both sides read the same documents from files on the same disk.  Figures are medians of several
+rounds, the sides taking turns; ratios are what counts, for machines differ and are noisy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import apsw
+from attrs import frozen
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import react
+
+from bench.store import opened
+from edge_twisted.database.database import Database, Surroundings
+from edge_twisted.database.permissions import Rule
+from edge_twisted.database.requests import Request
+from edge_twisted.database.result import Result
+from edge_twisted.documents.clock import Timestamp
+from edge_twisted.documents.values import Value
+from edge_twisted.documents.versions import Dot, Replica, SiteId
+from edge_twisted.dql.parser import parse
+from edge_twisted.store.interface import Store
+from edge_twisted.store.memory.data import Data
+from edge_twisted.store.memory.store import MemoryStore
+from edge_twisted.store.rows import Committed
+
+DOCUMENTS = 10_000
+WANTED = 10
+FILTER = "SELECT * FROM orders WHERE total >= :least"
+BY_ID = "SELECT * FROM orders WHERE _id = :id"
+INSERT = "INSERT INTO fresh DOCUMENTS (:document)"
+#: A statement of 200 characters.
+LONG = (
+    "SELECT o._id, o.customer.name AS customer, COUNT(*) AS n FROM orders AS o"
+    " WHERE o.status IN ('open', 'paid') AND o.total BETWEEN :low AND :high"
+    " GROUP BY o._id, o.customer.name ORDER BY n DESC LIMIT 10"
+).ljust(200)
+
+
+@frozen
+class Everything:
+    """A caller who may do all."""
+
+    identity: str | None = None
+    is_full: bool = True
+
+    def may_verb(self, verb: str) -> bool:
+        return True
+
+    def read(self, collection: str) -> Rule:
+        return True
+
+    def write(self, collection: str) -> Rule:
+        return True
+
+
+class WriteNothing:
+    """A store over a memory store that runs writes at once and stores nothing: what is above."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self.lsn = 0
+        self._unit = _NoUnit()
+
+    @contextmanager
+    def snapshot(self) -> Any:
+        with self._store.snapshot() as snapshot:
+            yield snapshot
+
+    def write(self, name: str, work: Callable[[Any], Any]) -> Deferred[Committed[Any]]:
+        return succeed(Committed(work(self._unit), 1))
+
+
+class _NoUnit:
+    """A unit of work in which nothing is there and nothing is kept."""
+
+    lsn = 1
+    catalog_version = 1
+
+    def __init__(self) -> None:
+        self._dot = Dot(Replica(SiteId(b"s" * 16), 1), 1)
+        self._stamp = Timestamp(1 << 20)
+
+    def next_dot(self) -> Any:
+        return self._dot
+
+    def tick(self) -> Any:
+        return self._stamp
+
+    def get(self, collection: str, key: bytes) -> None:
+        return None
+
+    def put(self, *_: object, **__: object) -> None:
+        return None
+
+
+def document(number: int) -> dict[str, Value]:
+    """A document of about 500 bytes, its total unlike that of any other."""
+    return {
+        "_id": f"order-{number:09d}",
+        "customer": {"name": f"customer {number % 977}", "city": "Utrecht"},
+        "status": ("open", "paid", "shipped")[number % 3],
+        "total": number * 7919 % DOCUMENTS,
+        "lines": [{"sku": f"sku-{number % 89}", "count": 2, "note": "n" * 40} for _ in range(4)],
+        "text": "x" * 120,
+    }
+
+
+class Bare:
+    """The same documents in a table of JSONB, and a statement as somebody would write it."""
+
+    _SQL = "SELECT json(body) FROM d WHERE body ->> '$.total' >= ?"
+
+    def __init__(self, folder: Path) -> None:
+        self._connection = apsw.Connection(str(folder / "bare.db"))
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("CREATE TABLE d (id TEXT PRIMARY KEY, body BLOB)")
+        rows = [(each["_id"], json.dumps(each)) for each in map(document, range(DOCUMENTS))]
+        with self._connection:
+            self._connection.executemany("INSERT INTO d VALUES (?, jsonb(?))", rows)
+
+    def index(self) -> None:
+        """Index what is asked for."""
+        self._connection.execute("CREATE INDEX by_total ON d (body ->> '$.total')")
+
+    def rows(self) -> list[Any]:
+        """Return the documents wanted."""
+        return self._connection.execute(self._SQL, (DOCUMENTS - WANTED,)).fetchall()
+
+
+class Figures:
+    """Collects figures of several rounds by name."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[float]] = {}
+
+    def note(self, name: str, value: float) -> None:
+        """Take one more."""
+        self._found.setdefault(name, []).append(value)
+
+    def medians(self) -> dict[str, float]:
+        """Return the figure of each name."""
+        return {name: round(statistics.median(each), 3) for name, each in self._found.items()}
+
+
+def run_one(database: Database, statement: str, args: Mapping[str, Value]) -> Deferred[Result]:
+    """Run a statement as the API does."""
+    return database.execute(
+        statement, args, access=Everything(), request_id="bench", timeout_seconds=60
+    )
+
+
+async def microseconds(
+    database: Database, statement: str, args: Callable[[int], Mapping[str, Value]], count: int
+) -> float:
+    """Return what one execution takes."""
+    started = time.perf_counter()
+    for number in range(count):
+        await run_one(database, statement, args(number))
+    return (time.perf_counter() - started) / count * 1e6
+
+
+def timed(work: Callable[[], object], count: int) -> float:
+    """Return what one call takes, in microseconds."""
+    started = time.perf_counter()
+    for _ in range(count):
+        work()
+    return (time.perf_counter() - started) / count * 1e6
+
+
+def _least(_: int) -> Mapping[str, Value]:
+    return {"least": DOCUMENTS - WANTED}
+
+
+async def compare(
+    figures: Figures, name: str, most: float, database: Database, bare: Bare, count: int
+) -> None:
+    """Note what the filter takes on both sides, and their ratio."""
+    result = await run_one(database, FILTER, _least(0))
+    assert len(result.texts or ()) == len(bare.rows()) == WANTED
+    theirs = timed(bare.rows, count)
+    ours = await microseconds(database, FILTER, _least, count)
+    figures.note(f"{name}: bare SQL us", theirs)
+    figures.note(f"{name}: us", ours)
+    figures.note(f"{name}: ratio (target <= {most:g})", ours / theirs)
+
+
+async def above_the_store(figures: Figures, store: MemoryStore) -> None:
+    """Note what INSERT takes without the store's part in it."""
+    database = new_database(cast(Store, WriteNothing(store)))
+
+    def fresh(number: int) -> Mapping[str, Value]:
+        return {"document": document(number)}
+
+    making = timed(lambda: fresh(7), 2000)
+    took = await microseconds(database, INSERT, fresh, 2000)
+    figures.note("INSERT above the store us (target < 60)", took - making)
+
+
+def planning(figures: Figures, database: Database, store: Store) -> None:
+    """Note what a plan takes that was made before, arguments checked and permissions looked at."""
+    with store.snapshot() as snapshot:
+        assert snapshot.catalog_version
+
+        request = Request("bench", FILTER, "execute", 0, 0.0)
+
+        def again() -> None:
+            run = database.prepared(FILTER, _least(0), Everything(), request, 60)
+            run.open(run.select, snapshot)
+
+        again()
+        figures.note("reuse of a cached plan us (target < 20)", timed(again, 2000))
+
+
+def new_database(store: Store) -> Database:
+    """Return a database as the server has one."""
+    surroundings = Surroundings(
+        now_ms=lambda: time.time_ns() // 1_000_000, monotonic=time.monotonic, new_id=str
+    )
+    database = Database(store, "bench", surroundings, {})
+    database.start()
+    return database
+
+
+async def run(rounds: int) -> dict[str, float]:
+    """Return all figures."""
+    figures = Figures()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store = await opened(folder)
+        database = new_database(cast(Store, store))
+        documents: list[Value] = [document(number) for number in range(DOCUMENTS)]
+        await run_one(database, "INSERT INTO orders DOCUMENTS (:d)", {"d": documents})
+        bare = Bare(folder)
+        for _ in range(rounds):
+            await compare(figures, "10 of 10,000 unindexed", 4, database, bare, 30)
+        await run_one(database, "CREATE INDEX by_total ON orders (total)", {})
+        bare.index()
+        for _ in range(rounds):
+            await compare(figures, "10 of 10,000 by index", 3, database, bare, 300)
+
+        def id_of(number: int) -> Mapping[str, Value]:
+            return {"id": f"order-{number * 31 % DOCUMENTS:09d}"}
+
+        memory = MemoryStore(Data(Replica(SiteId(os.urandom(16)), 1)), now_ms=lambda: 0)
+        await memory.open()
+        for _ in range(rounds):
+            took = await microseconds(database, BY_ID, id_of, 2000)
+            figures.note("SELECT by id us (target < 40)", took)
+            await above_the_store(figures, memory)
+            planning(figures, database, cast(Store, store))
+            figures.note(
+                "parse of 200 characters us (target < 100)", timed(lambda: parse(LONG), 500)
+            )
+        await store.close()
+    return figures.medians()
+
+
+def machine() -> dict[str, object]:
+    """Return what figures depend on."""
+    return {
+        "cores": os.cpu_count(),
+        "architecture": platform.machine(),
+        "python": sys.version.split()[0],
+        "sqlite": apsw.sqlite_lib_version(),
+    }
+
+
+def main() -> None:
+    """Print the figures, and write them as JSON if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    options = parser.parse_args()
+
+    async def body(_: object) -> None:
+        figures = await run(options.rounds)
+        for name, value in figures.items():
+            print(f"{name:>60}  {value:10.2f}")
+        if options.json:
+            found = {"machine": machine(), "figures": figures}
+            options.json.write_text(json.dumps(found, indent=2) + "\n")
+
+    react(lambda each: Deferred.fromCoroutine(body(each)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+How much a read may do on the reactor thread before it must go to a thread of its own.
+
+A cheap read costs less than handing it over; whether it is cheap only shows while it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from edge_twisted.dql.plan.nodes import CollectionScan, IdScan, IndexScan, UnionScan
+from edge_twisted.dql.plan.query import QueryPlan
+from edge_twisted.store.interface import Snapshot
+from edge_twisted.store.rows import ScanRow
+
+#: Rows, the bytes of their bodies, and steps within expressions: each about 2 ms at worst, so that
+#: together they stay under the 10 ms that the reactor may be held.
+INLINE_ROWS: Final = 128
+INLINE_BYTES: Final = 256 * 1024
+INLINE_STEPS: Final = 2_000
+#: After it went beyond the bounds, a plan goes to a thread at once this many times.
+RESPITE: Final = 50
+
+
+class BeyondBounds(Exception):
+    """The read does too much; whoever set the bounds runs it again without."""
+
+
+class Bounds:
+    """Counts what a read does."""
+
+    __slots__ = ("_bytes", "_rows", "_steps")
+
+    def __init__(self) -> None:
+        self._rows = INLINE_ROWS
+        self._bytes = INLINE_BYTES
+        self._steps = INLINE_STEPS
+
+    def rows(self, rows: Iterable[ScanRow]) -> Iterator[ScanRow]:
+        """Yield stored rows; :raises BeyondBounds: there are too many, or they are too large."""
+        for row in rows:
+            self._rows -= 1
+            self._bytes -= len(row[1])
+            if self._rows < 0 or self._bytes < 0:
+                raise BeyondBounds
+            yield row
+
+    def ids(self, ids: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield ids; :raises BeyondBounds: there are too many."""
+        for id_ in ids:
+            self._rows -= 1
+            if self._rows < 0:
+                raise BeyondBounds
+            yield id_
+
+    def spend(self, steps: int) -> None:
+        """Count steps within an expression; :raises BeyondBounds: there are too many."""
+        self._steps -= steps
+        if self._steps < 0:
+            raise BeyondBounds
+
+
+#: Counts nothing.
+UNBOUNDED: Final = Bounds()
+
+
+def may_run_inline(plan: QueryPlan, snapshot: Snapshot) -> bool:
+    """Return whether it is worth trying a plan on the reactor thread, within `Bounds`."""
+    choice = plan.choice
+    if choice is None:
+        return True
+    if plan.joins:
+        return False
+    source = plan.statement.source
+    if source is not None and source.collection.namespace == "system":
+        return source.collection.name == "dual"
+    access = choice.access
+    if isinstance(access, IdScan | IndexScan | UnionScan):
+        if plan.respite:
+            plan.respite -= 1
+            return False
+        return True
+    if not isinstance(access, CollectionScan):
+        return False
+    if plan.counts_all is not None:
+        return True
+    # A filter of the store would look at rows that nobody counts.
+    known = snapshot.collection(access.collection)
+    return known is None or known.count <= INLINE_ROWS

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Where each kind of statement runs: at once, on a reader thread, or in the store's writer.
+
+All for the reactor thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from attrs import define
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.python.failure import Failure
+
+from edge_twisted.database import system
+from edge_twisted.database.execution import Execution
+from edge_twisted.database.indexing import Indexing
+from edge_twisted.database.inline import RESPITE, BeyondBounds, Bounds, may_run_inline
+from edge_twisted.database.mutating import mutate
+from edge_twisted.database.parameters import ParameterValues
+from edge_twisted.database.permissions import check_verb
+from edge_twisted.database.profiling import profile_of
+from edge_twisted.database.requests import Requests
+from edge_twisted.database.result import Result
+from edge_twisted.database.streaming import RowBatches
+from edge_twisted.database.virtual import is_history
+from edge_twisted.documents.values import Value
+from edge_twisted.dql import syntax
+from edge_twisted.dql.errors import UnsupportedError
+from edge_twisted.dql.execute.measuring import Measured
+from edge_twisted.store.errors import UnknownIndex
+from edge_twisted.store.interface import Snapshot, Store
+from edge_twisted.store.rows import Committed
+
+T = TypeVar("T")
+
+#: Rows of a piece of a streamed answer: a few ms of work on a thread.
+BATCH_ROWS = 512
+
+
+@define
+class Running:
+    """Runs statements; `altered` takes over changed parameters."""
+
+    _store: Store
+    _indexing: Indexing
+    _requests: Requests
+    _altered: Callable[[ParameterValues], None]
+
+    def start(self, run: Execution, *, stream: bool = False) -> Deferred[Result]:
+        """
+        Run a statement; with `stream`, a large answer comes in `Result.batches`.
+
+        :raises EdgeError: through the Deferred or at once.
+        """
+        statement = run.prepared.statement
+        match statement:
+            case syntax.Select():
+                return self._select(run, stream)
+            case syntax.Insert() | syntax.Update() | syntax.Evict():
+                return self._mutate(run)
+            case syntax.Delete():
+                if not is_history(statement.term.collection):
+                    return self._mutate(run)
+        return Deferred.fromCoroutine(self._uncommon(statement, run))
+
+    async def _uncommon(self, statement: syntax.Statement, run: Execution) -> Result:
+        """Run what is no matter of microseconds."""
+        match statement:
+            case syntax.Delete():
+                return await self._forget(statement, run)
+            case syntax.Explain(statement=inner):
+                return await self._read("explain", run.about(inner).explain, run)
+            case syntax.Profile(statement=inner):
+                return await self._profile(run.about(inner), run)
+            case syntax.Advise():
+                return await self._advise(statement, run)
+            case syntax.ShowParameter() | syntax.ShowAll():
+                return await self._read("show", lambda snapshot: run.show(statement, snapshot), run)
+            case syntax.SetParameter() | syntax.ResetParameter():
+                return await self._alter(statement, run)
+            case syntax.CreateIndex():
+                missing = run.parameters.boolean("dql_index_default_include_missing")
+                return _defined(run, await self._indexing.create(statement, run.access, missing))
+            case syntax.DropIndex():
+                return _defined(run, await self._indexing.drop(statement, run.access))
+        raise UnsupportedError(f"{statement.query_type} is not supported", statement.span)
+
+    async def _read(self, name: str, work: Callable[[Snapshot], T], run: Execution) -> T:
+        """Read a little: here, unless the statement is so long that planning it takes long."""
+        if run.prepared.is_long:
+            return await self._store.read(name, work)
+        with self._store.snapshot() as snapshot:
+            return work(snapshot)
+
+    # -- SELECT
+
+    def _select(self, run: Execution, stream: bool) -> Deferred[Result]:
+        if not run.prepared.is_long:
+            with self._store.snapshot() as snapshot:
+                opened = run.open(run.select, snapshot)
+                if may_run_inline(opened.plan, snapshot):
+                    try:
+                        return succeed(run.query(snapshot, Bounds()))
+                    except BeyondBounds:
+                        opened.plan.respite = RESPITE
+        found = Deferred.fromCoroutine(self._again_without_index(run, stream))
+        return found.addErrback(_stopped, run)
+
+    async def _again_without_index(self, run: Execution, stream: bool) -> Result:
+        select = self._streamed if stream else self._whole
+        try:
+            return await select(run)
+        except UnknownIndex:
+            # Dropped between plan and scan: a new snapshot makes another plan.
+            return await select(run)
+
+    async def _whole(self, run: Execution) -> Result:
+        return await self._store.read("select", run.query)
+
+    async def _streamed(self, run: Execution) -> Result:
+        stream = self._store.stream("select", lambda snapshot: run.batches(snapshot, BATCH_ROWS))
+        return await RowBatches(stream).first()
+
+    # -- mutations
+
+    def _mutate(self, run: Execution) -> Deferred[Result]:
+        committed = self._store.write(
+            run.prepared.statement.query_type, lambda transaction: mutate(run, transaction)
+        )
+        return committed.addCallback(_numbered)
+
+    async def _forget(self, statement: syntax.Delete, run: Execution) -> Result:
+        found = await self._store.read("history", lambda s: run.history(statement, s))
+        self._requests.forget({each for each in found.mutated_ids if isinstance(each, str)})
+        return found
+
+    # -- about statements, and about the database
+
+    async def _profile(self, about: Execution, run: Execution) -> Result:
+        check_verb(run.access, "profile")
+        now = run.monotonic
+        measured = about.measuring = Measured(lambda: int(now() * 1e9))
+        begun = now()
+        await self._read("profile", about.plan_of, about)
+        planned = now()
+        result = await self.start(about)
+        ended = now()
+        plan = await self._read("profile", lambda s: about.described(s, measured.stats()), about)
+        row = profile_of(plan, result, run.request, ended - begun, planned - begun)
+        result.items = [*(result.items or ()), {"~request_profile": row}]
+        result.query_type = result.verb = "profile"
+        return result
+
+    async def _advise(self, statement: syntax.Advise, run: Execution) -> Result:
+        inner = statement.statement
+        assert isinstance(inner, syntax.Statement)
+        about = run.about(inner)
+        made: dict[str, Value] = {}
+        if statement.provision:
+            plan = await self._read("advise", about.plan_of, run)
+            missing = run.parameters.boolean("dql_index_default_include_missing")
+            made = await self._indexing.provision(plan, run.access, missing)
+        result = await self._read("advise", about.advise, run)
+        if statement.provision:
+            assert result.items is not None
+            [row] = result.items
+            assert isinstance(row, dict) and isinstance(row["advice"], dict)
+            result.items = [{"advice": {**row["advice"], **made}}]
+        return result
+
+    async def _alter(
+        self, statement: syntax.SetParameter | syntax.ResetParameter, run: Execution
+    ) -> Result:
+        check_verb(run.access, "alter_system")
+        committed = await self._store.write(
+            "alter system",
+            lambda transaction: system.alter(
+                statement, run.parameters, run.environment(), transaction
+            ),
+        )
+        parameters, row = committed.result
+        self._altered(parameters)
+        return Result(
+            query_type="alter_system",
+            verb="alter_system",
+            items=[row],
+            transaction_id=committed.lsn,
+        )
+
+
+def _defined(run: Execution, lsn: int) -> Result:
+    kind = run.prepared.statement.query_type
+    return Result(
+        query_type=kind,
+        verb=kind,
+        collections=run.prepared.collections,
+        items=[],
+        transaction_id=lsn,
+    )
+
+
+def _numbered(committed: Committed[Result]) -> Result:
+    result = committed.result
+    result.transaction_id = result.commit_id = committed.lsn
+    return result
+
+
+def _stopped(failure: Failure, run: Execution) -> Any:
+    """Stop the thread that reads, whose caller has gone."""
+    if isinstance(failure.value, CancelledError):
+        run.interruption.cancel()
+    return failure

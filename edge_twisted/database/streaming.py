@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers too large to be made at once."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from edge_twisted.database.execution import Batch
+from edge_twisted.database.result import Result, Rows
+from edge_twisted.store.interface import RowStream
+
+
+class RowBatches:
+    """The rows of one SELECT behind its first ones; see `edge_twisted.database.result.Batches`."""
+
+    def __init__(self, stream: RowStream[Result | Batch]) -> None:
+        self._stream = stream
+        self._is_over = False
+
+    async def first(self) -> Result:
+        """Return the result with its first rows; the stream is closed if these are all."""
+        try:
+            result = await self._stream.next()
+        except BaseException:
+            self._stream.close()
+            raise
+        assert isinstance(result, Result)
+        if result.is_whole:
+            self._stream.close()
+        else:
+            result.batches = self
+        return result
+
+    def next(self) -> Deferred[Rows | None]:
+        """Fire with the next rows, with None at the end; one call at a time."""
+        return Deferred.fromCoroutine(self._next())
+
+    async def _next(self) -> Rows | None:
+        if self._is_over:
+            return None
+        batch = await self._stream.next()
+        assert isinstance(batch, Batch)
+        if batch.last:
+            self._is_over = True
+            self._stream.close()
+        return batch.rows
+
+    def close(self) -> None:
+        """Give the snapshot back; harmless when repeated."""
+        self._is_over = True
+        self._stream.close()

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What each step of a plan did: rows in and out, and where its time went.
+
+A step is an iterator over the step below it.  Its own time is what a row took to come out of it
+less what that row took to come out of the step below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Protocol, TypeVar
+
+from attrs import define, field
+
+Row = TypeVar("Row")
+
+
+class Measuring(Protocol):
+    """Is shown every step as it is put together, the lowest first."""
+
+    def step(self, name: str, rows: Iterable[Row]) -> Iterator[Row]:
+        """Return the rows, perhaps counted."""
+
+
+class Unmeasured:
+    """Measures nothing, and costs nothing for each row."""
+
+    def step(self, name: str, rows: Iterable[Row]) -> Iterator[Row]:
+        return iter(rows)
+
+
+UNMEASURED: Final = Unmeasured()
+
+
+@define
+class Step:
+    """The figures of a step; times in nanoseconds."""
+
+    rows: int = 0
+    #: Until a row was there, the steps below included.
+    total: int = 0
+    #: While what is above worked on the row.
+    send: int = 0
+
+
+@define
+class Measured:
+    """Counts rows and time; `now` gives nanoseconds."""
+
+    now: Callable[[], int]
+    steps: dict[str, Step] = field(factory=dict)
+
+    def step(self, name: str, rows: Iterable[Row]) -> Iterator[Row]:
+        found = self.steps[name] = Step()
+        return self._measured(found, rows)
+
+    def _measured(self, step: Step, rows: Iterable[Row]) -> Iterator[Row]:
+        now = self.now
+        begun = now()
+        for row in rows:
+            ready = now()
+            step.rows += 1
+            step.total += ready - begun
+            yield row
+            begun = now()
+            step.send += begun - ready
+        step.total += now() - begun
+
+    def stats(self) -> dict[str, dict[str, object]]:
+        """Return the ``#stats`` of each step by name; the store's own are part of the access."""
+        found: dict[str, dict[str, object]] = {}
+        below = Step()
+        for name, step in self.steps.items():
+            is_store = below is self.steps.get("store")
+            times = {
+                "exec": max(0, step.total - below.total),
+                "recv": 0 if is_store else below.total,
+                "send": step.send,
+                "stor": below.total if is_store else 0,
+            }
+            found[name] = {
+                "documentsIn": below.rows if below.rows or name != "access" else step.rows,
+                "documentsOut": step.rows,
+                "phaseTimes": times,
+            }
+            below = step
+        return found
