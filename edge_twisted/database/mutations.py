@@ -111,6 +111,7 @@ def insert(
     old = writer.load(collection, new.id.key)
     if old is None and rules.typing is UNTYPED:
         _check(new.document, rules)
+        writing.check_depth(new.document)
         size = writer.save_fresh(collection, new.id, new.document)
         check_size(new.id, size, rules)
         return new if rules.may_see is None else evolve(new, visible=rules.may_see(new.document))
@@ -124,7 +125,7 @@ def insert(
         case ConflictPolicy.NOTHING:
             return None
         case ConflictPolicy.UPDATE_LOCAL_DIFF:
-            operations = list(writing.differences(old, fields))
+            operations = list(writing.differences(old, fields, rules.typing))
         case ConflictPolicy.UPDATE:
             operations = [Set((name,), value) for name, value in fields.items()]
     if not operations and policy is ConflictPolicy.UPDATE_LOCAL_DIFF:

@@ -8,6 +8,7 @@ from edge_twisted.documents.json_text import from_text, to_text
 from edge_twisted.documents.values import MISSING, Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment, RowScope, compile_expression
+from edge_twisted.dql.errors import DqlError
 from edge_twisted.dql.patterns.like import ilike, like
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 
@@ -59,5 +60,8 @@ def show(statement: syntax.ShowParameter | syntax.ShowAll, values: ParameterValu
     if statement.pattern is not None:
         matches = ilike if statement.ignore_case else like
         escape = statement.escape if statement.escape is not None else "\\"
-        names = [n for n in names if matches(n, statement.pattern, escape) is True]
+        try:
+            names = [n for n in names if matches(n, statement.pattern, escape) is True]
+        except DqlError as error:
+            raise error.at(statement.span) from None
     return {name: values[name] for name in names}

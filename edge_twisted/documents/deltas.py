@@ -19,11 +19,12 @@ from edge_twisted.documents.encoding import CorruptState
 from edge_twisted.documents.entries import Entry, Stamp
 from edge_twisted.documents.nodes import EMPTY, Node, Variant, walk
 from edge_twisted.documents.records import (
+    Slot,
     Tables,
-    placed,
     read_count,
     read_entries,
     stamps_of,
+    with_slots,
     write_record,
 )
 from edge_twisted.documents.state import State, merge
@@ -116,12 +117,13 @@ def decode_delta(data: bytes) -> Delta:
 def _decoded(written: Any) -> Delta:
     replicas, stamps, seen, since, life, records = written
     tables, version = Tables.read(replicas, stamps, seen)
-    root = EMPTY
+    slots: list[Slot] = []
     for path, number, entries, count in records:
         variant = Variant(number)
         held = read_entries(tables, variant, entries, MISSING)
         counted = None if count is None else read_count(tables, count)
-        root = placed(root, path, variant, held, counted)
+        slots.append((tuple(path), variant, held, counted))
+    root = with_slots(EMPTY, slots)
     lives = tuple(Entry(tables.stamps[at], True if alive else MISSING) for at, alive in life)
     known = zip(tables.replicas, since, strict=True)
     return Delta(State(root, lives, version), VersionVector({r: n for r, n in known if n}))

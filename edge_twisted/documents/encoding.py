@@ -26,11 +26,12 @@ from edge_twisted.documents.entries import Entry, Stamp, winner
 from edge_twisted.documents.nodes import EMPTY, Node, Shown, Variant, shown, shown_map, walk
 from edge_twisted.documents.operations import Path
 from edge_twisted.documents.records import (
+    Slot,
     Tables,
-    placed,
     read_count,
     read_entries,
     stamps_of,
+    with_slots,
     write_record,
 )
 from edge_twisted.documents.state import State
@@ -178,12 +179,14 @@ def _decode_full(written: Any, fields: Mapping[str, Value] | None) -> State:
         mark = tables.stamps[base] if base >= 0 else None
         children = {name: _told((name,), v, mark, by_path) for name, v in fields.items()}
         root = Node(children=children)
+    placed: list[Slot] = []
     for path, slots in by_path.items():
         value = _value_at(fields, path)
         for variant, (entries, count) in slots.items():
             held = read_entries(tables, variant, entries, value)
             counted = None if count is None else read_count(tables, count)
-            root = placed(root, path, variant, held, counted)
+            placed.append((path, variant, held, counted))
+    root = with_slots(root, placed)
     lives = tuple(Entry(tables.stamps[at], True if alive else MISSING) for at, alive in life)
     return State(root, lives, version)
 

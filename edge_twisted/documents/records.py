@@ -26,6 +26,11 @@ from edge_twisted.documents.versions import Replica, SiteId, VersionVector
 #: Stands for the value that the document shows at the record's path.
 SHOWN: Final = Ellipsis
 
+#: A slot that was read: its path, what it is of, what it holds, and a counter's count.
+Slot = tuple[Path, Variant, Entries, Count | None]
+#: Documents are less deep; who walks a tree may recurse.
+_MAX_PATH: Final = 256
+
 Record = tuple[Path, Variant, "list[Any]", "list[Any] | None"]
 
 
@@ -138,13 +143,30 @@ def read_count(tables: Tables, written: Any) -> Count:
     )
 
 
-def placed(
-    root: Node, path: Sequence[str], variant: Variant, entries: Entries, count: Count | None
-) -> Node:
-    """Return the tree with one slot set at a path."""
-    if path:
-        child = root.children.get(path[0], EMPTY)
-        return root.with_child(path[0], placed(child, path[1:], variant, entries, count))
-    slots = {**root.slots, variant: entries} if entries else root.slots
-    counts = root.counts if count is None else {**root.counts, variant: count}
-    return Node(slots, counts, root.children)
+def with_slots(root: Node, slots: Sequence[Slot]) -> Node:
+    """
+    Return the tree with slots set, all of one map together: one by one, each would copy all.
+
+    :raises ValueError: a path is longer than any document is deep.
+    """
+    if any(len(path) > _MAX_PATH for path, _, _, _ in slots):
+        raise ValueError(f"a path has more than {_MAX_PATH} names")
+    return _with_slots(root, slots, 0)
+
+
+def _with_slots(node: Node, slots: Sequence[Slot], depth: int) -> Node:
+    entries, counts = dict(node.slots), dict(node.counts)
+    below: dict[str, list[Slot]] = {}
+    for slot in slots:
+        path, variant, held, count = slot
+        if len(path) > depth:
+            below.setdefault(path[depth], []).append(slot)
+            continue
+        if held:
+            entries[variant] = held
+        if count is not None:
+            counts[variant] = count
+    children = dict(node.children)
+    for name, group in below.items():
+        children[name] = _with_slots(children.get(name, EMPTY), group, depth + 1)
+    return Node(entries, counts, children)

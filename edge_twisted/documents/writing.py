@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from attrs import frozen
 
 from edge_twisted.documents.clock import BEGINNING
 from edge_twisted.documents.counts import Count, restarted
 from edge_twisted.documents.entries import Entry, Stamp
-from edge_twisted.documents.nodes import EMPTY, Node, Variant, is_map, shown_map
+from edge_twisted.documents.nodes import EMPTY, Node, Variant, is_map
 from edge_twisted.documents.operations import (
     UNTYPED,
     Increment,
@@ -28,10 +31,15 @@ from edge_twisted.documents.operations import (
     Unset,
 )
 from edge_twisted.documents.state import State
+from edge_twisted.documents.typed import fields_as
 from edge_twisted.documents.values import MISSING, Value, canonical, equal
 from edge_twisted.documents.versions import SITE_BYTES, Replica, SiteId
 
 Fields = Mapping[str, Value]
+
+#: Levels of arrays and objects in a document, the document itself included.  Whoever walks one may
+#: recurse, and every encoder of JSON and CBOR takes as many with room for what is around it.
+MAX_DEPTH: Final = 200
 
 
 def insert(previous: State | None, fields: Fields, stamp: Stamp, typing: Typing = UNTYPED) -> State:
@@ -43,10 +51,8 @@ def insert(previous: State | None, fields: Fields, stamp: Stamp, typing: Typing 
     :raises InvalidWrite: a field does not fit its declared type.
     """
     old = previous or State()
-    root = _buried(old.root, stamp)
-    for name, value in fields.items():
-        child = _written(root.children.get(name, EMPTY), (name,), value, stamp, typing)
-        root = root.with_child(name, child)
+    check_depth(fields)
+    root = _with_fields(_buried(old.root, stamp), (), fields, stamp, typing)
     return _next(old, root, stamp)
 
 
@@ -69,13 +75,13 @@ def apply(
 
     :raises InvalidWrite: one of them does not fit the declared types, or two meet on a path.
     """
-    root = state.root
-    done: list[Path] = []
+    done: set[Path] = set()
+    above: set[Path] = set()
+    changes: list[_Change] = []
     for operation in operations:
-        _check_path(operation.path, done)
-        done.append(operation.path)
-        root = _changed(root, operation, stamp, typing)
-    return _next(state, root, stamp)
+        _check_path(operation.path, done, above)
+        changes.append(_change(operation, stamp, typing))
+    return _next(state, _changed(state.root, changes, 0), stamp)
 
 
 def delete(state: State, stamp: Stamp) -> State:
@@ -83,22 +89,24 @@ def delete(state: State, stamp: Stamp) -> State:
     return State(state.root, (Entry(stamp, MISSING),), state.version.with_dot(stamp.dot))
 
 
-def differences(state: State, fields: Fields) -> Iterator[Set]:
-    """Yield what has to be set for the document to show these fields; none if it shows them."""
-    found = shown_map(state.root)
-    have = found.value if found else {}
-    assert isinstance(have, dict)
-    yield from _differences((), have, fields)
+def differences(state: State, fields: Fields, typing: Typing = UNTYPED) -> Iterator[Set]:
+    """
+    Yield what has to be set for the document to show these fields; none if it shows them.
+
+    What is shown is what a statement with these types sees.
+    """
+    yield from _differences((), fields_as(state.root, typing), fields, typing)
 
 
-def _differences(path: Path, have: Fields, want: Fields) -> Iterator[Set]:
+def _differences(path: Path, have: Fields, want: Fields, typing: Typing) -> Iterator[Set]:
     for name, value in want.items():
         old = have.get(name, MISSING)
         here = (*path, name)
         if equal(old, value) and type(old) is type(value):
             continue
-        if isinstance(old, dict) and isinstance(value, dict):
-            yield from _differences(here, old, value)
+        merges = typing.variant(here, value) is Variant.MAP
+        if merges and isinstance(old, dict) and isinstance(value, dict):
+            yield from _differences(here, old, value, typing)
         else:
             yield Set(here, value)
 
@@ -107,58 +115,103 @@ def _next(state: State, root: Node, stamp: Stamp) -> State:
     return State(root, (Entry(stamp, True),), state.version.with_dot(stamp.dot))
 
 
-def _check_path(path: Path, done: Iterable[Path]) -> None:
+def check_depth(value: Value | Fields, above: int = 0) -> None:
+    """:raises InvalidWrite: a value `above` levels deep would nest a document too deep."""
+    level: list[object] = [value]
+    for _ in range(MAX_DEPTH - above):
+        level = [
+            child
+            for each in level
+            if isinstance(each, Mapping | list)
+            for child in (each.values() if isinstance(each, Mapping) else each)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise InvalidWrite(f"A document may be nested {MAX_DEPTH} levels deep")
+
+
+def _check_path(path: Path, done: set[Path], above: set[Path]) -> None:
+    """Check that a path meets none of those `done`, whose beginnings are `above`; and add it."""
     if not path or path[0] == "_id":
         raise InvalidWrite("The document id `_id` cannot be modified")
-    for other in done:
-        shorter = min(len(path), len(other))
-        if path[:shorter] == other[:shorter]:
-            name = ".".join(path)
-            raise InvalidWrite(f"More than one modification specified for the path {name}")
+    beginnings = [path[:length] for length in range(1, len(path))]
+    if path in done or path in above or not done.isdisjoint(beginnings):
+        name = ".".join(path)
+        raise InvalidWrite(f"More than one modification specified for the path {name}")
+    done.add(path)
+    above.update(beginnings)
 
 
-def _changed(root: Node, operation: Operation, stamp: Stamp, typing: Typing) -> Node:
+@frozen
+class _Change:
+    """
+    What is done to the node at a path.
+
+    A change that `makes` has the maps on the way made where they show nothing; for another, which
+    is a removal, a way that is not there stays so.
+    """
+
+    path: Path
+    makes: bool
+    stamp: Stamp
+    apply: Callable[[Node], Node]
+
+
+def _change(operation: Operation, stamp: Stamp, typing: Typing) -> _Change:
     path = operation.path
+    if len(path) > MAX_DEPTH:
+        raise InvalidWrite(f"A document may be nested {MAX_DEPTH} levels deep")
     match operation:
         case Set(value=value):
             typing.check_above(path)
-            return _at(root, path, stamp, lambda node: _written(node, path, value, stamp, typing))
+            if isinstance(value, dict | list):
+                check_depth(value, len(path))
+            return _Change(
+                path, True, stamp, lambda node: _written(node, path, value, stamp, typing)
+            )
         case Unset():
-            return _at(root, path, None, lambda node: _buried(node, stamp))
+            return _Change(path, False, stamp, lambda node: _buried(node, stamp))
         case Increment(amount=amount, pn=pn):
             variant = Variant.PN_COUNTER if pn else Variant.COUNTER
             added = _whole(amount, pn)
             typing.check_above(path)
             typing.check_counter(path, variant)
-            return _at(root, path, stamp, lambda node: _added(node, variant, added, stamp))
+            return _Change(path, True, stamp, lambda node: _added(node, variant, added, stamp))
         case Restart(start=start):
             number = _whole(start, False)
             typing.check_above(path)
             typing.check_counter(path, Variant.COUNTER)
             begun = restarted(stamp, number)
-            return _at(
-                root, path, stamp, lambda node: node.with_count(Variant.COUNTER, begun, stamp)
+            return _Change(
+                path, True, stamp, lambda node: node.with_count(Variant.COUNTER, begun, stamp)
             )
 
 
-def _at(node: Node, path: Path, stamp: Stamp | None, change: Callable[[Node], Node]) -> Node:
+def _changed(node: Node, changes: Sequence[_Change], depth: int) -> Node:
     """
-    Return the tree with the node at `path` changed.
+    Return a tree with changes below it made, all of which lead through it at `depth`.
 
-    With a stamp, the maps on the way that show nothing are made; without one (a removal), a
-    way that is not there stays so.
+    Changes to one map are made together: one by one, each would copy all of its children.
     """
-    name, rest = path[0], path[1:]
-    child = node.children.get(name)
-    if child is None:
-        if stamp is None:
-            return node
-        child = EMPTY
-    if not rest:
-        return node.with_child(name, change(child))
-    if stamp is not None and not is_map(child):
-        child = child.with_slot(Variant.MAP, stamp, True)
-    return node.with_child(name, _at(child, rest, stamp, change))
+    groups: dict[str, list[_Change]] = {}
+    for change in changes:
+        groups.setdefault(change.path[depth], []).append(change)
+    children = dict(node.children)
+    for name, group in groups.items():
+        child = children.get(name)
+        making = next((change for change in group if change.makes), None)
+        if child is None and making is None:
+            continue
+        child = child or EMPTY
+        if len(group[0].path) == depth + 1:
+            # No other path may begin with this one.
+            children[name] = group[0].apply(child)
+            continue
+        if making is not None and not is_map(child):
+            child = child.with_slot(Variant.MAP, making.stamp, True)
+        children[name] = _changed(child, group, depth + 1)
+    return Node(node.slots, node.counts, children)
 
 
 def _written(node: Node, path: Path, value: Value, stamp: Stamp, typing: Typing) -> Node:
@@ -179,10 +232,16 @@ def _map_written(node: Node, path: Path, value: Value, stamp: Stamp, typing: Typ
     # one map then have nothing to merge but the keys.
     if not value or not is_map(node):
         node = node.with_slot(Variant.MAP, stamp, True)
-    for name, inner in value.items():
-        child = node.children.get(name, EMPTY)
-        node = node.with_child(name, _written(child, (*path, name), inner, stamp, typing))
-    return node
+    return _with_fields(node, path, value, stamp, typing)
+
+
+def _with_fields(node: Node, path: Path, fields: Fields, stamp: Stamp, typing: Typing) -> Node:
+    """Return a map with fields written, all at once: one by one, each would copy all of them."""
+    children = dict(node.children)
+    for name, value in fields.items():
+        old = children.get(name, EMPTY)
+        children[name] = _written(old, (*path, name), value, stamp, typing)
+    return Node(node.slots, node.counts, children)
 
 
 def _added(node: Node, variant: Variant, amount: int, stamp: Stamp) -> Node:
