@@ -87,6 +87,7 @@ class Database:
         self._db_id = db_id
         self._surroundings = surroundings
         self._parameters = ParameterValues()
+        self._watchers: list[Callable[[ParameterValues], None]] = []
         self._statements = Statements(
             self._integer("dql_statement_cache_size"), surroundings.monotonic
         )
@@ -122,6 +123,12 @@ class Database:
         """Take over what the opened store keeps."""
         with self._store.snapshot() as snapshot:
             self._parameters = system.load(snapshot)
+        for watcher in self._watchers:
+            watcher(self._parameters)
+
+    def watch_parameters(self, watcher: Callable[[ParameterValues], None]) -> None:
+        """Call a function with the system parameters at the start, and whenever they change."""
+        self._watchers.append(watcher)
 
     @property
     def parameters(self) -> ParameterValues:
@@ -216,6 +223,8 @@ class Database:
     def _altered(self, parameters: ParameterValues) -> None:
         self._parameters = parameters
         self._admission.admit()
+        for watcher in self._watchers:
+            watcher(parameters)
 
     def prepared(
         self,

@@ -8,15 +8,18 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
 from edge_twisted.config.model import Configuration, TemporaryFolder
 from edge_twisted.database.database import Database, Surroundings
+from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.services.system_facts import facts_of
 from edge_twisted.services.uuid7 import uuid7
+from edge_twisted.store.housekeeping import Housekeeping, Retention
+from edge_twisted.store.interface import Store
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
 
@@ -57,6 +60,8 @@ class DatabaseService(Service):
             {},
         )
         self.database.vitals.facts.append(facts_of(configuration, folder))
+        self._housekeeping = Housekeeping(cast(Store, self.store), reactor, _now_ms)
+        self.database.watch_parameters(self._retain)
 
     # -- IService
 
@@ -74,11 +79,19 @@ class DatabaseService(Service):
         self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         await self.store.open()
         self.database.start()
+        self._housekeeping.start()
 
     async def _close(self) -> None:
+        await self._housekeeping.stop()
         await self.store.close()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _retain(self, parameters: ParameterValues) -> None:
+        """Keep what was deleted for as long as the system parameters say."""
+        retention = retention_of(parameters)
+        if retention != self._housekeeping.retention:
+            self._housekeeping.retention = retention
 
     # -- Reloadable
 
@@ -89,6 +102,16 @@ class DatabaseService(Service):
     def commit(self, new: Configuration) -> list[str]:
         """Take nothing over: a database is what it is until the restart."""
         return ["database"] if new.database != self._configuration else []
+
+
+def retention_of(parameters: ParameterValues) -> Retention:
+    """Return how long what was deleted is kept."""
+    return Retention(
+        tombstone_ttl_enabled=parameters.boolean("tombstone_ttl_enabled"),
+        tombstone_ttl_hours=parameters.integer("tombstone_ttl_hours"),
+        days_between_reaping=parameters.integer("days_between_reaping"),
+        tombstone_reap_batch_size=parameters.integer("tombstone_reap_batch_size"),
+    )
 
 
 def _now_ms() -> int:
