@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
-from attrs import frozen
+from attrs import define
 
 from edge_twisted.database.inline import UNBOUNDED, Bounds
 from edge_twisted.database.prefilters import Translation, loosely, translate
@@ -30,15 +30,18 @@ from edge_twisted.dql.plan.ranges import Evaluate
 from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.rows import ByteRange, ScanRow
 
+#: A row of the store, whichever; the text is last.
+Row = tuple[Any, ...]
 #: How many documents are read by id at a time.
 _BATCH = 256
 
 
-@frozen
+@define
 class Found:
     """Documents as stored texts, and whether the whole condition still has to be tested."""
 
-    rows: Iterator[ScanRow]
+    #: Lists of rows; the last column of a row is the text.
+    batches: Iterator[Sequence[Row]]
     #: The condition holds for all of them; else the caller tests it.
     exact: bool
 
@@ -57,7 +60,7 @@ def find(
     choice = plan.choice
     assert choice is not None
     access = choice.access
-    evaluate = partial(_value, env)
+    evaluate = partial(value_of, env)
     match access:
         case IdScan():
             keys = list(_id_keys(access, evaluate))
@@ -67,12 +70,12 @@ def find(
         case CollectionScan():
             translation = _TRANSLATIONS[plan.fidelity](choice.residual, plan.field_of, evaluate)
             rows = snapshot.scan(access.collection, translation.prefilter)
-            return Found(chain.from_iterable(rows), translation.exact)
+            return Found(rows, translation.exact)
     ids = _keys(snapshot, access, evaluate, bounds)
     return Found(bodies(snapshot, _collection(access), list(ids)), False)
 
 
-def _value(env: Environment, node: syntax.Expression) -> Operand:
+def value_of(env: Environment, node: syntax.Expression) -> Operand:
     """Return the value of an expression that needs no row."""
     kind = type(node)
     if kind is syntax.Parameter and node.name in env.arguments:  # type: ignore[attr-defined]
@@ -96,8 +99,7 @@ def _index_rows(snapshot: Snapshot, access: IndexScan, choice: Choice, evaluate:
     batches = snapshot.index_scan(
         access.collection, access.ranges.index.name, spans, descending=access.backwards
     )
-    rows = ((key, body) for batch in batches for _, key, body in batch)
-    return Found(rows, complete and choice.residual is None)
+    return Found(batches, complete and choice.residual is None)
 
 
 def _keys(
@@ -128,7 +130,7 @@ def _id_keys(access: IdScan, evaluate: Evaluate) -> Iterable[bytes]:
         listed = evaluate(each)
         if isinstance(listed, list):
             values.extend(listed)
-    return dict.fromkeys(key for value in values if (key := _id_key(value)) is not None)
+    return dict.fromkeys(key for value in values if (key := id_key(value)) is not None)
 
 
 def used_keys(term: syntax.Term, env: Environment) -> list[bytes] | None:
@@ -140,10 +142,11 @@ def used_keys(term: syntax.Term, env: Environment) -> list[bytes] | None:
     access = IdScan(
         alias=term.name, collection=term.collection.name, ids=tuple(ids), lists=tuple(lists)
     )
-    return list(_id_keys(access, partial(_value, env)))
+    return list(_id_keys(access, partial(value_of, env)))
 
 
-def _id_key(value: Operand) -> bytes | None:
+def id_key(value: Operand) -> bytes | None:
+    """Return the key of the id that equals a value; None if no id does."""
     # 1.0 equals the id 1, although it cannot be written as an id.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -153,12 +156,14 @@ def _id_key(value: Operand) -> bytes | None:
         return None
 
 
-def bodies(snapshot: Snapshot, collection: str, keys: Sequence[bytes]) -> Iterator[ScanRow]:
-    """Yield the live documents of these id keys, in their order."""
+def bodies(
+    snapshot: Snapshot, collection: str, keys: Sequence[bytes]
+) -> Iterator[Sequence[ScanRow]]:
+    """Yield the live documents of these id keys, in their order, some at a time."""
     if len(keys) == 1:
         body = snapshot.body(collection, keys[0])
-        return iter(() if body is None else ((keys[0], body),))
+        return iter(() if body is None else (((keys[0], body),),))
     return chain.from_iterable(
-        chain.from_iterable(snapshot.bodies(collection, keys[start : start + _BATCH]))
+        snapshot.bodies(collection, keys[start : start + _BATCH])
         for start in range(0, len(keys), _BATCH)
     )

@@ -95,11 +95,11 @@ class Database:
             db_id,
             surroundings.now_ms,
             surroundings.monotonic,
-            self._integer("dql_request_history_size"),
-            self._integer("dql_slow_request_warn_seconds"),
+            lambda: self._parameters.history_size,
+            lambda: self._parameters.slow_seconds,
         )
         self._admission = Admission(
-            self._integer("dql_concurrent_request_limit"),
+            lambda: self._parameters.concurrent_requests,
             self._integer("dql_concurrent_request_wait_timeout_ms"),
             surroundings.later,
         )
@@ -271,6 +271,7 @@ class Database:
         stream: bool,
     ) -> Deferred[Result]:
         request = self._requests.begin(request_id, statement, "execute")
+        found: Result | Deferred[Result]
         try:
             if self._must_wait(statement):
                 found = Deferred.fromCoroutine(
@@ -282,7 +283,10 @@ class Database:
         except BaseException as error:
             self._requests.end(request, error)
             raise
-        return found.addBoth(self._ended, request)
+        if isinstance(found, Deferred):
+            return found.addBoth(self._ended, request)
+        self._ended(found, request)
+        return succeed(found)
 
     async def _long(
         self,
@@ -295,7 +299,8 @@ class Database:
     ) -> Result:
         parsed = await self._parsed_elsewhere(statement)
         run = self.prepared(statement, args, access, request, timeout_seconds, parsed)
-        return await self._admitted(run, stream)
+        found = self._admitted(run, stream)
+        return await found if isinstance(found, Deferred) else found
 
     def _ended(self, outcome: Result | Failure, request: Request) -> Result | Failure:
         if isinstance(outcome, Failure):
@@ -315,7 +320,7 @@ class Database:
         """Parse a text on a thread."""
         return self._store.read("parse", lambda snapshot: self._statements.prepare(text))
 
-    def _admitted(self, run: Execution, stream: bool) -> Deferred[Result]:
+    def _admitted(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
         """Run a statement when there is room for it."""
         if not run.prepared.is_limited:
             return self._begun(run, stream)
@@ -325,24 +330,26 @@ class Database:
             return turn.addCallback(lambda _: self._entering(run, stream))
         return self._entering(run, stream)
 
-    def _entering(self, run: Execution, stream: bool) -> Deferred[Result]:
+    def _entering(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
         run.request.state = RequestState.RUNNING
+        found: Result | Deferred[Result] | None = None
         try:
-            return self._begun(run, stream).addBoth(self._left)
-        except BaseException:
-            self._admission.leave()
-            raise
+            found = self._begun(run, stream)
+        finally:
+            if not isinstance(found, Deferred):
+                self._admission.leave()
+        return found.addBoth(self._left) if isinstance(found, Deferred) else found
 
     def _left(self, outcome: T) -> T:
         self._admission.leave()
         return outcome
 
-    def _begun(self, run: Execution, stream: bool) -> Deferred[Result]:
+    def _begun(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
         try:
             found = self._running.start(run, stream=stream)
         except DqlError as error:
             raise error.within(run.prepared.parsed.source) from None
-        return found.addErrback(_placed, run)
+        return found.addErrback(_placed, run) if isinstance(found, Deferred) else found
 
     async def _entered(self, requests: Sequence[Request]) -> None:
         """:raises TooManyRequests: as many as may run do, and none ended in time."""

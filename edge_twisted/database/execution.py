@@ -32,6 +32,7 @@ from edge_twisted.dql.errors import UnsupportedError
 from edge_twisted.dql.execute.interruption import Interruption
 from edge_twisted.dql.execute.measuring import UNMEASURED, Measuring
 from edge_twisted.dql.functions.context import FunctionContext
+from edge_twisted.dql.plan.choice import Fidelity
 from edge_twisted.dql.plan.nodes import Description, sequence
 from edge_twisted.dql.plan.query import QueryPlan, plan_query
 from edge_twisted.store.interface import Snapshot
@@ -42,7 +43,7 @@ JOIN_WARNING_ROWS = 10_000
 NO_WARNINGS = Warnings()
 
 
-@frozen
+@define
 class Opened:
     """A plan with what reads it."""
 
@@ -86,13 +87,15 @@ class Execution:
 
     # -- reading
 
-    def query(self, snapshot: Snapshot, bounds: Bounds = UNBOUNDED) -> Result:
+    def query(self, snapshot: Snapshot, opened: Opened | None = None) -> Result:
         """
-        Run SELECT.
+        Run SELECT, perhaps as it was `opened` already.
 
-        :raises BeyondBounds: it takes more than `bounds` allow.
+        :raises BeyondBounds: it takes more than the bounds of `opened` allow.
         """
-        opened = self.open(self.select, snapshot, bounds=bounds)
+        if opened is None:
+            opened = self.open(self.select, snapshot)
+        self.interruption.check()
         rows = opened.reading.whole(opened.plan)
         return self._selected(opened.plan, snapshot, rows)
 
@@ -171,16 +174,23 @@ class Execution:
     def _planned(
         self, statement: syntax.Select, snapshot: Snapshot, role: str, sight: Sight
     ) -> QueryPlan:
-        fidelity = sight.fidelity(snapshot)
+        fidelity = sight.fidelity(snapshot) if sight.typings else Fidelity.WHOLE
         parameters = self.parameters
         version = snapshot.catalog_version
-        key = (role, version, parameters.directives_key, sight.key, fidelity)
+        key = (role, version, parameters.directives_key, sight.key, fidelity.value)
+        plan = self.prepared.plans.peek(key)
+        if plan is not None:
+            self.request.planned(plan, 0.0)
+            return plan
 
         def make() -> QueryPlan:
             catalog = SnapshotCatalog(snapshot)
             return plan_query(sight.restricted(statement), catalog, parameters.directives, fidelity)
 
-        return self.prepared.plans.get(key, make)
+        begun = self.monotonic()
+        plan = self.prepared.plans.get(key, make)
+        self.request.planned(plan, self.monotonic() - begun)
+        return plan
 
     def _reading(self, snapshot: Snapshot, sight: Sight, bounds: Bounds) -> Reading:
         spend = self.interruption.spend if bounds is UNBOUNDED else bounds.spend

@@ -7,13 +7,15 @@ A cheap read costs less than handing it over; whether it is cheap only shows whi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
 
 from edge_twisted.dql.plan.nodes import CollectionScan, IdScan, IndexScan, UnionScan
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.store.interface import Snapshot
-from edge_twisted.store.rows import ScanRow
+
+#: Rows of the store; a text is the last column.
+Batch = Sequence[tuple[Any, ...]]
 
 #: Rows, the bytes of their bodies, and steps within expressions: each about 2 ms at worst, so that
 #: together they stay under the 10 ms that the reactor may be held.
@@ -38,14 +40,14 @@ class Bounds:
         self._bytes = INLINE_BYTES
         self._steps = INLINE_STEPS
 
-    def rows(self, rows: Iterable[ScanRow]) -> Iterator[ScanRow]:
-        """Yield stored rows; :raises BeyondBounds: there are too many, or they are too large."""
-        for row in rows:
-            self._rows -= 1
-            self._bytes -= len(row[1])
+    def batches(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield lists of rows; :raises BeyondBounds: they are too many, or too large."""
+        for batch in batches:
+            self._rows -= len(batch)
+            self._bytes -= sum([len(row[-1]) for row in batch])
             if self._rows < 0 or self._bytes < 0:
                 raise BeyondBounds
-            yield row
+            yield batch
 
     def ids(self, ids: Iterable[bytes]) -> Iterator[bytes]:
         """Yield ids; :raises BeyondBounds: there are too many."""

@@ -162,6 +162,9 @@ class ParameterValues:
             "dql_select_strict_mode"
         )
         self.timeout_seconds = self.integer("dql_request_timeout_seconds") or None
+        self.history_size = self.integer("dql_request_history_size")
+        self.slow_seconds = self.integer("dql_slow_request_warn_seconds")
+        self.concurrent_requests = self.integer("dql_concurrent_request_limit")
         self.directives = self.mapping("dql_default_directives")
         #: Equal for equal default directives.
         self.directives_key = repr(sorted(self.directives.items())) if self.directives else ""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from attrs import define
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from edge_twisted.database import system
@@ -49,9 +49,11 @@ class Running:
     _requests: Requests
     _altered: Callable[[ParameterValues], None]
 
-    def start(self, run: Execution, *, stream: bool = False) -> Deferred[Result]:
+    def start(self, run: Execution, *, stream: bool = False) -> Result | Deferred[Result]:
         """
-        Run a statement; with `stream`, a large answer comes in `Result.batches`.
+        Run a statement, at once if that is cheap.
+
+        With `stream`, a large answer comes in `Result.batches`.
 
         :raises EdgeError: through the Deferred or at once.
         """
@@ -97,13 +99,13 @@ class Running:
 
     # -- SELECT
 
-    def _select(self, run: Execution, stream: bool) -> Deferred[Result]:
+    def _select(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
         if not run.prepared.is_long:
             with self._store.snapshot() as snapshot:
-                opened = run.open(run.select, snapshot)
+                opened = run.open(run.select, snapshot, bounds=Bounds())
                 if may_run_inline(opened.plan, snapshot):
                     try:
-                        return succeed(run.query(snapshot, Bounds()))
+                        return run.query(snapshot, opened)
                     except BeyondBounds:
                         opened.plan.respite = RESPITE
         found = Deferred.fromCoroutine(self._again_without_index(run, stream))
@@ -146,7 +148,8 @@ class Running:
         begun = now()
         await self._read("profile", about.plan_of, about)
         planned = now()
-        result = await self.start(about)
+        started = self.start(about)
+        result = started if isinstance(started, Result) else await started
         ended = now()
         plan = await self._read("profile", lambda s: about.described(s, measured.stats()), about)
         row = profile_of(plan, result, run.request, ended - begun, planned - begun)

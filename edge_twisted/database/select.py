@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import define
 
-from edge_twisted.database.access import Found, bodies, find, used_keys
+from edge_twisted.database.access import Found, bodies, find, id_key, used_keys, value_of
 from edge_twisted.database.inline import UNBOUNDED, Bounds
 from edge_twisted.database.joins import Joining
 from edge_twisted.database.result import Rows
@@ -69,10 +69,22 @@ class Reading:
         """
         if not self._splices(plan):
             return Rows(items=self.rows(plan))
-        taken = list(self._texts(plan))
-        if all(map(is_literal, taken)):
-            return Rows(texts=taken)
-        return Rows(items=[document_of(text) for text in taken])
+        taken = self._one(plan)
+        if taken is None:
+            taken = list(self._texts(plan))
+        for text in taken:
+            if not is_literal(text):
+                return Rows(items=[document_of(text) for text in taken])
+        return Rows(texts=taken)
+
+    def _one(self, plan: QueryPlan) -> list[bytes] | None:
+        """Return what the commonest statement asks for, the document of one id; None: another."""
+        if plan.one_id is None:
+            return None
+        collection, node = plan.one_id
+        key = id_key(value_of(self.env, node))
+        body = None if key is None else self.snapshot.body(collection, key)
+        return [] if body is None else [body]
 
     def batches(self, plan: QueryPlan, most: int) -> Iterator[Rows]:
         """Yield the answer in pieces of at most `most` rows; none of them is empty."""
@@ -93,9 +105,16 @@ class Reading:
 
     def _texts(self, plan: QueryPlan) -> Iterator[bytes]:
         found = self._found(plan)
-        rows: Iterable[bytes] = (text for _, text in found.rows)
-        if not found.exact:
-            rows = self._tested(rows, plan.where)
+        batches = found.batches
+        if found.exact:
+            if self.bounds is UNBOUNDED:
+                batches = self.interruption.watch(batches, 1)
+            rows: Iterator[bytes] = (row[-1] for batch in batches for row in batch)
+        else:
+            texts = self.interruption.watch(row[-1] for batch in batches for row in batch)
+            rows = self._tested(texts, plan.where)
+        if plan.limit is None and plan.offset is None:
+            return rows
         limit, offset = self.bounds_of(plan)
         return cut(rows, limit, offset)
 
@@ -174,7 +193,8 @@ class Reading:
             rows = self.interruption.watch(self.documents(plan.statement.source))
         else:
             found = self._found(plan)
-            documents = (document_of(text) for _, text in found.rows)
+            texts = self.interruption.watch(row[-1] for batch in found.batches for row in batch)
+            documents = map(document_of, texts)
             rows = step("access", self._seen(documents, plan.terms[0]))
             if found.exact:
                 return step("filter", rows) if plan.where else rows
@@ -183,9 +203,12 @@ class Reading:
     def _found(self, plan: QueryPlan) -> Found:
         assert plan.choice is not None
         found = find(self.snapshot, plan, self.env, self.bounds)
-        rows = found.rows if self.bounds is UNBOUNDED else self.bounds.rows(found.rows)
-        rows = self.interruption.watch(self.measuring.step("store", rows))
-        return Found(rows, found.exact)
+        if self.bounds is not UNBOUNDED:
+            found.batches = self.bounds.batches(found.batches)
+        if self.measuring is not UNMEASURED:
+            rows = (row for batch in found.batches for row in batch)
+            found.batches = ([row] for row in self.measuring.step("store", rows))
+        return found
 
     def _filtered(self, rows: Iterator[Any], test: Compiled | None, name: str) -> Iterator[Any]:
         if test is None:
@@ -210,7 +233,8 @@ class Reading:
         if keys is None:
             texts = (text for batch in self.snapshot.scan(name) for _, text in batch)
         else:
-            texts = (text for _, text in bodies(self.snapshot, name, keys))
+            batches = bodies(self.snapshot, name, keys)
+            texts = (text for batch in batches for _, text in batch)
         return self._seen(map(document_of, self.interruption.watch(texts)), term.name)
 
     def seen(self, texts: Iterable[bytes], term: str) -> Iterator[Document]:

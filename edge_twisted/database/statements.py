@@ -34,8 +34,10 @@ class Cache(Generic[T]):
         found = self._kept.get(key)
         if found is not None:
             # Each step is atomic by itself; what another thread threw out in between is made again.
-            with suppress(KeyError):
+            try:  # noqa: SIM105 - `suppress` would cost as much as all the rest
                 self._kept.move_to_end(key)
+            except KeyError:
+                pass
             return found
         found = self._kept[key] = make()
         with suppress(KeyError):
@@ -87,6 +89,7 @@ class Prepared:
     __slots__ = (
         "collections",
         "is_limited",
+        "is_long",
         "made",
         "parse_seconds",
         "parsed",
@@ -101,17 +104,14 @@ class Prepared:
         self.parsed = parsed
         self.parse_seconds = parse_seconds
         self.uses = 0
+        #: Whether planning it may take longer than the reactor's thread may be held.
+        self.is_long = len(parsed.source.text) > LONG_TEXT
         self.statement = statement or parsed.statement
         self.is_limited = is_limited(self.statement)
         self.collections = collections_of(self.statement)
         self.plans: Cache[QueryPlan] = Cache(_cached_plans)
         #: What the runs of a mutation share, by what it is.
         self.made: dict[str, Any] = {}
-
-    @property
-    def is_long(self) -> bool:
-        """Whether planning it may take longer than the reactor's thread may be held."""
-        return len(self.parsed.source.text) > LONG_TEXT
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """Return what goes by `name`, made now if it was not."""

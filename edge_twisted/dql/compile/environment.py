@@ -22,14 +22,14 @@ class Environment:
     One execution of one statement.
 
     `bound` holds the variables of ANY, EVERY, ARRAY and OBJECT while their expressions run, by
-    position; so an environment serves one thread at a time.
+    number; so an environment serves one thread at a time.
     """
 
     arguments: Mapping[str, Value]
     context: FunctionContext
     #: Told of every few steps of work that a single row causes; raises to end it.
     spend: Callable[[int], None] = unlimited
-    bound: list[Any] = field(factory=lambda: [None] * 256)
+    bound: dict[int, Any] = field(factory=dict)
 
 
 #: A compiled expression.  A row is a document, a tuple of documents in a join, or a `Group`.

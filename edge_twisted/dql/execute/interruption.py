@@ -87,15 +87,15 @@ class Interruption:
         if self._deadline is not None:
             self._deadline += self._now() - paused
 
-    def watch(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Yield ``rows``, checking before the first and every few."""
+    def watch(self, rows: Iterable[Row], every: int = ROWS_PER_CHECK) -> Iterator[Row]:
+        """Yield ``rows``, checking before the first and before one of so many."""
         self.check()
-        left = ROWS_PER_CHECK
+        left = every
         for row in rows:
             left -= 1
             if not left:
                 self.check()
-                left = ROWS_PER_CHECK
+                left = every
             yield row
 
 

@@ -24,7 +24,7 @@ from edge_twisted.dql.plan.conditions import FieldOf
 from edge_twisted.dql.plan.directives import directives_of
 from edge_twisted.dql.plan.grouping import Grouping, grouping_of
 from edge_twisted.dql.plan.joins import JoinPlan, join_plans
-from edge_twisted.dql.plan.nodes import CountScan, Description, NoSource, sequence
+from edge_twisted.dql.plan.nodes import CountScan, Description, IdScan, NoSource, sequence
 from edge_twisted.dql.plan.projection import Projection, aliases, compile_projection
 
 
@@ -64,6 +64,8 @@ class QueryPlan:
     is_plain: bool = field(init=False)
     #: The name under which the number of all documents is asked for, and nothing else.
     counts_all: str | None = field(init=False)
+    #: The collection and the id, if all that is asked for is one whole document by its id.
+    one_id: tuple[str, syntax.Expression] | None = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.is_plain = (
@@ -74,6 +76,18 @@ class QueryPlan:
             and not self.statement.distinct
         )
         self.counts_all = self._counts_all()
+        self.one_id = self._one_id()
+
+    def _one_id(self) -> tuple[str, syntax.Expression] | None:
+        choice = self.choice
+        if not self.is_plain or choice is None or choice.residual is not None:
+            return None
+        if self.order or self.limit is not None or self.offset is not None:
+            return None
+        match choice.access:
+            case IdScan(collection=collection, ids=(only,), lists=()):
+                return collection, only
+        return None
 
     def _counts_all(self) -> str | None:
         statement = self.statement

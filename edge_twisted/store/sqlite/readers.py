@@ -83,6 +83,7 @@ class InlineReader:
     def __init__(self, connection: apsw.Connection, number_of: NumberOf) -> None:
         self._connection = connection
         self._snapshot = SqliteSnapshot(connection, number_of, "read")
+        self._snapshot.keeps_indexes = True
         self._depth = 0
 
     def __enter__(self) -> Snapshot:

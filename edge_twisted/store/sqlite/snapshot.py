@@ -63,6 +63,10 @@ class SqliteSnapshot:
         self.cursors = scans.Cursors(connection, what, cancelled)
         self._point = connection.cursor()
         self._site: tuple[int, int] | None = None
+        #: Lets what is known of indexes outlive a snapshot, until the catalog's version changes;
+        #: not for a writer, whose version changes after its indexes.
+        self.keeps_indexes = False
+        self._indexes: dict[str, tuple[int, Sequence[StoredIndex]]] = {}
 
     def finish(self) -> None:
         """Close all cursors; the owner of the connection then ends the transaction."""
@@ -165,13 +169,19 @@ class SqliteSnapshot:
         return [index.info() for index in self._stored_indexes(collection)]
 
     def _stored_indexes(self, collection: str) -> Sequence[StoredIndex]:
+        known = self._indexes.get(collection)
+        if known is not None and known[0] == self.catalog_version:
+            return known[1]
         number = self._number_of(collection)
         if number is None:
             return ()
         try:
-            return read_indexes(self._connection, CollectionState(number, collection))
+            found = read_indexes(self._connection, CollectionState(number, collection))
         except apsw.Error as error:
             raise translated(self._what, error) from error
+        if self.keeps_indexes:
+            self._indexes[collection] = self.catalog_version, found
+        return found
 
     def _ready_index(self, collection: str, name: str) -> int:
         for index in self._stored_indexes(collection):
