@@ -21,8 +21,19 @@ class Described:
     collections: tuple[str, ...] = ()
 
 
+#: Parsing a longer text again would hold up the reactor.
+_LONG_TEXT = 2_048
+
+
 def described(statement: str) -> Described:
-    """Describe a statement; one that does not parse is unknown."""
+    """
+    Describe a statement; one that does not parse is unknown.
+
+    So is one that is long: it was parsed off the reactor's thread, which is no place to do it again
+    only to say what failed.
+    """
+    if len(statement) > _LONG_TEXT:
+        return Described()
     try:
         tree = parse(statement).statement
     except DqlError:

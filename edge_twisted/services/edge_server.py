@@ -34,6 +34,7 @@ from edge_twisted.security.development import DevelopmentCertificate, developmen
 from edge_twisted.services.attachments import References
 from edge_twisted.services.database import DatabaseService
 from edge_twisted.services.embedded import welcome
+from edge_twisted.services.garbage import GarbageCollection
 from edge_twisted.services.http import HttpService
 from edge_twisted.services.lag import LagMeter
 from edge_twisted.services.ordered import OrderedService
@@ -108,6 +109,7 @@ class EdgeServer(OrderedService):
             parts.append(self._development)
         parts.append(LagMeter(self._reactor, metrics.reactor_lag.set))
         parts.append(database)
+        parts.append(GarbageCollection())
         if configuration.http_server is not None:
             self._http = self._http_service(configuration, database, metrics)
             parts.append(self._http)

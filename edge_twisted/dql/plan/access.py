@@ -103,6 +103,11 @@ def _joined(prefixes: Sequence[bytes], intervals: Intervals) -> Intervals:
     return tuple(found)
 
 
+#: Conditions on one key that are intersected: each may add an interval, and all are gone through
+#: for each, so thousands of them would take longer than reading what they leave out.
+MAX_RANGES_OF_KEY: Final = 32
+
+
 def best_ranges(
     indexes: Sequence[Index], constraints: Mapping[int, Constraint]
 ) -> IndexRanges | None:
@@ -140,7 +145,11 @@ def _ranges_of(index: Index, constraints: Mapping[int, Constraint]) -> IndexRang
 
 
 def _on(path: FieldPath, constraints: Mapping[int, Constraint]) -> list[int]:
-    return [position for position, each in constraints.items() if each.path == path]
+    found = [position for position, each in constraints.items() if each.path == path]
+    # The narrow ones first, where there are too many to intersect; the others are tested.
+    if len(found) > MAX_RANGES_OF_KEY:
+        found.sort(key=lambda position: not constraints[position].range.points)
+    return found[:MAX_RANGES_OF_KEY]
 
 
 def _wants_missing(range_: Range) -> bool:
