@@ -101,7 +101,7 @@ class Execute:
                 timeout_seconds=self._timeout_seconds,
             )
         except Exception as error:
-            about = Described() if statement is None else described(statement)
+            about = Described() if statement is None else described(statement, error)
             request.verb, request.collections = about.verb, about.collections
             if isinstance(error, CancelledError):
                 # Nobody waits any more, or the pipeline answers that the time is over.

@@ -9,7 +9,9 @@ from edge_twisted.api.errors import Accompanied
 from edge_twisted.api.rendering import NO_RESULT
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import DqlError
+from edge_twisted.dql.lexer import first_word
 from edge_twisted.dql.parser import parse
+from edge_twisted.errors import EdgeError
 
 
 @frozen(kw_only=True)
@@ -23,17 +25,24 @@ class Described:
 
 #: Parsing a longer text again would hold up the reactor.
 _LONG_TEXT = 2_048
+#: The kinds of statement that their first word tells.
+_VERBS = frozenset(
+    {"select", "insert", "update", "delete", "evict", "explain", "profile", "advise"}
+)
 
 
-def described(statement: str) -> Described:
+def described(statement: str, error: Exception | None = None) -> Described:
     """
-    Describe a statement; one that does not parse is unknown.
+    Describe a statement that ended with `error`; one that does not parse is unknown.
 
-    So is one that is long: it was parsed off the reactor's thread, which is no place to do it again
-    only to say what failed.
+    A long one was parsed off the reactor's thread, which is no place to do it again: the error
+    tells.  One that says nothing, because the caller went away, leaves only the first word.
     """
     if len(statement) > _LONG_TEXT:
-        return Described()
+        about = error.about if isinstance(error, EdgeError) else None
+        if about is not None:
+            return Described(query_type=about[0], verb=about[0], collections=about[1])
+        return Described() if isinstance(error, DqlError) else _by_first_word(statement)
     try:
         tree = parse(statement).statement
     except DqlError:
@@ -47,6 +56,11 @@ def described(statement: str) -> Described:
 def failed_statement(error: Exception, about: Described) -> Accompanied:
     """Return the error as `/execute` answers it: beside the members of a result."""
     return Accompanied(error, beside={**NO_RESULT, "queryType": about.query_type})
+
+
+def _by_first_word(statement: str) -> Described:
+    word = first_word(statement).lower()
+    return Described(query_type=word, verb=word) if word in _VERBS else Described()
 
 
 def _name(collection: syntax.CollectionRef) -> str:

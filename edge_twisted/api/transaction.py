@@ -17,6 +17,7 @@ from edge_twisted.api.request import Request
 from edge_twisted.api.resource import Route
 from edge_twisted.api.response import AnyResponse
 from edge_twisted.api.statement_errors import described
+from edge_twisted.errors import EdgeError
 
 #: Statements of one transaction: others wait for the writer meanwhile.
 MAX_STATEMENTS = 1000
@@ -89,7 +90,7 @@ class Transaction:
                 timeout_seconds=self._timeout_seconds,
             )
         except Exception as error:
-            request.collections = _named(calls)
+            request.collections = _named(calls, error)
             raise _placed(error) from error
         request.collections = _collections(results)
         return results_response(results, answer_media(headers))
@@ -124,7 +125,8 @@ def _collections(results: Sequence[Result]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for result in results for name in result.collections))
 
 
-def _named(calls: Sequence[Call]) -> tuple[str, ...]:
-    return tuple(
-        dict.fromkeys(name for text, _args in calls for name in described(text).collections)
-    )
+def _named(calls: Sequence[Call], error: Exception) -> tuple[str, ...]:
+    about = error.about if isinstance(error, EdgeError) else None
+    names = list(about[1]) if about is not None else []
+    names.extend(name for text, _args in calls for name in described(text).collections)
+    return tuple(dict.fromkeys(names))

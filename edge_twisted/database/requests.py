@@ -11,7 +11,7 @@ both sides take copies in one step.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Final, cast
@@ -59,6 +59,7 @@ class Request:
     started: float
     state: RequestState = RequestState.RUNNING
     query_type: str = "unknown"
+    collections: Sequence[str] = ()
     parse_seconds: float = 0.0
     plan_seconds: float = 0.0
     elapsed_seconds: float | None = None
@@ -70,6 +71,7 @@ class Request:
     def prepared(self, prepared: Prepared) -> None:
         """Take over what parsing told; it took its time for the first request of its text only."""
         self.query_type = prepared.statement.query_type
+        self.collections = prepared.collections
         if prepared.uses <= 1:
             self.parse_seconds = prepared.parse_seconds
 
@@ -84,6 +86,8 @@ class Request:
         """Record how it ended."""
         self.elapsed_seconds = elapsed_seconds
         self.state = _state_after(error)
+        if isinstance(error, EdgeError) and self.query_type != "unknown":
+            error.concern(self.query_type, self.collections)
         if error is not None:
             code = error.code if isinstance(error, EdgeError) else "internal_error"
             # What is no error of ours may say anything, and is in the log.

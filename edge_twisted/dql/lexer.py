@@ -21,6 +21,8 @@ from edge_twisted.dql.tokens import BARE_NAME, END, NAME, NUMBER, STRING, Direct
 TEXT_LIMIT_BYTES: Final = 1_048_576
 #: What can be parsed in well under a second; only a text of nothing but tiny tokens has more.
 TOKEN_LIMIT: Final = 300_000
+#: Comments that `first_word` goes past.
+_LEADING_COMMENTS: Final = 100
 
 _TOKEN: Final = re.compile(
     rf"""
@@ -115,6 +117,16 @@ def tokenize(source: Source) -> Tokens:
     add_start(len(text))
     add_end(len(text))
     return tokens
+
+
+def first_word(text: str) -> str:
+    """Return the first word of a text after comments; empty if something else comes first."""
+    for match in islice(_TOKEN.finditer(text), _LEADING_COMMENTS):
+        if match.lastgroup == "word":
+            return match["word"]
+        if match.lastgroup not in ("comment", "directive", "space"):
+            break
+    return ""
 
 
 def _check_text(text: str) -> None:
