@@ -48,6 +48,7 @@ class RequestBody:
         "buffered",
         "error",
         "is_complete",
+        "is_exhausted",
         "limit",
         "received",
     )
@@ -60,6 +61,8 @@ class RequestBody:
         self.received = 0
         self.buffered = 0
         self.is_complete = announced == 0
+        #: Whether the endpoint has seen the end of it.
+        self.is_exhausted = False
         self.error: HttpError | None = None
         self._source = source
         self._pieces: deque[bytes] = deque()
@@ -130,6 +133,7 @@ class RequestBody:
         if self.error is not None:
             raise self.error
         self.buffered = 0
+        self.is_exhausted = True
         if len(self._pieces) == 1:
             return self._pieces.popleft()
         whole = b"".join(self._pieces)
@@ -150,6 +154,7 @@ class RequestBody:
             elif self.error is not None:
                 raise self.error
             elif self.is_complete:
+                self.is_exhausted = True
                 return
             else:
                 await self._more()

@@ -48,11 +48,6 @@ class RequestReader:
         return not self._left and self._chunks is None
 
     @property
-    def body_left(self) -> int | None:
-        """How many bytes of body have not been taken; None where nobody knows, for chunks."""
-        return None if self._chunks is not None else self._left
-
-    @property
     def failed_head(self) -> bytes:
         """The beginning of what was refused."""
         return self._failed or b""
