@@ -13,9 +13,11 @@ from typing import Protocol
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
 
+from edge_twisted.api.cors import CrossOrigin
 from edge_twisted.api.errors import Field, Forbidden, HttpError, InvalidRequest, Unauthorized
+from edge_twisted.api.hosts import HostNames
 from edge_twisted.api.request import Request
-from edge_twisted.config.model import Cors
+from edge_twisted.api.response import Response
 from edge_twisted.security.callers import ANYBODY, Caller
 from edge_twisted.security.key_ring import KeyRing
 
@@ -60,7 +62,9 @@ class Admission:
     #: None is ``auth: dev_mode``.
     keys: KeyRing | None
     throttle: Throttle = field(factory=NoThrottle)
-    cors: Cors | None = None
+    cors: CrossOrigin | None = None
+    #: By which names it may be called without keys; None: by any.
+    hosts: HostNames | None = None
 
 
 class ApiGate:
@@ -83,6 +87,7 @@ class ApiGate:
                 admission.throttle.check(request)
             return None
         if admission.keys is None:
+            _refuse_other_hosts(request, admission)
             _refuse_other_origins(request, admission)
             return _permitted(request, ANYBODY, admission)
         key = _bearer_key(request, admission)
@@ -93,7 +98,18 @@ class ApiGate:
 
     def headers(self, request: Request) -> Sequence[Field]:
         """See `resource.Gate.headers`."""
-        return self._admission.throttle.headers(request)
+        admission = self._admission
+        fields: Sequence[Field] = ()
+        if request.route is not None:
+            fields = admission.throttle.headers(request)
+        if admission.cors is not None:
+            return (*fields, *admission.cors.headers(request))
+        return fields
+
+    def preflight(self, request: Request, methods: Sequence[str]) -> Response | None:
+        """See `resource.Gate.preflight`."""
+        cors = self._admission.cors
+        return None if cors is None else cors.preflight(request, methods)
 
 
 def caller_of(request: Request) -> Caller:
@@ -162,6 +178,21 @@ def _key_in(value: bytes | None) -> bytes:
     return key
 
 
+def _refuse_other_hosts(request: Request, admission: Admission) -> None:
+    """Keep pages whose names were made to resolve to this machine from driving it."""
+    host = request.headers.get("host")
+    if admission.hosts is None or host is None or admission.hosts.include(host):
+        return
+    raise _refusal(
+        request,
+        admission,
+        Forbidden(
+            "without API keys, this server answers to its own names only; call it by its address, "
+            "or give its name in http_server.listen_addr or its certificate"
+        ),
+    )
+
+
 def _refuse_other_origins(request: Request, admission: Admission) -> None:
     """
     Keep pages of other sites from driving a server that asks nobody for a key.
@@ -169,12 +200,12 @@ def _refuse_other_origins(request: Request, admission: Admission) -> None:
     A browser sends such a page's requests to this machine with its origin, and with no key there
     is nothing else to tell them by.
     """
-    origin = request.headers.get("origin")
-    if origin is None:
+    raw = request.headers.get_bytes(b"origin")
+    if raw is None:
         return
-    cors = admission.cors
-    if cors is not None and ("*" in cors.allowed_origins or origin in cors.allowed_origins):
+    if admission.cors is not None and admission.cors.allows(raw):
         return
+    origin = raw.decode("latin-1")
     scheme = "https" if request.is_secure else "http"
     if origin.lower() == f"{scheme}://{request.headers.get('host') or ''}".lower():
         return

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from edge_twisted.api.cors import CrossOrigin
 from edge_twisted.api.gate import Admission, ApiGate, Throttle
+from edge_twisted.api.hosts import HostNames
 from edge_twisted.api.request import Request
 from edge_twisted.api.resource import Resource
 from edge_twisted.api.tree import Parts, build
@@ -20,7 +22,7 @@ class LiveApi:
 
     A request under way ends by the rules that it began with.  `throttle_of` makes the throttle of a
     configuration; it is asked again only when the strategies change, so that counts survive a
-    reload that is about something else.
+    reload that is about something else.  `hosts` are the names to answer to without keys.
     """
 
     def __init__(
@@ -30,10 +32,12 @@ class LiveApi:
         *,
         defer_to_pool: DeferToPool,
         throttle_of: Callable[[HttpServer], Throttle],
+        hosts: HostNames | None = None,
     ) -> None:
         self._parts = parts
         self._defer_to_pool = defer_to_pool
         self._throttle_of = throttle_of
+        self._hosts = hosts
         self._configuration = configuration
         http = _http(configuration)
         self._throttle = throttle_of(http)
@@ -82,7 +86,8 @@ class LiveApi:
         return KeyRing(configuration.auth.identities, self._defer_to_pool)
 
     def _admission(self, http: HttpServer) -> Admission:
-        return Admission(keys=self._keys, throttle=self._throttle, cors=http.cors)
+        cors = None if http.cors is None else CrossOrigin(http.cors)
+        return Admission(keys=self._keys, throttle=self._throttle, cors=cors, hosts=self._hosts)
 
 
 def _http(configuration: Configuration) -> HttpServer:

@@ -13,7 +13,7 @@ from typing import Protocol
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from edge_twisted.api.errors import Field, HttpError
+from edge_twisted.api.errors import Field, HttpError, MethodNotAllowed
 from edge_twisted.api.failures import code_of, response_to
 from edge_twisted.api.request import Request
 from edge_twisted.api.resource import Finished, Gate, Observer, Resource
@@ -67,8 +67,8 @@ class Pipeline:
         return response_to(error, request.id), error.code
 
     def headers(self, request: Request) -> tuple[Field, ...]:
-        """Return what every response to an admitted request carries."""
-        return tuple(self._endpoints.gate.headers(request)) if request.route is not None else ()
+        """Return what the response to a request carries, an error too, whatever it is."""
+        return tuple(self._endpoints.gate.headers(request))
 
     def finished(
         self,
@@ -95,7 +95,14 @@ class Pipeline:
             log.failure("Request {request_id} was not noted", request_id=request.id)
 
     async def _admitted(self, request: Request) -> AnyResponse:
-        resource = self._endpoints.find(request)
+        try:
+            resource = self._endpoints.find(request)
+        except MethodNotAllowed as error:
+            # OPTIONS is nobody's method.
+            answer = self._endpoints.gate.preflight(request, error.allowed)
+            if answer is None:
+                raise
+            return answer
         admitted = self._endpoints.gate.admit(request)
         if isinstance(admitted, Deferred):
             await admitted

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from edge_twisted.api.errors import Field
 from edge_twisted.api.request import Request
-from edge_twisted.api.response import AnyResponse
+from edge_twisted.api.response import AnyResponse, Response
 from edge_twisted.security.callers import Caller
 
 
@@ -73,7 +73,14 @@ class Gate(Protocol):
         """
 
     def headers(self, request: Request) -> Sequence[Field]:
-        """Return header fields for the response of an admitted request, such as RateLimit."""
+        """Return header fields for the response of any request: RateLimit, and those of CORS."""
+
+    def preflight(self, request: Request, methods: Sequence[str]) -> Response | None:
+        """
+        Answer a browser's question whether a page may send a request; None: it asks none.
+
+        :raises HttpError: it may not.
+        """
 
 
 @frozen(kw_only=True)

@@ -106,7 +106,8 @@ def insert(
     Store a new document, or do what the policy says; None if nothing was written.
 
     :raises IdConflict: there is one with the id, and the policy is FAIL.
-    :raises Forbidden, DocumentTooLarge, InvalidWrite: it may not be stored.
+    :raises Forbidden, DocumentTooLarge, InvalidWrite: it may not be stored; Forbidden also
+        where the one with the id is hidden from the caller.
     """
     old = writer.load(collection, new.id.key)
     if old is None and rules.typing is UNTYPED:
@@ -121,6 +122,9 @@ def insert(
         return _saved(writer, collection, new.id, state, rules)
     match policy:
         case ConflictPolicy.FAIL:
+            if rules.may_see is not None and not rules.may_see(shown(new.id, old)):
+                # As any other write that is not permitted: not a word about whose document it is.
+                raise Forbidden("the document may not be written")
             raise IdConflict(new.id.value)
         case ConflictPolicy.NOTHING:
             return None

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFacto
 from twisted.logger import Logger
 
 from edge_twisted.api.client_address import UNIX, client_address, plain
+from edge_twisted.api.hosts import HostNames
 from edge_twisted.api.live import LiveApi
 from edge_twisted.api.pipeline import Pipeline
 from edge_twisted.api.request_ids import RequestIds
@@ -60,11 +62,15 @@ class HttpService(Service):
         self._audit = audit
         self._watch: CertificateWatch | None = None
         self._ports: list[IListeningPort] = []
+        address = self._http.listen_addr
+        self._tls: ReloadableTlsContext | None = None
         self._api = LiveApi(
             configuration,
             parts,
             defer_to_pool=defer_to_pool,
             throttle_of=lambda http: Throttle(http.throttling, monotonic, self._throttled),
+            # No browser gets at a unix socket but through a proxy, which has names of its own.
+            hosts=HostNames(self._names) if isinstance(address, TcpAddress) else None,
         )
         self._metrics = parts.metrics
         self.site = Site(
@@ -140,7 +146,7 @@ class HttpService(Service):
         check = check_files(files.cert, files.key, host, _now())
         if check.certificate is None:
             raise check.problems[0]
-        tls = ReloadableTlsContext(check.certificate)
+        tls = self._tls = ReloadableTlsContext(check.certificate)
         self._watch = CertificateWatch(
             tls, files, host, clock=self._reactor, now=_now, on_reload=self._certificate_reloaded
         )
@@ -155,6 +161,16 @@ class HttpService(Service):
 
     def _count_connections(self) -> None:
         self._metrics.http_connections.set(len(self.site.connections))
+
+    def _names(self) -> Iterator[str]:
+        """Yield the names under which this server may be called without keys."""
+        machine = socket.gethostname()
+        yield from (machine, f"{machine}.local")
+        address = self._http.listen_addr
+        if isinstance(address, TcpAddress):
+            yield address.host
+        if self._tls is not None:
+            yield from self._tls.certificate.names
 
     def _client_of(self, peer: str, fields: Mapping[bytes, bytes]) -> str:
         forwarded = fields.get(b"x-forwarded-for")

@@ -35,9 +35,9 @@ def http_server(**settings: Any) -> HttpServer:
     return HttpServer(listen_addr=address, tls=None, http_api=api, **settings)
 
 
-def _route(name: str, *methods: str, streams: bool = False) -> Route:
+def _route(name: str, *methods: str, streams: bool = False, needs_key: bool = False) -> Route:
     return Route(
-        endpoint=name, path=f"/{name}", methods=methods, setting=name, needs_key=False,
+        endpoint=name, path=f"/{name}", methods=methods, setting=name, needs_key=needs_key,
         streams=streams,
     )  # fmt: skip
 
@@ -46,6 +46,7 @@ _ECHO = _route("echo", "GET", "POST")
 _WAIT = _route("wait", "GET", "POST")
 _TAKE = _route("take", "POST", streams=True)
 _GIVE = _route("give", "GET")
+_SECRET = _route("secret", "GET", needs_key=True)
 
 
 @define
@@ -142,10 +143,10 @@ class Notes:
 
 @define
 class Endpoints:
-    """A router with a gate that lets everybody in."""
+    """A router with a gate."""
 
     router: Router
-    gate: ApiGate = field(factory=lambda: ApiGate(Admission(keys=None)))
+    gate: ApiGate
 
     def find(self, request: Request) -> Resource:
         """See `Router.find`."""
@@ -220,13 +221,14 @@ class MemorySite:
     takes: Takes = field(factory=Takes)
     gives: Gives = field(factory=Gives)
     notes: Notes = field(factory=Notes)
+    gate: ApiGate = field(factory=lambda: ApiGate(Admission(keys=None)))
     clock: Clock = field(factory=Clock)
     site: Site = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        router = Router([self.echo, self.waits, self.takes, self.gives])
+        router = Router([self.echo, self.waits, self.takes, self.gives, Echo(route=_SECRET)])
         self.site = Site(
-            Pipeline(Endpoints(router), self.notes),
+            Pipeline(Endpoints(router, self.gate), self.notes),
             http_server(**self.settings),
             self.clock,
             now=self.clock.seconds,

@@ -69,6 +69,23 @@ class OverTheStore(DatabaseTestCase):
         self.assertIsNone(found["commitId"])
         self.assertEqual(found["transactionId"], stored["commitId"])
 
+    async def test_a_hidden_document_is_not_named(self) -> None:
+        """An INSERT over it is refused like any write that is not permitted."""
+        await self.run_json("INSERT INTO tasks DOCUMENTS ({'_id': 't1', 'owner': 'other'})")
+        await self.run_json("INSERT INTO tasks DOCUMENTS ({'_id': 't2', 'owner': 'till'})")
+        statement = "INSERT INTO tasks DOCUMENTS ({'_id': %s, 'owner': %s})"
+        answers = []
+        for id_, owner in (("'t1'", "'till'"), ("'t3'", "'other'"), ("'t2'", "'till'")):
+            answers.append(
+                (await self.post({"statement": statement % (id_, owner)}, caller=TILL))[0]
+            )
+        hidden, foreign, own = answers
+        self.assertEqual(hidden.status, 403)
+        self.assertNotIn(b"t1", hidden.body)
+        self.assertEqual(hidden.body, foreign.body)
+        self.assertEqual(own.status, 409)
+        self.assertIn(b"t2", own.body)
+
     async def test_numbers_and_binary_survive(self) -> None:
         document = {"_id": "b", "data": b"\x00\xff", "one": 1, "float": 1.0}
         headers = {"Content-Type": "application/cbor", "Accept": "application/cbor"}

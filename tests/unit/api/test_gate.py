@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from edge_twisted.api.cors import CrossOrigin
 from edge_twisted.api.errors import (
     Field,
     Forbidden,
@@ -184,11 +185,11 @@ class Origins(Case):
         self.refusal(self.request(Origin="http://a"), Forbidden)
 
     def test_those_that_are_allowed_do(self) -> None:
-        cors = Cors(allowed_origins=("https://till.example",))
+        cors = CrossOrigin(Cors(allowed_origins=("https://till.example",)))
         self.gate.replace(Admission(keys=None, cors=cors))
         self.assertIs(self.gate.admit(self.request(Origin="https://till.example")), ANYBODY)
         self.refusal(self.request(Origin="https://till.example.evil"), Forbidden)
-        self.gate.replace(Admission(keys=None, cors=Cors(allowed_origins=("*",))))
+        self.gate.replace(Admission(keys=None, cors=CrossOrigin(Cors(allowed_origins=("*",)))))
         self.assertIs(self.gate.admit(self.request(Origin="http://any")), ANYBODY)
 
     def test_with_keys_the_key_decides(self) -> None:
