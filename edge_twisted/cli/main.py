@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, LazyCommand] = {
     "config": LazyCommand(
         "edge_twisted.cli.config:config", "Check a configuration, print its schema."
     ),
+    "mesh": LazyCommand("edge_twisted.cli.mesh:mesh", "Make the key that a mesh shares."),
     "run": LazyCommand("edge_twisted.cli.run:run", "Run the server in the foreground."),
 }
 

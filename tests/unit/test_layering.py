@@ -31,7 +31,12 @@ MAY_IMPORT: dict[str, set[str]] = {
 TOP = {"services", "tap", "cli", "testing", "__init__"}
 
 #: Rooms, or modules, that know neither I/O nor time nor chance.
-PURE = ("documents/", "dql/", "config/", "mesh/reconciliation/")
+PURE = (
+    "documents/", "dql/", "config/",
+    "mesh/authority.py", "mesh/backoff.py", "mesh/certificates.py", "mesh/gossip.py",
+    "mesh/link_choice.py", "mesh/peer_key.py", "mesh/presence.py", "mesh/presence_codec.py",
+    "mesh/reconciliation/",
+)  # fmt: skip
 IMPURE_EXCEPTIONS = {"config/load.py"}
 IMPURE = {
     "apsw", "asyncio", "multiprocessing", "os", "random", "secrets", "select", "socket", "sqlite3",

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The mesh's certificate authority: one P-256 key that every member has, or can derive.
+
+Whoever has it can issue itself a certificate and is in; nobody else is.  It comes from the
+configuration alone, so no server has to be asked, and servers that never met trust each other.
+
+Derivation from a text: HKDF-SHA256 (RFC 5869) with the text's UTF-8 bytes as key material, the 16
+bytes of ``db_id`` as salt and an info that names the mode, expanded to 48 bytes; they are read as a
+big-endian integer x, and the private scalar is ``x mod (n - 1) + 1``, n the order of P-256: "extra
+random bits" of FIPS 186-5, A.2.1, whose bias is below 2**-128.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import field, frozen
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from edge_twisted.config.mesh_key import mesh_key
+from edge_twisted.config.model import Database, ServerAuth
+
+#: The provider whose tokens are for development: they make a mesh of their own.
+DEVELOPMENT_PROVIDER: Final = "__playgroundProvider"
+
+INFO_SMALL_PEER: Final = b"edge-twisted mesh authority v1 small_peer_only"
+INFO_SERVER: Final = b"edge-twisted mesh authority v1 server"
+INFO_DISCOVERY: Final = b"edge-twisted mesh discovery v1"
+
+#: The order of P-256 (SEC 2, 2.4.2).
+_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+#: 128 bits more than the order has.
+_SCALAR_BYTES: Final = 48
+_DISCOVERY_BYTES: Final = 32
+
+
+@frozen(kw_only=True)
+class Authority:
+    """The authority of one mesh; `discovery_key` is a secret that members alone can compute."""
+
+    key: ec.EllipticCurvePrivateKey = field(repr=False)
+    discovery_key: bytes = field(repr=False)
+
+
+@frozen
+class NoAuthority:
+    """Why this server can link with nobody, for its log and its presence."""
+
+    reason: str
+
+
+def authority_of(database: Database) -> Authority | NoAuthority:
+    """Return the authority that a valid configuration stands for."""
+    auth = database.auth
+    if isinstance(auth, ServerAuth):
+        if auth.provider != DEVELOPMENT_PROVIDER:
+            return NoAuthority(
+                f"provider {auth.provider!r} has no mesh authority here yet; "
+                f"use small_peer_only, or {DEVELOPMENT_PROVIDER} for development"
+            )
+        key = derived_key(auth.access_token.reveal(), database.db_id, INFO_SERVER)
+    elif auth.key_b64 is not None:
+        key = mesh_key(auth.key_b64.reveal())
+    else:
+        key = derived_key(auth.offline_license_token.reveal(), database.db_id, INFO_SMALL_PEER)
+    return Authority(key=key, discovery_key=_discovery_key(key, database.db_id))
+
+
+def derived_key(secret: str, db_id: str, info: bytes) -> ec.EllipticCurvePrivateKey:
+    """Derive the authority's key from a secret text, see the head of this module."""
+    stretched = _hkdf(secret.encode("utf-8"), db_id, info, _SCALAR_BYTES)
+    scalar = int.from_bytes(stretched, "big") % (_ORDER - 1) + 1
+    return ec.derive_private_key(scalar, ec.SECP256R1())
+
+
+def _discovery_key(key: ec.EllipticCurvePrivateKey, db_id: str) -> bytes:
+    scalar = key.private_numbers().private_value
+    return _hkdf(scalar.to_bytes(32, "big"), db_id, INFO_DISCOVERY, _DISCOVERY_BYTES)
+
+
+def _hkdf(material: bytes, db_id: str, info: bytes, length: int) -> bytes:
+    salt = bytes.fromhex(db_id.replace("-", ""))
+    return HKDF(algorithm=SHA256(), length=length, salt=salt, info=info).derive(material)

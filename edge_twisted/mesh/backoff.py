@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+How long to wait before the next try: exponential, with jitter, up to a bound.
+
+"Equal jitter" after Brooker, "Exponential Backoff And Jitter" (2015): half of the delay is fixed,
+half is drawn, so that peers cut off together do not come back together, and nobody hammers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+#: The first delay; a peer that restarts is back within about a second.
+FIRST_SECONDS: Final = 0.25
+_FACTOR: Final = 2.0
+
+
+class Backoff:
+    """The delays of one address; `draw` returns a number from 0 to below 1."""
+
+    def __init__(self, most_seconds: float, draw: Callable[[], float]) -> None:
+        self.most_seconds = most_seconds
+        self._draw = draw
+        self._next = FIRST_SECONDS
+
+    def delay(self) -> float:
+        """Return the seconds to wait before the next try, longer from try to try."""
+        whole = min(self._next, self.most_seconds)
+        self._next = min(self._next * _FACTOR, self.most_seconds)
+        return whole * (0.5 + 0.5 * self._draw())
+
+    def reset(self) -> None:
+        """Begin anew: the last try was a success."""
+        self._next = FIRST_SECONDS

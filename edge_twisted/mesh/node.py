@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The node: this server among its peers, the owner of all links.
+
+It gives each link its session, decides which links stay, carries commits and time to all of them,
+and keeps the presence graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Protocol
+
+from attrs import field, frozen
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from edge_twisted.documents.versions import Replica
+from edge_twisted.mesh import refusals
+from edge_twisted.mesh.effects import Established, LinkSession, PresenceHeard
+from edge_twisted.mesh.gossip import Gossip
+from edge_twisted.mesh.link import Link
+from edge_twisted.mesh.link_choice import Verdict, judge
+from edge_twisted.mesh.peer_key import PeerKey
+from edge_twisted.mesh.presence import Claim
+from edge_twisted.mesh.refusals import RefusalLog
+from edge_twisted.mesh.requests import Documents
+
+log = Logger()
+
+TICK_SECONDS: Final = 0.5
+#: Connections of strangers: they cost memory before they have proven anything.
+MAX_STRANGERS: Final = 64
+
+
+class NodeObserver(Protocol):
+    """Whoever keeps account of the mesh: audit, metrics, what was synced."""
+
+    def peer_connected(self, link: Link) -> None:
+        """A peer counts as connected from now on, over this link."""
+
+    def peer_disconnected(self, link: Link) -> None:
+        """The link with a connected peer is gone."""
+
+    def told(self, link: Link, event: object) -> None:
+        """A session told of progress, a batch, or attachments."""
+
+
+@frozen(kw_only=True)
+class Limits:
+    """How much of the mesh this server takes."""
+
+    connections: int
+    strangers: int = MAX_STRANGERS
+
+
+@frozen(kw_only=True)
+class NodeParts:
+    """What a node works with; `session_of` makes the session of a link with a certified peer."""
+
+    us: PeerKey
+    documents: Documents
+    session_of: Callable[[Link, PeerKey], LinkSession]
+    gossip: Gossip
+    observer: NodeObserver
+    clock: IReactorTime
+    limits: Limits = field()
+
+
+class Node:
+    """See the head of this module.  For the reactor thread."""
+
+    def __init__(self, parts: NodeParts) -> None:
+        self._parts = parts
+        self.refusal_log = RefusalLog(parts.clock)
+        self._links: set[Link] = set()
+        self._by_peer: dict[PeerKey, Link] = {}
+        self._is_open = False
+        self._ticks = LoopingCall(self._tick)
+        self._ticks.clock = parts.clock
+        self._peer_left: list[Callable[[PeerKey], None]] = []
+        #: Bytes of links that are gone.
+        self._past_bytes_in = 0
+        self._past_bytes_out = 0
+
+    # -- for the service
+
+    def start(self) -> None:
+        """Begin to take links."""
+        self._is_open = True
+        self._ticks.start(TICK_SECONDS, now=False)
+
+    def stop(self) -> Iterable[Link]:
+        """Say goodbye on all links; return those whose `done` is still to come."""
+        self._is_open = False
+        if self._ticks.running:
+            self._ticks.stop()
+        for link in tuple(self._links):
+            link.refuse(refusals.GOODBYE)
+        return tuple(self._links)
+
+    def committed(self, lsn: int, collections: frozenset[str]) -> None:
+        """Tell all sessions that something became durable."""
+        now = self._parts.clock.seconds()
+        for link in tuple(self._by_peer.values()):
+            link.run(lambda session: session.committed(lsn, collections, now))
+
+    # -- Watcher
+
+    def cursors_dropped(self, collections: frozenset[str]) -> None:
+        """See `Watcher.cursors_dropped`."""
+        now = self._parts.clock.seconds()
+        for link in tuple(self._by_peer.values()):
+            link.run(lambda session: session.cursors_dropped(collections, now))
+
+    def scopes_opened(self, collections: frozenset[str]) -> None:
+        """See `Watcher.scopes_opened`."""
+        self.committed(self._parts.documents.lsn, collections)
+
+    def replica_renewed(self, replica: Replica) -> None:
+        """See `Watcher.replica_renewed`."""
+        for link in tuple(self._links):
+            link.refuse(refusals.EPOCH_RENEWED)
+
+    # -- for whoever shows what goes on
+
+    @property
+    def us(self) -> PeerKey:
+        """Our own key."""
+        return self._parts.us
+
+    @property
+    def peers(self) -> Mapping[PeerKey, Link]:
+        """The connected peers, each with its link."""
+        return self._by_peer
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """Bytes in and out, of all links ever."""
+        return (
+            self._past_bytes_in + sum(link.bytes_in for link in self._links),
+            self._past_bytes_out + sum(link.bytes_out for link in self._links),
+        )
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many peers as the configuration allows."""
+        return len(self._by_peer) >= self._parts.limits.connections
+
+    def is_linked(self, peer: PeerKey) -> bool:
+        """Whether there is an established link with a peer."""
+        return peer in self._by_peer
+
+    @property
+    def strangers(self) -> int:
+        """Connections that came in and have not proven membership."""
+        return sum(link.peer is None and link.dialled is None for link in self._links)
+
+    def on_peer_left(self, hook: Callable[[PeerKey], None]) -> None:
+        """Call `hook` whenever a connected peer has gone."""
+        self._peer_left.append(hook)
+
+    # -- for the listener and the dialer
+
+    def new_link(self, dialled: str | None) -> Link:
+        """Return a link for a connection that is about to be made."""
+        link = Link(self, self._parts.documents, self._parts.clock, dialled)
+        self._links.add(link)
+        return link
+
+    def takes_strangers(self, address: str) -> bool:
+        """Tell whether one more connection may come in; if not, that is logged."""
+        if self._is_open and self.strangers < self._parts.limits.strangers:
+            return True
+        if self._is_open:
+            detail = "too many connections that have not proven membership"
+            self.refusal_log.refused(
+                refusals.TOO_MANY_CONNECTIONS, address, by_us=True, detail=detail
+            )
+        return False
+
+    # -- LinkOwner
+
+    def certified(self, link: Link, peer: PeerKey) -> LinkSession | None:
+        """See `LinkOwner.certified`."""
+        if not self._is_open:
+            link.refuse(refusals.GOODBYE)
+            return None
+        if link.dialled is not None and self._dialled_before(link, peer):
+            link.refuse(refusals.DUPLICATE_LINK)
+            return None
+        return self._parts.session_of(link, peer)
+
+    def established(self, link: Link, event: Established) -> None:
+        """See `LinkOwner.established`."""
+        ends = link.ends
+        assert ends is not None
+        old = self._by_peer.get(ends.peer)
+        old_ends = old.ends if old is not None else None
+        verdict = judge(ends, old_ends, self._parts.us, self._parts.documents.replica)
+        if verdict not in (Verdict.KEEP, Verdict.REPLACE):
+            link.refuse(verdict.value)
+            return
+        if verdict is Verdict.KEEP and self.is_full:
+            link.refuse(refusals.TOO_MANY_CONNECTIONS)
+            return
+        self._by_peer[ends.peer] = link
+        if old is not None:
+            old.refuse(refusals.DUPLICATE_LINK)
+        else:
+            self._parts.observer.peer_connected(link)
+            log.info("Peer {peer} connected at {address}", peer=ends.peer, address=link.address)
+        link.run(lambda session: session.send_presence(self._parts.gossip.everything()))
+        self._publish()
+
+    def told(self, link: Link, event: object) -> None:
+        """See `LinkOwner.told`."""
+        if not self._is_current(link):
+            return
+        if not isinstance(event, PresenceHeard):
+            self._parts.observer.told(link, event)
+            return
+        for spread in self._parts.gossip.heard(event.records):
+            self._spread(spread.record, None if spread.to_all else link)
+
+    def ended(self, link: Link) -> None:
+        """See `LinkOwner.ended`."""
+        self._links.discard(link)
+        self._past_bytes_in += link.bytes_in
+        self._past_bytes_out += link.bytes_out
+        self._log_end(link)
+        if not self._is_current(link):
+            return
+        assert link.ends is not None
+        peer = link.ends.peer
+        del self._by_peer[peer]
+        log.info("Peer {peer} disconnected: {outcome}", peer=peer, outcome=link.outcome)
+        self._parts.observer.peer_disconnected(link)
+        self._publish()
+        for hook in self._peer_left:
+            hook(peer)
+
+    # -- inner
+
+    def _is_current(self, link: Link) -> bool:
+        return link.ends is not None and self._by_peer.get(link.ends.peer) is link
+
+    def _dialled_before(self, link: Link, peer: PeerKey) -> bool:
+        """Tell whether another link that we dialled leads, or is about to lead, to that peer."""
+        return any(
+            other is not link
+            and other.peer == peer
+            and other.dialled is not None
+            and other.session is not None
+            and other.outcome is None
+            for other in self._links
+        )
+
+    def _publish(self) -> None:
+        claims = [Claim(peer, link.kind) for peer, link in self._by_peer.items()]
+        record = self._parts.gossip.publish(claims)
+        if record is not None:
+            self._spread(record, None)
+
+    def _spread(self, record: bytes, giver: Link | None) -> None:
+        for link in tuple(self._by_peer.values()):
+            if link is not giver:
+                link.run(lambda session: session.send_presence((record,)))
+
+    def _tick(self) -> None:
+        for link in tuple(self._links):
+            link.tick()
+        self._parts.gossip.forget(self._parts.clock.seconds())
+
+    def _log_end(self, link: Link) -> None:
+        outcome = link.outcome or refusals.LOST
+        if outcome in refusals.QUIET:
+            log.debug(
+                "Link with {address} ended: {outcome} {detail}",
+                address=link.address,
+                outcome=outcome,
+                detail=link.detail,
+                peer=link.peer,
+            )
+            return
+        self.refusal_log.refused(
+            outcome, link.address, by_us=link.refused_by_us, detail=link.detail
+        )

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why links end, by name; and the log of it, which nobody can flood."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from attrs import define
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+log = Logger()
+
+#: Names of refusals, as published; those of the session itself are among them.
+NOT_A_MEMBER: Final = "not_a_member"
+SELF_LINK: Final = "self_link"
+DUPLICATE_LINK: Final = "duplicate_link"
+DUPLICATE_PEER: Final = "duplicate_peer"
+TOO_MANY_CONNECTIONS: Final = "too_many_connections"
+PROTOCOL_VIOLATION: Final = "protocol_violation"
+#: No refusals: a link that ended as links do, or in ways of the network's own.
+GOODBYE: Final = "goodbye"
+LOST: Final = "lost"
+STALLED: Final = "stalled"
+HANDSHAKE_TIMEOUT: Final = "handshake_timeout"
+INTERNAL_ERROR: Final = "internal_error"
+EPOCH_RENEWED: Final = "epoch_renewed"
+
+#: Ends that nobody has to hear of at `warning`: they belong to how meshes come together and part.
+QUIET: Final = frozenset({GOODBYE, LOST, DUPLICATE_LINK, EPOCH_RENEWED})
+
+#: One refusal of one peer or address is a line of the log at most this often.
+REPEAT_SECONDS: Final = 60.0
+#: How many are remembered for that; strangers' addresses must not cost memory.
+MAX_REMEMBERED: Final = 256
+#: Lines of all refusals together in `REPEAT_SECONDS`.
+MAX_LINES: Final = 60
+
+
+@define
+class _Repeated:
+    """When a refusal was logged last, and how often it was not since."""
+
+    logged_at: float
+    suppressed: int = 0
+
+
+class RefusalLog:
+    """Logs refusals at `warning`, each once a minute, with a count of those left out."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._seen: OrderedDict[tuple[str, str], _Repeated] = OrderedDict()
+        self._window_began = float("-inf")
+        self._lines = 0
+
+    def refused(self, refusal: str, address: str, *, by_us: bool, detail: str = "") -> None:
+        """Log that a link with `address` (of a peer, without its port) was refused."""
+        now = self._clock.seconds()
+        suppressed = self._due(refusal, address, now)
+        if suppressed is None:
+            return
+        log.warn(
+            "Mesh link with {address} refused {by}: {refusal}{separator}{detail}",
+            address=address,
+            by="by us" if by_us else "by the peer",
+            refusal=refusal,
+            separator=", " if detail else "",
+            detail=detail,
+            suppressed=suppressed,
+        )
+
+    # -- inner
+
+    def _due(self, refusal: str, address: str, now: float) -> int | None:
+        """Return how many were suppressed before this one, None if it is suppressed itself."""
+        repeated = self._seen.get((refusal, address))
+        if repeated is not None and now - repeated.logged_at < REPEAT_SECONDS:
+            repeated.suppressed += 1
+            return None
+        if not self._has_lines_left(now):
+            return None
+        self._seen.pop((refusal, address), None)
+        while len(self._seen) >= MAX_REMEMBERED:
+            self._seen.popitem(last=False)
+        self._seen[refusal, address] = _Repeated(now)
+        return 0 if repeated is None else repeated.suppressed
+
+    def _has_lines_left(self, now: float) -> bool:
+        if now - self._window_began >= REPEAT_SECONDS:
+            self._window_began, self._lines = now, 0
+        self._lines += 1
+        return self._lines <= MAX_LINES

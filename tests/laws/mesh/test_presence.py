@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Presence: any order, any duplicates, the same graph; and what the graph shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_twisted.mesh.peer_key import PeerKey
+from edge_twisted.mesh.presence import (
+    FORGET_SECONDS,
+    MAX_CLAIMS,
+    MAX_CONNECTIONS,
+    MAX_RECORDS,
+    Claim,
+    PresenceGraph,
+    Record,
+    Stamp,
+    is_sound,
+)
+from edge_twisted.mesh.presence_codec import MAX_RECORD_BYTES, decode, encode
+
+KINDS = ("AccessPoint", "WebSocket")
+
+
+def key(number: int) -> PeerKey:
+    return PeerKey(f"pk{number:044d}")
+
+
+def record(number: int, *links: int, boot: int = 1, counter: int = 1, name: str = "") -> Record:
+    return Record(
+        peer=key(number),
+        stamp=Stamp(boot, counter),
+        device_name=name or f"peer {number}",
+        os="Linux",
+        version="edge-twisted/0",
+        claims=tuple(sorted(Claim(key(each), "AccessPoint") for each in links)),
+    )
+
+
+US = record(0)
+numbers = st.integers(1, 5)
+claims = st.builds(Claim, st.integers(0, 5).map(key), st.sampled_from(KINDS))
+records = st.builds(
+    Record,
+    peer=numbers.map(key),
+    stamp=st.builds(Stamp, st.integers(0, 2), st.integers(0, 3)),
+    device_name=st.sampled_from(["a", "b"]),
+    os=st.just("Linux"),
+    version=st.just("v"),
+    claims=st.lists(claims, max_size=6, unique=True).map(sorted).map(tuple),
+)
+
+
+def shown(graph: PresenceGraph) -> object:
+    return [(each, graph.links(each)) for each in (graph.local, *graph.peers())]
+
+
+def graph_of(received: Sequence[Record], *links: int) -> PresenceGraph:
+    graph = PresenceGraph(US)
+    graph.publish([Claim(key(each), "AccessPoint") for each in links])
+    for each in received:
+        graph.receive(each)
+    return graph
+
+
+@given(st.lists(records, max_size=12), st.data(), st.lists(numbers, max_size=3))
+def test_any_order_and_any_duplicates_give_the_same_graph(
+    received: list[Record], data: st.DataObject, links: list[int]
+) -> None:
+    again = data.draw(st.lists(st.sampled_from(received))) if received else []
+    shuffled = data.draw(st.permutations([*received, *again]))
+    assert shown(graph_of(received, *links)) == shown(graph_of(shuffled, *links))
+
+
+@given(st.lists(records, max_size=12))
+def test_news_is_passed_on_once(received: list[Record]) -> None:
+    graph = PresenceGraph(US)
+    for each in received:
+        passed = graph.receive(each)
+        assert passed in (None, each)
+        assert graph.receive(each) is None
+
+
+@given(st.lists(records, max_size=12), st.lists(numbers, max_size=3))
+def test_what_is_shown_hangs_together(received: list[Record], links: list[int]) -> None:
+    """Every link is claimed by both ends and shown at both; every peer has one."""
+    graph = graph_of(received, *links)
+    everybody = {each.peer: each for each in (graph.local, *graph.peers())}
+    drawn = {
+        (each.peer, link.peer, link.kind)
+        for each in everybody.values()
+        for link in graph.links(each)
+    }
+    assert drawn == {(b, a, kind) for a, b, kind in drawn}
+    for a, b, kind in drawn:
+        assert Claim(b, kind) in everybody[a].claims
+    assert all(any(a == each for a, _, _ in drawn) for each in everybody if each != US.peer)
+
+
+@given(records)
+def test_records_survive_the_wire(original: Record) -> None:
+    assert decode(encode(original)) == original
+
+
+@given(st.binary(max_size=64))
+def test_garbage_on_the_wire_is_nothing(data: bytes) -> None:
+    found = decode(data)
+    assert found is None or is_sound(found)
+
+
+def test_a_chain_is_seen_whole_and_breaks_at_once() -> None:
+    graph = graph_of([record(1, 0, 2), record(2, 1, 3), record(3, 2)], 1)
+    assert [each.peer for each in graph.peers()] == [key(1), key(2), key(3)]
+    graph.receive(record(1, 0, counter=2))
+    assert [each.peer for each in graph.peers()] == [key(1)]
+    graph.publish([])
+    assert graph.peers() == []
+
+
+def test_a_link_that_one_end_claims_is_none() -> None:
+    graph = graph_of([record(1, 0, 2), record(2)], 1)
+    assert [each.peer for each in graph.peers()] == [key(1)]
+    assert graph.links(record(1, 0, 2)) == [Claim(key(0), "AccessPoint")]
+
+
+def test_old_news_of_the_dead_stays_old() -> None:
+    graph = graph_of([record(1, 0), record(2, 1)], 1)
+    graph.receive(record(1, 0, counter=5))
+    assert graph.receive(record(1, 0, 2, counter=4)) is None
+    assert [each.peer for each in graph.peers()] == [key(1)]
+
+
+def test_an_older_life_of_ours_is_outdone() -> None:
+    graph = PresenceGraph(US)
+    graph.publish([Claim(key(1), "AccessPoint")])
+    ours = graph.receive(record(0, 4, boot=7, counter=9))
+    assert ours is not None
+    assert ours.stamp == Stamp(7, 10)
+    assert ours.claims == (Claim(key(1), "AccessPoint"),)
+    assert graph.receive(record(0, 4, boot=7, counter=9)) is None
+
+
+def test_those_out_of_reach_are_forgotten_later() -> None:
+    graph = graph_of([record(1, 0), record(2, 1)], 1)
+    graph.forget(0.0)
+    graph.forget(FORGET_SECONDS - 1)
+    assert len(graph.everything()) == 3
+    graph.forget(FORGET_SECONDS)
+    assert [each.peer for each in graph.everything()] == [key(0), key(1)]
+
+
+def test_the_number_of_records_is_bounded() -> None:
+    graph = graph_of([record(1, 0)], 1)
+    for number in range(2, MAX_RECORDS + 10):
+        assert graph.receive(record(number)) is not None, "those out of reach make room"
+    assert len(graph.everything()) == MAX_RECORDS + 1
+    assert [each.peer for each in graph.peers()] == [key(1)]
+
+
+def test_the_number_of_links_is_bounded() -> None:
+    graph = PresenceGraph(US)
+    full = range(10_000, 10_000 + MAX_CONNECTIONS)
+    for number in range(1, MAX_CLAIMS // MAX_CONNECTIONS + 5):
+        graph.receive(record(number, *full))
+    assert sum(len(each.claims) for each in graph.everything()) <= MAX_CLAIMS
+
+
+def test_a_record_is_bounded() -> None:
+    full = record(1, *range(MAX_CONNECTIONS))
+    assert is_sound(full)
+    assert len(encode(full)) < MAX_RECORD_BYTES
+    assert not is_sound(record(1, *range(MAX_CONNECTIONS + 1)))
+    assert not is_sound(record(1, name="x" * 257))
+    assert not is_sound(record(1, 3, 3))
