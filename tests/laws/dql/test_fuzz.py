@@ -83,3 +83,20 @@ def test_odd_arguments(body: bytes) -> None:
 )  # fmt: skip
 def test_odd_statements(statement: str) -> None:
     fuzz_bytes(statement.encode())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"SHOW ALL ILIKE 'T' ESCAPE 'MEDIAN!'",
+        b"SHOW ALL LIKE '%' ESCAPE ''",
+        b"EXPLAIN DELETE FROM\xd2 orders",
+        b"SELE" + b"\r" * 48 + b"\xb1" + b"\r" * 31 + b"CT LECT 1 AS a",
+        b"SELECT '\xed\xa0\x80' AS a",
+        b"UPDATE a SET " + b"a." * 5_000 + b"a = 1",
+        b"UPDATE a SET " + b", ".join(b"f%d = 1" % n for n in range(5_000)),
+        b"SELECT * FROM a WHERE " + b" AND ".join(b"n != %d" % n for n in range(2_000)),
+    ],
+)
+def test_what_was_found(data: bytes) -> None:
+    fuzz_bytes(data)
