@@ -89,7 +89,11 @@ class Cursor:
         """Go past ``word`` if it is at hand, and say whether it was."""
         if self.word != word:
             return False
-        self.advance()
+        tokens, index = self.tokens, self.index
+        self.end = tokens.ends[index]
+        self.index = index = index + 1
+        self.word = tokens.words[index]
+        self.start = tokens.starts[index]
         return True
 
     def expect(self, word: str) -> None:
@@ -142,10 +146,16 @@ class Cursor:
 
         :raises ParseError: a reserved word or no name at all.
         """
-        if not self.at_identifier:
+        word = self.word
+        if word != NAME and (word in RESERVED or not word.isidentifier()):
             raise self.unexpected(what)
-        name = str(self.value)
-        self.advance()
+        # `advance`, written out: most of what a statement holds are names.
+        tokens, index = self.tokens, self.index
+        name = str(tokens.values[index])
+        self.end = tokens.ends[index]
+        self.index = index = index + 1
+        self.word = tokens.words[index]
+        self.start = tokens.starts[index]
         return name
 
     def named(self, what: str) -> str:
@@ -162,9 +172,11 @@ class Cursor:
 
     def alias(self) -> str | None:
         """Read ``[AS] name`` if it is there."""
-        if self.accept("AS"):
+        word = self.word
+        if word == "AS":
+            self.advance()
             return self.identifier()
-        if self.word in NEVER_A_BARE_ALIAS or not self.at_identifier:
+        if word != NAME and (word in NEVER_A_BARE_ALIAS or not word.isidentifier()):
             return None
         return self.identifier()
 

@@ -131,17 +131,17 @@ def _subquery(cursor: Cursor) -> Expression:
 
 def operand(cursor: Cursor) -> Expression:
     """A path, or the call of a function: what begins with none of `PREFIXES`."""
+    if cursor.tokens.words[cursor.index + 1] != "(":
+        return path(cursor, "expression")
     if not cursor.at_identifier:
         raise cursor.unexpected("expression")
-    if cursor.peek() == "(":
-        return SPECIAL_CALLS.get(cursor.word, call)(cursor)
-    return path(cursor)
+    return SPECIAL_CALLS.get(cursor.word, call)(cursor)
 
 
-def path(cursor: Cursor) -> Path:
+def path(cursor: Cursor, what: str = "identifier") -> Path:
     """``name.name``; after a dot too, reserved words need backticks."""
     start = cursor.start
-    names = [cursor.identifier()]
+    names = [cursor.identifier(what)]
     while cursor.word == ".":
         cursor.advance()
         names.append(cursor.identifier())

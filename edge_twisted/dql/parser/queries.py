@@ -66,7 +66,7 @@ def _projection(cursor: Cursor) -> Projection:
     start = cursor.start
     if cursor.accept("*"):
         return Wildcard(span=cursor.since(start))
-    if cursor.at_identifier and cursor.peek() == "." and cursor.peek(2) == "*":
+    if cursor.peek() == "." and cursor.peek(2) == "*" and cursor.at_identifier:
         name = cursor.identifier()
         cursor.expect_all(".", "*")
         return Wildcard(name, span=cursor.since(start))
