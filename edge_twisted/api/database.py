@@ -13,13 +13,39 @@ from edge_twisted.security.permissions import Access
 Call = tuple[str, Mapping[str, Value]]
 
 
-class Result(Protocol):
+class Rows(Protocol):
     """
-    What a statement came to.
+    Rows of a result.
 
     Exactly one of `items` and `texts` is there; `texts` are JSON documents in UTF-8, shown to the
     letter.
     """
+
+    @property
+    def items(self) -> Sequence[Value] | None:
+        """The rows as values."""
+
+    @property
+    def texts(self) -> Sequence[bytes] | None:
+        """The rows as JSON."""
+
+
+class Batches(Protocol):
+    """Rows that are read while they are asked for; whoever has them closes them in any case."""
+
+    def next(self) -> Awaitable[Rows | None]:
+        """Fire with the next rows, None at the end; one call at a time."""
+
+    def close(self) -> None:
+        """Give back what is held; harmless when repeated."""
+
+
+class Result(Rows, Protocol):
+    """What a statement came to; of a large one that streams, the first rows."""
+
+    @property
+    def batches(self) -> Batches | None:
+        """Where the rows behind these come from; None: these are all."""
 
     @property
     def query_type(self) -> str:
@@ -32,14 +58,6 @@ class Result(Protocol):
     @property
     def collections(self) -> Sequence[str]:
         """The collections that it names, for the audit log."""
-
-    @property
-    def items(self) -> Sequence[Value] | None:
-        """The rows as values."""
-
-    @property
-    def texts(self) -> Sequence[bytes] | None:
-        """The rows as JSON."""
 
     @property
     def mutated_ids(self) -> Sequence[Value]:
@@ -78,11 +96,12 @@ class Database(Protocol):
         access: Access,
         request_id: str,
         timeout_seconds: float | None,
+        stream: bool = False,
     ) -> Awaitable[Result]:
         """
         Run one statement; a mutation fires only once it is durable.
 
-        `timeout_seconds` None is no limit.
+        `timeout_seconds` None is no limit.  With `stream`, a large result has `Result.batches`.
         """
 
     def transaction(

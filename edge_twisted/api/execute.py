@@ -99,6 +99,7 @@ class Execute:
                 access=caller_of(request).permits.access("execute"),
                 request_id=request.id,
                 timeout_seconds=self._timeout_seconds,
+                stream=True,
             )
         except Exception as error:
             about = Described() if statement is None else described(statement, error)

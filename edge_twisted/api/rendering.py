@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from struct import pack
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import cbor2
 import orjson
 
-from edge_twisted.api.database import Result
+from edge_twisted.api.database import Batches, Result, Rows
 from edge_twisted.api.media import Media
 from edge_twisted.api.response import AnyResponse, Response, StreamingResponse
 from edge_twisted.documents.json_text import from_text
@@ -43,6 +43,8 @@ NO_RESULT: dict[str, object] = {
 def result_response(result: Result, media: Media) -> AnyResponse:
     """Return the answer that a result is, whole if it is small."""
     kind = media.value.encode("ascii")
+    if result.batches is not None:
+        return StreamingResponse(pieces=Streamed(result, result.batches, media), content_type=kind)
     if _row_count(result) <= BATCH:
         body = json_whole(result) if media is Media.JSON else b"".join(cbor_pieces(result))
         return Response(body=body, content_type=kind)
@@ -68,8 +70,63 @@ async def one_by_one(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
-def _row_count(result: Result) -> int:
-    return len(result.texts if result.texts is not None else result.items or ())
+def _row_count(rows: Rows) -> int:
+    return len(rows.texts if rows.texts is not None else rows.items or ())
+
+
+class Streamed:
+    """
+    The pieces of an answer whose rows are still being read.
+
+    If reading them fails, so does the next piece, and the carrier cuts the body off where it is:
+    no client can take what came for a whole answer.
+    """
+
+    def __init__(self, result: Result, batches: Batches, media: Media) -> None:
+        self._batches = batches
+        make = _json_stream if media is Media.JSON else _cbor_stream
+        self._pieces = make(result, batches)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._pieces)
+
+    async def aclose(self) -> None:
+        """Give the rows back, begun or not."""
+        self._batches.close()
+        await self._pieces.aclose()
+
+
+async def _json_stream(result: Result, batches: Batches) -> AsyncGenerator[bytes, None]:
+    yield _json_head(result)
+    rows: Rows | None = result
+    separator = b""
+    while rows is not None:
+        if _row_count(rows):
+            yield separator + _json_rows(rows)
+            separator = b","
+        rows = await batches.next()
+    yield _json_tail(result)
+
+
+def _json_rows(rows: Rows) -> bytes:
+    texts = rows.texts
+    return b",".join(texts) if texts is not None else json_bytes(rows.items or [])[1:-1]
+
+
+async def _cbor_stream(result: Result, batches: Batches) -> AsyncGenerator[bytes, None]:
+    # An array of a length that is not known yet, ended by a break.
+    yield _cbor_head(result) + b"\x9f"
+    rows: Rows | None = result
+    while rows is not None:
+        if rows.texts is not None:
+            yield b"".join([_cbor(from_text(text)) for text in rows.texts])
+        else:
+            yield b"".join([_cbor(item) for item in rows.items or ()])
+        rows = await batches.next()
+    yield b"\xff" + b"".join(_cbor_tail(result))
 
 
 # -- JSON
@@ -90,9 +147,7 @@ def _json_commit(commit: int | None) -> bytes:
 
 def json_whole(result: Result) -> bytes:
     """Return a result in JSON, members in the documented order."""
-    texts = result.texts
-    rows = b",".join(texts) if texts is not None else json_bytes(result.items or [])[1:-1]
-    return b"".join((_json_head(result), rows, _json_tail(result)))
+    return b"".join((_json_head(result), _json_rows(result), _json_tail(result)))
 
 
 def json_pieces(result: Result) -> Iterator[bytes]:
@@ -155,14 +210,21 @@ def cbor_pieces(result: Result) -> Iterator[bytes]:
     """Yield a result in CBOR, members in the documented order."""
     rows: Sequence[Value] | Sequence[bytes]
     rows = result.texts if result.texts is not None else result.items or ()
-    yield b"\xa7" + _cbor("queryType") + _cbor(result.query_type) + _cbor("items")
-    yield _array_header(len(rows))
+    yield _cbor_head(result) + _array_header(len(rows))
     if result.texts is not None:
         for texts in _batches(result.texts):
             yield b"".join([_cbor(from_text(text)) for text in texts])
     else:
         for items in _batches(result.items or ()):
             yield b"".join([_cbor(item) for item in items])
+    yield from _cbor_tail(result)
+
+
+def _cbor_head(result: Result) -> bytes:
+    return b"\xa7" + _cbor("queryType") + _cbor(result.query_type) + _cbor("items")
+
+
+def _cbor_tail(result: Result) -> Iterator[bytes]:
     for name, value in (
         ("mutatedDocumentIds", list(result.mutated_ids)),
         ("warnings", list(result.warnings)),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, succeed
 
-from edge_twisted.api.database import Call, Database, Result
+from edge_twisted.api.database import Batches, Call, Database, Result
 from edge_twisted.documents.values import Value
 from edge_twisted.errors import EdgeError
 from edge_twisted.security.permissions import Access
@@ -28,6 +28,7 @@ class FakeResult:
     total_warnings: int = 0
     transaction_id: int = 17
     commit_id: int | None = None
+    batches: Batches | None = None
 
 
 class FakeTransactionFailed(EdgeError):
@@ -76,6 +77,7 @@ class FakeDatabase:
         access: Access,
         request_id: str,
         timeout_seconds: float | None,
+        stream: bool = False,
     ) -> Deferred[Result]:
         """See `Database.execute`."""
         self._note([(statement, args)], access, request_id, timeout_seconds)
