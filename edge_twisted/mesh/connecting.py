@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -13,7 +13,6 @@ from twisted.internet.interfaces import (
     IAddress,
     IProtocol,
     IProtocolFactory,
-    IReactorPluggableNameResolver,
     IReactorTCP,
     IReactorTime,
     IStreamClientEndpoint,
@@ -25,12 +24,6 @@ from zope.interface import implementer
 from edge_twisted.mesh.link import Link
 from edge_twisted.mesh.node import Node
 from edge_twisted.mesh.tls import MeshTls
-
-if TYPE_CHECKING:
-
-    class DialReactor(IReactorTCP, IReactorTime, IReactorPluggableNameResolver):
-        """What connecting to a host takes."""
-
 
 #: Of one address of a host; names with several addresses get a little longer.
 CONNECT_SECONDS: Final = 8.0
@@ -98,7 +91,7 @@ class Connector:
         )
 
 
-def endpoints(reactor: DialReactor) -> EndpointOf:
+def endpoints(reactor: IReactorTCP) -> EndpointOf:
     """Return the way to targets over TCP: names are looked up at each connection anew."""
     return lambda target: HostnameEndpoint(
         reactor, target.host, target.port, timeout=CONNECT_SECONDS

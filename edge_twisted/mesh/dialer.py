@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Final, Protocol
 
 from attrs import frozen
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -161,9 +161,9 @@ class Dial:
             self._wait(self.backoff.delay())
             return
         self.state = DialState.CONNECTING
-        attempt = self._parts.connect(self.target)
-        attempt.addTimeout(ATTEMPT_SECONDS, self._parts.clock)
+        attempt = maybeDeferred(self._parts.connect, self.target)
         self._attempt = attempt
+        attempt.addTimeout(ATTEMPT_SECONDS, self._parts.clock)
         attempt.addCallbacks(self._connected, self._unreachable)
         attempt.addErrback(lambda failure: log.failure("A dial failed unexpectedly", failure))
 
@@ -185,8 +185,8 @@ class Dial:
         if self._is_over:
             return link
         self._peer = link.peer
-        now = self._parts.clock.seconds()
-        if self._linked_at is not None and now - self._linked_at >= STEADY_SECONDS:
+        now, linked_at = self._parts.clock.seconds(), self._linked_at
+        if linked_at is not None and now - linked_at >= STEADY_SECONDS:
             self.backoff.reset()
         self._linked_at = None
         outcome = link.outcome or refusals.LOST
@@ -197,7 +197,7 @@ class Dial:
             self.problem = "another link with its peer lives"
             self.state = DialState.RESTING
         else:
-            if link.ends is None:
+            if linked_at is None or outcome not in refusals.QUIET:
                 self._say(f"{outcome} {link.detail}".rstrip())
             self._wait(self.backoff.delay())
         return link
