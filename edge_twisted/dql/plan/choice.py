@@ -82,7 +82,8 @@ def choose(request: Request, indexes: Sequence[Index], directives: Directives) -
     }
     usable = directives.usable(indexes)
     return (
-        _used_ids(request, parts)
+        _nothing(request)
+        or _used_ids(request, parts)
         or _by_id(request, parts, found)
         or _by_index(request, parts, found, usable, directives)
         or _by_union(request, parts, usable, directives)
@@ -105,6 +106,15 @@ def _scan(term: syntax.Term) -> CollectionScan:
     return CollectionScan(
         alias=term.name, collection=collection.name, namespace=collection.namespace or "default"
     )
+
+
+def _nothing(request: Request) -> Choice | None:
+    """Return an access that finds nothing, if that is what the condition comes to."""
+    where = request.where
+    if not isinstance(where, syntax.Literal | syntax.MissingLiteral):
+        return None
+    term = request.term
+    return Choice(access=IdScan(alias=term.name, collection=term.collection.name), residual=None)
 
 
 def _used_ids(request: Request, parts: tuple[syntax.Expression, ...]) -> Choice | None:

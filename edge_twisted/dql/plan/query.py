@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
@@ -26,6 +26,7 @@ from edge_twisted.dql.plan.grouping import Grouping, grouping_of
 from edge_twisted.dql.plan.joins import JoinPlan, join_plans
 from edge_twisted.dql.plan.nodes import CountScan, Description, IdScan, NoSource, sequence
 from edge_twisted.dql.plan.projection import Projection, aliases, compile_projection
+from edge_twisted.dql.rewrite import rewritten
 
 
 @frozen(kw_only=True)
@@ -165,6 +166,7 @@ def plan_query(
     terms = _terms(statement)
     names = tuple(term.name for term in terms)
     rows = RowScope(names)
+    statement = _rewritten(statement, rows)
     selection = statement.selection
     grouping = _grouping(statement, rows)
     order = () if grouping else _order_paths(statement)
@@ -190,6 +192,18 @@ def plan_query(
         offset=_compiled(selection.offset, RowScope(())),
         fidelity=fidelity,
     )
+
+
+def _rewritten(statement: syntax.Select, rows: RowScope) -> syntax.Select:
+    """Return the statement with simpler conditions; what is wrong with them is found before."""
+    where = statement.selection.where
+    if where is not None:
+        _compiled(where, rows)
+        simpler = rewritten(where)
+        if simpler is not where:
+            selection = evolve(statement.selection, where=simpler)
+            statement = evolve(statement, selection=selection)
+    return statement
 
 
 def field_of_term(name: str) -> FieldOf:

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""AND and OR of several operands."""
+
+from __future__ import annotations
+
+from edge_twisted.dql import syntax
+from edge_twisted.dql.rewrite.counting import FALSITY, TRUTH, Counts
+
+
+def flatten(node: syntax.Expression, counts: Counts) -> syntax.Expression:
+    """``a AND (b AND c)`` is ``a AND b AND c``, and an operand that came before says nothing."""
+    if not isinstance(node, syntax.And | syntax.Or):
+        return node
+    kind = type(node)
+    found: dict[syntax.Expression, None] = {}
+    for each in node.operands:
+        found.update(dict.fromkeys(each.operands if isinstance(each, kind) else (each,)))
+    if len(found) == len(node.operands) and all(
+        a is b for a, b in zip(found, node.operands, strict=True)
+    ):
+        return node
+    return _chain(kind, list(found), node)
+
+
+def drop_dead(node: syntax.Expression, counts: Counts) -> syntax.Expression:
+    """
+    ``a AND TRUE`` is ``a``; ``a AND FALSE`` is FALSE; with OR the other way round.
+
+    NULL, MISSING and what is no boolean never make a whole TRUE: where truth counts they are as
+    good as FALSE, where falsity counts as good as TRUE.
+    """
+    if not isinstance(node, syntax.And | syntax.Or):
+        return node
+    neutral = isinstance(node, syntax.And)
+    kept: list[syntax.Expression] = []
+    for each in node.operands:
+        worth = _worth(each, counts)
+        if worth is (not neutral):
+            return syntax.Literal(worth, span=node.span)
+        if worth is None:
+            kept.append(each)
+    if len(kept) == len(node.operands):
+        return node
+    return _chain(type(node), kept, node) if kept else syntax.Literal(neutral, span=node.span)
+
+
+def _worth(node: syntax.Expression, counts: Counts) -> bool | None:
+    """Return what a literal is as good as, None for what is no literal."""
+    if isinstance(node, syntax.Literal) and isinstance(node.value, bool):
+        return node.value
+    if isinstance(node, syntax.Literal | syntax.MissingLiteral):
+        return {TRUTH: False, FALSITY: True}[counts]
+    return None
+
+
+def _chain(
+    kind: type[syntax.And] | type[syntax.Or],
+    operands: list[syntax.Expression],
+    node: syntax.Expression,
+) -> syntax.Expression:
+    return operands[0] if len(operands) == 1 else kind(tuple(operands), span=node.span)

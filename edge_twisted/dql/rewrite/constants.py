@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Expressions of nothing but literals become what they are worth."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import evolve
+
+from edge_twisted.documents.values import MISSING, Operand
+from edge_twisted.dql import syntax
+from edge_twisted.dql.compile import Environment, RowScope, compile_expression
+from edge_twisted.dql.errors import DqlError
+from edge_twisted.dql.functions.registry import function_named
+from edge_twisted.dql.rewrite.counting import Counts
+
+_FOLDED: Final = (
+    syntax.Unary,
+    syntax.Binary,
+    syntax.And,
+    syntax.Or,
+    syntax.Between,
+    syntax.Like,
+    syntax.Is,
+    syntax.Cast,
+    syntax.Call,
+)
+_WORTH: Final = (syntax.Literal, syntax.MissingLiteral)
+#: A plan keeps no text longer than this that is not in the statement.
+_MAX_LENGTH: Final = 256
+
+
+class _NoContext:
+    """Stands where nothing asks."""
+
+    now_ms = 0
+    app_id = request_id = start_time = ""
+
+
+def fold_constants(node: syntax.Expression, counts: Counts) -> syntax.Expression:
+    """
+    ``1 + 1`` is ``2``, wherever it stands.
+
+    What would fail is left alone: the error is the statement's, and only where it gets so far.
+    """
+    if isinstance(node, syntax.And | syntax.Or):
+        found = _folded(node)  # the operands have been here already
+    else:
+        found = syntax.mapped(node, _folded)
+    assert isinstance(found, syntax.Expression)
+    return found
+
+
+def _folded(node: syntax.Node) -> syntax.Node:
+    if not isinstance(node, _FOLDED) or not _is_constant(node):
+        return node
+    try:
+        value = compile_expression(node, RowScope(()))(None, Environment({}, _NoContext()))
+    except DqlError:
+        return node
+    found = _literal(value)
+    return node if found is None else evolve(found, span=node.span)
+
+
+def _is_constant(node: syntax.Expression) -> bool:
+    if isinstance(node, syntax.Call):
+        function = function_named(node.name)
+        if function is None or not function.deterministic or function.grows or function.takes_long:
+            return False
+    return all(_is_worth(child) for child in node.children())
+
+
+def _is_worth(node: syntax.Node) -> bool:
+    if isinstance(node, syntax.ArrayLiteral):
+        return all(map(_is_worth, node.elements))
+    return isinstance(node, _WORTH)
+
+
+def _literal(value: Operand) -> syntax.Expression | None:
+    if value is MISSING:
+        return syntax.MissingLiteral()
+    if isinstance(value, str) and len(value) > _MAX_LENGTH:
+        return None
+    return syntax.literal_of(value) if not isinstance(value, list | dict) else None

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""NOT goes down to where it can be part of a comparison, which an index serves."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edge_twisted.dql import syntax
+from edge_twisted.dql.rewrite.counting import Counts
+from edge_twisted.dql.syntax import BinaryOperator as Operator
+
+_OPPOSITES: Final = {
+    Operator.EQUAL: Operator.NOT_EQUAL,
+    Operator.NOT_EQUAL: Operator.EQUAL,
+    Operator.LESS: Operator.GREATER_OR_EQUAL,
+    Operator.GREATER_OR_EQUAL: Operator.LESS,
+    Operator.GREATER: Operator.LESS_OR_EQUAL,
+    Operator.LESS_OR_EQUAL: Operator.GREATER,
+}
+
+
+def push_negation(node: syntax.Expression, counts: Counts) -> syntax.Expression:
+    """
+    ``NOT (a < b AND c)`` is ``a >= b OR NOT c``.
+
+    A comparison and its opposite are unknown together; of AND and OR each is FALSE where the
+    other of the negated operands is TRUE.  Only NULL and MISSING come out differently.
+    """
+    if not isinstance(node, syntax.Unary) or node.operator is not syntax.UnaryOperator.NOT:
+        return node
+    match node.operand:
+        case syntax.Unary(operator=syntax.UnaryOperator.NOT, operand=inner):
+            return inner
+        case syntax.And(operands=operands):
+            return syntax.Or(tuple(_negated(each, counts) for each in operands), span=node.span)
+        case syntax.Or(operands=operands):
+            return syntax.And(tuple(_negated(each, counts) for each in operands), span=node.span)
+        case syntax.Binary(operator=operator, left=left, right=right) if operator in _OPPOSITES:
+            return syntax.Binary(_OPPOSITES[operator], left, right, span=node.span)
+    return node
+
+
+def _negated(node: syntax.Expression, counts: Counts) -> syntax.Expression:
+    return push_negation(syntax.Unary(syntax.UnaryOperator.NOT, node, span=node.span), counts)

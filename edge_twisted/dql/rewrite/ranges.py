@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""BETWEEN."""
+
+from __future__ import annotations
+
+from edge_twisted.dql import syntax
+from edge_twisted.dql.rewrite.counting import Counts
+from edge_twisted.dql.syntax import BinaryOperator as Operator
+
+
+def split_between(node: syntax.Expression, counts: Counts) -> syntax.Expression:
+    """
+    ``a BETWEEN 1 AND b`` is ``a >= 1 AND a <= b``, of which an index serves the first.
+
+    Two constant bounds are one range already, and stay together.
+    """
+    if not isinstance(node, syntax.Between) or not isinstance(node.operand, syntax.Path):
+        return node
+    if _is_constant(node.low) == _is_constant(node.high):
+        return node
+    low = syntax.Binary(Operator.GREATER_OR_EQUAL, node.operand, node.low, span=node.span)
+    high = syntax.Binary(Operator.LESS_OR_EQUAL, node.operand, node.high, span=node.span)
+    return syntax.And((low, high), span=node.span)
+
+
+def _is_constant(node: syntax.Expression) -> bool:
+    return not any(isinstance(each, syntax.Path) for each in node.walk())
