@@ -50,7 +50,7 @@ class Writer:
             body=text,
             state=encode(state),
             digest=digest(id_.key, state.version),
-            attachments=_attachments(text, document),
+            attachments=tokens_of(text, document),
             value=document,
         )
         if text and has_hidden_variants(state.root):
@@ -76,7 +76,7 @@ class Writer:
             body=text,
             state=fresh(stamp),
             digest=digest_of_write(id_.key, stamp.dot),
-            attachments=_attachments(text, document),
+            attachments=tokens_of(text, document),
             value=document,
         )
         return len(text)
@@ -125,7 +125,8 @@ def typed_document(
     return document if state is None else shown(id_, state, typing)
 
 
-def _attachments(text: bytes | None, document: Mapping[str, Value] | None) -> tuple[str, ...]:
+def tokens_of(text: bytes | None, document: Mapping[str, Value] | None) -> tuple[str, ...]:
+    """Return the ids of the blobs that a document names; of a deleted one, none."""
     # A token has this key; most documents are done with one search in their text.
     if text is None or b'"metadata":' not in text:
         return ()

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What must be remembered of documents that are here no more: facts, written as they leave.
+
+EVICT leaves no tombstone, so whoever tells deleted documents from unknown ones needs to know that
+they were evicted; positions in what others send are void, for they say that everything is here.
+A document that INITIAL wrote has no writer whose sequence could tell that its deletion is known, so
+each such deletion is a fact of its own, for good: it is the price of not coming back.
+
+Facts, by space:
+
+- ``evicted``: collection, NUL, id key -> version vector of the copy that was evicted;
+- ``evictions``: collection -> [generation, count, folded, vector]: the generation grows with each
+  EVICT; `count` documents have a fact of their own, and once they are too many they are `folded`
+  into the vector alone, which covers the versions of all;
+- ``cursors``: collection, NUL, ... -> positions of any kind, dropped here by prefix;
+- ``initial-deletes``: collection, NUL, id key -> nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec.msgpack
+from attrs import evolve, frozen
+
+from edge_twisted.documents.headers import INITIAL_EPOCH, read_header
+from edge_twisted.documents.vectors import decode_vector, encode_vector
+from edge_twisted.documents.versions import NO_VERSION, VersionVector
+from edge_twisted.store.interface import Snapshot, WriteTransaction
+from edge_twisted.store.rows import Document
+
+EVICTED: Final = "evicted"
+EVICTIONS: Final = "evictions"
+CURSORS: Final = "cursors"
+INITIAL_DELETES: Final = "initial-deletes"
+
+#: Evicted documents of a collection that are remembered one by one, about 50 bytes each; with
+#: more, deletes of long ago can no longer be told from evictions in some cases.
+MOST_EVICTED: Final = 100_000
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+def prefix_of(collection: str) -> bytes:
+    """Return how the keys of facts about a collection begin."""
+    return collection.encode("utf-8", "surrogatepass") + b"\x00"
+
+
+@frozen(kw_only=True)
+class Evictions:
+    """What was evicted of one collection and has not come back."""
+
+    generation: int = 0
+    count: int = 0
+    folded: bool = False
+    vector: VersionVector = NO_VERSION
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, collection: str) -> Evictions:
+        """Return what a snapshot remembers."""
+        fact = snapshot.fact(EVICTIONS, prefix_of(collection))
+        if fact is None:
+            return cls()
+        written: Any = _decode(fact)
+        generation, count, folded, vector = written
+        return cls(
+            generation=generation, count=count, folded=folded, vector=decode_vector(vector)
+        )
+
+    def store(self, unit: WriteTransaction, collection: str) -> None:
+        """Remember this."""
+        vector = encode_vector(self.vector)
+        fact = _encode([self.generation, self.count, self.folded, vector])
+        unit.put_fact(EVICTIONS, prefix_of(collection), fact)
+
+    def covers(
+        self, snapshot: Snapshot, collection: str, id_key: bytes, version: VersionVector
+    ) -> bool:
+        """Return whether a version of a document that is not here may have been evicted."""
+        if not self.vector.includes(version):
+            return False
+        if self.folded:
+            return True
+        kept = snapshot.fact(EVICTED, prefix_of(collection) + id_key)
+        return kept is not None and decode_vector(kept).includes(version)
+
+
+def note_evicted(
+    unit: WriteTransaction,
+    collection: str,
+    rows: Sequence[Document],
+    *,
+    positions_hold: bool = False,
+) -> None:
+    """
+    Remember that documents, as they were, are removed in this unit without being deleted.
+
+    :param rows: what `Snapshot.get` returned before they were removed.
+    :param positions_hold: do not drop the positions, because nothing of it is wanted back.
+    """
+    if not rows:
+        return
+    prefix = prefix_of(collection)
+    known = Evictions.of(unit, collection)
+    vector, count, folded = known.vector, known.count, known.folded
+    for row in rows:
+        version = read_header(row.state).version
+        vector = vector.joined(version)
+        place = prefix + row.id_key
+        before = unit.fact(EVICTED, place)
+        if before is None and (folded or count >= MOST_EVICTED):
+            folded = True
+            continue
+        count += before is None
+        unit.put_fact(EVICTED, place, encode_vector(version.joined(decode_vector(before))))
+    generation = known.generation + (not positions_hold)
+    Evictions(
+        generation=generation, count=count, folded=folded, vector=vector
+    ).store(unit, collection)
+    if not positions_hold:
+        drop_positions(unit, collection)
+
+
+def note_returned(unit: WriteTransaction, collection: str, id_key: bytes) -> None:
+    """Forget that a document was evicted: it is back."""
+    place = prefix_of(collection) + id_key
+    if unit.fact(EVICTED, place) is None:
+        return
+    unit.put_fact(EVICTED, place, None)
+    known = Evictions.of(unit, collection)
+    left = evolve(known, count=known.count - 1)
+    if left.count == 0 and not left.folded:
+        left = evolve(left, vector=NO_VERSION)
+    left.store(unit, collection)
+
+
+def drop_positions(unit: WriteTransaction, collection: str) -> None:
+    """Forget all positions in what others send of a collection."""
+    after = None
+    while found := unit.facts(CURSORS, prefix_of(collection), after=after):
+        for key, _ in found:
+            unit.put_fact(CURSORS, key, None)
+        after = found[-1][0]
+
+
+def note_initial_delete(
+    unit: WriteTransaction, collection: str, id_key: bytes, version: VersionVector
+) -> None:
+    """Remember that a document is deleted, if INITIAL wrote it."""
+    if any(replica.epoch == INITIAL_EPOCH for replica in version):
+        unit.put_fact(INITIAL_DELETES, prefix_of(collection) + id_key, b"")
+
+
+def was_initial_deleted(snapshot: Snapshot, collection: str, id_key: bytes) -> bool:
+    """Return whether a document that INITIAL wrote was deleted here once."""
+    return snapshot.fact(INITIAL_DELETES, prefix_of(collection) + id_key) is not None

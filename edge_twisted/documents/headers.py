@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What an encoded state or delta says without the document: its version, its stamps' bounds.
+
+Both begin with tables of replicas and stamps and the version vector (`encoding`, `deltas`); only a
+document that was written once has a shorter form.  Bytes from elsewhere are checked here, so that
+nothing impossible is ever stored.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec.msgpack
+
+from edge_twisted.documents.clock import BEGINNING, Timestamp
+from edge_twisted.documents.encoding import CorruptState
+from edge_twisted.documents.versions import SITE_BYTES, Dot, Replica, SiteId, VersionVector
+
+_decode = msgspec.msgpack.Decoder().decode
+
+#: Sequences, epochs and timestamps fit into signed 64 bits, as stores keep them.
+_MOST: Final = 2**63 - 1
+#: The epoch of those who write INITIAL documents: contents, not servers, whose epochs begin at 1.
+INITIAL_EPOCH: Final = 0
+
+
+class Header(NamedTuple):
+    """What is known of a document's state before it is decoded."""
+
+    version: VersionVector
+    #: The newest timestamp in it, for the clock.
+    newest: Timestamp
+    #: The only write, of a document that was written once.
+    write: Dot | None
+
+
+def read_header(data: bytes) -> Header:
+    """
+    Return the header of an encoded state or delta.
+
+    :raises CorruptState: it is none, or says what cannot be.
+    """
+    try:
+        written = _decode(data)
+        if len(written) == 4:
+            site, epoch, sequence, timestamp = written
+            replica = _replica(site, epoch)
+            _check_number(sequence, 1)
+            _check_number(timestamp, 0)
+            dot = Dot(replica, sequence)
+            return Header(VersionVector((dot,)), Timestamp(timestamp), dot)
+        if len(written) != 6:
+            raise ValueError("neither form has so many parts")
+        return _full(written)
+    except (msgspec.DecodeError, TypeError, ValueError, IndexError, RecursionError) as error:
+        raise CorruptState(str(error)) from None
+
+
+def servers_part(version: VersionVector) -> VersionVector:
+    """Return a version without the INITIAL writes, which are nobody's and of no order."""
+    if all(replica.epoch != INITIAL_EPOCH for replica in version):
+        return version
+    return VersionVector({r: n for r, n in version.items() if r.epoch != INITIAL_EPOCH})
+
+
+def _full(written: Any) -> Header:
+    replicas, stamps, seen = written[:3]
+    known = [_replica(site, epoch) for site, epoch in replicas]
+    found: dict[Replica, int] = {}
+    for replica, number in zip(known, seen, strict=True):
+        _check_number(number, 0)
+        if replica in found:
+            raise ValueError("a replica comes twice")
+        found[replica] = number
+    version = VersionVector({replica: number for replica, number in found.items() if number})
+    newest = BEGINNING
+    for at, sequence, timestamp in stamps:
+        _check_number(sequence, 1)
+        _check_number(timestamp, 0)
+        if sequence > found[known[at]]:
+            raise ValueError("a write beyond the version")
+        newest = max(newest, Timestamp(timestamp))
+    if not version:
+        raise ValueError("a document that nobody wrote")
+    return Header(version, newest, None)
+
+
+def _replica(site: Any, epoch: Any) -> Replica:
+    if type(site) is not bytes or len(site) != SITE_BYTES:
+        raise ValueError("no site id")
+    _check_number(epoch, 0)
+    return Replica(SiteId(site), epoch)
+
+
+def _check_number(number: Any, low: int) -> None:
+    if type(number) is not int or not low <= number <= _MOST:
+        raise ValueError("a number out of bounds")

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Merging a batch that a peer sent: one unit of work, whole or not at all.
+
+First everything is checked and merged, then stored: a document that has to come whole first
+(`Lacking`) leaves no trace of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from attrs import frozen
+
+from edge_twisted.documents.clock import BEGINNING
+from edge_twisted.documents.versions import Replica
+from edge_twisted.mesh.requests import Applied, Apply, Lacking
+from edge_twisted.replication import knowledge
+from edge_twisted.replication.arrivals import Arrivals
+from edge_twisted.replication.identity import note_heard, renew_if_copy
+from edge_twisted.replication.merging import Batch
+from edge_twisted.replication.scopes import Own, Scopes
+from edge_twisted.replication.storing import Storing
+from edge_twisted.store.interface import WriteTransaction
+
+
+@frozen(kw_only=True)
+class Context:
+    """What applying needs beside the unit of work."""
+
+    scopes: Scopes
+    own: Own
+    #: Who we are.
+    replica: Replica
+    now_ms: int
+
+
+class Application(NamedTuple):
+    """The answer to `Apply`, and what came to light on the way."""
+
+    answer: Applied | Lacking
+    renewed: Replica | None = None
+    #: News for `heard_of`.
+    heard: Mapping[Replica, int] = MappingProxyType({})
+
+
+def apply_batch(unit: WriteTransaction, request: Apply, context: Context) -> Application:
+    """
+    Perform `Apply`.
+
+    :raises ClockSkew: a timestamp is too far ahead; nothing was applied.
+    :raises CorruptItem: the peer sent what cannot be; nothing was applied.
+    """
+    scope = request.scope
+    arrivals = Arrivals.of(scope.collection, request.items)
+    if arrivals.newest != BEGINNING:
+        unit.see(arrivals.newest)
+    batch = Batch(unit, scope, context.scopes)
+    for item, header in arrivals.items:
+        batch.take(item, header)
+    if batch.lacking:
+        return Application(Lacking(id_keys=tuple(batch.lacking)))
+    heard = dict(arrivals.heard)
+    renewed = _renewed(unit, request, context.replica, heard)
+    storing = Storing(unit, scope.collection, context.own, context.now_ms)
+    for each in batch.results:
+        storing.store(each)
+    storing.finish()
+    moved = _move(unit, request)
+    applied = Applied(
+        documents=len(batch.results),
+        moved=moved,
+        echoes=tuple(batch.echoes),
+        gone=tuple(batch.gone),
+        older=tuple(batch.older),
+        attachments=tuple(dict.fromkeys(storing.attachments)),
+    )
+    return Application(applied, renewed, note_heard(unit, heard))
+
+
+def _renewed(
+    unit: WriteTransaction, request: Apply, own: Replica, heard: dict[Replica, int]
+) -> Replica | None:
+    """Take a new epoch if the batch knows later writes of ours than we do."""
+    of_us = heard.pop(own, 0)
+    if request.knowledge is not None:
+        of_us = max(of_us, request.knowledge.seen(own))
+    return renew_if_copy(unit, own, of_us)
+
+
+def _move(unit: WriteTransaction, request: Apply) -> bool:
+    """Move the cursor; return False if it is not where the sender thinks."""
+    if request.lsn is None:
+        return True
+    scope, sender = request.scope, request.sender
+    here = knowledge.cursor(unit, scope, sender)
+    if here != request.after:
+        return False
+    if here != request.lsn:
+        knowledge.put_cursor(unit, scope, sender, request.lsn)
+    if request.knowledge is not None and scope.is_whole:
+        knowledge.join_knowledge(unit, scope.collection, request.knowledge)
+    return True

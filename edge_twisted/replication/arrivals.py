@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents as they come from a peer, checked before anything is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any, Final, NamedTuple
+
+from attrs import frozen
+
+from edge_twisted.database.stored import ID
+from edge_twisted.documents.attachments import tokens_in
+from edge_twisted.documents.clock import BEGINNING, Timestamp
+from edge_twisted.documents.deltas import Delta, decode_delta
+from edge_twisted.documents.encoding import CorruptState, decode, encode
+from edge_twisted.documents.headers import Header, read_header
+from edge_twisted.documents.ids import DocumentId, InvalidDocumentId
+from edge_twisted.documents.json_text import InvalidJson, from_text, to_text
+from edge_twisted.documents.state import State
+from edge_twisted.documents.values import Value
+from edge_twisted.documents.versions import Replica
+from edge_twisted.mesh.items import Item, Partial, Whole
+from edge_twisted.replication.errors import CorruptItem
+from edge_twisted.replication.soundness import check_state
+
+#: The largest hard limit for documents that can be set, which local writes keep to as well.
+MAX_BODY_BYTES: Final = 256 * 2**20
+#: An id key is as long as the id; nobody writes longer ones over HTTP.
+MAX_ID_KEY_BYTES: Final = 64 * 1024
+
+
+class Checked(NamedTuple):
+    """A document that came whole and is what it says."""
+
+    value: dict[str, Value] | None
+    attachments: Collection[str]
+
+
+@frozen
+class Arrivals:
+    """The documents of one batch, in order, and what they say together."""
+
+    #: Each Whole and Partial with its header; others without.
+    items: tuple[tuple[Item, Header | None], ...]
+    newest: Timestamp
+    #: The highest sequence of each replica that is named.
+    heard: dict[Replica, int]
+
+    @classmethod
+    def of(cls, collection: str, items: tuple[Item, ...]) -> Arrivals:
+        """:raises CorruptItem: a header is damaged, or a document comes twice."""
+        newest = BEGINNING
+        heard: dict[Replica, int] = {}
+        found: list[tuple[Item, Header | None]] = []
+        for item in items:
+            header = None
+            if isinstance(item, Whole | Partial):
+                header = _header(collection, item)
+                newest = max(newest, header.newest)
+                for replica, number in header.version.items():
+                    if number > heard.get(replica, 0):
+                        heard[replica] = number
+            found.append((item, header))
+        _check_once(collection, items)
+        return cls(tuple(found), newest, heard)
+
+
+def _header(collection: str, item: Whole | Partial) -> Header:
+    id_key = item.id_key
+    if not 0 < len(id_key) <= MAX_ID_KEY_BYTES:
+        raise CorruptItem(collection, id_key, "the key of an id cannot be so long")
+    try:
+        return read_header(item.state if isinstance(item, Whole) else item.delta)
+    except CorruptState as error:
+        raise CorruptItem(collection, id_key, error.reason) from None
+
+
+def _check_once(collection: str, items: tuple[Item, ...]) -> None:
+    seen: set[bytes] = set()
+    for item in items:
+        if item.id_key in seen:
+            raise CorruptItem(collection, item.id_key, "it comes twice in one batch")
+        seen.add(item.id_key)
+
+
+def check_fresh(collection: str, item: Whole) -> Checked:
+    """
+    Check a document that was written once: its state says nothing of the fields.
+
+    :raises CorruptItem: the text is not what a server stores under that id.
+    """
+    if item.body is None:
+        raise CorruptItem(collection, item.id_key, "what was written once is not deleted")
+    value = _value(collection, item.id_key, item.body)
+    attachments = tokens_in(value) if b'"metadata":' in item.body else ()
+    return Checked(value, tuple(dict.fromkeys(attachments)))
+
+
+def check_full(collection: str, item: Whole) -> tuple[State, Checked]:
+    """
+    Decode any document.
+
+    :raises CorruptItem: state and text do not belong together.
+    """
+    value = None if item.body is None else _value(collection, item.id_key, item.body)
+    fields = None
+    if value is not None:
+        fields = {name: each for name, each in value.items() if name != ID}
+    try:
+        state = decode(item.state, fields)
+        check_state(state, state.version)
+        # What is stored must be what we would write ourselves, or replicas would differ in bytes.
+        if state.fields != fields or encode(state) != item.state:
+            raise ValueError("the state tells of something else")
+    except (CorruptState, RecursionError, ValueError, TypeError, LookupError) as error:
+        raise CorruptItem(collection, item.id_key, str(error)) from None
+    attachments: Iterator[str] = iter(())
+    if item.body is not None and b'"metadata":' in item.body:
+        attachments = tokens_in(value)
+    return state, Checked(value, tuple(dict.fromkeys(attachments)))
+
+
+def check_delta(collection: str, item: Partial) -> Delta:
+    """:raises CorruptItem: the bytes are no delta."""
+    try:
+        found = decode_delta(item.delta)
+        if not found.changes.version.includes(found.since):
+            raise ValueError("it builds on more than its version")
+        check_state(found.changes, found.changes.version)
+        return found
+    except (CorruptState, RecursionError, ValueError, TypeError, LookupError) as error:
+        raise CorruptItem(collection, item.id_key, str(error)) from None
+
+
+def _value(collection: str, id_key: bytes, body: bytes) -> dict[str, Value]:
+    """Return the document of a text that is exactly as a server writes it."""
+    if len(body) > MAX_BODY_BYTES:
+        raise CorruptItem(collection, id_key, f"more than {MAX_BODY_BYTES} bytes")
+    try:
+        value: Any = from_text(body)
+        if not isinstance(value, dict) or ID not in value:
+            raise ValueError("no document with an id")
+        if DocumentId.of(value[ID]).key != id_key:
+            raise ValueError("its id is another")
+        # Also of what is nested too deep: that cannot be written.
+        if to_text(value) != body:
+            raise ValueError("its text is not as a server writes it")
+    except (InvalidJson, InvalidDocumentId, RecursionError, ValueError, TypeError) as error:
+        raise CorruptItem(collection, id_key, str(error)) from None
+    return value
+

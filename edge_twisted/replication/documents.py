@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documents of a store as the mesh sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import TypeVar
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+
+from edge_twisted.database.departures import Evictions
+from edge_twisted.documents.values import Value
+from edge_twisted.documents.versions import Replica
+from edge_twisted.dql.subscriptions import Subscription
+from edge_twisted.mesh.requests import (
+    Answer,
+    Applied,
+    Apply,
+    DeleteGone,
+    FindGone,
+    FindPosition,
+    FindSeen,
+    Observe,
+    Position,
+    ReadChanges,
+    ReadDigests,
+    ReadDocuments,
+    Request,
+    Scope,
+    Watcher,
+)
+from edge_twisted.replication.applying import Application, Context, apply_batch
+from edge_twisted.replication.identity import load_heard
+from edge_twisted.replication.knowledge import cursor
+from edge_twisted.replication.moved_out import moved_out_documents
+from edge_twisted.replication.observing import observe
+from edge_twisted.replication.repairing import delete_gone, find_gone, find_seen, read_digests
+from edge_twisted.replication.scopes import Own, Scopes
+from edge_twisted.replication.sending import read_changes, read_documents
+from edge_twisted.store.interface import Snapshot, Store, WriteTransaction
+from edge_twisted.store.rows import Commit, Committed
+
+T = TypeVar("T")
+
+
+class StoredDocuments:
+    """
+    `edge_twisted.mesh.requests.Documents` over a store; all calls from the reactor thread.
+
+    :param drop_moved_out: what becomes of documents that a peer's change takes out of all of our
+        subscriptions: they go, or stay and are listed in ``system:moved_out``.
+    """
+
+    def __init__(
+        self, store: Store, now_ms: Callable[[], int], *, drop_moved_out: bool = False
+    ) -> None:
+        self._store = store
+        self._now_ms = now_ms
+        self._scopes = Scopes()
+        self._own = Own(drop=drop_moved_out)
+        self._heard: dict[Replica, int] = {}
+        self._watchers: list[Watcher] = []
+        self._generations: dict[str, int] = {}
+        self._closed: frozenset[str] = frozenset()
+        self._stop: Callable[[], None] | None = None
+
+    # -- life
+
+    def start(self, closed: frozenset[str] = frozenset()) -> None:
+        """
+        Begin to watch the opened store.
+
+        :param closed: collections that are not sent to peers now (`close_collections`).
+        """
+        self._closed = closed
+        with self._store.snapshot() as snapshot:
+            self._heard = load_heard(snapshot)
+            for info in snapshot.collections():
+                self._generations[info.name] = Evictions.of(snapshot, info.name).generation
+        self._stop = self._store.on_commit(self._committed)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
+
+    # -- who, and how far
+
+    @property
+    def replica(self) -> Replica:
+        """Who we are; changes when the epoch is renewed."""
+        return self._store.replica
+
+    @property
+    def lsn(self) -> int:
+        """The newest durable commit."""
+        return self._store.lsn
+
+    def heard_of(self, replica: Replica) -> int:
+        """Return the highest sequence of a replica in what came here."""
+        return self._heard.get(replica, 0)
+
+    # -- watching
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Tell somebody what happens; return a function that ends it."""
+        self._watchers.append(watcher)
+
+        def end() -> None:
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+
+        return end
+
+    def close_collections(self, closed: frozenset[str]) -> None:
+        """Learn which collections are not sent to peers any more (``ALTER SYSTEM``)."""
+        opened, self._closed = self._closed - closed, closed
+        if opened:
+            for watcher in tuple(self._watchers):
+                watcher.scopes_opened(opened)
+
+    def _committed(self, commit: Commit) -> None:
+        evicted: list[str] = []
+        with self._store.snapshot() as snapshot:
+            for name in commit.collections:
+                generation = Evictions.of(snapshot, name).generation
+                if self._generations.get(name, 0) != generation:
+                    self._generations[name] = generation
+                    evicted.append(name)
+        if evicted:
+            for watcher in tuple(self._watchers):
+                watcher.cursors_dropped(frozenset(evicted))
+
+    def _learn(self, heard: Mapping[Replica, int], renewed: Replica | None) -> None:
+        self._heard.update(heard)
+        if renewed is not None:
+            for watcher in tuple(self._watchers):
+                watcher.replica_renewed(renewed)
+
+    # -- subscriptions
+
+    def scope(self, query: str, arguments: Mapping[str, Value]) -> Scope:
+        """:raises DqlError: the query is no subscription."""
+        return self._scopes.scope(query, arguments)
+
+    def subscribe(self, scopes: Collection[Scope]) -> None:
+        """Learn which scopes are our own: what moves out of all of them is stale."""
+        self._own.set([self._scopes.subscription(scope) for scope in scopes])
+
+    def moved_out(self, snapshot: Snapshot) -> Iterator[dict[str, Value]]:
+        """Yield the rows of ``system:moved_out``; on whatever thread the snapshot is."""
+        return moved_out_documents(snapshot, self._own)
+
+    # -- requests
+
+    def perform(self, request: Request) -> Deferred[Answer]:
+        """Fire with the answer; mutations only once they are durable."""
+        match request:
+            case Apply():
+                return self._apply(request)
+            case DeleteGone():
+                return self._write("delete gone", lambda unit: delete_gone(unit, request))
+            case Observe():
+                return self._observe(request)
+        name = type(request).__name__
+        return self._store.read(name, lambda snapshot: self._read(request, snapshot))
+
+    def _read(self, request: Request, snapshot: Snapshot) -> Answer:
+        match request:
+            case FindPosition(scope=scope, sender=sender):
+                info = snapshot.collection(scope.collection)
+                held = info.count if info is not None else 0
+                return Position(lsn=cursor(snapshot, scope, sender), held=held)
+            case ReadChanges():
+                return read_changes(snapshot, request, self._scopes)
+            case ReadDocuments():
+                return read_documents(snapshot, request)
+            case ReadDigests():
+                return read_digests(snapshot, request, self._scopes)
+            case FindSeen():
+                return find_seen(snapshot, request)
+            case FindGone():
+                return find_gone(snapshot, request, self._scopes)
+        raise AssertionError(f"not a request that reads: {request!r}")
+
+    def _write(self, name: str, work: Callable[[WriteTransaction], Answer]) -> Deferred[Answer]:
+        def answer(committed: Committed[Answer]) -> Answer:
+            return committed.result
+
+        return self._store.write(name, work).addCallback(answer)
+
+    def _apply(self, request: Apply) -> Deferred[Answer]:
+        context = Context(
+            scopes=self._scopes, own=self._own, replica=self.replica, now_ms=self._now_ms()
+        )
+
+        def answer(committed: Committed[Application]) -> Answer:
+            done = committed.result
+            self._learn(done.heard, done.renewed)
+            return done.answer
+
+        written = self._store.write("apply", lambda unit: apply_batch(unit, request, context))
+        return written.addCallback(answer)
+
+    def _observe(self, request: Observe) -> Deferred[Answer]:
+        own = self.replica
+
+        def answer(committed: Committed[Replica | None]) -> None:
+            self._learn({}, committed.result)
+
+        return self._store.write(
+            "observe", lambda unit: observe(unit, request, own)
+        ).addCallback(answer)

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong with what a peer sent."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from edge_twisted.errors import EdgeError
+
+
+class CorruptItem(EdgeError):
+    """A peer sent a document that contradicts itself; nothing of the batch was applied."""
+
+    code: ClassVar[str] = "corrupt_item"
+
+    def __init__(self, collection: str, id_key: bytes, reason: str) -> None:
+        super().__init__(collection, id_key, reason)
+        self.collection = collection
+        self.id_key = id_key
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"a document of {self.collection} that a peer sent (key {self.id_key[:32].hex()})"
+            f" is damaged: {self.reason}"
+        )

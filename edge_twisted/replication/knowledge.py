@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What is known of a collection as a whole, and the positions in what others send of it.
+
+Knowledge is a version vector: every write that it covers, on any document of the collection, is
+incorporated in the copy here, or the document was deleted here and its tombstone reaped, or it was
+evicted.  It is our own writes, and what senders knew when we had caught up with all they have.
+INITIAL writes are never part of it: they have no order.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from struct import Struct
+from typing import Final
+
+from edge_twisted.database.departures import (
+    CURSORS,
+    Evictions,
+    prefix_of,
+    was_initial_deleted,
+)
+from edge_twisted.documents.headers import servers_part
+from edge_twisted.documents.vectors import decode_vector, encode_vector
+from edge_twisted.documents.versions import Replica, VersionVector
+from edge_twisted.mesh.requests import Scope
+from edge_twisted.store.interface import Snapshot, WriteTransaction
+
+_KNOWLEDGE: Final = "knowledge"
+_EPOCH: Final = Struct(">Q")
+_LSN: Final = Struct(">q")
+
+
+class Knowledge:
+    """What one snapshot knows of one collection; read when it is asked for."""
+
+    def __init__(self, snapshot: Snapshot, collection: str) -> None:
+        self._snapshot = snapshot
+        self._collection = collection
+
+    @cached_property
+    def vector(self) -> VersionVector:
+        """What is incorporated, or known to be deleted, or evicted."""
+        fact = self._snapshot.fact(_KNOWLEDGE, prefix_of(self._collection))
+        return decode_vector(fact).joined(self._snapshot.written)
+
+    @cached_property
+    def evictions(self) -> Evictions:
+        """What was evicted."""
+        return Evictions.of(self._snapshot, self._collection)
+
+    @property
+    def shareable(self) -> VersionVector:
+        """
+        What a peer knows once it has all that is here.
+
+        Not what those wrote of whose writes some were evicted: the peer does not get those, and
+        would take them for deleted.
+        """
+        evicted = self.evictions.vector
+        if not evicted:
+            return self.vector
+        return VersionVector({r: n for r, n in self.vector.items() if not evicted.seen(r)})
+
+    def is_gone(self, id_key: bytes, version: VersionVector) -> bool:
+        """Return whether a version of a document that is not here is known to be deleted."""
+        written = servers_part(version)
+        if not written:
+            return was_initial_deleted(self._snapshot, self._collection, id_key)
+        if not self.vector.includes(written):
+            return False
+        return not self.evictions.covers(self._snapshot, self._collection, id_key, version)
+
+
+def join_knowledge(unit: WriteTransaction, collection: str, news: VersionVector) -> None:
+    """Remember what a sender knows with whom we have caught up."""
+    key = prefix_of(collection)
+    before = decode_vector(unit.fact(_KNOWLEDGE, key))
+    after = before.joined(servers_part(news))
+    if after is not before:
+        unit.put_fact(_KNOWLEDGE, key, encode_vector(after))
+
+
+def cursor(snapshot: Snapshot, scope: Scope, sender: Replica) -> int | None:
+    """Return up to which of the sender's commits everything of the scope is here; None: unknown."""
+    fact = snapshot.fact(CURSORS, _cursor_key(scope, sender))
+    return None if fact is None else int(_LSN.unpack(fact)[0])
+
+
+def put_cursor(unit: WriteTransaction, scope: Scope, sender: Replica, lsn: int) -> None:
+    """Remember a position."""
+    unit.put_fact(CURSORS, _cursor_key(scope, sender), _LSN.pack(lsn))
+
+
+def _cursor_key(scope: Scope, sender: Replica) -> bytes:
+    place = sender.site + _EPOCH.pack(sender.epoch)
+    return prefix_of(scope.collection) + place + scope.key

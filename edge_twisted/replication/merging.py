@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of each document of a batch, before anything is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from edge_twisted.database.stored import ID, document_of, tokens_of
+from edge_twisted.documents.deltas import DeltaGap, apply_delta
+from edge_twisted.documents.digest import digest, digest_of_write
+from edge_twisted.documents.encoding import decode, encode
+from edge_twisted.documents.headers import Header, read_header
+from edge_twisted.documents.json_text import to_text
+from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.values import Value
+from edge_twisted.documents.versions import VersionVector
+from edge_twisted.mesh.items import Announced, Item, Left, Partial, Seen, Whole
+from edge_twisted.mesh.requests import Scope
+from edge_twisted.replication.arrivals import check_delta, check_fresh, check_full
+from edge_twisted.replication.knowledge import Knowledge
+from edge_twisted.replication.scopes import Scopes
+from edge_twisted.store.interface import Snapshot
+from edge_twisted.store.rows import Document
+
+
+class Result(NamedTuple):
+    """A document as it is to be stored."""
+
+    id_key: bytes
+    body: bytes | None
+    state: bytes
+    digest: int
+    version: VersionVector
+    attachments: Collection[str]
+    value: dict[str, Value] | None
+    #: What is here of it.
+    before: Document | None
+    #: The peer has all that is in it.
+    is_theirs: bool
+
+
+class Batch:
+    """
+    The documents of a batch against those here; nothing is written.
+
+    :ivar results: what is to be stored.
+    :ivar lacking: id keys of what has to come whole first.
+    """
+
+    def __init__(self, here: Snapshot, scope: Scope, scopes: Scopes) -> None:
+        self._here = here
+        self._scope = scope
+        self._collection = scope.collection
+        self._scopes = scopes
+        self._knowledge = Knowledge(here, scope.collection)
+        self.results: list[Result] = []
+        self.lacking: list[bytes] = []
+        self.echoes: list[tuple[bytes, int]] = []
+        self.gone: list[Seen] = []
+        self.older: list[bytes] = []
+
+    def take(self, item: Item, header: Header | None) -> None:
+        """
+        Decide about one document.
+
+        :raises CorruptItem: it contradicts itself.
+        """
+        found = self._here.get(self._collection, item.id_key)
+        if header is None:
+            self._take_notice(item, found)
+        elif found is None:
+            self._take_new(item, header)
+        else:
+            self._take_known(item, header, found)
+
+    def _take_notice(self, item: Item, found: Document | None) -> None:
+        assert isinstance(item, Announced | Left)
+        if found is not None and found.digest == item.digest:
+            self.echoes.append((item.id_key, item.digest))
+        elif isinstance(item, Announced) or self._is_wanted(found):
+            self.lacking.append(item.id_key)
+
+    def _is_wanted(self, found: Document | None) -> bool:
+        """Return whether we have to learn that a document left the scope."""
+        if found is None or found.body is None:
+            return False
+        return self._scopes.matches(self._scope, found.body)
+
+    def _take_new(self, item: Item, header: Header) -> None:
+        id_key = item.id_key
+        if self._knowledge.is_gone(id_key, header.version):
+            # A tombstone is what we would tell of it.
+            if isinstance(item, Partial) or (isinstance(item, Whole) and item.body is not None):
+                self.gone.append(Seen(id_key, header.version))
+        elif not isinstance(item, Whole):
+            self.lacking.append(id_key)
+        elif header.write is not None:
+            checked = check_fresh(self._collection, item)
+            number = digest_of_write(id_key, header.write)
+            self._keep(item, header, number, checked.attachments, checked.value)
+        else:
+            _, checked = check_full(self._collection, item)
+            number = digest(id_key, header.version)
+            self._keep(item, header, number, checked.attachments, checked.value)
+
+    def _keep(
+        self,
+        item: Whole,
+        header: Header,
+        number: int,
+        attachments: Collection[str],
+        value: dict[str, Value] | None,
+    ) -> None:
+        self.echoes.append((item.id_key, number))
+        self.results.append(
+            Result(
+                item.id_key,
+                item.body,
+                item.state,
+                number,
+                header.version,
+                attachments,
+                value,
+                None,
+                True,
+            )
+        )
+
+    def _take_known(self, item: Item, header: Header, found: Document) -> None:
+        theirs = header.version
+        mine = read_header(found.state).version
+        if mine.includes(theirs):
+            if theirs.includes(mine):
+                self.echoes.append((item.id_key, found.digest))
+            else:
+                self.older.append(item.id_key)
+            return
+        before = None if found.body is None else document_of(found.body)
+        id_value = None if before is None else before.pop(ID)
+        state = decode(found.state, before)
+        if isinstance(item, Whole):
+            other, checked = check_full(self._collection, item)
+            merged = merge(state, other)
+            if checked.value is not None:
+                id_value = checked.value[ID]
+        else:
+            assert isinstance(item, Partial)
+            try:
+                merged = apply_delta(state, check_delta(self._collection, item))
+            except DeltaGap:
+                self.lacking.append(item.id_key)
+                return
+        if merged.is_alive and id_value is None:
+            # The delta revives what is a tombstone here: nothing here has the id as written.
+            self.lacking.append(item.id_key)
+            return
+        self._merged(found, merged, id_value, theirs.includes(merged.version))
+
+    def _merged(
+        self, found: Document, merged: State, id_value: Value, is_theirs: bool
+    ) -> None:
+        fields = merged.fields
+        value = None if fields is None else {**fields, ID: id_value}
+        body = None if value is None else to_text(value)
+        number = digest(found.id_key, merged.version)
+        if is_theirs:
+            self.echoes.append((found.id_key, number))
+        self.results.append(
+            Result(
+                found.id_key,
+                body,
+                encode(merged),
+                number,
+                merged.version,
+                tokens_of(body, value),
+                value,
+                found,
+                is_theirs,
+            )
+        )

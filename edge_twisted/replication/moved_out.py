@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents that a peer's change took out of all subscriptions: listed, or dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec.msgpack
+
+from edge_twisted.database.departures import prefix_of
+from edge_twisted.database.stored import ID, document_of
+from edge_twisted.documents.values import Value
+from edge_twisted.dql.subscriptions import Subscription
+from edge_twisted.replication.scopes import Own
+from edge_twisted.store.interface import Snapshot, WriteTransaction
+
+_MOVED_OUT: Final = "moved-out"
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+def matches_any(subscriptions: tuple[Subscription, ...], document: dict[str, Value]) -> bool:
+    """Return whether some subscription wants a document."""
+    return any(each.matches(document) for each in subscriptions)
+
+
+def list_moved_out(unit: WriteTransaction, collection: str, id_key: bytes, now_ms: int) -> None:
+    """Remember that a document moved out now."""
+    unit.put_fact(_MOVED_OUT, prefix_of(collection) + id_key, _encode(now_ms))
+
+
+def unlist(unit: WriteTransaction, collection: str, id_key: bytes) -> None:
+    """Forget that a document moved out."""
+    key = prefix_of(collection) + id_key
+    if unit.fact(_MOVED_OUT, key) is not None:
+        unit.put_fact(_MOVED_OUT, key, None)
+
+
+def moved_out_documents(snapshot: Snapshot, own: Own) -> Iterator[dict[str, Value]]:
+    """
+    Yield the rows of ``system:moved_out``: documents that are kept but no longer kept up to date.
+
+    Facts outlive what makes them untrue (a local write, EVICT, a new subscription), so each is
+    held against the document as it is.
+    """
+    after: bytes | None = None
+    while facts := snapshot.facts(_MOVED_OUT, after=after):
+        for key, value in facts:
+            row = _row(snapshot, own, key, value)
+            if row is not None:
+                yield row
+        after = facts[-1][0]
+
+
+def _row(snapshot: Snapshot, own: Own, key: bytes, value: bytes) -> dict[str, Value] | None:
+    name, _, id_key = key.partition(b"\x00")
+    collection = name.decode("utf-8", "surrogatepass")
+    subscriptions = own.conditional(collection)
+    body = snapshot.body(collection, id_key)
+    if body is None or not subscriptions:
+        return None
+    document = document_of(body)
+    if matches_any(subscriptions, document):
+        return None
+    when: Any = _decode(value)
+    id_ = document[ID]
+    return {
+        ID: {"collection": collection, "id": id_},
+        "collection": collection,
+        "document_id": id_,
+        "moved_out_at": when,
+    }

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+How far each peer has come with what it takes of us: ``system:data_sync_info``.
+
+Kept in memory, and written as facts every now and then: an acknowledgement is not worth an fsync,
+and after a crash peers tell anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec.msgpack
+from attrs import evolve, frozen
+
+from edge_twisted.documents.values import Value
+from edge_twisted.store.interface import Snapshot, WriteTransaction
+
+_PEERS: Final = "peers"
+NONE: Final = -1
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+@frozen(kw_only=True)
+class PeerProgress:
+    """A peer: our commit that it has everything up to, and when (ms) something came from it."""
+
+    acknowledged_lsn: int = NONE
+    received_at: int = NONE
+
+
+class Peers:
+    """All direct peers that there ever were, by peer key; on the reactor thread."""
+
+    def __init__(self) -> None:
+        self._peers: dict[str, PeerProgress] = {}
+        self._changed: set[str] = set()
+
+    def load(self, snapshot: Snapshot) -> None:
+        """Take over what the store keeps; numbers beyond its commits are of another life."""
+        self._peers = {
+            key: evolve(peer, acknowledged_lsn=min(peer.acknowledged_lsn, snapshot.lsn))
+            for key, peer in stored_peers(snapshot).items()
+        }
+        self._changed.clear()
+
+    def met(self, peer: str) -> None:
+        """A link to a peer stands."""
+        self._change(peer, self._peers.get(peer, PeerProgress()))
+
+    def acknowledged(self, peer: str, lsn: int) -> None:
+        """A peer has everything that it wants up to our commit `lsn`."""
+        self._change(peer, evolve(self._peers.get(peer, PeerProgress()), acknowledged_lsn=lsn))
+
+    def received(self, peer: str, now_ms: int) -> None:
+        """Documents came from a peer."""
+        self._change(peer, evolve(self._peers.get(peer, PeerProgress()), received_at=now_ms))
+
+    def _change(self, peer: str, progress: PeerProgress) -> None:
+        if self._peers.get(peer) != progress:
+            self._peers[peer] = progress
+            self._changed.add(peer)
+
+    def take_changes(self) -> dict[str, PeerProgress]:
+        """Return what changed since the last time, for `store_peers`."""
+        changed = {peer: self._peers[peer] for peer in self._changed}
+        self._changed.clear()
+        return changed
+
+    def rows(self, statuses: Mapping[str, str]) -> Iterator[dict[str, Value]]:
+        """
+        Yield the rows of ``system:data_sync_info``, by peer key.
+
+        :param statuses: of those peers for which it is not "Not Connected".
+        """
+        for key in sorted(self._peers):
+            peer = self._peers[key]
+            documents: dict[str, Value] = {
+                "sync_session_status": statuses.get(key, "Not Connected"),
+                "synced_up_to_local_commit_id": peer.acknowledged_lsn,
+                "last_update_received_time": peer.received_at,
+            }
+            yield {"_id": key, "is_ditto_server": False, "documents": documents}
+
+
+def store_peers(unit: WriteTransaction, changed: Mapping[str, PeerProgress]) -> None:
+    """Keep what `Peers.take_changes` returned."""
+    for key, peer in changed.items():
+        unit.put_fact(_PEERS, key.encode(), _encode([peer.acknowledged_lsn, peer.received_at]))
+
+
+def stored_peers(snapshot: Snapshot) -> dict[str, PeerProgress]:
+    """Return all peers that a snapshot knows."""
+    found: dict[str, PeerProgress] = {}
+    after: bytes | None = None
+    while facts := snapshot.facts(_PEERS, after=after):
+        for key, value in facts:
+            written: Any = _decode(value)
+            acknowledged, received = written
+            found[key.decode()] = PeerProgress(
+                acknowledged_lsn=acknowledged, received_at=received
+            )
+        after = facts[-1][0]
+    return found

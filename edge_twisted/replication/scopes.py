@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Subscriptions as scopes: names for them, matchers, and what may be sent at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from attrs import define, field
+
+from edge_twisted.database import system
+from edge_twisted.database.stored import document_of
+from edge_twisted.documents.values import Value
+from edge_twisted.dql.subscriptions import Subscription
+from edge_twisted.mesh.items import ScopeKey
+from edge_twisted.mesh.requests import Scope
+from edge_twisted.store.interface import Snapshot
+
+_SYNC_SCOPES: Final = "user_collection_sync_scopes"
+#: Servers of the mesh are small peers; these collections are not for them.
+_CLOSED: Final = frozenset({"LocalPeerOnly", "BigPeerOnly"})
+
+
+@define(eq=False)
+class Scopes:
+    """
+    Compiled subscriptions, by key; from any thread.
+
+    Entries are only added, each as good as another that was added for the same key meanwhile.
+    """
+
+    _compiled: dict[ScopeKey, Subscription] = field(factory=dict)
+
+    def scope(self, query: str, arguments: Mapping[str, Value]) -> Scope:
+        """:raises DqlError: the query is no subscription."""
+        found = Subscription.of(query, arguments, restricted=False)
+        key = ScopeKey(found.key)
+        self._compiled[key] = found
+        return Scope(
+            key=key,
+            query=query,
+            arguments=arguments,
+            collection=found.collection,
+            is_whole=found.condition is None and not found.is_virtual,
+        )
+
+    def subscription(self, scope: Scope) -> Subscription:
+        """Return what a scope means."""
+        found = self._compiled.get(scope.key)
+        if found is None:
+            found = Subscription.of(scope.query, scope.arguments, restricted=False)
+            self._compiled[scope.key] = found
+        return found
+
+    def matches(self, scope: Scope, body: bytes) -> bool:
+        """Return whether a live document is in a scope; :raises BudgetExceeded: see there."""
+        if scope.is_whole:
+            return True
+        found = self.subscription(scope)
+        return not found.is_virtual and found.matches(document_of(body))
+
+
+@define(eq=False)
+class Own:
+    """
+    This server's own subscriptions, to tell which documents moved out of all of them.
+
+    :ivar drop: whether such a document goes (`database.moved_out`), or stays and is listed.
+    """
+
+    drop: bool = False
+    _by_collection: Mapping[str, tuple[Subscription, ...]] = field(factory=dict)
+
+    def set(self, subscriptions: Iterable[Subscription]) -> None:
+        """Take the subscriptions as they are now; from the reactor thread."""
+        found: dict[str, tuple[Subscription, ...]] = {}
+        for each in subscriptions:
+            if not each.is_virtual:
+                found[each.collection] = (*found.get(each.collection, ()), each)
+        self._by_collection = found
+
+    def conditional(self, collection: str) -> tuple[Subscription, ...]:
+        """Return a collection's subscriptions if documents can move out of them, else nothing."""
+        found = self._by_collection.get(collection, ())
+        return () if any(each.condition is None for each in found) else found
+
+
+def is_open(snapshot: Snapshot, collection: str) -> bool:
+    """Return whether a collection may be sent to peers (``USER_COLLECTION_SYNC_SCOPES``)."""
+    return collection not in closed_collections(system.load(snapshot).mapping(_SYNC_SCOPES))
+
+
+def closed_collections(scopes: Mapping[str, Value]) -> frozenset[str]:
+    """Return the collections that are not sent to peers, of a value of the parameter."""
+    return frozenset(name for name, scope in scopes.items() if scope in _CLOSED)

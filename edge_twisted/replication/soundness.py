@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every merge state keeps to, and a peer's might not."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+from edge_twisted.documents.attachments import is_token
+from edge_twisted.documents.counts import Count
+from edge_twisted.documents.nodes import Node, Variant, walk
+from edge_twisted.documents.state import State
+from edge_twisted.documents.values import INTEGER_MAX, INTEGER_MIN, MISSING
+from edge_twisted.documents.versions import VersionVector
+
+_COUNTERS = (Variant.COUNTER, Variant.PN_COUNTER)
+
+
+def check_state(state: State, version: VersionVector) -> None:
+    """
+    Check the slots of a state, or of a delta with that version.
+
+    :raises ValueError: no server could have written it; the text says why.
+    """
+    if not state.life:
+        raise ValueError("neither alive nor deleted")
+    for entry in state.life:
+        _check_covered(version, entry.stamp.dot.replica, entry.stamp.sequence)
+    for path, node in walk(state.root):
+        if not all(isinstance(name, str) for name in path[-1:]):
+            raise ValueError("a path of something else than names")
+        _check_node(node, version)
+
+
+def _check_node(node: Node, version: VersionVector) -> None:
+    for variant, entries in node.slots.items():
+        for entry in entries:
+            _check_covered(version, entry.stamp.replica, entry.stamp.sequence)
+            if entry.value is not MISSING:
+                _check_entry(variant, entry.value)
+        if (variant in _COUNTERS) != (variant in node.counts):
+            raise ValueError("a counter without a count, or a count without a counter")
+    for count in node.counts.values():
+        _check_count(count, version)
+
+
+def _check_entry(variant: Variant, value: Any) -> None:
+    if variant is Variant.ATTACHMENT:
+        if not is_token(value):
+            raise ValueError("an attachment that is no token")
+    elif variant is not Variant.REGISTER:
+        if value is not True:
+            raise ValueError("a map or counter with a value of its own")
+    else:
+        _check_value(value)
+
+
+def _check_count(count: Count, version: VersionVector) -> None:
+    if count.restart is not None:
+        _check_covered(version, count.restart.replica, count.restart.sequence)
+    _check_integer(count.start)
+    for replica, share in count.shares.items():
+        _check_covered(version, replica, share.sequence)
+        _check_integer(share.total)
+
+
+def _check_covered(version: VersionVector, replica: Any, sequence: Any) -> None:
+    if type(sequence) is not int or not 1 <= sequence <= version.seen(replica):
+        raise ValueError("a write beyond the version")
+
+
+def _check_integer(value: Any) -> None:
+    if type(value) is not int or not INTEGER_MIN <= value <= INTEGER_MAX:
+        raise ValueError("a number beyond 64 bits")
+
+
+def _check_value(value: Any) -> None:
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        kind = type(each)
+        if kind is int:
+            _check_integer(each)
+        elif kind is float:
+            if not isfinite(each):
+                raise ValueError("a number that is none")
+        elif kind is list:
+            waiting.extend(each)
+        elif kind is dict:
+            if not all(type(name) is str for name in each):
+                raise ValueError("an object with keys that are no strings")
+            waiting.extend(each.values())
+        elif each is not None and kind not in (bool, str, bytes):
+            raise ValueError("a value of no known type")

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How merged documents reach the store, and what must be noted with them."""
+
+from __future__ import annotations
+
+from edge_twisted.database.departures import (
+    Evictions,
+    note_evicted,
+    note_initial_delete,
+    note_returned,
+)
+from edge_twisted.database.stored import document_of
+from edge_twisted.replication import moved_out
+from edge_twisted.replication.merging import Result
+from edge_twisted.replication.scopes import Own
+from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.rows import Document
+
+
+class Storing:
+    """
+    Stores the results of one batch in its unit of work.
+
+    :ivar attachments: ids of the blobs that the documents name.
+    """
+
+    def __init__(self, unit: WriteTransaction, collection: str, own: Own, now_ms: int) -> None:
+        self._unit = unit
+        self._collection = collection
+        self._drops = own.drop
+        self._subscriptions = own.conditional(collection)
+        self._now_ms = now_ms
+        self._any_evicted = Evictions.of(unit, collection).count > 0
+        self._dropped: list[Document] = []
+        self.attachments: list[str] = []
+
+    def store(self, result: Result) -> None:
+        """Store one document, or drop it if it moved out of all subscriptions."""
+        unit, collection, id_key = self._unit, self._collection, result.id_key
+        if self._subscriptions and result.before is not None and self._moved_out(result):
+            return
+        self.attachments.extend(result.attachments)
+        unit.put(
+            collection,
+            id_key,
+            body=result.body,
+            state=result.state,
+            digest=result.digest,
+            attachments=result.attachments,
+            value=result.value,
+        )
+        if result.body is None:
+            note_initial_delete(unit, collection, id_key, result.version)
+        if self._any_evicted and result.before is None:
+            note_returned(unit, collection, id_key)
+
+    def finish(self) -> None:
+        """Note what was dropped."""
+        note_evicted(self._unit, self._collection, self._dropped, positions_hold=True)
+
+    def _moved_out(self, result: Result) -> bool:
+        """List, unlist or drop a document; return whether it was dropped."""
+        before = result.before
+        assert before is not None
+        if result.value is None or moved_out.matches_any(self._subscriptions, result.value):
+            moved_out.unlist(self._unit, self._collection, result.id_key)
+            return False
+        if before.body is None:
+            return False
+        if not moved_out.matches_any(self._subscriptions, document_of(before.body)):
+            return False
+        # What the peer has all of is safe there; anything else is a local edit that may be lost.
+        if self._drops and result.is_theirs:
+            self._unit.remove(self._collection, result.id_key)
+            self._dropped.append(before)
+            return True
+        moved_out.list_moved_out(self._unit, self._collection, result.id_key, self._now_ms)
+        return False
