@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from attrs import define, field, frozen
 
 from edge_twisted.database import mutations
+from edge_twisted.database.departures import count_unsynced, note_evicted
 from edge_twisted.database.mutations import Document, Rules, Written
 from edge_twisted.database.result import Warnings
 from edge_twisted.database.select import Reading
@@ -26,6 +27,7 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.plan.query import QueryPlan, field_of_term
+from edge_twisted.store.rows import Document as Row
 
 
 @frozen(kw_only=True)
@@ -185,6 +187,8 @@ def evict(target: QueryPlan, run: Changing) -> Changed:
     """Run EVICT on the documents that `target` finds."""
     changed = Changed()
     collection = _collection(target)
+    transaction = run.writer.transaction
+    rows: list[Row] = []
     for document in list(_targets(target, run)):
         id_ = DocumentId.of(document[ID])
         if run.rules.may_write is not None:
@@ -192,8 +196,15 @@ def evict(target: QueryPlan, run: Changing) -> Changed:
             assert state is not None
             if not run.rules.permits_state(id_, state):
                 continue
-        mutations.evict(run.writer.transaction, collection, id_)
+        row = transaction.get(collection, id_.key)
+        assert row is not None
+        rows.append(row)
+        mutations.evict(transaction, collection, id_)
         changed.add(document)
+    unsynced = count_unsynced(transaction, rows)
+    if unsynced:
+        run.warnings.add(f"{unsynced} evicted documents had edits that no peer has acknowledged")
+    note_evicted(transaction, collection, rows)
     return changed
 
 

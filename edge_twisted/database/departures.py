@@ -14,6 +14,7 @@ Facts, by space:
   EVICT; `count` documents have a fact of their own, and once they are too many they are `folded`
   into the vector alone, which covers the versions of all;
 - ``cursors``: collection, NUL, ... -> positions of any kind, dropped here by prefix;
+- ``acknowledged``: the newest of our commits that some peer acknowledged;
 - ``initial-deletes``: collection, NUL, id key -> nothing.
 """
 
@@ -35,6 +36,8 @@ EVICTED: Final = "evicted"
 EVICTIONS: Final = "evictions"
 CURSORS: Final = "cursors"
 INITIAL_DELETES: Final = "initial-deletes"
+
+ACKNOWLEDGED: Final = ("acknowledged", b"")
 
 #: Evicted documents of a collection that are remembered one by one, about 50 bytes each; with
 #: more, deletes of long ago can no longer be told from evictions in some cases.
@@ -66,9 +69,7 @@ class Evictions:
             return cls()
         written: Any = _decode(fact)
         generation, count, folded, vector = written
-        return cls(
-            generation=generation, count=count, folded=folded, vector=decode_vector(vector)
-        )
+        return cls(generation=generation, count=count, folded=folded, vector=decode_vector(vector))
 
     def store(self, unit: WriteTransaction, collection: str) -> None:
         """Remember this."""
@@ -117,11 +118,24 @@ def note_evicted(
         count += before is None
         unit.put_fact(EVICTED, place, encode_vector(version.joined(decode_vector(before))))
     generation = known.generation + (not positions_hold)
-    Evictions(
-        generation=generation, count=count, folded=folded, vector=vector
-    ).store(unit, collection)
+    Evictions(generation=generation, count=count, folded=folded, vector=vector).store(
+        unit, collection
+    )
     if not positions_hold:
         drop_positions(unit, collection)
+
+
+def count_unsynced(unit: Snapshot, rows: Sequence[Document]) -> int:
+    """Return how many documents have writes of ours that no peer is known to have."""
+    if not rows:
+        return 0
+    fact = unit.fact(*ACKNOWLEDGED)
+    acknowledged = -1 if fact is None else int.from_bytes(fact, "big")
+    written = unit.written
+    return sum(
+        row.lsn > acknowledged and any(map(written.seen, read_header(row.state).version))
+        for row in rows
+    )
 
 
 def note_returned(unit: WriteTransaction, collection: str, id_key: bytes) -> None:

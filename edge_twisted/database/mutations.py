@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from attrs import evolve, frozen
 from twisted.logger import Logger
 
+from edge_twisted.database.departures import note_initial_delete, was_initial_deleted
 from edge_twisted.database.errors import (
     DocumentTooLarge,
     DuplicateIds,
@@ -141,6 +142,8 @@ def insert_initial(writer: Writer, collection: str, new: Written, rules: Rules) 
     """Store a document at the beginning of time; None if there is, or was, one with its id."""
     if writer.load(collection, new.id.key) is not None:
         return None
+    if was_initial_deleted(writer.transaction, collection, new.id.key):
+        return None
     fields = {name: value for name, value in new.document.items() if name != ID}
     state = writing.initial(fields, rules.typing)
     return _saved(writer, collection, new.id, state, rules)
@@ -167,7 +170,9 @@ def change(
 
 def delete(writer: Writer, collection: str, id_: DocumentId, state: State) -> None:
     """Delete a live document everywhere."""
-    writer.save(collection, id_, writing.delete(state, writer.stamp()))
+    deleted = writing.delete(state, writer.stamp())
+    writer.save(collection, id_, deleted)
+    note_initial_delete(writer.transaction, collection, id_.key, deleted.version)
 
 
 def evict(transaction: WriteTransaction, collection: str, id_: DocumentId) -> None:

@@ -13,7 +13,7 @@ from edge_twisted.documents.attachments import tokens_in
 from edge_twisted.documents.clock import BEGINNING, Timestamp
 from edge_twisted.documents.deltas import Delta, decode_delta
 from edge_twisted.documents.encoding import CorruptState, decode, encode
-from edge_twisted.documents.headers import Header, read_header
+from edge_twisted.documents.headers import INITIAL_EPOCH, Header, read_header
 from edge_twisted.documents.ids import DocumentId, InvalidDocumentId
 from edge_twisted.documents.json_text import InvalidJson, from_text, to_text
 from edge_twisted.documents.state import State
@@ -43,7 +43,7 @@ class Arrivals:
     #: Each Whole and Partial with its header; others without.
     items: tuple[tuple[Item, Header | None], ...]
     newest: Timestamp
-    #: The highest sequence of each replica that is named.
+    #: The highest sequence of each server that is named.
     heard: dict[Replica, int]
 
     @classmethod
@@ -58,7 +58,7 @@ class Arrivals:
                 header = _header(collection, item)
                 newest = max(newest, header.newest)
                 for replica, number in header.version.items():
-                    if number > heard.get(replica, 0):
+                    if replica.epoch != INITIAL_EPOCH and number > heard.get(replica, 0):
                         heard[replica] = number
             found.append((item, header))
         _check_once(collection, items)
@@ -70,7 +70,12 @@ def _header(collection: str, item: Whole | Partial) -> Header:
     if not 0 < len(id_key) <= MAX_ID_KEY_BYTES:
         raise CorruptItem(collection, id_key, "the key of an id cannot be so long")
     try:
-        return read_header(item.state if isinstance(item, Whole) else item.delta)
+        if isinstance(item, Whole):
+            return read_header(item.state)
+        header = read_header(item.delta)
+        if header.write is not None:
+            raise CorruptState("a state where a delta belongs")
+        return header
     except CorruptState as error:
         raise CorruptItem(collection, id_key, error.reason) from None
 
@@ -148,4 +153,3 @@ def _value(collection: str, id_key: bytes, body: bytes) -> dict[str, Value]:
     except (InvalidJson, InvalidDocumentId, RecursionError, ValueError, TypeError) as error:
         raise CorruptItem(collection, id_key, str(error)) from None
     return value
-

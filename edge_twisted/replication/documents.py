@@ -6,16 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TypeVar
 
-from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from edge_twisted.database.departures import Evictions
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica
-from edge_twisted.dql.subscriptions import Subscription
 from edge_twisted.mesh.requests import (
     Answer,
-    Applied,
     Apply,
     DeleteGone,
     FindGone,
@@ -210,6 +207,6 @@ class StoredDocuments:
         def answer(committed: Committed[Replica | None]) -> None:
             self._learn({}, committed.result)
 
-        return self._store.write(
-            "observe", lambda unit: observe(unit, request, own)
-        ).addCallback(answer)
+        return self._store.write("observe", lambda unit: observe(unit, request, own)).addCallback(
+            answer
+        )

@@ -157,9 +157,7 @@ class Batch:
             return
         self._merged(found, merged, id_value, theirs.includes(merged.version))
 
-    def _merged(
-        self, found: Document, merged: State, id_value: Value, is_theirs: bool
-    ) -> None:
+    def _merged(self, found: Document, merged: State, id_value: Value, is_theirs: bool) -> None:
         fields = merged.fields
         value = None if fields is None else {**fields, ID: id_value}
         body = None if value is None else to_text(value)

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec.msgpack
 from attrs import evolve, frozen
 
+from edge_twisted.database.departures import ACKNOWLEDGED
 from edge_twisted.documents.values import Value
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 
@@ -88,6 +89,12 @@ class Peers:
 
 def store_peers(unit: WriteTransaction, changed: Mapping[str, PeerProgress]) -> None:
     """Keep what `Peers.take_changes` returned."""
+    if not changed:
+        return
+    newest = max(peer.acknowledged_lsn for peer in changed.values())
+    fact = unit.fact(*ACKNOWLEDGED)
+    if newest > (NONE if fact is None else int.from_bytes(fact, "big")):
+        unit.put_fact(*ACKNOWLEDGED, newest.to_bytes(8, "big"))
     for key, peer in changed.items():
         unit.put_fact(_PEERS, key.encode(), _encode([peer.acknowledged_lsn, peer.received_at]))
 
@@ -100,8 +107,6 @@ def stored_peers(snapshot: Snapshot) -> dict[str, PeerProgress]:
         for key, value in facts:
             written: Any = _decode(value)
             acknowledged, received = written
-            found[key.decode()] = PeerProgress(
-                acknowledged_lsn=acknowledged, received_at=received
-            )
+            found[key.decode()] = PeerProgress(acknowledged_lsn=acknowledged, received_at=received)
         after = facts[-1][0]
     return found

@@ -27,9 +27,7 @@ from edge_twisted.replication.sending import ids_of
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 
 
-def read_digests(
-    snapshot: Snapshot, request: ReadDigests, scopes: Scopes
-) -> Digests | ScopeClosed:
+def read_digests(snapshot: Snapshot, request: ReadDigests, scopes: Scopes) -> Digests | ScopeClosed:
     """Perform `ReadDigests`."""
     scope = request.scope
     if request.for_peer and not is_open(snapshot, scope.collection):

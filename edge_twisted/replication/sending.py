@@ -150,9 +150,7 @@ def _knows(state: State, base: VersionVector) -> bool:
     """Return whether somebody who has seen `base` has seen some write of this very document."""
     if any(base.covers(entry.stamp.dot) for entry in state.life):
         return True
-    return any(
-        base.covers(stamp.dot) for _, node in walk(state.root) for stamp in stamps_of(node)
-    )
+    return any(base.covers(stamp.dot) for _, node in walk(state.root) for stamp in stamps_of(node))
 
 
 def _size(item: Item) -> int:

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes replicas on either store, with a clock that tests move."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.internet import reactor
+from twisted.trial.unittest import TestCase
+
+from edge_twisted.documents.versions import Replica as ReplicaName
+from edge_twisted.documents.versions import SiteId
+from edge_twisted.mesh.requests import Scope
+from edge_twisted.store.interface import Store
+from edge_twisted.store.memory.data import Data
+from edge_twisted.store.memory.store import MemoryStore
+from edge_twisted.store.sqlite.files import Layout
+from edge_twisted.store.sqlite.store import SqliteStore
+from edge_twisted.testing.replica import Replica, Stream
+
+START_MS = 1_790_000_000_000
+
+
+class ReplicationTestCase(TestCase):
+    """Stores in memory; see the subclasses for SQLite."""
+
+    timeout = 60
+    sqlite = False
+
+    def setUp(self) -> None:
+        self.now = START_MS
+        self.made = 0
+
+    def now_ms(self) -> int:
+        self.now += 1
+        return self.now
+
+    async def replica(self, name: str, *, drop_moved_out: bool = False) -> Replica:
+        self.made += 1
+        if self.sqlite:
+            folder = Path(self.mktemp())
+            folder.mkdir(parents=True)
+            store = cast(
+                Store,
+                SqliteStore(
+                    Layout(folder, "test"),
+                    threads=reactor,  # type: ignore[arg-type]
+                    clock=reactor,
+                    now_ms=self.now_ms,
+                    entropy=os.urandom,
+                ),
+            )
+        else:
+            data = Data(ReplicaName(SiteId(bytes([self.made]) * 16), 1))
+            store = cast(Store, MemoryStore(data, self.now_ms))
+        await store.open()
+        self.addCleanup(store.close)
+        return Replica(name, store, self.now_ms, drop_moved_out=drop_moved_out)
+
+    def stream(self, sender: Replica, receiver: Replica, query: str, **more: Any) -> Stream:
+        arguments = more.pop("arguments", {})
+        scope = receiver.documents.scope(query, arguments)
+        return Stream(receiver=receiver, sender=sender, scope=scope, **more)
+
+    async def pair(self, query: str = "SELECT * FROM c") -> tuple[Replica, Replica, Stream, Stream]:
+        """Two replicas that subscribe to each other."""
+        a, b = await self.replica("a"), await self.replica("b")
+        return a, b, self.stream(b, a, query), self.stream(a, b, query)
+
+    async def exchange(self, *streams: Stream) -> None:
+        """Sync each stream until nothing changes any more."""
+        for _ in range(10):
+            before = [s.receiver.store.lsn for s in streams]
+            for each in streams:
+                await each.sync()
+            if before == [s.receiver.store.lsn for s in streams]:
+                return
+        raise AssertionError("it never ends")
+
+    async def reap(self, *replicas: Replica) -> None:
+        """Forget all tombstones."""
+        self.now += 10
+        for each in replicas:
+            await each.store.reap(self.now, 1000)
+
+    def same(self, *replicas: Replica, tombstones: bool = True) -> None:
+        """The replicas have the same documents, byte for byte."""
+        found = [everything(each, tombstones) for each in replicas]
+        for each in found[1:]:
+            self.assertEqual(each, found[0])
+
+
+def everything(replica: Replica, tombstones: bool = True) -> dict[str, Any]:
+    """Return all documents with their states, and the fingerprints."""
+    result: dict[str, Any] = {}
+    with replica.store.snapshot() as snapshot:
+        for change in snapshot.changes_after(0, limit=10**6, limit_bytes=10**9).changes:
+            document = change.document
+            if document.body is not None or tombstones:
+                place = f"{change.collection}/{document.id_key.hex()}"
+                result[place] = (document.body, document.state, document.digest)
+        for info in snapshot.collections():
+            if info.count:
+                result[info.name] = info.fingerprint
+    return result
+
+
+def key_scope(replica: Replica, query: str) -> Scope:
+    return replica.documents.scope(query, {})
