@@ -193,23 +193,23 @@ def ring(folder: Path) -> Iterator[Figure]:
     with started(*sites):
         eventually("they meet", lambda: all(len(each.peers()) == size - 1 for each in sites))
         cuts = (links[0], links[size // 2])
-        for each in cuts:
-            each.cut()
+        for cut in cuts:
+            cut.cut()
         eventually("two halves", lambda: len(sites[0].peers()) == size // 2 - 1, 20)
         for number in range(writes):
             for side in (0, size // 2):
                 id_ = f"side{side}-{number}"
                 sites[side].run("INSERT INTO tasks DOCUMENTS (:d)", {"d": {"_id": id_}})
-        for each in cuts:
-            each.mend()
+        for cut in cuts:
+            cut.mend()
         began = time.perf_counter()
         eventually("they agree", lambda: all(count(each) == 2 * writes for each in sites))
         seconds = time.perf_counter() - began
         yield Figure(
             name="ring of 10 healed", value=seconds, unit="s", target=2, sense="most"
         )  # fmt: skip
-        for each in links:
-            each.close()
+        for link in links:
+            link.close()
 
 
 def links(folder: Path) -> Iterator[Figure]:
