@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import NewType, Protocol
 
 from attrs import frozen
 
 from edge_twisted.documents.versions import Replica
-from edge_twisted.mesh.requests import Answer, Request
+from edge_twisted.mesh.requests import Request
 
 #: Names a question of a session, so that the answer finds it.
 Token = NewType("Token", int)
@@ -27,6 +28,17 @@ class Ask:
 
     token: Token
     request: Request
+
+
+@frozen
+class Compute:
+    """
+    Run these steps to their end, a few milliseconds at a time; give what they return to
+    `Session.answered`.  A step takes about a millisecond.
+    """
+
+    token: Token
+    steps: Generator[None, None, object]
 
 
 @frozen
@@ -85,7 +97,7 @@ class Tell:
     event: Established | PresenceHeard | BlobHeard | Progress | Received
 
 
-Effect = Send | Ask | Close | Tell
+Effect = Send | Ask | Compute | Close | Tell
 
 
 class LinkSession(Protocol):
@@ -105,11 +117,11 @@ class LinkSession(Protocol):
     def tick(self, now: float) -> list[Effect]:
         """Look at the clock: call it about every 0.5 s."""
 
-    def answered(self, token: Token, answer: Answer, now: float) -> list[Effect]:
-        """Take the answer to an `Ask`."""
+    def answered(self, token: Token, answer: object, now: float) -> list[Effect]:
+        """Take the answer to an `Ask`, or what a `Compute` returned."""
 
     def failed(self, token: Token, error: Exception, now: float) -> list[Effect]:
-        """An `Ask` failed."""
+        """An `Ask` or a `Compute` failed."""
 
     def committed(self, lsn: int, collections: frozenset[str], now: float) -> list[Effect]:
         """Something became durable here, from whatever source."""

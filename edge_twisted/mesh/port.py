@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the parts of a session may do: say something, ask, compute, tell; nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Protocol, TypeVar
+
+from edge_twisted.mesh.effects import PresenceHeard, Progress, Received
+from edge_twisted.mesh.messages import Message
+from edge_twisted.mesh.requests import Answer, Request
+
+T = TypeVar("T")
+
+
+class Port(Protocol):
+    """The session, as its streams and repairs see it; effects come out in the order of calls."""
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def send(self, message: Message) -> int:
+        """Send a message; return how many bytes it takes on the wire."""
+
+    def ask(self, request: Request, then: Callable[[Answer], None]) -> None:
+        """Have the database perform a request; a failure ends the link."""
+
+    def compute(self, steps: Generator[None, None, T], then: Callable[[T], None]) -> None:
+        """Have steps run to their end, without blocking anybody; a failure ends the link."""
+
+    def tell(self, event: PresenceHeard | Progress | Received) -> None:
+        """Tell the node."""

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The receiver's side of a repair: find out what only one side has, pull, ask, and move on.
+
+    REPAIR_BEGIN ->               both take their digests under one salt
+    <- REPAIR_SUMMARY
+    REPAIR_CELLS -> <- REPAIR_ANSWER ...      until the difference is known
+    REPAIR_PULL -> <- REPAIR_ITEMS ...        what only the sender has
+    REPAIR_HAVE -> <- GONE, OFFER, REPAIR_FATES ...   what only we have
+    REPAIR_DONE ->                stream on from the lsn of the summary
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Final, Protocol, cast
+
+from attrs import define, field, frozen
+
+from edge_twisted.documents.versions import VersionVector
+from edge_twisted.mesh.items import Item, Seen
+from edge_twisted.mesh.messages import (
+    RepairAnswer,
+    RepairBegin,
+    RepairCells,
+    RepairFates,
+    RepairHave,
+    RepairItems,
+    RepairPull,
+    RepairSummary,
+    read_items,
+    read_vector,
+    write_seen,
+)
+from edge_twisted.mesh.port import Port
+from edge_twisted.mesh.reconciliation.peeler import Decoded, NeedMore, Peeler, Verdict
+from edge_twisted.mesh.reconciliation.sketch import Sketch
+from edge_twisted.mesh.reconciliation.wire import Summary
+from edge_twisted.mesh.repair_steps import peeling, sketching
+from edge_twisted.mesh.requests import Answer, Digests, FindSeen, ReadDigests, Scope
+from edge_twisted.mesh.violations import PeerViolation
+
+#: Documents that are pulled, or asked about, at a time.
+CHUNK: Final = 500
+
+
+class Outcome(Enum):
+    """How a repair can end without a new cursor."""
+
+    #: Streaming everything is cheaper than reconciling; ask after what only we have then.
+    TOO_DIFFERENT = "too different"
+    #: The sender said what became of all that only we had.
+    FATES_KNOWN = "fates known"
+
+
+@frozen
+class Reconciled:
+    """We have all that the sender had at `lsn`, and so know what it knew."""
+
+    lsn: int
+    knowledge: VersionVector | None
+
+
+class Stage(Enum):
+    """What a repair waits for."""
+
+    SUMMARY = "summary"
+    CELLS = "cells"
+    ITEMS = "items"
+    FATES = "fates"
+    #: Something of our own: the database, a computation.
+    OURSELVES = "ourselves"
+
+
+class Applies(Protocol):
+    """The stream, as its repair needs it."""
+
+    def apply_aside(self, items: tuple[Item, ...], then: Callable[[], None]) -> None:
+        """Apply whole documents without moving the cursor."""
+
+
+@define(eq=False)
+class RepairReceiver:
+    """One repair; see the head of this module."""
+
+    port: Port
+    stream: Applies
+    number: int
+    scope: Scope
+    salt: bytes
+    done: Callable[[Outcome | Reconciled], None]
+    stage: Stage = Stage.OURSELVES
+    _sketch: Sketch | None = None
+    _summary: RepairSummary | None = None
+    _peeler: Peeler | None = None
+    _pull: list[int] = field(factory=list)
+    _have: Sequence[int] = ()
+    _asked: int = 0
+    _is_over: bool = False
+
+    # -- ours
+
+    def begin(self) -> None:
+        """Begin with a summary of both sets."""
+        self.port.send(RepairBegin(self.number, self.salt))
+        self.stage = Stage.SUMMARY
+        self._read_digests(self._sketch_ours)
+
+    def ask_after_all(self) -> None:
+        """Skip reconciling: ask about everything that we have, for the sender streamed its all."""
+        self._read_digests(self._ask_after)
+
+    def abandon(self) -> None:
+        """Do nothing more: the stream begins anew."""
+        self._is_over = True
+
+    def _read_digests(self, then: Callable[[array[int]], None]) -> None:
+        request = ReadDigests(scope=self.scope, for_peer=False)
+        self._ask(request, lambda answer: then(cast(Digests, answer).values))
+
+    def _ask(self, request: ReadDigests | FindSeen, then: Callable[[Answer], None]) -> None:
+        self.port.ask(request, lambda answer: None if self._is_over else then(answer))
+
+    def _sketch_ours(self, values: array[int]) -> None:
+        def sketched(sketch: Sketch) -> None:
+            if not self._is_over:
+                self._sketch = sketch
+                self._compare()
+
+        self.port.compute(sketching(values, self.salt), sketched)
+
+    # -- theirs
+
+    def take(self, message: RepairSummary | RepairAnswer | RepairItems | RepairFates) -> None:
+        """
+        Take an answer of the sender's.
+
+        :raises PeerViolation: it is not what the repair waits for.
+        """
+        match self.stage, message:
+            case Stage.SUMMARY, RepairSummary():
+                self._summary = message
+                self.stage = Stage.OURSELVES
+                self._compare()
+            case Stage.CELLS, RepairAnswer(cells=cells):
+                assert self._peeler is not None
+                self.stage = Stage.OURSELVES
+                self.port.compute(peeling(self._peeler, cells), self._judged)
+            case Stage.ITEMS, RepairItems(items=items):
+                self.stage = Stage.OURSELVES
+                self.stream.apply_aside(read_items(items), self._pull_next)
+            case Stage.FATES, RepairFates():
+                self._ask_next()
+            case _:
+                raise PeerViolation(f"{type(message).__name__} in a repair that waits for {self.stage.value}")
+
+    def _compare(self) -> None:
+        if self._sketch is None or self._summary is None:
+            return
+        self._peeler = Peeler(self._sketch, Summary.decoded(self._summary.summary))
+        self._sketch = None
+        self._judged(self._peeler.verdict)
+
+    def _judged(self, verdict: Verdict) -> None:
+        if self._is_over:
+            return
+        match verdict:
+            case NeedMore(request):
+                self.stage = Stage.CELLS
+                self.port.send(RepairCells(self.number, request.encoded()))
+            case Decoded(only_here, only_there):
+                self._peeler = None
+                self._pull, self._have = list(only_there), only_here
+                self._pull_next()
+            case _:
+                self._end(Outcome.TOO_DIFFERENT)
+
+    # -- what differs
+
+    def _pull_next(self) -> None:
+        if self._is_over:
+            return
+        if not self._pull:
+            self._ask_next()
+            return
+        chunk, self._pull = self._pull[:CHUNK], self._pull[CHUNK:]
+        self.stage = Stage.ITEMS
+        self.port.send(RepairPull(self.number, chunk))
+
+    def _ask_after(self, digests: Sequence[int]) -> None:
+        self._have = digests
+        self._ask_next()
+
+    def _ask_next(self) -> None:
+        if self._asked >= len(self._have):
+            self._finish()
+            return
+        chunk = tuple(self._have[self._asked : self._asked + CHUNK])
+        self._asked += len(chunk)
+        self.stage = Stage.OURSELVES
+        self._ask(FindSeen(scope=self.scope, digests=chunk), self._found)
+
+    def _found(self, answer: Answer) -> None:
+        # What changed since, in the course of this repair, is not found, and needs no answer.
+        seen = cast(tuple[Seen, ...], answer)
+        if not seen:
+            self._ask_next()
+            return
+        self.stage = Stage.FATES
+        self.port.send(RepairHave(self.number, write_seen(seen)))
+
+    def _finish(self) -> None:
+        if self._summary is None:
+            self._end(Outcome.FATES_KNOWN)
+        else:
+            knowledge = read_vector(self._summary.knowledge)
+            self._end(Reconciled(self._summary.lsn, knowledge))
+
+    def _end(self, outcome: Outcome | Reconciled) -> None:
+        self._is_over = True
+        self.done(outcome)

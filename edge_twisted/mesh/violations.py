@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why a session refuses to go on: the peer's fault, and by which published name it is told."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from edge_twisted.errors import EdgeError
+
+DATABASE_MISMATCH: Final = "db_id_mismatch"
+SELF_LINK: Final = "self_link"
+CLOCK_SKEW: Final = "clock_skew"
+PROTOCOL_VERSION: Final = "protocol_version"
+PROTOCOL_VIOLATION: Final = "protocol_violation"
+#: Not a refusal: nothing came for too long, or the database here failed.
+SILENT: Final = "lost"
+INTERNAL_ERROR: Final = "internal_error"
+
+
+class PeerViolation(EdgeError):
+    """The peer broke the protocol: the link ends, and nothing of the message is applied."""
+
+    code: ClassVar[str] = PROTOCOL_VIOLATION
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"the peer broke the protocol: {self.detail}"
+
+
+class Refused(EdgeError):
+    """We and the peer do not belong together; `name` is one of the published refusals."""
+
+    code: ClassVar[str] = "link_refused"
+
+    def __init__(self, name: str, detail: str) -> None:
+        super().__init__(name, detail)
+        self.name = name
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"link refused: {self.name}, {self.detail}"
