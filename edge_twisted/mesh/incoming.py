@@ -389,10 +389,11 @@ class IncomingStream:
 
     def _have_looked(self, generation: int, answer: Answer) -> None:
         self._look.is_asking = False
-        if generation == self._generation and isinstance(answer, Changes):
-            if answer.fingerprint is not None and not answer.items:
-                self._look.ours = (answer.lsn, answer.fingerprint)
-                self._judge()
+        if generation != self._generation or not isinstance(answer, Changes):
+            return
+        if answer.fingerprint is not None and not answer.items:
+            self._look.ours = (answer.lsn, answer.fingerprint)
+            self._judge()
 
     def _judge(self) -> None:
         look = self._look

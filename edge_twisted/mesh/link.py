@@ -9,7 +9,8 @@ session's business, whether it may stay is the node's.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from time import monotonic
 from typing import Final, Protocol, cast
 
 from cryptography import x509
@@ -33,6 +34,7 @@ from edge_twisted.mesh.certificates import certified_peer
 from edge_twisted.mesh.effects import (
     Ask,
     Close,
+    Compute,
     Effect,
     Established,
     LinkSession,
@@ -53,6 +55,10 @@ HANDSHAKE_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 5.0
 #: Written since the transport's buffer filled up; sessions keep to windows far below it.
 MAX_STALLED_BYTES: Final = 32 * 1024 * 1024
+
+
+#: How long a computation of a session holds the reactor at a time.
+SLICE_SECONDS: Final = 0.004
 
 
 class LinkOwner(Protocol):
@@ -231,6 +237,8 @@ class Link(TwistedProtocol):
                     self._write(data)
                 case Ask(token, request):
                     self._ask(token, self._documents.perform(request))
+                case Compute(token, steps):
+                    self._compute(token, steps)
                 case Close(reason, detail):
                     self._note(reason, detail)
                     self._waiting.clear()
@@ -274,6 +282,23 @@ class Link(TwistedProtocol):
         answer.addBoth(forget)
         answer.addCallbacks(answered, failed)
         answer.addErrback(lambda failure: log.failure("An answer was not heard", failure))
+
+    def _compute(self, token: Token, steps: Generator[None, None, object]) -> None:
+        """Run steps a slice at a time, so that nobody else waits for them."""
+        if self.session is None:
+            return
+        try:
+            until = monotonic() + SLICE_SECONDS
+            while monotonic() < until:
+                next(steps)
+        except StopIteration as end:
+            result = end.value
+            self.run(lambda session: session.answered(token, result, self._clock.seconds()))
+        except Exception as error:  # the boundary between a computation and the link
+            failed = error
+            self.run(lambda session: session.failed(token, failed, self._clock.seconds()))
+        else:
+            self._clock.callLater(0, self._compute, token, steps)
 
     def _write(self, data: bytes) -> None:
         assert self.transport is not None

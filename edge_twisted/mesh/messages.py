@@ -31,9 +31,9 @@ MAX_REPLICAS: Final = 65_536
 
 Number = Annotated[int, Meta(ge=0, le=255)]
 Lsn = Annotated[int, Meta(ge=0, lt=2**62)]
-Count = Annotated[int, Meta(ge=0, lt=2**63)]
+Count = Annotated[int, Meta(ge=0, lt=2**62)]
 Key = Annotated[bytes, Meta(min_length=1, max_length=65536)]
-Digest = Annotated[int, Meta(ge=-(2**63), lt=2**63)]
+Digest = int
 #: Replicas with their sequence numbers.
 Entry = tuple[Annotated[bytes, Meta(min_length=16, max_length=16)], Count, Count]
 Vector = Annotated[list[Entry], Meta(max_length=MAX_REPLICAS)]
@@ -44,7 +44,7 @@ class _Message(Struct, array_like=True, frozen=True, gc=False):
     """A message."""
 
 
-class Hello(_Message, tag=1):
+class Hello(_Message, frozen=True, tag=1):
     """The first message of each side, and its only one until the peer's has come."""
 
     versions: Annotated[tuple[int, ...], Meta(max_length=16)]
@@ -60,13 +60,13 @@ class Hello(_Message, tag=1):
     window: Annotated[int, Meta(ge=1024, lt=2**40)]
 
 
-class Met(_Message, tag=2):
+class Met(_Message, frozen=True, tag=2):
     """After the peer's HELLO: the highest sequence number of the peer's writes known here."""
 
     of_you: Count
 
 
-class Subscribe(_Message, tag=3):
+class Subscribe(_Message, frozen=True, tag=3):
     """What is wanted: `number` names it from here on, in both directions."""
 
     number: Number
@@ -81,13 +81,13 @@ class Subscribe(_Message, tag=3):
     announce: bool
 
 
-class Unsubscribe(_Message, tag=4):
+class Unsubscribe(_Message, frozen=True, tag=4):
     """It is not wanted any more."""
 
     number: Number
 
 
-class Batch(_Message, tag=5):
+class Batch(_Message, frozen=True, tag=5):
     """Whole commits, oldest first."""
 
     number: Number
@@ -96,40 +96,40 @@ class Batch(_Message, tag=5):
     lsn: Lsn
     #: Nothing newer is in the scope as of `lsn`.
     caught_up: bool
-    #: If caught up with a whole scope: what the sender knows of the collection, and its fingerprint.
+    #: If caught up with a whole scope: what the sender knows of it, and its fingerprint.
     knowledge: Vector | None = None
     fingerprint: Annotated[bytes, Meta(max_length=16)] | None = None
 
 
-class Ack(_Message, tag=6):
+class Ack(_Message, frozen=True, tag=6):
     """The batch that ends at `lsn` is on disk."""
 
     number: Number
     lsn: Lsn
 
 
-class Want(_Message, tag=7):
+class Want(_Message, frozen=True, tag=7):
     """These documents of the batch that waits have to come whole."""
 
     number: Number
     id_keys: Annotated[list[Key], Meta(max_length=MAX_ITEMS)]
 
 
-class Supply(_Message, tag=8):
+class Supply(_Message, frozen=True, tag=8):
     """The answer to WANT: what is still here of it."""
 
     number: Number
     items: Annotated[list[Any], Meta(max_length=MAX_ITEMS)]
 
 
-class Offer(_Message, tag=9):
+class Offer(_Message, frozen=True, tag=9):
     """Documents out of the stream's order: the receiver has an older version."""
 
     number: Number
     items: Annotated[list[Any], Meta(max_length=MAX_ITEMS)]
 
 
-class Gone(_Message, tag=10):
+class Gone(_Message, frozen=True, tag=10):
     """These versions were deleted here, long ago."""
 
     number: Number
@@ -138,21 +138,21 @@ class Gone(_Message, tag=10):
     seen: Annotated[list[WireSeen], Meta(max_length=MAX_ITEMS)]
 
 
-class Stale(_Message, tag=11):
+class Stale(_Message, frozen=True, tag=11):
     """The cursor of SUBSCRIBE is of no use here: repair."""
 
     number: Number
     reason: Annotated[str, Meta(max_length=1024)]
 
 
-class Closed(_Message, tag=12):
+class Closed(_Message, frozen=True, tag=12):
     """The scope is not served: its collection stays local, or the query is not understood."""
 
     number: Number
     reason: Annotated[str, Meta(max_length=1024)]
 
 
-class KeepAlive(_Message, tag=13):
+class KeepAlive(_Message, frozen=True, tag=13):
     """Sent when nothing else was: for idle whole scopes (number, lsn, fingerprint)."""
 
     fingerprints: Annotated[
@@ -160,14 +160,14 @@ class KeepAlive(_Message, tag=13):
     ]
 
 
-class RepairBegin(_Message, tag=14):
+class RepairBegin(_Message, frozen=True, tag=14):
     """Reconcile: both take the digests of the scope under this salt."""
 
     number: Number
     salt: Annotated[bytes, Meta(min_length=16, max_length=16)]
 
 
-class RepairSummary(_Message, tag=15):
+class RepairSummary(_Message, frozen=True, tag=15):
     """The sender's set in summary, as of its `lsn`; and its knowledge, for a whole scope."""
 
     number: Number
@@ -176,69 +176,67 @@ class RepairSummary(_Message, tag=15):
     knowledge: Vector | None
 
 
-class RepairCells(_Message, tag=16):
+class RepairCells(_Message, frozen=True, tag=16):
     """The receiver asks for cells (`docs/mesh-reconciliation.md`)."""
 
     number: Number
     request: Annotated[bytes, Meta(max_length=65536)]
 
 
-class RepairAnswer(_Message, tag=17):
+class RepairAnswer(_Message, frozen=True, tag=17):
     """The cells."""
 
     number: Number
     cells: bytes
 
 
-class RepairPull(_Message, tag=18):
+class RepairPull(_Message, frozen=True, tag=18):
     """The receiver asks for documents by digest."""
 
     number: Number
     digests: Annotated[list[Digest], Meta(max_length=MAX_ASKED)]
 
 
-class RepairItems(_Message, tag=19):
+class RepairItems(_Message, frozen=True, tag=19):
     """The answer to REPAIR_PULL."""
 
     number: Number
     items: Annotated[list[Any], Meta(max_length=MAX_ITEMS)]
 
 
-class RepairHave(_Message, tag=20):
+class RepairHave(_Message, frozen=True, tag=20):
     """The receiver has these and the sender seems not to: what became of them?"""
 
     number: Number
     seen: Annotated[list[WireSeen], Meta(max_length=MAX_ASKED)]
 
 
-class RepairFates(_Message, tag=21):
+class RepairFates(_Message, frozen=True, tag=21):
     """The answer to REPAIR_HAVE; GONE and OFFER with what there is to say went before it."""
 
     number: Number
 
 
-class RepairDone(_Message, tag=22):
+class RepairDone(_Message, frozen=True, tag=22):
     """The receiver has all as of `lsn`: stream from there."""
 
     number: Number
     lsn: Lsn
 
 
-class Presence(_Message, tag=23):
+class Presence(_Message, frozen=True, tag=23):
     """Presence records, encoded."""
 
-    records: Annotated[
-        list[Annotated[bytes, Meta(max_length=1 << 16)]], Meta(max_length=4096)
-    ]
+    records: Annotated[list[Annotated[bytes, Meta(max_length=1 << 16)]], Meta(max_length=4096)]
 
 
-class Blob(_Message, tag=24):
+class Blob(_Message, frozen=True, tag=24):
     """A message about attachments, encoded (`blob_messages`)."""
 
     message: Annotated[bytes, Meta(max_length=1 << 17)]
 
 
-class Bye(_Message, tag=25):
+class Bye(_Message, frozen=True, tag=25):
     """The sender ends the link, for a published reason."""
 
     reason: Annotated[str, Meta(max_length=64)]
@@ -338,7 +336,7 @@ def read_items(written: Iterable[Any]) -> tuple[Item, ...]:
             fields = msgspec.convert(each[1:], _ITEM[each[0]])
         except (msgspec.ValidationError, RecursionError) as error:
             raise PeerViolation(f"an item that is none: {error}") from None
-        found.append(_ITEM_KINDS[each[0]](*fields))  # type: ignore[arg-type]
+        found.append(_ITEM_KINDS[each[0]](*fields))
     return tuple(found)
 
 

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, Protocol, cast
 from attrs import define, field
 
 from edge_twisted.documents.versions import VersionVector
+from edge_twisted.mesh.items import Whole
 from edge_twisted.mesh.messages import (
     Batch,
     Closed,
@@ -35,7 +36,6 @@ from edge_twisted.mesh.requests import (
     Scope,
     ScopeClosed,
 )
-from edge_twisted.mesh.items import Whole
 from edge_twisted.mesh.violations import PeerViolation
 
 #: Larger documents are announced to peers that have other sources.
@@ -218,7 +218,7 @@ class OutgoingStream:
             return
         self._is_reading = False
         match answer:
-            case CursorUnknown(reason):
+            case CursorUnknown(reason=reason):
                 self.wait()
                 self.port.send(Stale(self.number, reason))
             case ScopeClosed():

@@ -154,7 +154,8 @@ class RepairReceiver:
             case Stage.FATES, RepairFates():
                 self._ask_next()
             case _:
-                raise PeerViolation(f"{type(message).__name__} in a repair that waits for {self.stage.value}")
+                kind = type(message).__name__
+                raise PeerViolation(f"{kind} in a repair that waits for {self.stage.value}")
 
     def _compare(self) -> None:
         if self._sketch is None or self._summary is None:

@@ -35,7 +35,9 @@ PURE = (
     "documents/", "dql/", "config/",
     "mesh/authority.py", "mesh/backoff.py", "mesh/certificates.py", "mesh/gossip.py",
     "mesh/link_choice.py", "mesh/peer_key.py", "mesh/presence.py", "mesh/presence_codec.py",
-    "mesh/reconciliation/",
+    "mesh/reconciliation/", "mesh/frames.py", "mesh/messages.py", "mesh/session.py",
+    "mesh/incoming.py", "mesh/outgoing.py", "mesh/repair_", "mesh/items.py",
+    "mesh/violations.py", "mesh/port.py",
 )  # fmt: skip
 IMPURE_EXCEPTIONS = {"config/load.py"}
 IMPURE = {
