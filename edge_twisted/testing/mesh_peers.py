@@ -102,7 +102,7 @@ class HelloSession:
         self._sent_at = now
         return self._say("ping")
 
-    def answered(self, token: Token, answer: Answer, now: float) -> list[Effect]:
+    def answered(self, token: Token, answer: object, now: float) -> list[Effect]:
         return []
 
     def failed(self, token: Token, error: Exception, now: float) -> list[Effect]:

@@ -79,7 +79,7 @@ class ScriptedSession:
     def tick(self, now: float) -> list[Effect]:
         return self._next("tick", now)
 
-    def answered(self, token: Token, answer: Answer, now: float) -> list[Effect]:
+    def answered(self, token: Token, answer: object, now: float) -> list[Effect]:
         return self._next("answered", token, answer)
 
     def failed(self, token: Token, error: Exception, now: float) -> list[Effect]:
