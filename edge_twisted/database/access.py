@@ -17,6 +17,7 @@ from edge_twisted.documents.values import Operand
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment, RowScope, compile_expression
 from edge_twisted.dql.plan.choice import Choice, Fidelity
+from edge_twisted.dql.plan.lookups import Lookup
 from edge_twisted.dql.plan.nodes import (
     CollectionScan,
     DocumentAccess,
@@ -73,6 +74,24 @@ def find(
             return Found(rows, translation.exact)
     ids = _keys(snapshot, access, evaluate, bounds)
     return Found(bodies(snapshot, _collection(access), list(ids)), False)
+
+
+def look_up(
+    snapshot: Snapshot, lookup: Lookup, row: Any, env: Environment
+) -> Iterator[Sequence[Row]]:
+    """Yield the documents of a join's term that may match the row so far."""
+
+    def evaluate(node: syntax.Expression) -> Operand:
+        return lookup.value(node, row, env)
+
+    access = lookup.access
+    if isinstance(access, IdScan):
+        return bodies(snapshot, access.collection, list(_id_keys(access, evaluate)))
+    intervals, _ = access.ranges.complete(evaluate)
+    spans = [ByteRange(*interval) for interval in intervals]
+    if not spans:
+        return iter(())
+    return snapshot.index_scan(access.collection, access.ranges.index.name, spans)
 
 
 def value_of(env: Environment, node: syntax.Expression) -> Operand:

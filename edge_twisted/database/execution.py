@@ -14,7 +14,7 @@ from typing import Any
 from attrs import define, evolve, frozen
 
 from edge_twisted.database import changes, system
-from edge_twisted.database.advice import advise
+from edge_twisted.database.advice import advise, create_statement
 from edge_twisted.database.catalog import SnapshotCatalog
 from edge_twisted.database.inline import UNBOUNDED, Bounds
 from edge_twisted.database.parameters import ParameterValues
@@ -31,8 +31,11 @@ from edge_twisted.dql.compile import Environment
 from edge_twisted.dql.errors import UnsupportedError
 from edge_twisted.dql.execute.interruption import Interruption
 from edge_twisted.dql.execute.measuring import UNMEASURED, Measuring
+from edge_twisted.dql.format import format_statement
 from edge_twisted.dql.functions.context import FunctionContext
+from edge_twisted.dql.plan.catalog import KeyPart
 from edge_twisted.dql.plan.choice import Fidelity
+from edge_twisted.dql.plan.joins import JoinPlan
 from edge_twisted.dql.plan.nodes import Description, sequence
 from edge_twisted.dql.plan.query import QueryPlan, plan_query
 from edge_twisted.store.interface import Snapshot
@@ -214,11 +217,8 @@ class Execution:
         for join in plan.joins:
             name = join.term.collection.name
             known = snapshot.collection(name)
-            if not join.equalities and known and known.count > JOIN_WARNING_ROWS:
-                warnings.add(
-                    f"joining {known.count} documents of {name} without an equality; "
-                    f"compare a field of {name}, and create an index on it"
-                )
+            if join.lookup is None and known and known.count > JOIN_WARNING_ROWS:
+                warnings.add(_without_index(join, known.count))
         return warnings
 
     def history(self, statement: syntax.Delete, snapshot: Snapshot) -> Result:
@@ -297,3 +297,15 @@ class Execution:
         raise UnsupportedError(
             f"{statement.query_type.replace('_', ' ').upper()} has no plan", statement.span
         )
+
+
+def _without_index(join: JoinPlan, count: int) -> str:
+    """Say what would make a join cheaper."""
+    name = join.term.collection.name
+    if not join.keys:
+        return (
+            f"joining {count} documents of {name} without an equality; "
+            f"compare a field of {name}, and create an index on it"
+        )
+    create = format_statement(create_statement(name, tuple(map(KeyPart, join.keys[:1]))))
+    return f"joining {count} documents of {name} without an index: {create}"

@@ -73,7 +73,7 @@ def may_run_inline(plan: QueryPlan, snapshot: Snapshot) -> bool:
     choice = plan.choice
     if choice is None:
         return True
-    if plan.joins:
+    if any(join.lookup is None for join in plan.joins):
         return False
     source = plan.statement.source
     if source is not None and source.collection.namespace == "system":
@@ -84,7 +84,7 @@ def may_run_inline(plan: QueryPlan, snapshot: Snapshot) -> bool:
             plan.respite -= 1
             return False
         return True
-    if not isinstance(access, CollectionScan):
+    if not isinstance(access, CollectionScan) or plan.joins:
         return False
     if plan.counts_all is not None:
         return True

@@ -3,35 +3,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from attrs import frozen
 
+from edge_twisted.database.access import look_up
+from edge_twisted.database.inline import UNBOUNDED, Bounds
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Compiled
-from edge_twisted.dql.execute.joining import Equality, hash_join, loop_join, right_hash_join
+from edge_twisted.dql.compile import Compiled, Environment
+from edge_twisted.dql.execute.interruption import Interruption
+from edge_twisted.dql.execute.joining import (
+    Document,
+    Equality,
+    hash_join,
+    loop_join,
+    right_hash_join,
+)
+from edge_twisted.dql.execute.measuring import Measuring
 from edge_twisted.dql.plan.joins import JoinPlan
+from edge_twisted.dql.plan.lookups import Lookup
 from edge_twisted.dql.plan.query import QueryPlan
+from edge_twisted.store.interface import Snapshot
 
-if TYPE_CHECKING:
-    from edge_twisted.database.select import Reading
+
+class Source(Protocol):
+    """What gives the documents of terms: one execution of a plan."""
+
+    snapshot: Snapshot
+    env: Environment
+    interruption: Interruption
+    bounds: Bounds
+    measuring: Measuring
+
+    def first(self, plan: QueryPlan) -> Iterator[Document]:
+        """Yield the documents of the first term, at least those that the condition can want."""
+
+    def documents(self, term: syntax.Term) -> Iterator[Document]:
+        """Yield all documents of a term that the caller may see."""
+
+    def seen(self, texts: Iterable[bytes], term: str) -> Iterator[Document]:
+        """Yield the documents of stored texts that the caller may see."""
 
 
 @frozen
 class Joining:
     """Puts the terms of one execution together."""
 
-    _reading: Reading
+    _reading: Source
 
     def rows(self, plan: QueryPlan) -> Iterator[Any]:
         """Yield rows of one document, or None, for each term."""
         step = self._reading.measuring.step
         first, *rest = plan.joins
-        source = plan.statement.source
-        assert source is not None
-        left = step("access", self._reading.documents(source))
+        left = self._reading.first(plan)
         if first.kind is syntax.JoinKind.RIGHT:
             rows = self._right(left, first)
         else:
@@ -45,6 +71,9 @@ class Joining:
         reading = self._reading
         keep = join.kind is syntax.JoinKind.LEFT
         condition = self._call(join.condition)
+        if join.lookup is not None:
+            look_up = partial(self._look_up, join.lookup, join.term.name)
+            return loop_join(rows, look_up, condition, keep)
         documents = reading.documents(join.term)
         if join.equalities:
             watch = reading.interruption.watch
@@ -52,6 +81,15 @@ class Joining:
         kept = list(documents)
         # Pairs that do not match yield no row, and must be interruptible all the same.
         return loop_join(rows, lambda _: reading.interruption.watch(kept), condition, keep)
+
+    def _look_up(self, lookup: Lookup, term: str, row: Any) -> Iterator[Any]:
+        """Yield the documents that may match one row."""
+        reading = self._reading
+        found = look_up(reading.snapshot, lookup, row, reading.env)
+        if reading.bounds is not UNBOUNDED:
+            found = reading.bounds.batches(found)
+        texts = reading.interruption.watch(text[-1] for batch in found for text in batch)
+        return reading.seen(texts, term)
 
     def _right(self, left: Iterator[Any], join: JoinPlan) -> Iterator[Any]:
         """A LEFT join from the other side, its rows turned round again."""

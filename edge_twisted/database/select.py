@@ -189,16 +189,26 @@ class Reading:
         elif plan.joins:
             rows = self.interruption.watch(Joining(self).rows(plan))
         elif self._is_virtual(plan):
-            assert plan.statement.source is not None
-            rows = self.interruption.watch(self.documents(plan.statement.source))
+            rows = self.first(plan)
         else:
             found = self._found(plan)
-            texts = self.interruption.watch(row[-1] for batch in found.batches for row in batch)
-            documents = map(document_of, texts)
-            rows = step("access", self._seen(documents, plan.terms[0]))
+            rows = self._documents(found, plan)
             if found.exact:
                 return step("filter", rows) if plan.where else rows
         return self._filtered(rows, plan.where, "filter")
+
+    def first(self, plan: QueryPlan) -> Iterator[Document]:
+        """Yield the documents of the first term, at least those that the condition can want."""
+        source = plan.statement.source
+        assert source is not None
+        if self._is_virtual(plan):
+            return self.measuring.step("access", self.interruption.watch(self.documents(source)))
+        return self._documents(self._found(plan), plan)
+
+    def _documents(self, found: Found, plan: QueryPlan) -> Iterator[Document]:
+        texts = self.interruption.watch(row[-1] for batch in found.batches for row in batch)
+        documents = self._seen(map(document_of, texts), plan.terms[0])
+        return self.measuring.step("access", documents)
 
     def _found(self, plan: QueryPlan) -> Found:
         assert plan.choice is not None

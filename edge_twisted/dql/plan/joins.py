@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Joins: each further term by its id where the condition gives it, by hash where it has equalities,
-else by trying every pair.
+Joins: each further term by look-up where the condition gives its id or the key of an index, by hash
+where it has equalities, else by trying every pair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from attrs import frozen
@@ -15,8 +15,12 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, RowScope, compile_expression
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.format import format_expression
-from edge_twisted.dql.plan.conditions import conjuncts
+from edge_twisted.dql.plan.catalog import Index
+from edge_twisted.dql.plan.conditions import FieldPath, conjuncts
+from edge_twisted.dql.plan.directives import Directives
+from edge_twisted.dql.plan.lookups import Lookup, lookup_of
 from edge_twisted.dql.plan.nodes import Description
+from edge_twisted.dql.rewrite import rewritten
 
 _TOO_MANY: Final = "Too many joins: the number of joined terms exceeds the maximum permitted."
 
@@ -31,60 +35,77 @@ class JoinPlan:
     node: syntax.Expression
     #: (of the rows so far, of the new document): both are equal where the condition holds.
     equalities: tuple[tuple[Compiled, Compiled], ...]
-    #: What the id of the new document equals, if the condition says so.
-    inner_id: Compiled | None
+    #: How the new documents are found for each row; None: all of them are read once.
+    lookup: Lookup | None
+    #: Fields of the new term that an index would have to begin with one of.
+    keys: tuple[FieldPath, ...]
 
     def describe(self) -> Description:
         """Return the step as EXPLAIN shows it."""
-        hashed = self.equalities and self.inner_id is None
-        return {
+        hashed = self.equalities and self.lookup is None
+        found: Description = {
             "#operator": "hashJoin" if hashed else "nlJoin",
             "alias": self.term.name,
             "collection": self.term.collection.name,
             "kind": self.kind.value.lower(),
             "condition": format_expression(self.node),
         }
+        if self.lookup is not None:
+            found["access"] = self.lookup.access.describe()
+        return found
 
 
 def join_plans(
-    statement: syntax.Select, terms: Sequence[syntax.Term], most: int
+    statement: syntax.Select,
+    terms: Sequence[syntax.Term],
+    most: int,
+    indexes_of: Callable[[syntax.Term], tuple[Sequence[Index], Directives]],
 ) -> tuple[JoinPlan, ...]:
     """
     Return the plan of each join, at most `most` of them, in the order of the statement.
+
+    `indexes_of` returns the indexes of a term, and what the statement asks for it.
 
     :raises SemanticError: there are too many, or a RIGHT one is not the first.
     """
     if len(statement.joins) > most:
         raise SemanticError(_TOO_MANY, statement.joins[most].span)
     return tuple(
-        _plan(join, position, tuple(term.name for term in terms[: position + 2]))
+        _plan(join, position, tuple(term.name for term in terms[: position + 2]), indexes_of)
         for position, join in enumerate(statement.joins)
     )
 
 
-def _plan(join: syntax.Join, position: int, names: tuple[str, ...]) -> JoinPlan:
+def _plan(
+    join: syntax.Join,
+    position: int,
+    names: tuple[str, ...],
+    indexes_of: Callable[[syntax.Term], tuple[Sequence[Index], Directives]],
+) -> JoinPlan:
     if join.kind is syntax.JoinKind.RIGHT and position:
         raise SemanticError(
             "RIGHT OUTER join that isn't the first join is not supported", join.span
         )
     scope = RowScope(names)
-    equalities: list[tuple[Compiled, Compiled]] = []
-    inner_id: Compiled | None = None
-    for part in conjuncts(join.condition):
-        sides = _sides(part, names)
-        if sides is None:
-            continue
-        outer, inner = (compile_expression(side, scope) for side in sides)
-        equalities.append((outer, inner))
-        if sides[1] == syntax.Path((names[-1], "_id")):
-            inner_id = outer
+    # What is wrong with the condition is found before any of it goes.
+    condition = compile_expression(join.condition, scope)
+    node = rewritten(join.condition) or syntax.Literal(True, span=join.condition.span)
+    if node is not join.condition:
+        condition = compile_expression(node, scope)
+    parts = conjuncts(node)
+    sides = [_sides(part, names) for part in parts]
+    pairs = [each for each in sides if each is not None]
+    inner = [pair[1] for pair in pairs]
     return JoinPlan(
         kind=join.kind,
         term=join.term,
-        condition=compile_expression(join.condition, scope),
-        node=join.condition,
-        equalities=tuple(equalities),
-        inner_id=inner_id,
+        condition=condition,
+        node=node,
+        equalities=tuple(
+            (compile_expression(a, scope), compile_expression(b, scope)) for a, b in pairs
+        ),
+        lookup=lookup_of(join, names[:-1], parts, sides, *indexes_of(join.term)),
+        keys=tuple(each.names[1:] for each in inner if isinstance(each, syntax.Path)),
     )
 
 

@@ -18,10 +18,10 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, RowScope, Scope, compile_expression
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.format import format_expression
-from edge_twisted.dql.plan.catalog import Catalog
+from edge_twisted.dql.plan.catalog import Catalog, Index
 from edge_twisted.dql.plan.choice import Choice, Fidelity, Request, choose
 from edge_twisted.dql.plan.conditions import FieldOf
-from edge_twisted.dql.plan.directives import directives_of
+from edge_twisted.dql.plan.directives import Directives, directives_of
 from edge_twisted.dql.plan.grouping import Grouping, grouping_of
 from edge_twisted.dql.plan.joins import JoinPlan, join_plans
 from edge_twisted.dql.plan.nodes import CountScan, Description, IdScan, NoSource, sequence
@@ -170,10 +170,10 @@ def plan_query(
     selection = statement.selection
     grouping = _grouping(statement, rows)
     order = () if grouping else _order_paths(statement)
-    field_of = field_of_term(names[0]) if len(names) == 1 else _no_field
+    field_of = _field_of(statement, names)
     choice = _choice(statement, terms, catalog, defaults, order, field_of, fidelity)
     residual = choice.residual if choice and len(terms) == 1 else selection.where
-    joins = _joins(statement, terms, defaults)
+    joins = _joins(statement, terms, catalog, defaults, fidelity)
     return QueryPlan(
         statement=statement,
         terms=names,
@@ -217,8 +217,17 @@ def field_of_term(name: str) -> FieldOf:
     return field_of
 
 
-def _no_field(path: syntax.Path) -> tuple[str, ...] | None:
-    return None
+def _field_of(statement: syntax.Select, names: tuple[str, ...]) -> FieldOf:
+    """Return what tells the field of the first term that a path means."""
+    if len(names) == 1:
+        return field_of_term(names[0])
+    first = names[0] if names else None
+
+    def field_of(path: syntax.Path) -> tuple[str, ...] | None:
+        # Without the name it may be a field of any term.
+        return path.names[1:] or None if path.names[0] == first else None
+
+    return field_of
 
 
 def _terms(statement: syntax.Select) -> tuple[syntax.Term, ...]:
@@ -246,26 +255,44 @@ def _choice(
         return None
     term = terms[0]
     directives = directives_of(defaults, statement.directives, term)
-    alone = len(terms) == 1 and term.collection.namespace != "system"
+    is_stored = term.collection.namespace != "system"
+    # What a RIGHT join adds has no document of the first term, and must be there all the same.
+    narrows = is_stored and not _is_right(statement)
+    alone = is_stored and len(terms) == 1
     request = Request(
         term=term,
         field_of=field_of,
-        where=statement.selection.where if alone else None,
+        where=statement.selection.where if narrows else None,
         order_by=order if alone else (),
         limited=statement.selection.limit is not None,
         fidelity=fidelity,
     )
-    indexes = catalog.indexes(term.collection.name) if alone else ()
+    indexes = catalog.indexes(term.collection.name) if narrows else ()
     return choose(request, indexes, directives)
 
 
+def _is_right(statement: syntax.Select) -> bool:
+    return bool(statement.joins) and statement.joins[0].kind is syntax.JoinKind.RIGHT
+
+
 def _joins(
-    statement: syntax.Select, terms: Sequence[syntax.Term], defaults: Mapping[str, Value]
+    statement: syntax.Select,
+    terms: Sequence[syntax.Term],
+    catalog: Catalog,
+    defaults: Mapping[str, Value],
+    fidelity: Fidelity,
 ) -> tuple[JoinPlan, ...]:
     if not statement.joins:
         return ()
+
+    def indexes_of(term: syntax.Term) -> tuple[Sequence[Index], Directives]:
+        found = directives_of(defaults, statement.directives, term)
+        if fidelity is not Fidelity.WHOLE or term.collection.namespace == "system":
+            return (), found
+        return catalog.indexes(term.collection.name), found
+
     most = directives_of(defaults, statement.directives, terms[0]).max_joins
-    return join_plans(statement, terms, most)
+    return join_plans(statement, terms, most, indexes_of)
 
 
 def _compiled(node: syntax.Expression | None, scope: Scope) -> Compiled | None:

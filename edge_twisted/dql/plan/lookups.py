@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Joins by look-up: for each row so far, the documents of the new term that an id or an index gives.
+
+A look-up finds all documents for which the ON condition can be TRUE, and perhaps more; the
+condition has the last word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from edge_twisted.documents.values import Operand
+from edge_twisted.dql import syntax
+from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.plan.access import best_ranges
+from edge_twisted.dql.plan.catalog import Index
+from edge_twisted.dql.plan.choice import ID_PATH
+from edge_twisted.dql.plan.conditions import Constraint, FieldPath, constraint
+from edge_twisted.dql.plan.directives import Directives
+from edge_twisted.dql.plan.nodes import IdScan, IndexScan
+from edge_twisted.dql.plan.ranges import Points
+
+#: (of the rows so far, of the new document): both are equal where the condition holds.
+Sides = tuple[syntax.Expression, syntax.Expression]
+
+
+@frozen
+class Lookup:
+    """An access whose expressions are over the row so far."""
+
+    access: IdScan | IndexScan
+    _scope: RowScope
+    #: By the identity of their nodes, which live as long as the plan.
+    _compiled: dict[int, Compiled] = field(factory=dict, init=False, eq=False, repr=False)
+
+    def value(self, node: syntax.Expression, row: Any, env: Environment) -> Operand:
+        """Return the value of one of the access's expressions for a row so far."""
+        compiled = self._compiled.get(id(node))
+        if compiled is None:
+            compiled = self._compiled[id(node)] = compile_expression(node, self._scope)
+        return compiled(row, env)
+
+
+def lookup_of(
+    join: syntax.Join,
+    outer: Sequence[str],
+    parts: Sequence[syntax.Expression],
+    sides: Sequence[Sides | None],
+    indexes: Sequence[Index],
+    directives: Directives,
+) -> Lookup | None:
+    """
+    Return how the documents of a join's term are looked up, None if they must all be read.
+
+    `parts` are the conjuncts of the condition, and `sides` for each of them both sides of an
+    equality with the rows so far, if it is one.
+    """
+    term = join.term
+    if join.kind is syntax.JoinKind.RIGHT or term.collection.namespace == "system":
+        return None
+    if any(isinstance(use, syntax.UseIds | syntax.UseIdList) for use in term.uses):
+        return None
+    found: dict[int, Constraint] = {}
+    for position, (part, pair) in enumerate(zip(parts, sides, strict=True)):
+        each = _constraint(part, pair, term.name)
+        if each is not None:
+            found[position] = each
+    access = _by_id(term, found) or _by_index(term, found, sides, indexes, directives)
+    # A row of one term is a tuple as well, so that the scope is that of a join.
+    return None if access is None else Lookup(access, RowScope((*outer, term.name)))
+
+
+def _constraint(part: syntax.Expression, pair: Sides | None, name: str) -> Constraint | None:
+    def field_of(path: syntax.Path) -> FieldPath | None:
+        return path.names[1:] if len(path.names) > 1 and path.names[0] == name else None
+
+    if pair is None:
+        return constraint(part, field_of)
+    outer, inner = pair
+    path = field_of(inner) if isinstance(inner, syntax.Path) else None
+    return None if path is None else Constraint(path, Points((outer,)))
+
+
+def _by_id(term: syntax.Term, found: dict[int, Constraint]) -> IdScan | None:
+    for each in found.values():
+        if each.path == ID_PATH and isinstance(each.range, Points):
+            return IdScan(alias=term.name, collection=term.collection.name, ids=each.range.values)
+    return None
+
+
+def _by_index(
+    term: syntax.Term,
+    found: dict[int, Constraint],
+    sides: Sequence[Sides | None],
+    indexes: Sequence[Index],
+    directives: Directives,
+) -> IndexScan | None:
+    usable = directives.usable(indexes)
+    # An index that only narrows by constants would be read anew for every row.
+    joined = {found[position].path for position in found if sides[position] is not None}
+    served = [index for index in usable if index.keys[0].path in joined]
+    best = best_ranges(served, found)
+    if best is None:
+        return None
+    return IndexScan(alias=term.name, collection=term.collection.name, ranges=best)
