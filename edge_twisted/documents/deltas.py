@@ -29,7 +29,7 @@ from edge_twisted.documents.records import (
 )
 from edge_twisted.documents.state import State, merge
 from edge_twisted.documents.values import MISSING
-from edge_twisted.documents.versions import VersionVector
+from edge_twisted.documents.versions import Replica, VersionVector
 from edge_twisted.errors import EdgeError
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -60,14 +60,26 @@ def delta(state: State, known: VersionVector) -> Delta:
     `known` may speak of more than this document; with an empty one the delta is the whole state.
     """
     root = _pruned(state.root, known) or EMPTY
-    since = VersionVector(
-        {
-            replica: min(number, known.seen(replica))
-            for replica, number in state.version.items()
-            if known.seen(replica)
-        }
-    )
+    since = VersionVector(_builds_on(state.root, known))
     return Delta(State(root, state.life, state.version), since)
+
+
+def _builds_on(root: Node, known: VersionVector) -> dict[Replica, int]:
+    """
+    Return the newest known writes that are still in the slots, of each replica.
+
+    Who has seen these lacks nothing of what is left out: any other write there was superseded by
+    one of these.  `known` itself, cut to the version of the document, would name writes on other
+    documents, which the version of the receiver's copy says nothing of.
+    """
+    found: dict[Replica, int] = {}
+    for _, node in walk(root):
+        dots = [entry.stamp.dot for entries in node.slots.values() for entry in entries]
+        dots.extend(dot for count in node.counts.values() for dot in count.dots())
+        for replica, sequence in dots:
+            if found.get(replica, 0) < sequence <= known.seen(replica):
+                found[replica] = sequence
+    return found
 
 
 def apply_delta(state: State | None, changes: Delta) -> State:

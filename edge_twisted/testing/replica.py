@@ -124,6 +124,8 @@ class Stream:
     applied: list[Applied] = field(factory=list)
     items: list[Item] = field(factory=list)
     repairs: int = 0
+    #: Documents that the receiver had to ask for.
+    refetched: int = 0
 
     async def sync(self) -> bool:
         """Bring the receiver up to date; False if the sender may not send."""
@@ -193,6 +195,7 @@ class Stream:
             assert isinstance(answer, Lacking)
             wholes = await self._read(self.sender, id_keys=answer.id_keys)
             lacking = set(answer.id_keys)
+            self.refetched += len(lacking)
             items = (*(item for item in items if item.id_key not in lacking), *wholes)
         self.applied.append(answer)
         if answer.gone:

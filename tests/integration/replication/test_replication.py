@@ -120,6 +120,8 @@ class Cases(ReplicationTestCase):
         (item,) = to_b.items
         assert isinstance(item, Partial)
         self.assertLess(len(item.delta), 120)
+        self.assertEqual(to_b.applied[-1].documents, 1)
+        self.assertEqual(to_b.refetched, 0)
         to_b.items.clear()
         await a.insert("c", {"_id": "new"})
         await to_b.sync()
