@@ -76,6 +76,33 @@ def find(
     return Found(bodies(snapshot, _collection(access), list(ids)), False)
 
 
+def index_ids(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> Iterator[bytes] | None:
+    """Yield the id keys that the index of a plan finds; None if it would find too many."""
+    found = _covered(plan, env)
+    if found is None:
+        return None
+    access, spans = found
+    name = access.ranges.index.name
+    return chain.from_iterable(snapshot.index_ids(access.collection, name, spans))
+
+
+def index_count(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> int | None:
+    """Return how many documents the index of a plan finds; None if that is more than it should."""
+    found = _covered(plan, env)
+    if found is None:
+        return None
+    access, spans = found
+    return snapshot.index_count(access.collection, access.ranges.index.name, spans)
+
+
+def _covered(plan: QueryPlan, env: Environment) -> tuple[IndexScan, list[ByteRange]] | None:
+    assert plan.choice is not None
+    access = plan.choice.access
+    assert isinstance(access, IndexScan)
+    intervals, complete = access.ranges.complete(partial(value_of, env))
+    return (access, [ByteRange(*interval) for interval in intervals]) if complete else None
+
+
 def look_up(
     snapshot: Snapshot, lookup: Lookup, row: Any, env: Environment
 ) -> Iterator[Sequence[Row]]:

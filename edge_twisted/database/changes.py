@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from attrs import define, field, frozen
 
@@ -29,6 +30,10 @@ from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.plan.query import QueryPlan, field_of_term
 from edge_twisted.store.rows import Document as Row
 
+T = TypeVar("T")
+#: Documents written between two looks at the clock: a write takes some 50 microseconds.
+_WRITES_PER_CHECK = 16
+
 
 @frozen(kw_only=True)
 class Changing:
@@ -39,6 +44,12 @@ class Changing:
     rules: Rules
     warnings: Warnings
     new_id: Callable[[], str]
+
+    def each(self, documents: Sequence[T]) -> Iterable[T]:
+        """Yield the documents that are to be changed, looking now and then whether to go on."""
+        if len(documents) == 1:
+            return documents
+        return self.reading.interruption.watch(documents, _WRITES_PER_CHECK)
 
 
 @define
@@ -59,7 +70,7 @@ def insert(statement: syntax.Insert, values: Sequence[Operand], run: Changing) -
     """Run INSERT of `values`."""
     collection = statement.collection.name
     changed = Changed()
-    for new in mutations.documents_in(values, run.new_id):
+    for new in run.each(mutations.documents_in(values, run.new_id)):
         written = _insert_one(statement, collection, new, run)
         if written is not None:
             changed.add(written.document, visible=written.visible)
@@ -155,7 +166,7 @@ def update(plan: UpdatePlan, target: QueryPlan, run: Changing) -> Changed:
     env = run.reading.env
     changed = Changed()
     collection = _collection(target)
-    for document in list(_targets(target, run)):
+    for document in run.each(list(_targets(target, run))):
         id_ = DocumentId.of(document[ID])
         state = run.writer.load(collection, id_.key)
         assert state is not None
@@ -172,7 +183,7 @@ def delete(target: QueryPlan, run: Changing) -> Changed:
     """Run DELETE on the documents that `target` finds."""
     changed = Changed()
     collection = _collection(target)
-    for document in list(_targets(target, run)):
+    for document in run.each(list(_targets(target, run))):
         id_ = DocumentId.of(document[ID])
         state = run.writer.load(collection, id_.key)
         assert state is not None
@@ -189,7 +200,7 @@ def evict(target: QueryPlan, run: Changing) -> Changed:
     collection = _collection(target)
     transaction = run.writer.transaction
     rows: list[Row] = []
-    for document in list(_targets(target, run)):
+    for document in run.each(list(_targets(target, run))):
         id_ = DocumentId.of(document[ID])
         if run.rules.may_write is not None:
             state = run.writer.load(collection, id_.key)

@@ -16,11 +16,21 @@ from typing import Any, Final, TypeVar
 
 from attrs import define
 
-from edge_twisted.database.access import Found, bodies, find, id_key, used_keys, value_of
+from edge_twisted.database.access import (
+    Found,
+    bodies,
+    find,
+    id_key,
+    index_count,
+    index_ids,
+    used_keys,
+    value_of,
+)
 from edge_twisted.database.inline import UNBOUNDED, Bounds
 from edge_twisted.database.joins import Joining
 from edge_twisted.database.result import Rows
-from edge_twisted.database.stored import document_of
+from edge_twisted.database.stored import ID, document_of
+from edge_twisted.documents.id_values import id_value
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import is_literal
 from edge_twisted.documents.values import Value, canonical
@@ -31,6 +41,7 @@ from edge_twisted.dql.execute.grouping import AggregateTerm, group
 from edge_twisted.dql.execute.interruption import Interruption
 from edge_twisted.dql.execute.measuring import UNMEASURED, Measuring
 from edge_twisted.dql.execute.sorting import SortTerm, cut, distinct, order
+from edge_twisted.dql.plan.covering import Covers, count_name
 from edge_twisted.dql.plan.nodes import CollectionScan
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.store.interface import Snapshot
@@ -190,12 +201,18 @@ class Reading:
             rows = self.interruption.watch(Joining(self).rows(plan))
         elif self._is_virtual(plan):
             rows = self.first(plan)
+        elif plan.covers is Covers.IDS and (ids := index_ids(self.snapshot, plan, self.env)):
+            return step("access", self._only_ids(ids))
         else:
             found = self._found(plan)
             rows = self._documents(found, plan)
             if found.exact:
                 return step("filter", rows) if plan.where else rows
         return self._filtered(rows, plan.where, "filter")
+
+    def _only_ids(self, ids: Iterable[bytes]) -> Iterator[Document]:
+        watched = ids if self.bounds is UNBOUNDED else self.bounds.ids(ids)
+        return ({ID: id_value(key)} for key in self.interruption.watch(watched))
 
     def first(self, plan: QueryPlan) -> Iterator[Document]:
         """Yield the documents of the first term, at least those that the condition can want."""
@@ -261,6 +278,9 @@ class Reading:
     # -- above the sources
 
     def _count(self, plan: QueryPlan) -> list[Value] | None:
+        if plan.covers is Covers.COUNT:
+            number = index_count(self.snapshot, plan, self.env)
+            return None if number is None else [{count_name(plan.statement) or "": number}]
         name = plan.counts_all
         if name is None or self._is_virtual(plan) or plan.choice is None or self.visible:
             return None

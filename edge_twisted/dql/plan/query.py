@@ -21,6 +21,7 @@ from edge_twisted.dql.format import format_expression
 from edge_twisted.dql.plan.catalog import Catalog, Index
 from edge_twisted.dql.plan.choice import Choice, Fidelity, Request, choose
 from edge_twisted.dql.plan.conditions import FieldOf
+from edge_twisted.dql.plan.covering import Covers, count_name, covering, covers
 from edge_twisted.dql.plan.directives import Directives, directives_of
 from edge_twisted.dql.plan.grouping import Grouping, grouping_of
 from edge_twisted.dql.plan.joins import JoinPlan, join_plans
@@ -59,6 +60,8 @@ class QueryPlan:
     limit: Compiled | None
     offset: Compiled | None
     fidelity: Fidelity = Fidelity.WHOLE
+    #: What the index of the access gives, if that is all that is needed.
+    covers: Covers | None = None
     #: How many times more it goes to a thread at once, having turned out to be no cheap read.
     respite: int = 0
     #: Whether the rows are documents of one collection, as they come.
@@ -91,13 +94,8 @@ class QueryPlan:
         return None
 
     def _counts_all(self) -> str | None:
-        statement = self.statement
-        match statement.projections:
-            case (syntax.Projected(expression=syntax.Call(name="count", star=True), alias=alias),):
-                plain = not (statement.group_by or statement.having or statement.distinct)
-                bare = self.where is None and not self.joins and self.choice is not None
-                return (alias or "($1)") if plain and bare else None
-        return None
+        bare = self.where is None and not self.joins and self.choice is not None
+        return count_name(self.statement) if bare else None
 
     def describe(self, stats: Mapping[str, object] = MappingProxyType({})) -> Description:
         """Return the plan as EXPLAIN shows it, or with `stats` of its steps as PROFILE does."""
@@ -172,6 +170,9 @@ def plan_query(
     order = () if grouping else _order_paths(statement)
     field_of = _field_of(statement, names)
     choice = _choice(statement, terms, catalog, defaults, order, field_of, fidelity)
+    covered = covers(statement, choice, fidelity, field_of)
+    if covered is not None and choice is not None:
+        choice = covering(choice)
     residual = choice.residual if choice and len(terms) == 1 else selection.where
     joins = _joins(statement, terms, catalog, defaults, fidelity)
     return QueryPlan(
@@ -191,6 +192,7 @@ def plan_query(
         limit=_compiled(selection.limit, RowScope(())),
         offset=_compiled(selection.offset, RowScope(())),
         fidelity=fidelity,
+        covers=covered,
     )
 
 

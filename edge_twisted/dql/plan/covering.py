@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Statements that an index answers alone, no document being read.
+
+Keys say which documents there are and what their ids are.  They do not say what the indexed values
+are: a number's key is the same for ``1`` and ``1.0``.  So an index covers a count, and ids.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from attrs import evolve
+
+from edge_twisted.dql import syntax
+from edge_twisted.dql.plan.choice import ID_PATH, Choice, Fidelity
+from edge_twisted.dql.plan.conditions import FieldOf
+from edge_twisted.dql.plan.nodes import IndexScan
+
+
+class Covers(Enum):
+    """What an index gives."""
+
+    COUNT = "count"
+    IDS = "ids"
+
+
+def covers(
+    statement: syntax.Select, choice: Choice | None, fidelity: Fidelity, field_of: FieldOf
+) -> Covers | None:
+    """Return what the index of a choice gives, if that is all that the statement needs."""
+    if choice is None or choice.residual is not None or statement.joins:
+        return None
+    if not isinstance(choice.access, IndexScan) or fidelity is not Fidelity.WHOLE:
+        return None
+    if not choice.access.ranges.index.exact or choice.access.backwards:
+        return None
+    if statement.group_by or statement.having is not None:
+        return None
+    if count_name(statement) is not None:
+        return Covers.COUNT
+    if statement.selection.order_by and not choice.ordered:
+        return None
+    return Covers.IDS if all(_is_id(each, field_of) for each in statement.projections) else None
+
+
+def covering(choice: Choice) -> Choice:
+    """Return the choice with its access shown as covering."""
+    assert isinstance(choice.access, IndexScan)
+    return evolve(choice, access=evolve(choice.access, covering=True))
+
+
+def count_name(statement: syntax.Select) -> str | None:
+    """Return the name under which nothing but the number of rows is asked for, else None."""
+    if statement.group_by or statement.having is not None or statement.distinct:
+        return None
+    match statement.projections:
+        case (syntax.Projected(expression=syntax.Call(name="count", star=True), alias=alias),):
+            return alias or "($1)"
+    return None
+
+
+def _is_id(projection: syntax.Projection, field_of: FieldOf) -> bool:
+    match projection:
+        case syntax.Projected(expression=syntax.Path() as path):
+            field = field_of(path)
+            return field is not None and field[:1] == ID_PATH
+    return False
