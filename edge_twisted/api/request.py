@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -79,6 +79,9 @@ class Request:
     path_parameter: str = ""
     #: Who calls; None under dev_mode, on routes that need no key, and before authentication.
     identity: Caller | None = None
+
+    #: What throttling counted it by, for its own use.
+    counted: Sequence[object] = field(default=(), repr=False)
 
     # -- filled in by the endpoint, for the audit log
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from attrs import frozen
+from attrs import define, frozen
 from twisted.internet.defer import Deferred
 
 from edge_twisted.api.errors import Field
@@ -83,7 +83,8 @@ class Gate(Protocol):
         """
 
 
-@frozen(kw_only=True)
+# Not frozen, which would double what it costs to make one per request.
+@define(kw_only=True, eq=False)
 class Finished:
     """A request that has been answered, or was refused or given up."""
 

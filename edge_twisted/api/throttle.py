@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Final
+from typing import Final, cast
 
 from attrs import define, field, frozen
 
@@ -42,14 +43,13 @@ class _Counters:
 
     def key_of(self, request: Request) -> str | None:
         """Return whom the strategy counts a request for; None if it does not concern it."""
-        match self.strategy.strategy:
-            case "ip_address":
-                return network_of(request.client)
-            case "api_key":
-                return None if request.identity is None else request.identity.id
-            case "route":
-                path = self.strategy.path
-                return "" if path is None or path == request.path else None
+        strategy = self.strategy.strategy
+        if strategy == "ip_address":
+            return network_of(request.client)
+        if strategy == "api_key":
+            return None if request.identity is None else request.identity.id
+        path = self.strategy.path
+        return "" if path is None or path == request.path else None
 
     def window(self, key: str, now: float) -> _Window:
         """Return the window that is under way, a new one if there is none."""
@@ -98,32 +98,33 @@ class Throttle:
         if not self._counters:
             return
         now = self._now()
-        concerned = self._windows_of(request, now)
-        for counters, window in concerned:
-            if counters.left(window) <= 0:
+        concerned = []
+        for counters in self._counters:
+            key = counters.key_of(request)
+            if key is None:
+                continue
+            window = counters.window(key, now)
+            if window.count >= counters.strategy.max_requests:
                 self._refused(counters.strategy.strategy)
                 seconds = counters.resets_in(window, now)
                 raise TooManyRequests(seconds, _fields(counters, window, now))
+            concerned.append((counters, window))
         for _, window in concerned:
             window.count += 1
+        request.counted = concerned
 
     def headers(self, request: Request) -> Sequence[Field]:
         """Return ``RateLimit`` fields for the strategy that has least left."""
-        if not self._counters:
-            return ()
-        now = self._now()
-        concerned = self._windows_of(request, now)
+        concerned = cast("Sequence[tuple[_Counters, _Window]]", request.counted)
         if not concerned:
             return ()
-        return _fields(*min(concerned, key=lambda each: each[0].left(each[1])), now)
+        least = min(concerned, key=_left) if len(concerned) > 1 else concerned[0]
+        return _fields(*least, self._now())
 
-    def _windows_of(self, request: Request, now: float) -> list[tuple[_Counters, _Window]]:
-        found = []
-        for counters in self._counters:
-            key = counters.key_of(request)
-            if key is not None:
-                found.append((counters, counters.window(key, now)))
-        return found
+
+def _left(counted: tuple[_Counters, _Window]) -> int:
+    counters, window = counted
+    return counters.left(window)
 
 
 def _fields(counters: _Counters, window: _Window, now: float) -> tuple[Field, ...]:
@@ -134,6 +135,7 @@ def _fields(counters: _Counters, window: _Window, now: float) -> tuple[Field, ..
     )
 
 
+@lru_cache(maxsize=4096)
 def network_of(client: str) -> str:
     """Return what of an address stands for one caller: of IPv6 the /64, which one home has."""
     try:

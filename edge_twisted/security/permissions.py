@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from edge_twisted.config.model import CollectionRule, FineGrained, Identity, Permissions
 
@@ -98,11 +98,17 @@ class Access:
 
     identity: str | None
     _grants: tuple[_Grant, ...]
+    #: Whether everything is permitted, so that no rule need be asked for.
+    is_full: bool = field(init=False, eq=False, repr=False)
+
+    @is_full.default
+    def _is_full(self) -> bool:
+        return any(grant.system for grant in self._grants)
 
     @property
-    def is_full(self) -> bool:
-        """Whether everything is permitted, so that no rule need be asked for."""
-        return any(grant.system for grant in self._grants)
+    def is_nothing(self) -> bool:
+        """Whether the endpoint is closed."""
+        return not self._grants
 
     def may_verb(self, verb: str) -> bool:
         """
@@ -132,6 +138,8 @@ class Permits:
 
     identity: str | None
     _grants: tuple[_Grant, ...]
+    #: By endpoint: every request asks.
+    _accesses: dict[str, Access] = field(init=False, factory=dict, eq=False, repr=False)
 
     @classmethod
     def of(cls, identity: Identity) -> Permits:
@@ -154,11 +162,15 @@ class Permits:
 
         ``/transaction`` is asked for as ``execute``.
         """
-        return any(grant.opens(endpoint) for grant in self._grants)
+        return not self.access(endpoint).is_nothing
 
     def access(self, endpoint: str) -> Access:
         """Return what statements may do that come by this endpoint; nothing if it is not open."""
-        return Access(self.identity, tuple(g for g in self._grants if g.opens(endpoint)))
+        found = self._accesses.get(endpoint)
+        if found is None:
+            opening = tuple(g for g in self._grants if g.opens(endpoint))
+            found = self._accesses[endpoint] = Access(self.identity, opening)
+        return found
 
 
 def _grants(permissions: Sequence[Permissions]) -> tuple[_Grant, ...]:

@@ -3,16 +3,24 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from OpenSSL import SSL
 from twisted.internet.interfaces import (
     IOpenSSLServerConnectionCreator,
     IProtocolFactory,
     IReactorTime,
 )
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from edge_twisted.security.certificates import Certificate
+
+#: RFC 8446, 5.1: a record's type, version and length; the type of one with data, and its most.
+HEADER_BYTES: Final = 5
+APPLICATION_DATA: Final = 23
+MAX_RECORD_BYTES: Final = 2**14
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -42,8 +50,65 @@ class ReloadableTlsContext:
         return SSL.Connection(self._certificate.context)
 
 
+class PromptTls(TLSMemoryBIOProtocol):
+    """
+    TLS for short requests and answers that are written whole.
+
+    Twisted's own holds small writes back for the next turn of the reactor, and after each record
+    asks OpenSSL twice for what cannot be there, which costs as much as the record itself.  This one
+    writes at once, and knows by its length that a read brought exactly one record.
+    """
+
+    #: Bytes of the record under way that are still to come, and a header that was cut.
+    _record_left = 0
+    _header = b""
+
+    def dataReceived(self, bytes: bytes) -> None:
+        if (
+            self._record_left
+            or self._header
+            or not _is_one_record(bytes)
+            or self._appSendBuffer
+            or self._lostTLSConnection
+            or not self._handshakeDone
+            or self._aborted
+        ):
+            self._follow(bytes)
+            super().dataReceived(bytes)
+            return
+        self._tlsConnection.bio_write(bytes)
+        try:
+            data = self._tlsConnection.recv(MAX_RECORD_BYTES)
+        except SSL.Error:
+            # A message of TLS itself, or an error: once more, by the book.
+            self._flushReceiveBIO()
+            return
+        ProtocolWrapper.dataReceived(self, data)
+
+    def _follow(self, data: bytes) -> None:
+        """Keep track of where records begin."""
+        if self._header:
+            data = self._header + data
+        at = self._record_left
+        while at + HEADER_BYTES <= len(data):
+            at += HEADER_BYTES + (data[at + 3] << 8 | data[at + 4])
+        self._header = data[at:]
+        self._record_left = max(0, at - len(data))
+
+
+def _is_one_record(data: bytes) -> bool:
+    """Whether bytes from the beginning of a record on are exactly one, of application data."""
+    return (
+        len(data) > HEADER_BYTES
+        and data[0] == APPLICATION_DATA
+        and len(data) == HEADER_BYTES + (data[3] << 8 | data[4])
+    )
+
+
 def tls_factory(
     tls: ReloadableTlsContext, factory: IProtocolFactory, clock: IReactorTime
 ) -> IProtocolFactory:
     """Return a factory for the listener whose connections speak TLS, and `factory` within it."""
-    return TLSMemoryBIOFactory(tls, False, factory, clock)
+    wrapped = TLSMemoryBIOFactory(tls, False, factory, clock)
+    wrapped.protocol = PromptTls
+    return wrapped

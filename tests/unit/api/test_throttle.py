@@ -70,7 +70,10 @@ def test_every_strategy_must_pass(clock: Clock) -> None:
     assert [passes(throttle, of(key=None))] == [False], "route counts all callers together"
     assert passes(throttle, of(key=None, path="/presence"))
     assert refused == ["api_key", "api_key", "route"]
-    assert (b"RateLimit-Remaining", b"0") in throttle.headers(of())
+    admitted = of(key="third", path="/presence")
+    throttle.check(admitted)
+    assert (b"RateLimit-Remaining", b"1") in throttle.headers(admitted), "the least that is left"
+    assert throttle.headers(of()) == (), "the refusal of one that was not admitted says it itself"
 
 
 def test_a_full_table_lets_new_callers_in(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
