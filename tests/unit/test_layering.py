@@ -33,7 +33,7 @@ TOP = {"services", "tap", "cli", "testing", "__init__"}
 #: Rooms, or modules, that know neither I/O nor time nor chance.
 PURE = (
     "documents/", "dql/", "config/",
-    "mesh/authority.py", "mesh/backoff.py", "mesh/certificates.py", "mesh/gossip.py",
+    "mesh/authority.py", "mesh/backoff.py", "mesh/blobs/", "mesh/certificates.py", "mesh/gossip.py",
     "mesh/link_choice.py", "mesh/peer_key.py", "mesh/presence.py", "mesh/presence_codec.py",
     "mesh/reconciliation/", "mesh/frames.py", "mesh/messages.py", "mesh/session.py",
     "mesh/incoming.py", "mesh/outgoing.py", "mesh/repair_", "mesh/items.py",

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Giving blobs to neighbours, a chunk at a time, when there is nothing better to do on the link."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import define
+
+from edge_twisted.mesh.blobs.effects import Effect, Peer, Read, Say, Shut
+from edge_twisted.mesh.blobs.messages import (
+    CHUNK_BYTES,
+    WINDOW_BYTES,
+    Chunk,
+    Coming,
+    Credit,
+    Gone,
+    Pull,
+)
+
+#: Blobs open for one neighbour at a time; the next one is refused.
+MOST_PER_PEER: Final = 64
+#: A neighbour that has credit left, and gets nothing because the link is busy, hears of us.
+PATIENCE_SECONDS: Final = 5.0
+#: A neighbour that does not give credit for so long has forgotten.
+IDLE_SECONDS: Final = 120.0
+
+
+@define(eq=False, kw_only=True)
+class _Serve:
+    length: int
+    offset: int
+    credit: int
+    since: float
+    is_open: bool = False
+
+
+class Serving:
+    """All blobs that neighbours pull from here."""
+
+    def __init__(self) -> None:
+        #: By neighbour, in the order of their turns.
+        self._serves: dict[Peer, dict[str, _Serve]] = {}
+        self._reading: dict[Peer, str] = {}
+        self.effects: list[Effect] = []
+
+    def begin(self, peer: Peer, pull: Pull, length: int, now: float) -> None:
+        """A neighbour pulls what is here."""
+        serves = self._serves.setdefault(peer, {})
+        if pull.offset > length or (pull.attachment not in serves and len(serves) >= MOST_PER_PEER):
+            self.effects.append(Say(peer, Gone(pull.attachment)))
+            return
+        if pull.offset == length:
+            return
+        known = serves.get(pull.attachment)
+        serves[pull.attachment] = _Serve(
+            length=length,
+            offset=pull.offset,
+            credit=min(pull.credit, WINDOW_BYTES),
+            since=now,
+            is_open=known is not None and known.is_open,
+        )
+
+    def credited(self, peer: Peer, credit: Credit, now: float) -> None:
+        """A neighbour can take more."""
+        serve = self._serves.get(peer, {}).get(credit.attachment)
+        if serve is not None:
+            serve.credit = min(serve.credit + credit.more, WINDOW_BYTES)
+            serve.since = now
+
+    def stopped(self, peer: Peer, attachment: str) -> None:
+        """A neighbour needs no more of it; harmless when repeated."""
+        serve = self._serves.get(peer, {}).pop(attachment, None)
+        if serve is not None and serve.is_open:
+            self.effects.append(Shut(peer, attachment))
+
+    def left(self, peer: Peer) -> None:
+        """A neighbour less."""
+        for attachment in tuple(self._serves.get(peer, ())):
+            self.stopped(peer, attachment)
+        self._serves.pop(peer, None)
+        self._reading.pop(peer, None)
+
+    # -- chunks
+
+    def is_waiting(self, peer: Peer) -> bool:
+        """Answer whether a chunk could be read for a neighbour now."""
+        return peer not in self._reading and any(
+            serve.credit for serve in self._serves.get(peer, {}).values()
+        )
+
+    def give(self, peer: Peer) -> None:
+        """The link has room for a chunk: read it."""
+        if peer in self._reading:
+            return
+        serves = self._serves.get(peer, {})
+        for attachment, serve in serves.items():
+            if serve.credit:
+                # The next turn is another's.
+                serves[attachment] = serves.pop(attachment)
+                self._reading[peer] = attachment
+                serve.is_open = True
+                length = min(CHUNK_BYTES, serve.credit, serve.length - serve.offset)
+                self.effects.append(Read(peer, attachment, serve.offset, length))
+                return
+
+    def read(self, peer: Peer, attachment: str, offset: int, data: bytes, now: float) -> None:
+        """A chunk was read: send it."""
+        if self._reading.get(peer) == attachment:
+            del self._reading[peer]
+        serve = self._serves.get(peer, {}).get(attachment)
+        if serve is None or serve.offset != offset:
+            return
+        if not data:
+            self.unreadable(peer, attachment)
+            return
+        serve.offset += len(data)
+        serve.credit -= min(len(data), serve.credit)
+        serve.since = now
+        self.effects.append(Say(peer, Chunk(attachment, offset, data)))
+        if serve.offset >= serve.length:
+            self.stopped(peer, attachment)
+
+    def unreadable(self, peer: Peer, attachment: str) -> None:
+        """It is not here any more, or the disk refuses."""
+        if self._reading.get(peer) == attachment:
+            del self._reading[peer]
+        if attachment in self._serves.get(peer, {}):
+            self.effects.append(Say(peer, Gone(attachment)))
+            self.stopped(peer, attachment)
+
+    def tick(self, now: float) -> None:
+        """Ask those who wait for patience; forget those who forgot."""
+        for peer, serves in self._serves.items():
+            for attachment, serve in tuple(serves.items()):
+                if not serve.credit:
+                    if now - serve.since >= IDLE_SECONDS:
+                        self.stopped(peer, attachment)
+                elif now - serve.since >= PATIENCE_SECONDS:
+                    serve.since = now
+                    self.effects.append(Say(peer, Coming(attachment)))
