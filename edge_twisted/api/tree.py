@@ -33,8 +33,8 @@ from edge_twisted.api.resource import Resource, Route
 from edge_twisted.api.routing import Router
 from edge_twisted.config.model import Configuration, HttpServer
 
-#: How much of a request's time may go into fetching an attachment from the mesh.
-_FETCH_SHARE = 0.9
+#: What is left of a request's time when an attachment that did not come from the mesh is given up.
+_ANSWER_SECONDS = 0.5
 
 
 @frozen(kw_only=True)
@@ -119,7 +119,7 @@ def _download(configuration: Configuration, parts: Parts) -> Resource:
         parts.blobs,
         parts.references,
         # Within the request's time, so that it is an attachment that did not come.
-        timeout_seconds=None if timeout is None else timeout * _FETCH_SHARE,
+        timeout_seconds=None if timeout is None else max(timeout - _ANSWER_SECONDS, timeout / 2),
     )
 
 

@@ -224,6 +224,7 @@ class BlobCarrier:
             return
         self._is_carrying = True
         try:
+            self._give()
             while self._effects:
                 self._carry_out(self._effects.popleft())
                 if not self._effects:
@@ -279,15 +280,10 @@ class BlobCarrier:
 
     def _looked_again(self) -> None:
         self._look_again = None
-        self._carry_on()
-
-    def _carry_on(self) -> None:
-        self._give()
         self._carry(())
 
     def _tick(self) -> None:
         self._carry(self._exchange.tick(self._now()))
-        self._carry_on()
 
     # -- the store
 

@@ -1,22 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What documents say of attachments: who may download one, and whether one is known at all."""
+"""What documents say of attachments: who may have one, and whether one is known at all."""
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.defer import Deferred, succeed
 
 from edge_twisted.api.attachments import AttachmentNotFound, AttachmentUnavailable
+from edge_twisted.database import system
 from edge_twisted.database.database import Database
 from edge_twisted.security.permissions import Access
 from edge_twisted.store.interface import Snapshot, Store
 
+#: Brings a blob here, in seconds at most; fires with whether it is.
+Fetcher = Callable[[str, float | None], Deferred[bool]]
+
+_SYNC_SCOPES: Final = "user_collection_sync_scopes"
+#: Servers of the mesh are small peers: documents of these collections are not for them.
+_CLOSED: Final = frozenset({"LocalPeerOnly", "BigPeerOnly"})
+
 
 class References:
-    """Answers from the rows of the store."""
+    """
+    Answers from the rows of the store.
+
+    `fetcher` is how the mesh brings blobs here; without a mesh nothing comes.
+    """
 
     def __init__(self, store: Store, database: Database) -> None:
         self._store = store
         self._database = database
+        self.fetcher: Fetcher = lambda attachment, timeout_seconds: succeed(False)
 
     def may_download(self, attachment: str, access: Access) -> Deferred[bool]:
         """Answer whether a document that `access` may read names the blob."""
@@ -29,12 +45,33 @@ class References:
 
         return self._store.read("attachment referrers", look)
 
-    def fetch(self, attachment: str, timeout_seconds: float | None) -> Deferred[None]:
-        """Fail: a blob that is not here can only come from the mesh."""
-        return Deferred.fromCoroutine(self._fetch(attachment))
+    def may_send(self, peer: str, attachment: str) -> Deferred[bool]:
+        """
+        Answer whether a peer may have the blob.
 
-    async def _fetch(self, attachment: str) -> None:
+        It may if a live document names it whose collection may be sent to peers at all; all peers
+        are alike in that.
+        """
+
+        def look(snapshot: Snapshot) -> bool:
+            scopes = system.load(snapshot).mapping(_SYNC_SCOPES)
+            return any(
+                scopes.get(collection) not in _CLOSED
+                and snapshot.body(collection, id_key) is not None
+                for collection, id_key in snapshot.referrers(attachment)
+            )
+
+        return self._store.read("attachment referrers", look)
+
+    def fetch(self, attachment: str, timeout_seconds: float | None) -> Deferred[None]:
+        """See `BlobReferences.fetch`; what did not come in time is fetched in the background."""
+        return Deferred.fromCoroutine(self._fetch(attachment, timeout_seconds))
+
+    async def _fetch(self, attachment: str, timeout_seconds: float | None) -> None:
         named = await self._store.read(
-            "attachment referrers", lambda snapshot: bool(snapshot.referrers(attachment))
+            "attachment referrers", lambda snapshot: bool(snapshot.referrers(attachment, limit=1))
         )
-        raise AttachmentUnavailable() if named else AttachmentNotFound()
+        if not named:
+            raise AttachmentNotFound
+        if not await self.fetcher(attachment, timeout_seconds):
+            raise AttachmentUnavailable

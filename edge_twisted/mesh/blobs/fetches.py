@@ -122,7 +122,7 @@ class Fetches:
         fetch = self._all.get(attachment)
         if fetch is not None:
             self._add_source(fetch, peer, length)
-            if fetch.is_active:
+            if fetch.is_active and fetch.sources:
                 self._go_on(fetch, now)
 
     def exhausted(self, attachment: str, now: float) -> None:
