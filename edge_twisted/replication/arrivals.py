@@ -17,7 +17,7 @@ from edge_twisted.documents.headers import INITIAL_EPOCH, Header, read_header
 from edge_twisted.documents.ids import DocumentId, InvalidDocumentId
 from edge_twisted.documents.json_text import InvalidJson, from_text, to_text
 from edge_twisted.documents.state import State
-from edge_twisted.documents.values import Value
+from edge_twisted.documents.values import Value, sort_key
 from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh.items import Item, Partial, Whole
 from edge_twisted.replication.errors import CorruptItem
@@ -56,7 +56,8 @@ class Arrivals:
             header = None
             if isinstance(item, Whole | Partial):
                 header = _header(collection, item)
-                newest = max(newest, header.newest)
+                if header.newest > newest:
+                    newest = header.newest
                 for replica, number in header.version.items():
                     if replica.epoch != INITIAL_EPOCH and number > heard.get(replica, 0):
                         heard[replica] = number
@@ -145,7 +146,9 @@ def _value(collection: str, id_key: bytes, body: bytes) -> dict[str, Value]:
         value: Any = from_text(body)
         if not isinstance(value, dict) or ID not in value:
             raise ValueError("no document with an id")
-        if DocumentId.of(value[ID]).key != id_key:
+        id_ = value[ID]
+        key = sort_key(id_) if type(id_) is str else DocumentId.of(id_).key
+        if key != id_key:
             raise ValueError("its id is another")
         # Also of what is nested too deep: that cannot be written.
         if to_text(value) != body:

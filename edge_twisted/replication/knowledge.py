@@ -20,9 +20,9 @@ from edge_twisted.database.departures import (
     prefix_of,
     was_initial_deleted,
 )
-from edge_twisted.documents.headers import servers_part
+from edge_twisted.documents.headers import INITIAL_EPOCH, servers_part
 from edge_twisted.documents.vectors import decode_vector, encode_vector
-from edge_twisted.documents.versions import Replica, VersionVector
+from edge_twisted.documents.versions import Dot, Replica, VersionVector
 from edge_twisted.mesh.requests import Scope
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 
@@ -61,6 +61,10 @@ class Knowledge:
         if not evicted:
             return self.vector
         return VersionVector({r: n for r, n in self.vector.items() if not evicted.seen(r)})
+
+    def is_new(self, write: Dot) -> bool:
+        """Return whether a server's write was never seen here; quicker than `is_gone`."""
+        return write.replica.epoch != INITIAL_EPOCH and not self.vector.covers(write)
 
     def is_gone(self, id_key: bytes, version: VersionVector) -> bool:
         """Return whether a version of a document that is not here is known to be deleted."""

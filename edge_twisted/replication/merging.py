@@ -89,15 +89,17 @@ class Batch:
 
     def _take_new(self, item: Item, header: Header) -> None:
         id_key = item.id_key
-        if self._knowledge.is_gone(id_key, header.version):
+        write = header.write
+        is_new = write is not None and self._knowledge.is_new(write)
+        if not is_new and self._knowledge.is_gone(id_key, header.version):
             # A tombstone is what we would tell of it.
             if isinstance(item, Partial) or (isinstance(item, Whole) and item.body is not None):
                 self.gone.append(Seen(id_key, header.version))
         elif not isinstance(item, Whole):
             self.lacking.append(id_key)
-        elif header.write is not None:
+        elif write is not None:
             checked = check_fresh(self._collection, item)
-            number = digest_of_write(id_key, header.write)
+            number = digest_of_write(id_key, write)
             self._keep(item, header, number, checked.attachments, checked.value)
         else:
             _, checked = check_full(self._collection, item)
