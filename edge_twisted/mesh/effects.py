@@ -9,7 +9,8 @@ from typing import NewType, Protocol
 from attrs import frozen
 
 from edge_twisted.documents.versions import Replica
-from edge_twisted.mesh.requests import Request
+from edge_twisted.mesh.items import ScopeKey
+from edge_twisted.mesh.requests import Request, Scope
 
 #: Names a question of a session, so that the answer finds it.
 Token = NewType("Token", int)
@@ -91,10 +92,30 @@ class Received:
 
 
 @frozen
+class ScopeRefused:
+    """The peer does not serve a subscription: its collection stays there, or it reads no DQL so."""
+
+    key: ScopeKey
+    reason: str
+
+
+@frozen
+class Withheld:
+    """A document is too large for the protocol (30 MiB), and stays here alone."""
+
+    collection: str
+    id_key: bytes
+    size: int
+
+
+Event = Established | PresenceHeard | BlobHeard | Progress | Received | ScopeRefused | Withheld
+
+
+@frozen
 class Tell:
     """Tell the node (the owner of all links) of an event."""
 
-    event: Established | PresenceHeard | BlobHeard | Progress | Received
+    event: Event
 
 
 Effect = Send | Ask | Compute | Close | Tell
@@ -128,6 +149,15 @@ class LinkSession(Protocol):
 
     def cursors_dropped(self, collections: frozenset[str], now: float) -> list[Effect]:
         """Ask again for the positions of the scopes in these collections (EVICT)."""
+
+    def subscribe(self, scope: Scope, now: float) -> list[Effect]:
+        """Want one more scope; nothing if it is wanted already.  Others are left alone."""
+
+    def unsubscribe(self, key: ScopeKey, now: float) -> list[Effect]:
+        """Want a scope no more; what came of it stays."""
+
+    def lost(self) -> None:
+        """The connection is gone: nothing comes out any more, others may pull what we did."""
 
     def send_presence(self, records: tuple[bytes, ...]) -> list[Effect]:
         """Pass encoded presence records to the peer."""

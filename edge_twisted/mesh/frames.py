@@ -25,10 +25,10 @@ _LENGTH_BITS: Final = 24
 DEFLATED: Final = 1
 MORE: Final = 2
 
-#: A frame of ours; longer messages take several.
+#: Of what follows a header; longer messages take several frames.
 MAX_FRAME_BYTES: Final = 1 << 20
-#: Decompressed; above the largest batch (32 MiB of items) with room for its envelope.
-MAX_MESSAGE_BYTES: Final = 40 << 20
+#: Of a message, decompressed: the most that a link can make its peer hold at a time.
+MAX_MESSAGE_BYTES: Final = 32 << 20
 #: Before the HELLO of the peer, nothing needs more.
 MAX_GREETING_BYTES: Final = 4096
 

@@ -2,102 +2,77 @@
 """
 A scope of ours: the receiver's side of one stream.
 
-First the database is asked where the stream from this sender goes on; then batches are applied one
-after the other, each whole, and acknowledged once they are on disk.
+First the database is asked where the stream from this sender goes on; then batches are applied
+(`applying`).  Where a cursor is of no use, sets are reconciled first (`repair_receiver`).  A
+stream that has to begin anew takes a new number, so that what was on its way is for nobody.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from enum import Enum
-from typing import Final, Protocol, cast
+from typing import Protocol, cast
 
 from attrs import define, field
 
-from edge_twisted.documents.versions import Replica, VersionVector
-from edge_twisted.mesh.effects import Received
-from edge_twisted.mesh.items import Item
+from edge_twisted.documents.versions import Replica
+from edge_twisted.mesh.applying import Applying, Credit
+from edge_twisted.mesh.effects import Received, ScopeRefused
+from edge_twisted.mesh.fingerprints import Fingerprints
+from edge_twisted.mesh.items import Whole
 from edge_twisted.mesh.messages import (
-    Ack,
     Batch,
     Gone,
+    RepairAnswer,
     RepairDone,
+    RepairFates,
+    RepairItems,
+    RepairSummary,
     Subscribe,
-    Want,
-    read_items,
-    read_vector,
-    write_seen,
+    Supply,
+    Unsubscribe,
+    encode,
 )
 from edge_twisted.mesh.port import Port
+from edge_twisted.mesh.pulls import Pulls
 from edge_twisted.mesh.repair_receiver import Outcome, Reconciled, RepairReceiver
 from edge_twisted.mesh.requests import (
     Answer,
     Applied,
-    Apply,
     Changes,
     FindPosition,
-    Lacking,
     Position,
     ReadChanges,
     Scope,
 )
-from edge_twisted.mesh.violations import PeerViolation
+from edge_twisted.mesh.states import IncomingState
+from edge_twisted.mesh.wire_values import write_seen
 
-#: A batch that still lacks something after so many supplies is repaired instead.
-MAX_SUPPLIES: Final = 3
-#: Fingerprints differ for so many looks, about 1.5 s apart, before a repair begins.
-PATIENT_LOOKS: Final = 3
-#: Between two repairs that found nothing to mend.
-REPAIR_PAUSE_SECONDS: Final = 30.0
+_State = IncomingState
 
 
-class State(Enum):
-    """Where a stream stands."""
-
-    #: The database is asked for the cursor.
-    FINDING = "finding its position"
-    #: Batches come and are applied.
-    STREAMING = "streaming"
-    #: Sets are being reconciled.
-    REPAIRING = "repairing"
-
-
-class Neighbourhood(Protocol):
+class Surroundings(Protocol):
     """What of the rest of the session a stream needs."""
 
-    def offer(self, collection: str, id_keys: tuple[bytes, ...]) -> None:
-        """Offer documents to the peer, if it subscribes to the collection."""
+    @property
+    def newest_lsn(self) -> int:
+        """The newest durable commit here."""
 
-    def came_from_peer(self, collection: str, echoes: tuple[tuple[bytes, int], ...]) -> None:
-        """Do not send these versions back."""
+    def register(self, stream: IncomingStream) -> int:
+        """Give the stream a new number."""
 
-    def encoded_arguments(self, scope: Scope) -> bytes:
-        """Return a scope's arguments as SUBSCRIBE carries them."""
+    def subscribed(self, stream: IncomingStream) -> None:
+        """SUBSCRIBE has been sent."""
+
+    def have_applied(self, collection: str, applied: Applied) -> None:
+        """Let the streams to the peer know what it has, and what it has older."""
+
+    def apply_begins(self, collection: str) -> int:
+        """Number an `Apply` that is about to be asked for."""
+
+    def apply_ends(self, number: int) -> None:
+        """It is done."""
 
     def new_salt(self) -> bytes:
         """Return 16 random bytes."""
-
-
-@define
-class _Waiting:
-    """A batch that is to be applied."""
-
-    message: Batch
-    items: tuple[Item, ...]
-    supplies: int = 0
-
-
-@define
-class _Look:
-    """What fingerprints showed so far."""
-
-    theirs: tuple[int, bytes] | None = None
-    ours: tuple[int, bytes] | None = None
-    seen: int = 0
-    is_asking: bool = False
-    #: Pairs that a repair could not make equal, and need not.
-    settled: tuple[bytes, bytes] | None = None
 
 
 @define(eq=False)
@@ -105,307 +80,237 @@ class IncomingStream:
     """One stream; see the head of this module."""
 
     port: Port
-    session: Neighbourhood
-    number: int
+    session: Surroundings
+    credit: Credit
+    pulls: Pulls
     scope: Scope
     sender: Replica
-    announce: bool
-    state: State = State.FINDING
-    #: The cursor as the database has it.
-    _position: int | None = None
-    #: The end of the last batch that came.
-    _taken: int = 0
-    #: What the first batch waits for.
-    _wanted: frozenset[bytes] = frozenset()
-    _batches: deque[_Waiting] = field(factory=deque)
-    _is_applying: bool = False
-    _generation: int = 0
+    state: IncomingState = IncomingState.FINDING
+    #: None until it is subscribed to.
+    number: int | None = None
+    is_caught_up: bool = False
+    _applying: Applying | None = None
     _repair: RepairReceiver | None = None
-    _look: _Look = field(factory=_Look)
-    _repaired_at: float = float("-inf")
-    _own_lsn: int = 0
-    #: The stream began anew because a repair was not worth it; what only we have is asked after.
+    _fingerprints: Fingerprints = field(factory=Fingerprints)
+    #: Counts beginnings: an answer to a question of an earlier one means nothing.
+    _generation: int = 0
+    #: The stream begins at 0 because a repair was not worth it: ask after what only we have then.
     _asks_after_stream: bool = False
 
     # -- life
 
     def find(self) -> None:
-        """Ask where to go on, and subscribe from there; at the start and after EVICT."""
-        self._drop(State.FINDING)
-        self._repair = None
+        """Ask where to go on, and subscribe from there; at the start, and where that was lost."""
+        self.stop()
+        self.state = _State.FINDING
         generation = self._generation
         request = FindPosition(scope=self.scope, sender=self.sender)
         self.port.ask(request, lambda answer: self._found(generation, answer))
+
+    def stop(self) -> None:
+        """Take nothing any more, and tell the peer."""
+        self._halt()
+        if self.number is not None:
+            self.port.send(Unsubscribe(self.number))
+            self.number = None
+
+    def abandon(self) -> None:
+        """The link is gone: let others pull what this stream was about to get."""
+        self._halt()
+
+    def _halt(self) -> None:
+        self._generation += 1
+        self.is_caught_up = False
+        if self._applying is not None:
+            self._applying.stop()
+        self._end_repair()
+
+    def _end_repair(self) -> None:
+        if self._repair is not None:
+            self._repair.abandon()
+            self._repair = None
 
     def _found(self, generation: int, answer: Answer) -> None:
         if generation != self._generation:
             return
         position = cast(Position, answer)
-        self._position = position.lsn
-        self._taken = position.lsn or 0
-        self.state = State.STREAMING
+        self.number = self.session.register(self)
+        self.state = _State.STREAMING
+        self._begin_applying(position.lsn)
         self.port.send(
             Subscribe(
                 self.number,
                 self.scope.query,
-                self.session.encoded_arguments(self.scope),
+                encode(dict(self.scope.arguments)),
                 position.lsn,
                 position.held,
-                self.announce,
             )
         )
+        self.session.subscribed(self)
         if position.lsn is None and position.held:
             self._begin_repair()
 
-    @property
-    def queued_batches(self) -> int:
-        """Batches that wait to be applied."""
-        return len(self._batches)
-
-    def _drop(self, state: State) -> None:
-        """Forget what was on its way: another beginning follows."""
-        self.state = state
-        self._generation += 1
-        self._batches.clear()
-        self._is_applying = False
-        self._wanted = frozenset()
-        self._look.seen = 0
-
-    # -- batches
-
-    def take(self, message: Batch) -> None:
-        """Take a batch; one that crossed with a new beginning is dropped."""
-        if self.state is not State.STREAMING:
-            return
-        if message.lsn < self._taken:
-            raise PeerViolation("a batch that goes back")
-        self._taken = message.lsn
-        self._batches.append(_Waiting(message, read_items(message.items)))
-        self._apply_next()
-
-    def supplied(self, items: tuple[Item, ...]) -> None:
-        """
-        Take the whole documents that the first batch lacked, and try it again.
-
-        What was wanted and is not among them is not there any more, and is left out.
-
-        :raises PeerViolation: nothing was wanted.
-        """
-        if self.state is not State.STREAMING:
-            return
-        if not self._wanted:
-            raise PeerViolation("a supply that nobody wanted")
-        first, wanted = self._batches[0], self._wanted
-        whole = {item.id_key: item for item in items}
-        if not whole.keys() <= wanted:
-            raise PeerViolation("a supply of what nobody wanted")
-        first.items = tuple(
-            whole.get(item.id_key, item)
-            for item in first.items
-            if item.id_key in whole or item.id_key not in wanted
-        )
-        self._wanted = frozenset()
-        self._apply_next()
-
-    def _apply_next(self) -> None:
-        if self._is_applying or self._wanted or not self._batches:
-            return
-        first = self._batches[0]
-        self._is_applying = True
-        generation = self._generation
-        request = Apply(
+    def _begin_applying(self, position: int | None) -> None:
+        assert self.number is not None
+        self._applying = Applying(
+            port=self.port,
+            stream=self,
+            credit=self.credit,
+            pulls=self.pulls,
+            number=self.number,
             scope=self.scope,
             sender=self.sender,
-            items=first.items,
-            lsn=first.message.lsn,
-            after=self._position,
-            knowledge=read_vector(first.message.knowledge) if first.message.caught_up else None,
+            position=position,
         )
-        self.port.ask(request, lambda answer: self._have_applied(generation, answer))
 
-    def _have_applied(self, generation: int, answer: Answer) -> None:
-        if generation != self._generation:
-            return
-        self._is_applying = False
-        first = self._batches[0]
-        if isinstance(answer, Lacking):
-            self._want(first, answer.id_keys)
-            return
-        applied = cast(Applied, answer)
-        self._batches.popleft()
-        self._follow_up(applied)
-        if not applied.moved:
-            self.find()
-            return
-        self._position = first.message.lsn
-        self.port.send(Ack(self.number, first.message.lsn))
-        if first.message.fingerprint is not None:
-            self._look.theirs = (first.message.lsn, first.message.fingerprint)
-            self._look.seen = 0
-        if first.message.caught_up and self._asks_after_stream:
-            self._asks_after_stream = False
-            self._begin_repair(asking_only=True)
-            return
-        self._apply_next()
+    @property
+    def _queue(self) -> Applying:
+        assert self._applying is not None
+        return self._applying
 
-    def _want(self, first: _Waiting, id_keys: tuple[bytes, ...]) -> None:
-        first.supplies += 1
-        if first.supplies > MAX_SUPPLIES:
-            self._begin_repair()
-            return
-        self._wanted = frozenset(id_keys)
-        self.port.send(Want(self.number, list(id_keys)))
+    # -- messages, in the states that `states` allows
 
-    def _follow_up(self, applied: Applied) -> None:
-        """Say to the peer what it should hear of its documents."""
-        collection = self.scope.collection
-        if applied.echoes:
-            self.session.came_from_peer(collection, applied.echoes)
-        if applied.gone:
-            self.port.send(Gone(self.number, True, write_seen(applied.gone)))
-        if applied.older:
-            self.session.offer(collection, applied.older)
-        if applied.documents or applied.attachments:
-            self.port.tell(Received(applied.documents, applied.attachments))
+    def take(self, message: Batch, size: int) -> None:
+        """Take a batch."""
+        self.is_caught_up = False
+        self._queue.take(message, size)
 
-    def offered(self, items: tuple[Item, ...]) -> None:
+    def supplied(self, message: Supply) -> None:
+        """Take documents that a batch lacked."""
+        self._queue.supplied(message)
+
+    def offered(self, items: tuple[Whole, ...]) -> None:
         """Take documents out of the stream's order."""
         if items:
-            self.apply_aside(items, lambda: None)
-
-    def apply_aside(self, items: tuple[Item, ...], then: Callable[[], None]) -> None:
-        """Apply whole documents without moving the cursor."""
-
-        def applied(answer: Answer) -> None:
-            if isinstance(answer, Lacking):
-                raise PeerViolation("a document that was to be whole is not")
-            self._follow_up(cast(Applied, answer))
-            then()
-
-        request = Apply(scope=self.scope, sender=self.sender, items=items, lsn=None)
-        self.port.ask(request, applied)
-
-    # -- repair
+            self._queue.apply_aside(items, lambda: None)
 
     def stale(self) -> None:
         """The sender cannot use our cursor."""
-        if self.state is State.STREAMING:
-            self._begin_repair()
+        self._begin_repair()
 
-    def closed(self) -> None:
-        """The sender does not serve the scope, for now."""
-        if self.state is not State.FINDING:
-            # What it sends once it serves it again follows on our cursor.
-            self._drop(State.STREAMING)
-            self._repair = None
+    def closed(self, reason: str) -> None:
+        """The sender does not serve the scope now, and says when it does."""
+        self._halt()
+        self.state = _State.CLOSED
+        self.port.tell(ScopeRefused(self.scope.key, reason))
 
-    @property
-    def repair(self) -> RepairReceiver | None:
-        """The repair that goes on, if one does."""
-        return self._repair
+    def opened(self) -> None:
+        """The sender serves the scope again."""
+        self.find()
 
-    def _begin_repair(self, *, asking_only: bool = False) -> None:
-        self._drop(State.REPAIRING)
-        self._repair = RepairReceiver(
+    def take_repair(
+        self, message: RepairSummary | RepairAnswer | RepairItems | RepairFates
+    ) -> bool:
+        """Take an answer of the sender's; return whether any was waited for."""
+        if self._repair is None:
+            return False
+        self._repair.take(message)
+        return True
+
+    # -- the queue's word
+
+    def have_applied(self, applied: Applied) -> None:
+        """Say to the peer what it should hear of its documents."""
+        if self.number is not None:
+            for seen in write_seen(applied.gone):
+                self.port.send(Gone(self.number, True, seen))
+        self.session.have_applied(self.scope.collection, applied)
+        if applied.documents or applied.attachments:
+            self.port.tell(Received(applied.documents, applied.attachments))
+
+    def have_moved(self, lsn: int, caught_up: bool) -> None:
+        """The cursor moved, by a batch or after a repair."""
+        self._fingerprints.changed_there()
+        self.is_caught_up = caught_up and self._queue.is_empty
+        if self.state is _State.REPAIRING:
+            self._resume(lsn)
+        elif caught_up and self._asks_after_stream:
+            self._asks_after_stream = False
+            self._repair = self._new_repair()
+            self._repair.ask_after_all()
+
+    def cursor_lost(self) -> None:
+        """EVICT dropped the cursor, or another link moved it."""
+        self.find()
+
+    def apply_begins(self) -> int:
+        return self.session.apply_begins(self.scope.collection)
+
+    def apply_ends(self, number: int) -> None:
+        self.session.apply_ends(number)
+
+    # -- repair
+
+    def _begin_repair(self) -> None:
+        position = self._queue.position
+        self._halt()
+        self._begin_applying(position)
+        self.state = _State.REPAIRING
+        self._repair = self._new_repair()
+        self._repair.begin()
+
+    def _new_repair(self) -> RepairReceiver:
+        assert self.number is not None
+        return RepairReceiver(
             port=self.port,
-            stream=self,
+            stream=self._queue,
             number=self.number,
             scope=self.scope,
             salt=self.session.new_salt(),
             done=self._repaired,
         )
-        if asking_only:
-            self._repair.ask_after_all()
-        else:
-            self._repair.begin()
 
-    def _repaired(self, outcome: Outcome | Reconciled) -> None:
+    def _repaired(self, outcome: Outcome | Reconciled, found: bool) -> None:
         """Move the cursor to where the sender's set was taken, and stream from there."""
         self._repair = None
-        self._repaired_at = self.port.now
-        match outcome:
-            case Outcome.FATES_KNOWN:
-                self._resume(self._position or 0)
-            case Outcome.TOO_DIFFERENT:
-                self._asks_after_stream = True
-                self._resume(0)
-            case Reconciled(lsn, knowledge):
-                self._move(lsn, knowledge)
-
-    def _move(self, lsn: int, knowledge: VersionVector | None) -> None:
-        generation = self._generation
-
-        def moved(answer: Answer) -> None:
-            if generation != self._generation:
-                return
-            if not cast(Applied, answer).moved:
-                self.find()
-                return
-            self._position = lsn
-            self._resume(lsn)
-
-        request = Apply(
-            scope=self.scope,
-            sender=self.sender,
-            items=(),
-            lsn=lsn,
-            after=self._position,
-            knowledge=knowledge,
-        )
-        self.port.ask(request, moved)
+        self._fingerprints.repaired(self.port.now, found=found)
+        if outcome is Outcome.TOO_DIFFERENT:
+            self._asks_after_stream = True
+            self._queue.rewind()
+            self._resume(0)
+        elif isinstance(outcome, Reconciled):
+            self._queue.move(outcome.lsn, outcome.knowledge)
 
     def _resume(self, lsn: int) -> None:
-        self.state = State.STREAMING
-        self._taken = lsn
+        assert self.number is not None
+        self.state = _State.STREAMING
         self.port.send(RepairDone(self.number, lsn))
 
-    # -- fingerprints
+    # -- time and commits
 
     def told(self, lsn: int, fingerprint: bytes) -> None:
         """The sender, idle, says what its documents come to at our cursor."""
-        if self._look.theirs != (lsn, fingerprint):
-            self._look.theirs = (lsn, fingerprint)
-            self._look.seen = 0
+        self._fingerprints.told(lsn, fingerprint)
 
-    def committed(self, lsn: int) -> None:
-        """Something became durable here: what was seen of fingerprints may not hold any more."""
-        self._own_lsn = lsn
-        self._look.seen = 0
-        self._look.ours = None
+    def committed(self) -> None:
+        """Something in the scope's collection became durable here."""
+        self._fingerprints.changed_here()
+        if self._applying is not None:
+            self._applying.try_again()
+
+    def look_at_clock(self) -> None:
+        """Try again what waits for other links."""
+        if self._applying is not None:
+            self._applying.try_again()
 
     def look(self) -> None:
-        """Compare fingerprints if both sides say that they are in sync."""
-        look = self._look
-        is_quiet = self.state is State.STREAMING and not self._batches and not look.is_asking
-        if not is_quiet or look.theirs is None or look.theirs[0] != self._position:
+        """Compare fingerprints, if both sides say that they are in sync."""
+        if self.state is not _State.STREAMING or not self._queue.is_empty or self._repair:
             return
-        if look.ours is not None:
-            self._judge()
-            return
-        look.is_asking = True
-        generation = self._generation
-        request = ReadChanges(scope=self.scope, after=self._own_lsn)
-        self.port.ask(request, lambda answer: self._have_looked(generation, answer))
-
-    def _have_looked(self, generation: int, answer: Answer) -> None:
-        self._look.is_asking = False
-        if generation != self._generation or not isinstance(answer, Changes):
-            return
-        if answer.fingerprint is not None and not answer.items:
-            self._look.ours = (answer.lsn, answer.fingerprint)
-            self._judge()
-
-    def _judge(self) -> None:
-        look = self._look
-        assert look.ours is not None and look.theirs is not None
-        pair = (look.ours[1], look.theirs[1])
-        if pair[0] == pair[1]:
-            look.settled = None
-            return
-        look.seen += 1
-        if look.seen < PATIENT_LOOKS or pair == look.settled:
-            return
-        if self.port.now - self._repaired_at >= REPAIR_PAUSE_SECONDS:
-            # If this pair shows again after the repair, we rightly have more than the sender.
-            look.settled = pair
+        position = self._queue.position
+        if self._fingerprints.wants_ours(position):
+            self._read_ours()
+        elif self._fingerprints.look(position, self.port.now):
             self._begin_repair()
+
+    def _read_ours(self) -> None:
+        """Read our fingerprint: the one that comes with having nothing newer than now."""
+        newest = self.session.newest_lsn
+        generation = self._generation
+
+        def read(answer: Answer) -> None:
+            current = generation == self._generation and newest == self.session.newest_lsn
+            if current and isinstance(answer, Changes) and answer.fingerprint is not None:
+                self._fingerprints.ours(answer.fingerprint)
+
+        self.port.ask(ReadChanges(scope=self.scope, after=newest), read)

@@ -134,6 +134,8 @@ class Link(TwistedProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._note(*_outcome_of(reason, certified=self.peer is not None, met=self.ends is not None))
+        if self.session is not None:
+            self.session.lost()
         self.session = None
         self._waiting.clear()
         for asked in tuple(self._asked):

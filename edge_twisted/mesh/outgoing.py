@@ -9,54 +9,43 @@ committed meanwhile gathers into the next, so that a burst of small changes beco
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from enum import Enum
-from typing import Final, NamedTuple, Protocol, cast
+from collections import deque
+from typing import Final, NamedTuple, Protocol
 
 from attrs import define, field
 
-from edge_twisted.documents.versions import VersionVector
-from edge_twisted.mesh.items import Whole
-from edge_twisted.mesh.messages import (
-    Batch,
-    Closed,
-    Offer,
-    Stale,
-    Supply,
-    write_items,
-    write_vector,
-)
+from edge_twisted.documents.versions import NO_VERSION, VersionVector
+from edge_twisted.mesh.documents_out import Offering, Supplying
+from edge_twisted.mesh.effects import Withheld
+from edge_twisted.mesh.messages import Batch, Closed, Opened, Stale, encode
 from edge_twisted.mesh.port import Port
 from edge_twisted.mesh.requests import (
     Answer,
     Changes,
     CursorUnknown,
     ReadChanges,
-    ReadDocuments,
     Scope,
     ScopeClosed,
 )
+from edge_twisted.mesh.states import OutgoingState
+from edge_twisted.mesh.turns import Turns
 from edge_twisted.mesh.violations import PeerViolation
+from edge_twisted.mesh.wire_values import (
+    news_of,
+    pieces,
+    size_of,
+    withheld,
+    write_items,
+    write_vector,
+)
 
 #: Larger documents are announced to peers that have other sources.
 ANNOUNCE_ABOVE_BYTES: Final = 512
 #: What one batch comes to, unless a single commit is larger.
 BATCH_BYTES: Final = 256 * 1024
-#: Batches that may wait for their acknowledgement.
-MAX_IN_FLIGHT: Final = 8
-#: Versions that the peer itself gave us, so that they do not go back to it.
-MAX_ECHOES: Final = 16_384
-
-
-class State(Enum):
-    """Where a stream stands."""
-
-    #: Changes are read and sent as they come.
-    STREAMING = "streaming"
-    #: The peer has to repair first, and says when it is done.
-    WAITING = "waiting for the receiver's repair"
-    #: The collection may not be sent now; the cursor stays where it is.
-    CLOSED = "closed"
+#: Versions that the peer itself gave us and that do not go back to it: a bound of memory only,
+#: what is forgotten goes back and is merged to no effect.
+MAX_ECHOES: Final = 8192
 
 
 class Sent(NamedTuple):
@@ -64,18 +53,28 @@ class Sent(NamedTuple):
 
     lsn: int
     size: int
-    #: Set when the batch made the peer catch up: what it has of the collection then.
+    #: What the peer has of the collection once it has applied it; None if unknown.
     knowledge: VersionVector | None
+    #: Whether the commits in it are complete with it.
+    is_whole: bool = True
 
 
-class Window(Protocol):
-    """How much more the peer takes, all streams together."""
+class Held(NamedTuple):
+    """A batch that waits for room in the window."""
 
-    def has_room(self) -> bool:
-        """Whether another batch may be read."""
+    payload: bytes
+    sent: Sent
+    caught_up: bool
 
-    def took(self, size: int) -> None:
-        """Count bytes that were sent (negative: acknowledged)."""
+
+class Applies(Protocol):
+    """The applying of what the peer sends, whose commits concern streams back to it."""
+
+    def newest_apply(self, collection: str) -> int:
+        """Return the number of the newest `Apply` that runs, 0 if none does."""
+
+    def is_applied(self, collection: str, number: int) -> bool:
+        """Whether that one, and all before it, are done."""
 
 
 @define(eq=False)
@@ -83,100 +82,133 @@ class OutgoingStream:
     """One stream; see the head of this module."""
 
     port: Port
-    window: Window
+    turns: Turns
+    applies: Applies
     number: int
     scope: Scope
-    announces: bool
-    state: State = State.STREAMING
-    #: The end of the last batch that was read, or as far as nothing concerned the scope.
-    _read: int = 0
-    #: The end of the last batch that was sent.
+    state: OutgoingState = OutgoingState.STREAMING
+    #: Set by the session: the peer has other sources.
+    announces: bool = False
+    #: The end of what was read, of what was sent, and of what is on the peer's disk.
+    _read_lsn: int = 0
     _sent_lsn: int = 0
-    _is_reading: bool = False
+    _acknowledged_lsn: int = 0
     _is_dirty: bool = True
-    _is_caught_up: bool = False
+    _is_reading: bool = False
+    _held: deque[Held] = field(factory=deque)
     _in_flight: deque[Sent] = field(factory=deque)
-    _base: VersionVector | None = None
-    _echoes: OrderedDict[bytes, int] = field(factory=OrderedDict)
-    #: Counts what makes an answer stale: another beginning.
-    _generation: int = 0
-    _acknowledged: int = 0
+    #: The last read came to the end of the log; the last batch that was sent said so.
+    _is_caught_up: bool = False
+    _said_caught_up: bool = False
+    #: As of `_read_lsn`, when caught up.
+    _knowledge: VersionVector | None = None
     _fingerprint: bytes | None = None
+    #: What the peer has, for deltas; and what it was told of our knowledge.
+    _base: VersionVector | None = None
+    _told_knowledge: VersionVector | None = NO_VERSION
     _told_fingerprint: tuple[int, bytes] | None = None
+    _echoes: dict[bytes, int] = field(factory=dict)
+    #: The `Apply` after which to read on: its echoes belong to what was committed.
+    _after_apply: int = 0
+    #: Counts beginnings: an answer to a question of an earlier one means nothing.
+    _generation: int = 0
+    _supplying: Supplying = field(init=False)
+    _offering: Offering = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._supplying = Supplying(self.port, self.number, self.scope)
+        self._offering = Offering(self.port, self.number, self.scope)
 
     # -- life
 
-    def begin(self, position: int) -> None:
-        """Stream what comes after a cursor of the peer's."""
-        self.state = State.STREAMING
-        self._generation += 1
-        self._read = self._sent_lsn = self._acknowledged = position
-        self._is_reading = self._is_caught_up = False
+    def begin(self, position: int, *, resumes: bool) -> None:
+        """Stream what comes after a cursor; `resumes` if it is one that we gave out before."""
+        self._void()
+        self.state = OutgoingState.STREAMING
+        self._read_lsn = self._sent_lsn = self._acknowledged_lsn = position
         self._is_dirty = True
+        self._is_caught_up = self._said_caught_up = False
         self._base = None
-        self.forget_in_flight()
-        self.pump()
+        # Where nothing happened since, the peer knows what we know already, or learns it with the
+        # next change: a reconnect stays small.
+        self._told_knowledge = None if resumes else NO_VERSION
+        self.turns.request(self)
 
     def wait(self) -> None:
         """Send nothing until the peer has repaired."""
-        self.state = State.WAITING
-        self._generation += 1
-        self.forget_in_flight()
+        self._void()
+        self.state = OutgoingState.WAITING
 
-    def forget_in_flight(self) -> None:
-        """Nothing that was sent will be acknowledged any more."""
-        self.window.took(-sum(each.size for each in self._in_flight))
+    def end(self) -> None:
+        """The peer does not want it any more."""
+        self._void()
+        self.state = OutgoingState.REFUSED
+
+    def _void(self) -> None:
+        """Forget what was read and sent: none of it will be acknowledged."""
+        self._generation += 1
+        self._is_reading = False
+        self._held.clear()
+        self._supplying.stop()
+        self._fingerprint = self._told_fingerprint = None
+        sizes = sum(each.size for each in self._in_flight)
         self._in_flight.clear()
+        self.turns.release(self)
+        if sizes:
+            self.turns.took(-sizes)
 
     # -- what happens
 
-    def committed(self, lsn: int, collections: frozenset[str]) -> None:
-        """Something became durable here."""
-        if self.scope.collection in collections:
-            self._is_dirty = True
-            if self.state is State.CLOSED:
-                self.state = State.STREAMING
-            self.pump()
-        elif self._is_caught_up and not self._is_dirty and not self._is_reading:
-            self._read = max(self._read, lsn)
+    def committed(self) -> None:
+        """Something in the scope's collection became durable here, or may be sent now."""
+        self._is_dirty = True
+        self._after_apply = self.applies.newest_apply(self.scope.collection)
+        self.turns.request(self)
 
     def acknowledged(self, lsn: int) -> None:
         """
-        The peer has stored everything up to `lsn`.
+        The peer has stored the oldest batch that is on the way.
 
-        :raises PeerViolation: it never was sent that far.
+        :raises PeerViolation: none is, or another one.
         """
-        if lsn > self._sent_lsn:
+        if not self._in_flight or self._in_flight[0].lsn != lsn:
             raise PeerViolation("an acknowledgement of what was not sent")
-        while self._in_flight and self._in_flight[0].lsn <= lsn:
-            sent = self._in_flight.popleft()
-            self.window.took(-sent.size)
-            if sent.knowledge is not None:
-                self._base = sent.knowledge
-        self._acknowledged = max(self._acknowledged, lsn)
-        self.pump()
-
-    @property
-    def acknowledged_lsn(self) -> int:
-        """Up to which commit of ours the peer has what it wants."""
-        is_done = self._is_caught_up and not self._is_dirty and not self._in_flight
-        return self._read if is_done else self._acknowledged
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing waits to be sent."""
-        return self.state is not State.STREAMING or not (self._is_dirty or self._is_reading)
+        sent = self._in_flight.popleft()
+        if sent.knowledge is not None:
+            self._base = sent.knowledge
+        if sent.is_whole:
+            self._acknowledged_lsn = lsn
+        self.turns.took(-sent.size)
+        self.turns.request(self)
 
     def came_from_peer(self, echoes: tuple[tuple[bytes, int], ...]) -> None:
         """Remember versions that the peer has, for it gave them to us."""
-        for id_key, digest in echoes:
-            self._echoes[id_key] = digest
+        self._echoes.update(echoes)
+        self._bound_echoes()
+
+    def _bound_echoes(self) -> None:
         while len(self._echoes) > MAX_ECHOES:
-            self._echoes.popitem(last=False)
+            del self._echoes[next(iter(self._echoes))]
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the peer has all that there is."""
+        return self._is_quiet and self._is_caught_up and not self._is_dirty and not self._in_flight
+
+    @property
+    def _is_quiet(self) -> bool:
+        streaming = self.state is OutgoingState.STREAMING
+        return streaming and not self._is_reading and not self._held
+
+    def passed(self, newest: int) -> int:
+        """Return up to which commit of ours, of `newest`, the peer has what it wants."""
+        if self.state is OutgoingState.REFUSED or self.is_current:
+            return newest
+        return self._acknowledged_lsn
 
     def idle_fingerprint(self) -> tuple[int, int, bytes] | None:
         """Return (number, lsn, fingerprint) if the peer could compare it and was not told yet."""
-        if self._fingerprint is None or self._in_flight or not self.is_idle:
+        if self._fingerprint is None or not self.is_current or self._sent_lsn < self._read_lsn:
             return None
         now = (self._sent_lsn, self._fingerprint)
         if now == self._told_fingerprint:
@@ -184,85 +216,161 @@ class OutgoingStream:
         self._told_fingerprint = now
         return (self.number, *now)
 
-    def pass_cursor(self) -> None:
-        """Let the peer know how far nothing concerned it; cheap, and not urgent."""
-        is_behind = self._is_caught_up and self._sent_lsn < self._read
-        if is_behind and self.is_idle and not self._in_flight:
-            self._send(Changes(items=(), lsn=self._read, more=False))
+    # -- reading
 
-    # -- reading and sending
+    @property
+    def wants_turn(self) -> bool:
+        """See `turns.Taker`."""
+        if not self._is_dirty or self._is_reading or self._held:
+            return False
+        if not self.applies.is_applied(self.scope.collection, self._after_apply):
+            return False
+        if self.state is OutgoingState.CLOSED:
+            return True
+        # One batch at a time once the peer is up to date, for the next to gather.
+        is_pacing = self._is_caught_up and bool(self._in_flight)
+        return self.state is OutgoingState.STREAMING and not is_pacing
 
-    def pump(self) -> None:
-        """Read the next batch if there is something to send and room for it."""
-        if self.state is not State.STREAMING or self._is_reading or not self._is_dirty:
-            return
-        most = 1 if self._is_caught_up else MAX_IN_FLIGHT
-        if len(self._in_flight) >= most or not self.window.has_room():
-            return
-        self._is_reading = True
-        self._is_dirty = False
-        generation = self._generation
+    def read(self) -> None:
+        """See `turns.Taker`."""
+        self._is_reading, self._is_dirty = True, False
+        generation, skipped = self._generation, self._echoes
+        self._echoes = {}
         request = ReadChanges(
             scope=self.scope,
-            after=self._read,
+            after=self._read_lsn,
             base=self._base,
-            skip=dict(self._echoes),
+            skip=skipped,
             announce_above=ANNOUNCE_ABOVE_BYTES if self.announces else None,
-            limit_bytes=BATCH_BYTES,
+            limit_bytes=min(BATCH_BYTES, max(self.turns.limit_bytes // 4, 1)),
         )
-        self._echoes.clear()
-        self.port.ask(request, lambda answer: self._have_read(generation, answer))
+        self.port.ask(request, lambda answer: self._have_read(generation, skipped, answer))
 
-    def _have_read(self, generation: int, answer: Answer) -> None:
+    def _have_read(self, generation: int, skipped: dict[bytes, int], answer: Answer) -> None:
         if generation != self._generation:
             return
         self._is_reading = False
-        match answer:
-            case CursorUnknown(reason=reason):
-                self.wait()
-                self.port.send(Stale(self.number, reason))
-            case ScopeClosed():
-                self.state = State.CLOSED
-                self.port.send(Closed(self.number, "the collection's sync scope is closed"))
-            case Changes():
-                self._read = answer.lsn
-                self._is_caught_up = not answer.more
-                self._is_dirty = self._is_dirty or answer.more
-                self._fingerprint = answer.fingerprint
-                if answer.items or answer.lsn > self._sent_lsn:
-                    self._send(answer)
-                self.pump()
+        if self.state is OutgoingState.CLOSED:
+            self._have_probed(answer)
+        elif isinstance(answer, Changes):
+            self._take(skipped, answer)
+        elif isinstance(answer, CursorUnknown):
+            self.wait()
+            self.port.send(Stale(self.number, answer.reason[:1024]))
+        else:
+            assert isinstance(answer, ScopeClosed)
+            self.scope_closed()
 
-    def _send(self, changes: Changes) -> None:
-        caught_up = not changes.more
-        message = Batch(
-            self.number,
-            write_items(changes.items),
-            changes.lsn,
-            caught_up,
-            write_vector(changes.knowledge) if caught_up else None,
-            changes.fingerprint if caught_up else None,
-        )
-        size = self.port.send(message)
-        self._sent_lsn = changes.lsn
-        self.window.took(size)
-        self._in_flight.append(Sent(changes.lsn, size, changes.knowledge if caught_up else None))
+    def scope_closed(self) -> None:
+        """The collection may not be sent now; the next commit in it, or word of its scope, asks."""
+        self._void()
+        self.state = OutgoingState.CLOSED
+        self.port.send(Closed(self.number, "the collection's sync scope is closed"))
+
+    def _have_probed(self, answer: Answer) -> None:
+        self.turns.release(self)
+        if not isinstance(answer, ScopeClosed):
+            # The receiver subscribes anew, from where it is by then.
+            self.end()
+            self.port.send(Opened(self.number))
+
+    def _take(self, skipped: dict[bytes, int], changes: Changes) -> None:
+        self._read_lsn = changes.lsn
+        self._is_caught_up = not changes.more
+        if changes.more:
+            self._is_dirty = True
+            # Those that were not met yet are ahead.
+            self._echoes = {**skipped, **self._echoes}
+            self._bound_echoes()
+        else:
+            self._knowledge, self._fingerprint = changes.knowledge, changes.fingerprint
+        if changes.items or (self._is_caught_up and not self._said_caught_up):
+            self._hold(changes)
+            self.turns.hold(self)
+            return
+        self.turns.release(self)
+        if self.wants_turn:
+            self.turns.request(self)
+
+    # -- sending
+
+    def _hold(self, changes: Changes) -> None:
+        for item in withheld(changes.items):
+            self.port.tell(Withheld(self.scope.collection, item.id_key, size_of(item)))
+        runs = list(pieces(changes.items))
+        for number, run in enumerate(runs, 1):
+            is_last = number == len(runs)
+            caught_up = is_last and not changes.more
+            batch = Batch(
+                self.number,
+                write_items(run),
+                changes.lsn,
+                caught_up,
+                not is_last,
+                self._knowledge_news(changes) if caught_up else None,
+            )
+            payload = encode(batch)
+            knowledge = changes.knowledge if caught_up else None
+            sent = Sent(changes.lsn, len(payload), knowledge, is_last)
+            self._held.append(Held(payload, sent, caught_up))
+
+    def _knowledge_news(self, changes: Changes) -> list[tuple[bytes, int, int]] | None:
+        knowledge = changes.knowledge
+        if knowledge is None:
+            return None
+        told = self._told_knowledge
+        self._told_knowledge = knowledge
+        if told is None:
+            if not changes.items and changes.lsn == self._sent_lsn:
+                return None
+            told = NO_VERSION
+        return write_vector(news_of(knowledge, told)) or None
+
+    @property
+    def held_bytes(self) -> int | None:
+        """See `turns.Taker`."""
+        return self._held[0].sent.size if self._held else None
+
+    def send_held(self) -> None:
+        """See `turns.Taker`."""
+        held = self._held.popleft()
+        self._dispatch(held)
+
+    def _dispatch(self, held: Held) -> None:
+        self._sent_lsn = held.sent.lsn
+        self._said_caught_up = held.caught_up
+        self._in_flight.append(held.sent)
+        self.turns.took(held.sent.size)
+        self.port.send_encoded(held.payload)
+
+    def look_at_clock(self) -> None:
+        """Say what is not urgent: how far nothing concerned the peer, and what it has older."""
+        if not self._is_quiet or self._in_flight:
+            return
+        if self._read_lsn > self._sent_lsn:
+            caught_up = self._is_caught_up
+            payload = encode(Batch(self.number, write_items(()), self._read_lsn, caught_up))
+            knowledge = self._knowledge if caught_up else None
+            if self.turns.fits(len(payload)):
+                sent = Sent(self._read_lsn, len(payload), knowledge)
+                self._dispatch(Held(payload, sent, caught_up))
+        elif self.is_current:
+            self._offering.send_gathered()
 
     # -- single documents
 
     def supply(self, id_keys: tuple[bytes, ...]) -> None:
-        """Send documents of a batch whole, for the peer cannot use what it got."""
-        self._send_documents(id_keys, Supply)
+        """
+        Send documents of a batch whole, for the peer cannot use what it got.
+
+        :raises PeerViolation: the answer to the last such question is not complete.
+        """
+        self._supplying.begin(id_keys)
+
+    def older(self, id_keys: tuple[bytes, ...]) -> None:
+        """The peer showed older versions: offer ours, unless the stream brings them anyway."""
+        self._offering.gather(id_keys)
 
     def offer(self, id_keys: tuple[bytes, ...]) -> None:
-        """Send documents of which the peer showed an older version."""
-        if id_keys and self.state is not State.CLOSED:
-            self._send_documents(id_keys, Offer)
-
-    def _send_documents(self, id_keys: tuple[bytes, ...], kind: type[Supply] | type[Offer]) -> None:
-        def send(answer: Answer) -> None:
-            items = cast(tuple[Whole, ...], answer)
-            if items or kind is Supply:
-                self.port.send(kind(self.number, write_items(items)))
-
-        self.port.ask(ReadDocuments(scope=self.scope, id_keys=id_keys), send)
+        """Send documents of ours at once."""
+        self._offering.send(id_keys)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Protocol, TypeVar
 
-from edge_twisted.mesh.effects import PresenceHeard, Progress, Received
+from edge_twisted.mesh.effects import Event
 from edge_twisted.mesh.messages import Message
 from edge_twisted.mesh.requests import Answer, Request
 
@@ -20,8 +20,11 @@ class Port(Protocol):
     def now(self) -> float:
         """Monotonic seconds."""
 
-    def send(self, message: Message) -> int:
-        """Send a message; return how many bytes it takes on the wire."""
+    def send(self, message: Message) -> None:
+        """Send a message."""
+
+    def send_encoded(self, payload: bytes) -> None:
+        """Send a message that `messages.encode` made."""
 
     def ask(self, request: Request, then: Callable[[Answer], None]) -> None:
         """Have the database perform a request; a failure ends the link."""
@@ -29,5 +32,5 @@ class Port(Protocol):
     def compute(self, steps: Generator[None, None, T], then: Callable[[T], None]) -> None:
         """Have steps run to their end, without blocking anybody; a failure ends the link."""
 
-    def tell(self, event: PresenceHeard | Progress | Received) -> None:
+    def tell(self, event: Event) -> None:
         """Tell the node."""

@@ -6,8 +6,11 @@ The receiver's side of a repair: find out what only one side has, pull, ask, and
     <- REPAIR_SUMMARY
     REPAIR_CELLS -> <- REPAIR_ANSWER ...      until the difference is known
     REPAIR_PULL -> <- REPAIR_ITEMS ...        what only the sender has
-    REPAIR_HAVE -> <- GONE, OFFER, REPAIR_FATES ...   what only we have
+    REPAIR_HAVE -> <- GONE, REPAIR_FATES, OFFER ...   what only we have
     REPAIR_DONE ->                stream on from the lsn of the summary
+
+Where the sets differ by too much, the sender streams everything instead, and only the last
+question is asked, beside the stream.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import Final, Protocol, cast
 from attrs import define, field, frozen
 
 from edge_twisted.documents.versions import VersionVector
-from edge_twisted.mesh.items import Item, Seen
+from edge_twisted.mesh.items import Seen, Whole
 from edge_twisted.mesh.messages import (
     RepairAnswer,
     RepairBegin,
@@ -30,9 +33,6 @@ from edge_twisted.mesh.messages import (
     RepairItems,
     RepairPull,
     RepairSummary,
-    read_items,
-    read_vector,
-    write_seen,
 )
 from edge_twisted.mesh.port import Port
 from edge_twisted.mesh.reconciliation.peeler import Decoded, NeedMore, Peeler, Verdict
@@ -41,9 +41,10 @@ from edge_twisted.mesh.reconciliation.wire import Summary
 from edge_twisted.mesh.repair_steps import peeling, sketching
 from edge_twisted.mesh.requests import Answer, Digests, FindSeen, ReadDigests, Scope
 from edge_twisted.mesh.violations import PeerViolation
+from edge_twisted.mesh.wire_values import read_vector, read_wholes, write_seen
 
 #: Documents that are pulled, or asked about, at a time.
-CHUNK: Final = 500
+CHUNK: Final = 512
 
 
 class Outcome(Enum):
@@ -77,7 +78,7 @@ class Stage(Enum):
 class Applies(Protocol):
     """The stream, as its repair needs it."""
 
-    def apply_aside(self, items: tuple[Item, ...], then: Callable[[], None]) -> None:
+    def apply_aside(self, items: tuple[Whole, ...], then: Callable[[], None]) -> None:
         """Apply whole documents without moving the cursor."""
 
 
@@ -90,7 +91,8 @@ class RepairReceiver:
     number: int
     scope: Scope
     salt: bytes
-    done: Callable[[Outcome | Reconciled], None]
+    #: Gets how it ended, and whether it brought anything.
+    done: Callable[[Outcome | Reconciled, bool], None]
     stage: Stage = Stage.OURSELVES
     _sketch: Sketch | None = None
     _summary: RepairSummary | None = None
@@ -98,6 +100,8 @@ class RepairReceiver:
     _pull: list[int] = field(factory=list)
     _have: Sequence[int] = ()
     _asked: int = 0
+    _applying: int = 0
+    _brought: bool = False
     _is_over: bool = False
 
     # -- ours
@@ -148,14 +152,28 @@ class RepairReceiver:
                 assert self._peeler is not None
                 self.stage = Stage.OURSELVES
                 self.port.compute(peeling(self._peeler, cells), self._judged)
-            case Stage.ITEMS, RepairItems(items=items):
-                self.stage = Stage.OURSELVES
-                self.stream.apply_aside(read_items(items), self._pull_next)
+            case Stage.ITEMS, RepairItems(items=items, more=more):
+                if not more:
+                    self.stage = Stage.OURSELVES
+                self._apply(read_wholes(items))
             case Stage.FATES, RepairFates():
                 self._ask_next()
+            case Stage.SUMMARY, _:
+                # The answer to a question of before this repair.
+                pass
             case _:
                 kind = type(message).__name__
                 raise PeerViolation(f"{kind} in a repair that waits for {self.stage.value}")
+
+    def _apply(self, items: tuple[Whole, ...]) -> None:
+        self._brought = self._brought or bool(items)
+        self._applying += 1
+        self.stream.apply_aside(items, self._have_applied)
+
+    def _have_applied(self) -> None:
+        self._applying -= 1
+        if not self._applying and self.stage is not Stage.ITEMS:
+            self._pull_next()
 
     def _compare(self) -> None:
         if self._sketch is None or self._summary is None:
@@ -210,15 +228,15 @@ class RepairReceiver:
             self._ask_next()
             return
         self.stage = Stage.FATES
-        self.port.send(RepairHave(self.number, write_seen(seen)))
+        self.port.send(RepairHave(self.number, next(write_seen(seen))))
 
     def _finish(self) -> None:
         if self._summary is None:
             self._end(Outcome.FATES_KNOWN)
         else:
-            knowledge = read_vector(self._summary.knowledge)
-            self._end(Reconciled(self._summary.lsn, knowledge))
+            known = self._summary.knowledge
+            self._end(Reconciled(self._summary.lsn, None if known is None else read_vector(known)))
 
     def _end(self, outcome: Outcome | Reconciled) -> None:
         self._is_over = True
-        self.done(outcome)
+        self.done(outcome, self._brought)

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from collections.abc import Callable
+from typing import Protocol, TypeVar, cast
 
 from attrs import define
 
-from edge_twisted.mesh.items import Seen, Whole
+from edge_twisted.mesh.documents_out import READ_AT_ONCE, runs
+from edge_twisted.mesh.items import Seen
 from edge_twisted.mesh.messages import (
-    Closed,
     Gone,
     RepairAnswer,
     RepairCells,
@@ -18,10 +19,6 @@ from edge_twisted.mesh.messages import (
     RepairItems,
     RepairPull,
     RepairSummary,
-    read_seen,
-    write_items,
-    write_seen,
-    write_vector,
 )
 from edge_twisted.mesh.port import Port
 from edge_twisted.mesh.reconciliation.sketch import Sketch
@@ -38,6 +35,9 @@ from edge_twisted.mesh.requests import (
     ScopeClosed,
 )
 from edge_twisted.mesh.violations import PeerViolation
+from edge_twisted.mesh.wire_values import read_seen, write_seen, write_vector
+
+T = TypeVar("T")
 
 
 class Offers(Protocol):
@@ -45,6 +45,9 @@ class Offers(Protocol):
 
     def offer(self, id_keys: tuple[bytes, ...]) -> None:
         """Send documents out of the stream's order."""
+
+    def scope_closed(self) -> None:
+        """The collection may not be sent."""
 
 
 @define(eq=False)
@@ -55,43 +58,26 @@ class RepairSender:
     stream: Offers
     number: int
     scope: Scope
-    _salt: bytes = b""
     _source: CellSource | None = None
     _is_busy: bool = False
+    #: Counts beginnings and ends: an answer to an earlier question is for nobody.
+    _generation: int = 0
 
     def begin(self, salt: bytes) -> None:
-        """Take the digests as of now, and sum them up."""
-        self._salt = salt
-        self._source = None
-        self._start()
-        self.port.ask(
-            ReadDigests(scope=self.scope, for_peer=True), lambda answer: self._read(salt, answer)
-        )
+        """Take the digests as of now, and sum them up; whatever was asked before is void."""
+        self.end()
+        self._is_busy = True
 
-    def _read(self, salt: bytes, answer: Answer) -> None:
-        if salt != self._salt:
-            return
-        if isinstance(answer, ScopeClosed):
-            self._is_busy = False
-            self.port.send(Closed(self.number, "the collection's sync scope is closed"))
-            return
-        digests = cast(Digests, answer)
-
-        def sketched(sketch: Sketch) -> None:
-            if salt != self._salt:
+        def read(answer: Answer) -> None:
+            if isinstance(answer, ScopeClosed):
+                self._is_busy = False
+                self.stream.scope_closed()
                 return
-            self._is_busy = False
-            self._source = CellSource(sketch)
-            self.port.send(
-                RepairSummary(
-                    self.number,
-                    digests.lsn,
-                    sketch.summary.encoded(),
-                    write_vector(digests.knowledge),
-                )
-            )
+            digests = cast(Digests, answer)
+            steps = sketching(digests.values, salt)
+            self.port.compute(steps, self._current(lambda sketch: self._sum_up(digests, sketch)))
 
-        self.port.compute(sketching(digests.values, salt), sketched)
+        self.port.ask(ReadDigests(scope=self.scope, for_peer=True), self._current(read))
 
     def take(self, message: RepairCells | RepairPull | RepairHave) -> None:
         """
@@ -99,7 +85,9 @@ class RepairSender:
 
         :raises PeerViolation: another one waits, or it cannot be asked now.
         """
-        self._start()
+        if self._is_busy:
+            raise PeerViolation("a question in a repair before the answer to the last")
+        self._is_busy = True
         match message:
             case RepairCells(request=request):
                 self._cells(request)
@@ -109,17 +97,29 @@ class RepairSender:
                 self._have(read_seen(seen))
 
     def end(self) -> None:
-        """The receiver is done."""
-        self._salt = b""
+        """The receiver is done, or gone."""
+        self._generation += 1
         self._source = None
         self._is_busy = False
 
     # -- inner
 
-    def _start(self) -> None:
-        if self._is_busy:
-            raise PeerViolation("a question in a repair before the answer to the last")
-        self._is_busy = True
+    def _current(self, then: Callable[[T], None]) -> Callable[[T], None]:
+        """Return `then` for as long as nothing begins anew."""
+        generation = self._generation
+
+        def check(value: T) -> None:
+            if generation == self._generation:
+                then(value)
+
+        return check
+
+    def _sum_up(self, digests: Digests, sketch: Sketch) -> None:
+        self._is_busy = False
+        self._source = CellSource(sketch)
+        known = None if digests.knowledge is None else write_vector(digests.knowledge)
+        summary = sketch.summary.encoded()
+        self.port.send(RepairSummary(self.number, digests.lsn, summary, known))
 
     def _cells(self, request: bytes) -> None:
         if self._source is None:
@@ -129,22 +129,30 @@ class RepairSender:
             self._is_busy = False
             self.port.send(RepairAnswer(self.number, cells))
 
-        self.port.compute(answering(self._source, request), summed)
+        self.port.compute(answering(self._source, request), self._current(summed))
 
     def _pull(self, digests: tuple[int, ...]) -> None:
-        def read(answer: Answer) -> None:
-            self._is_busy = False
-            self.port.send(RepairItems(self.number, write_items(cast(tuple[Whole, ...], answer))))
+        some, rest = digests[:READ_AT_ONCE], digests[READ_AT_ONCE:]
 
-        self.port.ask(ReadDocuments(scope=self.scope, digests=digests), read)
+        def read(answer: Answer) -> None:
+            found = list(runs(answer))
+            for at, run in enumerate(found, 1):
+                more = bool(rest) or at < len(found)
+                self.port.send(RepairItems(self.number, list(run), more))
+            if rest:
+                self._pull(rest)
+            else:
+                self._is_busy = False
+
+        self.port.ask(ReadDocuments(scope=self.scope, digests=some), self._current(read))
 
     def _have(self, seen: tuple[Seen, ...]) -> None:
         def found(answer: Answer) -> None:
             self._is_busy = False
             fates = cast(Fates, answer)
-            if fates.gone:
-                self.port.send(Gone(self.number, False, write_seen(fates.gone)))
-            self.stream.offer(fates.moved_out)
+            for written in write_seen(fates.gone):
+                self.port.send(Gone(self.number, False, written))
             self.port.send(RepairFates(self.number))
+            self.stream.offer(fates.moved_out)
 
-        self.port.ask(FindGone(scope=self.scope, seen=seen), found)
+        self.port.ask(FindGone(scope=self.scope, seen=seen), self._current(found))

@@ -9,11 +9,13 @@ from edge_twisted.errors import EdgeError
 
 DATABASE_MISMATCH: Final = "db_id_mismatch"
 SELF_LINK: Final = "self_link"
+DUPLICATE_PEER: Final = "duplicate_peer"
 CLOCK_SKEW: Final = "clock_skew"
 PROTOCOL_VERSION: Final = "protocol_version"
 PROTOCOL_VIOLATION: Final = "protocol_violation"
-#: Not a refusal: nothing came for too long, or the database here failed.
-SILENT: Final = "lost"
+#: No refusals: the link ended as links do, nothing came for too long, the database here failed.
+GOODBYE: Final = "goodbye"
+LOST: Final = "lost"
 INTERNAL_ERROR: Final = "internal_error"
 
 

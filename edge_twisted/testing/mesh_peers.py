@@ -27,6 +27,7 @@ from edge_twisted.mesh.effects import (
     Token,
 )
 from edge_twisted.mesh.gossip import Gossip
+from edge_twisted.mesh.items import ScopeKey
 from edge_twisted.mesh.link import Link
 from edge_twisted.mesh.node import Limits, Node, NodeParts
 from edge_twisted.mesh.peer_key import PeerKey
@@ -114,6 +115,15 @@ class HelloSession:
 
     def cursors_dropped(self, collections: frozenset[str], now: float) -> list[Effect]:
         return []
+
+    def subscribe(self, scope: Scope, now: float) -> list[Effect]:
+        return []
+
+    def unsubscribe(self, key: ScopeKey, now: float) -> list[Effect]:
+        return []
+
+    def lost(self) -> None:
+        self._over = True
 
     def send_presence(self, records: tuple[bytes, ...]) -> list[Effect]:
         return self._say("presence", *records)

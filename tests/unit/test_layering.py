@@ -37,7 +37,9 @@ PURE = (
     "mesh/link_choice.py", "mesh/peer_key.py", "mesh/presence.py", "mesh/presence_codec.py",
     "mesh/reconciliation/", "mesh/frames.py", "mesh/messages.py", "mesh/session.py",
     "mesh/incoming.py", "mesh/outgoing.py", "mesh/repair_", "mesh/items.py",
-    "mesh/violations.py", "mesh/port.py",
+    "mesh/violations.py", "mesh/port.py", "mesh/applying.py", "mesh/credit.py",
+    "mesh/documents_out.py", "mesh/effects.py", "mesh/fingerprints.py", "mesh/handshake.py",
+    "mesh/pulls.py", "mesh/states.py", "mesh/streams.py", "mesh/turns.py", "mesh/wire_values.py",
 )  # fmt: skip
 IMPURE_EXCEPTIONS = {"config/load.py"}
 IMPURE = {

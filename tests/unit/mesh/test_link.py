@@ -22,9 +22,10 @@ from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.mesh.certificates import issue
 from edge_twisted.mesh.effects import Ask, Close, Effect, Established, Send, Tell, Token
+from edge_twisted.mesh.items import ScopeKey
 from edge_twisted.mesh.link import CLOSE_SECONDS, HANDSHAKE_SECONDS, MAX_STALLED_BYTES, Link
 from edge_twisted.mesh.peer_key import peer_key
-from edge_twisted.mesh.requests import Answer, Observe, Request
+from edge_twisted.mesh.requests import Answer, Observe, Request, Scope
 from edge_twisted.testing.mesh_peers import NoDocuments
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -90,6 +91,15 @@ class ScriptedSession:
 
     def cursors_dropped(self, collections: frozenset[str], now: float) -> list[Effect]:
         return self._next("cursors_dropped")
+
+    def subscribe(self, scope: Scope, now: float) -> list[Effect]:
+        return self._next("subscribe", scope)
+
+    def unsubscribe(self, key: ScopeKey, now: float) -> list[Effect]:
+        return self._next("unsubscribe", key)
+
+    def lost(self) -> None:
+        self.told.append(("lost",))
 
     def send_presence(self, records: tuple[bytes, ...]) -> list[Effect]:
         return self._next("presence", records)

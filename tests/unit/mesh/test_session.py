@@ -19,6 +19,7 @@ from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.mesh import messages as wire
 from edge_twisted.mesh.effects import Ask, Close, Compute, Effect, Established, Send, Tell, Token
 from edge_twisted.mesh.frames import FrameReader, FrameWriter
+from edge_twisted.mesh.handshake import Us
 from edge_twisted.mesh.items import ScopeKey, Whole
 from edge_twisted.mesh.requests import (
     Applied,
@@ -38,7 +39,8 @@ from edge_twisted.mesh.requests import (
     Request,
     Scope,
 )
-from edge_twisted.mesh.session import DEAD_SECONDS, Session, State, Us
+from edge_twisted.mesh.session import DEAD_SECONDS, Session
+from edge_twisted.mesh.states import LinkState
 from edge_twisted.mesh.violations import PeerViolation
 
 NOW_MS = 1_700_000_000_000
@@ -135,18 +137,28 @@ class Side:
     sent_bytes: int = 0
 
 
-def us(name: str, *queries: str, **changes: Any) -> Us:
+@define
+class Home:
+    """What a session looks at without waiting."""
+
+    replica: Replica
+    lsn: int = 0
+
+    def heard_of(self, replica: Replica) -> int:
+        return 0
+
+    def scope(self, query: str, arguments: Mapping[str, Value]) -> Scope:
+        return scope_of(query, arguments)
+
+
+def us(name: str, **changes: Any) -> Us:
     made = Us(
+        home=Home(Replica(SiteId(name.encode() * 16), 1)),
         database=b"d" * 32,
-        replica=Replica(SiteId(name.encode() * 16), 1),
         peer_key=f"pk-{name}",
         device_name=name,
-        clock=lambda: timestamp(NOW_MS),
         now_ms=lambda: NOW_MS,
         entropy=lambda length: b"\x07" * length,
-        scope_of=scope_of,
-        heard_of=lambda replica: 0,
-        scopes=tuple(scope_of(query, {}) for query in queries),
     )
     return evolve(made, **changes)
 
@@ -216,17 +228,25 @@ class Pair:
         self.run()
 
 
-def pair(a: Us, b: Us, in_a: Fake | None = None, in_b: Fake | None = None) -> Pair:
+QUERY = "SELECT * FROM tasks"
+SCOPES = (scope_of(QUERY, {}),)
+
+
+def pair(
+    a: Us,
+    b: Us,
+    in_a: Fake | None = None,
+    in_b: Fake | None = None,
+    a_wants: tuple[Scope, ...] = SCOPES,
+) -> Pair:
     return Pair(
-        Side(Session(a, b.peer_key), in_a or Fake()), Side(Session(b, a.peer_key), in_b or Fake())
+        Side(Session(a, b.peer_key, a_wants), in_a or Fake()),
+        Side(Session(b, a.peer_key, SCOPES), in_b or Fake()),
     )
 
 
-QUERY = "SELECT * FROM tasks"
-
-
 def test_they_meet_and_sync_both_ways() -> None:
-    there = pair(us("a", QUERY), us("b", QUERY))
+    there = pair(us("a"), us("b"))
     there.start()
     assert any(isinstance(event, Established) for event in there.a.events)
     there.a.database.put(b"1", b"one")
@@ -241,7 +261,7 @@ def test_they_meet_and_sync_both_ways() -> None:
 
 
 def test_what_a_peer_gave_does_not_go_back_to_it() -> None:
-    there = pair(us("a", QUERY), us("b", QUERY))
+    there = pair(us("a"), us("b"))
     there.start()
     there.a.database.put(b"1", b"one")
     there.commit(there.a)
@@ -253,16 +273,16 @@ def test_what_a_peer_gave_does_not_go_back_to_it() -> None:
 def test_in_sync_peers_reconnect_with_few_bytes() -> None:
     full = {str(n).encode(): (n + 1, b"x" * 400) for n in range(1000)}
     first, second = Fake(dict(full), 1000, 1000), Fake(dict(full), 1000, 1000)
-    there = pair(us("a", QUERY), us("b", QUERY), first, second)
+    there = pair(us("a"), us("b"), first, second)
     there.start()
     hello = len(FrameWriter().message(wire.encode(wire.Hello(
-        (1,), b"d" * 32, b"a" * 16, 1, "pk-a", "a", timestamp(NOW_MS), 1 << 20,
+        [1], b"d" * 32, b"a" * 16, 1, "pk-a", "a", timestamp(NOW_MS), 1 << 20,
     ))))  # fmt: skip
     assert there.a.sent_bytes + there.b.sent_bytes - 2 * hello <= 300
 
 
 def test_what_is_lacking_comes_whole() -> None:
-    there = pair(us("a"), us("b", QUERY), in_b=Fake(lacks={b"1"}))
+    there = pair(us("a"), us("b"), in_b=Fake(lacks={b"1"}), a_wants=())
     there.start()
     there.a.database.put(b"1", b"one")
     there.commit(there.a)
@@ -278,7 +298,7 @@ def test_a_repair_brings_what_is_missing(loses_cursors: bool) -> None:
         theirs.put(str(n).encode(), f"body {n}".encode())
     ours = Fake({k: v for k, v in theirs.documents.items() if int(k) % 10})
     ours.lsn, ours.cursor = 300, 5 if loses_cursors else None
-    there = pair(us("a"), us("b", QUERY), theirs, ours)
+    there = pair(us("a"), us("b"), theirs, ours, ())
     there.start()
     assert ours.documents.keys() == theirs.documents.keys()
     assert ours.cursor == theirs.lsn
@@ -294,20 +314,22 @@ def test_a_repair_brings_what_is_missing(loses_cursors: bool) -> None:
     ("changes", "name"),
     [
         ({"database": b"e" * 32}, "db_id_mismatch"),
-        ({"peer_key": "pk-b"}, "self_link"),
-        ({"clock": lambda: timestamp(NOW_MS + MAX_AHEAD_MS + 1000)}, "clock_skew"),
-        ({"clock": lambda: timestamp(NOW_MS - MAX_AHEAD_MS - 1000)}, "clock_skew"),
+        ({"peer_key": "pk-b"}, "duplicate_peer"),
+        ({"peer_key": "pk-b", "home": Home(Replica(SiteId(b"b" * 16), 1))}, "self_link"),
+        ({"home": Home(Replica(SiteId(b"b" * 16), 1))}, "duplicate_peer"),
+        ({"now_ms": lambda: NOW_MS + MAX_AHEAD_MS + 1000}, "clock_skew"),
+        ({"now_ms": lambda: NOW_MS - MAX_AHEAD_MS - 1000}, "clock_skew"),
     ],
 )
 def test_refusals_are_named_on_both_sides(changes: dict[str, Any], name: str) -> None:
-    there = pair(us("a", QUERY, **changes), us("b", QUERY))
+    there = pair(us("a", **changes), us("b"))
     there.start()
     assert there.a.closed is not None and there.b.closed is not None
     assert (there.a.closed.reason, there.b.closed.reason) == (name, name)
 
 
 def test_silence_ends_a_link_and_keep_alives_prevent_it() -> None:
-    there = pair(us("a", QUERY), us("b", QUERY))
+    there = pair(us("a"), us("b"))
     there.start()
     for _ in range(20):
         there.tick(0.5)
@@ -318,24 +340,24 @@ def test_silence_ends_a_link_and_keep_alives_prevent_it() -> None:
 
 def established() -> tuple[Session, FrameWriter]:
     """Return a session that has met a peer, and the peer's writer."""
-    session, writer = Session(us("a", QUERY), "pk-b"), FrameWriter()
+    session, writer = Session(us("a"), "pk-b", SCOPES), FrameWriter()
     session.start(0.0)
-    hello = wire.Hello((1,), b"d" * 32, b"b" * 16, 1, "pk-b", "b", timestamp(NOW_MS), 1 << 20)
+    hello = wire.Hello([1], b"d" * 32, b"b" * 16, 1, "pk-b", "b", timestamp(NOW_MS), 1 << 20)
     session.receive(writer.message(wire.encode(hello)), 0.0)
-    assert session.state is State.ESTABLISHED
+    assert session.state is LinkState.ESTABLISHED
     return session, writer
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        wire.Hello((1,), b"d" * 32, b"b" * 16, 1, "pk-b", "b", 0, 1 << 20),
-        wire.Batch(9, [], 1, True),
+        wire.Hello([1], b"d" * 32, b"b" * 16, 1, "pk-b", "b", 0, 1 << 20),
+        wire.Batch(9, wire.Items(), 1, True),
         wire.Ack(0, 5),
         wire.Want(0, [b"k"]),
         wire.RepairCells(0, b""),
         wire.RepairPull(3, [1]),
-        wire.Batch(0, [[7, b"k"]], 1, True),
+        wire.Batch(2, wire.Items(), 1, True),
     ],
     ids=lambda message: type(message).__name__,
 )
@@ -352,7 +374,7 @@ def test_what_nobody_waits_for_ends_the_link(message: wire.Message) -> None:
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.binary(max_size=200), max_size=20))
 def test_any_bytes_end_in_a_refusal_or_are_waited_for(pieces: list[bytes]) -> None:
-    session = Session(us("a", QUERY), "pk-b")
+    session = Session(us("a"), "pk-b", SCOPES)
     session.start(0.0)
     for piece in pieces:
         for effect in session.receive(piece, 0.0):
