@@ -281,7 +281,7 @@ class Database:
                 run = self.prepared(statement, args, access, request, timeout_seconds)
                 found = self._admitted(run, stream)
         except BaseException as error:
-            self._requests.end(request, error)
+            self._finish(request, error)
             raise
         if isinstance(found, Deferred):
             return found.addBoth(self._ended, request)
@@ -304,13 +304,21 @@ class Database:
 
     def _ended(self, outcome: Result | Failure, request: Request) -> Result | Failure:
         if isinstance(outcome, Failure):
-            self._requests.end(request, outcome.value)
+            self._finish(request, outcome.value)
             return outcome
         rows = outcome.texts if outcome.texts is not None else outcome.items
         request.result_count = len(rows or ())
         request.mutation_count = len(outcome.mutated_ids)
-        self._requests.end(request, None)
+        self._finish(request, None)
         return outcome
+
+    def _finish(self, request: Request, error: BaseException | None) -> None:
+        """Let another statement in; let an error know the text that it is about."""
+        if request.is_admitted:
+            self._admission.leave()
+        if isinstance(error, DqlError) and request.source is not None:
+            error.within(request.source)
+        self._requests.end(request, error)
 
     def _must_wait(self, text: str) -> bool:
         """Return whether a text is so long that parsing it would hold up the reactor."""
@@ -323,7 +331,7 @@ class Database:
     def _admitted(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
         """Run a statement when there is room for it."""
         if not run.prepared.is_limited:
-            return self._begun(run, stream)
+            return self._running.start(run, stream=stream)
         turn = self._admission.enter()
         if turn is not None:
             run.request.state = RequestState.WAITING
@@ -331,25 +339,9 @@ class Database:
         return self._entering(run, stream)
 
     def _entering(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
+        run.request.is_admitted = True
         run.request.state = RequestState.RUNNING
-        found: Result | Deferred[Result] | None = None
-        try:
-            found = self._begun(run, stream)
-        finally:
-            if not isinstance(found, Deferred):
-                self._admission.leave()
-        return found.addBoth(self._left) if isinstance(found, Deferred) else found
-
-    def _left(self, outcome: T) -> T:
-        self._admission.leave()
-        return outcome
-
-    def _begun(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
-        try:
-            found = self._running.start(run, stream=stream)
-        except DqlError as error:
-            raise error.within(run.prepared.parsed.source) from None
-        return found.addErrback(_placed, run) if isinstance(found, Deferred) else found
+        return self._running.start(run, stream=stream)
 
     async def _entered(self, requests: Sequence[Request]) -> None:
         """:raises TooManyRequests: as many as may run do, and none ended in time."""
@@ -404,11 +396,3 @@ def _check_transactional(run: Execution) -> None:
         raise UnsupportedError(f"{name} is not supported in a transaction", statement.span).within(
             run.prepared.parsed.source
         )
-
-
-def _placed(failure: Failure, run: Execution) -> Failure:
-    """Let an error know the text that it is about."""
-    error = failure.value
-    if isinstance(error, DqlError):
-        error.within(run.prepared.parsed.source)
-    return failure

@@ -24,6 +24,7 @@ from edge_twisted.database.statements import Prepared
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.execute.interruption import StatementCancelled, StatementTimeout
 from edge_twisted.dql.plan.query import QueryPlan
+from edge_twisted.dql.source import Source
 from edge_twisted.errors import EdgeError
 
 log = Logger()
@@ -67,10 +68,15 @@ class Request:
     result_count: int = 0
     mutation_count: int = 0
     error: tuple[str, str] | None = None
+    #: Whether it counts among the statements that run at a time.
+    is_admitted: bool = False
+    #: The whole text, once it is parsed; not kept when the request is over.
+    source: Source | None = None
 
     def prepared(self, prepared: Prepared) -> None:
         """Take over what parsing told; it took its time for the first request of its text only."""
         self.query_type = prepared.statement.query_type
+        self.source = prepared.parsed.source
         self.collections = prepared.collections
         if prepared.uses <= 1:
             self.parse_seconds = prepared.parse_seconds
@@ -85,6 +91,7 @@ class Request:
     def ended(self, error: BaseException | None, elapsed_seconds: float) -> None:
         """Record how it ended."""
         self.elapsed_seconds = elapsed_seconds
+        self.source = None
         self.state = _state_after(error)
         if isinstance(error, EdgeError) and self.query_type != "unknown":
             error.concern(self.query_type, self.collections)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from attrs import frozen
 
@@ -115,16 +115,20 @@ def _next(state: State, root: Node, stamp: Stamp) -> State:
     return State(root, (Entry(stamp, True),), state.version.with_dot(stamp.dot))
 
 
+_NESTED: Final = frozenset({dict, list})
+
+
 def check_depth(value: Value | Fields, above: int = 0) -> None:
     """:raises InvalidWrite: a value `above` levels deep would nest a document too deep."""
-    level: list[object] = [value]
+    if not isinstance(value, Mapping | list):
+        return
+    level: list[Any] = [list(value.values()) if isinstance(value, Mapping) else value]
     for _ in range(MAX_DEPTH - above):
         level = [
             child
             for each in level
-            if isinstance(each, Mapping | list)
-            for child in (each.values() if isinstance(each, Mapping) else each)
-            if isinstance(child, dict | list)
+            for child in (each.values() if type(each) is dict else each)
+            if type(child) in _NESTED
         ]
         if not level:
             return
