@@ -4,22 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
 
 from edge_twisted.api.attachments import AttachmentNotFound, AttachmentUnavailable
-from edge_twisted.database import system
 from edge_twisted.database.database import Database
+from edge_twisted.replication.scopes import is_open
 from edge_twisted.security.permissions import Access
 from edge_twisted.store.interface import Snapshot, Store
 
 #: Brings a blob here, in seconds at most; fires with whether it is.
 Fetcher = Callable[[str, float | None], Deferred[bool]]
-
-_SYNC_SCOPES: Final = "user_collection_sync_scopes"
-#: Servers of the mesh are small peers: documents of these collections are not for them.
-_CLOSED: Final = frozenset({"LocalPeerOnly", "BigPeerOnly"})
 
 
 class References:
@@ -54,10 +49,8 @@ class References:
         """
 
         def look(snapshot: Snapshot) -> bool:
-            scopes = system.load(snapshot).mapping(_SYNC_SCOPES)
             return any(
-                scopes.get(collection) not in _CLOSED
-                and snapshot.body(collection, id_key) is not None
+                is_open(snapshot, collection) and snapshot.body(collection, id_key) is not None
                 for collection, id_key in snapshot.referrers(attachment)
             )
 
