@@ -19,7 +19,6 @@ import json
 import os
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,6 +28,7 @@ import apsw
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import react
 
+from bench.report import Figure, median, publish
 from edge_twisted.database.stored import Writer
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.values import Value
@@ -137,7 +137,15 @@ async def opened(folder: Path) -> SqliteStore:
     return store
 
 
-async def run(documents: int, rounds: int) -> dict[str, float]:
+def resident_mib() -> float:
+    """Return how much memory this process holds."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("no VmRSS")
+
+
+async def run(documents: int, rounds: int) -> list[Figure]:
     """Return all figures."""
     found: dict[str, list[float]] = {}
 
@@ -150,50 +158,73 @@ async def run(documents: int, rounds: int) -> dict[str, float]:
         await inserts(store, 0, 1000)
         at = 1000
         for _ in range(rounds):
-            bare = bare_inserts(folder, at, 10_000)
-            bare_by_lsn = bare_inserts(folder, at, 10_000, by_lsn=True)
-            ours = await inserts(store, at, 10_000)
+            note("bare", bare_inserts(folder, at, 10_000))
+            note("bare lsn", bare_inserts(folder, at, 10_000, by_lsn=True))
+            note("ours", await inserts(store, at, 10_000))
+            note("bare read", bare_reads(folder, 20_000))
+            note("read", reads(store, 20_000))
             at += 10_000
-            note("bare inserts/s", bare)
-            note("inserts/s", ours)
-            note("bare inserts/s with an lsn index", bare_by_lsn)
-            note("insert ratio (target >= 0.5)", ours / bare_by_lsn)
-            note("insert ratio without the lsn index", ours / bare)
-            bare_us, ours_us = bare_reads(folder, 20_000), reads(store, 20_000)
-            note("bare read us", bare_us)
-            note("read us", ours_us)
-            note("read ratio (target <= 3)", ours_us / bare_us)
         if documents > at:
-            small = found["inserts/s"]
             await inserts(store, at, documents - at)
-            large = [await inserts(store, documents + n * 10_000, 10_000) for n in range(rounds)]
-            rate = statistics.median(large) / statistics.median(small)
-            note(f"rate at {documents} / rate at 10000 (target >= 0.7)", rate)
+            for number in range(rounds):
+                first = documents + number * 10_000
+                note("bare late", bare_inserts(folder, first, 10_000, by_lsn=True))
+                note("late", await inserts(store, first, 10_000))
         await store.close()
         started = time.perf_counter()
         store = await opened(folder)
-        note("start-up s (target < 1)", time.perf_counter() - started)
+        note("start", time.perf_counter() - started)
+        await inserts(store, max(at, documents + rounds * 10_000), 1000)
+        note("resident", resident_mib())
         await store.close()
-    note("peak memory MiB", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    return {name: statistics.median(values) for name, values in found.items()}
+    note("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return _figures(found, max(documents, at))
+
+
+def _figures(found: dict[str, list[float]], documents: int) -> list[Figure]:
+    def ratio(name: str, over: str, under: str, **kw: object) -> Figure:
+        values = [a / b for a, b in zip(found[over], found[under], strict=True)]
+        return median(name, values, "x", **kw)
+
+    figures = [
+        median("bare inserts", found["bare"], "1/s"),
+        median("bare inserts with an lsn index", found["bare lsn"], "1/s"),
+        median(f"durable inserts by {WRITERS} writers", found["ours"], "1/s"),
+        ratio("inserts / bare with an lsn index", "ours", "bare lsn", target=0.5),
+        ratio("inserts / bare", "ours", "bare"),
+        median("bare point read", found["bare read"], "us"),
+        median("point read", found["read"], "us"),
+        ratio("point read / bare", "read", "bare read", target=3, sense="most"),
+    ]
+    if "late" in found:
+        rate = statistics.median(found["late"]) / statistics.median(found["ours"])
+        figures += [
+            median(f"bare inserts after {documents} of ours", found["bare late"], "1/s"),
+            median(f"durable inserts at {documents}", found["late"], "1/s"),
+            Figure(name=f"inserts at {documents} / at first", value=rate, unit="x", target=0.7),
+        ]
+    at = f"at {documents} documents"
+    return [
+        *figures,
+        median(f"start-up {at}", found["start"], "s", target=1, sense="most"),
+        median(f"resident memory {at}", found["resident"], "MiB", target=300, sense="most"),
+        median("peak memory of the benchmark", found["peak"], "MiB"),
+    ]
 
 
 def main() -> None:
-    """Print the figures, and write them as JSON if asked to."""
+    """Print the figures, and keep them if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--documents", type=int, default=0, help="fill the store to so many")
+    parser.add_argument(
+        "--documents", type=int, default=1_000_000, help="fill the store to so many"
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--save", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args()
 
     async def body(_: object) -> None:
         figures = await run(options.documents, options.rounds)
-        python, sqlite = sys.version.split()[0], apsw.sqlite_lib_version()
-        print(f"{os.cpu_count()} cores, Python {python}, SQLite {sqlite}")
-        for name, value in figures.items():
-            print(f"{name:>55}  {value:12.2f}")
-        if options.json:
-            options.json.write_text(json.dumps(figures, indent=2))
+        publish("store", figures, save=options.save)
 
     react(lambda each: Deferred.fromCoroutine(body(each)))
 
