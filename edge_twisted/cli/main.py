@@ -21,10 +21,15 @@ from edge_twisted.errors import EdgeError
 #: Command -> where it is; a new one is one more line here.
 COMMANDS: Mapping[str, LazyCommand] = {
     "api-key": LazyCommand("edge_twisted.cli.api_key:api_key", "Make and check API keys."),
+    "backup": LazyCommand(
+        "edge_twisted.cli.data:backup", "Copy the data of a server that may run."
+    ),
+    "check": LazyCommand("edge_twisted.cli.data:check", "Check the data, and repair it."),
     "config": LazyCommand(
         "edge_twisted.cli.config:config", "Check a configuration, print its schema."
     ),
     "mesh": LazyCommand("edge_twisted.cli.mesh:mesh", "Make the key that a mesh shares."),
+    "restore": LazyCommand("edge_twisted.cli.data:restore", "Put a backup in place."),
     "run": LazyCommand("edge_twisted.cli.run:run", "Run the server in the foreground."),
 }
 

@@ -127,6 +127,20 @@ class StoreTooNew(StoreError):
         )
 
 
+class BackupExists(StoreError):
+    """There is something where a backup was to be put: choose another name."""
+
+    code = "backup_exists"
+    summary = "there is something of that name already; a backup never overwrites"
+
+
+class RestoreRefused(StoreError):
+    """A backup was not restored; nothing was changed."""
+
+    code = "restore_refused"
+    summary = "nothing was restored"
+
+
 class AttachmentUnavailable(StoreError):
     """The blob is not here; it may arrive from the mesh."""
 
