@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import count
+from typing import TypeVar
 
 from attrs import define, field
 
@@ -16,6 +17,8 @@ from edge_twisted.mesh.reconciliation.sketch import run
 from edge_twisted.mesh.requests import Answer, Request, Scope
 from edge_twisted.mesh.session import Session
 from edge_twisted.testing.fake_documents import FakeDocuments, fake_replica, fake_scope
+
+E = TypeVar("E")
 
 #: The wall clock at the beginning of every test, in ms.
 NOW_MS = 1_764_000_000_000
@@ -45,7 +48,7 @@ def _salts(seed: int) -> Callable[[int], bytes]:
     return lambda size: (seed * 1000 + next(numbers)).to_bytes(size, "big")
 
 
-@define(eq=False)
+@define(eq=False, slots=False)
 class End:
     """One side of a link: a session, its database, and what came out of it."""
 
@@ -57,7 +60,8 @@ class End:
     events: list[Event] = field(factory=list)
     closed: Close | None = None
     sent_bytes: int = 0
-    sent_messages: int = 0
+    #: Everything that was sent.
+    log: list[bytes] = field(factory=list)
 
     def take(self, effects: Iterable[Effect]) -> None:
         """Carry out what came of a step, but for questions, which wait for `step`."""
@@ -67,7 +71,7 @@ class End:
                 case Send(data):
                     self.to_peer.append(data)
                     self.sent_bytes += len(data)
-                    self.sent_messages += 1
+                    self.log.append(data)
                 case Ask() | Compute():
                     self.asked.append(effect)
                 case Close():
@@ -104,7 +108,7 @@ class End:
         if changed:
             self.take(self.session.committed(self.documents.lsn, changed, now))
 
-    def told(self, kind: type) -> list[Event]:
+    def told(self, kind: type[E]) -> list[E]:
         """Return the events of one kind."""
         return [event for event in self.events if isinstance(event, kind)]
 
