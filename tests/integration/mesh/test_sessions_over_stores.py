@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two sessions over real stores in memory: documents, deltas and deletes as they are stored."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from edge_twisted.documents.versions import Replica as ReplicaName
+from edge_twisted.documents.versions import SiteId
+from edge_twisted.mesh.handshake import Us
+from edge_twisted.mesh.pulls import Pulls
+from edge_twisted.mesh.requests import Answer, Request
+from edge_twisted.mesh.session import Session
+from edge_twisted.store.interface import Store
+from edge_twisted.store.memory.data import Data
+from edge_twisted.store.memory.store import MemoryStore
+from edge_twisted.store.rows import Commit
+from edge_twisted.testing.mesh_pair import End, Pair
+from edge_twisted.testing.replica import Replica, now
+
+QUERY = "SELECT * FROM tasks"
+
+
+class Site:
+    """A server without network, and what its commits were since somebody asked."""
+
+    def __init__(self, number: int) -> None:
+        self.now_ms = 1_790_000_000_000
+        data = Data(ReplicaName(SiteId(bytes([number]) * 16), 1))
+        store = cast(Store, MemoryStore(data, self.tick))
+        store.open()
+        self.key = f"pk{number}"
+        self.replica = Replica(f"s{number}", store, self.tick)
+        self.changed: set[str] = set()
+        store.on_commit(self._committed)
+
+    def tick(self) -> int:
+        self.now_ms += 1
+        return self.now_ms
+
+    def run(self, statement: str, **arguments: Any) -> None:
+        now(self.replica.run(statement, **arguments))
+
+    def rows(self, statement: str) -> list[Any]:
+        return cast("list[Any]", now(self.replica.rows(statement)))
+
+    def _committed(self, commit: Commit) -> None:
+        self.changed |= commit.collections
+
+
+class StoredEnd(End):
+    """An end whose questions a store answers."""
+
+    site: Site
+
+    @classmethod
+    def of(cls, site: Site, peer: Site, queries: tuple[str, ...]) -> StoredEnd:
+        documents = site.replica.documents
+        us = Us(
+            home=documents,
+            database=b"d" * 32,
+            peer_key=site.key,
+            device_name=site.key,
+            now_ms=lambda: site.now_ms,
+            entropy=lambda size: b"s" * size,
+        )
+        scopes = [documents.scope(query, {}) for query in queries]
+        documents.subscribe(scopes)
+        end = cls(cast(Any, documents), Session(us, peer.key, scopes, pulls=Pulls()))
+        end.site = site
+        return end
+
+    def perform(self, request: Request) -> Answer:
+        found: list[object] = []
+        asked: Deferred[Answer] = self.site.replica.documents.perform(request)
+        asked.addBoth(found.append)
+        assert found, "stores in memory never wait"
+        if isinstance(found[0], Failure):
+            found[0].raiseException()
+        return cast(Answer, found[0])
+
+    def tell_commits(self, now: float) -> None:
+        changed, self.site.changed = frozenset(self.site.changed), set()
+        if changed:
+            lsn = self.site.replica.documents.lsn
+            self.take(self.session.committed(lsn, changed, now))
+
+
+def linked(a: Site, b: Site, *queries: str) -> Pair:
+    wanted = queries or (QUERY,)
+    return Pair(StoredEnd.of(a, b, wanted), StoredEnd.of(b, a, wanted)).start()
+
+
+def same(a: Site, b: Site, collection: str = "tasks") -> list[Any]:
+    query = f"SELECT * FROM {collection} ORDER BY _id"
+    assert a.rows(query) == b.rows(query)
+    return a.rows(query)
+
+
+def insert(site: Site, count: int) -> None:
+    documents = [
+        {"_id": f"task{n:08d}", "title": f"pump {n % 97}", "priority": n % 5, "done": False}
+        for n in range(count)
+    ]
+    site.run("INSERT INTO tasks DOCUMENTS (:docs)", docs=documents)
+
+
+def test_two_servers_converge_over_concurrent_changes_and_deletes() -> None:
+    a, b = Site(1), Site(2)
+    insert(a, 20)
+    linked(a, b).wait(3)
+    assert len(same(a, b)) == 20
+    a.run("UPDATE tasks SET priority = 7 WHERE _id = 'task00000001'")
+    b.run("UPDATE tasks SET title = 'both' WHERE _id = 'task00000001'")
+    a.run("DELETE FROM tasks WHERE _id = 'task00000002'")
+    b.run("INSERT INTO tasks DOCUMENTS ({'_id': 'new', 'priority': 1})")
+    pair = linked(a, b).wait(3)
+    found = {row["_id"]: row for row in same(a, b)}
+    assert found["task00000001"]["title"] == "both" and found["task00000001"]["priority"] == 7
+    assert "task00000002" not in found and "new" in found
+    pair.wait(30)
+    assert pair.left.closed is pair.right.closed is None
+    quiet = pair.total_bytes
+    pair.wait(30)
+    assert pair.total_bytes - quiet < 40 * 20, "keep-alives, and no repair"
+
+
+def test_a_thousand_changes_of_one_field_are_small() -> None:
+    a, b = Site(1), Site(2)
+    insert(a, 1000)
+    pair = linked(a, b).wait(3)
+    before = pair.total_bytes
+    a.run("UPDATE tasks SET priority = 9 WHERE priority < 9")
+    pair.wait(3)
+    together = pair.total_bytes - before
+    before = pair.total_bytes
+    for n in range(1000):
+        a.run("UPDATE tasks SET priority = 8 WHERE _id = :id", id=f"task{n:08d}")
+        if n % 4 == 3:
+            pair.settle()
+    pair.wait(3)
+    alone = pair.total_bytes - before
+    assert {row["priority"] for row in same(a, b)} == {8}
+    assert together <= 60_000
+    assert alone <= 60_000
+
+
+def test_servers_in_sync_reconnect_for_three_hundred_bytes() -> None:
+    a, b = Site(1), Site(2)
+    insert(a, 500)
+    linked(a, b).wait(3)
+    pair = Pair(StoredEnd.of(a, b, (QUERY,)), StoredEnd.of(b, a, (QUERY,)))
+    for end in (pair.left, pair.right):
+        end.take(end.session.start(0.0))
+    hellos = pair.total_bytes
+    pair.settle()
+    assert pair.left.session.is_caught_up and pair.right.session.is_caught_up
+    assert pair.total_bytes - hellos <= 300
+
+
+def test_what_moves_out_of_a_condition_is_seen_to_leave() -> None:
+    a, b = Site(1), Site(2)
+    insert(a, 10)
+    pair = linked(a, b, "SELECT * FROM tasks WHERE done = false").wait(2)
+    assert len(b.rows(QUERY)) == 10
+    a.run("UPDATE tasks SET done = true WHERE _id = 'task00000003'")
+    pair.wait(2)
+    done = "SELECT * FROM tasks WHERE done = true"
+    assert a.rows(done) == b.rows(done)
+    a.run("DELETE FROM tasks WHERE _id = 'task00000004'")
+    pair.wait(2)
+    assert len(same(a, b)) == 9
+    assert pair.left.closed is pair.right.closed is None
+
+
+def test_servers_that_never_met_repair_each_other() -> None:
+    a, b = Site(1), Site(2)
+    insert(a, 300)
+    linked(a, b).wait(2)
+    c = Site(3)
+    linked(a, c).wait(2)
+    b.run("DELETE FROM tasks WHERE _id = 'task00000007'")
+    c.run("INSERT INTO tasks DOCUMENTS ({'_id': 'c', 'priority': 1})")
+    pair = linked(b, c).wait(3)
+    assert len(same(b, c)) == 300
+    assert pair.left.closed is pair.right.closed is None
+    assert pair.total_bytes < 8000
