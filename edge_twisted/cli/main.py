@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, LazyCommand] = {
     "mesh": LazyCommand("edge_twisted.cli.mesh:mesh", "Make the key that a mesh shares."),
     "restore": LazyCommand("edge_twisted.cli.data:restore", "Put a backup in place."),
     "run": LazyCommand("edge_twisted.cli.run:run", "Run the server in the foreground."),
+    "status": LazyCommand("edge_twisted.cli.status:status", "Show how a running server's mesh is."),
 }
 
 

@@ -50,7 +50,7 @@ Folder = Path | TemporaryFolder
 
 @frozen(kw_only=True)
 class ServerAuth:
-    """Membership by a server's token; `enable_cloud_sync` off means a purely local database."""
+    """Membership by a server's token; `enable_cloud_sync` concerns the cloud, not the mesh."""
 
     access_token: Secret
     auth_url: str

@@ -64,6 +64,10 @@ class VirtualCollections:
         """Let another part of the server fill a collection, which need not be known yet."""
         self._sources[name] = lambda moment: provider()
 
+    def provide_by(self, name: str, source: Source) -> None:
+        """As `provide`, from the snapshot that the statement reads."""
+        self._sources[name] = source
+
     def check(self, collection: syntax.CollectionRef) -> None:
         """:raises SemanticError: there is no such namespace, or no such collection in it."""
         namespace, name = collection.namespace, collection.name

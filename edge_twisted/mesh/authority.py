@@ -13,6 +13,7 @@ random bits" of FIPS 186-5, A.2.1, whose bias is below 2**-128.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 from attrs import field, frozen
@@ -29,6 +30,7 @@ DEVELOPMENT_PROVIDER: Final = "__playgroundProvider"
 INFO_SMALL_PEER: Final = b"edge-twisted mesh authority v1 small_peer_only"
 INFO_SERVER: Final = b"edge-twisted mesh authority v1 server"
 INFO_DISCOVERY: Final = b"edge-twisted mesh discovery v1"
+DATABASE_LABEL: Final = b"edge-twisted mesh database v1"
 
 #: The order of P-256 (SEC 2, 2.4.2).
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -69,6 +71,11 @@ def authority_of(database: Database) -> Authority | NoAuthority:
     return Authority(key=key, discovery_key=_discovery_key(key, database.db_id))
 
 
+def database_hash(db_id: str) -> bytes:
+    """Return what HELLO carries of the database's id: SHA-256 of a label and its 16 bytes."""
+    return hashlib.sha256(DATABASE_LABEL + _id_bytes(db_id)).digest()
+
+
 def derived_key(secret: str, db_id: str, info: bytes) -> ec.EllipticCurvePrivateKey:
     """Derive the authority's key from a secret text, see the head of this module."""
     stretched = _hkdf(secret.encode("utf-8"), db_id, info, _SCALAR_BYTES)
@@ -82,5 +89,9 @@ def _discovery_key(key: ec.EllipticCurvePrivateKey, db_id: str) -> bytes:
 
 
 def _hkdf(material: bytes, db_id: str, info: bytes, length: int) -> bytes:
-    salt = bytes.fromhex(db_id.replace("-", ""))
-    return HKDF(algorithm=SHA256(), length=length, salt=salt, info=info).derive(material)
+    kdf = HKDF(algorithm=SHA256(), length=length, salt=_id_bytes(db_id), info=info)
+    return kdf.derive(material)
+
+
+def _id_bytes(db_id: str) -> bytes:
+    return bytes.fromhex(db_id.replace("-", ""))

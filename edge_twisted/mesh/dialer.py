@@ -14,7 +14,14 @@ from enum import Enum
 from typing import Final, Protocol
 
 from attrs import frozen
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet import defer
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import (
+    ConnectingCancelledError,
+    ConnectionRefusedError,
+    DNSLookupError,
+    TimeoutError,
+)
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -31,6 +38,8 @@ log = Logger()
 ATTEMPT_SECONDS: Final = 15.0
 #: An address that led to ourselves may lead to another machine one day (a floating address).
 SELF_REST_SECONDS: Final = 300.0
+#: Problems of one address that take turns are logged at most this often.
+REPEAT_SECONDS: Final = 60.0
 #: A link that lived this long was a success; one that the peer ends at once, as when it has too
 #: many, must not bring the next try forward.
 STEADY_SECONDS: Final = 5.0
@@ -124,6 +133,7 @@ class Dial:
         self._timer: IDelayedCall | None = None
         self._attempt: Deferred[Link] | None = None
         self._linked_at: float | None = None
+        self._said_at = float("-inf")
         self._is_over = False
 
     def begin(self) -> None:
@@ -204,17 +214,32 @@ class Dial:
 
     def _unreachable(self, failure: Failure) -> None:
         self._attempt = None
-        if self._is_over and failure.check(CancelledError):
+        if self._is_over:
             return
-        self._say(str(failure.value) or type(failure.value).__name__)
+        self._say(_reason(failure))
         self._wait(self.backoff.delay())
 
     def _say(self, problem: str) -> None:
         """Log a problem when it is new: an address may be unreachable for months."""
-        if problem != self.problem:
-            self.problem = problem
+        is_new, self.problem = problem != self.problem, problem
+        now = self._parts.clock.seconds()
+        if is_new and now - self._said_at >= REPEAT_SECONDS:
+            self._said_at = now
             log.warn(
                 "No mesh link with {address} yet: {problem}; trying on",
                 address=str(self.target),
                 problem=problem,
             )
+
+
+def _reason(failure: Failure) -> str:
+    """Return why there is no connection, in words."""
+    match failure.value:
+        case DNSLookupError():
+            return "no address is known for the name"
+        case ConnectionRefusedError():
+            return "nothing listens there"
+        case TimeoutError() | ConnectingCancelledError() | defer.TimeoutError():
+            return "no answer"
+        case error:
+            return str(error) or type(error).__name__

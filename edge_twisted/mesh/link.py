@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator
-from time import monotonic
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from cryptography import x509
 from OpenSSL import SSL
@@ -45,7 +44,7 @@ from edge_twisted.mesh.effects import (
 from edge_twisted.mesh.link_choice import Ends
 from edge_twisted.mesh.peer_key import PeerKey
 from edge_twisted.mesh.presence import LinkKind
-from edge_twisted.mesh.requests import Answer, Documents
+from edge_twisted.mesh.requests import Documents
 
 log = Logger()
 
@@ -57,10 +56,6 @@ CLOSE_SECONDS: Final = 5.0
 MAX_STALLED_BYTES: Final = 32 * 1024 * 1024
 
 
-#: How long a computation of a session holds the reactor at a time.
-SLICE_SECONDS: Final = 0.004
-
-
 class LinkOwner(Protocol):
     """The node, as its links see it."""
 
@@ -69,6 +64,9 @@ class LinkOwner(Protocol):
 
     def established(self, link: Link, event: Established) -> None:
         """Both HELLOs are in; the node may refuse the link."""
+
+    def compute(self, steps: Generator[None, None, object]) -> Deferred[object]:
+        """Run steps to their end, without blocking anybody; fire with what they return."""
 
     def told(self, link: Link, event: object) -> None:
         """Hear an event of an established link."""
@@ -110,11 +108,11 @@ class Link(TwistedProtocol):
         self.met: Deferred[Link] = Deferred()
         #: Fires when the connection is gone.
         self.done: Deferred[Link] = Deferred()
-        self._began = clock.seconds()
+        self.began = clock.seconds()
         self._closing_since: float | None = None
         self._waiting: deque[Effect] = deque()
         self._is_running = False
-        self._asked: set[Deferred[Answer]] = set()
+        self._asked: set[Deferred[Any]] = set()
         self._is_read = True
         self._is_full = False
         self._stalled_bytes = 0
@@ -194,7 +192,7 @@ class Link(TwistedProtocol):
             if now - self._closing_since >= CLOSE_SECONDS:
                 self._abort()
             return
-        if self.ends is None and now - self._began >= HANDSHAKE_SECONDS:
+        if self.ends is None and now - self.began >= HANDSHAKE_SECONDS:
             self.abort(refusals.HANDSHAKE_TIMEOUT)
             return
         self.run(lambda session: session.tick(now))
@@ -240,7 +238,7 @@ class Link(TwistedProtocol):
                 case Ask(token, request):
                     self._ask(token, self._documents.perform(request))
                 case Compute(token, steps):
-                    self._compute(token, steps)
+                    self._ask(token, self._owner.compute(steps))
                 case Close(reason, detail):
                     self._note(reason, detail)
                     self._waiting.clear()
@@ -263,14 +261,14 @@ class Link(TwistedProtocol):
         if self.outcome is None:
             self.met.callback(self)
 
-    def _ask(self, token: Token, answer: Deferred[Answer]) -> None:
+    def _ask(self, token: Token, answer: Deferred[Any]) -> None:
         self._asked.add(answer)
 
         def forget(result: object) -> object:
             self._asked.discard(answer)
             return result
 
-        def answered(value: Answer) -> None:
+        def answered(value: object) -> None:
             self.run(lambda session: session.answered(token, value, self._clock.seconds()))
 
         def failed(failure: Failure) -> None:
@@ -284,23 +282,6 @@ class Link(TwistedProtocol):
         answer.addBoth(forget)
         answer.addCallbacks(answered, failed)
         answer.addErrback(lambda failure: log.failure("An answer was not heard", failure))
-
-    def _compute(self, token: Token, steps: Generator[None, None, object]) -> None:
-        """Run steps a slice at a time, so that nobody else waits for them."""
-        if self.session is None:
-            return
-        try:
-            until = monotonic() + SLICE_SECONDS
-            while monotonic() < until:
-                next(steps)
-        except StopIteration as end:
-            result = end.value
-            self.run(lambda session: session.answered(token, result, self._clock.seconds()))
-        except Exception as error:  # the boundary between a computation and the link
-            failed = error
-            self.run(lambda session: session.failed(token, failed, self._clock.seconds()))
-        else:
-            self._clock.callLater(0, self._compute, token, steps)
 
     def _write(self, data: bytes) -> None:
         assert self.transport is not None

@@ -8,16 +8,18 @@ and keeps the presence graph.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Final, Protocol
 
-from attrs import field, frozen
+from attrs import frozen
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh import refusals
+from edge_twisted.mesh.computing import Computing
 from edge_twisted.mesh.effects import Established, LinkSession, PresenceHeard
 from edge_twisted.mesh.gossip import Gossip
 from edge_twisted.mesh.link import Link
@@ -65,7 +67,7 @@ class NodeParts:
     gossip: Gossip
     observer: NodeObserver
     clock: IReactorTime
-    limits: Limits = field()
+    limits: Limits
 
 
 class Node:
@@ -73,6 +75,8 @@ class Node:
 
     def __init__(self, parts: NodeParts) -> None:
         self._parts = parts
+        self.limits = parts.limits
+        self._computing = Computing(parts.clock)
         self.refusal_log = RefusalLog(parts.clock)
         self._links: set[Link] = set()
         self._by_peer: dict[PeerKey, Link] = {}
@@ -100,6 +104,11 @@ class Node:
             link.refuse(refusals.GOODBYE)
         return tuple(self._links)
 
+    def cut(self) -> None:
+        """End all links at once."""
+        for link in tuple(self._links):
+            link.abort(refusals.STALLED, "the peer does not read")
+
     def committed(self, lsn: int, collections: frozenset[str]) -> None:
         """Tell all sessions that something became durable."""
         now = self._parts.clock.seconds()
@@ -123,7 +132,31 @@ class Node:
         for link in tuple(self._links):
             link.refuse(refusals.EPOCH_RENEWED)
 
+    # -- Neighbours, for the exchange of attachments
+
+    def send(self, peer: str, message: bytes) -> None:
+        """Send a message about attachments, if the peer is still there."""
+        link = self._by_peer.get(PeerKey(peer))
+        if link is not None:
+            link.run(lambda session: session.send_blob(message))
+
+    def has_room(self, peer: str) -> bool:
+        """Tell whether nothing more urgent waits on the link."""
+        link = self._by_peer.get(PeerKey(peer))
+        return link is not None and link.has_room
+
+    def refuse(self, peer: str, detail: str) -> None:
+        """End the link with a peer: it broke the protocol."""
+        link = self._by_peer.get(PeerKey(peer))
+        if link is not None:
+            link.refuse(refusals.PROTOCOL_VIOLATION, detail)
+
     # -- for whoever shows what goes on
+
+    @property
+    def now(self) -> float:
+        """The clock of links, in seconds."""
+        return self._parts.clock.seconds()
 
     @property
     def us(self) -> PeerKey:
@@ -146,7 +179,7 @@ class Node:
     @property
     def is_full(self) -> bool:
         """Whether there are as many peers as the configuration allows."""
-        return len(self._by_peer) >= self._parts.limits.connections
+        return len(self._by_peer) >= self.limits.connections
 
     def is_linked(self, peer: PeerKey) -> bool:
         """Whether there is an established link with a peer."""
@@ -171,7 +204,7 @@ class Node:
 
     def takes_strangers(self, address: str) -> bool:
         """Tell whether one more connection may come in; if not, that is logged."""
-        if self._is_open and self.strangers < self._parts.limits.strangers:
+        if self._is_open and self.strangers < self.limits.strangers:
             return True
         if self._is_open:
             detail = "too many connections that have not proven membership"
@@ -213,6 +246,10 @@ class Node:
             log.info("Peer {peer} connected at {address}", peer=ends.peer, address=link.address)
         link.run(lambda session: session.send_presence(self._parts.gossip.everything()))
         self._publish()
+
+    def compute(self, steps: Generator[None, None, object]) -> Deferred[object]:
+        """See `LinkOwner.compute`."""
+        return self._computing.run(steps)
 
     def told(self, link: Link, event: object) -> None:
         """See `LinkOwner.told`."""

@@ -48,17 +48,26 @@ class Peers:
         }
         self._changed.clear()
 
+    def progress(self, peer: str) -> PeerProgress:
+        """Return what is known of a peer."""
+        return self._peers.get(peer, PeerProgress())
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All direct peers that there ever were."""
+        return tuple(sorted(self._peers))
+
     def met(self, peer: str) -> None:
         """A link to a peer stands."""
-        self._change(peer, self._peers.get(peer, PeerProgress()))
+        self._change(peer, self.progress(peer))
 
     def acknowledged(self, peer: str, lsn: int) -> None:
         """A peer has everything that it wants up to our commit `lsn`."""
-        self._change(peer, evolve(self._peers.get(peer, PeerProgress()), acknowledged_lsn=lsn))
+        self._change(peer, evolve(self.progress(peer), acknowledged_lsn=lsn))
 
     def received(self, peer: str, now_ms: int) -> None:
         """Documents came from a peer."""
-        self._change(peer, evolve(self._peers.get(peer, PeerProgress()), received_at=now_ms))
+        self._change(peer, evolve(self.progress(peer), received_at=now_ms))
 
     def _change(self, peer: str, progress: PeerProgress) -> None:
         if self._peers.get(peer) != progress:

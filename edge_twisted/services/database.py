@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
@@ -45,14 +46,14 @@ class DatabaseService(Service):
             Layout(folder, self._configuration.db_id),
             threads=reactor,
             clock=reactor,
-            now_ms=_now_ms,
+            now_ms=now_ms,
             entropy=os.urandom,
         )
         self.database = Database(
             self.store,
             self._configuration.db_id,
             Surroundings(
-                now_ms=_now_ms,
+                now_ms=now_ms,
                 monotonic=time.monotonic,
                 new_id=_new_id,
                 later=reactor.callLater,
@@ -60,8 +61,13 @@ class DatabaseService(Service):
             {},
         )
         self.database.vitals.facts.append(facts_of(configuration, folder))
-        self._housekeeping = Housekeeping(cast(Store, self.store), reactor, _now_ms)
+        self._housekeeping = Housekeeping(cast(Store, self.store), reactor, now_ms)
         self.database.watch_parameters(self._retain)
+
+    @property
+    def folder(self) -> Path:
+        """The persistence folder, which exists once the service has started."""
+        return self._folder
 
     # -- IService
 
@@ -101,7 +107,9 @@ class DatabaseService(Service):
 
     def commit(self, new: Configuration) -> list[str]:
         """Take nothing over: a database is what it is until the restart."""
-        return ["database"] if new.database != self._configuration else []
+        # What the mesh makes of a new transport, it says itself.
+        comparable = evolve(new.database, transport=self._configuration.transport)
+        return ["database"] if comparable != self._configuration else []
 
 
 def retention_of(parameters: ParameterValues) -> Retention:
@@ -114,9 +122,10 @@ def retention_of(parameters: ParameterValues) -> Retention:
     )
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
+    """Return the wall clock in milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
 def _new_id() -> str:
-    return uuid7(_now_ms(), os.urandom)
+    return uuid7(now_ms(), os.urandom)

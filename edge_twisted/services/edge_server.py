@@ -2,7 +2,7 @@
 """
 The whole server: its parts, in the order in which they start.
 
-    logging -> store -> HTTP listener; stopping runs the other way.
+    logging -> store -> mesh -> HTTP listener; stopping runs the other way.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from zope.interface import implementer
 
 from edge_twisted.api.metrics import Metrics
 from edge_twisted.api.observation import AuditObserver, DebugObserver, Observers
-from edge_twisted.api.presence import Graph, local_peer
 from edge_twisted.api.tree import Parts
 from edge_twisted.config.model import Configuration, TcpAddress
 from edge_twisted.errors import EdgeError
@@ -32,14 +31,19 @@ from edge_twisted.logs.service import LoggingService
 from edge_twisted.logs.twistd import observe_with, streams_of
 from edge_twisted.security.development import DevelopmentCertificate, development_certificate
 from edge_twisted.services.attachments import References
-from edge_twisted.services.database import DatabaseService
+from edge_twisted.services.database import DatabaseService, now_ms
 from edge_twisted.services.embedded import welcome
 from edge_twisted.services.garbage import GarbageCollection
 from edge_twisted.services.http import HttpService
 from edge_twisted.services.lag import LagMeter
+from edge_twisted.services.mesh import MeshParts, MeshService
+from edge_twisted.services.mesh_account import MeshAccount
+from edge_twisted.services.mesh_status import status_of
 from edge_twisted.services.ordered import OrderedService
 from edge_twisted.services.process import EX_CONFIG, EX_FAILED, ExitStatus, install_signals
 from edge_twisted.services.reload import Reloadable, Reloader
+from edge_twisted.services.replication import ReplicationParts, StoreReplication
+from edge_twisted.services.status import StatusService
 from edge_twisted.services.system_facts import measures_of
 from edge_twisted.services.systemd import Notifier, Watchdog, watchdog_seconds
 
@@ -110,18 +114,42 @@ class EdgeServer(OrderedService):
         parts.append(LagMeter(self._reactor, metrics.reactor_lag.set))
         parts.append(database)
         parts.append(GarbageCollection())
+        mesh = self._mesh_service(configuration, database, metrics)
+        parts += [mesh, StatusService(self._reactor, database.folder, lambda: status_of(mesh))]
         if configuration.http_server is not None:
-            self._http = self._http_service(configuration, database, metrics)
+            self._http = self._http_service(configuration, database, mesh, metrics)
             parts.append(self._http)
         seconds = watchdog_seconds(environ, os.getpid())
         if seconds is not None:
             parts.append(Watchdog(self._reactor, self._notifier, seconds))
         return parts
 
-    def _http_service(
+    def _mesh_service(
         self, configuration: Configuration, database: DatabaseService, metrics: Metrics
+    ) -> MeshService:
+        replication = StoreReplication(
+            ReplicationParts(
+                configuration=configuration.database,
+                store=cast("Store", database.store),
+                database=database.database,
+                clock=self._reactor,
+                now_ms=now_ms,
+                entropy=os.urandom,
+            )
+        )
+        account = MeshAccount(metrics, self._logging.audit, self._reactor)
+        parts = MeshParts(replication=replication, account=account, folder=database.folder)
+        mesh = MeshService(configuration, self._reactor, parts)
+        metrics.refresh(mesh.refresh_metrics)
+        return mesh
+
+    def _http_service(
+        self,
+        configuration: Configuration,
+        database: DatabaseService,
+        mesh: MeshService,
+        metrics: Metrics,
     ) -> HttpService:
-        peer = local_peer("pk", configuration.database.device_name)
         store = cast("Store", database.store)
         audit = self._logging.audit
         return HttpService(
@@ -129,7 +157,7 @@ class EdgeServer(OrderedService):
             self._reactor,
             Parts(
                 database=database.database,
-                presence=lambda: Graph(local=peer),
+                presence=mesh.presence,
                 logs=self._logging,
                 metrics=metrics,
                 blobs=store.attachments,

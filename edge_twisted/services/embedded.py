@@ -9,6 +9,7 @@ start::
       db_id: "00000000-0000-4000-8000-000000000000"
       device_name: "edge-device"
       auth: {server: {..., enable_cloud_sync: false}}
+      transport_config: {peer_to_peer: {lan_enabled: false}}
     http_server:
       listen_addr: "localhost:8443"
       tls_config: {cert: edge-data/tls/dev-cert.pem, key: edge-data/tls/dev-key.pem}
@@ -29,10 +30,12 @@ from edge_twisted.config.model import (
     Endpoint,
     HttpApi,
     HttpServer,
+    PeerToPeer,
     Secret,
     ServerAuth,
     TcpAddress,
     TlsFiles,
+    Transport,
 )
 
 PORT = 8443
@@ -55,6 +58,8 @@ def embedded_configuration(folder: Path) -> Configuration:
                 enable_cloud_sync=False,
             ),
             persistence_dir=data,
+            # Its token is known to everybody: on a network it would let anyone in.
+            transport=Transport(peer_to_peer=PeerToPeer(lan_enabled=False)),
         ),
         http_server=HttpServer(
             listen_addr=TcpAddress(host="localhost", port=PORT),

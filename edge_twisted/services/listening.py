@@ -64,11 +64,22 @@ async def listen(
             case UnixAddress(path):
                 ports = [listen_unix(reactor, path, factory, backlog)]
             case TcpAddress():
-                hosts = await _addresses(reactor, address)
-                ports = await _listen_on_all(reactor, hosts, address, factory, backlog)
+                ports = await listen_tcp(reactor, address, factory, backlog)
     for port in ports:
         log.info("Listening on {address}", address=listening_text(port))
     return ports
+
+
+async def listen_tcp(
+    reactor: Reactor, address: TcpAddress, factory: IProtocolFactory, backlog: int
+) -> list[IListeningPort]:
+    """
+    Listen on `address` whatever systemd handed over; else as `listen`, and logs nothing.
+
+    :raises ListenFailed: nothing listens.
+    """
+    hosts = await _addresses(reactor, address)
+    return await _listen_on_all(reactor, hosts, address, factory, backlog)
 
 
 async def stop_listening(ports: Sequence[IListeningPort]) -> None:

@@ -23,6 +23,10 @@ def check_database(view: View) -> None:
         path = ("database", "transport_config", "peer_to_peer", radio)
         if view.value(*path) is True:
             view.warning(path, "this server has no such transport", "set it to false")
+    path = ("database", "transport_config", "connect_config", "known_ws_servers")
+    if view.items(*path):
+        problem = "mesh links over WebSocket are not supported yet, these servers are not dialled"
+        view.warning(path, problem, "list them under known_tcp_servers")
     for index, subscription in enumerate(view.items("database", "subscriptions")):
         _subscription(view, ("database", "subscriptions", index), subscription)
 

@@ -212,7 +212,9 @@ def test_one_mistake_is_one_line_at_its_place(case: Broken) -> None:
 
 
 def test_the_file_that_the_cases_spoil_is_valid() -> None:
-    assert load_text(FULL).warnings == ()
+    # It names a server over WebSocket, a transport that is accepted and not there yet.
+    (warning,) = load_text(FULL).warnings
+    assert "known_ws_servers: mesh links over WebSocket are not supported yet" in str(warning)
 
 
 @pytest.mark.parametrize(

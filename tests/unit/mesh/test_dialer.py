@@ -6,7 +6,7 @@ from __future__ import annotations
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.error import ConnectionRefusedError, DNSLookupError, TimeoutError
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
@@ -209,6 +209,18 @@ class DialerTests(SynchronousTestCase):
         self.clock.advance(0)
         self.assertEqual(dialer.dials[0].problem, "label too long")
         self.assertIs(dialer.dials[0].state, DialState.WAITING)
+
+    def test_problems_are_named_in_words(self) -> None:
+        dial = self.dial()
+        for error, words in (
+            (ConnectionRefusedError(), "nothing listens there"),
+            (DNSLookupError(), "no address is known for the name"),
+            (TimeoutError(), "no answer"),
+            (OSError(113, "No route to host"), "[Errno 113] No route to host"),
+        ):
+            self.attempts[-1].errback(error)
+            self.assertEqual(dial.problem, words)
+            self.clock.advance(2)
 
     def test_a_shorter_bound_holds_for_those_who_wait(self) -> None:
         dial = self.dial()

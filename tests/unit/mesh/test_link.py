@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from OpenSSL import SSL
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -21,7 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.mesh.certificates import issue
-from edge_twisted.mesh.effects import Ask, Close, Effect, Established, Send, Tell, Token
+from edge_twisted.mesh.effects import Ask, Close, Compute, Effect, Established, Send, Tell, Token
 from edge_twisted.mesh.items import ScopeKey
 from edge_twisted.mesh.link import CLOSE_SECONDS, HANDSHAKE_SECONDS, MAX_STALLED_BYTES, Link
 from edge_twisted.mesh.peer_key import peer_key
@@ -126,6 +127,10 @@ class Owner:
     def established(self, link: Link, event: Established) -> None:
         self.heard.append(("established", event.device_name))
 
+    def compute(self, steps: Generator[None, None, object]) -> Deferred[object]:
+        self.computed = list(steps)
+        return succeed(len(self.computed))
+
     def told(self, link: Link, event: object) -> None:
         self.heard.append(event)
 
@@ -223,6 +228,11 @@ class LinkTests(SynchronousTestCase):
         self.documents.asked[0].callback(None)
         self.assertEqual(self.session.told[-1], ("answered", 1, None))
         self.assertEqual(self.transport.value(), b"abc")
+
+    def test_computations_are_answered_like_questions(self) -> None:
+        self.meet()
+        self.give(Compute(Token(3), (None for _ in range(5))))
+        self.assertEqual(self.session.told[-1], ("answered", 3, 5))
 
     def test_a_failed_question_is_told(self) -> None:
         self.meet()

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`edge-server status`: how a running server's mesh is, in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from edge_twisted.config.model import TemporaryFolder
+from edge_twisted.services.configuration import read_configuration
+from edge_twisted.services.status import status_socket
+
+#: The server answers at once, or hangs.
+PATIENCE_SECONDS: Final = 10.0
+
+_STATES: Final = {
+    "waiting": "not linked",
+    "connecting": "not linked",
+    "linked": "linked",
+    "resting": "not dialled",
+    "self": "not dialled",
+}
+
+
+@click.command("status")
+@click.option(
+    "-c",
+    "--config",
+    "path",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The configuration file of the running server.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(path: Path, as_json: bool) -> None:
+    """
+    Show the peers of a running server, and how far they are.
+
+    Exit status 1 if no server runs with this configuration.
+    """
+    folder = read_configuration(path, os.environ).configuration.database.persistence_dir
+    if isinstance(folder, TemporaryFolder):
+        raise click.ClickException(
+            "a server with persistence_dir: temp_dir cannot be found; ask GET /presence"
+        )
+    text = _ask(status_socket(folder))
+    if as_json:
+        click.echo(text, nl=False)
+    else:
+        for line in lines(json.loads(text), time.time()):
+            click.echo(line)
+
+
+def lines(told: Mapping[str, Any], now: float) -> Iterator[str]:
+    """Yield a status in words; `now` is in seconds since 1970."""
+    yield f"{told['device_name']} ({told['peer']}), database {told['db_id']}"
+    if told["mesh"]:
+        yield f"The mesh is off: {told['mesh']}"
+        return
+    places = told["listening"]
+    yield f"Listening for peers on {', '.join(places)}" if places else "Not listening for peers"
+    yield f"Newest commit: {told['commit']}"
+    yield ""
+    yield from _peers(told["peers"], now)
+    others = told["through_others"]
+    if others:
+        yield f"Reached through others: {', '.join(map(_name, others))}"
+    addresses = told["addresses"]
+    if addresses:
+        yield ""
+        yield "Addresses that are dialled:"
+        for each in addresses:
+            yield f"  {_address(each)}"
+
+
+def _peers(peers: Sequence[Mapping[str, Any]], now: float) -> Iterator[str]:
+    connected = [each for each in peers if each["connected"]]
+    yield f"Connected peers: {len(connected) or 'none'}"
+    for each in connected:
+        direction = "dialled" if each["dialled"] else "accepted"
+        yield f"  {_name(each)}, {direction}, {each['address']}, {_progress(each, now)}"
+    gone = [each for each in peers if not each["connected"]]
+    if gone:
+        yield "Not connected now:"
+        for each in gone:
+            yield f"  {_name(each)}, {_progress(each, now)}"
+
+
+def _progress(peer: Mapping[str, Any], now: float) -> str:
+    if peer["acknowledged"] < 0:
+        behind = "has taken nothing from here yet"
+    elif peer["behind"]:
+        behind = f"{peer['behind']} commits behind"
+    else:
+        behind = "up to date"
+    received = peer["received_at"]
+    came = "nothing came from it" if received < 0 else f"last news {_ago(now - received / 1000)}"
+    return f"{behind}, {came}"
+
+
+def _ago(seconds: float) -> str:
+    whole = max(0, round(seconds))
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if whole >= 2 * length:
+            return f"{whole // length} {unit} ago"
+    return f"{whole} s ago"
+
+
+def _name(peer: Mapping[str, Any]) -> str:
+    return f"{peer['device_name']} ({peer['peer']})" if peer["device_name"] else str(peer["peer"])
+
+
+def _address(told: Mapping[str, Any]) -> str:
+    state, problem = _STATES.get(told["state"], told["state"]), told["problem"]
+    found = " (found on the local network)" if told["source"] == "discovery" else ""
+    return f"{told['address']}{found}: {state}{': ' if problem else ''}{problem}"
+
+
+def _ask(path: Path) -> str:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(PATIENCE_SECONDS)
+            connection.connect(os.fsencode(path))
+            with connection.makefile("r", encoding="utf-8") as answer:
+                text = answer.read()
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise click.ClickException(f"no server runs with {path.parent}") from None
+    except OSError as error:
+        raise click.ClickException(f"{path}: {error.strerror or error}") from None
+    if not text:
+        raise click.ClickException("the server did not tell; its log says why")
+    return text

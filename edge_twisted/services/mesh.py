@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The mesh as one part of the server: identity, listener, dialer, discovery, presence.
+
+It starts after the store and before HTTP, so that presence is true from the first request on.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
+
+from attrs import evolve, frozen
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from edge_twisted.api.presence import Graph
+from edge_twisted.config.addresses import host_port
+from edge_twisted.config.model import Configuration, TcpAddress, Transport
+from edge_twisted.mesh.authority import Authority, NoAuthority, authority_of
+from edge_twisted.mesh.connecting import Connector, LinkAcceptor, Target, endpoints
+from edge_twisted.mesh.dialer import Dialer, DialParts
+from edge_twisted.mesh.discovery import (
+    Announcement,
+    Discovery,
+    DiscoveryParts,
+    Mdns,
+    MeshNames,
+)
+from edge_twisted.mesh.effects import LinkSession
+from edge_twisted.mesh.gossip import Gossip
+from edge_twisted.mesh.identity import Identity, key_file, load_or_make
+from edge_twisted.mesh.link import Link
+from edge_twisted.mesh.mdns import ZeroconfMdns
+from edge_twisted.mesh.node import Limits, Node, NodeObserver, NodeParts
+from edge_twisted.mesh.peer_key import PeerKey
+from edge_twisted.mesh.presence import PresenceGraph
+from edge_twisted.mesh.requests import Documents
+from edge_twisted.mesh.tls import MeshTls
+from edge_twisted.replication.peers import PeerProgress
+from edge_twisted.services.listening import listen_tcp, listening_text, stop_listening
+from edge_twisted.services.mesh_account import MeshAccount
+from edge_twisted.services.mesh_graph import local_record, shown_graph
+
+if TYPE_CHECKING:
+    from edge_twisted.services.reactor import Reactor
+
+log = Logger()
+
+T = TypeVar("T")
+
+_BACKLOG: Final = 128
+#: What a peer gets to take our goodbye; then its link is cut.
+_GOODBYE_SECONDS: Final = 1.0
+_TRANSPORT: Final = "database.transport_config"
+
+
+class Replication(NodeObserver, Protocol):
+    """What goes over links: the documents, the sessions that carry them, how far peers are."""
+
+    @property
+    def documents(self) -> Documents:
+        """The database."""
+
+    def start(self, node: Node | None) -> None:
+        """Begin; the store is open, no link is there yet, and without a node none will be."""
+
+    async def stop(self) -> None:
+        """Keep what must be kept; no link is there any more, the store is still open."""
+
+    def session(self, node: Node, peer: PeerKey) -> LinkSession:
+        """Return the session of a new link with a peer that has shown its certificate."""
+
+    def lags(self, peers: Iterable[PeerKey]) -> Mapping[PeerKey, int]:
+        """Return how many commits each of these peers is behind us."""
+
+    @property
+    def known_peers(self) -> Iterable[str]:
+        """The keys of all direct peers that there ever were."""
+
+    def progress(self, peer: PeerKey) -> PeerProgress:
+        """Return how far a peer is."""
+
+
+@frozen(kw_only=True)
+class MeshParts:
+    """What the service works with."""
+
+    replication: Replication
+    account: MeshAccount
+    #: The persistence folder; it exists when the service starts.
+    folder: Path
+    mdns: Callable[[], Mdns] = ZeroconfMdns
+
+
+class MeshService(Service):
+    """See the head of this module."""
+
+    name = "mesh"
+
+    def __init__(self, configuration: Configuration, reactor: Reactor, parts: MeshParts) -> None:
+        self.configuration = configuration.database
+        self._reactor = reactor
+        self._parts = parts
+        self.replication = parts.replication
+        self._authority: Authority | NoAuthority = NoAuthority("the mesh has not started")
+        self.node: Node | None = None
+        self.dialer: Dialer | None = None
+        self.discovery: Discovery | None = None
+        self.graph: PresenceGraph | None = None
+        self.ports: Sequence[IListeningPort] = ()
+
+    # -- what others see
+
+    @property
+    def problem(self) -> str:
+        """Why this server can link with nobody; empty if it can."""
+        return self._authority.reason if isinstance(self._authority, NoAuthority) else ""
+
+    def presence(self) -> Graph:
+        """Return the graph as of now; the service has started."""
+        assert self.graph is not None
+        return shown_graph(self.graph, {"mesh": self.problem} if self.problem else None)
+
+    def refresh_metrics(self) -> None:
+        """Set the metrics that nobody counts along the way."""
+        node = self.node
+        if node is not None:
+            lags = self.replication.lags
+            self._parts.account.refresh(node, lambda: lags(node.peers))
+
+    def is_configured(self, target: Target) -> bool:
+        """Tell whether an address is dialled for ever, rather than while it is announced."""
+        return target in _known(self.configuration.transport)
+
+    # -- IService
+
+    def startService(self) -> Deferred[None]:
+        super().startService()
+        return Deferred.fromCoroutine(self._start())
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    # -- Reloadable
+
+    def verify(self, new: Configuration) -> list[str]:
+        """Nothing that a valid configuration says stands against it."""
+        return []
+
+    def commit(self, new: Configuration) -> list[str]:
+        """Dial by the new configuration; listening and discovery are as they are."""
+        old, transport = self.configuration.transport, new.database.transport
+        self.configuration = evolve(self.configuration, transport=transport)
+        if self.dialer is not None and self.node is not None:
+            self.node.limits = evolve(self.node.limits, connections=transport.max_connections)
+            self.dialer.set_most_seconds(transport.retry_interval_msec / 1000)
+            before, after = set(_known(old)), set(_known(transport))
+            for target in before - after:
+                # One that discovery found as well is found again when it is announced anew.
+                self.dialer.remove(target)
+            for target in after - before:
+                self.dialer.add(target)
+        fixed = [
+            (f"{_TRANSPORT}.listen_config", old.tcp_listen != transport.tcp_listen),
+            (f"{_TRANSPORT}.peer_to_peer", old.peer_to_peer != transport.peer_to_peer),
+        ]
+        return [key for key, changed in fixed if changed]
+
+    # -- inner: start
+
+    async def _start(self) -> None:
+        path = key_file(self._parts.folder, self.configuration.db_id)
+        identity = await self._in_thread(lambda: load_or_make(path))
+        boot_ms = time.time_ns() // 1_000_000
+        record = local_record(identity.peer_key, self.configuration.device_name, boot_ms)
+        self.graph = PresenceGraph(record)
+        self._authority = authority_of(self.configuration)
+        if isinstance(self._authority, NoAuthority):
+            log.warn("This server links with nobody: {reason}", reason=self._authority.reason)
+            self.replication.start(None)
+            return
+        self.node = self._make_node(identity, self.graph)
+        self.replication.start(self.node)
+        self.node.start()
+        await self._open(self.node, identity, self._authority)
+
+    def _make_node(self, identity: Identity, graph: PresenceGraph) -> Node:
+        replication = self.replication
+
+        def session_of(link: Link, peer: PeerKey) -> LinkSession:
+            return replication.session(node, peer)
+
+        node = Node(
+            NodeParts(
+                us=identity.peer_key,
+                documents=replication.documents,
+                session_of=session_of,
+                gossip=Gossip(graph),
+                observer=_Both(self._parts.account, replication),
+                clock=self._reactor,
+                limits=Limits(connections=self.configuration.transport.max_connections),
+            )
+        )
+        return node
+
+    async def _open(self, node: Node, identity: Identity, authority: Authority) -> None:
+        transport = self.configuration.transport
+        tls = MeshTls(authority, identity, datetime.now(UTC))
+        connector = Connector(node, tls, self._reactor, endpoints(self._reactor))
+        parts = DialParts(
+            connect=connector.connect, peers=node, clock=self._reactor, draw=random.random
+        )
+        self.dialer = dialer = Dialer(parts, transport.retry_interval_msec / 1000)
+        node.on_peer_left(dialer.peer_left)
+        if transport.tcp_listen.enable:
+            await self._listen(LinkAcceptor(node, tls, self._reactor), transport)
+        for target in _known(transport):
+            dialer.add(target)
+        if transport.peer_to_peer.lan_enabled and transport.peer_to_peer.lan_mdns_enabled:
+            self._discover(authority, identity.peer_key, dialer)
+
+    async def _listen(self, acceptor: LinkAcceptor, transport: Transport) -> None:
+        address = TcpAddress(host=transport.tcp_listen.ip, port=transport.tcp_listen.port)
+        self.ports = await listen_tcp(self._reactor, address, acceptor, _BACKLOG)
+        for port in self.ports:
+            log.info("Mesh listening on {address}", address=listening_text(port))
+
+    def _discover(self, authority: Authority, us: PeerKey, dialer: Dialer) -> None:
+        names = MeshNames(authority.discovery_key, self.configuration.db_id)
+        announce = None
+        if self.ports:
+            host = self.ports[0].getHost()
+            port = cast(int, getattr(host, "port", 0))
+            ip = self.configuration.transport.tcp_listen.ip
+            announce = Announcement(instance=names.instance(us), ip=ip, port=port)
+        self.discovery = Discovery(
+            DiscoveryParts(
+                mdns=self._parts.mdns(),
+                names=names,
+                us=us,
+                announce=announce,
+                found=dialer.add,
+                vanished=self._vanished,
+                clock=self._reactor,
+                in_thread=self._in_thread,
+                from_thread=self._reactor.callFromThread,
+            )
+        )
+        self.discovery.start()
+
+    def _vanished(self, target: Target) -> None:
+        """What is known from the configuration is dialled for ever."""
+        if self.dialer is not None and not self.is_configured(target):
+            self.dialer.remove(target)
+
+    # -- inner: stop
+
+    async def _stop(self) -> None:
+        if self.discovery is not None:
+            await self.discovery.stop()
+        if self.dialer is not None:
+            self.dialer.stop()
+        await stop_listening(self.ports)
+        self.ports = ()
+        if self.node is not None:
+            await self._part(self.node)
+        await self.replication.stop()
+
+    async def _part(self, node: Node) -> None:
+        links = list(node.stop())
+        cut = self._reactor.callLater(_GOODBYE_SECONDS, node.cut)
+        for link in links:
+            await link.done
+        if cut.active():
+            cut.cancel()
+
+    def _in_thread(self, work: Callable[[], T]) -> Deferred[T]:
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)
+
+
+class _Both:
+    """Tells account and replication, in this order."""
+
+    def __init__(self, account: MeshAccount, replication: NodeObserver) -> None:
+        self._observers: tuple[NodeObserver, ...] = (account, replication)
+
+    def peer_connected(self, link: Link) -> None:
+        for observer in self._observers:
+            observer.peer_connected(link)
+
+    def peer_disconnected(self, link: Link) -> None:
+        for observer in self._observers:
+            observer.peer_disconnected(link)
+
+    def told(self, link: Link, event: object) -> None:
+        for observer in self._observers:
+            observer.told(link, event)
+
+
+def _known(transport: Transport) -> Sequence[Target]:
+    """Return the servers of the configuration, each once."""
+    addresses = [host_port(each) for each in transport.known_tcp_servers]
+    targets = [Target(host=each.host.lower(), port=each.port) for each in addresses]
+    return list(dict.fromkeys(targets))

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The presence graph in the form in which ``GET /presence`` shows it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+
+from edge_twisted.api.presence import SERVER_VERSION, Connection, Graph, Peer
+from edge_twisted.mesh.peer_key import PeerKey
+from edge_twisted.mesh.presence import PresenceGraph, Record, Stamp
+
+
+def local_record(us: PeerKey, device_name: str, boot_ms: int) -> Record:
+    """
+    Return the first record of this server's life.
+
+    A clock that was set back since the last life does no harm: peers that still know that life
+    tell of it, and it is outdone.
+    """
+    return Record(
+        peer=us,
+        stamp=Stamp(max(boot_ms, 0), 0),
+        device_name=device_name,
+        os=platform.system(),
+        version=SERVER_VERSION,
+    )
+
+
+def shown_graph(graph: PresenceGraph, metadata: Mapping[str, object] | None = None) -> Graph:
+    """Return the graph as of now; `metadata` is what this server says of itself beside."""
+    return Graph(
+        local=_peer(graph, graph.local, metadata or {}),
+        remote=tuple(_peer(graph, record, {}) for record in graph.peers()),
+    )
+
+
+def _peer(graph: PresenceGraph, record: Record, metadata: Mapping[str, object]) -> Peer:
+    return Peer(
+        key=record.peer,
+        device_name=record.device_name,
+        os=record.os or None,
+        version=record.version or None,
+        metadata=metadata,
+        connections=tuple(
+            Connection(peer=record.peer, other=claim.peer, kind=claim.kind)
+            for claim in graph.links(record)
+        ),
+    )

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of the mesh as one JSON document: what `edge-server status` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypedDict
+
+from edge_twisted.api.presence import SERVER_VERSION
+from edge_twisted.mesh.dialer import Dial
+from edge_twisted.mesh.link import Link
+from edge_twisted.mesh.node import Node
+from edge_twisted.mesh.peer_key import PeerKey
+from edge_twisted.services.listening import listening_text
+from edge_twisted.services.mesh import MeshService
+
+
+class PeerStatus(TypedDict):
+    """
+    One direct peer, now or formerly.
+
+    `acknowledged` is our commit up to which it has what it wants, `behind` how many there are
+    after it, `received_at` when something came from it (ms since 1970): -1 where there is none.
+    """
+
+    peer: str
+    device_name: str
+    connected: bool
+    address: str
+    dialled: bool
+    connected_seconds: float
+    acknowledged: int
+    behind: int
+    received_at: int
+    bytes_in: int
+    bytes_out: int
+
+
+class AddressStatus(TypedDict):
+    """One address that is dialled; `source` is ``configuration`` or ``discovery``."""
+
+    address: str
+    source: str
+    state: str
+    problem: str
+
+
+class Status(TypedDict):
+    """Everything; `mesh` is empty, or why this server links with nobody."""
+
+    peer: str
+    device_name: str
+    db_id: str
+    version: str
+    mesh: str
+    listening: Sequence[str]
+    commit: int
+    peers: Sequence[PeerStatus]
+    through_others: Sequence[Mapping[str, str]]
+    addresses: Sequence[AddressStatus]
+
+
+def status_of(mesh: MeshService) -> Status:
+    """Return the state of a mesh that has started."""
+    graph = mesh.graph
+    assert graph is not None
+    direct: Mapping[PeerKey, Link] = mesh.node.peers if mesh.node is not None else {}
+    return Status(
+        peer=graph.local.peer,
+        device_name=graph.local.device_name,
+        db_id=mesh.configuration.db_id,
+        version=SERVER_VERSION,
+        mesh=mesh.problem,
+        listening=[listening_text(port) for port in mesh.ports],
+        commit=mesh.replication.documents.lsn,
+        peers=list(_peers(mesh, direct)),
+        through_others=[
+            {"peer": record.peer, "device_name": record.device_name}
+            for record in graph.peers()
+            if record.peer not in direct
+        ],
+        addresses=[_address(mesh, dial) for dial in mesh.dialer.dials] if mesh.dialer else [],
+    )
+
+
+def _peers(mesh: MeshService, direct: Mapping[PeerKey, Link]) -> Iterator[PeerStatus]:
+    keys = [PeerKey(key) for key in mesh.replication.known_peers]
+    lags = mesh.replication.lags(keys)
+    for key in keys:
+        link, progress = direct.get(key), mesh.replication.progress(key)
+        yield PeerStatus(
+            peer=key,
+            device_name="" if link is None else link.device_name,
+            connected=link is not None,
+            address="" if link is None else link.address,
+            dialled=link is not None and link.dialled is not None,
+            connected_seconds=0.0 if link is None else round(_age(mesh.node, link), 3),
+            acknowledged=progress.acknowledged_lsn,
+            behind=lags[key],
+            received_at=progress.received_at,
+            bytes_in=0 if link is None else link.bytes_in,
+            bytes_out=0 if link is None else link.bytes_out,
+        )
+
+
+def _age(node: Node | None, link: Link) -> float:
+    assert node is not None
+    return node.now - link.began
+
+
+def _address(mesh: MeshService, dial: Dial) -> AddressStatus:
+    return AddressStatus(
+        address=str(dial.target),
+        source="configuration" if mesh.is_configured(dial.target) else "discovery",
+        state=dial.state.value,
+        problem=dial.problem,
+    )

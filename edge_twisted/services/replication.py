@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes over links: sessions over the documents of the store, and how far each peer is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final, cast
+
+from attrs import frozen
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from edge_twisted.config import model
+from edge_twisted.database.database import Database
+from edge_twisted.database.parameters import ParameterValues
+from edge_twisted.documents.values import Value
+from edge_twisted.errors import EdgeError
+from edge_twisted.mesh.authority import database_hash
+from edge_twisted.mesh.effects import Progress, Received, ScopeRefused, Withheld
+from edge_twisted.mesh.handshake import Us
+from edge_twisted.mesh.link import Link
+from edge_twisted.mesh.node import Node
+from edge_twisted.mesh.peer_key import PeerKey
+from edge_twisted.mesh.pulls import Pulls
+from edge_twisted.mesh.requests import Scope
+from edge_twisted.mesh.session import Session
+from edge_twisted.replication.documents import StoredDocuments
+from edge_twisted.replication.peers import PeerProgress, Peers, store_peers
+from edge_twisted.replication.scopes import closed_collections
+
+if TYPE_CHECKING:
+    from edge_twisted.store.interface import Store
+    from edge_twisted.store.rows import Commit
+
+log = Logger()
+
+#: How often what peers acknowledged is written down; after a crash they tell anew.
+KEEP_SECONDS: Final = 2.0
+
+
+@frozen(kw_only=True)
+class ReplicationParts:
+    """What replication works with; construction does no I/O."""
+
+    configuration: model.Database
+    store: Store
+    database: Database
+    clock: IReactorTime
+    now_ms: Callable[[], int]
+    entropy: Callable[[int], bytes]
+
+
+class StoreReplication:
+    """See `edge_twisted.services.mesh.Replication`."""
+
+    def __init__(self, parts: ReplicationParts) -> None:
+        self._parts = parts
+        configuration = parts.configuration
+        self.documents = StoredDocuments(
+            parts.store, parts.now_ms, drop_moved_out=configuration.moved_out == "drop"
+        )
+        self.peers = Peers()
+        self._pulls = Pulls()
+        self._node: Node | None = None
+        self._scopes: tuple[Scope, ...] = ()
+        self._ends: list[Callable[[], None]] = []
+        self._keeping = LoopingCall(self._keep)
+        self._keeping.clock = parts.clock
+        virtual = parts.database.virtual
+        virtual.provide("data_sync_info", self._rows)
+        virtual.provide_by("moved_out", lambda moment: self.documents.moved_out(moment.snapshot))
+        parts.database.watch_parameters(self._parameters_changed)
+
+    # -- life
+
+    def start(self, node: Node | None) -> None:
+        """Begin; the store is open.  Without a node nothing is synced, but it can be read about."""
+        parts = self._parts
+        with parts.store.snapshot() as snapshot:
+            self.peers.load(snapshot)
+        self._scopes = tuple(
+            self.documents.scope(each.query, cast("Mapping[str, Value]", each.args))
+            for each in parts.configuration.subscriptions
+        )
+        self.documents.subscribe(self._scopes)
+        self.documents.start(_closed(parts.database.parameters))
+        self._ends.append(self.documents.stop)
+        if node is not None:
+            self._node = node
+            self._ends.append(self.documents.watch(node))
+            self._ends.append(parts.store.on_commit(self._committed))
+            self._keeping.start(KEEP_SECONDS, now=False)
+
+    async def stop(self) -> None:
+        """Keep what must be kept; no link is there any more, the store is still open."""
+        if self._keeping.running:
+            self._keeping.stop()
+        while self._ends:
+            self._ends.pop()()
+        await self._keep()
+
+    # -- for the mesh
+
+    def session(self, node: Node, peer: PeerKey) -> Session:
+        """Return the session of a new link with a peer that has shown its certificate."""
+        parts, documents = self._parts, self.documents
+        us = Us(
+            home=documents,
+            database=database_hash(parts.configuration.db_id),
+            peer_key=node.us,
+            device_name=parts.configuration.device_name,
+            now_ms=parts.now_ms,
+            entropy=parts.entropy,
+        )
+        return Session(
+            us,
+            peer,
+            self._scopes,
+            pulls=self._pulls,
+            has_other_sources=lambda: any(key != peer for key in node.peers),
+        )
+
+    def lags(self, peers: Iterable[PeerKey]) -> Mapping[PeerKey, int]:
+        """Return how many commits each of these peers is behind us."""
+        lsn = self.documents.lsn
+        return {
+            peer: max(0, lsn - max(0, self.peers.progress(peer).acknowledged_lsn)) for peer in peers
+        }
+
+    @property
+    def known_peers(self) -> Iterable[str]:
+        """The keys of all direct peers that there ever were."""
+        return self.peers.keys
+
+    def progress(self, peer: PeerKey) -> PeerProgress:
+        """Return how far a peer is."""
+        return self.peers.progress(peer)
+
+    # -- NodeObserver
+
+    def peer_connected(self, link: Link) -> None:
+        """See `NodeObserver.peer_connected`."""
+        assert link.peer is not None
+        self.peers.met(link.peer)
+
+    def peer_disconnected(self, link: Link) -> None:
+        """See `NodeObserver.peer_disconnected`."""
+
+    def told(self, link: Link, event: object) -> None:
+        """See `NodeObserver.told`."""
+        assert link.peer is not None
+        match event:
+            case Progress(acknowledged_lsn):
+                self.peers.acknowledged(link.peer, acknowledged_lsn)
+            case Received(documents=documents) if documents:
+                self.peers.received(link.peer, self._parts.now_ms())
+            case ScopeRefused(_, reason):
+                log.warn(
+                    "Peer {peer} does not serve a subscription: {reason}",
+                    peer=link.peer,
+                    reason=reason,
+                )
+            case Withheld(collection, _, size):
+                log.warn(
+                    "A document of {collection} is too large to be sent to peers",
+                    collection=collection,
+                    size=size,
+                )
+
+    # -- inner
+
+    def _committed(self, commit: Commit) -> None:
+        if self._node is not None:
+            self._node.committed(commit.lsn, commit.collections)
+
+    def _parameters_changed(self, parameters: ParameterValues) -> None:
+        self.documents.close_collections(_closed(parameters))
+
+    async def _keep(self) -> None:
+        """Write down how far peers are."""
+        changed = self.peers.take_changes()
+        if not changed:
+            return
+        try:
+            await self._parts.store.write("peers", lambda unit: store_peers(unit, changed))
+        except EdgeError as error:
+            # Peers tell again what they have; a disk that is full is reported by who fills it.
+            log.warn("How far peers are could not be written down: {error}", error=str(error))
+
+    def _rows(self) -> Iterator[dict[str, Value]]:
+        """On whatever thread: what it reads is copied in one step."""
+        node = self._node
+        connected = () if node is None else tuple(node.peers)
+        return self.peers.rows(dict.fromkeys(connected, "Connected"))
+
+
+def _closed(parameters: ParameterValues) -> frozenset[str]:
+    return closed_collections(parameters.mapping("user_collection_sync_scopes"))
