@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`docs/mesh-protocol.md` says what the code does: tables, limits, bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import edge_twisted
+from edge_twisted.mesh import frames
+from edge_twisted.mesh import messages as m
+from edge_twisted.mesh.frames import FrameReader
+from edge_twisted.mesh.states import (
+    FROM_RECEIVER,
+    FROM_SENDER,
+    OF_THE_LINK,
+    IncomingState,
+    OutgoingState,
+)
+from edge_twisted.mesh.violations import PeerViolation
+from edge_twisted.testing.mesh_vectors import (
+    examples,
+    message_rows,
+    payload_rows,
+    state_rows,
+)
+
+PAGE = (Path(edge_twisted.__file__).parent.parent / "docs" / "mesh-protocol.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "row", [*message_rows(), *state_rows(FROM_SENDER), *state_rows(FROM_RECEIVER)]
+)
+def test_tables_are_printed(row: str) -> None:
+    assert row in PAGE
+
+
+@pytest.mark.parametrize("row", list(payload_rows()))
+def test_payloads_are_printed(row: str) -> None:
+    assert f"    {row}\n" in PAGE
+
+
+def test_examples_survive_the_wire() -> None:
+    for message in examples():
+        assert m.decode(m.encode(message)) == message
+
+
+def test_printed_frames_can_be_read() -> None:
+    printed = PAGE.rpartition("\n\n    ")[2].split()
+    reader = FrameReader()
+    reader.feed(bytes.fromhex("".join(printed)))
+    read = [m.decode(payload) for payload in reader.messages()]
+    assert read == [m.Met(41), m.Met(42), m.Blob(b"chunk")]
+
+
+def test_limits_are_printed() -> None:
+    assert f"at most {frames.MAX_FRAME_BYTES:,} bytes" in PAGE
+    assert frames.MAX_MESSAGE_BYTES == 32 << 20 and "32 MiB after inflating" in PAGE
+    assert f"at most {frames.MAX_GREETING_BYTES:,} bytes" in PAGE
+    assert f"{m.MAX_ITEMS:,} each" in PAGE
+
+
+def test_every_message_has_a_row_in_one_table_with_every_state() -> None:
+    for kind in get_args(m.Message):
+        places = [kind in FROM_SENDER, kind in FROM_RECEIVER, kind in OF_THE_LINK]
+        assert sum(places) == 1, kind
+    for verdicts in FROM_SENDER.values():
+        assert set(verdicts) == set(IncomingState) - {IncomingState.FINDING}
+    for verdicts in FROM_RECEIVER.values():
+        assert set(verdicts) == set(OutgoingState)
+
+
+def test_unknown_kinds_are_ignored_or_refused_and_new_fields_are_ignored() -> None:
+    assert m.decode(m.encode([64, "anything", {"at": "all"}])) is None
+    assert m.decode(m.encode([127])) is None
+    assert m.decode(m.encode([2, 41, "a field of a later version"])) == m.Met(41)
+    for payload in (
+        m.encode([63]), m.encode([128]), m.encode([-1]), m.encode(["HELLO"]), m.encode([]),
+        m.encode({1: 2}), m.encode(5), b"", b"\x91", b"\xdc\x00", m.encode([2]), m.encode([2, -1]),
+        m.encode([2, True]), m.encode([2, 41]) + b"\x00", m.encode([7, 1, 2**62]),
+        m.encode([8, 1, []]), m.encode([8, 1, [b""]]), m.encode([28, "x" * 65]),
+        b"\x92\x02" + b"\x91" * 100_000, b"\x92\x1c\xa1\xff",
+    ):  # fmt: skip
+        with pytest.raises(PeerViolation):
+            m.decode(payload)
