@@ -146,6 +146,10 @@ class StoredDocuments:
         """Learn which scopes are our own: what moves out of all of them is stale."""
         self._own.set([self._scopes.subscription(scope) for scope in scopes])
 
+    def matches(self, scope: Scope, body: bytes) -> bool:
+        """Return whether a live document is in a scope."""
+        return self._scopes.matches(scope, body)
+
     def moved_out(self, snapshot: Snapshot) -> Iterator[dict[str, Value]]:
         """Yield the rows of ``system:moved_out``; on whatever thread the snapshot is."""
         return moved_out_documents(snapshot, self._own)

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What must be true of documents in the end, computed apart from any replication.
+
+Every local write is recorded as the state that it made.  Writes that only ever were on a server
+that was restored from a backup, or on a document that was evicted, may be lost; everything else
+must be in the end states.  All three bounds are joins of recorded states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from attrs import define, field
+
+from edge_twisted.documents.encoding import decode, encode
+from edge_twisted.documents.json_text import from_text
+from edge_twisted.documents.state import State, merge
+from edge_twisted.store.interface import Store
+from edge_twisted.store.rows import Document
+
+#: Collection and id key.
+Place = tuple[str, bytes]
+
+
+def state_of(document: Document) -> State:
+    """Return the state of a stored document."""
+    if document.body is None:
+        return decode(document.state, None)
+    fields = from_text(document.body)
+    del fields["_id"]
+    return decode(document.state, fields)
+
+
+def documents_of(store: Store) -> dict[Place, Document]:
+    """Return everything that is in a store, tombstones included."""
+    with store.snapshot() as snapshot:
+        batch = snapshot.changes_after(0, limit=1 << 30, limit_bytes=1 << 40)
+    return {(each.collection, each.document.id_key): each.document for each in batch.changes}
+
+
+@define(eq=False)
+class Record:
+    """A state that was on a server; `lost` if that proves nothing any more."""
+
+    server: int
+    place: Place
+    state: State
+    is_delete: bool
+    serial: int
+    lost: bool = False
+    #: Written by a user there, not found there later.
+    is_write: bool = True
+
+
+@define(eq=False)
+class Oracle:
+    """All records, and what follows from them."""
+
+    records: list[Record] = field(factory=list)
+    #: Sum of the increments of the tally: all, and those that may be lost.
+    tally: int = 0
+    tally_lost: int = 0
+    deleted: set[Place] = field(factory=set)
+    _tallies: list[tuple[int, int, int]] = field(factory=list)
+    serial: int = 0
+
+    def wrote(self, server: int, place: Place, document: Document) -> None:
+        """A user's statement made this of a document."""
+        self.serial += 1
+        is_delete = document.body is None
+        if is_delete:
+            self.deleted.add(place)
+        self.records.append(Record(server, place, state_of(document), is_delete, self.serial))
+
+    def tallied(self, server: int, amount: int) -> None:
+        """A user added to the tally."""
+        self.serial += 1
+        self.tally += amount
+        self._tallies.append((server, self.serial, amount))
+
+    def forget(
+        self,
+        server: int,
+        others: Mapping[int, Store],
+        concerns: Callable[[Record], bool],
+        since: int = 0,
+    ) -> None:
+        """
+        What a server had, of the records that `concerns` names, is gone there.
+
+        What others have of it now is certain to stay, as long as they keep it.
+        """
+        for record in self.records:
+            if record.server == server and record.serial > since and concerns(record):
+                record.lost = True
+        for number, store in others.items():
+            if number == server:
+                continue
+            for place, document in documents_of(store).items():
+                self.serial += 1
+                state = state_of(document)
+                found = Record(
+                    number, place, state, document.body is None, self.serial, is_write=False
+                )
+                self.records.append(found)
+
+    def tallies_lost_since(self, server: int, since: int) -> None:
+        """Increments of a server may be lost."""
+        kept = []
+        for each in self._tallies:
+            if each[0] == server and each[1] > since:
+                self.tally_lost += each[2]
+            else:
+                kept.append(each)
+        self._tallies = kept
+
+    # -- bounds
+
+    def bounds(self) -> dict[Place, Bounds]:
+        """Return what is certain of each document that was ever written."""
+        found: dict[Place, Bounds] = {}
+        for record in self.records:
+            found.setdefault(record.place, Bounds()).take(record)
+        return found
+
+
+@define(eq=False)
+class Bounds:
+    """What is certain of one document."""
+
+    #: All that cannot be lost.
+    must: State = field(factory=State)
+    #: The same with all deletes there ever were: alive if the document certainly lives.
+    low: State = field(factory=State)
+    #: The same with all other writes there ever were: dead if it is certainly deleted.
+    high: State = field(factory=State)
+
+    def take(self, record: Record) -> None:
+        """Take one record into account."""
+        state = record.state
+        if not record.lost:
+            self.must = merge(self.must, state)
+        if not record.lost or record.is_delete:
+            self.low = merge(self.low, state)
+        if not record.lost or not record.is_delete:
+            self.high = merge(self.high, state)
+
+
+def lacks(found: State, certain: State) -> bool:
+    """Return whether something that is certain is not in a state."""
+    return encode(merge(found, certain)) != encode(found)
+
+
+def joined(states: Iterable[State]) -> State:
+    """Return the join of states."""
+    result = State()
+    for each in states:
+        result = merge(result, each)
+    return result
