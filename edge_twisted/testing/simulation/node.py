@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from attrs import define, field
 
-from edge_twisted.documents.clock import ClockSkew, timestamp
+from edge_twisted.documents.clock import ClockSkew
 from edge_twisted.documents.versions import Replica as ReplicaName
+from edge_twisted.mesh.credit import WINDOW_BYTES
 from edge_twisted.mesh.effects import (
     Ask,
     Close,
@@ -21,11 +24,13 @@ from edge_twisted.mesh.effects import (
     Send,
     Tell,
 )
+from edge_twisted.mesh.handshake import Us
 from edge_twisted.mesh.link_choice import Ends, Verdict, judge
 from edge_twisted.mesh.peer_key import PeerKey
+from edge_twisted.mesh.pulls import Pulls
 from edge_twisted.mesh.requests import Apply, DeleteGone, Observe
-from edge_twisted.mesh.session import Session, Us
-from edge_twisted.mesh.violations import SILENT
+from edge_twisted.mesh.session import Session
+from edge_twisted.mesh.violations import LOST
 from edge_twisted.store.rows import Commit
 from edge_twisted.testing.replica import Replica
 from edge_twisted.testing.simulation.network import Connection
@@ -37,10 +42,10 @@ TICK_SECONDS: Final = 0.5
 CLOSE_SECONDS: Final = 2.0
 #: How long the database takes at most, and its answers on their way back.
 WORK_SECONDS: Final = 0.02
-_DATABASE: Final = b"d" * 16
+_DATABASE: Final = b"d" * 32
 #: Reasons for which links may end; any other is a bug.
 _EXPECTED_ENDS: Final = frozenset(
-    {"goodbye", SILENT, "duplicate_link", "duplicate_peer", "epoch_renewed", "clock_skew"}
+    {"goodbye", LOST, "duplicate_link", "duplicate_peer", "epoch_renewed", "clock_skew"}
 )
 
 
@@ -80,9 +85,15 @@ class End:
     def lost(self) -> None:
         if self.is_over and self not in self.server.ends:
             return
-        self.is_over = True
-        self.session = None
+        self.drop()
         self.server.forget(self)
+
+    def drop(self) -> None:
+        """The connection is gone, for this end at least."""
+        self.is_over = True
+        if self.session is not None:
+            self.session.lost()
+            self.session = None
 
     # -- the session
 
@@ -91,6 +102,11 @@ class End:
         while self._unread and session is not None and not self.is_over and session.wants_bytes:
             data = self._unread.popleft()
             self.run(session.receive(data, self.server.world.now))
+
+    def do(self, step: Callable[[Session], list[Effect]]) -> None:
+        """Let the session do something, if it still lives."""
+        if self.session is not None and not self.is_over:
+            self.run(step(self.session))
 
     def tick(self) -> None:
         """Let half a second have passed."""
@@ -175,7 +191,9 @@ class Server:
         self.storage = storage
         self.queries = queries
         self.offset_ms = 0
-        self.announces = world.chance(0.4)
+        self.announces = world.chance(0.5)
+        self.window_bytes = world.random.choice((WINDOW_BYTES, WINDOW_BYTES, 4096))
+        self.pulls = Pulls()
         self.is_up = False
         self.incarnation = 0
         self.ends: list[End] = []
@@ -208,20 +226,26 @@ class Server:
         self.world.note("crash", self.name, self.replica.store.lsn)
         self.is_up = False
         self.incarnation += 1
+        self.pulls = Pulls()
         for end in tuple(self.ends):
-            end.is_over = True
-            end.session = None
+            end.drop()
             if end.connection is not None:
                 end.connection.cut()
         self.ends.clear()
         self.storage.close()
 
     def subscribe(self, queries: tuple[str, ...]) -> None:
-        """Change the subscriptions; links begin anew with them."""
+        """Change the subscriptions, over the links that there are."""
+        before = self.scopes
         self.queries = queries
         self._subscribe()
+        gone = [scope for scope in before if scope.key not in {s.key for s in self.scopes}]
+        now = self.world.now
         for end in tuple(self.ends):
-            end.refuse("goodbye")
+            for scope in gone:
+                end.do(partial(Session.unsubscribe, key=scope.key, now=now))
+            for scope in self.scopes:
+                end.do(partial(Session.subscribe, scope=scope, now=now))
 
     def _subscribe(self) -> None:
         documents = self.replica.documents
@@ -232,19 +256,21 @@ class Server:
         """Return a session for a link with a peer."""
         documents = self.replica.documents
         us = Us(
+            home=documents,
             database=_DATABASE,
-            replica=documents.replica,
             peer_key=self.key,
             device_name=self.name,
-            clock=lambda: timestamp(self.now_ms()),
             now_ms=self.now_ms,
             entropy=self.world.entropy,
-            scope_of=documents.scope,
-            heard_of=documents.heard_of,
-            scopes=self.scopes,
-            announce=self.announces,
+            window_bytes=self.window_bytes,
         )
-        return Session(us, peer.key)
+        return Session(
+            us,
+            peer.key,
+            self.scopes,
+            pulls=self.pulls,
+            has_other_sources=lambda: self.announces and len(self.ends) > 1,
+        )
 
     # -- links
 
