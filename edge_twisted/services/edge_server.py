@@ -38,6 +38,7 @@ from edge_twisted.services.http import HttpService
 from edge_twisted.services.lag import LagMeter
 from edge_twisted.services.mesh import MeshParts, MeshService
 from edge_twisted.services.mesh_account import MeshAccount
+from edge_twisted.services.mesh_attachments import MeshAttachments
 from edge_twisted.services.mesh_status import status_of
 from edge_twisted.services.ordered import OrderedService
 from edge_twisted.services.process import EX_CONFIG, EX_FAILED, ExitStatus, install_signals
@@ -114,10 +115,11 @@ class EdgeServer(OrderedService):
         parts.append(LagMeter(self._reactor, metrics.reactor_lag.set))
         parts.append(database)
         parts.append(GarbageCollection())
-        mesh = self._mesh_service(configuration, database, metrics)
+        references = References(cast("Store", database.store), database.database)
+        mesh = self._mesh_service(configuration, database, references, metrics)
         parts += [mesh, StatusService(self._reactor, database.folder, lambda: status_of(mesh))]
         if configuration.http_server is not None:
-            self._http = self._http_service(configuration, database, mesh, metrics)
+            self._http = self._http_service(configuration, database, references, mesh, metrics)
             parts.append(self._http)
         seconds = watchdog_seconds(environ, os.getpid())
         if seconds is not None:
@@ -125,12 +127,17 @@ class EdgeServer(OrderedService):
         return parts
 
     def _mesh_service(
-        self, configuration: Configuration, database: DatabaseService, metrics: Metrics
+        self,
+        configuration: Configuration,
+        database: DatabaseService,
+        references: References,
+        metrics: Metrics,
     ) -> MeshService:
+        store = cast("Store", database.store)
         replication = StoreReplication(
             ReplicationParts(
                 configuration=configuration.database,
-                store=cast("Store", database.store),
+                store=store,
                 database=database.database,
                 clock=self._reactor,
                 now_ms=now_ms,
@@ -138,7 +145,19 @@ class EdgeServer(OrderedService):
             )
         )
         account = MeshAccount(metrics, self._logging.audit, self._reactor)
-        parts = MeshParts(replication=replication, account=account, folder=database.folder)
+        attachments = MeshAttachments(
+            store,
+            references,
+            self._reactor,
+            os.urandom,
+            fetches_unasked=configuration.database.auto_fetch_attachments,
+        )
+        parts = MeshParts(
+            replication=replication,
+            account=account,
+            attachments=attachments,
+            folder=database.folder,
+        )
         mesh = MeshService(configuration, self._reactor, parts)
         metrics.refresh(mesh.refresh_metrics)
         return mesh
@@ -147,6 +166,7 @@ class EdgeServer(OrderedService):
         self,
         configuration: Configuration,
         database: DatabaseService,
+        references: References,
         mesh: MeshService,
         metrics: Metrics,
     ) -> HttpService:
@@ -161,7 +181,7 @@ class EdgeServer(OrderedService):
                 logs=self._logging,
                 metrics=metrics,
                 blobs=store.attachments,
-                references=References(store, database.database),
+                references=references,
             ),
             Observers(metrics.requests, AuditObserver(audit), DebugObserver(self._logging.levels)),
             audit,

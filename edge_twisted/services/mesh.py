@@ -47,6 +47,7 @@ from edge_twisted.mesh.tls import MeshTls
 from edge_twisted.replication.peers import PeerProgress
 from edge_twisted.services.listening import listen_tcp, listening_text, stop_listening
 from edge_twisted.services.mesh_account import MeshAccount
+from edge_twisted.services.mesh_attachments import MeshAttachments
 from edge_twisted.services.mesh_graph import local_record, shown_graph
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class MeshParts:
 
     replication: Replication
     account: MeshAccount
+    attachments: MeshAttachments
     #: The persistence folder; it exists when the service starts.
     folder: Path
     mdns: Callable[[], Mdns] = ZeroconfMdns
@@ -190,6 +192,7 @@ class MeshService(Service):
             return
         self.node = self._make_node(identity, self.graph)
         self.replication.start(self.node)
+        self._parts.attachments.start(self.node)
         self.node.start()
         await self._open(self.node, identity, self._authority)
 
@@ -205,7 +208,7 @@ class MeshService(Service):
                 documents=replication.documents,
                 session_of=session_of,
                 gossip=Gossip(graph),
-                observer=_Both(self._parts.account, replication),
+                observer=_All(self._parts.account, replication, self._parts.attachments),
                 clock=self._reactor,
                 limits=Limits(connections=self.configuration.transport.max_connections),
             )
@@ -273,6 +276,7 @@ class MeshService(Service):
         self.ports = ()
         if self.node is not None:
             await self._part(self.node)
+            await self._parts.attachments.stop()
         await self.replication.stop()
 
     async def _part(self, node: Node) -> None:
@@ -287,11 +291,11 @@ class MeshService(Service):
         return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)
 
 
-class _Both:
-    """Tells account and replication, in this order."""
+class _All:
+    """Tells several observers, in this order."""
 
-    def __init__(self, account: MeshAccount, replication: NodeObserver) -> None:
-        self._observers: tuple[NodeObserver, ...] = (account, replication)
+    def __init__(self, *observers: NodeObserver) -> None:
+        self._observers = observers
 
     def peer_connected(self, link: Link) -> None:
         for observer in self._observers:

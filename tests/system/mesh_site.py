@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ PATIENCE_SECONDS = 60.0
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody has right now."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
+    """Return a port that nobody has, below those that the system gives to connections going out."""
+    while True:
+        port = random.randrange(18_000, 30_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def new_key(folder: Path) -> tuple[str, str]:

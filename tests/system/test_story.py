@@ -29,11 +29,7 @@ from tests.system.fixtures import write_certificate
 from tests.system.mesh_site import Site, eventually, new_key, site, started
 from tests.system.relay import Relay
 
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.slow,
-    pytest.mark.skip(reason="servers do not link yet: the session is not wired to the network"),
-]
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 EVERYTHING = ("SELECT * FROM tasks", "SELECT * FROM orders", "SELECT * FROM stock")
 SMALL_DISK_BYTES = 48 << 20
