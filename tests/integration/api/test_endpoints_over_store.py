@@ -168,9 +168,11 @@ def kinds_of(root: type[EdgeError]) -> Iterator[type[EdgeError]]:
 
 #: Errors of rooms below that no request can meet.
 NEVER_ANSWERED = {
+    "backup_exists",
     "budget_exceeded",
     "clock_skew",
     "delta_gap",
+    "restore_refused",
     "store_locked",
     "store_too_new",
     "error",

@@ -90,7 +90,9 @@ def test_pieces_do_not_matter(seed: int, lengths: list[int], differing: int) -> 
             length = lengths[dice.randrange(len(lengths))]
             pieces.feed(answer[:length])
             answer = answer[length:]
-    assert isinstance(whole.verdict, Decoded)
+    # Near the limit, a guess that was too low may spend the budget: the same for both.
+    assert isinstance(whole.verdict, Decoded | TooDifferent)
+    assert isinstance(whole.verdict, Decoded) or differing > 350
     assert pieces.verdict == whole.verdict
 
 
