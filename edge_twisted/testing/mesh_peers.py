@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.mesh.effects import (
+    BlobHeard,
     Close,
     Effect,
     Established,
@@ -29,7 +30,7 @@ from edge_twisted.mesh.effects import (
 from edge_twisted.mesh.gossip import Gossip
 from edge_twisted.mesh.items import ScopeKey
 from edge_twisted.mesh.link import Link
-from edge_twisted.mesh.node import Limits, Node, NodeParts
+from edge_twisted.mesh.node import Limits, Node, NodeObserver, NodeParts
 from edge_twisted.mesh.peer_key import PeerKey
 from edge_twisted.mesh.presence import PresenceGraph, Record, Stamp
 from edge_twisted.mesh.requests import Answer, Request, Scope, Watcher
@@ -155,6 +156,8 @@ class HelloSession:
                 return [Tell(Established(peer, name, Replica(SiteId(site), epoch)))]
             case "presence", _ if self._met:
                 return [Tell(PresenceHeard(tuple(rest)))]
+            case "blob", [bytes(message)] if self._met:
+                return [Tell(BlobHeard(message))]
             case "refuse", [str(reason)]:
                 self._over = True
                 return [Close(reason, "said the peer")]
@@ -198,9 +201,15 @@ class TestPeer:
 
 
 def test_peer(
-    us: PeerKey, name: str, clock: IReactorTime, *, site: bytes, limits: Limits | None = None
+    us: PeerKey,
+    name: str,
+    clock: IReactorTime,
+    *,
+    site: bytes,
+    limits: Limits | None = None,
+    told: NodeObserver | None = None,
 ) -> TestPeer:
-    """Return a node that has been started."""
+    """Return a node that has been started; it tells `told`, or else writes down what happens."""
     documents = NoDocuments(Replica(SiteId(site), 1))
     record = Record(peer=us, stamp=Stamp(1, 1), device_name=name, os="Linux", version="test")
     graph, observer = PresenceGraph(record), RecordingObserver()
@@ -215,7 +224,7 @@ def test_peer(
         documents=documents,
         session_of=session_of,
         gossip=Gossip(graph),
-        observer=observer,
+        observer=told or observer,
         clock=clock,
         limits=limits or Limits(connections=64),
     )
