@@ -152,6 +152,7 @@ def _reconnect(hub: Site, spoke: Site, link: Relay) -> Iterator[Figure]:
 
 
 def _death(hub: Site, spoke: Site) -> Iterator[Figure]:
+    time.sleep(2)
     spoke.daemon.process.send_signal(signal.SIGSTOP)
     began = time.perf_counter()
     eventually("the dead peer is noticed", lambda: not hub.peers(), 30)

@@ -242,7 +242,11 @@ class Link(TwistedProtocol):
                 case Close(reason, detail):
                     self._note(reason, detail)
                     self._waiting.clear()
-                    self._close()
+                    if reason == refusals.LOST:
+                        # A peer that has fallen silent takes no last words either.
+                        self.abort(reason, detail)
+                    else:
+                        self._close()
                 case Tell(Established() as event):
                     self._meet(event)
                 case Tell(event):

@@ -307,6 +307,11 @@ class LinkTests(SynchronousTestCase):
         self.link.tick()
         self.assertTrue(self.transport.aborted)
 
+    def test_a_peer_that_fell_silent_is_cut_off_at_once(self) -> None:
+        self.meet()
+        self.give(Send(b"bye"), Close("lost", "nothing came"))
+        self.assertTrue(self.transport.aborted)
+
     def test_closing_resumes_a_paused_connection(self) -> None:
         self.meet()
         self.session.wants_bytes = False
