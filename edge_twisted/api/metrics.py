@@ -20,12 +20,15 @@ from prometheus_client import (
     ProcessCollector,
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from twisted.logger import Logger
 
 from edge_twisted.api.openapi.operation import Operation, content
 from edge_twisted.api.request import Request
 from edge_twisted.api.resource import Route
 from edge_twisted.api.response import AnyResponse, Response
 from edge_twisted.api.tallies import RequestTallies
+
+log = Logger()
 
 #: Seconds; from an id look-up over loopback to the statement that hits its timeout.
 DURATION_BUCKETS = (
@@ -92,7 +95,11 @@ class Metrics:
     def text(self) -> bytes:
         """Return everything in the text format of Prometheus."""
         for refresher in self._refreshers:
-            refresher()
+            try:
+                refresher()
+            except Exception:
+                # What can be told must be told above all when something is wrong.
+                log.failure("Some metrics could not be brought up to date")
         return generate_latest(self.registry)
 
 

@@ -45,6 +45,7 @@ from edge_twisted.services.process import EX_CONFIG, EX_FAILED, ExitStatus, inst
 from edge_twisted.services.reload import Reloadable, Reloader
 from edge_twisted.services.replication import ReplicationParts, StoreReplication
 from edge_twisted.services.status import StatusService
+from edge_twisted.services.store_metrics import measure_store
 from edge_twisted.services.system_facts import measures_of
 from edge_twisted.services.systemd import Notifier, Watchdog, watchdog_seconds
 
@@ -109,6 +110,7 @@ class EdgeServer(OrderedService):
         metrics = Metrics()
         database = DatabaseService(configuration, self._reactor)
         database.database.vitals.measures.append(measures_of(metrics.registry))
+        measure_store(cast("Store", database.store), metrics)
         parts: list[IService] = [self._logging]
         if self._development is not None:
             parts.append(self._development)
