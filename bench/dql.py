@@ -12,12 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
+import re
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +26,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import react
 
+from bench.report import Figure, publish
 from bench.store import opened
 from edge_twisted.database.database import Database, Surroundings
 from edge_twisted.database.permissions import Rule
@@ -301,30 +301,34 @@ async def run(rounds: int) -> dict[str, float]:
     return figures.medians()
 
 
-def machine() -> dict[str, object]:
-    """Return what figures depend on."""
-    return {
-        "cores": os.cpu_count(),
-        "architecture": platform.machine(),
-        "python": sys.version.split()[0],
-        "sqlite": apsw.sqlite_lib_version(),
-    }
+#: A target within a figure's name, as "(target <= 4)".
+_TARGET = re.compile(r" \(target (<=|<) ([\d.]+)\)")
+
+
+def as_figures(found: Mapping[str, float]) -> Iterator[Figure]:
+    """Yield the figures in the common form; names end with their unit or are ratios."""
+    for name, value in found.items():
+        target = _TARGET.search(name)
+        plain = _TARGET.sub("", name).replace(" us,", ",")
+        unit = "us" if re.search(r"\bus\b", name) else "x"
+        yield Figure(
+            name=plain.removesuffix(" us").removesuffix(":"),
+            value=value,
+            unit=unit,
+            target=float(target[2]) if target else None,
+            sense="most",
+        )
 
 
 def main() -> None:
-    """Print the figures, and write them as JSON if asked to."""
+    """Print the figures, and keep them if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--save", action="store_true", help="keep the figures in bench/results")
     options = parser.parse_args()
 
     async def body(_: object) -> None:
-        figures = await run(options.rounds)
-        for name, value in figures.items():
-            print(f"{name:>60}  {value:10.2f}")
-        if options.json:
-            found = {"machine": machine(), "figures": figures}
-            options.json.write_text(json.dumps(found, indent=2) + "\n")
+        publish("dql", as_figures(await run(options.rounds)), save=options.save)
 
     react(lambda each: Deferred.fromCoroutine(body(each)))
 

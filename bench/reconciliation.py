@@ -9,12 +9,11 @@ and of requests, requests, and CPU seconds for building a sketch, for the source
 from __future__ import annotations
 
 import argparse
-import json
 import random
-import sys
 import time
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
+from bench.report import Figure, publish
 from edge_twisted.mesh.reconciliation.peeler import Decoded, NeedMore, Peeler, TooDifferent
 from edge_twisted.mesh.reconciliation.sketch import Sketch
 from edge_twisted.mesh.reconciliation.source import CellSource
@@ -63,25 +62,45 @@ def measured(count: int, damaged: int, seed: int) -> dict[str, float | str]:
     }  # fmt: skip
 
 
-def main(arguments: list[str]) -> None:
-    """Print a row for each size; write them as JSON where asked."""
+def figures(row: Mapping[str, float | str]) -> Iterator[Figure]:
+    """Yield what one size cost; the targets are for one of a hundred damaged of 100,000."""
+    count, damaged = row["digests"], row["damaged"]
+    is_goal = (count, damaged) == (100_000, 1000)
+    size = f"{count:,} digests, {damaged:,} differ"
+    yield Figure(
+        name=f"{size}: bytes",
+        value=(float(row["cell_bytes"]) + float(row["request_bytes"])) / 1000,
+        unit="kB",
+        target=80 if is_goal else None,
+        sense="most",
+    )
+    seconds = sum(float(row[part]) for part in ("sketch_s", "source_s", "peeler_s"))
+    yield Figure(
+        name=f"{size}: CPU of both sides",
+        value=seconds + float(row["sketch_s"]),
+        unit="s",
+        target=1 if is_goal else None,
+        sense="most",
+    )
+
+
+SIZES = (
+    (1000, 0), (1000, 10), (1000, 400), (100_000, 0), (100_000, 10), (100_000, 100),
+    (100_000, 1000), (100_000, 5000), (100_000, 50_000), (1_000_000, 1000),
+)  # fmt: skip
+
+
+def main() -> None:
+    """Print the figures of each size, and keep them if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the target's size only")
-    parser.add_argument("--json", type=Path, help="write the figures there")
-    chosen = parser.parse_args(arguments)
-    sizes = [(100_000, 1000)] if chosen.quick else [
-        (1000, 0), (1000, 1), (1000, 10), (1000, 400), (100_000, 0), (100_000, 1), (100_000, 10),
-        (100_000, 100), (100_000, 1000), (100_000, 5000), (100_000, 15_000), (100_000, 50_000),
-        (1_000_000, 1000),
-    ]  # fmt: skip
-    rows = []
-    for count, damaged in sizes:
-        row = measured(count, damaged, seed=count + damaged)
-        rows.append({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
-        print(" ".join(f"{key}={value}" for key, value in rows[-1].items()))
-    if chosen.json:
-        chosen.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    parser.add_argument("--save", action="store_true", help="keep the figures in bench/results")
+    chosen = parser.parse_args()
+    found: list[Figure] = []
+    for count, damaged in ((100_000, 1000),) if chosen.quick else SIZES:
+        found.extend(figures(measured(count, damaged, seed=count + damaged)))
+    publish("reconciliation", found, save=chosen.save)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
