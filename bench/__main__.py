@@ -11,6 +11,7 @@ import argparse
 import subprocess
 import sys
 
+from bench import table
 from bench.plot import draw
 
 BENCHES = ("store", "dql", "http", "mesh", "reconciliation")
@@ -31,6 +32,7 @@ def main() -> int:
         status |= subprocess.run(words, check=False).returncode
     if options.save:
         print(f"drawn: {draw().name}")
+        table.write()
     return status
 
 

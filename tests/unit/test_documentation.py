@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import edge_twisted
+from bench.table import table
 from edge_twisted.api.metrics import Metrics
 from edge_twisted.cli.main import COMMANDS
 from edge_twisted.config.reference import paths, reference
@@ -39,6 +40,11 @@ def test_every_key_is_on_it() -> None:
     found = list(paths(schema()))
     assert len(found) > 100
     assert [path for path in found if f"| `{path}` |" not in page] == []
+
+
+def test_the_performance_page_shows_the_kept_figures() -> None:
+    """``python -m bench.table`` mends it."""
+    assert table() in (DOCS / "performance.md").read_text("utf-8")
 
 
 def errors() -> Iterator[type[EdgeError]]:
