@@ -20,11 +20,16 @@ DB_ID = "12345678-1234-4123-1234-123456789012"
 def write_certificate(
     cert: Path, key: Path, name: str = "localhost", days: int = 30
 ) -> x509.Certificate:
-    """Write a self-signed certificate for localhost and its key; a negative `days` has expired."""
+    """
+    Write a self-signed certificate for `name` and localhost, and its key.
+
+    A negative `days` has expired.
+    """
     private = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
+    hosts = sorted({name, "localhost"})
+    names = [*map(x509.DNSName, hosts), x509.IPAddress(IPv4Address("127.0.0.1"))]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
