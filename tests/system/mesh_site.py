@@ -169,12 +169,17 @@ def site(
     folder: Path,
     dials: Sequence[int],
     subscriptions: Sequence[str],
+    api_key: tuple[str, str] | None = None,
     **http_server: Any,
 ) -> Site:
-    """Return a server that is not started yet: TLS, one key, audit, mesh."""
+    """
+    Return a server that is not started yet: TLS, one key, audit, mesh.
+
+    :param api_key: as `new_key` returns it; without, a new one is made, which takes a second.
+    """
     folder.mkdir()
     write_certificate(folder / "cert.pem", folder / "key.pem")
-    key, hashed = new_key(folder)
+    key, hashed = api_key or new_key(folder)
     mesh_port = free_port()
     settings = configuration(enable_metrics=True, **http_server)
     settings["database"] |= {
