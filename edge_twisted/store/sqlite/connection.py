@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+from twisted.logger import Logger
 
 from edge_twisted.store.errors import (
     ReadCancelled,
@@ -18,6 +19,8 @@ from edge_twisted.store.errors import (
     StoreIOError,
     StoreReadOnly,
 )
+
+log = Logger()
 
 #: Page caches: one writer, a few readers; together far below the memory that a server may take.
 WRITER_CACHE_KIB = 32 * 1024
@@ -100,6 +103,19 @@ def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
     connection = _open(path, apsw.SQLITE_OPEN_READWRITE, vfs)
     connection.execute(READER_PRAGMAS).fetchall()
     return connection
+
+
+def close(connection: apsw.Connection) -> None:
+    """
+    Close a connection, whatever the disk says.
+
+    The last one copies the write-ahead log into the file; if the disk refuses, the log stays, and
+    the next opening reads it.
+    """
+    try:
+        connection.close(True)
+    except apsw.Error as error:
+        log.warn("A connection to the store was closed, but: {error}", error=str(error))
 
 
 def _open(path: Path, flags: int, vfs: str | None) -> apsw.Connection:

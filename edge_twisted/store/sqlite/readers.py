@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 
 from edge_twisted.store.errors import ReadCancelled
 from edge_twisted.store.interface import Snapshot
-from edge_twisted.store.sqlite.connection import translated
+from edge_twisted.store.sqlite.connection import close, translated
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 from edge_twisted.store.threads import ThreadPool
 
@@ -101,7 +101,7 @@ class InlineReader:
     def close(self) -> None:
         """Close the connection."""
         self._snapshot.finish()
-        self._connection.close(True)
+        close(self._connection)
 
 
 class ReaderPool:
@@ -171,4 +171,4 @@ class ReaderPool:
         # Deques are safe to share between threads; each connection comes out once.
         with suppress(IndexError):
             while True:
-                self._idle.pop().close(True)
+                close(self._idle.pop())

@@ -23,7 +23,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from edge_twisted.store.sqlite.connection import translated
+from edge_twisted.store.sqlite.connection import close, translated
 from edge_twisted.store.sqlite.group import Group
 from edge_twisted.store.sqlite.indexes import unfinished
 from edge_twisted.store.sqlite.state import State
@@ -140,7 +140,7 @@ class Writer:
         self._connection.set_wal_hook(None)
         with suppress(apsw.Error):
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        self._connection.close(True)
+        close(self._connection)
         return tuple(self._jobs)
 
     # -- what is next
@@ -271,8 +271,11 @@ class Writer:
 
     def _checkpoint(self) -> None:
         """Copy the log into the file, so that the next group begins the log from its start."""
-        with suppress(apsw.Error):
+        try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error as error:
+            # Nothing is lost: all of it is in the log, which grows until the disk is well again.
+            log.warn("The write-ahead log was not copied into the file: {error}", error=str(error))
         # A reader may hold part of it back: then wait for as much again before the next try.
         self._checkpoint_at = self._frames + CHECKPOINT_FRAMES
 
