@@ -156,6 +156,9 @@ class Endpoints:
 class Transport(StringTransport):
     """A transport that notes how its connection ended."""
 
+    #: What carries TLS, if it is TLS.
+    transport: Transport | None = None
+
     def __init__(self, address: Any = None) -> None:
         super().__init__(peerAddress=address)
         self._is_aborted = False
@@ -242,6 +245,7 @@ class MemorySite:
         transport = Transport()
         if over_tls:
             directlyProvides(transport, ISSLTransport)
+            transport.transport = Transport()
         server = self.site.buildProtocol(None)
         server.makeConnection(transport)
         return Peer(server, transport)

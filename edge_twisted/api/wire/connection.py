@@ -229,10 +229,18 @@ class Connection(Protocol):
             if not self._exchange.time_over(self.site.limits.request_timeout_ms / 1000):
                 self.abort()
 
-    def drain(self) -> None:
-        """Close it if it is idle; else it closes after its request."""
-        if self._phase is _Phase.HEAD and not self._reader.buffered:
+    def drain(self) -> bool:
+        """Close it if it is idle, and return whether it is; else it closes after its request."""
+        is_idle = self._phase is _Phase.HEAD and not self._reader.buffered
+        if is_idle:
             self._close()
+        return is_idle
+
+    def close_unconfirmed(self) -> None:
+        """Close what carries TLS too, after what is still to be sent, without a confirmation."""
+        below = getattr(self.transport, "transport", None)
+        if self.is_secure and self._room is None and below is not None:
+            below.loseConnection()
 
     # -- inner: what there is to do
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -26,6 +26,9 @@ log = Logger()
 #: 10,000 of them take about a millisecond.  Limits that are shorter are looked at more often.
 SWEEP_SECONDS: Final = 0.5
 MIN_SWEEP_SECONDS: Final = 0.05
+#: How long an idle client may take to confirm the end of TLS when the server stops.  Most do not
+#: before they want to send again; all answers are out, so nothing is lost without.
+CONFIRM_SECONDS: Final = 0.25
 
 
 class Site(ServerFactory):
@@ -101,18 +104,26 @@ class Site(ServerFactory):
         What is still open after the limit is cut.
         """
         self.is_draining = True
-        for connection in list(self.connections):
-            connection.drain()
+        idle = [connection for connection in list(self.connections) if connection.drain()]
         if not self.connections:
             return succeed(None)
         drained = self._drained = Deferred()
-        late = self.clock.callLater(limit_seconds, self._cut)
+        timers = [
+            self.clock.callLater(limit_seconds, self._cut),
+            self.clock.callLater(CONFIRM_SECONDS, self._close_unconfirmed, idle),
+        ]
 
         def end(_: None) -> None:
-            if late.active():
-                late.cancel()
+            for timer in timers:
+                if timer.active():
+                    timer.cancel()
 
         return drained.addCallback(end)
+
+    def _close_unconfirmed(self, idle: Sequence[Connection]) -> None:
+        for connection in idle:
+            if connection in self.connections:
+                connection.close_unconfirmed()
 
     def _cut(self) -> None:
         log.warn("{count} connections did not end in time", count=len(self.connections))

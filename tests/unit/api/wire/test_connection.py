@@ -429,6 +429,25 @@ def test_draining() -> None:
     assert_no_timers(memory)
 
 
+def test_draining_does_not_wait_for_the_end_of_tls_to_be_confirmed() -> None:
+    """An idle client need not read, and its system confirms nothing of TLS."""
+    memory = MemorySite()
+    silent, polite = memory.connect(over_tls=True), memory.connect(over_tls=True)
+    memory.site.drain(10)
+    below, other = silent.transport.transport, polite.transport.transport
+    assert below is not None
+    assert other is not None
+    assert silent.transport.is_ending()
+    assert not below.is_ending()
+    polite.leave()
+    memory.pass_time(0.3)
+    assert below.is_ending()
+    assert not below.is_aborted(), "what is under way still arrives"
+    assert not other.is_ending()
+    silent.leave()
+    assert_no_timers(memory)
+
+
 def test_nothing_ticks_when_nobody_is_there() -> None:
     memory = MemorySite()
     peer = memory.connect()
