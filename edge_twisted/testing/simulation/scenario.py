@@ -39,6 +39,8 @@ FAULTS: Final = (
 #: holds the next one off for half a minute.
 HEAL_SECONDS: Final = 100.0
 QUIET_SECONDS: Final = 8.0
+#: Two rounds of fingerprints and repairs, with the pause between them.
+SETTLE_SECONDS: Final = 90.0
 #: What one link may say in a second when nothing happens: keep-alives of both sides.
 QUIET_BYTES_PER_SECOND: Final = 60.0
 GOOD: Final = Quality(
@@ -323,20 +325,35 @@ class Mesh:
         return any(self.servers[a].linked(self.servers[b]) is None for a, b in self.dials)
 
     def stay_quiet(self, seconds: float) -> None:
-        """Nothing is said any more but that we live."""
-        world = self.world
-        world.run_until(world.now + 5)
+        """
+        Soon nothing is said any more but that we live.
+
+        Servers that agree on what they both want may still repair what only one of them wants.
+        """
+        deadline = self.world.now + SETTLE_SECONDS
+        while True:
+            self.world.run_until(self.world.now + 5)
+            problem = self._disturbance(seconds)
+            if not problem:
+                return
+            self.world.note("not quiet", problem)
+            if self.world.now > deadline:
+                raise SimulationFailed(f"{SETTLE_SECONDS} s later {problem}")
+
+    def _disturbance(self, seconds: float) -> str:
+        """Watch for a while; return what happens although nobody writes, or nothing."""
         lsns = [each.replica.store.lsn for each in self.servers]
         sent = {each: each.bytes_sent for each in self.connections if each.is_open}
-        world.run_until(world.now + seconds)
+        self.world.run_until(self.world.now + seconds)
         if lsns != [each.replica.store.lsn for each in self.servers]:
-            raise SimulationFailed("something is still being stored")
+            return "something is still being stored"
         for connection, before in sent.items():
             rate = (connection.bytes_sent - before) / seconds
             if not connection.is_open:
-                raise SimulationFailed("an idle link broke")
+                return "an idle link broke"
             if rate > QUIET_BYTES_PER_SECOND:
-                raise SimulationFailed(f"an idle link says {rate:.0f} bytes a second")
+                return f"an idle link says {rate:.0f} bytes a second"
+        return ""
 
     def close(self) -> None:
         """Close all stores."""
