@@ -9,14 +9,15 @@ from attrs import frozen
 
 from edge_twisted.documents.attachments import tokens_in
 from edge_twisted.documents.digest import digest, digest_of_write
-from edge_twisted.documents.encoding import decode, encode, fresh
+from edge_twisted.documents.encoding import CorruptState, decode, encode, fresh
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.ids import DocumentId
-from edge_twisted.documents.json_text import from_text, to_text
+from edge_twisted.documents.json_text import InvalidJson, from_text, to_text
 from edge_twisted.documents.operations import UNTYPED, Typing
 from edge_twisted.documents.state import State
 from edge_twisted.documents.typed import fields_as, has_hidden_variants
 from edge_twisted.documents.values import Value
+from edge_twisted.store.errors import StoreCorrupt
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 
 ID = "_id"
@@ -86,22 +87,34 @@ def load(snapshot: Snapshot, collection: str, key: bytes) -> State | None:
     """
     Return the state of a document, deleted or not; None if there is none.
 
-    :raises CorruptState: its bytes are damaged.
+    :raises StoreCorrupt: its bytes are damaged.
     """
     row = snapshot.get(collection, key)
     if row is None:
         return None
-    if row.body is None:
-        return decode(row.state, None)
-    fields = document_of(row.body)
-    fields.pop(ID, None)
-    return decode(row.state, fields)
+    fields = None
+    if row.body is not None:
+        fields = document_of(row.body)
+        fields.pop(ID, None)
+    try:
+        return decode(row.state, fields)
+    except CorruptState as error:
+        which = f"collection {collection}, document with key {key.hex()}"
+        raise StoreCorrupt(which, str(error)) from error
 
 
 def document_of(text: bytes) -> dict[str, Value]:
-    """Return the document that a stored text holds, its id included."""
-    document = from_text(text)
-    assert isinstance(document, dict)
+    """
+    Return the document that a stored text holds, its id included.
+
+    :raises StoreCorrupt: it holds none.
+    """
+    try:
+        document = from_text(text)
+    except (InvalidJson, ValueError) as error:
+        raise StoreCorrupt("a stored document", str(error)) from error
+    if not isinstance(document, dict):
+        raise StoreCorrupt("a stored document", f"a {type(document).__name__} where a map belongs")
     return document
 
 

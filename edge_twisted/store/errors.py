@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from errno import EACCES, EDQUOT, EEXIST, EFBIG, EISDIR, ENOSPC, ENOTDIR, EPERM, EROFS
 from typing import ClassVar
 
 from edge_twisted.errors import EdgeError
@@ -76,6 +77,19 @@ class ReadCancelled(StoreError):
 
     code = "read_cancelled"
     summary = "the read was cancelled"
+
+
+_READ_ONLY = frozenset({EACCES, EPERM, EROFS, ENOTDIR, EISDIR, EEXIST})
+
+
+def of_os_error(what: str, error: OSError) -> StoreError:
+    """Return the store's error for one of the operating system's."""
+    reason = error.strerror or str(error)
+    if error.errno in (ENOSPC, EDQUOT, EFBIG):
+        return StoreFull(what, reason)
+    if error.errno in _READ_ONLY:
+        return StoreReadOnly(what, reason)
+    return StoreIOError(what, reason)
 
 
 class IndexExists(StoreError):

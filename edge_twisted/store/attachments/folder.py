@@ -8,7 +8,6 @@ bytes are on disk, so a name means a whole blob.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,9 +20,7 @@ from edge_twisted.store.attachments.names import digest_of, id_of
 from edge_twisted.store.errors import (
     AttachmentCorrupt,
     AttachmentUnavailable,
-    StoreFull,
-    StoreIOError,
-    StoreReadOnly,
+    of_os_error,
 )
 from edge_twisted.store.rows import AttachmentInfo
 
@@ -32,9 +29,6 @@ PARTIAL_SECONDS = 7 * 86_400.0
 #: Read at a time when a blob is hashed.
 _HASH_BYTES = 1 << 20
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
-
 
 @contextmanager
 def translating(what: str) -> Iterator[None]:
@@ -42,12 +36,7 @@ def translating(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        if error.errno in _FULL:
-            raise StoreFull(what, reason) from error
-        if error.errno in _DENIED:
-            raise StoreReadOnly(what, reason) from error
-        raise StoreIOError(what, reason) from error
+        raise of_os_error(what, error) from error
 
 
 class BlobFolder:

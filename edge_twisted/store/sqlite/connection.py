@@ -18,6 +18,7 @@ from edge_twisted.store.errors import (
     StoreFull,
     StoreIOError,
     StoreReadOnly,
+    of_os_error,
 )
 
 log = Logger()
@@ -77,11 +78,13 @@ def translated(what: str, error: apsw.Error) -> StoreError:
 
 @contextmanager
 def translating(what: str) -> Iterator[None]:
-    """Raise the store's errors for SQLite's inside the block; `what` names the work."""
+    """Raise the store's errors for SQLite's and the system's; `what` names the work."""
     try:
         yield
     except apsw.Error as error:
         raise translated(what, error) from error
+    except OSError as error:
+        raise of_os_error(what, error) from error
 
 
 def fetch(connection: apsw.Connection, sql: str, bindings: Sequence[Any] = ()) -> list[Any]:

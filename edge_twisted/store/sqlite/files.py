@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import define, frozen
 
-from edge_twisted.store.errors import DirectoryLocked, StoreReadOnly
+from edge_twisted.store.errors import DirectoryLocked, of_os_error
 
 
 @frozen
@@ -49,12 +50,13 @@ class FolderLock:
 
         :raises DirectoryLocked: another process (or another store in this one) has it.
         :raises StoreReadOnly: the folder cannot be made or written.
+        :raises StoreFull: there is no space for it.
         """
         try:
             layout.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
             descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
-            raise StoreReadOnly(str(layout.folder), error.strerror or str(error)) from error
+            raise of_os_error(str(layout.folder), error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -63,8 +65,10 @@ class FolderLock:
             raise DirectoryLocked(
                 str(layout.folder), int(holder) if holder.isdigit() else None
             ) from None
-        os.truncate(descriptor, 0)
-        os.write(descriptor, b"%d\n" % os.getpid())
+        with suppress(OSError):
+            # Only for the message above: a full disk can still be read.
+            os.truncate(descriptor, 0)
+            os.write(descriptor, b"%d\n" % os.getpid())
         return cls(descriptor)
 
     def release(self) -> None:

@@ -50,7 +50,9 @@ def shipped_migrations() -> tuple[Migration, ...]:
     return tuple(sorted(found, key=lambda migration: migration.version))
 
 
-def create(path: Path, site: bytes, epoch: int, migrations: Sequence[Migration]) -> None:
+def create(
+    path: Path, site: bytes, epoch: int, migrations: Sequence[Migration], vfs: str | None = None
+) -> None:
     """
     Make a new, empty database at `path`, whole or not at all.
 
@@ -61,7 +63,7 @@ def create(path: Path, site: bytes, epoch: int, migrations: Sequence[Migration])
     with translating(str(path)):
         for leftover in (fresh, *sidecars(fresh)):
             leftover.unlink(missing_ok=True)
-        connection = apsw.Connection(str(fresh))
+        connection = apsw.Connection(str(fresh), vfs=vfs)
         try:
             connection.pragma("journal_mode", "wal")
             connection.pragma("synchronous", "FULL")
@@ -75,12 +77,12 @@ def create(path: Path, site: bytes, epoch: int, migrations: Sequence[Migration])
             )
         finally:
             connection.close()
-    sync_file(fresh)
-    os.rename(fresh, path)
-    sync_folder(path.parent)
+        sync_file(fresh)
+        os.rename(fresh, path)
+        sync_folder(path.parent)
 
 
-def upgrade(path: Path, migrations: Sequence[Migration]) -> Path | None:
+def upgrade(path: Path, migrations: Sequence[Migration], vfs: str | None = None) -> Path | None:
     """
     Bring an existing database to the newest version, after making a copy of it.
 
@@ -91,7 +93,7 @@ def upgrade(path: Path, migrations: Sequence[Migration]) -> Path | None:
     """
     newest = migrations[-1].version
     with translating(str(path)):
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
         try:
             version, compat = versions(connection, path)
             if compat > newest:
@@ -155,7 +157,9 @@ def _apply(connection: apsw.Connection, steps: Sequence[Migration]) -> None:
             connection.execute("DELETE FROM format")
             connection.execute("INSERT INTO format VALUES (?)", (step.compat,))
             connection.execute(f"PRAGMA user_version = {step.version}")
+            connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            # SQLite may have taken it back on its own.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
-        connection.execute("COMMIT")

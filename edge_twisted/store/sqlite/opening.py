@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import apsw
 from attrs import define
 from twisted.logger import Logger
 
 from edge_twisted.store import epochs
-from edge_twisted.store.sqlite.connection import open_reader, open_writer, translating
+from edge_twisted.store.sqlite.connection import close, open_reader, open_writer, translating
 from edge_twisted.store.sqlite.files import FolderLock, Layout
 from edge_twisted.store.sqlite.migrations import create, shipped_migrations, upgrade
 from edge_twisted.store.sqlite.state import State
@@ -34,6 +35,12 @@ class OpenFile:
     inline: apsw.Connection
     vfs: str | None
 
+    def close(self) -> None:
+        """Close what is here and give the folder back."""
+        close(self.writer)
+        close(self.inline)
+        self.lock.release()
+
     def reader(self) -> apsw.Connection:
         """Open another connection that reads."""
         with translating(str(self.layout.database)):
@@ -53,23 +60,33 @@ def open_file(layout: Layout, entropy: Callable[[int], bytes], vfs: str | None =
     :raises StoreError: it cannot be opened; nothing is kept open, and the folder is not locked.
     """
     lock = FolderLock.take(layout)
+    opened: list[apsw.Connection] = []
     try:
         path = layout.database
-        migrations = shipped_migrations()
-        if not path.exists():
-            create(path, site=entropy(16), epoch=1, migrations=migrations)
-        else:
-            copy = upgrade(path, migrations)
-            if copy is not None:
-                log.info("Upgraded {path}; the old one is kept as {copy}.", path=path, copy=copy)
         with translating(str(path)):
+            _prepare(path, entropy, vfs)
             writer = open_writer(path, vfs)
+            opened.append(writer)
             _notice_copy(writer, layout, entropy)
             state = State.load(writer)
-            return OpenFile(layout, lock, writer, state, open_reader(path, vfs), vfs)
+            inline = open_reader(path, vfs)
+        return OpenFile(layout, lock, writer, state, inline, vfs)
     except BaseException:
+        for connection in opened:
+            close(connection)
         lock.release()
         raise
+
+
+def _prepare(path: Path, entropy: Callable[[int], bytes], vfs: str | None) -> None:
+    """Make the file, or bring it to the newest version."""
+    migrations = shipped_migrations()
+    if not path.exists():
+        create(path, site=entropy(16), epoch=1, migrations=migrations, vfs=vfs)
+        return
+    copy = upgrade(path, migrations, vfs)
+    if copy is not None:
+        log.info("Upgraded {path}; the old one is kept as {copy}.", path=path, copy=copy)
 
 
 def _notice_copy(writer: apsw.Connection, layout: Layout, entropy: Callable[[int], bytes]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
 from typing import Any, TypeVar
 
 import apsw
@@ -20,6 +19,7 @@ from edge_twisted.store.errors import StoreClosed, StoreOverloaded, UnknownIndex
 from edge_twisted.store.hooks import Hooks, call_effect
 from edge_twisted.store.interface import RowStream, Snapshot, WriteTransaction
 from edge_twisted.store.rows import Commit, Committed
+from edge_twisted.store.sqlite.connection import translating
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.group import Group
 from edge_twisted.store.sqlite.indexes import Building
@@ -86,7 +86,7 @@ class SqliteStore:
     async def _open_files(self) -> None:
         pool = ThreadPool(self._reactor, "store-reader", READER_THREADS)
         try:
-            file = await pool.call(partial(open_file, self._layout, self._entropy, self._vfs))
+            file, writer = await pool.call(self._open_writer)
         except BaseException:
             await pool.close()
             raise
@@ -94,12 +94,20 @@ class SqliteStore:
         state = file.state
         self._publish(state)
         self._lsn, self._replica = state.lsn, state.replica
-        writer = Writer(file.writer, state, self._new_group, self)
         self._open = _Open(self, file, pool, writer)
         try:
             await self._attachments.start()
         except BaseException:
             await self.close()
+            raise
+
+    def _open_writer(self) -> tuple[OpenFile, Writer]:
+        file = open_file(self._layout, self._entropy, self._vfs)
+        try:
+            with translating(str(self._layout.database)):
+                return file, Writer(file.writer, file.state, self._new_group, self)
+        except BaseException:
+            file.close()
             raise
 
     def close(self) -> Deferred[None]:
