@@ -33,6 +33,8 @@ MAX_CLAIMS: Final = 32_768
 MAX_NAME: Final = 256
 #: Of the names of system and version.
 MAX_LABEL: Final = 64
+#: Of a stamp's numbers: whoever has to go beyond what was said of it can, and 64 bits hold it.
+MAX_STAMP: Final = 2**62
 #: How long a peer out of reach is remembered.
 FORGET_SECONDS: Final = 60.0
 
@@ -75,7 +77,7 @@ def is_sound(record: Record) -> bool:
     """Tell whether a record that came from elsewhere keeps the bounds."""
     return (
         is_peer_key(record.peer)
-        and record.stamp >= (0, 0)
+        and 0 <= min(record.stamp) <= max(record.stamp) < MAX_STAMP
         and len(record.device_name) <= MAX_NAME
         and max(len(record.os), len(record.version)) <= MAX_LABEL
         and len(record.claims) <= MAX_CONNECTIONS

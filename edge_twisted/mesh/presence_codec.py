@@ -63,7 +63,7 @@ def decode(data: bytes) -> Record | None:
         return None
     try:
         wire = _decoder.decode(data)
-    except msgspec.DecodeError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if wire.form != FORMAT:
         return None

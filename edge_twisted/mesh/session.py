@@ -55,6 +55,9 @@ KEEP_ALIVE_SECONDS: Final = 1.5
 DEAD_SECONDS: Final = 4.5
 #: Questions and computations that run; with more, the connection is not read.
 MAX_ASKED: Final = 64
+#: Bytes of messages whose questions run; with more, the connection is not read.  Decoded they take
+#: many times that, so the limit is far below what the largest messages together would be.
+MAX_ASKED_BYTES: Final = 8 << 20
 #: Of a BYE's detail, in characters.
 _MAX_DETAIL: Final = 1000
 
@@ -98,7 +101,11 @@ class Session:
         self._writer = FrameWriter()
         self._effects: list[Effect] = []
         self._tokens = count(1)
-        self._waiting: dict[Token, Callable[[Any], None]] = {}
+        #: What is to be done with an answer, and the size of the message that asked.
+        self._waiting: dict[Token, tuple[Callable[[Any], None], int]] = {}
+        self._waiting_bytes = 0
+        #: The size of the message that is being taken.
+        self._taken_bytes = 0
         self._is_peer_ready = False
         self._progress: int | None = None
         self._announced = False
@@ -121,11 +128,17 @@ class Session:
         return self._guarded(now, self._look_at_clock)
 
     def answered(self, token: Token, answer: object, now: float) -> list[Effect]:
-        then = self._waiting.pop(token, None)
-        return self._guarded(now, lambda: None if then is None else then(answer))
+        then = self._forget(token)
+
+        def go_on() -> None:
+            if then is not None:
+                then(answer)
+            self._read_on()
+
+        return self._guarded(now, go_on)
 
     def failed(self, token: Token, error: Exception, now: float) -> list[Effect]:
-        if self._waiting.pop(token, None) is None:
+        if self._forget(token) is None:
             return []
         code = error.code if isinstance(error, EdgeError) else type(error).__name__
         name = _THEIR_FAULTS.get(code, INTERNAL_ERROR)
@@ -180,7 +193,7 @@ class Session:
 
     @property
     def wants_bytes(self) -> bool:
-        return len(self._waiting) < MAX_ASKED
+        return len(self._waiting) < MAX_ASKED and self._waiting_bytes < MAX_ASKED_BYTES
 
     @property
     def is_caught_up(self) -> bool:
@@ -221,8 +234,14 @@ class Session:
 
     def _token(self, then: Callable[[Any], None]) -> Token:
         token = Token(next(self._tokens))
-        self._waiting[token] = then
+        self._waiting[token] = (then, self._taken_bytes)
+        self._waiting_bytes += self._taken_bytes
         return token
+
+    def _forget(self, token: Token) -> Callable[[Any], None] | None:
+        then, size = self._waiting.pop(token, (None, 0))
+        self._waiting_bytes -= size
+        return then
 
     # -- inner: life
 
@@ -261,12 +280,20 @@ class Session:
 
     def _read(self, data: bytes) -> None:
         self._reader.feed(data)
-        for payload in self._reader.messages():
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Take messages until there are none, or enough is asked; each answer reads on."""
+        # A few bytes may inflate to very many messages: not reading the connection is not enough.
+        while self.state is not LinkState.CLOSED and self.wants_bytes:
+            payload = next(self._reader.messages(), None)
+            if payload is None:
+                return
             message = m.decode(payload)
             if message is not None:
+                self._taken_bytes = len(payload)
                 self._take(message, len(payload))
-            if self.state is LinkState.CLOSED:
-                return
+                self._taken_bytes = 0
 
     def _take(self, message: m.Message, size: int) -> None:
         if self._streams is None and not isinstance(message, GREETINGS):

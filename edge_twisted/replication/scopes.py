@@ -21,12 +21,17 @@ _SYNC_SCOPES: Final = "user_collection_sync_scopes"
 _CLOSED: Final = frozenset({"LocalPeerOnly", "BigPeerOnly"})
 
 
+#: Compiled subscriptions that are kept: what is asked for again is compiled again, so this is about
+#: time, and a peer that asks for ever new ones costs no memory.
+MAX_COMPILED: Final = 4096
+
+
 @define(eq=False)
 class Scopes:
     """
     Compiled subscriptions, by key; from any thread.
 
-    Entries are only added, each as good as another that was added for the same key meanwhile.
+    Each entry is as good as another that was made for the same key meanwhile.
     """
 
     _compiled: dict[ScopeKey, Subscription] = field(factory=dict)
@@ -35,7 +40,7 @@ class Scopes:
         """:raises DqlError: the query is no subscription."""
         found = Subscription.of(query, arguments, restricted=False)
         key = ScopeKey(found.key)
-        self._compiled[key] = found
+        self._keep(key, found)
         return Scope(
             key=key,
             query=query,
@@ -49,8 +54,14 @@ class Scopes:
         found = self._compiled.get(scope.key)
         if found is None:
             found = Subscription.of(scope.query, scope.arguments, restricted=False)
-            self._compiled[scope.key] = found
+            self._keep(scope.key, found)
         return found
+
+    def _keep(self, key: ScopeKey, found: Subscription) -> None:
+        if len(self._compiled) >= MAX_COMPILED:
+            # All at once, for other threads may be adding: no order is kept among entries.
+            self._compiled = {}
+        self._compiled[key] = found
 
     def matches(self, scope: Scope, body: bytes) -> bool:
         """Return whether a live document is in a scope; :raises BudgetExceeded: see there."""

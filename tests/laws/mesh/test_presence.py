@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge_twisted.mesh.peer_key import PeerKey
@@ -14,6 +14,7 @@ from edge_twisted.mesh.presence import (
     MAX_CLAIMS,
     MAX_CONNECTIONS,
     MAX_RECORDS,
+    MAX_STAMP,
     Claim,
     PresenceGraph,
     Record,
@@ -106,9 +107,23 @@ def test_records_survive_the_wire(original: Record) -> None:
 
 
 @given(st.binary(max_size=64))
+@example(b"\x98\x01\xa1\xff")
 def test_garbage_on_the_wire_is_nothing(data: bytes) -> None:
     found = decode(data)
     assert found is None or is_sound(found)
+
+
+def test_what_others_claim_of_us_leaves_us_able_to_speak() -> None:
+    """A forged record of our own, with the highest stamp there is, is no end of our own news."""
+    graph = PresenceGraph(US)
+    assert decode(encode(record(0, boot=MAX_STAMP, counter=1))) is None
+    assert decode(encode(record(0, boot=1, counter=2**64 - 1))) is None
+    forged = decode(encode(record(0, 5, boot=MAX_STAMP - 1, counter=MAX_STAMP - 1)))
+    assert forged is not None
+    answer = graph.receive(forged)
+    assert answer is not None and answer.rank > forged.rank and answer.claims == US.claims
+    published = graph.publish([Claim(key(1), "AccessPoint")])
+    assert published is not None and encode(published)
 
 
 def test_a_chain_is_seen_whole_and_breaks_at_once() -> None:
