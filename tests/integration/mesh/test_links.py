@@ -108,6 +108,10 @@ class LinkTests(TestCase):
         """What was logged as refused on links to or from a server's address."""
         return {str(e["refusal"]) for e in self.events if e.get("refusal")}
 
+    def named(self, refusal: str) -> list[LogEvent]:
+        """What was logged of one refusal."""
+        return [e for e in self.events if e.get("refusal") == refusal]
+
     # -- membership
 
     async def test_one_secret_one_mesh(self) -> None:
@@ -134,7 +138,9 @@ class LinkTests(TestCase):
     async def check_not_a_member(self, a: Server, b: Server) -> None:
         b.dialer.add(a.address)
         await self.until(lambda: b.dialer.dials[0].problem.startswith("not_a_member"))
-        named = [e for e in self.events if e.get("refusal") == "not_a_member"]
+        # Each side finds out for itself, in any order.
+        await self.until(lambda: len(self.named("not_a_member")) == 2)
+        named = self.named("not_a_member")
         self.assertEqual(
             sorted(str(e["address"]) for e in named), ["127.0.0.1", str(a.address)], "both sides"
         )
