@@ -49,6 +49,7 @@ OPERATION = Operation(
                     "type": "object",
                     "required": [FILE_PART],
                     "properties": {FILE_PART: {"type": "string", "format": "binary"}},
+                    "propertyNames": {"minLength": 1},
                     "additionalProperties": {"type": "string"},
                 }
             }

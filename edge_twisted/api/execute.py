@@ -11,7 +11,7 @@ from edge_twisted.api.errors import InvalidRequest
 from edge_twisted.api.gate import caller_of
 from edge_twisted.api.media import answer_media, body_media
 from edge_twisted.api.openapi.operation import Fragment, Operation, content
-from edge_twisted.api.rendering import result_response
+from edge_twisted.api.rendering import NO_RESULT, result_response
 from edge_twisted.api.request import Headers, Request
 from edge_twisted.api.resource import Route
 from edge_twisted.api.response import AnyResponse
@@ -23,6 +23,7 @@ ROUTE = Route(
     path="/execute",
     methods=("POST",),
     setting="http_server.http_api.execute",
+    beside_errors=NO_RESULT,
 )
 
 STATEMENT_ERRORS = (

@@ -13,7 +13,7 @@ from typing import Protocol
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from edge_twisted.api.errors import Field, HttpError, MethodNotAllowed
+from edge_twisted.api.errors import Accompanied, Field, HttpError, MethodNotAllowed
 from edge_twisted.api.failures import code_of, response_to
 from edge_twisted.api.request import Request
 from edge_twisted.api.resource import Finished, Gate, Observer, Resource
@@ -58,13 +58,13 @@ class Pipeline:
         except CancelledError:
             raise
         except Exception as error:
-            return response_to(error, request.id), code_of(error)
+            return _response_to(error, request), code_of(error)
         return response, None
 
     def too_late(self, request: Request) -> tuple[AnyResponse, str | None]:
         """Return the response to a request whose work was stopped because its time was over."""
         error = RequestTimeout("the answer took longer than http_server.request_timeout_ms")
-        return response_to(error, request.id), error.code
+        return _response_to(error, request), error.code
 
     def headers(self, request: Request) -> tuple[Field, ...]:
         """Return what the response to a request carries, an error too, whatever it is."""
@@ -109,3 +109,9 @@ class Pipeline:
         # Only now: who may not call is not told how much they might have sent.
         request.bound_body(resource.max_body_bytes)
         return await resource.respond(request)
+
+
+def _response_to(error: Exception, request: Request) -> AnyResponse:
+    if request.route is not None and not isinstance(error, Accompanied):
+        error = Accompanied(error, beside=request.route.beside_errors)
+    return response_to(error, request.id)

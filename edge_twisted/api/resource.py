@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 
 from edge_twisted.api.errors import Field
@@ -33,6 +33,8 @@ class Route:
     is_throttled: bool = True
     #: Whether bodies stream, so that the request timeout bounds the time without progress.
     streams: bool = False
+    #: What the JSON of every error has beside ``error``, one before the endpoint is reached too.
+    beside_errors: Mapping[str, object] = field(factory=dict, eq=False)
 
     @property
     def allowed(self) -> tuple[str, ...]:

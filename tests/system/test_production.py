@@ -158,6 +158,7 @@ def test_02_a_key_is_asked_for(site: Site) -> None:
     nobody = site.anyone().execute("SELECT * FROM tasks")
     assert code_of(nobody, 401) == "unauthorized"
     assert nobody.headers["WWW-Authenticate"] == "Bearer"
+    assert (nobody.json()["queryType"], nobody.json()["items"]) == ("unknown", []), "as documented"
     wrong = site.anyone(generate().key).execute("SELECT * FROM tasks")
     assert code_of(wrong, 401) == "unauthorized"
 

@@ -33,7 +33,7 @@ _CALL: dict[str, Any] = {
     "required": ["statement"],
     "additionalProperties": False,
     "properties": {
-        "statement": {"type": "string", "description": "One DQL statement."},
+        "statement": {"type": "string", "minLength": 1, "description": "One DQL statement."},
         "args": {
             "type": ["object", "null"],
             "description": "Values for `:name` in the statement, names without the colon.",
@@ -101,6 +101,7 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = {
             "statements": {
                 "type": "array",
                 "minItems": 1,
+                "maxItems": 1000,
                 "items": {"$ref": "#/components/schemas/Call"},
             }
         },
