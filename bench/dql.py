@@ -22,14 +22,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import apsw
-from attrs import frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import react
 
 from bench.report import Figure, publish
 from bench.store import opened
 from edge_twisted.database.database import Database, Surroundings
-from edge_twisted.database.permissions import Rule
 from edge_twisted.database.requests import Request
 from edge_twisted.database.result import Result
 from edge_twisted.documents.clock import Timestamp
@@ -40,6 +38,7 @@ from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
 from edge_twisted.store.rows import Committed
+from edge_twisted.testing.callers import Everything
 
 DOCUMENTS = 10_000
 WANTED = 10
@@ -57,23 +56,6 @@ DENSE = (
     " WHERE o.status IN ('open', 'paid') AND o.total BETWEEN :low AND :high"
     " GROUP BY o._id, o.customer.name ORDER BY n DESC LIMIT 10"
 )
-
-
-@frozen
-class Everything:
-    """A caller who may do all."""
-
-    identity: str | None = None
-    is_full: bool = True
-
-    def may_verb(self, verb: str) -> bool:
-        return True
-
-    def read(self, collection: str) -> Rule:
-        return True
-
-    def write(self, collection: str) -> Rule:
-        return True
 
 
 class WriteNothing:

@@ -10,6 +10,7 @@ import click
 import yaml
 
 from edge_twisted.cli.lazy import LazyCommand, LazyGroup
+from edge_twisted.cli.options import config_option
 from edge_twisted.config.schema import schema, schema_text
 from edge_twisted.services.configuration import read_configuration
 
@@ -42,15 +43,7 @@ def print_schema(form: str) -> None:
 
 
 @config.command("validate")
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="The configuration file.",
-)
+@config_option("path", "The configuration file.")
 def validate(path: Path) -> None:
     """
     Check a configuration file as a start does, and create nothing.

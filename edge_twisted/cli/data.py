@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from edge_twisted.cli.options import config_option
 from edge_twisted.config.load import load
 from edge_twisted.config.model import TemporaryFolder
 from edge_twisted.store.sqlite import backups, checks
@@ -30,16 +30,7 @@ def _layout(context: click.Context, parameter: click.Parameter, path: Path) -> L
     return Layout(folder, configuration.db_id)
 
 
-_CONFIG: Callable[..., Callable[..., object]] = click.option(
-    "-c",
-    "--config",
-    "layout",
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    callback=_layout,
-    help="The configuration file of the server.",
-)
+_CONFIG = config_option("layout", "The configuration file of the server.", _layout)
 
 
 @click.command("backup")

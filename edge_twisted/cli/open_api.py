@@ -10,19 +10,12 @@ import click
 import orjson
 
 from edge_twisted.api.tree import described
+from edge_twisted.cli.options import config_option
 from edge_twisted.config.load import load
 
 
 @click.command("open-api")
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="The configuration file.",
-)
+@config_option("path", "The configuration file.")
 @click.option(
     "-o",
     "--output",

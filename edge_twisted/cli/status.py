@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import click
 
+from edge_twisted.cli.options import config_option
 from edge_twisted.config.model import TemporaryFolder
 from edge_twisted.services.configuration import read_configuration
 from edge_twisted.services.status import status_socket
@@ -30,15 +31,7 @@ _STATES: Final = {
 
 
 @click.command("status")
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="The configuration file of the running server.",
-)
+@config_option("path", "The configuration file of the running server.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(path: Path, as_json: bool) -> None:
     """

@@ -39,10 +39,6 @@ class Measure:
     value: int | float
 
 
-#: The namespaces of ``system:system_info``.
-NAMESPACES: Final = ("core", "store", "logs", "replication", "sync_scopes", "backend_sqlite3")
-
-
 @define(kw_only=True, eq=False)
 class Vitals:
     """What there is to tell; called on any thread."""

@@ -60,10 +60,6 @@ class Node:
         slots = {**self.slots, variant: (Entry(stamp, True),)}
         return Node(slots, {**self.counts, variant: count}, self.children)
 
-    def with_child(self, name: str, child: Node) -> Node:
-        """Return the node with one child set."""
-        return Node(self.slots, self.counts, {**self.children, name: child})
-
     def is_there(self, variant: Variant) -> bool:
         """Return whether a variant holds a value; for a map, whether it was written itself."""
         return winner(self.slots.get(variant, ())) is not None

@@ -23,9 +23,6 @@ from edge_twisted.documents.operations import Path
 from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.documents.versions import Replica, SiteId, VersionVector
 
-#: Stands for the value that the document shows at the record's path.
-SHOWN: Final = Ellipsis
-
 #: A slot that was read: its path, what it is of, what it holds, and a counter's count.
 Slot = tuple[Path, Variant, Entries, Count | None]
 #: Documents are less deep; who walks a tree may recurse.

@@ -28,7 +28,6 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from edge_twisted.database.database import Database, Surroundings
-from edge_twisted.database.permissions import Rule
 from edge_twisted.database.result import Result
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.values import Value
@@ -40,28 +39,12 @@ from edge_twisted.errors import EdgeError
 from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
+from edge_twisted.testing.callers import EVERYTHING
 
 #: The time of every example: 2026-10-08T10:08:28.090Z.
 NOW_MS = 1_791_454_108_090
 _ERROR = re.compile(r"error (?P<code>\w+)(?: at (?P<at>\d+:\d+))?(?:: (?P<text>.*))?")
 _OPEN = re.compile(r",?\s*\.\.\.\s*\}$")
-
-
-@frozen
-class Everybody:
-    """A caller who may do everything."""
-
-    identity: str | None = None
-    is_full: bool = True
-
-    def may_verb(self, verb: str) -> bool:
-        return True
-
-    def read(self, collection: str) -> Rule:
-        return True
-
-    def write(self, collection: str) -> Rule:
-        return True
 
 
 def memory_database(monotonic: Callable[[], float] = lambda: 0.0) -> Database:
@@ -78,7 +61,7 @@ def memory_database(monotonic: Callable[[], float] = lambda: 0.0) -> Database:
 
 
 def answer(
-    database: Database, statement: str, arguments: Mapping[str, Value], access: Any = Everybody()
+    database: Database, statement: str, arguments: Mapping[str, Value], access: Any = EVERYTHING
 ) -> Result:
     """Run a statement on a database in memory; :raises EdgeError: it failed."""
     result: Result = outcome(

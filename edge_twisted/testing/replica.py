@@ -7,12 +7,11 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from edge_twisted.database.database import Database, Surroundings
-from edge_twisted.database.permissions import Rule
 from edge_twisted.database.result import Result
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.values import Value
@@ -40,28 +39,9 @@ from edge_twisted.mesh.requests import (
 from edge_twisted.replication.documents import StoredDocuments
 from edge_twisted.replication.scopes import closed_collections
 from edge_twisted.store.interface import Store
+from edge_twisted.testing.callers import Everything
 
 T = TypeVar("T")
-
-
-@frozen
-class Everything:
-    """A caller who may do all."""
-
-    identity: str | None = None
-    is_full: bool = True
-
-    def may_verb(self, verb: str) -> bool:
-        """Yes."""
-        return True
-
-    def read(self, collection: str) -> Rule:
-        """Everything."""
-        return True
-
-    def write(self, collection: str) -> Rule:
-        """Everything."""
-        return True
 
 
 class Replica:

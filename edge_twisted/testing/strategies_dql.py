@@ -47,10 +47,6 @@ def _optional(elements: st.SearchStrategy[T]) -> st.SearchStrategy[T | None]:
     return st.none() | elements
 
 
-def _is_number(node: syntax.Expression) -> bool:
-    return isinstance(node, syntax.Literal) and type(node.value) in (int, float)
-
-
 def _chain(
     kind: type[syntax.And] | type[syntax.Or], inner: st.SearchStrategy[syntax.Expression]
 ) -> st.SearchStrategy[syntax.Expression]:

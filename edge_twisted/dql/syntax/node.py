@@ -9,9 +9,9 @@ nothing here recurses.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Self
+from typing import Final
 
-from attrs import evolve, field, fields, frozen
+from attrs import field, fields, frozen
 
 from edge_twisted.dql.source import NOWHERE, Span
 
@@ -56,10 +56,6 @@ class Node:
             node = stack.pop()
             yield node
             stack.extend(reversed(node.children()))
-
-    def spanning(self, span: Span) -> Self:
-        """Return the same node with another span."""
-        return evolve(self, span=span)
 
 
 #: Filled as classes are met: looking fields up through attrs costs microseconds.

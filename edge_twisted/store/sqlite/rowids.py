@@ -31,8 +31,3 @@ def dead_rows(collection: int) -> tuple[int, int]:
 def collection_of(row: int) -> int:
     """Return the number of the collection that a row belongs to."""
     return row >> (COUNT_BITS + 1)
-
-
-def is_live(row: int) -> bool:
-    """Return whether the row is in the range of live documents."""
-    return not row >> COUNT_BITS & 1

@@ -12,7 +12,7 @@ from attrs import define, field
 
 from edge_twisted.errors import EdgeError
 from edge_twisted.store.interface import Store
-from edge_twisted.testing.replica import Everything
+from edge_twisted.testing.callers import Everything
 from edge_twisted.testing.simulation import workload
 from edge_twisted.testing.simulation.network import Connection, Quality
 from edge_twisted.testing.simulation.node import End, Server, SimulationFailed

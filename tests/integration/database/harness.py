@@ -10,37 +10,20 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from attrs import frozen
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from edge_twisted.database.database import Database, Surroundings
-from edge_twisted.database.permissions import Rule
 from edge_twisted.database.result import Result
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.values import Value
 from edge_twisted.store.interface import Store
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
+from edge_twisted.testing.callers import EVERYTHING
+from edge_twisted.testing.callers import Everything as Everything
 
 E = TypeVar("E", bound=Exception)
-
-
-@frozen
-class Everything:
-    """A caller who may do all."""
-
-    identity: str | None = None
-    is_full: bool = True
-
-    def may_verb(self, verb: str) -> bool:
-        return True
-
-    def read(self, collection: str) -> Rule:
-        return True
-
-    def write(self, collection: str) -> Rule:
-        return True
 
 
 class DatabaseTestCase(TestCase):
@@ -72,7 +55,7 @@ class DatabaseTestCase(TestCase):
     async def run_(
         self,
         statement: str,
-        access: Any = Everything(),
+        access: Any = EVERYTHING,
         **args: Value,
     ) -> Result:
         return await self.database.execute(
@@ -82,7 +65,7 @@ class DatabaseTestCase(TestCase):
     async def rows(
         self,
         statement: str,
-        access: Any = Everything(),
+        access: Any = EVERYTHING,
         **args: Value,
     ) -> list[Any]:
         return rows_of(await self.run_(statement, access, **args))
