@@ -69,9 +69,12 @@ class _Waiting:
     items: tuple[Item, ...]
     #: Digests that this batch claimed in `Pulls`.
     claimed: set[int] = field(factory=set)
+    #: Whether everything that was sent is among `items`, or not there any more.
+    is_complete: bool = True
 
     def replace(self, wanted: frozenset[bytes], whole: dict[bytes, Whole]) -> None:
         """Put whole documents in place; leave out what was wanted and is not there any more."""
+        self.is_complete = self.is_complete and wanted <= whole.keys()
         self.items = tuple(
             whole.get(item.id_key, item)
             for item in self.items
@@ -148,7 +151,9 @@ class Applying:
         self._apply(
             first.items,
             None if message.is_part else message.lsn,
-            knowledge if message.caught_up else None,
+            # What the sender evicted meanwhile it had when it told what it knows: we never will,
+            # and must not take it for deleted.
+            knowledge if message.caught_up and first.is_complete else None,
             self._have_applied,
         )
 

@@ -58,7 +58,9 @@ class Outcome(Enum):
 
 @frozen
 class Reconciled:
-    """We have all that the sender had at `lsn`, and so know what it knew."""
+    """
+    We have all that the sender had at `lsn`, but what changed since; `knowledge` if nothing did.
+    """
 
     lsn: int
     knowledge: VersionVector | None
@@ -102,6 +104,8 @@ class RepairReceiver:
     _asked: int = 0
     _applying: int = 0
     _brought: bool = False
+    #: Documents that were pulled and have not come: they changed since, and the stream brings them.
+    _missing: int = 0
     _is_over: bool = False
 
     # -- ours
@@ -167,6 +171,7 @@ class RepairReceiver:
 
     def _apply(self, items: tuple[Whole, ...]) -> None:
         self._brought = self._brought or bool(items)
+        self._missing -= len(items)
         self._applying += 1
         self.stream.apply_aside(items, self._have_applied)
 
@@ -205,6 +210,7 @@ class RepairReceiver:
             self._ask_next()
             return
         chunk, self._pull = self._pull[:CHUNK], self._pull[CHUNK:]
+        self._missing += len(chunk)
         self.stage = Stage.ITEMS
         self.port.send(RepairPull(self.number, chunk))
 
@@ -234,7 +240,9 @@ class RepairReceiver:
         if self._summary is None:
             self._end(Outcome.FATES_KNOWN)
         else:
-            known = self._summary.knowledge
+            # What changed since the summary has not come: to know its writes before it is here
+            # would make it a document that was deleted.  The stream tells of them when it has.
+            known = None if self._missing else self._summary.knowledge
             self._end(Reconciled(self._summary.lsn, None if known is None else read_vector(known)))
 
     def _end(self, outcome: Outcome | Reconciled) -> None:

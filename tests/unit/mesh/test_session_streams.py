@@ -199,6 +199,8 @@ def test_what_is_lacking_and_not_there_any_more_is_left_out() -> None:
     pair.settle()
     assert right.shown("tasks") == {"b": "2"}
     assert is_open(pair)
+    # It may have been evicted there: to know its writes would make it one that was deleted.
+    assert asked(pair.right, Apply)[-1].knowledge is None
 
 
 def test_many_lacking_documents_are_asked_for_in_several_wants(
@@ -340,6 +342,26 @@ def test_a_useless_cursor_is_repaired(damage: str) -> None:
     pair.settle()
     assert right.shown("tasks")["new"] == "new"
     assert is_open(pair)
+
+
+@pytest.mark.parametrize("changes", [False, True])
+def test_what_changes_during_a_repair_is_not_known_before_it_comes(changes: bool) -> None:
+    left, right = two()
+    left.write("tasks", {"a": "1"})
+    right.write("tasks", {"own": "1"})
+    pair = Pair.of(left, right, right_wants=["tasks"])
+
+    def perform(request: Request) -> Answer:
+        if changes and isinstance(request, ReadDocuments) and left.shown("tasks")["a"] == "1":
+            left.write("tasks", {"a": "2"})
+        return left.answer(request)
+
+    pair.left.perform = perform  # type: ignore[method-assign]
+    pair.start()
+    after_repair = next(each for each in asked(pair.right, Apply) if each.lsn == 1)
+    assert (after_repair.knowledge is None) is changes
+    assert right.shown("tasks") == {"a": "2" if changes else "1", "own": "1"}
+    assert right.heard_of(left.replica) == left.sequence
 
 
 def test_sets_that_differ_by_too_much_are_streamed() -> None:
