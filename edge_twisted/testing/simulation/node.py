@@ -176,7 +176,7 @@ class Server:
     """
     One server.
 
-    :ivar queries: what it subscribes to.
+    :ivar queries: what it subscribes to now; `final_queries` in the end.
     :ivar offset_ms: how far its wall clock is off.
     :ivar ends: its ends of connections.
     """
@@ -189,7 +189,7 @@ class Server:
         self.name = f"n{number}"
         self.key = PeerKey(f"pk{number:03d}")
         self.storage = storage
-        self.queries = queries
+        self.queries = self.final_queries = queries
         self.offset_ms = 0
         self.announces = world.chance(0.5)
         self.window_bytes = world.random.choice((WINDOW_BYTES, WINDOW_BYTES, 4096))

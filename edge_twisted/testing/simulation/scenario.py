@@ -269,15 +269,14 @@ class Mesh:
     def _fault_subscribe(self, server: Server) -> None:
         if not server.is_up or server.number == 0:
             return
-        final = server.queries
         other = self.world.random.choice((*CONDITIONS, WHOLE, ("SELECT * FROM t",)))
         server.subscribe(other)
 
         def back() -> None:
             if server.is_up:
-                server.subscribe(final)
+                server.subscribe(server.final_queries)
             else:
-                server.queries = final
+                server.queries = server.final_queries
 
         self.world.later(self.world.random.random() * 5, back)
 
