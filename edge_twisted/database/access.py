@@ -13,7 +13,7 @@ from attrs import define
 from edge_twisted.database.inline import UNBOUNDED, Bounds
 from edge_twisted.database.prefilters import Translation, loosely, translate
 from edge_twisted.documents.ids import DocumentId, InvalidDocumentId
-from edge_twisted.documents.values import Operand
+from edge_twisted.documents.values import Operand, sort_key
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment, RowScope, compile_expression
 from edge_twisted.dql.plan.choice import Choice, Fidelity
@@ -193,6 +193,9 @@ def used_keys(term: syntax.Term, env: Environment) -> list[bytes] | None:
 
 def id_key(value: Operand) -> bytes | None:
     """Return the key of the id that equals a value; None if no id does."""
+    if type(value) is str:
+        # As an id nearly always is, and any string may be one.
+        return sort_key(value)
     # 1.0 equals the id 1, although it cannot be written as an id.
     if isinstance(value, float) and value.is_integer():
         value = int(value)

@@ -89,7 +89,8 @@ class Admission:
     def leave(self) -> None:
         """Let the next statement in."""
         self._running -= 1
-        self.admit()
+        if self._waiting:
+            self.admit()
 
     def admit(self) -> None:
         """Let in as many as may run now; also for when the limit has changed."""

@@ -35,7 +35,7 @@ T = TypeVar("T")
 _WRITES_PER_CHECK = 16
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Changing:
     """One execution of a mutation: where it reads and writes, and what it keeps to."""
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from attrs import define, frozen
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from edge_twisted.database import system
@@ -95,8 +95,7 @@ class Database:
             db_id,
             surroundings.now_ms,
             surroundings.monotonic,
-            lambda: self._parameters.history_size,
-            lambda: self._parameters.slow_seconds,
+            lambda: self._parameters,
         )
         self._admission = Admission(
             lambda: self._parameters.concurrent_requests,
@@ -153,9 +152,10 @@ class Database:
 
         :raises EdgeError: through the Deferred; see ``docs/http-api.md`` for all codes.
         """
-        return maybeDeferred(
-            self._execute, statement, args, access, request_id, timeout_seconds, stream
-        )
+        try:
+            return self._execute(statement, args, access, request_id, timeout_seconds, stream)
+        except BaseException:
+            return fail()
 
     def transaction(
         self,
@@ -285,7 +285,7 @@ class Database:
             raise
         if isinstance(found, Deferred):
             return found.addBoth(self._ended, request)
-        self._ended(found, request)
+        self._completed(found, request)
         return succeed(found)
 
     async def _long(
@@ -306,11 +306,14 @@ class Database:
         if isinstance(outcome, Failure):
             self._finish(request, outcome.value)
             return outcome
-        rows = outcome.texts if outcome.texts is not None else outcome.items
-        request.result_count = len(rows or ())
-        request.mutation_count = len(outcome.mutated_ids)
-        self._finish(request, None)
+        self._completed(outcome, request)
         return outcome
+
+    def _completed(self, result: Result, request: Request) -> None:
+        rows = result.texts if result.texts is not None else result.items
+        request.result_count = len(rows or ())
+        request.mutation_count = len(result.mutated_ids)
+        self._finish(request, None)
 
     def _finish(self, request: Request, error: BaseException | None) -> None:
         """Let another statement in; let an error know the text that it is about."""

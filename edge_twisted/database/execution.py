@@ -180,7 +180,9 @@ class Execution:
         fidelity = sight.fidelity(snapshot) if sight.typings else Fidelity.WHOLE
         parameters = self.parameters
         version = snapshot.catalog_version
-        key = (role, version, parameters.directives_key, sight.key, fidelity.value)
+        # The value of a member of an `Enum` is looked up by a function in Python: mostly spared.
+        kind = fidelity is Fidelity.WHOLE or fidelity.value
+        key = (role, version, parameters.directives_key, sight.key, kind)
         plan = self.prepared.plans.peek(key)
         if plan is not None:
             self.request.planned(plan, 0.0)

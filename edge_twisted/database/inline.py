@@ -27,6 +27,9 @@ INLINE_STEPS: Final = 2_000
 RESPITE: Final = 50
 
 
+_INDEXED: Final = (IdScan, IndexScan, UnionScan)
+
+
 class BeyondBounds(Exception):
     """The read does too much; whoever set the bounds runs it again without."""
 
@@ -74,7 +77,7 @@ def may_run_inline(plan: QueryPlan, snapshot: Snapshot) -> bool:
     choice = plan.choice
     if choice is None:
         return True
-    if any(join.lookup is None for join in plan.joins):
+    if plan.joins and any(join.lookup is None for join in plan.joins):
         return False
     source = plan.statement.source
     if source is not None and source.collection.namespace == "system":
@@ -83,7 +86,7 @@ def may_run_inline(plan: QueryPlan, snapshot: Snapshot) -> bool:
     if plan.covers is Covers.COUNT:
         # The store counts without telling how far it is.
         return False
-    if isinstance(access, IdScan | IndexScan | UnionScan):
+    if isinstance(access, _INDEXED):
         if plan.respite:
             plan.respite -= 1
             return False

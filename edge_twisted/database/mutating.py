@@ -109,10 +109,7 @@ def _rules(
     readable = read_rule(run.access, collection)
     writable = write_rule(run.access, collection)
     return Rules(
-        limits=Limits(
-            soft_bytes=parameters.integer("document_size_soft_limit_bytes"),
-            hard_bytes=parameters.integer("document_size_hard_limit_bytes"),
-        ),
+        limits=Limits(soft_bytes=parameters.soft_bytes, hard_bytes=parameters.hard_bytes),
         warn=warnings.add,
         typing=writes_of(collection, parameters),
         reads=reads_of(collection, parameters),

@@ -161,6 +161,12 @@ class ParameterValues:
         self.reads_strictly = self.boolean("dql_strict_mode") and self.boolean(
             "dql_select_strict_mode"
         )
+        #: Whether what is undeclared is written as a REGISTER.
+        self.writes_strictly = self.boolean("dql_strict_mode") and (
+            self.boolean("dql_select_strict_mode") or self["dql_object_default"] == "REGISTER"
+        )
+        self.soft_bytes = self.integer("document_size_soft_limit_bytes")
+        self.hard_bytes = self.integer("document_size_hard_limit_bytes")
         self.timeout_seconds = self.integer("dql_request_timeout_seconds") or None
         self.history_size = self.integer("dql_request_history_size")
         self.slow_seconds = self.integer("dql_slow_request_warn_seconds")

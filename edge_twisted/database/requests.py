@@ -20,6 +20,7 @@ from attrs import define
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
+from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.database.statements import Prepared
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.execute.interruption import StatementCancelled, StatementTimeout
@@ -47,6 +48,10 @@ class RequestState(Enum):
     TIMEOUT = "timeout"
     CANCELLED = "cancelled"
     FATAL = "fatal"
+
+    #: Members are equal to themselves alone; the hash of an `Enum` is a function in Python, and
+    #: every statement is counted.
+    __hash__ = object.__hash__
 
 
 @define(eq=False)
@@ -92,14 +97,16 @@ class Request:
         """Record how it ended."""
         self.elapsed_seconds = elapsed_seconds
         self.source = None
+        if error is None:
+            self.state = RequestState.COMPLETED
+            return
         self.state = _state_after(error)
         if isinstance(error, EdgeError) and self.query_type != "unknown":
             error.concern(self.query_type, self.collections)
-        if error is not None:
-            code = error.code if isinstance(error, EdgeError) else "internal_error"
-            # What is no error of ours may say anything, and is in the log.
-            text = str(error)[:KEPT_TEXT_LENGTH] if isinstance(error, EdgeError) else ""
-            self.error = code, text
+        code = error.code if isinstance(error, EdgeError) else "internal_error"
+        # What is no error of ours may say anything, and is in the log.
+        text = str(error)[:KEPT_TEXT_LENGTH] if isinstance(error, EdgeError) else ""
+        self.error = code, text
 
     def row(self, app_id: str, now: float) -> Document:
         """Return the request as a document; durations are in nanoseconds."""
@@ -133,9 +140,7 @@ def _shown(plan: QueryPlan | None) -> Value:
     return None if plan is None else cast("Value", plan.describe())
 
 
-def _state_after(error: BaseException | None) -> RequestState:
-    if error is None:
-        return RequestState.COMPLETED
+def _state_after(error: BaseException) -> RequestState:
     if isinstance(error, StatementTimeout):
         return RequestState.TIMEOUT
     if isinstance(error, StatementCancelled | CancelledError | GeneratorExit):
@@ -144,21 +149,19 @@ def _state_after(error: BaseException | None) -> RequestState:
 
 
 class Requests:
-    """All requests of one database; `size` is how many finished ones are kept."""
+    """All requests of one database; `parameters` say how many finished ones are kept."""
 
     def __init__(
         self,
         app_id: str,
         now_ms: Callable[[], int],
         monotonic: Callable[[], float],
-        size: Callable[[], int],
-        warn_seconds: Callable[[], int],
+        parameters: Callable[[], ParameterValues],
     ) -> None:
         self._app_id = app_id
         self._now_ms = now_ms
         self._monotonic = monotonic
-        self._size = size
-        self._warn_seconds = warn_seconds
+        self._parameters = parameters
         self._active: dict[int, Request] = {}
         self._finished: deque[Request] = deque()
         self.counts: Counter[RequestState] = Counter()
@@ -178,12 +181,13 @@ class Requests:
         elapsed = self._monotonic() - request.started
         request.ended(error, elapsed)
         self.counts[request.state] += 1
-        size = self._size()
+        parameters = self._parameters()
+        size, finished = parameters.history_size, self._finished
         if size:
-            self._finished.append(request)
-        while len(self._finished) > size:
-            self._finished.popleft()
-        limit = self._warn_seconds()
+            finished.append(request)
+        while len(finished) > size:
+            finished.popleft()
+        limit = parameters.slow_seconds
         if limit and elapsed >= limit:
             self.slow += 1
             log.warn(

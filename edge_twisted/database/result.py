@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from attrs import define, field, frozen
+from attrs import define, field
 from twisted.internet.defer import Deferred
 
 from edge_twisted.documents.values import Value
@@ -22,7 +22,7 @@ class Batches(Protocol):
         """Give back what is held; harmless when repeated."""
 
 
-@frozen(kw_only=True)
+@define(kw_only=True)
 class Rows:
     """Some rows, as `Result` has them."""
 

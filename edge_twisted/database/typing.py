@@ -24,10 +24,7 @@ def writes_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> 
 
     ``dql_object_default`` makes it a MAP again, where reading infers types too.
     """
-    strict = parameters.boolean("dql_strict_mode")
-    if not parameters.boolean("dql_select_strict_mode"):
-        strict = strict and parameters["dql_object_default"] == "REGISTER"
-    return _typing(collection.declarations, strict)
+    return _typing(collection.declarations, parameters.writes_strictly)
 
 
 def _typing(declarations: tuple[syntax.FieldDeclaration, ...], strict: bool) -> Typing:

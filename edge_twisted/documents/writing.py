@@ -120,9 +120,13 @@ _NESTED: Final = frozenset({dict, list})
 
 def check_depth(value: Value | Fields, above: int = 0) -> None:
     """:raises InvalidWrite: a value `above` levels deep would nest a document too deep."""
-    if not isinstance(value, Mapping | list):
+    level: list[Any]
+    if isinstance(value, list):
+        level = [value]
+    elif isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101 - the first is quick
+        level = [list(value.values())]
+    else:
         return
-    level: list[Any] = [list(value.values()) if isinstance(value, Mapping) else value]
     for _ in range(MAX_DEPTH - above):
         level = [
             child

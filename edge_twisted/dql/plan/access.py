@@ -88,6 +88,8 @@ class IndexRanges:
         for position, key in enumerate(self.keys):
             intervals = key.resolve(evaluate)
             last = position == len(self.keys) - 1
+            if last and not position:
+                return intervals, True
             if len(prefixes) * len(intervals) > MAX_INTERVALS and position:
                 return tuple((prefix, after(prefix)) for prefix in prefixes), False
             if last or not key.points:

@@ -82,13 +82,15 @@ class InlineReader:
 
     def __init__(self, connection: apsw.Connection, number_of: NumberOf) -> None:
         self._connection = connection
+        # One cursor for what begins and ends: a connection makes a new one for each statement.
+        self._bounds = connection.cursor()
         self._snapshot = SqliteSnapshot(connection, number_of, "read")
         self._snapshot.keeps_indexes = True
         self._depth = 0
 
     def __enter__(self) -> Snapshot:
         if not self._depth:
-            self._connection.execute("BEGIN")
+            self._bounds.execute("BEGIN")
         self._depth += 1
         return self._snapshot
 
@@ -96,11 +98,12 @@ class InlineReader:
         self._depth -= 1
         if not self._depth:
             self._snapshot.renew()
-            self._connection.execute("ROLLBACK")
+            self._bounds.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close the connection."""
         self._snapshot.finish()
+        self._bounds.close(True)
         close(self._connection)
 
 

@@ -71,6 +71,8 @@ class Cursors:
             while batch := list(islice(cursor, count)):
                 self.check_cancelled()
                 yield batch
+                if len(batch) < count:
+                    break
                 last = batch[0][-1]
                 if isinstance(last, bytes):
                     used = sum([len(row[-1]) for row in batch])
