@@ -19,6 +19,7 @@ from OpenSSL import SSL
 from edge_twisted.config.model import Database, Secret, ServerAuth, SmallPeerOnly, TemporaryFolder
 from edge_twisted.mesh.authority import Authority, NoAuthority, authority_of
 from edge_twisted.mesh.certificates import certified_peer, issue
+from edge_twisted.mesh.discovery import MeshNames
 from edge_twisted.mesh.identity import Identity, IdentityUnusable, key_file, load_or_make
 from edge_twisted.mesh.peer_key import is_peer_key, peer_key
 from edge_twisted.mesh.tls import MeshTls
@@ -222,3 +223,13 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 )
 def test_other_texts_are_no_peer_keys(text: str) -> None:
     assert not is_peer_key(text)
+
+
+def test_the_published_derivation() -> None:
+    """docs/mesh-protocol.md has what another implementation needs to join, with these values."""
+    page = (Path(__file__).parents[3] / "docs" / "mesh-protocol.md").read_text("utf-8")
+    text = "correct horse battery staple"
+    found = authority(database(text))
+    assert f"`{text}`" in page and DB_ID in page
+    assert f"`{peer_key(found.key.public_key())}`" in page
+    assert f"`{MeshNames(found.discovery_key, DB_ID).prefix.rstrip('-')}`" in page
