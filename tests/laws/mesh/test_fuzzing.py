@@ -14,7 +14,7 @@ from edge_twisted.testing.fuzz_mesh import ENTRY_POINTS
 
 
 @pytest.mark.parametrize("fuzz", ENTRY_POINTS)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=500)
 @given(data=st.binary(max_size=400))
 @example(data=b"")
 def test_arbitrary_bytes_end_in_refusals(fuzz: Callable[[bytes], None], data: bytes) -> None:

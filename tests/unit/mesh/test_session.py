@@ -381,27 +381,6 @@ def test_any_bytes_end_in_a_refusal_or_are_waited_for(pieces: list[bytes]) -> No
             assert isinstance(effect, Send | Close)
 
 
-@settings(deadline=None, max_examples=500)
-@given(
-    st.lists(st.binary(max_size=3000), max_size=8),
-    st.lists(st.integers(1, 500), min_size=1, max_size=40),
-    st.booleans(),
-)
-def test_cuts_of_the_stream_change_no_message(
-    payloads: list[bytes], cuts: list[int], deflated: bool
-) -> None:
-    writer, reader = FrameWriter(), FrameReader()
-    stream = b"".join(writer.message(each, deflated=deflated) for each in payloads)
-    found: list[bytes] = []
-    at, step = 0, 0
-    while at < len(stream):
-        size = cuts[step % len(cuts)]
-        reader.feed(stream[at : at + size])
-        found.extend(reader.messages())
-        at, step = at + size, step + 1
-    assert found == payloads
-
-
 def test_a_bomb_is_refused() -> None:
     writer, reader = FrameWriter(), FrameReader()
     reader.limit_bytes = 100_000
