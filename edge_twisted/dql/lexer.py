@@ -81,6 +81,15 @@ def tokenize(source: Source) -> Tokens:
     matches = _TOKEN.finditer(text)
     for match in islice(matches, TOKEN_LIMIT):
         group = match.lastgroup
+        # Nine of ten tokens are words and symbols.
+        if group == "word":
+            piece = match[1]
+            add_value(piece)
+            add_word(piece.upper())
+            start = match.start()
+            add_start(start)
+            add_end(start + len(piece))
+            continue
         if group is None or group == "comment" or group == "space":
             continue
         start = match.start()
@@ -92,10 +101,7 @@ def tokenize(source: Source) -> Tokens:
             continue
         add_start(start)
         add_end(end)
-        if group == "word":
-            add_word(piece.upper())
-            add_value(piece)
-        elif group == "symbol":
+        if group == "symbol":
             add_word(piece)
             add_value(piece)
         elif group == "string":

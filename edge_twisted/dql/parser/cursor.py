@@ -85,6 +85,14 @@ class Cursor:
         self.word = tokens.words[index]
         self.start = tokens.starts[index]
 
+    def go(self, index: int) -> None:
+        """Go to the token at ``index``, past at least one."""
+        tokens = self.tokens
+        self.end = tokens.ends[index - 1]
+        self.index = index
+        self.word = tokens.words[index]
+        self.start = tokens.starts[index]
+
     def accept(self, word: str) -> bool:
         """Go past ``word`` if it is at hand, and say whether it was."""
         if self.word != word:
@@ -104,7 +112,11 @@ class Cursor:
         """
         if self.word != word:
             raise self.unexpected(word)
-        self.advance()
+        tokens, index = self.tokens, self.index
+        self.end = tokens.ends[index]
+        self.index = index = index + 1
+        self.word = tokens.words[index]
+        self.start = tokens.starts[index]
 
     def expect_all(self, *words: str) -> None:
         """
@@ -127,10 +139,18 @@ class Cursor:
         """
         self.nesting += 1
         if self.nesting > self.deepest:
-            self.deepest = self.nesting
-            # The outermost expression is not nested in anything.
-            if self.nesting > NESTING_LIMIT + 1:
-                raise self.too_deep()
+            self.deepen()
+
+    def deepen(self) -> None:
+        """
+        Note that ``nesting`` is more than it ever was.
+
+        :raises ParseError: that is too many.
+        """
+        self.deepest = self.nesting
+        # The outermost expression is not nested in anything.
+        if self.nesting > NESTING_LIMIT + 1:
+            raise self.too_deep()
 
     # -- names
 

@@ -70,22 +70,17 @@ _LITERALS: Final = frozenset({NUMBER, STRING})
 _CLOSERS: Final = frozenset({",", ")", "]", "}"})
 
 
-@define
-class _Waiting:
-    """An operator whose last operand is being read; a chain has several before it."""
-
-    infix: Infix
-    count: int = 1
-
-
 @define(eq=False)
 class _Operands:
-    """The operands that no operator took yet."""
+    """The operands that no operator took yet, and the operators whose last is being read."""
 
     nodes: list[Expression]
     starts: list[int]
     #: How often an operator was applied to what stands here: no more than the height of its tree.
     heights: list[int]
+    waiting: list[Infix]
+    #: How many operands each of these has before its last: more than one only in a chain.
+    counts: list[int]
 
 
 def climb(cursor: Cursor, floor: int = 0) -> Expression:
@@ -94,31 +89,32 @@ def climb(cursor: Cursor, floor: int = 0) -> Expression:
 
     :raises DqlError: there is none.
     """
-    if cursor.word in _LITERALS and cursor.peek() in _CLOSERS:
+    word = cursor.word
+    if word in _LITERALS and cursor.tokens.words[cursor.index + 1] in _CLOSERS:
         return literal(cursor)
-    cursor.enter()
+    # `Cursor.enter`, written out.
+    cursor.nesting += 1
+    if cursor.nesting > cursor.deepest:
+        cursor.deepen()
     start = cursor.start
-    first = PREFIXES.get(cursor.word, operand)(cursor)
-    infix = _infix(cursor)
+    first = PREFIXES.get(word, operand)(cursor)
+    word = cursor.word
+    infix = INFIXES.get(word) if word != "NOT" else _infix(cursor)
     if infix is None or infix.precedence <= floor:
         cursor.nesting -= 1
         return first
-    operands = _Operands([first], [start], [0])
-    waiting: list[_Waiting] = []
+    operands = _Operands([first], [start], [0], [], [])
     while infix is not None and infix.precedence > floor:
-        while waiting and _comes_first(waiting[-1].infix, infix):
-            _apply(cursor, waiting.pop(), operands)
+        if operands.waiting:
+            _apply_before(cursor, infix, operands)
         if infix.postfix is not None:
             _apply_postfix(cursor, infix, infix.postfix, operands)
         else:
-            _wait(waiting, infix)
-            cursor.advance()
-            operands.starts.append(cursor.start)
-            operands.heights.append(0)
-            operands.nodes.append(PREFIXES.get(cursor.word, operand)(cursor))
-        infix = _infix(cursor)
-    while waiting:
-        _apply(cursor, waiting.pop(), operands)
+            _wait(cursor, infix, operands)
+        word = cursor.word
+        infix = INFIXES.get(word) if word != "NOT" else _infix(cursor)
+    while operands.waiting:
+        _apply(cursor, operands)
     cursor.nesting -= 1
     return operands.nodes[0]
 
@@ -135,35 +131,44 @@ def _infix(cursor: Cursor) -> Infix | None:
     return INFIXES[negated]
 
 
-def _comes_first(waiting: Infix, infix: Infix) -> bool:
-    """Return whether a waiting operator takes the operand before ``infix``, or ``infix`` does."""
-    if waiting is infix and infix.chain is not None:
-        return False
-    return waiting.precedence >= infix.precedence
+def _apply_before(cursor: Cursor, infix: Infix, operands: _Operands) -> None:
+    """Apply the waiting operators that take the operand before ``infix``."""
+    waiting, precedence = operands.waiting, infix.precedence
+    while waiting:
+        last = waiting[-1]
+        if last.precedence < precedence or (last is infix and infix.chain is not None):
+            return
+        _apply(cursor, operands)
 
 
-def _wait(waiting: list[_Waiting], infix: Infix) -> None:
-    """Put an operator on the list, or count it if it goes on with the chain there."""
-    if waiting and waiting[-1].infix is infix:
-        waiting[-1].count += 1
+def _wait(cursor: Cursor, infix: Infix, operands: _Operands) -> None:
+    """Let an operator wait, or count it if it goes on with the chain; read its operand."""
+    waiting = operands.waiting
+    if waiting and waiting[-1] is infix:
+        operands.counts[-1] += 1
     else:
-        waiting.append(_Waiting(infix))
+        waiting.append(infix)
+        operands.counts.append(1)
+    cursor.go(cursor.index + 1)
+    operands.starts.append(cursor.start)
+    operands.heights.append(0)
+    operands.nodes.append(PREFIXES.get(cursor.word, operand)(cursor))
 
 
-def _apply(cursor: Cursor, waiting: _Waiting, operands: _Operands) -> None:
-    """Replace the last operands by what their operator makes of them."""
-    first = len(operands.nodes) - waiting.count - 1
-    taken = operands.nodes[first:]
-    span = cursor.since(operands.starts[first])
-    infix = waiting.infix
-    made: Expression
+def _apply(cursor: Cursor, operands: _Operands) -> None:
+    """Replace the last operands by what the last operator makes of them."""
+    infix, count = operands.waiting.pop(), operands.counts.pop()
+    nodes, starts, heights = operands.nodes, operands.starts, operands.heights
     if infix.operator is not None:
-        made = Binary(infix.operator, taken[0], taken[1], span=span)
+        right = nodes.pop()
+        del starts[-1], heights[-1]
+        nodes[-1] = Binary(infix.operator, nodes[-1], right, span=(starts[-1], cursor.end))
     else:
         assert infix.chain is not None
-        made = infix.chain(_flat(infix.chain, taken), span=span)
-    del operands.nodes[first:], operands.starts[first + 1 :], operands.heights[first + 1 :]
-    operands.nodes.append(made)
+        first = len(nodes) - count - 1
+        span = starts[first], cursor.end
+        nodes[first:] = [infix.chain(_flat(infix.chain, nodes[first:]), span=span)]
+        del starts[first + 1 :], heights[first + 1 :]
     _grow(cursor, operands)
 
 

@@ -22,7 +22,7 @@ from edge_twisted.dql.syntax import (
     Unary,
     UnaryOperator,
 )
-from edge_twisted.dql.tokens import NUMBER, STRING
+from edge_twisted.dql.tokens import NAME, NUMBER, RESERVED, STRING
 
 Prefix: TypeAlias = Callable[[Cursor], Expression]
 
@@ -34,9 +34,10 @@ _ABOVE_ALL: Final = 45
 
 def literal(cursor: Cursor) -> Expression:
     """A number or a string."""
-    node = Literal(cursor.value, span=cursor.span)
-    cursor.advance()
-    return node
+    index = cursor.index
+    start = cursor.start
+    cursor.go(index + 1)
+    return Literal(cursor.tokens.values[index], span=(start, cursor.end))
 
 
 def _keyword(value: bool | None) -> Prefix:
@@ -60,9 +61,10 @@ def parameter(cursor: Cursor) -> Parameter:
     cursor.expect(":")
     if not cursor.word.isidentifier():
         raise cursor.unexpected("the name of a parameter")
-    name = str(cursor.value)
-    cursor.advance()
-    span = cursor.since(start)
+    index = cursor.index
+    name = str(cursor.tokens.values[index])
+    cursor.go(index + 1)
+    span = start, cursor.end
     if name not in cursor.parameters:
         if len(cursor.parameters) == PARAMETER_LIMIT:
             raise cursor.error(f"more than {PARAMETER_LIMIT} parameters", span)
@@ -140,14 +142,25 @@ def operand(cursor: Cursor) -> Expression:
 
 def path(cursor: Cursor, what: str = "identifier") -> Path:
     """``name.name``; after a dot too, reserved words need backticks."""
-    start = cursor.start
-    names = [cursor.identifier(what)]
-    while cursor.word == ".":
-        cursor.advance()
-        names.append(cursor.identifier())
+    start, index = cursor.start, cursor.index
+    words, values = cursor.tokens.words, cursor.tokens.values
+    names: list[str] = []
+    while True:
+        # `Cursor.identifier`, written out: most of what a statement holds are names.
+        word = words[index]
+        if word != NAME and (word in RESERVED or not word.isidentifier()):
+            if names:
+                cursor.go(index)
+            raise cursor.unexpected("identifier" if names else what)
+        names.append(str(values[index]))
+        index += 1
+        if words[index] != ".":
+            break
+        index += 1
+    cursor.go(index)
     if cursor.word == "[":
         raise cursor.unsupported("an element of an array in a path is")
-    return Path(tuple(names), span=cursor.since(start))
+    return Path(tuple(names), span=(start, cursor.end))
 
 
 #: By the word that an expression begins with.

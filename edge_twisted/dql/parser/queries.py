@@ -66,7 +66,8 @@ def _projection(cursor: Cursor) -> Projection:
     start = cursor.start
     if cursor.accept("*"):
         return Wildcard(span=cursor.since(start))
-    if cursor.peek() == "." and cursor.peek(2) == "*" and cursor.at_identifier:
+    words, index = cursor.tokens.words, cursor.index
+    if words[index + 1] == "." and words[index + 2] == "*" and cursor.at_identifier:
         name = cursor.identifier()
         cursor.expect_all(".", "*")
         return Wildcard(name, span=cursor.since(start))

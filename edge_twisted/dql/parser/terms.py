@@ -159,6 +159,8 @@ def _refuse_parenthesised_ids(cursor: Cursor) -> None:
 
 def directives(cursor: Cursor) -> tuple[UseDirectives, ...]:
     """Return what directive comments right before the token at hand ask for."""
+    if not cursor.tokens.directives:
+        return ()
     return tuple(
         _directives(cursor, comment.text, comment.span, comment.span)
         for comment in cursor.directives()
