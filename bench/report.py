@@ -84,3 +84,7 @@ def publish(bench: str, figures: Iterable[Figure], *, save: bool) -> None:
         document = {"bench": bench, "machine": facts, "figures": [asdict(row) for row in rows]}
         path = RESULTS / f"{bench}.json"
         path.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+        # Here, because the page is made from what this module keeps.
+        from bench import table
+
+        table.write()
