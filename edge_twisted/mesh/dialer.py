@@ -208,7 +208,7 @@ class Dial:
             self.state = DialState.RESTING
         else:
             if linked_at is None or outcome not in refusals.QUIET:
-                self._say(f"{outcome} {link.detail}".rstrip())
+                self._say(f"{outcome}, {link.detail}" if link.detail else outcome)
             self._wait(self.backoff.delay())
         return link
 

@@ -131,7 +131,10 @@ class Link(TwistedProtocol):
             self._step(lambda: session.receive(data, self._clock.seconds()))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._note(*_outcome_of(reason, certified=self.peer is not None, met=self.ends is not None))
+        outcome, detail = _outcome_of(
+            reason, certified=self.peer is not None, met=self.ends is not None
+        )
+        self._note(outcome, detail, by_us=_is_ours(reason))
         if self.session is not None:
             self.session.lost()
         self.session = None
@@ -346,6 +349,12 @@ def _outcome_of(reason: Failure, *, certified: bool, met: bool) -> tuple[str, st
     if certified:
         return refusals.LOST, "before HELLO"
     return refusals.LOST, "before TLS was through"
+
+
+def _is_ours(reason: Failure) -> bool:
+    """Whether TLS ended because of what is not to our liking; a peer's dislike is an alert."""
+    error = reason.value
+    return isinstance(error, SSL.Error) and "alert" not in _tls_reason(error)
 
 
 def _tls_reason(error: SSL.Error) -> str:

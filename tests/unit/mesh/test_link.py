@@ -334,6 +334,14 @@ class LinkTests(SynchronousTestCase):
         self.assertEqual(
             (self.link.outcome, self.link.detail), ("not_a_member", "tlsv1 alert unknown ca")
         )
+        self.assertFalse(self.link.refused_by_us)
+
+    def test_whose_dislike_ended_tls_is_told(self) -> None:
+        """An alert is the peer's; what our own verification says is ours."""
+        error = SSL.Error([("SSL routines", "", "certificate verify failed")])
+        self.link.connectionLost(Failure(error))
+        self.assertEqual(self.link.outcome, "not_a_member")
+        self.assertTrue(self.link.refused_by_us)
 
     def test_what_tls_says_later_is_a_broken_connection(self) -> None:
         self.meet()
