@@ -3,9 +3,10 @@
 The HTTP API against PostgreSQL, asyncpg and Starlette on uvicorn: ``python -m bench.http``.
 
 Both sides store durably and answer one request at a time on each of 64 connections that wrk keeps
-alive, in one run.  Ours has TLS, a key on every request, the audit log and throttling; theirs has
-plain HTTP and none of it.  Rounds alternate between the two, and ratios are of medians.  Needs wrk,
-PostgreSQL's programs, and the ``bench`` extra.
+alive, in one run.  Processor time per request is told beside it, for other work on the machine
+favours the side with more processes.  Ours has TLS, a key on every request, the audit log and
+throttling; theirs has plain HTTP and none of it.  Rounds alternate between the two, and ratios are
+of medians.  Needs wrk, PostgreSQL's programs, and the ``bench`` extra.
 """
 
 from __future__ import annotations
@@ -34,26 +35,29 @@ CROWD = 1000
 def compare(kind: str, us: Side, them: Side | None, folder: Path, options: Options) -> list[Figure]:
     """Measure one kind of request on both sides, in turns."""
     found: dict[str, list[Load]] = {"ours": [], "theirs": []}
-    cpu = 0.0
+    cpu = {"ours": 0.0, "theirs": 0.0}
     for turn in range(options.rounds):
-        before = us.cpu_seconds()
-        found["ours"].append(_load("ours", kind, us, folder, turn, options.seconds))
-        cpu += us.cpu_seconds() - before
-        if them is not None:
-            found["theirs"].append(_load("theirs", kind, them, folder, turn, options.seconds))
+        for side, where in (("ours", us), ("theirs", them)):
+            if where is None:
+                continue
+            before = where.cpu_seconds()
+            found[side].append(_load(side, kind, where, folder, turn, options.seconds))
+            cpu[side] += where.cpu_seconds() - before
     name = NAMES[kind]
     rate = statistics.median(load.rate for load in found["ours"])
     late = statistics.median(load.p99_ms for load in found["ours"])
-    requests = sum(load.requests for load in found["ours"])
+    cost = cpu["ours"] / sum(load.requests for load in found["ours"]) * 1e6
     figures = [
         Figure(name=f"{name}: ours", value=rate, unit="1/s"),
         Figure(name=f"{name}: p99", value=late, unit="ms", target=25, sense="most"),
-        Figure(name=f"{name}: processor time", value=cpu / requests * 1e6, unit="us"),
+        Figure(name=f"{name}: processor time", value=cost, unit="us"),
     ]
     if them is not None:
         other = statistics.median(load.rate for load in found["theirs"])
         theirs_late = statistics.median(load.p99_ms for load in found["theirs"])
+        others_cost = cpu["theirs"] / sum(load.requests for load in found["theirs"]) * 1e6
         figures += [
+            Figure(name=f"{name}: yardstick, processor time", value=others_cost, unit="us"),
             Figure(name=f"{name}: yardstick", value=other, unit="1/s"),
             Figure(name=f"{name}: yardstick, p99", value=theirs_late, unit="ms"),
             Figure(name=f"{name}: ratio", value=rate / other, unit="x", target=KINDS[kind]),

@@ -37,11 +37,20 @@ class Side:
     pid: int
     key: str | None = None
     ca: Path | None = None
+    #: The process of a database beside it, whose children work for it.
+    database: int | None = None
 
     def cpu_seconds(self) -> float:
-        """Return the processor time that its process has taken."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Return the processor time that its processes have taken, a database's included."""
+        pids = [self.pid]
+        if self.database is not None:
+            own = Path(f"/proc/{self.database}/task/{self.database}/children").read_text()
+            pids += [self.database, *map(int, own.split())]
+        ticks = 0
+        for pid in pids:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def resident_mib(self) -> float:
         """Return how much memory it holds."""
@@ -93,7 +102,7 @@ def ours(folder: Path) -> Iterator[Side]:
 @contextmanager
 def theirs(folder: Path) -> Iterator[Side]:
     """Run PostgreSQL and the application before it."""
-    with _postgres(folder) as dsn:
+    with _postgres(folder) as (dsn, postmaster):
         rows = "\n".join(json.dumps(document(n)) for n in range(DOCUMENTS))
         _psql(
             dsn,
@@ -107,7 +116,8 @@ def theirs(folder: Path) -> Iterator[Side]:
         words += ["--log-level", "warning", "--no-access-log"]
         with _process([sys.executable, *words], folder, YARDSTICK_DSN=dsn) as (process, output):
             _until_connected(port, process, output)
-            yield Side(url=f"http://127.0.0.1:{port}", pid=process.pid)
+            url = f"http://127.0.0.1:{port}"
+            yield Side(url=url, pid=process.pid, database=postmaster)
 
 
 # -- inner
@@ -134,7 +144,7 @@ def _fill_ours(side: Side, port: int) -> None:
 
 
 @contextmanager
-def _postgres(folder: Path) -> Iterator[str]:
+def _postgres(folder: Path) -> Iterator[tuple[str, int]]:
     """Run a cluster of its own, as an unprivileged user, over a unix socket only."""
     initdb = shutil.which("initdb") or ""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -162,7 +172,7 @@ def _postgres(folder: Path) -> Iterator[str]:
             if ready.returncode == 0:
                 break
             time.sleep(0.1)
-        yield dsn
+        yield dsn, process.pid
     finally:
         process.terminate()
         process.wait()
