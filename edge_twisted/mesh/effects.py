@@ -48,6 +48,8 @@ class Close:
 
     reason: str
     detail: str = ""
+    #: Whether the peer ends it, and gave the reason.
+    by_peer: bool = False
 
 
 # -- what others than the session's connection should hear

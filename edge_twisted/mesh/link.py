@@ -242,8 +242,8 @@ class Link(TwistedProtocol):
                     self._ask(token, self._documents.perform(request))
                 case Compute(token, steps):
                     self._ask(token, self._owner.compute(steps))
-                case Close(reason, detail):
-                    self._note(reason, detail)
+                case Close(reason, detail, by_peer):
+                    self._note(reason, detail, by_us=not by_peer)
                     self._waiting.clear()
                     if reason == refusals.LOST:
                         # A peer that has fallen silent takes no last words either.

@@ -302,7 +302,7 @@ class Session:
             case m.Hello():
                 self._greeted(message)
             case m.Bye(reason=reason, detail=detail):
-                self._effects.append(Close(reason, detail))
+                self._effects.append(Close(reason, detail, by_peer=True))
                 self._close()
             case m.Met(of_you=of_you):
                 self.ask(Observe(clock=self._peer_clock, of_us=of_you), lambda _: None)

@@ -160,7 +160,7 @@ class HelloSession:
                 return [Tell(BlobHeard(message))]
             case "refuse", [str(reason)]:
                 self._over = True
-                return [Close(reason, "said the peer")]
+                return [Close(reason, "said the peer", by_peer=True)]
             case "ping", []:
                 return []
         return self.refuse("protocol_violation")

@@ -21,6 +21,8 @@ from tests.system.daemon import Client, Daemon, connect, edge_server, running
 from tests.system.fixtures import configuration, write_certificate
 
 PATIENCE_SECONDS = 60.0
+#: What makes somebody a member of these meshes.
+MESH_TOKEN = "a secret of the mesh"
 
 
 def free_port() -> int:
@@ -184,7 +186,7 @@ def site(
     settings = configuration(enable_metrics=True, **http_server)
     settings["database"] |= {
         "device_name": name,
-        "auth": {"small_peer_only": {"offline_license_token": "a secret of the mesh"}},
+        "auth": {"small_peer_only": {"offline_license_token": MESH_TOKEN}},
         "subscriptions": list(subscriptions),
         "transport_config": {
             "peer_to_peer": {"lan_mdns_enabled": False},

@@ -321,11 +321,17 @@ class LinkTests(SynchronousTestCase):
 
     def test_the_first_word_on_the_end_counts(self) -> None:
         self.meet()
-        self.give(Close("clock_skew", "by an hour"))
+        self.give(Close("clock_skew", "by an hour", by_peer=True))
         self.link.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.owner.heard[-1], ("ended", "clock_skew"))
         self.assertIs(self.successResultOf(self.link.done), self.link)
         self.assertEqual(self.link.detail, "by an hour")
+        self.assertFalse(self.link.refused_by_us)
+
+    def test_what_the_session_refuses_is_refused_by_us(self) -> None:
+        self.meet()
+        self.give(Close("clock_skew", "by an hour"))
+        self.assertTrue(self.link.refused_by_us)
 
     def test_what_tls_says_before_the_hellos_is_a_question_of_membership(self) -> None:
         error = SSL.Error([("SSL routines", "", "tlsv1 alert unknown ca")])
