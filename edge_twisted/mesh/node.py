@@ -130,7 +130,7 @@ class Node:
     def replica_renewed(self, replica: Replica) -> None:
         """See `Watcher.replica_renewed`."""
         for link in tuple(self._links):
-            link.refuse(refusals.EPOCH_RENEWED)
+            link.refuse(refusals.GOODBYE, "the epoch was renewed")
 
     # -- Neighbours, for the exchange of attachments
 

@@ -25,10 +25,9 @@ LOST: Final = "lost"
 STALLED: Final = "stalled"
 HANDSHAKE_TIMEOUT: Final = "handshake_timeout"
 INTERNAL_ERROR: Final = "internal_error"
-EPOCH_RENEWED: Final = "epoch_renewed"
 
 #: Ends that nobody has to hear of at `warning`: they belong to how meshes come together and part.
-QUIET: Final = frozenset({GOODBYE, LOST, DUPLICATE_LINK, EPOCH_RENEWED})
+QUIET: Final = frozenset({GOODBYE, LOST, DUPLICATE_LINK})
 
 #: One refusal of one peer or address is a line of the log at most this often.
 REPEAT_SECONDS: Final = 60.0

@@ -33,6 +33,8 @@ from tests.system.fixtures import DB_ID
 M = TypeVar("M")
 
 TIMEOUT_SECONDS = 60.0
+#: A subscription to what is empty: it is streamed from the beginning.
+PREY = "SELECT * FROM prey"
 
 
 def now_ms() -> int:
@@ -47,6 +49,8 @@ class Member:
         self.site = SiteId(os.urandom(16))
         self.reader, self.writer = FrameReader(), FrameWriter()
         self.reader.limit_bytes = MAX_MESSAGE_BYTES
+        #: What the server said of itself, once we have met.
+        self.theirs: m.Hello
         #: Where the last BATCH ended.
         self.lsn = 0
         plain = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
@@ -79,9 +83,13 @@ class Member:
         self.send(msgspec.structs.replace(said, **changes))
 
     def meet(self) -> m.Subscribe:
-        """Say hello and wait until the server subscribes to something; return that."""
+        """Say hello and wait until the server subscribes to `PREY`; return that."""
         self.hello()
-        return self.wait_for(m.Subscribe)
+        self.theirs = self.wait_for(m.Hello)
+        while True:
+            found = self.wait_for(m.Subscribe)
+            if found.query == PREY:
+                return found
 
     def batch(self, number: int, *items: Whole, lsn: int | None = None) -> m.Batch:
         """Return the next batch of a stream, with whole documents."""

@@ -19,13 +19,13 @@ from attrs import frozen
 
 from edge_twisted.mesh import messages as m
 from edge_twisted.mesh.frames import DEFLATED, MAX_FRAME_BYTES, MORE
-from edge_twisted.mesh.items import Whole
-from tests.system.mesh_member import Member, now_ms, written_once
+from tests.system.mesh_member import PREY, Member, now_ms, written_once
 from tests.system.mesh_site import MESH_TOKEN, Site, eventually, site, started
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 VIOLATION = "protocol_violation"
+ROWS = "SELECT * FROM rows"
 HOUR_MS = 3_600_000
 #: What a server may need for the worst that a member can send at a time: a message of 32 MiB.
 GROWTH_BYTES = 300 << 20
@@ -48,8 +48,7 @@ class Scene:
         self.witness.run("INSERT INTO rows DOCUMENTS (:d)", {"d": {"_id": id_}})
         query = "SELECT _id FROM rows WHERE _id = :id"
         eventually("it came over the honest link", lambda: self.victim.items(query, {"id": id_}))
-        ids = [each["_id"] for each in self.victim.items("SELECT _id FROM rows")]
-        assert [each for each in ids if not each.startswith("honest")] == []
+        assert self.victim.items("SELECT _id FROM prey") == []
 
     def logged(self, words: str) -> bool:
         """Whether the attacked server's log has a line with these words."""
@@ -70,8 +69,8 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("hostile")
-    victim = site("victim", folder / "victim", [], ["SELECT * FROM rows"])
-    witness = site("witness", folder / "witness", [victim.mesh_port], ["SELECT * FROM rows"])
+    victim = site("victim", folder / "victim", [], [PREY, ROWS])
+    witness = site("witness", folder / "witness", [victim.mesh_port], [ROWS])
     with started(victim, witness):
         eventually("they meet", lambda: victim.sees({"witness"}) and witness.sees({"victim"}))
         yield Scene(victim=victim, witness=witness, folder=folder)
@@ -205,9 +204,7 @@ def _in_the_future(member: Member, number: int) -> None:
 
 def _over_the_window(member: Member, number: int) -> None:
     text = "x" * 200_000
-    batches = [
-        member.batch(number, member.document(f"honest {n}", t=text)) for n in range(900, 960)
-    ]
+    batches = [member.batch(number, member.document(f"m{n}", t=text)) for n in range(60)]
     member.raw(b"".join(member.writer.message(m.encode(each)) for each in batches))
 
 
@@ -263,11 +260,13 @@ def test_a_flood_costs_little_memory_and_others_are_served(scene: Scene) -> None
 
 
 def test_more_than_the_window_ends_the_link(scene: Scene) -> None:
+    refused = scene.partings()[VIOLATION]
     member = scene.member()
     number = member.meet().number
     _over_the_window(member, number)
-    assert member.end() == VIOLATION
-    scene.check_unharmed(5)
+    # What is still on its way when the server closes may cost its last words.
+    assert member.end() in (VIOLATION, "")
+    eventually("it is refused", lambda: scene.partings()[VIOLATION] > refused)
 
 
 def test_who_claims_writes_of_ours_makes_us_another_and_loses_us_nothing(scene: Scene) -> None:
@@ -275,13 +274,12 @@ def test_who_claims_writes_of_ours_makes_us_another_and_loses_us_nothing(scene: 
     victim.run("INSERT INTO rows DOCUMENTS ({'_id': 'honest before'})")
     for name in ("once", "twice"):
         member = scene.member()
-        member.hello()
-        theirs = member.wait_for(m.Hello)
-        number = member.wait_for(m.Subscribe).number
-        body = msgspec.json.encode({"_id": f"honest {name}"})
+        number = member.meet().number
+        theirs = member.theirs
         state = written_once(theirs.site, theirs.epoch, 1 << 40, now_ms())
-        lie = Whole(b"", body, state)._replace(id_key=member.document(f"honest {name}").id_key)
-        member.send(member.batch(number, lie))
+        lie = member.document(name)._replace(state=state)
+        # Where there are documents already the server repairs first, and takes no batch.
+        member.send(m.Offer(number, [lie]))
         assert member.end() == "goodbye", "all are told to greet anew"
         victim.run("INSERT INTO rows DOCUMENTS (:d)", {"d": {"_id": f"honest after {name}"}})
     query = "SELECT _id FROM rows ORDER BY _id"
@@ -297,4 +295,4 @@ def test_the_honest_link_never_ended_but_for_the_new_greetings(scene: Scene) -> 
     ends = [
         each["status"] for each in scene.witness.audit() if each["event"] == "peer_disconnected"
     ]
-    assert set(ends) <= {"goodbye", "epoch_renewed"} and len(ends) <= 2
+    assert set(ends) <= {"goodbye"} and len(ends) <= 2

@@ -45,7 +45,7 @@ WORK_SECONDS: Final = 0.02
 _DATABASE: Final = b"d" * 32
 #: Reasons for which links may end; any other is a bug.
 _EXPECTED_ENDS: Final = frozenset(
-    {"goodbye", LOST, "duplicate_link", "duplicate_peer", "epoch_renewed", "clock_skew"}
+    {"goodbye", LOST, "duplicate_link", "duplicate_peer", "clock_skew"}
 )
 
 
@@ -318,7 +318,7 @@ class Server:
         """Everybody has to meet us anew."""
         self.world.note("renewed", self.name, replica.epoch)
         for end in tuple(self.ends):
-            end.refuse("epoch_renewed")
+            end.refuse("goodbye")
 
     def _commit(self, commit: Commit) -> None:
         self.world.note("commit", self.name, commit.lsn)
