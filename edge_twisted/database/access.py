@@ -118,7 +118,7 @@ def look_up(
     spans = [ByteRange(*interval) for interval in intervals]
     if not spans:
         return iter(())
-    return snapshot.index_scan(access.collection, access.ranges.index.name, spans)
+    return snapshot.index_bodies(access.collection, access.ranges.index.name, spans)
 
 
 def value_of(env: Environment, node: syntax.Expression) -> Operand:
@@ -142,7 +142,7 @@ def _index_rows(snapshot: Snapshot, access: IndexScan, choice: Choice, evaluate:
     spans = [ByteRange(*interval) for interval in intervals]
     if not spans:
         return Found(iter(()), True)
-    batches = snapshot.index_scan(
+    batches = snapshot.index_bodies(
         access.collection, access.ranges.index.name, spans, descending=access.backwards
     )
     return Found(batches, complete and choice.residual is None)

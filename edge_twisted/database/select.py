@@ -32,7 +32,7 @@ from edge_twisted.database.result import Rows
 from edge_twisted.database.stored import ID, document_of
 from edge_twisted.documents.id_values import id_value
 from edge_twisted.documents.ids import DocumentId
-from edge_twisted.documents.json_text import is_literal
+from edge_twisted.documents.json_text import are_literal
 from edge_twisted.documents.values import Value, canonical
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment
@@ -82,10 +82,9 @@ class Reading:
             return Rows(items=self.rows(plan))
         taken = self._one(plan)
         if taken is None:
-            taken = list(self._texts(plan))
-        for text in taken:
-            if not is_literal(text):
-                return Rows(items=[document_of(text) for text in taken])
+            taken = self._taken(plan)
+        if not are_literal(taken):
+            return Rows(items=[document_of(text) for text in taken])
         return Rows(texts=taken)
 
     def _one(self, plan: QueryPlan) -> list[bytes] | None:
@@ -103,8 +102,8 @@ class Reading:
             for items in _pieces(self._made(plan), most):
                 yield Rows(items=items)
             return
-        for texts in _pieces_by_size(self._texts(plan), most):
-            if all(map(is_literal, texts)):
+        for texts in _pieces_by_size(self._texts(plan, self._found(plan)), most):
+            if are_literal(texts):
                 yield Rows(texts=texts)
             else:
                 yield Rows(items=[document_of(text) for text in texts])
@@ -114,8 +113,18 @@ class Reading:
             return False
         return not self._is_virtual(plan) and self.measuring is UNMEASURED
 
-    def _texts(self, plan: QueryPlan) -> Iterator[bytes]:
+    def _taken(self, plan: QueryPlan) -> list[bytes]:
+        """Return `_texts` at once, where nothing is to be tested or cut without a step per row."""
         found = self._found(plan)
+        if not found.exact or plan.limit is not None or plan.offset is not None:
+            return list(self._texts(plan, found))
+        taken: list[bytes] = []
+        watched = self.bounds is UNBOUNDED
+        for batch in self.interruption.watch(found.batches, 1) if watched else found.batches:
+            taken += [row[-1] for row in batch]
+        return taken
+
+    def _texts(self, plan: QueryPlan, found: Found) -> Iterator[bytes]:
         batches = found.batches
         if found.exact:
             if self.bounds is UNBOUNDED:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import orjson
@@ -46,6 +47,11 @@ class InvalidJson(EdgeError):
 def is_literal(text: bytes) -> bool:
     """Return whether a stored text is the document to the letter, and may be shown undecoded."""
     return text[:1] != _MARK
+
+
+def are_literal(texts: Sequence[bytes]) -> bool:
+    """Return whether `is_literal` holds for all of them."""
+    return _MARK not in [text[:1] for text in texts]
 
 
 def to_text(value: Value) -> bytes:

@@ -22,6 +22,7 @@ from edge_twisted.documents.versions import Dot, Replica, VersionVector
 from edge_twisted.store.attachments.interface import Attachments
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
+    BodyRow,
     ByteRange,
     ChangeBatch,
     CollectionInfo,
@@ -121,6 +122,16 @@ class Snapshot(Protocol):
 
         :raises UnknownIndex: the index is not there, or not ready: plan again.
         """
+
+    def index_bodies(
+        self,
+        collection: str,
+        index: str,
+        spans: Sequence[ByteRange] = (EVERYTHING,),
+        *,
+        descending: bool = False,
+    ) -> Iterator[list[BodyRow]]:
+        """Yield bodies only, a sixth cheaper; else as `index_scan`."""
 
     def index_ids(
         self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)

@@ -22,6 +22,8 @@ T = TypeVar("T")
 ScanRow = tuple[bytes, bytes]  # (id key, body)
 #: What an index scan yields: the index key, then as `ScanRow`.
 IndexRow = tuple[bytes, bytes, bytes]  # (index key, id key, body)
+#: A row of which nothing but the body is asked for.
+BodyRow = tuple[bytes]
 
 
 class Document(NamedTuple):

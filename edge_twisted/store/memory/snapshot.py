@@ -16,6 +16,7 @@ from edge_twisted.store.keys import entry
 from edge_twisted.store.memory import data as kept
 from edge_twisted.store.prefilter import Prefilter, holds
 from edge_twisted.store.rows import (
+    BodyRow,
     ByteRange,
     Change,
     ChangeBatch,
@@ -128,6 +129,17 @@ class MemorySnapshot:
         rows = self._entries(collection, index, spans)
         kept_rows = [r for r in rows if prefilter is None or holds(prefilter, from_text(r[2]))]
         return self._batches(reversed(kept_rows) if descending else kept_rows)
+
+    def index_bodies(
+        self,
+        collection: str,
+        index: str,
+        spans: Sequence[ByteRange] = (EVERYTHING,),
+        *,
+        descending: bool = False,
+    ) -> Iterator[list[BodyRow]]:
+        rows = [(row[2],) for row in self._entries(collection, index, spans)]
+        return self._batches(reversed(rows) if descending else rows)
 
     def index_ids(
         self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)

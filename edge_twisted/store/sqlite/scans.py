@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import apsw
@@ -19,7 +19,7 @@ from edge_twisted.documents.json_text import from_text, is_literal
 from edge_twisted.store.errors import ReadCancelled
 from edge_twisted.store.keys import cut
 from edge_twisted.store.prefilter import Prefilter, holds
-from edge_twisted.store.rows import ByteRange, IndexRow, ScanRow
+from edge_twisted.store.rows import BodyRow, ByteRange, IndexRow, ScanRow
 from edge_twisted.store.sqlite.connection import translated
 from edge_twisted.store.sqlite.prefilter import compiled
 from edge_twisted.store.sqlite.rowids import live_rows
@@ -44,6 +44,8 @@ class Cursors:
         self._what = what
         self._cancelled = cancelled
         self._open: set[apsw.Cursor] = set()
+        #: Those that read to their end: making one costs as much as reading a row or two.
+        self._spare: list[apsw.Cursor] = []
 
     def check_cancelled(self) -> None:
         """Raise `ReadCancelled` if the caller has gone."""
@@ -51,11 +53,17 @@ class Cursors:
             raise ReadCancelled(self._what)
 
     def close(self) -> None:
-        """Close every cursor; iterators over them fail from now on."""
+        """Close every cursor that is in use; iterators over them fail from now on."""
         for cursor in self._open:
             with suppress(apsw.Error):
                 cursor.close(True)
         self._open.clear()
+
+    def finish(self) -> None:
+        """Close all."""
+        self.close()
+        while self._spare:
+            self._spare.pop().close(True)
 
     def batches(self, sql: str, bindings: Sequence[Any]) -> Iterator[list[Any]]:
         """
@@ -63,7 +71,7 @@ class Cursors:
 
         The size of a batch follows the size of the last column in the batch before.
         """
-        cursor = self._connection.cursor()
+        cursor = self._spare.pop() if self._spare else self._connection.cursor()
         self._open.add(cursor)
         count = _FIRST_BATCH_ROWS
         try:
@@ -71,8 +79,11 @@ class Cursors:
             while batch := list(islice(cursor, count)):
                 self.check_cancelled()
                 yield batch
-                if len(batch) < count:
-                    break
+                if len(batch) < count and cursor in self._open:
+                    # At its end; one that was closed since fails in the next round.
+                    self._open.discard(cursor)
+                    self._spare.append(cursor)
+                    return
                 last = batch[0][-1]
                 if isinstance(last, bytes):
                     used = sum([len(row[-1]) for row in batch])
@@ -83,9 +94,10 @@ class Cursors:
         except apsw.Error as error:
             raise translated(self._what, error) from error
         finally:
-            self._open.discard(cursor)
-            with suppress(apsw.Error):
-                cursor.close(True)
+            if cursor in self._open:
+                self._open.discard(cursor)
+                with suppress(apsw.Error):
+                    cursor.close(True)
 
 
 def scan(cursors: Cursors, collection: int, prefilter: Prefilter | None) -> Iterator[list[ScanRow]]:
@@ -122,6 +134,24 @@ def index_scan(
         yield from _filtered(
             cursors, sql, bindings, prefilter, f" ORDER BY key {order}, row {order}"
         )
+
+
+def index_bodies(
+    cursors: Cursors, number: int, spans: Sequence[ByteRange], descending: bool
+) -> Iterator[list[BodyRow]]:
+    """Yield the bodies alone of what `index_scan` yields."""
+    ordered = reversed(spans) if descending else spans
+    found = [_span_bodies(cursors, number, span, descending) for span in ordered]
+    return found[0] if len(found) == 1 else chain.from_iterable(found)
+
+
+def _span_bodies(
+    cursors: Cursors, number: int, span: ByteRange, descending: bool
+) -> Iterator[list[BodyRow]]:
+    where, bindings = _ranged("key", "number", number, cut(span))
+    order = "DESC" if descending else "ASC"
+    sql = f"SELECT {TEXT} FROM entries CROSS JOIN documents USING (row) WHERE {where}"
+    return cursors.batches(f"{sql} ORDER BY key {order}, row {order}", bindings)
 
 
 def index_ids(cursors: Cursors, number: int, spans: Sequence[ByteRange]) -> Iterator[list[bytes]]:

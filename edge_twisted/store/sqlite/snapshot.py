@@ -15,6 +15,7 @@ from edge_twisted.store.errors import UnknownIndex
 from edge_twisted.store.interface import EVERYTHING
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
+    BodyRow,
     ByteRange,
     ChangeBatch,
     CollectionInfo,
@@ -70,7 +71,7 @@ class SqliteSnapshot:
 
     def finish(self) -> None:
         """Close all cursors; the owner of the connection then ends the transaction."""
-        self.cursors.close()
+        self.cursors.finish()
         self._point.close(True)
 
     def renew(self) -> None:
@@ -95,11 +96,11 @@ class SqliteSnapshot:
 
     @property
     def lsn(self) -> int:
-        return self._progress()[0]
+        return (self._site or self._progress())[0]
 
     @property
     def catalog_version(self) -> int:
-        return self._progress()[1]
+        return (self._site or self._progress())[1]
 
     def _progress(self) -> tuple[int, int]:
         if self._site is None:
@@ -200,6 +201,17 @@ class SqliteSnapshot:
     ) -> Iterator[list[IndexRow]]:
         number = self._ready_index(collection, index)
         return scans.index_scan(self.cursors, number, spans, descending, prefilter)
+
+    def index_bodies(
+        self,
+        collection: str,
+        index: str,
+        spans: Sequence[ByteRange] = (EVERYTHING,),
+        *,
+        descending: bool = False,
+    ) -> Iterator[list[BodyRow]]:
+        number = self._ready_index(collection, index)
+        return scans.index_bodies(self.cursors, number, spans, descending)
 
     def index_ids(
         self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)

@@ -15,6 +15,7 @@ from edge_twisted.store.errors import ReadCancelled
 from edge_twisted.store.interface import EVERYTHING
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
+    BodyRow,
     ByteRange,
     ChangeBatch,
     CollectionInfo,
@@ -254,6 +255,16 @@ class SqliteTransaction:
         return self._settled().index_scan(
             collection, index, spans, descending=descending, prefilter=prefilter
         )
+
+    def index_bodies(
+        self,
+        collection: str,
+        index: str,
+        spans: Sequence[ByteRange] = (EVERYTHING,),
+        *,
+        descending: bool = False,
+    ) -> Iterator[list[BodyRow]]:
+        return self._settled().index_bodies(collection, index, spans, descending=descending)
 
     def index_ids(
         self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 from twisted.python.failure import Failure
 
-from edge_twisted.store.errors import ReadCancelled
-from edge_twisted.store.interface import Snapshot, Store, WriteTransaction
+from edge_twisted.documents.values import sort_key
+from edge_twisted.store.errors import ReadCancelled, UnknownIndex
+from edge_twisted.store.interface import EVERYTHING, Snapshot, Store, WriteTransaction
+from edge_twisted.store.rows import ByteRange, IndexDefinition, IndexKey
 from edge_twisted.testing.store_contract.base import Broken, StoreTestCase, flat
 from edge_twisted.testing.stored_documents import deleting, put, putting
 
@@ -36,6 +38,36 @@ class ReadContract(StoreTestCase):
             raise Broken
 
         await self.assertFailure(store.read("broken", broken), Broken)
+
+    async def test_index_bodies_are_the_bodies_of_an_index_scan(self) -> None:
+        """In the order of the keys, either way round, through one span or several."""
+        store = await self.filled(30)
+        definition = IndexDefinition(collection="c", name="by_n", keys=(IndexKey(path=("n",)),))
+        await store.write("index", lambda unit: unit.create_index(definition))
+        await store.index_ready("c", "by_n")
+        several = (ByteRange(sort_key(3), sort_key(5)), ByteRange(sort_key(7), sort_key(29)))
+        with store.snapshot() as snapshot:
+            for spans in ((EVERYTHING,), several, several[1:], ()):
+                for down in (False, True):
+                    whole = flat(snapshot.index_scan("c", "by_n", spans, descending=down))
+                    bodies = flat(snapshot.index_bodies("c", "by_n", spans, descending=down))
+                    self.assertEqual(bodies, [(row[2],) for row in whole])
+            self.assertEqual(len(flat(snapshot.index_bodies("c", "by_n", several))), 24)
+            with self.assertRaises(UnknownIndex):
+                snapshot.index_bodies("c", "other")
+
+    async def test_iterators_side_by_side_do_not_meet(self) -> None:
+        """One that ended, one abandoned and one that goes on leave each other alone."""
+        store = await self.filled(30)
+        with store.snapshot() as snapshot:
+            ended = flat(snapshot.scan("c"))
+            going = snapshot.id_scan("c")
+            first = next(going)
+            next(snapshot.id_scan("c"))
+            self.assertEqual(flat(snapshot.scan("c")), ended)
+            self.assertEqual(sorted(first + flat(going)), sorted(ended))
+        with store.snapshot() as snapshot:
+            self.assertEqual(flat(snapshot.scan("c")), ended)
 
     async def test_a_stream_keeps_its_snapshot(self) -> None:
         """Writes after its beginning do not show."""
