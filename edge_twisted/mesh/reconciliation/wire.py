@@ -52,6 +52,7 @@ class Summary:
 
     @property
     def fingerprint(self) -> Fingerprint:
+        """That of the whole set."""
         return Fingerprint(self.count, sum(self.sums) & SUM_MASK)
 
     def encoded(self) -> bytes:
