@@ -4,8 +4,8 @@ Deltas: what of a document changed since a version that the receiver is known to
 
 A delta is a state that holds only the slots with a write that the receiver has not seen, and the
 whole version of the sender.  Merging it gives what merging the whole state gives, provided the
-receiver has seen all of ``since``: a slot that is left out has not changed, for no slot ever
-vanishes.
+receiver has seen all of ``since``: a slot that is left out has not changed since, for no slot ever
+vanishes from a document that is not forgotten.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def apply_delta(state: State | None, changes: Delta) -> State:
     state = state or State()
     if not state.version.includes(changes.since):
         raise DeltaGap
-    return merge(state, changes.changes)
+    return merge(state, changes.changes, changes.since)
 
 
 def encode_delta(changes: Delta) -> bytes:

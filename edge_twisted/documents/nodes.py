@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from attrs import field, frozen
 
 from edge_twisted.documents.counts import Count
 from edge_twisted.documents.entries import Entries, Entry, Rank, Stamp, merged, rank, winner
 from edge_twisted.documents.values import MISSING, Operand, Value
-from edge_twisted.documents.versions import VersionVector
+from edge_twisted.documents.versions import NO_VERSION, VersionVector
 
 
 class Variant(IntEnum):
@@ -114,30 +114,70 @@ def shown_map(node: Node) -> Shown | None:
     return Shown(fields, Variant.MAP, best) if best else None
 
 
-def merged_nodes(
-    left: Node, left_seen: VersionVector, right: Node, right_seen: VersionVector
-) -> Node:
+class Side(NamedTuple):
     """
-    Return the merge of two trees; the vectors are all that each side has seen.
+    What one side of a merge has seen; `unsaid` of it stands in slots that it leaves out.
 
-    A slot that only one side holds stays as it is: slots never vanish, so the other side has never
-    seen it, or is a delta that leaves it out because it has not changed.
+    A whole state leaves out nothing that it has; a delta leaves out the slots that have not
+    changed, and `unsaid` is what it builds on.
+    """
+
+    seen: VersionVector
+    unsaid: VersionVector = NO_VERSION
+
+    def forgot(self, entry: Entry) -> bool:
+        """
+        Return whether an entry of a slot that this side does not have was there and is gone.
+
+        Writes leave slots, removals too, so the document was forgotten: deleted, reaped, and
+        written again.  What belonged to its former life is gone everywhere.
+        """
+        dot = entry.stamp.dot
+        return self.seen.covers(dot) and dot.sequence > self.unsaid.seen(dot.replica)
+
+
+def merged_nodes(left: Node, left_side: Side, right: Node, right_side: Side) -> Node:
+    """
+    Return the merge of two trees.
+
+    What of a slot that only one side holds the other has not seen stays as it is.
     """
     if left is right:
         return left
-    slots = dict(left.slots)
-    for variant, entries in right.slots.items():
-        mine = slots.get(variant)
-        slots[variant] = merged(mine, left_seen, entries, right_seen) if mine else entries
-    counts = dict(left.counts)
-    for variant, count in right.counts.items():
-        counted = counts.get(variant)
-        counts[variant] = counted.merged(count) if counted else count
-    children = dict(left.children)
-    for name, child in right.children.items():
-        own = children.get(name)
-        children[name] = merged_nodes(own, left_seen, child, right_seen) if own else child
+    slots: dict[Variant, Entries] = {}
+    for variant in {**left.slots, **right.slots}:
+        mine, theirs = left.slots.get(variant), right.slots.get(variant)
+        if mine and theirs:
+            slots[variant] = merged(mine, left_side.seen, theirs, right_side.seen)
+        elif kept := _kept(mine or (), right_side) or _kept(theirs or (), left_side):
+            slots[variant] = kept
+    counts: dict[Variant, Count] = {}
+    for variant in {**left.counts, **right.counts}:
+        if variant in slots:
+            count, counted = left.counts.get(variant), right.counts.get(variant)
+            counts[variant] = (
+                count.merged(counted) if count and counted else _either(count, counted)
+            )
+    children: dict[str, Node] = {}
+    for name in {**left.children, **right.children}:
+        own, other = left.children.get(name, EMPTY), right.children.get(name, EMPTY)
+        child = merged_nodes(own, left_side, other, right_side)
+        if child.slots or child.children:
+            children[name] = child
     return Node(slots, counts, children)
+
+
+def _kept(entries: Entries, other: Side) -> Entries:
+    """Return what stays of a slot that the other side does not have."""
+    if not any(map(other.forgot, entries)):
+        return entries
+    return tuple(entry for entry in entries if not other.forgot(entry))
+
+
+def _either(left: Count | None, right: Count | None) -> Count:
+    count = left or right
+    assert count is not None
+    return count
 
 
 def is_map(node: Node) -> bool:

@@ -12,7 +12,7 @@ from functools import cached_property
 from attrs import define, field
 
 from edge_twisted.documents.entries import Entries, merged, winner
-from edge_twisted.documents.nodes import EMPTY, Node, merged_nodes, shown_map
+from edge_twisted.documents.nodes import EMPTY, Node, Side, merged_nodes, shown_map
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import NO_VERSION, VersionVector
 
@@ -45,16 +45,19 @@ class State:
         return found.value if found and isinstance(found.value, dict) else {}
 
 
-def merge(left: State, right: State) -> State:
+def merge(left: State, right: State, since: VersionVector = NO_VERSION) -> State:
     """
     Return the state that has seen what either has seen.
 
-    Commutative, associative, idempotent.  `right` may be a delta (`edge_twisted.documents.deltas`).
+    Commutative, associative, idempotent.
+
+    :param since: of a delta on the right (`edge_twisted.documents.deltas`): what it builds on.
     """
     if left.version.includes(right.version):
         return left
+    here, there = Side(left.version), Side(right.version, since)
     return State(
-        root=merged_nodes(left.root, left.version, right.root, right.version),
+        root=merged_nodes(left.root, here, right.root, there),
         life=merged(left.life, left.version, right.life, right.version),
         version=left.version.joined(right.version),
     )
