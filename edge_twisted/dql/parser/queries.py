@@ -119,8 +119,9 @@ def _selection(cursor: Cursor, where: Expression | None, start: int) -> Selectio
             break
     if cursor.word in _UNSUPPORTED_CLAUSES:
         raise cursor.unsupported(f"{cursor.word} is")
-    end = max(start, cursor.end)
-    return Selection(where, order_by, limit, offset, span=(start, end))
+    # Without a clause it stands at the end of what is before it, not at the next token.
+    span = min(start, cursor.end), cursor.end
+    return Selection(where, order_by, limit, offset, span=span)
 
 
 def _order_by(cursor: Cursor) -> tuple[SortKey, ...]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from edge_twisted.dql import syntax
 from edge_twisted.dql.format import format_expression, format_statement
@@ -27,6 +27,7 @@ def test_statements_survive(tree: syntax.Statement) -> None:
 
 @given(statements)
 @settings(max_examples=100)
+@example(parse("INSERT INTO a SELECT * RETURNING *").statement)
 def test_spans_lie_within_their_parents(tree: syntax.Statement) -> None:
     parsed = parse(format_statement(tree))
     for node in parsed.statement.walk():
