@@ -202,7 +202,9 @@ class OutgoingStream:
 
     def passed(self, newest: int) -> int:
         """Return up to which commit of ours, of `newest`, the peer has what it wants."""
-        if self.state is OutgoingState.REFUSED or self.is_current:
+        # Of a closed collection it gets nothing: who waits for it would wait for ever.
+        is_served = self.state not in (OutgoingState.REFUSED, OutgoingState.CLOSED)
+        if not is_served or self.is_current:
             return newest
         return self._acknowledged_lsn
 
