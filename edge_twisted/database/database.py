@@ -319,7 +319,7 @@ class Database:
         """Let another statement in; let an error know the text that it is about."""
         if request.is_admitted:
             self._admission.leave()
-        if isinstance(error, DqlError) and request.source is not None:
+        if error is not None and isinstance(error, DqlError) and request.source is not None:
             error.within(request.source)
         self._requests.end(request, error)
 

@@ -200,6 +200,15 @@ class Execution:
     def _reading(self, snapshot: Snapshot, sight: Sight, bounds: Bounds) -> Reading:
         spend = self.interruption.spend if bounds is UNBOUNDED else bounds.spend
         env = Environment(self.arguments, self.context, spend)
+        if sight is EVERYTHING:
+            return Reading(
+                snapshot=snapshot,
+                env=env,
+                interruption=self.interruption,
+                bounds=bounds,
+                virtual=self._virtual_documents,
+                measuring=self.measuring,
+            )
         return Reading(
             snapshot=snapshot,
             env=env,

@@ -48,8 +48,10 @@ class Bounds:
         """Yield lists of rows; :raises BeyondBounds: they are too many, or too large."""
         for batch in batches:
             self._rows -= len(batch)
+            if self._rows < 0:
+                raise BeyondBounds
             self._bytes -= sum([len(row[-1]) for row in batch])
-            if self._rows < 0 or self._bytes < 0:
+            if self._bytes < 0:
                 raise BeyondBounds
             yield batch
 

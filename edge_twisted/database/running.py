@@ -60,7 +60,7 @@ class Running:
         statement = run.prepared.statement
         match statement:
             case syntax.Select():
-                return self._select(run, stream)
+                return self._select(statement, run, stream)
             case syntax.Insert() | syntax.Update() | syntax.Evict():
                 return self._mutate(run)
             case syntax.Delete():
@@ -99,10 +99,12 @@ class Running:
 
     # -- SELECT
 
-    def _select(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
+    def _select(
+        self, statement: syntax.Select, run: Execution, stream: bool
+    ) -> Result | Deferred[Result]:
         if not run.prepared.is_long:
             with self._store.snapshot() as snapshot:
-                opened = run.open(run.select, snapshot, bounds=Bounds())
+                opened = run.open(statement, snapshot, bounds=Bounds())
                 if may_run_inline(opened.plan, snapshot):
                     try:
                         return run.query(snapshot, opened)

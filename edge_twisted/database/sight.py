@@ -111,6 +111,11 @@ def sight_of(
     source = statement.source
     if source is None:
         return EVERYTHING
+    if access.is_full and not statement.joins and source.collection.namespace is None:
+        # By far the commonest: nothing to look up, mostly nothing to tell.
+        typing = reads_of(source.collection, parameters)
+        if typing is UNTYPED:
+            return EVERYTHING
     rules: list[tuple[str, tuple[Rule, ...]]] = []
     typings: list[tuple[str, str, Typing]] = []
     for term in (source, *[join.term for join in statement.joins]):

@@ -77,7 +77,8 @@ class Cursors:
         try:
             cursor.execute(sql, bindings)
             while batch := list(islice(cursor, count)):
-                self.check_cancelled()
+                if self._cancelled():
+                    raise ReadCancelled(self._what)
                 yield batch
                 if len(batch) < count and cursor in self._open:
                     # At its end; one that was closed since fails in the next round.

@@ -171,7 +171,7 @@ class SqliteSnapshot:
 
     def _stored_indexes(self, collection: str) -> Sequence[StoredIndex]:
         known = self._indexes.get(collection)
-        if known is not None and known[0] == self.catalog_version:
+        if known is not None and known[0] == (self._site or self._progress())[1]:
             return known[1]
         number = self._number_of(collection)
         if number is None:
