@@ -16,6 +16,7 @@ from attrs import define, field
 from edge_twisted.documents.encoding import decode, encode
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.versions import NO_VERSION, VersionVector
 from edge_twisted.store.interface import Store
 from edge_twisted.store.rows import Document
 
@@ -135,10 +136,14 @@ class Bounds:
     low: State = field(factory=State)
     #: The same with all other writes there ever were: dead if it is certainly deleted.
     high: State = field(factory=State)
+    #: All that any delete had seen.
+    seen_by_deletes: VersionVector = NO_VERSION
 
     def take(self, record: Record) -> None:
         """Take one record into account."""
         state = record.state
+        if record.is_delete:
+            self.seen_by_deletes = self.seen_by_deletes.joined(state.version)
         if not record.lost:
             self.must = merge(self.must, state)
         if not record.lost or record.is_delete:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from edge_twisted.documents.headers import INITIAL_EPOCH
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.state import State
 from edge_twisted.store.rows import Document
@@ -91,12 +92,24 @@ def _problem(place: Place, bounds: Bounds, document: Document | None, *, forgot:
     found = State() if document is None else state_of(document)
     if bounds.low.is_alive and not found.is_alive:
         return "a live document is gone"
-    if bounds.high.version and not bounds.high.is_alive and found.is_alive:
+    is_dead = bounds.high.version and not bounds.high.is_alive
+    if is_dead and found.is_alive and not (forgot and _is_new_initial(found, bounds)):
         return "a deleted document is back"
     if document is None or forgot:
         # Who forgot a delete cannot have what only its tombstone held.
         return ""
     return "an acknowledged write is lost" if lacks(found, bounds.must) else ""
+
+
+def _is_new_initial(found: State, bounds: Bounds) -> bool:
+    """
+    Return whether a document is what INITIAL wrote, which no delete has seen.
+
+    INITIAL loses against any delete, but nobody can know of one that was reaped.
+    """
+    initial = [r for r in found.version if r.epoch == INITIAL_EPOCH]
+    is_only = len(initial) == len(list(found.version))
+    return is_only and not any(map(bounds.seen_by_deletes.seen, initial))
 
 
 def _check_tally(documents: dict[Place, Document], oracle: Oracle) -> None:
