@@ -192,6 +192,8 @@ class Server:
         self.queries = self.final_queries = queries
         self.offset_ms = 0
         self.announces = world.chance(0.5)
+        self.drops_moved_out = world.chance(0.3)
+        self._calls_at_commit: list[tuple[int, Callable[[], None]]] = []
         self.window_bytes = world.random.choice((WINDOW_BYTES, WINDOW_BYTES, 4096))
         self.pulls = Pulls()
         self.is_up = False
@@ -213,7 +215,7 @@ class Server:
         """Open the database, and begin to tick."""
         self.is_up = True
         store = self.storage.open(self.now_ms)
-        self.replica = Replica(self.name, store, self.now_ms)
+        self.replica = Replica(self.name, store, self.now_ms, drop_moved_out=self.drops_moved_out)
         self._subscribe()
         self.replica.documents.watch(self)
         store.on_commit(self._commit)
@@ -227,6 +229,7 @@ class Server:
         self.is_up = False
         self.incarnation += 1
         self.pulls = Pulls()
+        self._calls_at_commit.clear()
         for end in tuple(self.ends):
             end.drop()
             if end.connection is not None:
@@ -320,8 +323,15 @@ class Server:
         for end in tuple(self.ends):
             end.refuse("goodbye")
 
+    def call_at_commit(self, number: int, call: Callable[[], None]) -> None:
+        """Call a function right after so many commits from now, before anything else happens."""
+        self._calls_at_commit.append((self.replica.store.lsn + number, call))
+
     def _commit(self, commit: Commit) -> None:
         self.world.note("commit", self.name, commit.lsn)
+        for lsn, call in tuple(self._calls_at_commit):
+            if lsn <= commit.lsn:
+                self.world.later(0.0, call)
         self._commits_at = max(self._commits_at, self.world.now + self.world.random.random() / 500)
 
         def tell() -> None:

@@ -33,8 +33,10 @@ CONDITIONS: Final = (
 #: What can go wrong; a seed chooses some.
 FAULTS: Final = (
     "cut", "stall", "partition", "crash", "restore", "skew", "reap", "evict", "subscribe",
-    "scopes", "double",
+    "scopes", "double", "crash_at_commit",
 )  # fmt: skip
+#: A server whose clock is off by more writes nothing.
+MOST_BELIEVED_MS: Final = 300_000
 #: After the heal, everybody shows the same within this time: a repair that was just made
 #: holds the next one off for half a minute.
 HEAL_SECONDS: Final = 100.0
@@ -162,13 +164,15 @@ class Mesh:
                 self._fail(random.choice(sorted(self.faults)))
 
     def _write(self, server: Server) -> None:
-        # Whose clock is wrong would write what nobody believes for as long as that.
-        if not server.is_up or abs(server.offset_ms) > 300_000:
+        if not server.is_up:
             return
         self.run(server, workload.statement(self.world.random))
 
     def run(self, server: Server, statement: Statement) -> bool:
         """Run a statement on a server, and tell the oracle; False if it failed."""
+        # Whose clock is wrong would write what nobody believes for as long as that.
+        if abs(server.offset_ms) > MOST_BELIEVED_MS:
+            return False
         access = Everything()
         answer = server.replica.database.execute(
             statement.text, statement.arguments, access=access, request_id="", timeout_seconds=None
@@ -227,6 +231,19 @@ class Mesh:
             server.crash()
             self._start_later(server)
 
+    def _fault_crash_at_commit(self, server: Server) -> None:
+        """Crash as soon as something is durable, before anybody is told."""
+        if not server.is_up:
+            return
+        incarnation = server.incarnation
+
+        def crash() -> None:
+            if server.is_up and server.incarnation == incarnation:
+                server.crash()
+                self._start_later(server)
+
+        server.call_at_commit(self.world.random.randrange(1, 6), crash)
+
     def _start_later(self, server: Server) -> None:
         self.world.soon(4.0, lambda: None if server.is_up else server.start())
 
@@ -251,6 +268,11 @@ class Mesh:
 
     def _fault_skew(self, server: Server) -> None:
         server.offset_ms = self.world.random.choice((-240_000, -1000, 0, 3000, 240_000, 1_200_000))
+        if server.offset_ms > MOST_BELIEVED_MS:
+            # It would pass on what it is told to delete, too, at its own time.
+            for end in tuple(server.ends):
+                if end.connection is not None:
+                    end.connection.cut()
 
     def _fault_reap(self, server: Server) -> None:
         if server.is_up:
