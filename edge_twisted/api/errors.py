@@ -62,7 +62,7 @@ ERRORS: tuple[ErrorKind, ...] = (
     ErrorKind("statement_timeout", 408, "The answer took longer than the server works on one."),
     ErrorKind("id_conflict", 409, "A document with this id exists."),
     ErrorKind("index_exists", 409, "An index of this name is on the collection already."),
-    ErrorKind("length_required", 411, "The endpoint must know the body's length in advance."),
+    ErrorKind("length_required", 411, "The endpoint needs a body: Content-Length or chunks."),
     ErrorKind("body_too_large", 413, "The body is larger than the endpoint takes."),
     ErrorKind("unsupported_media_type", 415, "The body's type, charset or coding is not taken."),
     ErrorKind("range_not_satisfiable", 416, "The attachment has no such range."),
@@ -211,7 +211,7 @@ class StatementTimeout(HttpError):
 
 
 class LengthRequired(HttpError):
-    """The endpoint needs a body whose length is known."""
+    """The endpoint needs a body, and the request has neither Content-Length nor chunks."""
 
     code = "length_required"
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from edge_twisted.api.errors import Accompanied, Field, HttpError, MethodNotAllowed
+from edge_twisted.api.errors import Accompanied, Field, HttpError, LengthRequired, MethodNotAllowed
 from edge_twisted.api.failures import code_of, response_to
 from edge_twisted.api.request import Request
 from edge_twisted.api.resource import Finished, Gate, Observer, Resource
@@ -108,7 +108,18 @@ class Pipeline:
             await admitted
         # Only now: who may not call is not told how much they might have sent.
         request.bound_body(resource.max_body_bytes)
+        if request.method == "POST" and not _has_framing(request):
+            raise LengthRequired("a body is needed: send Content-Length, or chunks")
         return await resource.respond(request)
+
+
+def _has_framing(request: Request) -> bool:
+    """Answer whether a request says how long its body is, be it empty."""
+    headers = request.headers
+    return (
+        headers.get_bytes(b"content-length") is not None
+        or headers.get_bytes(b"transfer-encoding") is not None
+    )
 
 
 def _response_to(error: Exception, request: Request) -> AnyResponse:

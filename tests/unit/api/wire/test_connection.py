@@ -197,6 +197,13 @@ def test_bodies_of_both_kinds() -> None:
     assert b"POST /echo  def" in answer
 
 
+def test_a_body_has_to_say_how_long_it_is() -> None:
+    peer = MemorySite().connect()
+    answer = peer.send(b"POST /echo HTTP/1.1\r\nHost: localhost\r\n\r\n" + post("/echo", b""))
+    assert statuses(answer) == [411, 200]
+    assert b"length_required" in answer
+
+
 def test_the_client_is_told_to_go_on_when_its_body_is_wanted() -> None:
     peer = MemorySite().connect()
     answer = peer.send(post("/echo", b"", b"Expect: 100-continue", length=3))
