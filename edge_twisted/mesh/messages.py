@@ -289,6 +289,12 @@ Message = (
     | Blob | Announce | Bye
 )  # fmt: skip
 
+#: Messages that carry neither documents, nor what a batch of them lacks, nor cells: they are
+#: decoded at once, so that one must not hold the reactor for long.
+MAX_PLAIN_BYTES: Final = 4 << 20
+#: BATCH, WANT, SUPPLY, OFFER, REPAIR_ANSWER, REPAIR_ITEMS.
+_LARGE_KINDS: Final = frozenset({6, 8, 9, 10, 19, 21})
+
 encode = msgspec.msgpack.Encoder().encode
 _decoder: Final = msgspec.msgpack.Decoder(Message)
 
@@ -302,6 +308,8 @@ def decode(payload: bytes) -> Message | None:
     kind = _kind(payload)
     if kind is not None and FIRST_IGNORABLE <= kind <= LAST_KIND:
         return None
+    if len(payload) > MAX_PLAIN_BYTES and kind not in _LARGE_KINDS:
+        raise PeerViolation(f"a message of {len(payload)} bytes without documents")
     try:
         message: Message = _decoder.decode(payload)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:

@@ -12,6 +12,10 @@ from edge_twisted.mesh.messages import MAX_ASKED, MAX_ITEMS, Entry, Items, WireS
 
 #: Of the items of one message; the rest of its 32 MiB is for what is around them.
 MAX_ITEM_BYTES: Final = 30 << 20
+#: About what an entry of a vector takes: site, epoch, number.
+ENTRY_BYTES: Final = 28
+#: What one list of versions may come to, about: far below what a message without documents may.
+MAX_SEEN_BYTES: Final = 1 << 20
 #: What an item takes beside its bytes, at most.
 _ITEM_OVERHEAD: Final = 24
 
@@ -103,9 +107,17 @@ def news_of(vector: VersionVector, told: VersionVector) -> VersionVector:
 
 def write_seen(seen: Sequence[Seen]) -> Iterator[list[WireSeen]]:
     """Yield versions of documents as messages carry them, as many as one may hold at a time."""
-    for start in range(0, len(seen), MAX_ASKED):
-        chunk = seen[start : start + MAX_ASKED]
-        yield [(each.id_key, write_vector(each.version)) for each in chunk]
+    chunk: list[WireSeen] = []
+    size = 0
+    for each in seen:
+        vector = write_vector(each.version)
+        chunk.append((each.id_key, vector))
+        size += len(each.id_key) + ENTRY_BYTES * len(vector)
+        if len(chunk) == MAX_ASKED or size >= MAX_SEEN_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def read_seen(written: Iterable[WireSeen]) -> tuple[Seen, ...]:

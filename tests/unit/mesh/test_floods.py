@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import pytest
 
+from edge_twisted.documents.versions import Replica, SiteId, VersionVector
 from edge_twisted.mesh import messages as m
-from edge_twisted.mesh.effects import Ask
+from edge_twisted.mesh.effects import Ask, Close
 from edge_twisted.mesh.frames import FrameWriter
 from edge_twisted.mesh.handshake import hello
+from edge_twisted.mesh.items import Seen
 from edge_twisted.mesh.requests import DeleteGone
 from edge_twisted.mesh.session import MAX_ASKED, MAX_ASKED_BYTES, Session
+from edge_twisted.mesh.wire_values import read_seen, write_seen
 from edge_twisted.replication import scopes
 from edge_twisted.testing.fake_documents import fake_scope
 from edge_twisted.testing.mesh_pair import End, fake_key, fake_us, two
@@ -75,3 +78,19 @@ def test_messages_behind_a_refusal_are_not_heard() -> None:
     end.take(end.session.receive(data, 0.0))
     assert end.closed is not None and end.closed.reason == "protocol_violation"
     assert not end.asked and end.documents.lsn == before
+
+
+def test_a_large_message_without_documents_is_refused_before_it_is_decoded() -> None:
+    end, writer = met()
+    large = m.Presence([b"r" * 60_000] * 80)
+    effects = end.session.receive(writer.message(m.encode(large)), 0.0)
+    assert [each.reason for each in effects if isinstance(each, Close)] == ["protocol_violation"]
+
+
+def test_what_one_side_says_of_many_versions_is_cut_to_size() -> None:
+    version = VersionVector({Replica(SiteId(bytes([n]) * 16), 1): n + 1 for n in range(200)})
+    seen = [Seen(f"{n:08d}".encode(), version) for n in range(1000)]
+    lists = list(write_seen(seen))
+    assert [each for some in lists for each in read_seen(some)] == seen
+    assert len(lists) > 3
+    assert all(len(m.encode(m.Gone(0, True, some))) < m.MAX_PLAIN_BYTES for some in lists)
