@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from edge_twisted.documents.versions import Replica, VersionVector
 from edge_twisted.mesh.items import Announced, Item, Left, Whole
@@ -67,6 +67,8 @@ class _Waiting:
     message: Batch
     size: int
     items: tuple[Item, ...]
+    #: `Applying.forget_echoes` calls before it came.
+    age: int
     #: Digests that this batch claimed in `Pulls`.
     claimed: set[int] = field(factory=set)
     #: Whether everything that was sent is among `items`, or not there any more.
@@ -106,6 +108,8 @@ class Applying:
     #: Others pull something: try again when something has come.
     _waits_for_others: bool = False
     _is_over: bool = False
+    #: Counts subscriptions of the peer's: what it sent before one it need not have any more.
+    _age: int = 0
 
     def __attrs_post_init__(self) -> None:
         self._taken = self.position or 0
@@ -122,8 +126,12 @@ class Applying:
             raise PeerViolation("a batch that goes back, or ends before its commit does")
         self.credit.take(size)
         self._taken = message.lsn
-        self._batches.append(_Waiting(message, size, read_items(message.items)))
+        self._batches.append(_Waiting(message, size, read_items(message.items), self._age))
         self._next()
+
+    def forget_echoes(self) -> None:
+        """The peer subscribed anew: it may have evicted what it sent until now."""
+        self._age += 1
 
     @property
     def is_empty(self) -> bool:
@@ -154,6 +162,7 @@ class Applying:
             # What the sender evicted meanwhile it had when it told what it knows: we never will,
             # and must not take it for deleted.
             knowledge if message.caught_up and first.is_complete else None,
+            first.age,
             self._have_applied,
         )
 
@@ -162,6 +171,7 @@ class Applying:
         items: tuple[Item, ...],
         lsn: int | None,
         knowledge: VersionVector | None,
+        age: int,
         then: Callable[[Applied | Lacking], None],
     ) -> None:
         number = self.stream.apply_begins()
@@ -177,6 +187,8 @@ class Applying:
         def applied(answer: Answer) -> None:
             assert isinstance(answer, Applied | Lacking)
             if isinstance(answer, Applied):
+                if self._is_over or age != self._age:
+                    answer = evolve(answer, echoes=())
                 self.stream.have_applied(answer)
             self.stream.apply_ends(number)
             if not self._is_over:
@@ -266,7 +278,7 @@ class Applying:
             self._next()
 
         self._is_applying = True
-        self._apply(whole, None, None, applied)
+        self._apply(whole, None, None, first.age, applied)
 
     def try_again(self) -> None:
         """Something came over another link, or time has passed."""
@@ -284,7 +296,7 @@ class Applying:
                 raise PeerViolation("a document that was to be whole is not")
             then()
 
-        self._apply(items, None, None, applied)
+        self._apply(items, None, None, self._age, applied)
 
     def move(self, lsn: int, knowledge: VersionVector | None) -> None:
         """Set the cursor after a repair; `Stream.have_moved` or `cursor_lost` follows."""
@@ -296,7 +308,7 @@ class Applying:
             self.position = self._taken = lsn
             self.stream.have_moved(lsn, False)
 
-        self._apply((), lsn, knowledge, applied)
+        self._apply((), lsn, knowledge, self._age, applied)
 
     def rewind(self) -> None:
         """The sender streams from its beginning next, whatever the cursor here is."""

@@ -233,6 +233,11 @@ class IncomingStream:
         """EVICT dropped the cursor, or another link moved it."""
         self.find()
 
+    def forget_echoes(self) -> None:
+        """The peer subscribed anew to the collection."""
+        if self._applying is not None:
+            self._applying.forget_echoes()
+
     def apply_begins(self) -> int:
         return self.session.apply_begins(self.scope.collection)
 

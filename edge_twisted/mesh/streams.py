@@ -230,6 +230,9 @@ class Streams:
         stream.announces = self._announces
         self._outgoing[number] = stream
         self._repairs[number] = RepairSender(self._port, stream, number, scope)
+        for incoming in self._incoming.values():
+            if incoming.scope.collection == scope.collection:
+                incoming.forget_echoes()
         if problem:
             stream.end()
             self._port.send(m.Closed(number, problem[:1024]))

@@ -438,6 +438,29 @@ def test_eviction_while_batches_are_on_their_way_loses_nothing() -> None:
         assert is_open(pair)
 
 
+def test_what_is_evicted_while_the_peer_stores_it_comes_back() -> None:
+    left, right = two()
+    pair = both(left, right).start()
+    right.write("tasks", {"own": "1"})
+    answer_next = pair.left.step
+    pair.left.step = lambda now: False  # type: ignore[method-assign]
+    pair.settle()
+    right.evict("tasks")
+    right.knowledge.clear()
+    pair.right.take(pair.right.session.cursors_dropped(frozenset({"tasks"}), pair.now))
+    pair.settle()
+    # The stream that begins anew is read before what comes back with it is stored.
+    applies = [e for e in pair.left.asked if isinstance(e, Ask) and isinstance(e.request, Apply)]
+    assert applies
+    others = [each for each in pair.left.asked if each not in applies]
+    pair.left.asked.clear()
+    pair.left.asked.extend([*others, *applies])
+    pair.left.step = answer_next  # type: ignore[method-assign]
+    pair.settle()
+    assert right.shown("tasks") == left.shown("tasks") == {"own": "1"}
+    assert is_open(pair)
+
+
 def test_a_closed_sync_scope_is_served_once_it_opens() -> None:
     left, right = two()
     left.write("tasks", {"a": "1"})
