@@ -267,8 +267,12 @@ class Mesh:
         return {each.number: each.replica.store for each in self.servers if each.is_up}
 
     def _fault_skew(self, server: Server) -> None:
-        server.offset_ms = self.world.random.choice((-240_000, -1000, 0, 3000, 240_000, 1_200_000))
-        if server.offset_ms > MOST_BELIEVED_MS:
+        offset = self.world.random.choice((-240_000, -1000, 0, 3000, 240_000, 1_200_000))
+        if offset > MOST_BELIEVED_MS and any(each.offset_ms > 3000 for each in self.servers):
+            # Two that are ahead would link and believe each other, and nobody else would.
+            return
+        server.offset_ms = offset
+        if offset > MOST_BELIEVED_MS:
             # It would pass on what it is told to delete, too, at its own time.
             for end in tuple(server.ends):
                 if end.connection is not None:
