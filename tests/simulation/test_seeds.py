@@ -13,7 +13,7 @@ import pytest
 from edge_twisted.testing.simulation.scenario import simulate
 
 #: What fits into half a minute; many more are run before a release.
-SEEDS = range(44)
+SEEDS = range(90)
 
 
 @pytest.mark.slow
