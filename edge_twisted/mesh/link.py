@@ -123,6 +123,11 @@ class Link(TwistedProtocol):
         assert self.transport is not None
         if self.dialled is None:
             self.address = str(getattr(self.transport.getPeer(), "host", "unknown"))
+        # Small messages follow each other: Nagle would hold the second one back until the peer's
+        # delayed acknowledgement, 40 ms later.
+        set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
+        if set_no_delay is not None:
+            set_no_delay(True)
 
     def dataReceived(self, data: bytes) -> None:
         self.bytes_in += len(data)
