@@ -148,8 +148,10 @@ def merged_nodes(left: Node, left_side: Side, right: Node, right_side: Side) -> 
     for variant in {**left.slots, **right.slots}:
         mine, theirs = left.slots.get(variant), right.slots.get(variant)
         if mine and theirs:
-            slots[variant] = merged(mine, left_side.seen, theirs, right_side.seen)
-        elif kept := _kept(mine or (), right_side) or _kept(theirs or (), left_side):
+            kept = merged(mine, left_side.seen, theirs, right_side.seen)
+        else:
+            kept = _kept(mine or (), right_side) or _kept(theirs or (), left_side)
+        if kept:
             slots[variant] = kept
     counts: dict[Variant, Count] = {}
     for variant in {**left.counts, **right.counts}:

@@ -12,13 +12,13 @@ import pytest
 from edge_twisted.documents import writing
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.deltas import DeltaGap, apply_delta, delta
-from edge_twisted.documents.encoding import encode
+from edge_twisted.documents.encoding import decode, encode
 from edge_twisted.documents.entries import Stamp
-from edge_twisted.documents.operations import Increment, Set
+from edge_twisted.documents.operations import Increment, Set, Unset
 from edge_twisted.documents.state import State, merge
 from edge_twisted.documents.versions import Replica, SiteId
 
-WRITER, OTHER = (Replica(SiteId(bytes([n]) * 16), 1) for n in (1, 2))
+WRITER, OTHER, THIRD = (Replica(SiteId(bytes([n]) * 16), 1) for n in (1, 2, 3))
 
 
 def stamp(sequence: int, replica: Replica = WRITER) -> Stamp:
@@ -62,3 +62,16 @@ def test_a_delta_leaves_alone_what_has_not_changed() -> None:
     there = writing.apply(LIVING, [Set(("mine",), 4)], stamp(4, OTHER))
     merged = apply_delta(LIVING, delta(there, LIVING.version))
     assert encode(merged) == encode(there)
+
+
+def test_a_slot_goes_of_which_each_side_has_seen_the_end_of_the_other() -> None:
+    theirs = writing.insert(None, {"a": 2, "kept": 1}, stamp(1, OTHER))
+    removed = writing.apply(theirs, [Unset(("a",))], stamp(3))
+    later = writing.apply(removed, [Set(("new",), 5)], stamp(1, THIRD))
+    # The writer forgot that it removed the field, and whoever has this never heard of it.
+    again = merge(theirs, AGAIN)
+    for merged in (merge(again, later), merge(later, again)):
+        assert merged.fields == {"b": {"q": 3}, "kept": 1, "new": 5}
+        assert "a" not in merged.root.children
+        data = encode(merged)
+        assert encode(decode(data, merged.fields)) == data
