@@ -16,7 +16,7 @@ from edge_twisted.documents.ids import DocumentId, InvalidDocumentId
 from edge_twisted.documents.values import Operand, sort_key
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment, RowScope, compile_expression
-from edge_twisted.dql.plan.choice import Choice, Fidelity
+from edge_twisted.dql.plan.choice import Fidelity
 from edge_twisted.dql.plan.lookups import Lookup
 from edge_twisted.dql.plan.nodes import (
     CollectionScan,
@@ -26,9 +26,11 @@ from edge_twisted.dql.plan.nodes import (
     IntersectScan,
     UnionScan,
 )
+from edge_twisted.dql.plan.outline import NOTHING_ASKED
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.dql.plan.ranges import Evaluate
 from edge_twisted.store.interface import Snapshot
+from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import ByteRange, ScanRow
 
 #: A row of the store, whichever; the text is last.
@@ -50,7 +52,7 @@ class Found:
 _TRANSLATIONS: Final = {
     Fidelity.WHOLE: translate,
     Fidelity.MORE: loosely,
-    Fidelity.OTHER: lambda where, field_of, evaluate: Translation(None, where is None),
+    Fidelity.OTHER: lambda asked, evaluate: Translation(None, asked == NOTHING_ASKED),
 }
 
 
@@ -67,9 +69,9 @@ def find(
             keys = list(_id_keys(access, evaluate))
             return Found(bodies(snapshot, access.collection, keys), choice.residual is None)
         case IndexScan():
-            return _index_rows(snapshot, access, choice, evaluate)
+            return _index_rows(snapshot, plan, access, evaluate)
         case CollectionScan():
-            translation = _TRANSLATIONS[plan.fidelity](choice.residual, plan.field_of, evaluate)
+            translation = _TRANSLATIONS[plan.fidelity](plan.asked, evaluate)
             rows = snapshot.scan(access.collection, translation.prefilter)
             return Found(rows, translation.exact)
     ids = _keys(snapshot, access, evaluate, bounds)
@@ -137,15 +139,40 @@ def _collection(access: DocumentAccess) -> str:
     return access.collection
 
 
-def _index_rows(snapshot: Snapshot, access: IndexScan, choice: Choice, evaluate: Evaluate) -> Found:
+@define
+class Reach:
+    """What an index scan looks at with the parameters of now."""
+
+    spans: list[ByteRange]
+    prefilter: Prefilter | None
+    #: Whether the whole condition holds for all that it finds.
+    exact: bool
+
+
+def reach(plan: QueryPlan, access: IndexScan, evaluate: Evaluate) -> Reach:
+    """Return what the access of a plan, an index scan, looks at."""
     intervals, complete = access.ranges.complete(evaluate)
     spans = [ByteRange(*interval) for interval in intervals]
-    if not spans:
+    if plan.asked is NOTHING_ASKED:
+        return Reach(spans, None, complete)
+    translation = _TRANSLATIONS[plan.fidelity](plan.asked, evaluate)
+    return Reach(spans, translation.prefilter, complete and translation.exact)
+
+
+def _index_rows(
+    snapshot: Snapshot, plan: QueryPlan, access: IndexScan, evaluate: Evaluate
+) -> Found:
+    found = reach(plan, access, evaluate)
+    if not found.spans:
         return Found(iter(()), True)
     batches = snapshot.index_bodies(
-        access.collection, access.ranges.index.name, spans, descending=access.backwards
+        access.collection,
+        access.ranges.index.name,
+        found.spans,
+        descending=access.backwards,
+        prefilter=found.prefilter,
     )
-    return Found(batches, complete and choice.residual is None)
+    return Found(batches, found.exact)
 
 
 def _keys(

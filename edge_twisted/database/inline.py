@@ -14,6 +14,7 @@ from edge_twisted.dql.plan.covering import Covers
 from edge_twisted.dql.plan.nodes import CollectionScan, IdScan, IndexScan, UnionScan
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.store.interface import Snapshot
+from edge_twisted.store.rows import Most
 
 #: Rows of the store; a text is the last column.
 Batch = Sequence[tuple[Any, ...]]
@@ -23,6 +24,8 @@ Batch = Sequence[tuple[Any, ...]]
 INLINE_ROWS: Final = 128
 INLINE_BYTES: Final = 256 * 1024
 INLINE_STEPS: Final = 2_000
+#: The same for an answer that comes at once.
+INLINE_MOST: Final = Most(INLINE_ROWS, INLINE_BYTES)
 #: After it went beyond the bounds, a plan goes to a thread at once this many times.
 RESPITE: Final = 50
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from attrs import frozen
+from attrs import define
 
 from edge_twisted.documents.values import Operand
 from edge_twisted.dql import syntax
-from edge_twisted.dql.plan.conditions import FieldOf, conjuncts, constraint
+from edge_twisted.dql.plan.conditions import Constraint
+from edge_twisted.dql.plan.outline import NOTHING_ASKED, Outline, Part
 from edge_twisted.dql.plan.ranges import (
     Absent,
     Between,
@@ -46,7 +47,8 @@ _ANY_KIND: Final[frozenset[Kind]] = frozenset(
 )
 
 
-@frozen
+# Not frozen: several are made for an execution, and frozen doubles the cost of making one.
+@define
 class Translation:
     """A prefilter, None where the store can test nothing, and whether it is all that is asked."""
 
@@ -57,26 +59,16 @@ class Translation:
 UNTRANSLATED: Final = Translation(None, False)
 
 
-def loosely(
-    condition: syntax.Expression | None, field_of: FieldOf, evaluate: Evaluate
-) -> Translation:
+def loosely(asked: Outline, evaluate: Evaluate) -> Translation:
     """
     Translate for a reader to whom any field may be absent that a document has.
 
     Comparisons are with scalars only, which are there as they are or not at all; so everything
     holds but that something is MISSING.
     """
-    found = translate(condition, field_of, evaluate)
-    if condition is None or found.prefilter is None or not _asks_missing(found.prefilter):
-        return Translation(found.prefilter, condition is None)
-    parts = conjuncts(condition)
-    if len(parts) == 1:
-        return UNTRANSLATED
-    kept = [
-        each.prefilter for part in parts if (each := loosely(part, field_of, evaluate)).prefilter
-    ]
-    prefilters = tuple(each for each in kept if each is not None)
-    return Translation(AllOf(prefilters) if prefilters else None, False)
+    found = [each for part in asked.parts if (each := _part(part, evaluate).prefilter) is not None]
+    kept = [each for each in found if not _asks_missing(each)]
+    return Translation(_all(kept), asked == NOTHING_ASKED)
 
 
 def _asks_missing(prefilter: Prefilter) -> bool:
@@ -88,29 +80,28 @@ def _asks_missing(prefilter: Prefilter) -> bool:
     return False
 
 
-def translate(
-    condition: syntax.Expression | None, field_of: FieldOf, evaluate: Evaluate
-) -> Translation:
+def translate(asked: Outline, evaluate: Evaluate) -> Translation:
     """Translate a condition on the documents of one collection, with the parameters of now."""
-    if condition is None:
-        return Translation(None, True)
-    parts = [_conjunct(part, field_of, evaluate) for part in conjuncts(condition)]
-    found = tuple(part.prefilter for part in parts if part.prefilter is not None)
-    exact = all(part.exact for part in parts)
+    found: list[Prefilter] = []
+    exact = asked.whole
+    for part in asked.parts:
+        translation = _part(part, evaluate)
+        exact = exact and translation.exact
+        if translation.prefilter is not None:
+            found.append(translation.prefilter)
+    return Translation(_all(found), exact)
+
+
+def _all(found: Sequence[Prefilter]) -> Prefilter | None:
     if len(found) == 1:
-        return Translation(found[0], exact)
-    return Translation(AllOf(found) if found else None, exact)
+        return found[0]
+    return AllOf(tuple(found)) if found else None
 
 
-def _conjunct(condition: syntax.Expression, field_of: FieldOf, evaluate: Evaluate) -> Translation:
-    if isinstance(condition, syntax.Or):
-        return _disjunction(condition, field_of, evaluate)
-    found = constraint(condition, field_of)
-    return UNTRANSLATED if found is None else _range(found.path, found.range, evaluate)
-
-
-def _disjunction(condition: syntax.Or, field_of: FieldOf, evaluate: Evaluate) -> Translation:
-    branches = [translate(branch, field_of, evaluate) for branch in condition.operands]
+def _part(part: Part, evaluate: Evaluate) -> Translation:
+    if isinstance(part, Constraint):
+        return _range(part.path, part.range, evaluate)
+    branches = [translate(branch, evaluate) for branch in part.branches]
     found = tuple(branch.prefilter for branch in branches if branch.prefilter is not None)
     if len(found) < len(branches):
         return UNTRANSLATED
@@ -167,11 +158,8 @@ def _between(path: tuple[str, ...], range_: Between, evaluate: Evaluate) -> Tran
     if range_.high is not None:
         symbol = "<=" if range_.high_included else "<"
         sides.append(_compares(path, symbol, evaluate(range_.high)))
-    found = tuple(side.prefilter for side in sides if side.prefilter is not None)
-    exact = all(side.exact for side in sides)
-    if len(found) == 1:
-        return Translation(found[0], exact)
-    return Translation(AllOf(found) if found else None, exact)
+    found = [side.prefilter for side in sides if side.prefilter is not None]
+    return Translation(_all(found), all(side.exact for side in sides))
 
 
 def _compares(path: tuple[str, ...], symbol: Operator, value: Operand) -> Translation:

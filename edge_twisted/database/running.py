@@ -30,7 +30,7 @@ from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import UnsupportedError
 from edge_twisted.dql.execute.measuring import Measured
-from edge_twisted.store.errors import UnknownIndex
+from edge_twisted.store.errors import ReadTooLong, UnknownIndex
 from edge_twisted.store.interface import Snapshot, Store
 from edge_twisted.store.rows import Committed
 
@@ -107,8 +107,9 @@ class Running:
                 opened = run.open(statement, snapshot, bounds=Bounds())
                 if may_run_inline(opened.plan, snapshot):
                     try:
-                        return run.query(snapshot, opened)
-                    except BeyondBounds:
+                        with self._store.hurried():
+                            return run.query(snapshot, opened)
+                    except (BeyondBounds, ReadTooLong):
                         opened.plan.respite = RESPITE
         found = Deferred.fromCoroutine(self._again_without_index(run, stream))
         return found.addErrback(_stopped, run)

@@ -23,10 +23,11 @@ from edge_twisted.database.access import (
     id_key,
     index_count,
     index_ids,
+    reach,
     used_keys,
     value_of,
 )
-from edge_twisted.database.inline import UNBOUNDED, Bounds
+from edge_twisted.database.inline import INLINE_MOST, UNBOUNDED, BeyondBounds, Bounds
 from edge_twisted.database.joins import Joining
 from edge_twisted.database.result import Rows
 from edge_twisted.database.stored import ID, document_of
@@ -82,6 +83,8 @@ class Reading:
             return Rows(items=self.rows(plan))
         taken = self._one(plan)
         if taken is None:
+            taken = self._few(plan)
+        if taken is None:
             taken = self._taken(plan)
         if not are_literal(taken):
             return Rows(items=[document_of(text) for text in taken])
@@ -95,6 +98,28 @@ class Reading:
         key = id_key(value_of(self.env, node))
         body = None if key is None else self.snapshot.body(collection, key)
         return [] if body is None else [body]
+
+    def _few(self, plan: QueryPlan) -> list[bytes] | None:
+        """Return the documents of an index, at once, if they are to be few; None: another case."""
+        access = plan.one_index
+        if access is None or self.bounds is UNBOUNDED:
+            return None
+        found = reach(plan, access, partial(value_of, self.env))
+        limit, offset = self.bounds_of(plan)
+        texts = self.snapshot.index_texts(
+            access.collection,
+            access.ranges.index.name,
+            found.spans,
+            most=INLINE_MOST,
+            first=limit + offset if found.exact and limit is not None else None,
+            descending=access.backwards,
+            prefilter=found.prefilter,
+        )
+        if texts is None:
+            raise BeyondBounds
+        if not found.exact:
+            texts = list(self._tested(self.interruption.watch(texts), plan.where))
+        return texts if plan.limit is None and not offset else [*cut(texts, limit, offset)]
 
     def batches(self, plan: QueryPlan, most: int) -> Iterator[Rows]:
         """Yield the answer in pieces of at most `most` rows; none of them is empty."""

@@ -79,6 +79,13 @@ class ReadCancelled(StoreError):
     summary = "the read was cancelled"
 
 
+class ReadTooLong(StoreError):
+    """A read on the reactor thread took longer than it may: do it on a reader thread."""
+
+    code = "read_too_long"
+    summary = "the read takes longer than expected"
+
+
 _READ_ONLY = frozenset({EACCES, EPERM, EROFS, ENOTDIR, EISDIR, EEXIST})
 
 

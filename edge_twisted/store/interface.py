@@ -32,6 +32,7 @@ from edge_twisted.store.rows import (
     IndexDefinition,
     IndexInfo,
     IndexRow,
+    Most,
     ScanRow,
 )
 
@@ -130,8 +131,26 @@ class Snapshot(Protocol):
         spans: Sequence[ByteRange] = (EVERYTHING,),
         *,
         descending: bool = False,
+        prefilter: Prefilter | None = None,
     ) -> Iterator[list[BodyRow]]:
         """Yield bodies only, a sixth cheaper; else as `index_scan`."""
+
+    def index_texts(
+        self,
+        collection: str,
+        index: str,
+        spans: Sequence[ByteRange] = (EVERYTHING,),
+        *,
+        most: Most,
+        first: int | None = None,
+        descending: bool = False,
+        prefilter: Prefilter | None = None,
+    ) -> list[bytes] | None:
+        """
+        Return at once what `index_bodies` yields, or the first so many: the cheapest way to a few.
+
+        None if that is more than `most` allows; then iterate.
+        """
 
     def index_ids(
         self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
@@ -335,6 +354,13 @@ class Store(Protocol):
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Give a snapshot on this very thread, for reads that cost microseconds."""
+
+    def hurried(self) -> AbstractContextManager[None]:
+        """
+        Let reads of this very thread's snapshot raise `ReadTooLong` after some milliseconds.
+
+        For reads that may cost more than microseconds; a block within that of the snapshot.
+        """
 
     def index_ready(self, collection: str, name: str) -> Deferred[None]:
         """

@@ -119,6 +119,13 @@ class ByteRange(NamedTuple):
     high: bytes | None = None
 
 
+class Most(NamedTuple):
+    """Of an answer that comes at once: at most so many rows, and bytes of them together."""
+
+    rows: int
+    size: int
+
+
 @frozen(kw_only=True)
 class Commit:
     """What became durable, as after-commit hooks learn it."""

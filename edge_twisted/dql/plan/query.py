@@ -25,7 +25,15 @@ from edge_twisted.dql.plan.covering import Covers, count_name, covering, covers
 from edge_twisted.dql.plan.directives import Directives, directives_of
 from edge_twisted.dql.plan.grouping import Grouping, grouping_of
 from edge_twisted.dql.plan.joins import JoinPlan, join_plans
-from edge_twisted.dql.plan.nodes import CountScan, Description, IdScan, NoSource, sequence
+from edge_twisted.dql.plan.nodes import (
+    CountScan,
+    Description,
+    IdScan,
+    IndexScan,
+    NoSource,
+    sequence,
+)
+from edge_twisted.dql.plan.outline import Outline, outline
 from edge_twisted.dql.plan.projection import Projection, aliases, compile_projection
 from edge_twisted.dql.rewrite import rewritten
 
@@ -48,9 +56,9 @@ class QueryPlan:
     #: None: there is no FROM, and one row.
     choice: Choice | None
     field_of: FieldOf
-    #: The whole condition, and the part that the access leaves to be tested.
+    #: The whole condition, and what a store may test of the part that the access leaves.
     where: Compiled | None
-    residual: Compiled | None
+    asked: Outline
     joins: tuple[JoinPlan, ...]
     grouping: Grouping | None
     having: Compiled | None
@@ -70,6 +78,8 @@ class QueryPlan:
     counts_all: str | None = field(init=False)
     #: The collection and the id, if all that is asked for is one whole document by its id.
     one_id: tuple[str, syntax.Expression] | None = field(init=False)
+    #: The access, if all that is asked for is whole documents as an index has them.
+    one_index: IndexScan | None = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.is_plain = (
@@ -81,6 +91,8 @@ class QueryPlan:
         )
         self.counts_all = self._counts_all()
         self.one_id = self._one_id()
+        access = self.choice.access if self.choice and self.is_plain and not self.order else None
+        self.one_index = access if isinstance(access, IndexScan) else None
 
     def _one_id(self) -> tuple[str, syntax.Expression] | None:
         choice = self.choice
@@ -173,7 +185,6 @@ def plan_query(
     covered = covers(statement, choice, fidelity, field_of)
     if covered is not None and choice is not None:
         choice = covering(choice)
-    residual = choice.residual if choice and len(terms) == 1 else selection.where
     joins = _joins(statement, terms, catalog, defaults, fidelity)
     return QueryPlan(
         statement=statement,
@@ -181,7 +192,7 @@ def plan_query(
         choice=choice,
         field_of=field_of,
         where=_compiled(selection.where, rows),
-        residual=_compiled(residual, rows),
+        asked=outline(choice.residual if choice else None, field_of),
         joins=joins,
         grouping=grouping,
         having=_having(statement, grouping),

@@ -24,6 +24,7 @@ from edge_twisted.store.rows import (
     Document,
     IndexInfo,
     IndexRow,
+    Most,
     ScanRow,
 )
 
@@ -137,9 +138,28 @@ class MemorySnapshot:
         spans: Sequence[ByteRange] = (EVERYTHING,),
         *,
         descending: bool = False,
+        prefilter: Prefilter | None = None,
     ) -> Iterator[list[BodyRow]]:
-        rows = [(row[2],) for row in self._entries(collection, index, spans)]
-        return self._batches(reversed(rows) if descending else rows)
+        rows = self.index_scan(collection, index, spans, descending=descending, prefilter=prefilter)
+        return ([(body,) for _, _, body in batch] for batch in rows)
+
+    def index_texts(
+        self,
+        collection: str,
+        index: str,
+        spans: Sequence[ByteRange] = (EVERYTHING,),
+        *,
+        most: Most,
+        first: int | None = None,
+        descending: bool = False,
+        prefilter: Prefilter | None = None,
+    ) -> list[bytes] | None:
+        batches = self.index_bodies(
+            collection, index, spans, descending=descending, prefilter=prefilter
+        )
+        texts = [body for batch in batches for (body,) in batch][:first]
+        fits = len(texts) <= most.rows and sum(map(len, texts)) <= most.size
+        return texts if fits else None
 
     def index_ids(
         self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)

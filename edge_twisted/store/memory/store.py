@@ -94,6 +94,9 @@ class MemoryStore:
             raise StoreClosed("snapshot")
         return nullcontext(MemorySnapshot(self._data, "read"))
 
+    def hurried(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def reap(self, received_before: int, most: int) -> Deferred[int]:
         old = [
             (row.received, row.document.lsn, here, id_key)

@@ -11,12 +11,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
+from time import perf_counter
 from typing import TypeVar
 
 import apsw
 from twisted.internet.defer import Deferred
 
-from edge_twisted.store.errors import ReadCancelled
+from edge_twisted.store.errors import ReadCancelled, ReadTooLong
 from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.sqlite.connection import close, translated
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
@@ -26,6 +27,10 @@ T = TypeVar("T")
 
 #: Threads for long reads: SQLite works without the interpreter lock, so more than one helps.
 READER_THREADS = 3
+#: A hurried read may take this long; the reactor is to be held for 10 ms at most.
+HURRIED_SECONDS = 0.004
+#: Steps of SQLite between two looks at the clock: some 30 rows, 0.1 ms.
+HURRIED_STEPS = 500
 OpenReader = Callable[[], apsw.Connection]
 NumberOf = Callable[[str], "int | None"]
 
@@ -72,6 +77,26 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
+class _Hurried:
+    """A block in which SQLite must not take long; made once, as `InlineReader` is."""
+
+    def __init__(self) -> None:
+        #: When it must be over, by `perf_counter`.
+        self._end: float | None = None
+
+    def look(self) -> bool:
+        """Let SQLite go on, which calls this every so many steps of its own."""
+        if self._end is not None and perf_counter() > self._end:
+            raise ReadTooLong("read")
+        return False
+
+    def __enter__(self) -> None:
+        self._end = perf_counter() + HURRIED_SECONDS
+
+    def __exit__(self, *exception: object) -> None:
+        self._end = None
+
+
 class InlineReader:
     """
     Short reads on the thread that asks, the reactor's: ``with reader as snapshot``.
@@ -87,6 +112,8 @@ class InlineReader:
         self._snapshot = SqliteSnapshot(connection, number_of, "read")
         self._snapshot.keeps_indexes = True
         self._depth = 0
+        self.hurried = _Hurried()
+        connection.set_progress_handler(self.hurried.look, HURRIED_STEPS)
 
     def __enter__(self) -> Snapshot:
         if not self._depth:

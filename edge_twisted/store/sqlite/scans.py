@@ -8,7 +8,7 @@ docs/decisions/0002-bodies-as-jsonb.md for the figures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from typing import Any
@@ -19,13 +19,16 @@ from edge_twisted.documents.json_text import from_text, is_literal
 from edge_twisted.store.errors import ReadCancelled
 from edge_twisted.store.keys import cut
 from edge_twisted.store.prefilter import Prefilter, holds
-from edge_twisted.store.rows import BodyRow, ByteRange, IndexRow, ScanRow
+from edge_twisted.store.rows import BodyRow, ByteRange, IndexRow, Most, ScanRow
 from edge_twisted.store.sqlite.connection import translated
-from edge_twisted.store.sqlite.prefilter import compiled
+from edge_twisted.store.sqlite.prefilter import Compiled, compiled
 from edge_twisted.store.sqlite.rowids import live_rows
 
 #: A body as the text that it came as; bytes, because nobody needs it as a str.
 TEXT = "CAST(iif(literal, json(body), ' ' || json(body)) AS BLOB)"
+
+# CROSS JOIN keeps the order of the tables: by the index first, then each row.
+_BODIES = f"SELECT {TEXT} FROM entries CROSS JOIN documents USING (row)"
 
 #: A batch is about this many bytes, and not more rows than this: what a thread does between two
 #: looks at whether it has been cancelled, and what memory holds of a scan.
@@ -138,21 +141,60 @@ def index_scan(
 
 
 def index_bodies(
-    cursors: Cursors, number: int, spans: Sequence[ByteRange], descending: bool
+    cursors: Cursors,
+    number: int,
+    spans: Sequence[ByteRange],
+    descending: bool,
+    prefilter: Prefilter | None,
 ) -> Iterator[list[BodyRow]]:
     """Yield the bodies alone of what `index_scan` yields."""
-    ordered = reversed(spans) if descending else spans
-    found = [_span_bodies(cursors, number, span, descending) for span in ordered]
+    found = [
+        _filtered(cursors, sql, bindings, prefilter, order)
+        for sql, bindings, order in _bodies(number, spans, descending)
+    ]
     return found[0] if len(found) == 1 else chain.from_iterable(found)
 
 
-def _span_bodies(
-    cursors: Cursors, number: int, span: ByteRange, descending: bool
-) -> Iterator[list[BodyRow]]:
-    where, bindings = _ranged("key", "number", number, cut(span))
-    order = "DESC" if descending else "ASC"
-    sql = f"SELECT {TEXT} FROM entries CROSS JOIN documents USING (row) WHERE {where}"
-    return cursors.batches(f"{sql} ORDER BY key {order}, row {order}", bindings)
+def index_texts(
+    cursor: apsw.Cursor,
+    number: int,
+    spans: Sequence[ByteRange],
+    descending: bool,
+    prefilter: Prefilter | None,
+) -> Iterator[BodyRow]:
+    """Yield the rows of `index_bodies` one by one, from a cursor that serves nothing else."""
+    condition = None if prefilter is None else compiled(prefilter, "body")
+    for sql, bindings, order in _bodies(number, spans, descending):
+        if condition is not None:
+            sql, bindings = _narrowed(sql, bindings, condition)
+        for row in cursor.execute(sql + order, bindings):
+            if prefilter is None or _keeps(prefilter, row[0], condition is not None):
+                yield row
+
+
+def taken(rows: Iterable[BodyRow], most: Most, first: int | None) -> list[bytes] | None:
+    """Return the texts of all rows, or of the first so many; None if `most` does not allow it."""
+    found: list[bytes] = []
+    left, size = most
+    if first is not None and first <= left:
+        rows, left = islice(rows, first), first
+    for (text,) in rows:
+        left -= 1
+        size -= len(text)
+        if left < 0 or size < 0:
+            return None
+        found.append(text)
+    return found
+
+
+def _bodies(
+    number: int, spans: Sequence[ByteRange], descending: bool
+) -> Iterator[tuple[str, Sequence[Any], str]]:
+    """Yield a statement for each span, its bindings, and what goes behind its conditions."""
+    order = " ORDER BY key DESC, row DESC" if descending else " ORDER BY key, row"
+    for span in reversed(spans) if descending else spans:
+        where, bindings = _ranged("key", "number", number, cut(span))
+        yield f"{_BODIES} WHERE {where}", bindings, order
 
 
 def index_ids(cursors: Cursors, number: int, spans: Sequence[ByteRange]) -> Iterator[list[bytes]]:
@@ -197,15 +239,19 @@ def _filtered(
         return
     condition = compiled(prefilter, "body")
     if condition is not None:
-        text, values = condition
-        # What is not literal (it holds binary values) SQL would misunderstand.
-        sql, bindings = f"{sql} AND (NOT literal OR {text})", [*bindings, *values]
+        sql, bindings = _narrowed(sql, bindings, condition)
     for batch in cursors.batches(sql + order, bindings):
-        kept = [
-            row
-            for row in batch
-            if (condition is not None and is_literal(row[-1]))
-            or holds(prefilter, from_text(row[-1]))
-        ]
+        kept = [row for row in batch if _keeps(prefilter, row[-1], condition is not None)]
         if kept:
             yield kept
+
+
+def _narrowed(sql: str, bindings: Sequence[Any], condition: Compiled) -> tuple[str, Sequence[Any]]:
+    text, values = condition
+    # What is not literal (it holds binary values) SQL would misunderstand.
+    return f"{sql} AND (NOT literal OR {text})", [*bindings, *values]
+
+
+def _keeps(prefilter: Prefilter, text: bytes, tested: bool) -> bool:
+    """Return whether a prefilter holds that SQL has `tested`, if it could."""
+    return (tested and is_literal(text)) or holds(prefilter, from_text(text))

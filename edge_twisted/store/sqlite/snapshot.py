@@ -22,6 +22,7 @@ from edge_twisted.store.rows import (
     Document,
     IndexInfo,
     IndexRow,
+    Most,
     ScanRow,
 )
 from edge_twisted.store.sqlite import scans
@@ -209,9 +210,28 @@ class SqliteSnapshot:
         spans: Sequence[ByteRange] = (EVERYTHING,),
         *,
         descending: bool = False,
+        prefilter: Prefilter | None = None,
     ) -> Iterator[list[BodyRow]]:
         number = self._ready_index(collection, index)
-        return scans.index_bodies(self.cursors, number, spans, descending)
+        return scans.index_bodies(self.cursors, number, spans, descending, prefilter)
+
+    def index_texts(
+        self,
+        collection: str,
+        index: str,
+        spans: Sequence[ByteRange] = (EVERYTHING,),
+        *,
+        most: Most,
+        first: int | None = None,
+        descending: bool = False,
+        prefilter: Prefilter | None = None,
+    ) -> list[bytes] | None:
+        number = self._ready_index(collection, index)
+        try:
+            found = scans.index_texts(self._point, number, spans, descending, prefilter)
+            return scans.taken(found, most, first)
+        except apsw.Error as error:
+            raise translated(self._what, error) from error
 
     def index_ids(
         self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)

@@ -168,6 +168,11 @@ class SqliteStore:
             raise StoreClosed("snapshot")
         return self._open.inline
 
+    def hurried(self) -> AbstractContextManager[None]:
+        if self._open is None:
+            raise StoreClosed("snapshot")
+        return self._open.inline.hurried
+
     def reap(self, received_before: int, most: int) -> Deferred[int]:
         """
         Delete tombstones received before a moment (ms since 1970), a few at a time.

@@ -23,6 +23,7 @@ from edge_twisted.store.rows import (
     IndexDefinition,
     IndexInfo,
     IndexRow,
+    Most,
     ScanRow,
 )
 from edge_twisted.store.sqlite import indexes
@@ -263,8 +264,32 @@ class SqliteTransaction:
         spans: Sequence[ByteRange] = (EVERYTHING,),
         *,
         descending: bool = False,
+        prefilter: Prefilter | None = None,
     ) -> Iterator[list[BodyRow]]:
-        return self._settled().index_bodies(collection, index, spans, descending=descending)
+        return self._settled().index_bodies(
+            collection, index, spans, descending=descending, prefilter=prefilter
+        )
+
+    def index_texts(
+        self,
+        collection: str,
+        index: str,
+        spans: Sequence[ByteRange] = (EVERYTHING,),
+        *,
+        most: Most,
+        first: int | None = None,
+        descending: bool = False,
+        prefilter: Prefilter | None = None,
+    ) -> list[bytes] | None:
+        return self._settled().index_texts(
+            collection,
+            index,
+            spans,
+            most=most,
+            first=first,
+            descending=descending,
+            prefilter=prefilter,
+        )
 
     def index_ids(
         self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)

@@ -4,15 +4,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from itertools import product
 
 from twisted.python.failure import Failure
 
 from edge_twisted.documents.values import sort_key
 from edge_twisted.store.errors import ReadCancelled, UnknownIndex
 from edge_twisted.store.interface import EVERYTHING, Snapshot, Store, WriteTransaction
-from edge_twisted.store.rows import ByteRange, IndexDefinition, IndexKey
+from edge_twisted.store.prefilter import AllOf, AnyOf, Compares, IsKind
+from edge_twisted.store.rows import ByteRange, IndexDefinition, IndexKey, Most
 from edge_twisted.testing.store_contract.base import Broken, StoreTestCase, flat
 from edge_twisted.testing.stored_documents import deleting, put, putting
+
+BY_N = IndexDefinition(collection="c", name="by_n", keys=(IndexKey(path=("n",)),))
+#: More than any database takes in one statement; all documents have an `n`.
+FAR_TOO_BIG = AllOf((IsKind(("n",), frozenset({"number"})),) * 1000)
 
 
 class ReadContract(StoreTestCase):
@@ -42,8 +49,7 @@ class ReadContract(StoreTestCase):
     async def test_index_bodies_are_the_bodies_of_an_index_scan(self) -> None:
         """In the order of the keys, either way round, through one span or several."""
         store = await self.filled(30)
-        definition = IndexDefinition(collection="c", name="by_n", keys=(IndexKey(path=("n",)),))
-        await store.write("index", lambda unit: unit.create_index(definition))
+        await store.write("index", lambda unit: unit.create_index(BY_N))
         await store.index_ready("c", "by_n")
         several = (ByteRange(sort_key(3), sort_key(5)), ByteRange(sort_key(7), sort_key(29)))
         with store.snapshot() as snapshot:
@@ -55,6 +61,53 @@ class ReadContract(StoreTestCase):
             self.assertEqual(len(flat(snapshot.index_bodies("c", "by_n", several))), 24)
             with self.assertRaises(UnknownIndex):
                 snapshot.index_bodies("c", "other")
+
+    async def test_bodies_of_an_index_may_be_filtered_or_come_at_once(self) -> None:
+        """Both ways find what a filtered index scan finds, bodies with binary values too."""
+        store = await self.filled(30)
+
+        def more(unit: WriteTransaction) -> None:
+            unit.create_index(BY_N)
+            put(unit, "c", 30, {"n": 4, "pad": b"binary"})
+            put(unit, "c", 31, {"n": 4.5, "odd": {"$binary": "no"}})
+
+        await store.write("index", more)
+        await store.index_ready("c", "by_n")
+        kept = Compares(("n",), ">", 4)
+        spans = (ByteRange(sort_key(3), sort_key(6)), ByteRange(sort_key(20), sort_key(22)))
+        for prefilter, down in product((None, kept, AnyOf(()), FAR_TOO_BIG), (False, True)):
+            with store.snapshot() as snapshot:
+                rows = flat(
+                    snapshot.index_scan("c", "by_n", spans, descending=down, prefilter=prefilter)
+                )
+                texts = [row[2] for row in rows]
+                bodies = snapshot.index_bodies(
+                    "c", "by_n", spans, descending=down, prefilter=prefilter
+                )
+                self.assertEqual(flat(bodies), [(text,) for text in texts])
+
+                at_once = partial(
+                    snapshot.index_texts, "c", "by_n", spans, descending=down, prefilter=prefilter
+                )
+                count, size = len(texts), sum(map(len, texts))
+                self.assertEqual(at_once(most=Most(count, size)), texts)
+                self.assertEqual(at_once(most=Most(count, size), first=2), texts[:2])
+                self.assertEqual(at_once(most=Most(count, size), first=count + 1), texts)
+                self.assertEqual(at_once(most=Most(0, 0), first=0), [])
+                if texts:
+                    self.assertIsNone(at_once(most=Most(count - 1, size)))
+                    self.assertIsNone(at_once(most=Most(count, size - 1)))
+                    self.assertIsNone(at_once(most=Most(count - 1, size), first=count))
+        with store.snapshot() as snapshot, self.assertRaises(UnknownIndex):
+            snapshot.index_texts("c", "other", spans, most=Most(9, 999))
+
+    async def test_a_hurried_read_is_a_read(self) -> None:
+        """While it is quick."""
+        store = await self.filled(3)
+        with store.snapshot() as snapshot:
+            with store.hurried():
+                self.assertEqual(len(flat(snapshot.scan("c"))), 3)
+            self.assertEqual(len(flat(snapshot.scan("c"))), 3)
 
     async def test_iterators_side_by_side_do_not_meet(self) -> None:
         """One that ended, one abandoned and one that goes on leave each other alone."""

@@ -19,6 +19,7 @@ from edge_twisted.dql.plan.catalog import Index, KeyPart
 from edge_twisted.dql.plan.choice import Request, choose
 from edge_twisted.dql.plan.directives import Directives
 from edge_twisted.dql.plan.nodes import IndexScan, UnionScan
+from edge_twisted.dql.plan.outline import outline
 from edge_twisted.dql.plan.query import field_of_term
 from edge_twisted.store.keys import entry
 from edge_twisted.store.prefilter import holds
@@ -127,7 +128,7 @@ def wants(condition: syntax.Expression, document: dict[str, Value]) -> bool:
 def test_the_prefilter_keeps_what_the_condition_wants(
     condition: syntax.Expression, found: list[dict[str, Value]]
 ) -> None:
-    translation = translate(condition, FIELD_OF, evaluate)
+    translation = translate(outline(condition, FIELD_OF), evaluate)
     for document in found:
         kept = translation.prefilter is None or holds(translation.prefilter, document)
         wanted = wants(condition, document)
@@ -158,6 +159,7 @@ def test_an_index_finds_what_the_condition_wants(
     choice = choose(request, [index], Directives())
     access = choice.access
     scans = access.children if isinstance(access, UnionScan) else (access,)
+    left = translate(outline(choice.residual, FIELD_OF), evaluate)
     for document in found:
         wanted = wants(condition, document)
         inside = False
@@ -170,6 +172,8 @@ def test_an_index_finds_what_the_condition_wants(
             assert wanted
         if inside and choice.residual is not None and isinstance(access, IndexScan):
             assert wants(choice.residual, document) == wanted
+            kept = left.prefilter is None or holds(left.prefilter, document)
+            assert kept == wanted if left.exact else kept or not wanted
 
 
 def finds(scan: IndexScan, index: Index, document: dict[str, Value]) -> bool:
@@ -193,7 +197,7 @@ def test_errors_of_patterns_are_errors_either_way() -> None:
     try:
         wants(bad, {"_id": 1, "a": "x"})
     except EvaluationError:
-        assert translate(bad, FIELD_OF, evaluate).prefilter is None
+        assert translate(outline(bad, FIELD_OF), evaluate).prefilter is None
     else:
         raise AssertionError("the pattern was taken")
     assert evaluate(syntax.MissingLiteral()) is MISSING

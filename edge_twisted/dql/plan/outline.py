@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The part of a condition that speaks of single fields, in the shape of the condition.
+
+Made once with a plan, so that an execution only has to fill in its values
+(`edge_twisted.database.prefilters`).
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from attrs import frozen
+
+from edge_twisted.dql import syntax
+from edge_twisted.dql.plan.conditions import Constraint, FieldOf, conjuncts, constraint
+
+
+@frozen
+class Outline:
+    """All of `parts` hold wherever the condition is TRUE; `whole`: and nowhere else."""
+
+    parts: tuple[Part, ...]
+    whole: bool
+
+
+@frozen
+class Alternatives:
+    """One of the branches holds, none of which is empty."""
+
+    branches: tuple[Outline, ...]
+
+
+Part: TypeAlias = Constraint | Alternatives
+
+#: Of no condition.
+NOTHING_ASKED: Final = Outline((), True)
+
+
+def outline(condition: syntax.Expression | None, field_of: FieldOf) -> Outline:
+    """Return what a condition on the documents of one collection says of their fields."""
+    if condition is None:
+        return NOTHING_ASKED
+    parts = [_part(each, field_of) for each in conjuncts(condition)]
+    found = tuple(part for part in parts if part is not None)
+    return Outline(found, len(found) == len(parts))
+
+
+def _part(condition: syntax.Expression, field_of: FieldOf) -> Part | None:
+    if not isinstance(condition, syntax.Or):
+        return constraint(condition, field_of)
+    branches = tuple(outline(branch, field_of) for branch in condition.operands)
+    # A branch of which nothing is known may hold for any document.
+    return Alternatives(branches) if all(branch.parts for branch in branches) else None
