@@ -21,6 +21,8 @@ from edge_twisted.security.certificates import Certificate
 HEADER_BYTES: Final = 5
 APPLICATION_DATA: Final = 23
 MAX_RECORD_BYTES: Final = 2**14
+#: More than one record of so many bytes takes when it is encrypted.
+MAX_SEALED_BYTES: Final = 2**15
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -56,7 +58,8 @@ class PromptTls(TLSMemoryBIOProtocol):
 
     Twisted's own holds small writes back for the next turn of the reactor, and after each record
     asks OpenSSL twice for what cannot be there, which costs as much as the record itself.  This one
-    writes at once, and knows by its length that a read brought exactly one record.
+    writes at once, to the socket where nothing waits before it, which spares the reactor a turn;
+    and it knows by its length that a read brought exactly one record.
     """
 
     #: Bytes of the record under way that are still to come, and a header that was cut.
@@ -84,6 +87,43 @@ class PromptTls(TLSMemoryBIOProtocol):
             self._flushReceiveBIO()
             return
         ProtocolWrapper.dataReceived(self, data)
+
+    def write(self, bytes: bytes) -> None:
+        if (
+            len(bytes) > MAX_RECORD_BYTES
+            or self._appSendBuffer
+            or self._lostTLSConnection
+            or not self._handshakeDone
+            or self.disconnecting
+        ):
+            super().write(bytes)
+            return
+        connection = self._tlsConnection
+        try:
+            connection.send(bytes)
+            record = connection.bio_read(MAX_SEALED_BYTES)
+        except SSL.Error:
+            # Nothing was taken: once more, by the book.
+            super().write(bytes)
+            return
+        self._send(record)
+
+    def _send(self, record: bytes) -> None:
+        """Send what is encrypted; the transport keeps what its socket has no room for."""
+        transport = self.transport
+        if (
+            # What is no socket has none of these.
+            getattr(transport, "dataBuffer", True)
+            or transport._tempDataBuffer
+            or not transport.connected
+            or transport.disconnecting
+        ):
+            transport.write(record)
+            return
+        sent = transport.writeSomeData(record)
+        if sent != len(record):
+            # No number: the connection is lost, which the transport will find out.
+            transport.write(record[sent:] if isinstance(sent, int) else record)
 
     def _follow(self, data: bytes) -> None:
         """Keep track of where records begin."""

@@ -19,7 +19,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import CertificateOptions
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
@@ -136,3 +136,66 @@ class RenewalTests(TestCase):
         self.assertEqual(await client.ask(b"hello"), b"hello")
         self.assertEqual(client.peer, expected.chain[0])
         return client
+
+
+class Flood(Protocol):
+    """Answers anything with more than sockets hold, in writes of all sizes."""
+
+    SIZES = [1, 20, 16_383, 16_384, 16_385, 300, 70_000, 5] * 100
+
+    def dataReceived(self, data: bytes) -> None:
+        assert self.transport
+        for number, size in enumerate(self.SIZES):
+            self.transport.write(bytes([number % 251]) * size)
+
+
+class SlowReader(Protocol):
+    """Takes nothing until it is told to."""
+
+    def __init__(self, expected: int) -> None:
+        self.expected = expected
+        self.received: list[bytes] = []
+        self.complete: Deferred[bytes] = Deferred()
+
+    def ask(self) -> None:
+        transport = cast(TLSMemoryBIOProtocol, self.transport)
+        transport.write(b"?")
+        transport.pauseProducing()
+
+    def read(self) -> Deferred[bytes]:
+        cast(TLSMemoryBIOProtocol, self.transport).resumeProducing()
+        return self.complete
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received.append(data)
+        self.expected -= len(data)
+        if self.expected <= 0:
+            self.complete.callback(b"".join(self.received))
+
+
+class OrderTests(TestCase):
+    """What goes straight to the socket never overtakes what had no room there."""
+
+    async def test_a_slow_client_gets_all_in_order(self) -> None:
+        folder = Path(tempfile.mkdtemp())
+        self.addCleanup(rmtree, folder)
+        files = OLD.write(folder)
+        certificate = check_files(files.cert, files.key, "127.0.0.1", NOW).certificate
+        assert certificate
+        factory = tls_factory(
+            ReloadableTlsContext(certificate), Factory.forProtocol(Flood), reactor
+        )
+        ports = await listen(reactor, TcpAddress(host="127.0.0.1", port=0), factory, 50)
+        try:
+            port = cast(IPv4Address, ports[0].getHost()).port
+            endpoint = wrapClientTLS(AnyCertificate(), HostnameEndpoint(reactor, "127.0.0.1", port))
+            client = await connectProtocol(endpoint, SlowReader(sum(Flood.SIZES)))
+            client.ask()
+            await deferLater(reactor, 0.2, lambda: None)
+            expected = b"".join(
+                bytes([number % 251]) * size for number, size in enumerate(Flood.SIZES)
+            )
+            self.assertTrue(await client.read() == expected)
+            cast(TLSMemoryBIOProtocol, client.transport).abortConnection()
+        finally:
+            await stop_listening(ports)
