@@ -33,7 +33,8 @@ class BodySource(Protocol):
 
 class RequestBody:
     """
-    One body; `announced` is its Content-Length, None for chunks.
+    One body; `announced` is its Content-Length, None for chunks; `whole` is all of it where that
+    is here from the beginning.
 
     Bytes beyond `limit` fail it.  The endpoint takes it once, whole or in pieces.
     """
@@ -53,19 +54,20 @@ class RequestBody:
         "received",
     )
 
-    def __init__(self, announced: int | None, source: BodySource) -> None:
+    def __init__(
+        self, announced: int | None, source: BodySource, whole: bytes | None = None
+    ) -> None:
         self.announced = announced
         #: The most bytes that will be accepted; the pipeline sets it once it knows the route.
         self.limit: int | None = None
         #: Bytes that arrived, and of these those that the endpoint has not taken.
-        self.received = 0
-        self.buffered = 0
-        self.is_complete = announced == 0
+        self.received = self.buffered = len(whole) if whole else 0
+        self.is_complete = announced == 0 or whole is not None
         #: Whether the endpoint has seen the end of it.
         self.is_exhausted = False
         self.error: HttpError | None = None
         self._source = source
-        self._pieces: deque[bytes] = deque()
+        self._pieces: deque[bytes] = deque((whole,)) if whole else deque()
         self._waiter: Deferred[None] | None = None
         self._gathers = False
         self._taken = False

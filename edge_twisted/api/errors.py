@@ -8,7 +8,7 @@ answered as ``internal_error``, so a new one belongs here before it can be seen 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from attrs import frozen
@@ -17,6 +17,11 @@ from edge_twisted.errors import EdgeError
 
 #: A header field as it goes out: name and value.
 Field = tuple[bytes, bytes]
+
+
+def lines_of(fields: Iterable[Field]) -> bytes:
+    """Return header fields as the lines that go out, each with its line end."""
+    return b"".join([b"%b: %b\r\n" % each for each in fields])
 
 
 @frozen

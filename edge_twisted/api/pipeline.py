@@ -13,7 +13,7 @@ from typing import Protocol
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
-from edge_twisted.api.errors import Accompanied, Field, HttpError, LengthRequired, MethodNotAllowed
+from edge_twisted.api.errors import Accompanied, HttpError, LengthRequired, MethodNotAllowed
 from edge_twisted.api.failures import code_of, response_to
 from edge_twisted.api.request import Request
 from edge_twisted.api.resource import Finished, Gate, Observer, Resource
@@ -66,9 +66,9 @@ class Pipeline:
         error = RequestTimeout("the answer took longer than http_server.request_timeout_ms")
         return _response_to(error, request), error.code
 
-    def headers(self, request: Request) -> tuple[Field, ...]:
-        """Return what the response to a request carries, an error too, whatever it is."""
-        return tuple(self._endpoints.gate.headers(request))
+    def lines(self, request: Request) -> bytes:
+        """Return the lines of header fields that any response to a request has, an error too."""
+        return self._endpoints.gate.lines(request)
 
     def finished(
         self,
@@ -82,13 +82,13 @@ class Pipeline:
         try:
             self._observer.request_finished(
                 Finished(
-                    request=request,
-                    endpoint=request.route.endpoint if request.route else UNKNOWN,
-                    status=status,
-                    error=error,
-                    duration_seconds=monotonic() - started,
-                    bytes_in=request.bytes_received,
-                    bytes_out=bytes_out,
+                    request,
+                    request.route.endpoint if request.route else UNKNOWN,
+                    status,
+                    error,
+                    monotonic() - started,
+                    request.bytes_received,
+                    bytes_out,
                 )
             )
         except Exception:

@@ -50,7 +50,7 @@ class Headers:
 
 
 # Not frozen: the pipeline fills in what it learns, and a frozen class costs twice as much to make.
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class Request:
     """
     One request.  When the client goes away, or the time is over, whatever `await` the endpoint is

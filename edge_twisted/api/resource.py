@@ -9,7 +9,6 @@ from typing import Protocol
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 
-from edge_twisted.api.errors import Field
 from edge_twisted.api.request import Request
 from edge_twisted.api.response import AnyResponse, Response
 from edge_twisted.security.callers import Caller
@@ -74,8 +73,10 @@ class Gate(Protocol):
         :raises HttpError: (or fails with it) the request is answered with it instead.
         """
 
-    def headers(self, request: Request) -> Sequence[Field]:
-        """Return header fields for the response of any request: RateLimit, and those of CORS."""
+    def lines(self, request: Request) -> bytes:
+        """
+        Return the lines of header fields for the response of any request: RateLimit, and CORS's.
+        """
 
     def preflight(self, request: Request, methods: Sequence[str]) -> Response | None:
         """
@@ -86,7 +87,7 @@ class Gate(Protocol):
 
 
 # Not frozen, which would double what it costs to make one per request.
-@define(kw_only=True, eq=False)
+@define(eq=False)
 class Finished:
     """A request that has been answered, or was refused or given up."""
 

@@ -15,9 +15,9 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final, cast
 
-from attrs import define, field, frozen
+from attrs import define
 
-from edge_twisted.api.errors import Field, TooManyRequests
+from edge_twisted.api.errors import Field, TooManyRequests, lines_of
 from edge_twisted.api.request import Request
 from edge_twisted.config.model import ThrottleStrategy
 
@@ -26,49 +26,50 @@ from edge_twisted.config.model import ThrottleStrategy
 MAX_COUNTERS: Final = 65_536
 
 
-@define
+@define(eq=False)
 class _Window:
-    """When a caller's window began, and the requests in it."""
+    """When a caller's window ends, and how many of so many requests it still lets through."""
 
-    began: float
-    count: int = 0
+    ends: float
+    left: int
+    limit: int
+
+    def resets_in(self, now: float) -> int:
+        """Return in how many whole seconds the window is over, at least one."""
+        return max(1, math.ceil(self.ends - now))
 
 
-@frozen
 class _Counters:
     """The windows of one strategy, the oldest first."""
 
-    strategy: ThrottleStrategy
-    _windows: OrderedDict[str, _Window] = field(factory=OrderedDict)
+    __slots__ = ("_windows", "key_of", "strategy")
 
-    def key_of(self, request: Request) -> str | None:
-        """Return whom the strategy counts a request for; None if it does not concern it."""
-        strategy = self.strategy.strategy
-        if strategy == "ip_address":
-            return network_of(request.client)
-        if strategy == "api_key":
-            return None if request.identity is None else request.identity.id
-        path = self.strategy.path
-        return "" if path is None or path == request.path else None
+    def __init__(self, strategy: ThrottleStrategy) -> None:
+        self.strategy = strategy
+        #: Whom the strategy counts a request for; None if it does not concern it.
+        self.key_of = _key_of(strategy)
+        self._windows: OrderedDict[str, _Window] = OrderedDict()
 
     def window(self, key: str, now: float) -> _Window:
         """Return the window that is under way, a new one if there is none."""
         found = self._windows.get(key)
-        if found is not None and now < found.began + self.strategy.window_secs:
+        if found is not None and now < found.ends:
             return found
         self._windows.pop(key, None)
         while len(self._windows) >= MAX_COUNTERS:
             self._windows.popitem(last=False)
-        found = self._windows[key] = _Window(now)
+        limit = self.strategy.max_requests
+        found = self._windows[key] = _Window(now + self.strategy.window_secs, limit, limit)
         return found
 
-    def left(self, window: _Window) -> int:
-        """Return how many requests the window still lets through."""
-        return self.strategy.max_requests - window.count
 
-    def resets_in(self, window: _Window, now: float) -> int:
-        """Return in how many whole seconds the window is over, at least one."""
-        return max(1, math.ceil(window.began + self.strategy.window_secs - now))
+def _key_of(strategy: ThrottleStrategy) -> Callable[[Request], str | None]:
+    path = strategy.path
+    if strategy.strategy == "ip_address":
+        return lambda request: network_of(request.client)
+    if strategy.strategy == "api_key":
+        return lambda request: None if request.identity is None else request.identity.id
+    return lambda request: "" if path is None or path == request.path else None
 
 
 class Throttle:
@@ -104,34 +105,28 @@ class Throttle:
             if key is None:
                 continue
             window = counters.window(key, now)
-            if window.count >= counters.strategy.max_requests:
+            if window.left <= 0:
                 self._refused(counters.strategy.strategy)
-                seconds = counters.resets_in(window, now)
-                raise TooManyRequests(seconds, _fields(counters, window, now))
-            concerned.append((counters, window))
-        for _, window in concerned:
-            window.count += 1
+                raise TooManyRequests(window.resets_in(now), _fields(window, now))
+            concerned.append(window)
+        for window in concerned:
+            window.left -= 1
         request.counted = concerned
 
-    def headers(self, request: Request) -> Sequence[Field]:
-        """Return ``RateLimit`` fields for the strategy that has least left."""
-        concerned = cast("Sequence[tuple[_Counters, _Window]]", request.counted)
-        if not concerned:
-            return ()
-        least = min(concerned, key=_left) if len(concerned) > 1 else concerned[0]
-        return _fields(*least, self._now())
+    def lines(self, request: Request) -> bytes:
+        """Return the lines of ``RateLimit`` fields for the strategy that has least left."""
+        least: _Window | None = None
+        for window in cast("Sequence[_Window]", request.counted):
+            if least is None or window.left < least.left:
+                least = window
+        return b"" if least is None else lines_of(_fields(least, self._now()))
 
 
-def _left(counted: tuple[_Counters, _Window]) -> int:
-    counters, window = counted
-    return counters.left(window)
-
-
-def _fields(counters: _Counters, window: _Window, now: float) -> tuple[Field, ...]:
+def _fields(window: _Window, now: float) -> tuple[Field, ...]:
     return (
-        (b"RateLimit-Limit", b"%d" % counters.strategy.max_requests),
-        (b"RateLimit-Remaining", b"%d" % max(0, counters.left(window))),
-        (b"RateLimit-Reset", b"%d" % counters.resets_in(window, now)),
+        (b"RateLimit-Limit", b"%d" % window.limit),
+        (b"RateLimit-Remaining", b"%d" % window.left),
+        (b"RateLimit-Reset", b"%d" % window.resets_in(now)),
     )
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import (
@@ -110,7 +110,7 @@ class PromptTls(TLSMemoryBIOProtocol):
 
     def _send(self, record: bytes) -> None:
         """Send what is encrypted; the transport keeps what its socket has no room for."""
-        transport = self.transport
+        transport: Any = self.transport
         if (
             # What is no socket has none of these.
             getattr(transport, "dataBuffer", True)

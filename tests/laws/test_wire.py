@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
 
+from attrs import asdict
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge_twisted.api.errors import HttpError
 from edge_twisted.api.wire.chunks import ChunkDecoder
+from edge_twisted.api.wire.head import HeadMemory, RequestHead, parse_head
 from edge_twisted.testing.wire import MemorySite
 from tests.unit.api.wire.test_malformed import FINE, MALFORMED
 
@@ -91,6 +94,44 @@ def test_single_bytes(stream: bytes) -> None:
     """The hardest cut of all."""
     single = [stream[at : at + 1] for at in range(len(stream))]
     assert _answers(single) == _answers([stream])
+
+
+_framing = st.sampled_from(
+    [
+        b"Content-Length: %b", b"content-LENGTH:%b ", b"Content-Length:\t%b\t",
+        b"X: Content-Length: %b", b"Transfer-Encoding: %b", b"Content-Length : %b", b"A: b%b",
+    ]
+)  # fmt: skip
+_value = st.sampled_from(
+    [
+        b"0", b"7", b"12", b"0007", b"+3", b"-1", b"", b" ", b"1 2", b"1,2", b"9" * 15, b"9" * 16,
+        b"9" * 30, b"1\r\nContent-Length: 1", b"1\r\nA: b", b"1\n", b"\xb2", b"chunked",
+    ]
+)  # fmt: skip
+_more = st.sampled_from([b"", b"A: b\r\n", b"Content-Length: 3\r\n", b"Connection: close\r\n"])
+
+
+@settings(deadline=None, max_examples=400)
+@given(_line, _more, _framing, st.lists(_value, min_size=2, max_size=5), _more)
+def test_a_remembered_head_is_understood_as_a_new_one(
+    line: bytes, before: bytes, framing: bytes, values: list[bytes], after: bytes
+) -> None:
+    memory = HeadMemory()
+    for value in values:
+        head = b"%b\r\nHost: x\r\n%b%b\r\n%b\r\n" % (line, before, framing % value, after)
+        head = head[: head.index(b"\r\n\r\n") + 4]
+        assert _understood(memory.parse, head) == _understood(parse_head, head)
+
+
+def _understood(parse: Callable[[bytes], RequestHead], head: bytes) -> object:
+    try:
+        parsed = parse(head)
+    except HttpError as error:
+        return type(error), str(error)
+    assert {name: parsed.headers.get(name) for name in parsed.headers} == {
+        name.decode("latin-1"): value.decode("latin-1") for name, value in parsed.fields.items()
+    }
+    return asdict(parsed, filter=lambda attribute, _: attribute.name != "headers")
 
 
 @settings(deadline=None, max_examples=150)

@@ -5,19 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
-from edge_twisted.api.errors import Field
+from edge_twisted.api.errors import Field, lines_of
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
 #: What has no body, and says nothing of its length.
 BODILESS: Final = frozenset({204, 304})
-_STATUS_LINES = {
-    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode("ascii"))
-    for status in HTTPStatus
-}
+_PHRASES = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 
 
 class DateField:
@@ -38,30 +36,25 @@ class DateField:
         return self._field
 
 
+@lru_cache(maxsize=64)  # few statuses and types are answered again and again
+def _beginning(status: int, content_type: bytes | None) -> bytes:
+    line = b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status, b""))
+    return line if content_type is None else b"%bContent-Type: %b\r\n" % (line, content_type)
+
+
 def answer_head(
     status: int,
     request_id: str,
     content_type: bytes | None,
     fields: Iterable[Field],
-    *,
-    date: bytes,
-    framing: bytes,
-    connection: bytes,
+    *lines: bytes,
 ) -> bytes:
     """
     Return the status line and the header fields, with the empty line.
 
-    `date`, `framing` (a length, chunks or nothing) and `connection` are whole lines, or empty.
+    `lines` (Date, framing, Connection, ...) are whole lines, none or several in each.
     """
-    head = b"%bX-Request-Id: %b\r\n%b%b%b" % (
-        _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status,
-        request_id.encode("ascii"),
-        date,
-        framing,
-        connection,
-    )
-    if content_type is not None:
-        head += b"Content-Type: %b\r\n" % content_type
-    for name, value in fields:
-        head += b"%b: %b\r\n" % (name, value)
-    return head + b"\r\n"
+    beginning, id_ = _beginning(status, content_type), request_id.encode("ascii")
+    if fields:
+        lines = (*lines, lines_of(fields))
+    return b"%bX-Request-Id: %b\r\n%b\r\n" % (beginning, id_, b"".join(lines))

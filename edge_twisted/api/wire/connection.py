@@ -22,7 +22,7 @@ from zope.interface import implementer
 
 from edge_twisted.api.body import RequestBody
 from edge_twisted.api.errors import HttpError, RequestTimeout
-from edge_twisted.api.request import Headers, Request
+from edge_twisted.api.request import Request
 from edge_twisted.api.wire.answer import CONTINUE
 from edge_twisted.api.wire.exchange import Exchange
 from edge_twisted.api.wire.head import RequestHead, request_line_of
@@ -311,20 +311,21 @@ class Connection(Protocol):
         self._phase = _Phase.EXCHANGE
         self._continued = False
         self.deadline = self._request_deadline()
-        body = RequestBody(head.content_length, self)
-        fields = head.fields
+        site, target, whole = self.site, head.target, self._reader.whole_body()
+        body = RequestBody(head.content_length, self, whole)
         request = Request(
-            id=self.site.new_request_id(),
-            method=head.method,
-            path=head.target.path,
-            query=head.target.query,
-            headers=Headers(fields),
-            client=self.site.client_of(self.peer, fields),
-            is_secure=self.is_secure,
-            body=body,
+            site.new_request_id(),
+            head.method,
+            target.path,
+            target.query,
+            head.headers,
+            site.client_of(self.peer, head.fields),
+            self.is_secure,
+            body,
         )
         exchange = self._exchange = Exchange(self, head, request, body)
-        self._feed()
+        if whole is None:
+            self._feed()
         exchange.start()
 
     def _request_deadline(self) -> float | None:

@@ -100,22 +100,16 @@ class Exchange:
             status = response.status
             self.has_begun = True
             keep = connection.can_go_on()
-            fields = (*response.headers, *pipeline.headers(request))
+            lines = pipeline.lines(request)
             if isinstance(response, Response):
-                self._send(response, fields, keep)
+                self._send(response, lines, keep)
             else:
-                keep = await self._stream(response, fields, keep)
+                keep = await self._stream(response, lines, keep)
         finally:
             pipeline.finished(request, status, error, started, self._sent)
         connection.exchange_over(keep)
 
-    def _head(
-        self,
-        response: AnyResponse,
-        fields: tuple[tuple[bytes, bytes], ...],
-        framing: bytes,
-        keep: bool,
-    ) -> bytes:
+    def _head(self, response: AnyResponse, lines: bytes, framing: bytes, keep: bool) -> bytes:
         if not keep:
             connection = _CLOSE
         else:
@@ -124,15 +118,14 @@ class Exchange:
             response.status,
             self.request.id,
             response.content_type,
-            fields,
-            date=self._connection.site.date(),
-            framing=framing,
-            connection=connection,
+            response.headers,
+            self._connection.site.date(),
+            framing,
+            connection,
+            lines,
         )
 
-    def _send(
-        self, response: Response, fields: tuple[tuple[bytes, bytes], ...], keep: bool
-    ) -> None:
+    def _send(self, response: Response, lines: bytes, keep: bool) -> None:
         body = response.body
         if response.status in BODILESS:
             framing, body = b"", b""
@@ -140,12 +133,10 @@ class Exchange:
             framing = b"Content-Length: %d\r\n" % len(body)
             if self.head.method == "HEAD":
                 body = b""
-        self._connection.write(self._head(response, fields, framing, keep) + body)
+        self._connection.write(self._head(response, lines, framing, keep) + body)
         self._sent = len(body)
 
-    async def _stream(
-        self, response: StreamingResponse, fields: tuple[tuple[bytes, bytes], ...], keep: bool
-    ) -> bool:
+    async def _stream(self, response: StreamingResponse, lines: bytes, keep: bool) -> bool:
         """Send a response piece by piece; return whether the connection can go on."""
         chunked = False
         if response.length is not None:
@@ -157,7 +148,7 @@ class Exchange:
             framing, keep = b"", False
         connection, pieces = self._connection, response.pieces
         try:
-            connection.write(self._head(response, fields, framing, keep))
+            connection.write(self._head(response, lines, framing, keep))
             if self.head.method == "HEAD":
                 return keep
             async for piece in pieces:

@@ -26,6 +26,7 @@ from edge_twisted.api.errors import (
     MalformedRequest,
     TransferCodingUnknown,
 )
+from edge_twisted.api.request import Headers
 from edge_twisted.api.wire.target import Target, target_of
 
 #: As many as twisted.web takes; a browser sends about twenty.
@@ -34,6 +35,10 @@ MAX_FIELDS: Final = 500
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([^\x00-\x20\x7f-\xff]+) (HTTP/.*)")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+#: No field's value can hold it: the parser lets no line be folded.
+_LENGTH_FIELD = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*(?=\r\n)", re.IGNORECASE)
+#: A number of so many digits is one that the parser takes.
+_SAFE_DIGITS: Final = 15
 _UPGRADE = re.compile(rb"\r\nupgrade(?=:)", re.IGNORECASE)
 #: Methods that llhttp is shown as they are.  It knows more, and treats some of them (CONNECT) in a
 #: way of its own; which methods are answered the routes say.
@@ -56,6 +61,8 @@ class RequestHead:
     target: Target
     #: By lower-case name; values of a name that came more than once are joined by ``", "``.
     fields: Mapping[bytes, bytes]
+    #: The same for endpoints.
+    headers: Headers
     #: Whether the client speaks HTTP/1.1, not 1.0.
     is_1_1: bool
     #: Whether it wants to go on with the connection.
@@ -128,10 +135,68 @@ def parse_head(head: bytes) -> RequestHead:
         method.decode("ascii"),
         place,
         fields,
+        Headers(fields),
         is_1_1,
         is_1_1 if connection is None else _keeps_alive(connection, is_1_1),
         _length(fields, is_1_1),
         expect is not None,
+    )
+
+
+class HeadMemory:
+    """
+    Understands the heads of one connection as `parse_head` does, and at once one that came before.
+
+    Whoever keeps a connection sends the same head again and again, but for the digits of its
+    Content-Length.  What is remembered is the last head, which holds the caller's key, so it lives
+    no longer than its connection does.
+    """
+
+    __slots__ = ("_after", "_before", "_known", "_last")
+
+    def __init__(self) -> None:
+        self._last = b""
+        self._known: RequestHead | None = None
+        #: Of the last head, what is before and behind the digits of its Content-Length.
+        self._before = self._after = b""
+
+    def parse(self, head: bytes) -> RequestHead:
+        """
+        Return the request that a head is.
+
+        :raises HttpError: see `parse_head`.
+        """
+        known = self._known
+        if known is not None:
+            if head == self._last:
+                return known
+            before, after = self._before, self._after
+            if before and head.startswith(before) and head.endswith(after):
+                digits = head[len(before) : len(head) - len(after)]
+                if digits.isdigit() and len(digits) <= _SAFE_DIGITS:
+                    self._last, self._known = head, _with_length(known, digits)
+                    return self._known
+        parsed = parse_head(head)
+        self._last, self._known = head, parsed
+        found = _LENGTH_FIELD.search(head)
+        self._before = self._after = b""
+        if found is not None and parsed.content_length is not None:
+            self._before, self._after = head[: found.start(1)], head[found.end(1) :]
+        return parsed
+
+
+def _with_length(head: RequestHead, digits: bytes) -> RequestHead:
+    """Return the same head with another Content-Length."""
+    fields = {**head.fields, b"content-length": digits}
+    return RequestHead(
+        head.method,
+        head.target,
+        fields,
+        Headers(fields),
+        head.is_1_1,
+        head.keeps_alive,
+        int(digits),
+        head.expects_continue,
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from edge_twisted.api.errors import HeadersTooLarge, HttpError, MalformedRequest
 from edge_twisted.api.wire.chunks import ChunkDecoder
-from edge_twisted.api.wire.head import RequestHead, parse_head
+from edge_twisted.api.wire.head import HeadMemory, RequestHead
 
 _END_OF_HEAD = b"\r\n\r\n"
 
@@ -24,7 +24,16 @@ class RequestReader:
     After it has raised, nothing more can be told from the connection.
     """
 
-    __slots__ = ("_at", "_chunks", "_data", "_failed", "_left", "_searched", "max_header_bytes")
+    __slots__ = (
+        "_at",
+        "_chunks",
+        "_data",
+        "_failed",
+        "_left",
+        "_memory",
+        "_searched",
+        "max_header_bytes",
+    )
 
     def __init__(self, max_header_bytes: int) -> None:
         self.max_header_bytes = max_header_bytes
@@ -36,6 +45,7 @@ class RequestReader:
         self._left = 0
         self._chunks: ChunkDecoder | None = None
         self._failed: bytes | None = None
+        self._memory = HeadMemory()
 
     @property
     def buffered(self) -> int:
@@ -77,7 +87,7 @@ class RequestReader:
         if head is None:
             return None
         try:
-            parsed = parse_head(head)
+            parsed = self._memory.parse(head)
         except HttpError:
             self._failed = head
             raise
@@ -86,6 +96,14 @@ class RequestReader:
         else:
             self._left = parsed.content_length
         return parsed
+
+    def whole_body(self) -> bytes | None:
+        """Return the newest request's body if all of it is here, else take nothing of it."""
+        left, begin = self._left, self._at
+        if self._chunks is not None or len(self._data) - begin < left:
+            return None
+        self._left, self._at = 0, begin + left
+        return self._data[begin : begin + left]
 
     def next_piece(self) -> bytes:
         """

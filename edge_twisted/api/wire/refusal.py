@@ -53,9 +53,9 @@ def refusal(
         request.id,
         response.content_type,
         response.headers,
-        date=site.date(),
-        framing=b"Content-Length: %d\r\n" % len(response.body),
-        connection=b"Connection: close\r\n",
+        site.date(),
+        b"Content-Length: %d\r\n" % len(response.body),
+        b"Connection: close\r\n",
     )
     site.pipeline.finished(
         request, response.status, code_of(error), monotonic(), len(response.body)

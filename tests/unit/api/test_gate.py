@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from edge_twisted.api.cors import CrossOrigin
 from edge_twisted.api.errors import (
-    Field,
     Forbidden,
     HttpError,
     InvalidRequest,
@@ -47,8 +46,8 @@ class CountingThrottle:
             raise TooManyRequests(7)
         self.left -= 1
 
-    def headers(self, request: Request) -> Sequence[Field]:
-        return ((b"RateLimit", b"%d" % self.left),)
+    def lines(self, request: Request) -> bytes:
+        return b"RateLimit: %d\r\n" % self.left
 
 
 def identity(*permissions: Permissions) -> Identity:
@@ -150,7 +149,7 @@ class Keys(Case):
         self.refusal(self.request(f"Bearer {MADE.key}"), Unauthorized)
         self.gate.replace(Admission(keys=None))
         self.assertIs(self.gate.admit(self.request()), ANYBODY)
-        self.assertEqual(self.gate.headers(request), ())
+        self.assertEqual(self.gate.lines(request), b"")
 
     def test_a_check_under_way_answers_by_the_rules_it_began_with(self) -> None:
         waiting: Deferred[bool] = Deferred()
