@@ -172,6 +172,7 @@ NEVER_ANSWERED = {
     "budget_exceeded",
     "clock_skew",
     "delta_gap",
+    "read_too_long",
     "restore_refused",
     "store_locked",
     "store_too_new",
