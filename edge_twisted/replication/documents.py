@@ -29,7 +29,7 @@ from edge_twisted.mesh.requests import (
 )
 from edge_twisted.replication.applying import Application, Context, apply_batch
 from edge_twisted.replication.identity import load_heard
-from edge_twisted.replication.knowledge import cursor
+from edge_twisted.replication.knowledge import cursor, note_reaped
 from edge_twisted.replication.moved_out import moved_out_documents
 from edge_twisted.replication.observing import observe
 from edge_twisted.replication.repairing import delete_gone, find_gone, find_seen, read_digests
@@ -60,7 +60,7 @@ class StoredDocuments:
         self._watchers: list[Watcher] = []
         self._generations: dict[str, int] = {}
         self._closed: frozenset[str] = frozenset()
-        self._stop: Callable[[], None] | None = None
+        self._stops: list[Callable[[], None]] = []
 
     # -- life
 
@@ -75,13 +75,16 @@ class StoredDocuments:
             self._heard = load_heard(snapshot)
             for info in snapshot.collections():
                 self._generations[info.name] = Evictions.of(snapshot, info.name).generation
-        self._stop = self._store.on_commit(self._committed)
+        self._stops = [
+            self._store.on_commit(self._committed),
+            self._store.before_reap(note_reaped),
+        ]
 
     def stop(self) -> None:
         """Watch no more."""
-        if self._stop is not None:
-            self._stop()
-            self._stop = None
+        for stop in self._stops:
+            stop()
+        self._stops.clear()
 
     # -- who, and how far
 

@@ -6,10 +6,16 @@ Knowledge is a version vector: every write that it covers, on any document of th
 incorporated in the copy here, or the document was deleted here and its tombstone reaped, or it was
 evicted.  It is our own writes, and what senders knew when we had caught up with all they have.
 INITIAL writes are never part of it: they have no order.
+
+Who subscribes with conditions never learns what others know, and others may not have told yet, or
+never will because they were restored from a backup.  So what knowledge does not cover of a deleted
+document is kept when its tombstone is reaped: it is a fact of the space ``reaped``, a version
+vector by collection, NUL and id key, until knowledge covers it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from struct import Struct
 from typing import Final
@@ -20,13 +26,17 @@ from edge_twisted.database.departures import (
     prefix_of,
     was_initial_deleted,
 )
-from edge_twisted.documents.headers import INITIAL_EPOCH, servers_part
+from edge_twisted.documents.headers import INITIAL_EPOCH, read_header, servers_part
 from edge_twisted.documents.vectors import decode_vector, encode_vector
 from edge_twisted.documents.versions import Dot, Replica, VersionVector
 from edge_twisted.mesh.requests import Scope
 from edge_twisted.store.interface import Snapshot, WriteTransaction
+from edge_twisted.store.rows import Document
 
 _KNOWLEDGE: Final = "knowledge"
+_REAPED: Final = "reaped"
+#: For each reaped document that is noted, so many others are looked at: are they covered by now?
+_LOOKED_AT: Final = 2
 _EPOCH: Final = Struct(">Q")
 _LSN: Final = Struct(">q")
 
@@ -64,14 +74,26 @@ class Knowledge:
 
     def is_new(self, write: Dot) -> bool:
         """Return whether a server's write was never seen here; quicker than `is_gone`."""
-        return write.replica.epoch != INITIAL_EPOCH and not self.vector.covers(write)
+        is_unknown = write.replica.epoch != INITIAL_EPOCH and not self.vector.covers(write)
+        return is_unknown and not self._has_reaped
+
+    @cached_property
+    def _has_reaped(self) -> bool:
+        return bool(self._snapshot.facts(_REAPED, prefix_of(self._collection), limit=1))
+
+    def _of(self, id_key: bytes) -> VersionVector:
+        """Return what is known of one document."""
+        if not self._has_reaped:
+            return self.vector
+        fact = self._snapshot.fact(_REAPED, prefix_of(self._collection) + id_key)
+        return self.vector if fact is None else self.vector.joined(decode_vector(fact))
 
     def is_gone(self, id_key: bytes, version: VersionVector) -> bool:
         """Return whether a version of a document that is not here is known to be deleted."""
         written = servers_part(version)
         if not written:
             return was_initial_deleted(self._snapshot, self._collection, id_key)
-        if not self.vector.includes(written):
+        if not self._of(id_key).includes(written):
             return False
         return not self.evictions.covers(self._snapshot, self._collection, id_key, version)
 
@@ -83,6 +105,25 @@ def join_knowledge(unit: WriteTransaction, collection: str, news: VersionVector)
     after = before.joined(servers_part(news))
     if after is not before:
         unit.put_fact(_KNOWLEDGE, key, encode_vector(after))
+
+
+def note_reaped(unit: WriteTransaction, collection: str, rows: Sequence[Document]) -> None:
+    """Remember of tombstones that are reaped in this unit what is not known otherwise."""
+    known = Knowledge(unit, collection).vector
+    prefix = prefix_of(collection)
+    noted: list[bytes] = []
+    for row in rows:
+        version = servers_part(read_header(row.state).version)
+        if not known.includes(version):
+            noted.append(prefix + row.id_key)
+            kept = decode_vector(unit.fact(_REAPED, noted[-1])).joined(version)
+            unit.put_fact(_REAPED, noted[-1], encode_vector(kept))
+    if not noted:
+        return
+    limit = _LOOKED_AT * len(noted)
+    for key, fact in unit.facts(_REAPED, prefix, after=noted[-1], limit=limit):
+        if known.includes(decode_vector(fact)):
+            unit.put_fact(_REAPED, key, None)
 
 
 def cursor(snapshot: Snapshot, scope: Scope, sender: Replica) -> int | None:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Those who want to know of commits."""
+"""Those who want to know of commits, and of tombstones that are reaped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from twisted.logger import Logger
 
-from edge_twisted.store.rows import Commit
+from edge_twisted.store.interface import ReapHook, WriteTransaction
+from edge_twisted.store.rows import Commit, Document
 
 log = Logger()
 
@@ -36,3 +37,21 @@ class Hooks:
         """Tell them all; one that fails is logged and keeps nobody else from hearing."""
         for hook in tuple(self._hooks.values()):
             call_effect(lambda hook=hook: hook(commit))  # type: ignore[misc]
+
+
+class ReapHooks:
+    """Those who note something of tombstones before they go; in the unit that reaps them."""
+
+    def __init__(self) -> None:
+        self._hooks: dict[object, ReapHook] = {}
+
+    def add(self, hook: ReapHook) -> Callable[[], None]:
+        """Add a hook; return a function that takes it away again, harmless when repeated."""
+        key = object()
+        self._hooks[key] = hook
+        return lambda: self._hooks.pop(key, None) and None
+
+    def call(self, unit: WriteTransaction, collection: str, rows: Sequence[Document]) -> None:
+        """Tell them all; what one raises is the caller's to handle, for nothing may be reaped."""
+        for hook in tuple(self._hooks.values()):
+            hook(unit, collection, rows)

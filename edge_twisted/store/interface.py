@@ -284,6 +284,10 @@ class WriteTransaction(Snapshot, Protocol):
         """Call `effect` on the reactor thread once this unit is durable; never if it is not."""
 
 
+#: See `Store.before_reap`.
+ReapHook = Callable[[WriteTransaction, str, Sequence[Document]], None]
+
+
 class RowStream(Protocol[T]):
     """
     Batches of one snapshot, produced only as fast as they are asked for.
@@ -374,6 +378,15 @@ class Store(Protocol):
         Forget tombstones received before a moment (ms since 1970), a few at a time.
 
         Fires with how many went: at most `most`, the oldest first.
+        """
+
+    def before_reap(self, hook: ReapHook) -> Callable[[], None]:
+        """
+        Call `hook` with a collection and some of its tombstones, before they are reaped.
+
+        It runs within the unit of work that reaps them, to leave facts of what must not be
+        forgotten with them; what it raises ends the reaping, and they stay.  Returns a function
+        that ends it.
         """
 
     def on_commit(self, hook: Callable[[Commit], None]) -> Callable[[], None]:

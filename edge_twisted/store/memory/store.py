@@ -13,8 +13,8 @@ from edge_twisted.documents.versions import Replica
 from edge_twisted.store.attachments.interface import Attachments
 from edge_twisted.store.attachments.memory import MemoryAttachments
 from edge_twisted.store.errors import ReadCancelled, StoreClosed, UnknownIndex
-from edge_twisted.store.hooks import Hooks, call_effect
-from edge_twisted.store.interface import RowStream, Snapshot, WriteTransaction
+from edge_twisted.store.hooks import Hooks, ReapHooks, call_effect
+from edge_twisted.store.interface import ReapHook, RowStream, Snapshot, WriteTransaction
 from edge_twisted.store.memory.data import Collection, Data
 from edge_twisted.store.memory.snapshot import MemorySnapshot
 from edge_twisted.store.memory.transaction import MemoryTransaction
@@ -34,6 +34,7 @@ class MemoryStore:
         self._data = data
         self._now_ms = now_ms
         self._hooks = Hooks()
+        self._reap_hooks = ReapHooks()
         self._is_open = False
         self._attachments = MemoryAttachments(self, data.blobs, now_ms)
 
@@ -99,16 +100,26 @@ class MemoryStore:
 
     def reap(self, received_before: int, most: int) -> Deferred[int]:
         old = [
-            (row.received, row.document.lsn, here, id_key)
+            (row.received, row.document.lsn, here, row.document)
             for here in self._data.collections.values()
-            for id_key, row in here.rows.items()
+            for row in here.rows.values()
             if row.received is not None and row.received < received_before
         ]
         chosen = sorted(old, key=lambda found: found[:2])[:most]
-        for _, lsn, here, id_key in chosen:
-            del here.rows[id_key]
+        transaction = MemoryTransaction(self._data, "reap", self._now_ms)
+        try:
+            for _, _, here, document in chosen:
+                self._reap_hooks.call(transaction, here.name, (document,))
+        except BaseException:
+            transaction.undo()
+            return fail()
+        for _, lsn, here, document in chosen:
+            del here.rows[document.id_key]
             here.reaped_lsn = max(here.reaped_lsn, lsn)
         return succeed(len(chosen))
+
+    def before_reap(self, hook: ReapHook) -> Callable[[], None]:
+        return self._reap_hooks.add(hook)
 
     def index_ready(self, collection: str, name: str) -> Deferred[None]:
         here = self._data.collections.get(collection, Collection(collection))

@@ -16,8 +16,8 @@ from edge_twisted.documents.versions import Replica
 from edge_twisted.store.attachments.files import FileAttachments
 from edge_twisted.store.attachments.interface import Attachments
 from edge_twisted.store.errors import StoreClosed, StoreOverloaded, UnknownIndex
-from edge_twisted.store.hooks import Hooks, call_effect
-from edge_twisted.store.interface import RowStream, Snapshot, WriteTransaction
+from edge_twisted.store.hooks import Hooks, ReapHooks, call_effect
+from edge_twisted.store.interface import ReapHook, RowStream, Snapshot, WriteTransaction
 from edge_twisted.store.rows import Commit, Committed
 from edge_twisted.store.sqlite.connection import translating
 from edge_twisted.store.sqlite.files import Layout
@@ -66,6 +66,7 @@ class SqliteStore:
         self._entropy = entropy
         self._vfs = vfs
         self._hooks = Hooks()
+        self._reap_hooks = ReapHooks()
         self._open: _Open | None = None
         self._numbers: dict[str, int] = {}
         self._closing = False
@@ -181,9 +182,12 @@ class SqliteStore:
         """
         if self._open is None:
             return fail(StoreClosed("reap"))
-        job = Reaping(received_before, most)
+        job = Reaping(received_before, most, self._reap_hooks)
         self._open.writer.queue.put(job)
         return job.done
+
+    def before_reap(self, hook: ReapHook) -> Callable[[], None]:
+        return self._reap_hooks.add(hook)
 
     # -- indexes
 

@@ -230,6 +230,38 @@ class DocumentContract(StoreTestCase):
             self.assertEqual(len(snapshot.changes_after(0).changes), 1)
         self.assertEqual(store.lsn, 21)
 
+    async def test_what_is_reaped_may_leave_facts(self) -> None:
+        """Hooks hear of tombstones in the unit that reaps them; one that fails keeps them."""
+        store = await self.opened()
+        for n in range(3):
+            await store.write("insert", putting("c", n))
+            await store.write("delete", deleting("c", n))
+        heard: list[tuple[str, Document]] = []
+
+        def hook(unit: WriteTransaction, collection: str, rows: Sequence[Document]) -> None:
+            for row in rows:
+                self.assertEqual(unit.get(collection, row.id_key), row)
+                heard.append((collection, row))
+                unit.put_fact("reaped", row.id_key, b"1")
+            if len(heard) > 2:
+                raise Broken
+
+        with store.snapshot() as snapshot:
+            there = [snapshot.get("c", key(n)) for n in range(3)]
+        end = store.before_reap(hook)
+        self.assertEqual(await store.reap(2**47, 2), 2)
+        self.assertEqual(heard, [("c", each) for each in there[:2]])
+        with self.assertRaises(Broken):
+            await store.reap(2**47, 2)
+        with store.snapshot() as snapshot:
+            facts = snapshot.facts("reaped")
+            self.assertEqual([each for each, _ in facts], sorted([key(0), key(1)]))
+            self.assertIsNotNone(snapshot.get("c", key(2)))
+        end()
+        self.assertEqual(await store.reap(2**47, 2), 1)
+        self.assertEqual((len(heard), store.lsn), (3, 6))
+        self.flushLoggedErrors(Broken)
+
     async def test_facts(self) -> None:
         """Facts are set, overwritten, forgotten, and listed by prefix in pages."""
         store = await self.opened()

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stays of a delete whose tombstone was reaped before others heard of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge_twisted.mesh.requests import Apply, Changes, ReadChanges
+from edge_twisted.testing.replica import Replica
+from tests.integration.replication.base import ReplicationTestCase
+
+ALL = "SELECT * FROM c"
+SOME = "SELECT * FROM c WHERE v = 1"
+
+
+class Cases(ReplicationTestCase):
+    """The tests; run on both stores below."""
+
+    def _remembered(self, replica: Replica) -> int:
+        with replica.store.snapshot() as snapshot:
+            return len(snapshot.facts("reaped"))
+
+    async def _rows(self, *replicas: Replica) -> list[Any]:
+        return [await each.rows("SELECT * FROM c ORDER BY _id") for each in replicas]
+
+    async def test_a_delete_under_a_condition_is_not_forgotten(self) -> None:
+        """Who subscribes with a condition never hears what others know."""
+        a, b, c = [await self.replica(name) for name in "abc"]
+        await a.insert("c", {"_id": "x", "v": 1}, {"_id": "y", "v": 1})
+        from_a, from_c = self.stream(a, b, SOME), self.stream(c, b, SOME)
+        await self.exchange(from_a, self.stream(a, c, ALL))
+        await b.run("DELETE FROM c WHERE _id = 'x'")
+        await self.reap(b)
+        await a.insert("c", {"_id": "z", "v": 1})
+        await self.exchange(from_a, from_c)
+        y, z = {"_id": "y", "v": 1}, {"_id": "z", "v": 1}
+        self.assertEqual(await self._rows(b, c), [[y, z], [y]])
+
+    async def test_a_delete_of_what_its_writer_never_vouched_for_is_not_forgotten(self) -> None:
+        """It was sent before its stream caught up, and then its writer was set back."""
+        a, b, c = [await self.replica(name) for name in "abc"]
+        await a.insert("c", {"_id": "x", "v": 1})
+        to_b = self.stream(a, b, ALL)
+        changes = await a.documents.perform(ReadChanges(scope=to_b.scope, after=0))
+        assert isinstance(changes, Changes)
+        sender = a.documents.replica
+        await b.documents.perform(
+            Apply(scope=to_b.scope, sender=sender, items=changes.items, lsn=changes.lsn, after=None)
+        )
+        await self.stream(b, c, ALL).sync()
+        await b.run("DELETE FROM c")
+        await self.reap(b)
+        self.assertEqual(self._remembered(b), 1)
+        await self.stream(c, b, ALL).sync()
+        self.assertEqual(await self._rows(b, c), [[], []])
+
+    async def test_an_edit_that_the_deleter_had_not_seen_revives(self) -> None:
+        """What was noted covers what was deleted, and nothing later."""
+        a, b = [await self.replica(name) for name in "ab"]
+        await a.insert("c", {"_id": "x", "v": 1})
+        stream = self.stream(a, b, SOME)
+        await stream.sync()
+        await b.run("DELETE FROM c")
+        await self.reap(b)
+        await a.run("UPDATE c SET w = 2")
+        await stream.sync()
+        self.assertEqual(await self._rows(a, b), [[{"_id": "x", "v": 1, "w": 2}]] * 2)
+
+    async def test_what_is_known_by_now_is_not_noted_any_more(self) -> None:
+        """Nothing is noted of what knowledge covers, and notes of that go with the next ones."""
+        a, b = [await self.replica(name) for name in "ab"]
+        await a.insert("c", {"_id": "x", "v": 1}, {"_id": "y", "v": 1})
+        some, everything = self.stream(a, b, SOME), self.stream(a, b, ALL)
+        await some.sync()
+        await b.run("DELETE FROM c")
+        await self.reap(b)
+        self.assertEqual(self._remembered(b), 2)
+        await everything.sync()
+        await b.insert("c", {"_id": "own"})
+        await b.run("DELETE FROM c")
+        await self.reap(b)
+        self.assertEqual(self._remembered(b), 2)
+        c = await self.replica("c")
+        await c.insert("c", {"_id": "a", "v": 1})
+        await self.stream(c, b, SOME).sync()
+        await b.run("DELETE FROM c")
+        await self.reap(b)
+        self.assertEqual(self._remembered(b), 1)
+
+
+class InMemory(Cases):
+    """Over stores in memory."""
+
+
+class OnSqlite(Cases):
+    """Over real files."""
+
+    sqlite = True
+
+
+del Cases
