@@ -21,6 +21,7 @@ from edge_twisted.store.interface import ReapHook, RowStream, Snapshot, WriteTra
 from edge_twisted.store.rows import Commit, Committed
 from edge_twisted.store.sqlite.connection import translating
 from edge_twisted.store.sqlite.files import Layout
+from edge_twisted.store.sqlite.gathering import Gathering
 from edge_twisted.store.sqlite.group import Group
 from edge_twisted.store.sqlite.indexes import Building
 from edge_twisted.store.sqlite.opening import OpenFile, epoch_after, open_file
@@ -291,26 +292,11 @@ class _Open:
         self._written = self._writing.call(writer.run)
         self.inline = InlineReader(file.inline, store.number_of)
         self.readers = ReaderPool(pool, file.reader, store.number_of)
-        self._reactor = store._reactor
-        self._unsent: list[QueuedUnit] = []
+        self._gathering: Gathering[QueuedUnit] = Gathering(store._reactor, writer.queue.put)
+        #: Hands a unit to the writer, with the others that come along.
+        self.submit = self._gathering.submit
         self._streams: set[SqliteRowStream[Any]] = set()
         self._permits = DeferredSemaphore(OPEN_STREAMS)
-
-    def submit(self, unit: QueuedUnit) -> None:
-        """
-        Hand a unit to the writer, together with all others of this turn of the reactor.
-
-        One by one, the first would wake the writer while the reactor is still busy with the rest:
-        the group would be small, and both threads would fight for the interpreter lock.
-        """
-        if not self._unsent:
-            self._reactor.callFromThread(self._send)
-        self._unsent.append(unit)
-
-    def _send(self) -> None:
-        if self._unsent:
-            units, self._unsent = self._unsent, []
-            self.writer.queue.put(units)
 
     def stream(
         self, name: str, work: Callable[[Snapshot], Iterator[T]], clock: IReactorTime
@@ -332,7 +318,7 @@ class _Open:
         for stream in tuple(self._streams):
             stream.close()
         self.readers.close()
-        self._send()
+        self._gathering.flush()
         self.writer.queue.put(None)
         unfinished = await self._written
         await self._writing.close()
