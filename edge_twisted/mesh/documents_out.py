@@ -11,7 +11,7 @@ from attrs import define, field
 from edge_twisted.mesh.items import Whole
 from edge_twisted.mesh.messages import Offer, Supply
 from edge_twisted.mesh.port import Port
-from edge_twisted.mesh.requests import Answer, ReadDocuments, Scope
+from edge_twisted.mesh.requests import Answer, ReadDocuments, Scope, ScopeClosed
 from edge_twisted.mesh.violations import PeerViolation
 from edge_twisted.mesh.wire_values import pieces
 
@@ -32,11 +32,17 @@ def runs(answer: Answer) -> Iterator[Sequence[Whole]]:
 
 @define(eq=False)
 class Supplying:
-    """Answers WANT, some documents at a time; one WANT at a time."""
+    """
+    Answers WANT, some documents at a time; one WANT at a time.
+
+    :ivar closed: called if the collection may not be sent any more.  To answer without documents
+        would say that they are not there, and the receiver's cursor would pass them.
+    """
 
     port: Port
     number: int
     scope: Scope
+    closed: Callable[[], None]
     _waiting: tuple[bytes, ...] = ()
     _generation: int = 0
     _is_busy: bool = False
@@ -66,6 +72,9 @@ class Supplying:
 
     def _send(self, generation: int, answer: Answer) -> None:
         if generation != self._generation:
+            return
+        if isinstance(answer, ScopeClosed):
+            self.closed()
             return
         found = list(runs(answer))
         for at, run in enumerate(found, 1):
@@ -106,6 +115,8 @@ class Offering:
             return
 
         def read(answer: Answer) -> None:
+            if isinstance(answer, ScopeClosed):
+                return
             for run in runs(answer):
                 if run:
                     self.port.send(Offer(self.number, list(run)))

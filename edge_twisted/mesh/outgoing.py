@@ -116,7 +116,7 @@ class OutgoingStream:
     _offering: Offering = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._supplying = Supplying(self.port, self.number, self.scope)
+        self._supplying = Supplying(self.port, self.number, self.scope, self.scope_closed)
         self._offering = Offering(self.port, self.number, self.scope)
 
     # -- life

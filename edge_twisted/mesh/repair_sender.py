@@ -70,8 +70,7 @@ class RepairSender:
 
         def read(answer: Answer) -> None:
             if isinstance(answer, ScopeClosed):
-                self._is_busy = False
-                self.stream.scope_closed()
+                self._close()
                 return
             digests = cast(Digests, answer)
             steps = sketching(digests.values, salt)
@@ -104,6 +103,11 @@ class RepairSender:
 
     # -- inner
 
+    def _close(self) -> None:
+        """The collection may not be sent any more: an answer would be taken for the truth."""
+        self.end()
+        self.stream.scope_closed()
+
     def _current(self, then: Callable[[T], None]) -> Callable[[T], None]:
         """Return `then` for as long as nothing begins anew."""
         generation = self._generation
@@ -135,6 +139,9 @@ class RepairSender:
         some, rest = digests[:READ_AT_ONCE], digests[READ_AT_ONCE:]
 
         def read(answer: Answer) -> None:
+            if isinstance(answer, ScopeClosed):
+                self._close()
+                return
             found = list(runs(answer))
             for at, run in enumerate(found, 1):
                 more = bool(rest) or at < len(found)
@@ -148,6 +155,9 @@ class RepairSender:
 
     def _have(self, seen: tuple[Seen, ...]) -> None:
         def found(answer: Answer) -> None:
+            if isinstance(answer, ScopeClosed):
+                self._close()
+                return
             self._is_busy = False
             fates = cast(Fates, answer)
             for written in write_seen(fates.gone):

@@ -161,9 +161,9 @@ class ScopeClosed:
 @frozen(kw_only=True)
 class ReadDocuments:
     """
-    Documents by id, or by digest, whole, whether they match or not.  Answer: tuple of `Whole`.
+    Documents by id, or by digest, whole, whether they match or not.
 
-    Those that are not here are left out.
+    Answer: tuple of `Whole`, those that are not here left out; `ScopeClosed`.
     """
 
     scope: Scope
@@ -173,7 +173,11 @@ class ReadDocuments:
 
 @frozen(kw_only=True)
 class FindGone:
-    """What became here of documents that, in a repair, only the receiver has.  Answer: `Fates`."""
+    """
+    What became here of documents that, in a repair, only the receiver has.
+
+    Answer: `Fates`; `ScopeClosed`.
+    """
 
     scope: Scope
     seen: tuple[Seen, ...]

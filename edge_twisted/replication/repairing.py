@@ -66,11 +66,11 @@ def find_seen(snapshot: Snapshot, request: FindSeen) -> tuple[Seen, ...]:
     return tuple(found)
 
 
-def find_gone(snapshot: Snapshot, request: FindGone, scopes: Scopes) -> Fates:
+def find_gone(snapshot: Snapshot, request: FindGone, scopes: Scopes) -> Fates | ScopeClosed:
     """Perform `FindGone`."""
     scope = request.scope
     if not is_open(snapshot, scope.collection):
-        return Fates()
+        return ScopeClosed()
     knowledge = Knowledge(snapshot, scope.collection)
     gone: list[Seen] = []
     moved_out: list[bytes] = []

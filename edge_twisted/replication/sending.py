@@ -73,11 +73,11 @@ def read_changes(
     )
 
 
-def read_documents(snapshot: Snapshot, request: ReadDocuments) -> tuple[Whole, ...]:
+def read_documents(snapshot: Snapshot, request: ReadDocuments) -> tuple[Whole, ...] | ScopeClosed:
     """Perform `ReadDocuments`."""
     collection = request.scope.collection
     if not is_open(snapshot, collection):
-        return ()
+        return ScopeClosed()
     found: dict[bytes, Whole] = {}
     wanted = [*request.id_keys, *ids_of(snapshot, collection, request.digests)]
     for id_key in wanted:

@@ -174,6 +174,9 @@ class FakeDocuments:
         assert isinstance(request, ReadDocuments | FindGone | ReadDigests | FindSeen)
         scope = request.scope
         docs = self.docs.get(scope.collection, {})
+        is_ours = isinstance(request, FindSeen) or getattr(request, "for_peer", True) is False
+        if scope.collection in self.closed and not is_ours:
+            return ScopeClosed()
         match request:
             case ReadDocuments(id_keys=id_keys, digests=digests):
                 found = [key for key in id_keys if key in docs]
@@ -187,9 +190,7 @@ class FakeDocuments:
                     if known.includes(seen.version) and _is_dead(docs.get(seen.id_key))
                 )
                 return Fates(gone=gone)
-            case ReadDigests(for_peer=for_peer):
-                if for_peer and scope.collection in self.closed:
-                    return ScopeClosed()
+            case ReadDigests():
                 values = [_digest(k, d) for k, d in docs.items() if _matches(scope, d)]
                 knowledge = self._known(scope.collection) if scope.is_whole else None
                 return Digests(lsn=self.lsn, values=array("q", values), knowledge=knowledge)

@@ -393,7 +393,10 @@ class Cases(ReplicationTestCase):
         await a.insert("c", {"_id": "x"})
         self.assertFalse(await to_b.sync())
         read = ReadDocuments(scope=to_b.scope, id_keys=(X,))
-        self.assertEqual(await a.documents.perform(read), ())
+        self.assertIsInstance(await a.documents.perform(read), ScopeClosed)
+        seen = (Seen(X, VersionVector({a.documents.replica: 1})),)
+        asked = FindGone(scope=to_b.scope, seen=seen)
+        self.assertIsInstance(await a.documents.perform(asked), ScopeClosed)
         self.assertIsInstance(
             await a.documents.perform(ReadChanges(scope=to_b.scope, after=0)), ScopeClosed
         )

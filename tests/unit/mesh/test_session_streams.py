@@ -461,27 +461,6 @@ def test_what_is_evicted_while_the_peer_stores_it_comes_back() -> None:
     assert is_open(pair)
 
 
-def test_a_closed_sync_scope_is_served_once_it_opens() -> None:
-    left, right = two()
-    left.write("tasks", {"a": "1"})
-    left.closed.add("tasks")
-    pair = Pair.of(left, right, right_wants=["tasks"]).start()
-    assert right.shown("tasks") == {}
-    assert [e.key for e in pair.right.told(ScopeRefused)] == [b"tasks"]
-    left.write("tasks", {"b": "2"})
-    pair.wait(3)
-    assert right.shown("tasks") == {}
-    left.closed.clear()
-    pair.left.take(pair.left.session.committed(left.lsn, frozenset({"tasks"}), pair.now))
-    pair.settle()
-    assert right.shown("tasks") == {"a": "1", "b": "2"}
-    left.closed.add("tasks")
-    left.write("tasks", {"c": "3"})
-    pair.settle()
-    assert right.shown("tasks") == {"a": "1", "b": "2"}
-    assert is_open(pair)
-
-
 def test_a_query_that_is_none_is_refused_alone() -> None:
     left, right = two()
     left.write("tasks", {"a": "1"})

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Collections whose sync scope closes and opens, before a stream and in the middle of one."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge_twisted.mesh.effects import ScopeRefused
+from edge_twisted.mesh.requests import Answer, FindGone, ReadDigests, ReadDocuments, Request
+from edge_twisted.testing.fake_documents import FakeDocuments
+from edge_twisted.testing.mesh_pair import Pair, two
+
+
+def is_open(pair: Pair) -> bool:
+    return pair.left.closed is None and pair.right.closed is None
+
+
+def open_again(pair: Pair, left: FakeDocuments) -> None:
+    """Serve the tasks again."""
+    left.closed.clear()
+    pair.left.take(pair.left.session.committed(left.lsn, frozenset({"tasks"}), pair.now))
+    pair.wait(3)
+
+
+def close_at(pair: Pair, left: FakeDocuments, kind: type) -> list[Request]:
+    """Close the tasks just before the left side is asked that; return what it was asked."""
+    asked: list[Request] = []
+
+    def perform(request: Request) -> Answer:
+        if isinstance(request, kind) and not asked:
+            asked.append(request)
+            left.closed.add("tasks")
+        return left.answer(request)
+
+    pair.left.perform = perform  # type: ignore[method-assign]
+    return asked
+
+
+def test_a_closed_sync_scope_is_served_once_it_opens() -> None:
+    left, right = two()
+    left.write("tasks", {"a": "1"})
+    left.closed.add("tasks")
+    pair = Pair.of(left, right, right_wants=["tasks"]).start()
+    assert right.shown("tasks") == {}
+    assert [e.key for e in pair.right.told(ScopeRefused)] == [b"tasks"]
+    left.write("tasks", {"b": "2"})
+    pair.wait(3)
+    assert right.shown("tasks") == {}
+    left.closed.clear()
+    pair.left.take(pair.left.session.committed(left.lsn, frozenset({"tasks"}), pair.now))
+    pair.settle()
+    assert right.shown("tasks") == {"a": "1", "b": "2"}
+    left.closed.add("tasks")
+    left.write("tasks", {"c": "3"})
+    pair.settle()
+    assert right.shown("tasks") == {"a": "1", "b": "2"}
+    assert is_open(pair)
+
+
+def test_what_is_lacking_when_the_scope_closes_comes_once_it_opens() -> None:
+    left, right = two()
+    left.write("tasks", {"a": "1", "b": "1"})
+    pair = Pair.of(left, right, right_wants=["tasks"]).start()
+    right.docs["tasks"].clear()
+    right.knowledge.clear()
+    asked = close_at(pair, left, ReadDocuments)
+    left.write("tasks", {"a": "2", "b": "2"})
+    pair.settle()
+    # An answer without the documents would say that they are not there any more.
+    assert asked and right.shown("tasks") == {}
+    open_again(pair, left)
+    assert right.shown("tasks") == left.shown("tasks") == {"a": "2", "b": "2"}
+    assert is_open(pair)
+
+
+@pytest.mark.parametrize("kind", [ReadDigests, ReadDocuments, FindGone])
+def test_a_repair_in_which_the_scope_closes_is_made_once_it_opens(kind: type) -> None:
+    left, right = two()
+    left.write("tasks", dict.fromkeys("abc", "1"))
+    Pair.of(left, right, right_wants=["tasks"]).start()
+    left.write("tasks", {"a": None, "b": "2"})
+    left.reap("tasks")
+    right.cursors.clear()
+    pair = Pair.of(left, right, right_wants=["tasks"])
+    asked = close_at(pair, left, kind)
+    pair.start().wait(3)
+    assert asked and right.shown("tasks")["a"] == "1"
+    assert [e.key for e in pair.right.told(ScopeRefused)] == [b"tasks"]
+    open_again(pair, left)
+    assert right.shown("tasks") == left.shown("tasks") == {"b": "2", "c": "1"}
+    assert is_open(pair)
