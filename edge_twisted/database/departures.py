@@ -138,10 +138,18 @@ def count_unsynced(unit: Snapshot, rows: Sequence[Document]) -> int:
     )
 
 
-def note_returned(unit: WriteTransaction, collection: str, id_key: bytes) -> None:
-    """Forget that a document was evicted: it is back."""
+def note_returned(
+    unit: WriteTransaction, collection: str, id_key: bytes, version: VersionVector
+) -> None:
+    """
+    Forget that a document was evicted, if all that was evicted is back in this version.
+
+    Something else of it may come first, a delete that had not seen what was evicted: that is still
+    elsewhere, and no delete has seen it.
+    """
     place = prefix_of(collection) + id_key
-    if unit.fact(EVICTED, place) is None:
+    evicted = unit.fact(EVICTED, place)
+    if evicted is None or not version.includes(decode_vector(evicted)):
         return
     unit.put_fact(EVICTED, place, None)
     known = Evictions.of(unit, collection)

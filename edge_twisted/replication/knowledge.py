@@ -95,7 +95,8 @@ class Knowledge:
             return was_initial_deleted(self._snapshot, self._collection, id_key)
         if not self._of(id_key).includes(written):
             return False
-        return not self.evictions.covers(self._snapshot, self._collection, id_key, version)
+        # What INITIAL wrote of it may have been written without us.
+        return not self.evictions.covers(self._snapshot, self._collection, id_key, written)
 
 
 def join_knowledge(unit: WriteTransaction, collection: str, news: VersionVector) -> None:

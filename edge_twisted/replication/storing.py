@@ -51,8 +51,8 @@ class Storing:
         )
         if result.body is None:
             note_initial_delete(unit, collection, id_key, result.version)
-        if self._any_evicted and result.before is None:
-            note_returned(unit, collection, id_key)
+        if self._any_evicted:
+            note_returned(unit, collection, id_key, result.version)
 
     def finish(self) -> None:
         """Note what was dropped."""

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What EVICT took away is no deleted document, whatever else comes of it first."""
+
+from __future__ import annotations
+
+from tests.integration.replication.base import ReplicationTestCase
+
+ALL = "SELECT * FROM c"
+
+
+class Cases(ReplicationTestCase):
+    """The tests; run on both stores below."""
+
+    async def test_an_older_delete_that_came_back_is_not_what_was_evicted(self) -> None:
+        """Its tombstone is reaped, and the edits that it had not seen still live elsewhere."""
+        a, b, c = [await self.replica(name) for name in "abc"]
+        await a.insert("c", {"_id": "x", "v": 1})
+        await self.stream(a, c, ALL).sync()
+        await a.run("UPDATE c SET v = 2")
+        from_a = self.stream(a, b, ALL)
+        await from_a.sync()
+        await b.run("EVICT FROM c")
+        await c.run("DELETE FROM c")
+        await self.stream(c, b, ALL).sync()
+        await self.reap(b)
+        await self.exchange(from_a, self.stream(b, a, ALL))
+        for each in (a, b):
+            self.assertEqual(await each.rows(ALL), [{"_id": "x", "v": 2}])
+
+    async def test_what_initial_wrote_elsewhere_does_not_make_it_deleted(self) -> None:
+        """The copy that was evicted had nothing of INITIAL; the other one has."""
+        a, b = [await self.replica(name) for name in "ab"]
+        await a.insert("c", {"_id": "x", "v": 1})
+        await b.run("INSERT INTO c INITIAL DOCUMENTS ({'_id': 'x', 'i': 2})")
+        await self.stream(a, b, ALL).sync()
+        await a.run("EVICT FROM c")
+        await self.exchange(self.stream(b, a, ALL), self.stream(a, b, ALL))
+        for each in (a, b):
+            self.assertEqual(await each.rows(ALL), [{"_id": "x", "v": 1, "i": 2}])
+
+    async def test_what_has_come_back_whole_can_be_deleted(self) -> None:
+        """Then nothing is remembered of the eviction, and a late peer is told of the delete."""
+        a, b, c = [await self.replica(name) for name in "abc"]
+        await a.insert("c", {"_id": "x", "v": 1})
+        from_a, to_a = self.stream(a, b, ALL), self.stream(b, a, ALL)
+        await self.exchange(from_a, self.stream(a, c, ALL))
+        await b.run("EVICT FROM c")
+        await b.insert("c", {"_id": "x", "w": 2})
+        await self.exchange(from_a, to_a)
+        await b.run("DELETE FROM c")
+        await self.exchange(from_a, to_a)
+        await self.reap(a, b)
+        await self.exchange(self.stream(c, b, ALL), self.stream(b, c, ALL))
+        for each in (a, b, c):
+            self.assertEqual(await each.rows(ALL), [])
+
+
+class InMemory(Cases):
+    """Over stores in memory."""
+
+
+class OnSqlite(Cases):
+    """Over real files."""
+
+    sqlite = True
+
+
+del Cases
