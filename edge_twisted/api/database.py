@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
 
 from edge_twisted.documents.values import Value
 from edge_twisted.security.permissions import Access
@@ -88,7 +90,7 @@ class Database(Protocol):
     Errors are `EdgeError` with codes of `errors.ERRORS`; anything else is answered as a bug.
     """
 
-    def execute(
+    def run(
         self,
         statement: str,
         args: Mapping[str, Value],
@@ -97,9 +99,11 @@ class Database(Protocol):
         request_id: str,
         timeout_seconds: float | None,
         stream: bool = False,
-    ) -> Awaitable[Result]:
+    ) -> Result | Deferred[Any]:
         """
         Run one statement; a mutation fires only once it is durable.
+
+        A `Result` that need not be waited for is returned at once; errors may be raised.
 
         `timeout_seconds` None is no limit.  With `stream`, a large result has `Result.batches`.
         """

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 
-from edge_twisted.api.database import Database
+from edge_twisted.api.database import Database, Result
 from edge_twisted.api.decoding import call_of, decoded
 from edge_twisted.api.errors import InvalidRequest
 from edge_twisted.api.gate import caller_of
@@ -94,7 +94,7 @@ class Execute:
             statement, args = call_of(decoded(await request.body(), media))
             if wait_for is not None:
                 await self._database.reached(wait_for)
-            result = await self._database.execute(
+            found = self._database.run(
                 statement,
                 args,
                 access=caller_of(request).permits.access("execute"),
@@ -102,6 +102,7 @@ class Execute:
                 timeout_seconds=self._timeout_seconds,
                 stream=True,
             )
+            result: Result = await found if isinstance(found, Deferred) else found
         except Exception as error:
             about = Described() if statement is None else described(statement, error)
             request.verb, request.collections = about.verb, about.collections

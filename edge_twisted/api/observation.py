@@ -6,9 +6,8 @@ from __future__ import annotations
 from twisted.logger import Logger
 
 from edge_twisted.api.resource import Finished, Observer
-from edge_twisted.config.model import Level
 from edge_twisted.logs.audit import AuditEvent, AuditLog
-from edge_twisted.logs.levels import Levels, Part
+from edge_twisted.logs.levels import Levels
 
 log = Logger()
 
@@ -86,7 +85,7 @@ class DebugObserver:
 
     def request_finished(self, finished: Finished) -> None:
         """Write it down; a query string is left out, for it may hold secrets."""
-        if not self._levels.shows(Part.EDGE_SERVER, Level.DEBUG):
+        if not self._levels.debugs_server:
             return
         request = finished.request
         log.debug(

@@ -53,13 +53,24 @@ class Pipeline:
 
     async def answer(self, request: Request) -> tuple[AnyResponse, str | None]:
         """Return the response to a request, and the code of its error; raises nothing else."""
+        endpoints = self._endpoints
         try:
-            response = await self._admitted(request)
+            resource = endpoints.find(request)
+            admitted = endpoints.gate.admit(request)
+            if isinstance(admitted, Deferred):
+                await admitted
+            # Only now: who may not call is not told how much they might have sent.
+            request.bound_body(resource.max_body_bytes)
+            if request.method == "POST" and not _has_framing(request):
+                raise LengthRequired("a body is needed: send Content-Length, or chunks")
+            return await resource.respond(request), None
         except CancelledError:
             raise
+        except MethodNotAllowed as error:
+            # OPTIONS is nobody's method.
+            return self._preflight(request, error)
         except Exception as error:
             return _response_to(error, request), code_of(error)
-        return response, None
 
     def too_late(self, request: Request) -> tuple[AnyResponse, str | None]:
         """Return the response to a request whose work was stopped because its time was over."""
@@ -94,23 +105,17 @@ class Pipeline:
         except Exception:
             log.failure("Request {request_id} was not noted", request_id=request.id)
 
-    async def _admitted(self, request: Request) -> AnyResponse:
+    def _preflight(
+        self, request: Request, refused: MethodNotAllowed
+    ) -> tuple[AnyResponse, str | None]:
+        """Answer a method that no endpoint of the path takes: what a browser asks beforehand?"""
         try:
-            resource = self._endpoints.find(request)
-        except MethodNotAllowed as error:
-            # OPTIONS is nobody's method.
-            answer = self._endpoints.gate.preflight(request, error.allowed)
-            if answer is None:
-                raise
-            return answer
-        admitted = self._endpoints.gate.admit(request)
-        if isinstance(admitted, Deferred):
-            await admitted
-        # Only now: who may not call is not told how much they might have sent.
-        request.bound_body(resource.max_body_bytes)
-        if request.method == "POST" and not _has_framing(request):
-            raise LengthRequired("a body is needed: send Content-Length, or chunks")
-        return await resource.respond(request)
+            answer = self._endpoints.gate.preflight(request, refused.allowed)
+        except Exception as error:
+            return _response_to(error, request), code_of(error)
+        if answer is None:
+            return _response_to(refused, request), code_of(refused)
+        return answer, None
 
 
 def _has_framing(request: Request) -> bool:

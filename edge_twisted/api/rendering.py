@@ -28,6 +28,9 @@ Row = TypeVar("Row")
 #: Rows that are encoded at once: some 2 ms for CBOR, the slower of the two, at 500 bytes each.
 BATCH = 512
 
+_JSON = Media.JSON.value.encode("ascii")
+_CBOR = Media.CBOR.value.encode("ascii")
+
 #: What an answer without a result says of it.
 NO_RESULT: dict[str, object] = {
     "queryType": "unknown",
@@ -42,7 +45,7 @@ NO_RESULT: dict[str, object] = {
 
 def result_response(result: Result, media: Media) -> AnyResponse:
     """Return the answer that a result is, whole if it is small."""
-    kind = media.value.encode("ascii")
+    kind = _JSON if media is Media.JSON else _CBOR
     if result.batches is not None:
         return StreamingResponse(pieces=Streamed(result, result.batches, media), content_type=kind)
     if _row_count(result) <= BATCH:
@@ -58,7 +61,7 @@ def results_response(results: Sequence[Result], media: Media) -> AnyResponse:
     pieces = (
         _json_results(results, commit) if media is Media.JSON else _cbor_results(results, commit)
     )
-    kind = media.value.encode("ascii")
+    kind = _JSON if media is Media.JSON else _CBOR
     if sum(map(_row_count, results)) <= BATCH and len(results) <= BATCH:
         return Response(body=b"".join(pieces), content_type=kind)
     return StreamingResponse(pieces=one_by_one(pieces), content_type=kind)
@@ -147,7 +150,7 @@ def _json_commit(commit: int | None) -> bytes:
 
 def json_whole(result: Result) -> bytes:
     """Return a result in JSON, members in the documented order."""
-    return b"".join((_json_head(result), _json_rows(result), _json_tail(result)))
+    return b"%b%b%b" % (_json_head(result), _json_rows(result), _json_tail(result))
 
 
 def json_pieces(result: Result) -> Iterator[bytes]:
@@ -165,11 +168,20 @@ def json_pieces(result: Result) -> Iterator[bytes]:
     yield _json_tail(result)
 
 
+#: What most answers to reads end with.
+_READ_TAIL = (
+    b'],"mutatedDocumentIds":[],"warnings":[],"totalWarningsCount":0,"transactionId":%d,'
+    b'"commitId":null}'
+)
+
+
 def _json_head(result: Result) -> bytes:
     return b'{"queryType":"%b","items":[' % result.query_type.encode("ascii")
 
 
 def _json_tail(result: Result) -> bytes:
+    if result.commit_id is None and not result.total_warnings and not result.mutated_ids:
+        return _READ_TAIL % result.transaction_id
     commit = _json_commit(result.commit_id)
     ids = json_bytes(result.mutated_ids) if result.mutated_ids else b"[]"
     warnings = json_bytes(result.warnings) if result.warnings else b"[]"

@@ -153,9 +153,50 @@ class Database:
         :raises EdgeError: through the Deferred; see ``docs/http-api.md`` for all codes.
         """
         try:
-            return self._execute(statement, args, access, request_id, timeout_seconds, stream)
+            found = self.run(
+                statement,
+                args,
+                access=access,
+                request_id=request_id,
+                timeout_seconds=timeout_seconds,
+                stream=stream,
+            )
         except BaseException:
             return fail()
+        return found if isinstance(found, Deferred) else succeed(found)
+
+    def run(
+        self,
+        statement: str,
+        args: Mapping[str, Value],
+        *,
+        access: Access,
+        request_id: str,
+        timeout_seconds: float | None,
+        stream: bool = False,
+    ) -> Result | Deferred[Result]:
+        """
+        Run one statement as `execute` does; return or raise at once what need not be waited for.
+
+        :raises EdgeError: see `execute`.
+        """
+        request = self._requests.begin(request_id, statement, "execute")
+        found: Result | Deferred[Result]
+        try:
+            if self._must_wait(statement):
+                found = Deferred.fromCoroutine(
+                    self._long(statement, args, access, request, timeout_seconds, stream)
+                )
+            else:
+                run = self.prepared(statement, args, access, request, timeout_seconds)
+                found = self._admitted(run, stream)
+        except BaseException as error:
+            self._finish(request, error)
+            raise
+        if isinstance(found, Deferred):
+            return found.addBoth(self._ended, request)
+        self._completed(found, request)
+        return found
 
     def transaction(
         self,
@@ -260,33 +301,6 @@ class Database:
             request=request,
             monotonic=monotonic,
         )
-
-    def _execute(
-        self,
-        statement: str,
-        args: Mapping[str, Value],
-        access: Access,
-        request_id: str,
-        timeout_seconds: float | None,
-        stream: bool,
-    ) -> Deferred[Result]:
-        request = self._requests.begin(request_id, statement, "execute")
-        found: Result | Deferred[Result]
-        try:
-            if self._must_wait(statement):
-                found = Deferred.fromCoroutine(
-                    self._long(statement, args, access, request, timeout_seconds, stream)
-                )
-            else:
-                run = self.prepared(statement, args, access, request, timeout_seconds)
-                found = self._admitted(run, stream)
-        except BaseException as error:
-            self._finish(request, error)
-            raise
-        if isinstance(found, Deferred):
-            return found.addBoth(self._ended, request)
-        self._completed(found, request)
-        return succeed(found)
 
     async def _long(
         self,

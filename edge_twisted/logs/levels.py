@@ -79,6 +79,8 @@ class Levels:
 
     def __init__(self, logging: Logging) -> None:
         self._ranks: dict[Part, int] = {}
+        #: Whether the server itself shows debug lines; for what is asked at every request.
+        self.debugs_server = False
         self.apply(logging)
 
     def apply(self, logging: Logging) -> None:
@@ -87,6 +89,7 @@ class Levels:
             Part.EDGE_SERVER: RANK[logging.level],
             Part.DATA: RANK[logging.ditto_sdk],
         }
+        self.debugs_server = self.shows(Part.EDGE_SERVER, Level.DEBUG)
 
     def rank(self, part: Part) -> int:
         """Return the least rank that `part` shows."""

@@ -69,7 +69,7 @@ class FakeDatabase:
     _waiting: list[tuple[str, Deferred[Result]]] = field(factory=list)
     _awaited: list[tuple[int, Deferred[None]]] = field(factory=list)
 
-    def execute(
+    def run(
         self,
         statement: str,
         args: Mapping[str, Value],
@@ -79,7 +79,7 @@ class FakeDatabase:
         timeout_seconds: float | None,
         stream: bool = False,
     ) -> Deferred[Result]:
-        """See `Database.execute`."""
+        """See `Database.run`."""
         self._note([(statement, args)], access, request_id, timeout_seconds)
         return self._answer(statement)
 

@@ -29,19 +29,14 @@ _CLOSE = b"Connection: close\r\n"
 _KEEP_ALIVE = b"Connection: keep-alive\r\n"
 
 
-class Exchange:
-    """Takes one request through the pipeline and sends what comes back."""
+class Exchange(Work):
+    """
+    Takes one request through the pipeline and sends what comes back, from `start` on.
 
-    __slots__ = (
-        "_connection",
-        "_is_late",
-        "_sent",
-        "_work",
-        "body",
-        "has_begun",
-        "head",
-        "request",
-    )
+    Its connection is told when all of the response is out.
+    """
+
+    __slots__ = ("_connection", "_is_late", "_sent", "body", "has_begun", "head", "request")
 
     def __init__(
         self, connection: Connection, head: RequestHead, request: Request, body: RequestBody
@@ -54,11 +49,7 @@ class Exchange:
         self.has_begun = False
         self._is_late = False
         self._sent = 0
-        self._work = Work(self._run(), self._broke)
-
-    def start(self) -> None:
-        """Begin to answer; the connection is told when all of the response is out."""
-        self._work.start()
+        super().__init__()
 
     @property
     def makes_progress(self) -> bool:
@@ -68,7 +59,7 @@ class Exchange:
 
     def client_gone(self) -> None:
         """The client went away: whatever works on an answer stops."""
-        self._work.cancel()
+        self.cancel()
 
     def time_over(self, seconds: float) -> bool:
         """Answer that it took too long; False where the response is out in part already."""
@@ -78,7 +69,7 @@ class Exchange:
             self.body.fail(RequestTimeout("the request's body", seconds))
         else:
             self._is_late = True
-            self._work.cancel()
+            self.cancel()
         return True
 
     # -- inner

@@ -8,7 +8,7 @@ it, which cost more than most requests take to answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -17,21 +17,22 @@ from twisted.python.failure import Failure
 
 class Work:
     """
-    Runs a coroutine from `start` on; it has to deal with its errors itself.
+    Runs its own coroutine `_run` from `start` on, which has to deal with its errors itself.
 
-    `failed` is told of what it lets through, but for the `CancelledError` of `cancel`.
+    `_broke` is told of what it lets through, but for the `CancelledError` of `cancel`.
     """
 
-    __slots__ = ("_awaited", "_coroutine", "_failed")
+    __slots__ = ("_awaited", "_coroutine")
 
-    def __init__(
-        self,
-        coroutine: Coroutine[Deferred[Any], Any, None],
-        failed: Callable[[Failure], object],
-    ) -> None:
-        self._coroutine = coroutine
-        self._failed = failed
+    def __init__(self) -> None:
+        self._coroutine = self._run()
         self._awaited: Deferred[Any] | None = None
+
+    def _run(self) -> Coroutine[Deferred[Any], Any, None]:
+        raise NotImplementedError
+
+    def _broke(self, failure: Failure) -> None:
+        raise NotImplementedError
 
     def start(self) -> None:
         """Run to the end, or to the first thing that is not here yet."""
@@ -42,7 +43,7 @@ class Work:
         except CancelledError:
             return
         except Exception:
-            self._failed(Failure())
+            self._broke(Failure())
             return
         self._awaited = awaited
         awaited.addBoth(self._resume)
@@ -65,7 +66,7 @@ class Work:
         except CancelledError:
             return
         except Exception:
-            self._failed(Failure())
+            self._broke(Failure())
             return
         self._awaited = awaited
         awaited.addBoth(self._resume)
