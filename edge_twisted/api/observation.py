@@ -6,11 +6,12 @@ from __future__ import annotations
 from twisted.logger import Logger
 
 from edge_twisted.api.resource import Finished, Observer
-from edge_twisted.logs.audit import AuditEvent, AuditLog
+from edge_twisted.logs.audit import AuditEvent, AuditLine, AuditLog
 from edge_twisted.logs.levels import Levels
 
 log = Logger()
 
+_REQUEST, _REFUSAL = AuditEvent.REQUEST.value, AuditEvent.REFUSAL.value
 #: Errors by which somebody was turned away, known or not.
 REFUSALS = frozenset(
     {
@@ -56,24 +57,27 @@ class AuditObserver:
         request = finished.request
         caller = request.identity
         if finished.error in REFUSALS:
-            event = AuditEvent.REFUSAL
+            event = _REFUSAL
         elif caller is not None:
-            event = AuditEvent.REQUEST
+            event = _REQUEST
         else:
             return
-        self._audit.record(
-            event,
-            request_id=request.id,
-            identity=None if caller is None else caller.id,
-            client=request.client,
-            method=request.method,
-            path=request.path,
-            verb=request.verb,
-            collections=request.collections,
-            status=finished.status,
-            duration_ms=round(finished.duration_seconds * 1000, 3),
-            bytes_in=finished.bytes_in,
-            bytes_out=finished.bytes_out,
+        self._audit.add(
+            AuditLine(
+                "",
+                event,
+                request.id,
+                None if caller is None else caller.id,
+                request.client,
+                request.method,
+                request.path,
+                request.verb,
+                request.collections,
+                finished.status,
+                round(finished.duration_seconds * 1000, 3),
+                finished.bytes_in,
+                finished.bytes_out,
+            )
         )
 
 

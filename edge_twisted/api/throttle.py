@@ -17,7 +17,7 @@ from typing import Final, cast
 
 from attrs import define
 
-from edge_twisted.api.errors import Field, TooManyRequests, lines_of
+from edge_twisted.api.errors import TooManyRequests, lines_of
 from edge_twisted.api.request import Request
 from edge_twisted.config.model import ThrottleStrategy
 
@@ -107,7 +107,9 @@ class Throttle:
             window = counters.window(key, now)
             if window.left <= 0:
                 self._refused(counters.strategy.strategy)
-                raise TooManyRequests(window.resets_in(now), _fields(window, now))
+                numbers = _numbers(window, now)
+                fields = tuple(zip(_FIELDS, map(b"%d".__mod__, numbers), strict=True))
+                raise TooManyRequests(window.resets_in(now), fields)
             concerned.append(window)
         for window in concerned:
             window.left -= 1
@@ -119,15 +121,15 @@ class Throttle:
         for window in cast("Sequence[_Window]", request.counted):
             if least is None or window.left < least.left:
                 least = window
-        return b"" if least is None else lines_of(_fields(least, self._now()))
+        return b"" if least is None else _LINES % _numbers(least, self._now())
 
 
-def _fields(window: _Window, now: float) -> tuple[Field, ...]:
-    return (
-        (b"RateLimit-Limit", b"%d" % window.limit),
-        (b"RateLimit-Remaining", b"%d" % window.left),
-        (b"RateLimit-Reset", b"%d" % window.resets_in(now)),
-    )
+_FIELDS = (b"RateLimit-Limit", b"RateLimit-Remaining", b"RateLimit-Reset")
+_LINES = lines_of((name, b"%d") for name in _FIELDS)
+
+
+def _numbers(window: _Window, now: float) -> tuple[int, int, int]:
+    return window.limit, window.left, window.resets_in(now)
 
 
 @lru_cache(maxsize=4096)

@@ -69,19 +69,13 @@ class AuditFields(TypedDict, total=False):
     bytes_out: int | None
 
 
-class AuditLog(Protocol):
-    """Takes what must be accounted for.  For the reactor thread."""
+class AuditLine(msgspec.Struct, gc=False):
+    """
+    One line; the field names are those of the published format, in its order.
 
-    def record(self, event: AuditEvent, **said: Unpack[AuditFields]) -> None:
-        """
-        Record one event as of now.
-
-        :raises TypeError: a field that is not one of `AuditFields`.
-        """
-
-
-class _AuditLine(msgspec.Struct, gc=False):
-    """One line; the field names are those of the published format, in its order."""
+    See `AuditFields` for what they hold; `event` is the value of an `AuditEvent`, and `time` is
+    filled in by the log.
+    """
 
     time: str
     event: str
@@ -98,8 +92,25 @@ class _AuditLine(msgspec.Struct, gc=False):
     bytes_out: int | None = None
 
 
+class AuditLog(Protocol):
+    """Takes what must be accounted for.  For the reactor thread."""
+
+    def add(self, line: AuditLine) -> None:
+        """Record one event as of now, made by who records many; the line is the log's then."""
+
+    def record(self, event: AuditEvent, **said: Unpack[AuditFields]) -> None:
+        """
+        Record one event as of now.
+
+        :raises TypeError: a field that is not one of `AuditFields`.
+        """
+
+
 class NullAuditLog:
     """The audit log of a server that keeps none."""
+
+    def add(self, line: AuditLine) -> None:
+        """Forget it."""
 
     def record(self, event: AuditEvent, **said: Unpack[AuditFields]) -> None:
         """Forget it."""
@@ -117,15 +128,26 @@ class FileAuditLog:
         self._clock = clock
         self._redactor = redactor
         self._encoder = msgspec.json.Encoder(enc_hook=str)
-        self._lines: list[_AuditLine] = []
+        self._lines: list[AuditLine] = []
+        #: The newest time that was written, and its text: many lines have the same.
+        self._ms = -1
+        self._time = ""
         self._flush_call: IDelayedCall | None = None
 
     def record(self, event: AuditEvent, **said: Unpack[AuditFields]) -> None:
         """See `AuditLog.record`."""
-        line = _AuditLine(rfc3339(self._clock.seconds()), event._value_, **said)
+        self.add(AuditLine("", event._value_, **said))
+
+    def add(self, line: AuditLine) -> None:
+        """See `AuditLog.add`."""
+        seconds = self._clock.seconds()
+        ms = int(seconds * 1000)
+        if ms != self._ms:
+            self._ms, self._time = ms, rfc3339(seconds)
+        line.time = self._time
         if line.path is not None:
             line.path = line.path.partition("?")[0][:MAX_TEXT_CHARACTERS]
-        if sum(map(len, line.collections)) > MAX_TEXT_CHARACTERS:
+        if line.collections and sum(map(len, line.collections)) > MAX_TEXT_CHARACTERS:
             line.collections = _shortened(line.collections)
         if line.method is not None and len(line.method) > MAX_NAME_CHARACTERS:
             line.method = line.method[:MAX_NAME_CHARACTERS]
@@ -149,14 +171,14 @@ class FileAuditLog:
         if lines:
             self._writer.write(self._redactor.clean_lines(self._encoded(lines)))
 
-    def _encoded(self, lines: list[_AuditLine]) -> bytes:
+    def _encoded(self, lines: list[AuditLine]) -> bytes:
         try:
             return self._encoder.encode_lines(lines)
         except (UnicodeEncodeError, TypeError, ValueError):
             # One caller's text that UTF-8 cannot spell must not cost the others their lines.
             return b"".join(self._encoded_alone(line) for line in lines)
 
-    def _encoded_alone(self, line: _AuditLine) -> bytes:
+    def _encoded_alone(self, line: AuditLine) -> bytes:
         try:
             return self._encoder.encode(line) + b"\n"
         except (UnicodeEncodeError, TypeError, ValueError):

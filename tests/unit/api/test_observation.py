@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Unpack, cast
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.defer import Deferred
@@ -15,7 +16,7 @@ from edge_twisted.api.metrics import Metrics, MetricsPage
 from edge_twisted.api.observation import AuditObserver, DebugObserver, Observers
 from edge_twisted.api.resource import Finished
 from edge_twisted.config.model import Identity, Level, Logging
-from edge_twisted.logs.audit import AuditEvent, AuditFields
+from edge_twisted.logs.audit import AuditEvent, AuditFields, AuditLine
 from edge_twisted.logs.levels import Levels
 from edge_twisted.security.callers import ANYBODY, Caller
 from edge_twisted.testing.api_requests import answered, api_request
@@ -29,8 +30,13 @@ class ListAudit:
     def __init__(self) -> None:
         self.lines: list[tuple[AuditEvent, AuditFields]] = []
 
+    def add(self, line: AuditLine) -> None:
+        said = msgspec.structs.asdict(line)
+        del said["time"]
+        self.lines.append((AuditEvent(said.pop("event")), cast("AuditFields", said)))
+
     def record(self, event: AuditEvent, **said: Unpack[AuditFields]) -> None:
-        self.lines.append((event, said))
+        self.add(AuditLine("", event.value, **said))
 
 
 def finished(
