@@ -64,6 +64,12 @@ class Admission:
         """How many statements wait."""
         return len(self._waiting)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a statement that is over before anything else happens may run."""
+        limit = self._limit()
+        return not limit or self._running < limit
+
     def enter(self) -> Deferred[None] | None:
         """
         Return None if a statement may run now, else what fires when it may.
@@ -72,10 +78,10 @@ class Admission:
 
         :raises TooManyRequests: through the Deferred: it waited too long.
         """
-        limit = self._limit()
-        if not limit or self._running < limit:
+        if self.has_room:
             self._running += 1
             return None
+        limit = self._limit()
         wait_ms = self._wait_ms()
         if not wait_ms:
             raise TooManyRequests(limit, 0)

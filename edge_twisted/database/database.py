@@ -188,8 +188,13 @@ class Database:
                     self._long(statement, args, access, request, timeout_seconds, stream)
                 )
             else:
-                run = self.prepared(statement, args, access, request, timeout_seconds)
-                found = self._admitted(run, stream)
+                prepared = self._statements.prepare(statement)
+                at_once = self._at_once(prepared, args, access, request, timeout_seconds)
+                if at_once is None:
+                    run = self.prepared(statement, args, access, request, timeout_seconds, prepared)
+                    found = self._admitted(run, stream)
+                else:
+                    found = at_once
         except BaseException as error:
             self._finish(request, error)
             raise
@@ -301,6 +306,25 @@ class Database:
             request=request,
             monotonic=monotonic,
         )
+
+    def _at_once(
+        self,
+        prepared: Prepared,
+        args: Mapping[str, Value],
+        access: Access,
+        request: Request,
+        timeout_seconds: float | None,
+    ) -> Result | None:
+        """Answer a statement that is known to be cheap; None: run it as any other."""
+        known = prepared.known
+        if known is None or known.plan.respite or not access.is_full:
+            return None
+        if known.parameters is not self._parameters or not self._admission.has_room:
+            return None
+        if timeout_seconds is not None and timeout_seconds <= 0:
+            return None
+        context = _Context(request.started_ms, self._db_id, request.id)
+        return self._running.at_once(prepared, known, args, context, request)
 
     async def _long(
         self,

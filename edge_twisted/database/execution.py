@@ -23,7 +23,7 @@ from edge_twisted.database.requests import Request
 from edge_twisted.database.result import Result, Rows, Warnings
 from edge_twisted.database.select import Reading
 from edge_twisted.database.sight import EVERYTHING, Sight, sight_of
-from edge_twisted.database.statements import Prepared
+from edge_twisted.database.statements import Known, Prepared
 from edge_twisted.database.virtual import VirtualCollections
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
@@ -101,6 +101,12 @@ class Execution:
         self.interruption.check()
         rows = opened.reading.whole(opened.plan)
         return self._selected(opened.plan, snapshot, rows)
+
+    def remember(self, snapshot: Snapshot, opened: Opened) -> None:
+        """Note a plan that may be answered at once, for all callers who may do everything."""
+        plan, prepared = opened.plan, self.prepared
+        if (plan.one_id or plan.one_index) and self.access.is_full and not opened.reading.views:
+            prepared.known = Known(plan, snapshot.catalog_version, self.parameters)
 
     def batches(self, snapshot: Snapshot, most: int) -> Iterator[Result | Batch]:
         """

@@ -13,6 +13,7 @@ from typing import Any, Final
 from edge_twisted.dql.plan.covering import Covers
 from edge_twisted.dql.plan.nodes import CollectionScan, IdScan, IndexScan, UnionScan
 from edge_twisted.dql.plan.query import QueryPlan
+from edge_twisted.store.errors import ReadTooLong
 from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.rows import Most
 
@@ -75,6 +76,15 @@ class Bounds:
 
 #: Counts nothing.
 UNBOUNDED: Final = Bounds()
+
+
+def spare(plan: QueryPlan, error: BeyondBounds | ReadTooLong) -> None:
+    """Have a plan that turned out to be no cheap read go to a thread for a while."""
+    if isinstance(error, ReadTooLong):
+        # Perhaps something else had the processor: more than once only if it happens again.
+        plan.respite = plan.late = min(2 * plan.late or 1, RESPITE)
+    else:
+        plan.respite = RESPITE
 
 
 def may_run_inline(plan: QueryPlan, snapshot: Snapshot) -> bool:

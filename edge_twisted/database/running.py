@@ -7,7 +7,7 @@ All for the reactor thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from attrs import define
@@ -15,21 +15,26 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from edge_twisted.database import system
+from edge_twisted.database.direct import texts_at_once
 from edge_twisted.database.execution import Execution
 from edge_twisted.database.indexing import Indexing
-from edge_twisted.database.inline import RESPITE, BeyondBounds, Bounds, may_run_inline
+from edge_twisted.database.inline import BeyondBounds, Bounds, may_run_inline, spare
 from edge_twisted.database.mutating import mutate
 from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.database.permissions import check_verb
 from edge_twisted.database.profiling import profile_of
-from edge_twisted.database.requests import Requests
+from edge_twisted.database.requests import Request, Requests
 from edge_twisted.database.result import Result
+from edge_twisted.database.statements import Known, Prepared, check_arguments
 from edge_twisted.database.streaming import RowBatches
 from edge_twisted.database.virtual import is_history
+from edge_twisted.documents.json_text import are_literal
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
+from edge_twisted.dql.compile import Environment
 from edge_twisted.dql.errors import UnsupportedError
 from edge_twisted.dql.execute.measuring import Measured
+from edge_twisted.dql.functions.context import FunctionContext
 from edge_twisted.store.errors import ReadTooLong, UnknownIndex
 from edge_twisted.store.interface import Snapshot, Store
 from edge_twisted.store.rows import Committed
@@ -99,6 +104,46 @@ class Running:
 
     # -- SELECT
 
+    def at_once(
+        self,
+        prepared: Prepared,
+        known: Known,
+        arguments: Mapping[str, Value],
+        context: FunctionContext,
+        request: Request,
+    ) -> Result | None:
+        """
+        Answer a SELECT of a caller who may do all; None: it is to be run as any other.
+
+        :raises DqlError: the arguments do not fit it.
+        """
+        plan = known.plan
+        request.prepared(prepared)
+        check_arguments(prepared.parsed, arguments)
+        with self._store.snapshot() as snapshot:
+            if snapshot.catalog_version != known.catalog_version:
+                return None
+            try:
+                with self._store.hurried():
+                    texts = texts_at_once(plan, snapshot, Environment(arguments, context))
+            except (BeyondBounds, ReadTooLong) as error:
+                spare(plan, error)
+                # This very statement, run as any other, is one of those that go to a thread.
+                plan.respite += 1
+                return None
+            lsn = snapshot.lsn
+        plan.late = 0
+        if texts is None or not are_literal(texts):
+            return None
+        request.planned(plan, 0.0)
+        return Result(
+            query_type="select",
+            verb="select",
+            collections=prepared.collections,
+            texts=texts,
+            transaction_id=lsn,
+        )
+
     def _select(
         self, statement: syntax.Select, run: Execution, stream: bool
     ) -> Result | Deferred[Result]:
@@ -108,9 +153,12 @@ class Running:
                 if may_run_inline(opened.plan, snapshot):
                     try:
                         with self._store.hurried():
-                            return run.query(snapshot, opened)
-                    except (BeyondBounds, ReadTooLong):
-                        opened.plan.respite = RESPITE
+                            result = run.query(snapshot, opened)
+                        opened.plan.late = 0
+                        run.remember(snapshot, opened)
+                        return result
+                    except (BeyondBounds, ReadTooLong) as error:
+                        spare(opened.plan, error)
         found = Deferred.fromCoroutine(self._again_without_index(run, stream))
         return found.addErrback(_stopped, run)
 

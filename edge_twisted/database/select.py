@@ -20,14 +20,12 @@ from edge_twisted.database.access import (
     Found,
     bodies,
     find,
-    id_key,
     index_count,
     index_ids,
-    reach,
     used_keys,
-    value_of,
 )
-from edge_twisted.database.inline import INLINE_MOST, UNBOUNDED, BeyondBounds, Bounds
+from edge_twisted.database.direct import bounds_of, texts_at_once
+from edge_twisted.database.inline import UNBOUNDED, Bounds
 from edge_twisted.database.joins import Joining
 from edge_twisted.database.result import Rows
 from edge_twisted.database.stored import ID, document_of
@@ -37,7 +35,6 @@ from edge_twisted.documents.json_text import are_literal
 from edge_twisted.documents.values import Value, canonical
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment
-from edge_twisted.dql.errors import ArgumentError
 from edge_twisted.dql.execute.grouping import AggregateTerm, group
 from edge_twisted.dql.execute.interruption import Interruption
 from edge_twisted.dql.execute.measuring import UNMEASURED, Measuring
@@ -51,7 +48,6 @@ T = TypeVar("T")
 Document = dict[str, Value]
 #: Gives the documents of a virtual collection.
 Virtual = Callable[[str, Snapshot], Iterable[Document]]
-MAX_COUNT: Final = 2**63 - 1
 #: A batch of a streamed answer is about this large, or one row.
 BATCH_BYTES: Final = 256 * 1024
 
@@ -81,45 +77,17 @@ class Reading:
         """
         if not self._splices(plan):
             return Rows(items=self.rows(plan))
-        taken = self._one(plan)
-        if taken is None:
-            taken = self._few(plan)
+        taken = None
+        if self.bounds is not UNBOUNDED:
+            taken = texts_at_once(plan, self.snapshot, self.env, partial(self._kept, plan))
         if taken is None:
             taken = self._taken(plan)
         if not are_literal(taken):
             return Rows(items=[document_of(text) for text in taken])
         return Rows(texts=taken)
 
-    def _one(self, plan: QueryPlan) -> list[bytes] | None:
-        """Return what the commonest statement asks for, the document of one id; None: another."""
-        if plan.one_id is None:
-            return None
-        collection, node = plan.one_id
-        key = id_key(value_of(self.env, node))
-        body = None if key is None else self.snapshot.body(collection, key)
-        return [] if body is None else [body]
-
-    def _few(self, plan: QueryPlan) -> list[bytes] | None:
-        """Return the documents of an index, at once, if they are to be few; None: another case."""
-        access = plan.one_index
-        if access is None or self.bounds is UNBOUNDED:
-            return None
-        found = reach(plan, access, partial(value_of, self.env))
-        limit, offset = self.bounds_of(plan)
-        texts = self.snapshot.index_texts(
-            access.collection,
-            access.ranges.index.name,
-            found.spans,
-            most=INLINE_MOST,
-            first=limit + offset if found.exact and limit is not None else None,
-            descending=access.backwards,
-            prefilter=found.prefilter,
-        )
-        if texts is None:
-            raise BeyondBounds
-        if not found.exact:
-            texts = list(self._tested(self.interruption.watch(texts), plan.where))
-        return texts if plan.limit is None and not offset else [*cut(texts, limit, offset)]
+    def _kept(self, plan: QueryPlan, texts: list[bytes]) -> list[bytes]:
+        return list(self._tested(self.interruption.watch(texts), plan.where))
 
     def batches(self, plan: QueryPlan, most: int) -> Iterator[Rows]:
         """Yield the answer in pieces of at most `most` rows; none of them is empty."""
@@ -160,7 +128,7 @@ class Reading:
             rows = self._tested(texts, plan.where)
         if plan.limit is None and plan.offset is None:
             return rows
-        limit, offset = self.bounds_of(plan)
+        limit, offset = bounds_of(plan, self.env)
         return cut(rows, limit, offset)
 
     def _tested(self, rows: Iterable[bytes], test: Compiled | None) -> Iterator[bytes]:
@@ -174,7 +142,7 @@ class Reading:
         return list(self._made(plan))
 
     def _made(self, plan: QueryPlan) -> Iterator[Value]:
-        limit, offset = self.bounds_of(plan)
+        limit, offset = bounds_of(plan, self.env)
         counted = self._count(plan)
         if counted is not None:
             return cut(counted, limit, offset)
@@ -200,29 +168,6 @@ class Reading:
         if project.is_document:
             return step("projection", cut_off)
         return step("projection", (project(row, env) for row in cut_off))
-
-    def bounds_of(self, plan: QueryPlan) -> tuple[int | None, int]:
-        """
-        Return LIMIT and OFFSET.
-
-        :raises ArgumentError: one of them is not a whole number from 0.
-        """
-        if plan.limit is None and plan.offset is None:
-            return None, 0
-        selection = plan.statement.selection
-        limit = self._bound(plan.limit, selection.limit, "LIMIT")
-        offset = self._bound(plan.offset, selection.offset, "OFFSET")
-        return limit, offset or 0
-
-    def _bound(
-        self, compiled: Compiled | None, node: syntax.Expression | None, word: str
-    ) -> int | None:
-        if compiled is None or node is None:
-            return None
-        value = compiled(None, self.env)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT:
-            return value
-        raise ArgumentError(f"{word} must be a whole number from 0", node.span)
 
     # -- sources
 

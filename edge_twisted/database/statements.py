@@ -9,9 +9,10 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from attrs import evolve
+from attrs import define, evolve
 
 from edge_twisted.database.admission import is_limited
+from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.database.permissions import named
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
@@ -78,6 +79,15 @@ def _cached_plans() -> int:
     return CACHED_PLANS
 
 
+@define
+class Known:
+    """The plan of a SELECT that may be answered at once, and for what it was made."""
+
+    plan: QueryPlan
+    catalog_version: int
+    parameters: ParameterValues
+
+
 class Prepared:
     """
     A parsed statement, and all that was made of it and holds for other arguments too.
@@ -90,6 +100,7 @@ class Prepared:
         "collections",
         "is_limited",
         "is_long",
+        "known",
         "made",
         "parse_seconds",
         "parsed",
@@ -110,6 +121,8 @@ class Prepared:
         self.is_limited = is_limited(self.statement)
         self.collections = collections_of(self.statement)
         self.plans: Cache[QueryPlan] = Cache(_cached_plans)
+        #: A plan for callers who may do all, with what it holds for.
+        self.known: Known | None = None
         #: What the runs of a mutation share, by what it is.
         self.made: dict[str, Any] = {}
 

@@ -61,8 +61,8 @@ def cut(span: ByteRange) -> ByteRange:
     low, high = span
     if high is not None and len(high) > KEY_LIMIT_BYTES:
         # A cut key may equal the cut bound and still stand for one below it.
-        high = high[:KEY_LIMIT_BYTES] + b"\x00"
-    return ByteRange(low[:KEY_LIMIT_BYTES], high)
+        return ByteRange(low[:KEY_LIMIT_BYTES], high[:KEY_LIMIT_BYTES] + b"\x00")
+    return span if len(low) <= KEY_LIMIT_BYTES else ByteRange(low[:KEY_LIMIT_BYTES], high)
 
 
 @frozen

@@ -84,12 +84,12 @@ class IndexRanges:
         return self._resolve(evaluate)
 
     def _resolve(self, evaluate: Evaluate) -> tuple[Intervals, bool]:
+        if len(self.keys) == 1:
+            return self.keys[0].resolve(evaluate), True
         prefixes: list[bytes] = [b""]
         for position, key in enumerate(self.keys):
             intervals = key.resolve(evaluate)
             last = position == len(self.keys) - 1
-            if last and not position:
-                return intervals, True
             if len(prefixes) * len(intervals) > MAX_INTERVALS and position:
                 return tuple((prefix, after(prefix)) for prefix in prefixes), False
             if last or not key.points:

@@ -72,6 +72,8 @@ class QueryPlan:
     covers: Covers | None = None
     #: How many times more it goes to a thread at once, having turned out to be no cheap read.
     respite: int = 0
+    #: How many times it went there when it last took long, not having been quick since.
+    late: int = 0
     #: Whether the rows are documents of one collection, as they come.
     is_plain: bool = field(init=False)
     #: The name under which the number of all documents is asked for, and nothing else.

@@ -8,7 +8,7 @@ docs/decisions/0002-bodies-as-jsonb.md for the figures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from typing import Any
@@ -27,8 +27,20 @@ from edge_twisted.store.sqlite.rowids import live_rows
 #: A body as the text that it came as; bytes, because nobody needs it as a str.
 TEXT = "CAST(iif(literal, json(body), ' ' || json(body)) AS BLOB)"
 
+#: The bodies of a span: what comes before and behind a further condition, by whether the span is
+#: open at its end, and whether it is read backwards.
 # CROSS JOIN keeps the order of the tables: by the index first, then each row.
-_BODIES = f"SELECT {TEXT} FROM entries CROSS JOIN documents USING (row)"
+_BODIES = {
+    (is_open, descending): (
+        f"SELECT {TEXT} FROM entries CROSS JOIN documents USING (row)"
+        f" WHERE number = ? AND key >= ?{'' if is_open else ' AND key < ?'}",
+        " ORDER BY key DESC, row DESC" if descending else " ORDER BY key, row",
+    )
+    for is_open in (False, True)
+    for descending in (False, True)
+}
+#: The same without one: the very string finds its prepared statement sooner than an equal one.
+_PLAIN_BODIES = {form: before + behind for form, (before, behind) in _BODIES.items()}
 
 #: A batch is about this many bytes, and not more rows than this: what a thread does between two
 #: looks at whether it has been cancelled, and what memory holds of a scan.
@@ -148,9 +160,10 @@ def index_bodies(
     prefilter: Prefilter | None,
 ) -> Iterator[list[BodyRow]]:
     """Yield the bodies alone of what `index_scan` yields."""
+    condition = None if prefilter is None else compiled(prefilter, "body")
     found = [
-        _filtered(cursors, sql, bindings, prefilter, order)
-        for sql, bindings, order in _bodies(number, spans, descending)
+        _kept(cursors.batches(sql, bindings), prefilter, condition is not None)
+        for sql, bindings in _bodies(number, spans, descending, condition)
     ]
     return found[0] if len(found) == 1 else chain.from_iterable(found)
 
@@ -161,40 +174,45 @@ def index_texts(
     spans: Sequence[ByteRange],
     descending: bool,
     prefilter: Prefilter | None,
-) -> Iterator[BodyRow]:
-    """Yield the rows of `index_bodies` one by one, from a cursor that serves nothing else."""
+    most: Most,
+    first: int | None,
+) -> list[bytes] | None:
+    """
+    Return the bodies alone of what `index_scan` yields, or the first so many; None beyond `most`.
+
+    The cursor must serve nothing else.
+    """
+    rows, size = most
+    stop = rows + 1 if first is None or first > rows else first
     condition = None if prefilter is None else compiled(prefilter, "body")
-    for sql, bindings, order in _bodies(number, spans, descending):
-        if condition is not None:
-            sql, bindings = _narrowed(sql, bindings, condition)
-        for row in cursor.execute(sql + order, bindings):
-            if prefilter is None or _keeps(prefilter, row[0], condition is not None):
-                yield row
-
-
-def taken(rows: Iterable[BodyRow], most: Most, first: int | None) -> list[bytes] | None:
-    """Return the texts of all rows, or of the first so many; None if `most` does not allow it."""
-    found: list[bytes] = []
-    left, size = most
-    if first is not None and first <= left:
-        rows, left = islice(rows, first), first
-    for (text,) in rows:
-        left -= 1
-        size -= len(text)
-        if left < 0 or size < 0:
-            return None
-        found.append(text)
-    return found
+    texts: list[bytes] = []
+    for sql, bindings in _bodies(number, spans, descending, condition):
+        if len(texts) >= stop:
+            break
+        for (text,) in cursor.execute(sql, bindings):
+            if prefilter is not None and not _keeps(prefilter, text, condition is not None):
+                continue
+            texts.append(text)
+            size -= len(text)
+            if size < 0 or len(texts) == stop:
+                break
+    return None if size < 0 or len(texts) > rows else texts
 
 
 def _bodies(
-    number: int, spans: Sequence[ByteRange], descending: bool
-) -> Iterator[tuple[str, Sequence[Any], str]]:
-    """Yield a statement for each span, its bindings, and what goes behind its conditions."""
-    order = " ORDER BY key DESC, row DESC" if descending else " ORDER BY key, row"
+    number: int, spans: Sequence[ByteRange], descending: bool, condition: Compiled | None
+) -> list[tuple[str, Sequence[Any]]]:
+    """Return a statement for each span, with its bindings."""
+    found: list[tuple[str, Sequence[Any]]] = []
     for span in reversed(spans) if descending else spans:
-        where, bindings = _ranged("key", "number", number, cut(span))
-        yield f"{_BODIES} WHERE {where}", bindings, order
+        low, high = cut(span)
+        bindings = (number, low) if high is None else (number, low, high)
+        if condition is None:
+            found.append((_PLAIN_BODIES[high is None, descending], bindings))
+        else:
+            before, behind = _BODIES[high is None, descending]
+            found.append((_narrowed(before, condition) + behind, [*bindings, *condition[1]]))
+    return found
 
 
 def index_ids(cursors: Cursors, number: int, spans: Sequence[ByteRange]) -> Iterator[list[bytes]]:
@@ -234,22 +252,24 @@ def _filtered(
     order: str,
 ) -> Iterator[list[Any]]:
     """Yield the rows of `sql` whose last column, a body, the prefilter keeps."""
-    if prefilter is None:
-        yield from cursors.batches(sql + order, bindings)
-        return
-    condition = compiled(prefilter, "body")
+    condition = None if prefilter is None else compiled(prefilter, "body")
     if condition is not None:
-        sql, bindings = _narrowed(sql, bindings, condition)
-    for batch in cursors.batches(sql + order, bindings):
-        kept = [row for row in batch if _keeps(prefilter, row[-1], condition is not None)]
-        if kept:
-            yield kept
+        sql, bindings = _narrowed(sql, condition), [*bindings, *condition[1]]
+    yield from _kept(cursors.batches(sql + order, bindings), prefilter, condition is not None)
 
 
-def _narrowed(sql: str, bindings: Sequence[Any], condition: Compiled) -> tuple[str, Sequence[Any]]:
-    text, values = condition
+def _narrowed(sql: str, condition: Compiled) -> str:
     # What is not literal (it holds binary values) SQL would misunderstand.
-    return f"{sql} AND (NOT literal OR {text})", [*bindings, *values]
+    return f"{sql} AND (NOT literal OR {condition[0]})"
+
+
+def _kept(
+    batches: Iterator[list[Any]], prefilter: Prefilter | None, tested: bool
+) -> Iterator[list[Any]]:
+    if prefilter is None:
+        return batches
+    kept = ([row for row in batch if _keeps(prefilter, row[-1], tested)] for batch in batches)
+    return (batch for batch in kept if batch)
 
 
 def _keeps(prefilter: Prefilter, text: bytes, tested: bool) -> bool:

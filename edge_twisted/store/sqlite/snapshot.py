@@ -228,8 +228,7 @@ class SqliteSnapshot:
     ) -> list[bytes] | None:
         number = self._ready_index(collection, index)
         try:
-            found = scans.index_texts(self._point, number, spans, descending, prefilter)
-            return scans.taken(found, most, first)
+            return scans.index_texts(self._point, number, spans, descending, prefilter, most, first)
         except apsw.Error as error:
             raise translated(self._what, error) from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edge_twisted.database.inline import RESPITE
+from edge_twisted.database.inline import INLINE_ROWS, RESPITE
 from edge_twisted.documents.values import Value
 from edge_twisted.store.sqlite import readers
 from edge_twisted.testing.callers import EVERYTHING
@@ -79,18 +79,35 @@ class ResidualTests(DatabaseTestCase):
         query = "SELECT * FROM t WHERE g = 7 AND n = 2999"
         self.patch(readers, "HURRIED_SECONDS", 60.0)
         self.assertTrue(await self.runs_at_once(query))
+        for respite in (1, 2, 4):
+            self.patch(readers, "HURRIED_SECONDS", -1.0)
+            self.assertFalse(await self.runs_at_once(query))
+            self.patch(readers, "HURRIED_SECONDS", 60.0)
+            for _ in range(respite):
+                self.assertFalse(await self.runs_at_once(query))
+        self.assertTrue(await self.runs_at_once(query))
         self.patch(readers, "HURRIED_SECONDS", -1.0)
         self.assertFalse(await self.runs_at_once(query))
+        self.assertFalse(await self.runs_at_once(query))
         self.patch(readers, "HURRIED_SECONDS", 60.0)
-        for _ in range(RESPITE):
-            self.assertFalse(await self.runs_at_once(query))
         self.assertTrue(await self.runs_at_once(query))
 
-    async def runs_at_once(self, query: str) -> bool:
-        """Return whether a query for one document needs no thread."""
+    async def test_too_many_documents_go_to_a_thread(self) -> None:
+        """They would be too many for the next fifty times as well."""
+        await self.insert("t", *[{"_id": 1000 + n, "g": 7} for n in range(INLINE_ROWS + 1)])
+        await self.run_("CREATE INDEX by_g ON t (g)")
+        query = "SELECT * FROM t WHERE g = 7"
+        for _ in range(RESPITE + 1):
+            self.assertFalse(await self.runs_at_once(query, INLINE_ROWS + 1))
+        await self.run_("DELETE FROM t WHERE _id = 1000")
+        for _ in range(2):
+            self.assertTrue(await self.runs_at_once(query, INLINE_ROWS))
+
+    async def runs_at_once(self, query: str, count: int = 1) -> bool:
+        """Return whether a query for so many documents needs no thread."""
         answer = self.database.execute(
             query, {}, access=EVERYTHING, request_id="r", timeout_seconds=20
         )
         was_called = bool(answer.called)
-        self.assertEqual(len(rows_of(await answer)), 1)
+        self.assertEqual(len(rows_of(await answer)), count)
         return was_called
