@@ -17,7 +17,7 @@ from attrs import field, frozen
 from edge_twisted.documents.clock import BEGINNING
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.values import INTEGER_MAX, INTEGER_MIN
-from edge_twisted.documents.versions import Dot, Replica
+from edge_twisted.documents.versions import Dot, Replica, VersionVector
 from edge_twisted.errors import EdgeError
 
 
@@ -69,18 +69,25 @@ class Count:
         share = Share(dot.sequence, total)
         return Count(self.restart, self.start, {**self.shares, dot.replica: share})
 
-    def merged(self, other: Count) -> Count:
-        """Return the count that has seen both."""
+    def merged(self, other: Count, seen: VersionVector, other_seen: VersionVector) -> Count:
+        """
+        Return the count that has seen both.
+
+        What one side has seen and does not have, it forgot: it is gone, as with entries.
+
+        :param seen: all that this side has seen.
+        :param other_seen: all that the other one has.
+        """
         if self.restart != other.restart:
-            if self.restart is None:
-                return other
-            if other.restart is None:
-                return self
-            return max(self, other, key=_restart_rank)
-        shares = dict(self.shares)
-        for replica, share in other.shares.items():
-            mine = shares.get(replica)
-            if mine is None or mine.sequence < share.sequence:
+            mine, theirs = (self, seen), (other, other_seen)
+            newer, older = sorted((mine, theirs), key=_restart_rank, reverse=True)
+            return older[0] if _has_forgotten(older, newer) else newer[0]
+        shares: dict[Replica, Share] = {}
+        for replica in {**self.shares, **other.shares}:
+            share = _later(self.shares.get(replica), other.shares.get(replica))
+            dot = Dot(replica, share.sequence)
+            has_mine, has_theirs = replica in self.shares, replica in other.shares
+            if (has_mine or not seen.covers(dot)) and (has_theirs or not other_seen.covers(dot)):
                 shares[replica] = share
         return Count(self.restart, self.start, shares)
 
@@ -90,11 +97,30 @@ class Count:
         return [*found, self.restart.dot] if self.restart else found
 
 
-def _restart_rank(count: Count) -> tuple[int, int, Stamp]:
-    assert count.restart is not None
+#: A count and what its side has seen.
+_Seen = tuple[Count, VersionVector]
+
+
+def _restart_rank(side: _Seen) -> tuple[int, int, tuple[()] | Stamp]:
+    restart, start = side[0].restart, side[0].start
+    if restart is None:
+        return -1, 0, ()
     # Of two INITIAL ones the greater number wins, as with any field.
-    tie = count.start if count.restart.timestamp == BEGINNING else 0
-    return count.restart.timestamp, tie, count.restart
+    tie = start if restart.timestamp == BEGINNING else 0
+    return restart.timestamp, tie, restart
+
+
+def _has_forgotten(older: _Seen, newer: _Seen) -> bool:
+    """Return whether the side with the older restart has seen the newer one, and lost it."""
+    (mine, seen), (theirs, their_seen) = older, newer
+    if theirs.restart is None or not seen.covers(theirs.restart.dot):
+        return False
+    return mine.restart is None or not their_seen.covers(mine.restart.dot)
+
+
+def _later(mine: Share | None, theirs: Share | None) -> Share:
+    found = [share for share in (mine, theirs) if share is not None]
+    return max(found, key=lambda share: share.sequence)
 
 
 def restarted(stamp: Stamp, start: int) -> Count:

@@ -4,19 +4,26 @@ Deltas: what of a document changed since a version that the receiver is known to
 
 A delta is a state that holds only the slots with a write that the receiver has not seen, and the
 whole version of the sender.  Merging it gives what merging the whole state gives, provided the
-receiver has seen all of ``since``: a slot that is left out has not changed since, for no slot ever
-vanishes from a document that is not forgotten.
+receiver has seen all of ``since``: a slot that is left out has not changed since.  Slots vanish
+only with what somebody forgot who then wrote the document again; so a delta also names the writes
+that stand in the slots that it leaves out, and what the receiver has of others there is gone.
+
+A delta is written as ``[replicas, stamps, version, since, life, records]``, where ``since`` has for
+each replica the newest write that the delta builds on, 0 for none; or, unless just that one stands
+in slots that are left out, an array of that number and of those that do, ascending.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import msgspec.msgpack
 from attrs import frozen
 
+from edge_twisted.documents.counts import Count
 from edge_twisted.documents.encoding import CorruptState
-from edge_twisted.documents.entries import Entry, Stamp
+from edge_twisted.documents.entries import Entries, Entry, Stamp
 from edge_twisted.documents.nodes import EMPTY, Node, Variant, walk
 from edge_twisted.documents.records import (
     Slot,
@@ -29,7 +36,7 @@ from edge_twisted.documents.records import (
 )
 from edge_twisted.documents.state import State, merge
 from edge_twisted.documents.values import MISSING
-from edge_twisted.documents.versions import Replica, VersionVector
+from edge_twisted.documents.versions import Dot, Replica, VersionVector
 from edge_twisted.errors import EdgeError
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -47,10 +54,16 @@ class DeltaGap(EdgeError):
 
 @frozen
 class Delta:
-    """The changed slots with the sender's whole version, and what the receiver must have seen."""
+    """
+    The changed slots with the sender's whole version.
+
+    :ivar since: what the receiver must have seen.
+    :ivar unsaid: the writes in the slots that are left out.
+    """
 
     changes: State
     since: VersionVector
+    unsaid: frozenset[Dot]
 
 
 def delta(state: State, known: VersionVector) -> Delta:
@@ -59,27 +72,27 @@ def delta(state: State, known: VersionVector) -> Delta:
 
     `known` may speak of more than this document; with an empty one the delta is the whole state.
     """
-    root = _pruned(state.root, known) or EMPTY
-    since = VersionVector(_builds_on(state.root, known))
-    return Delta(State(root, state.life, state.version), since)
+    stamps: set[Stamp] = set()
+    counted: set[Dot] = set()
+    root = _pruned(state.root, known, stamps, counted) or EMPTY
+    unsaid = frozenset(stamp.dot for stamp in stamps)
+    since = _newest(unsaid | counted)
+    return Delta(State(root, state.life, state.version), since, unsaid)
 
 
-def _builds_on(root: Node, known: VersionVector) -> dict[Replica, int]:
+def _newest(dots: Iterable[Dot]) -> VersionVector:
     """
-    Return the newest known writes that are still in the slots, of each replica.
+    Return the newest of writes, of each replica.
 
-    Who has seen these lacks nothing of what is left out: any other write there was superseded by
-    one of these.  `known` itself, cut to the version of the document, would name writes on other
-    documents, which the version of the receiver's copy says nothing of.
+    Who has seen the newest of those that are left out lacks nothing of them: any other write there
+    was superseded by one of these.  What is known, cut to the version of the document, would name
+    writes on other documents, which the version of the receiver's copy says nothing of.
     """
     found: dict[Replica, int] = {}
-    for _, node in walk(root):
-        dots = [entry.stamp.dot for entries in node.slots.values() for entry in entries]
-        dots.extend(dot for count in node.counts.values() for dot in count.dots())
-        for replica, sequence in dots:
-            if found.get(replica, 0) < sequence <= known.seen(replica):
-                found[replica] = sequence
-    return found
+    for replica, sequence in dots:
+        if found.get(replica, 0) < sequence:
+            found[replica] = sequence
+    return VersionVector(found)
 
 
 def apply_delta(state: State | None, changes: Delta) -> State:
@@ -91,7 +104,7 @@ def apply_delta(state: State | None, changes: Delta) -> State:
     state = state or State()
     if not state.version.includes(changes.since):
         raise DeltaGap
-    return merge(state, changes.changes, changes.since)
+    return merge(state, changes.changes, changes.unsaid)
 
 
 def encode_delta(changes: Delta) -> bytes:
@@ -102,7 +115,7 @@ def encode_delta(changes: Delta) -> bytes:
         stamps.extend(stamps_of(node))
     tables = Tables.of(state.version, stamps)
     life = [[tables.stamp(e.stamp), e.value is not MISSING] for e in state.life]
-    since = [changes.since.seen(replica) for replica in tables.replicas]
+    since = [_write_since(changes, replica) for replica in tables.replicas]
     records = sorted(
         (
             write_record(tables, path, node, variant)
@@ -112,6 +125,12 @@ def encode_delta(changes: Delta) -> bytes:
         key=lambda record: record[:2],
     )
     return _encode([*tables.written(state.version), since, life, records])
+
+
+def _write_since(changes: Delta, replica: Replica) -> int | list[int]:
+    newest = changes.since.seen(replica)
+    dots = sorted(dot.sequence for dot in changes.unsaid if dot.replica == replica)
+    return newest if dots == [newest] or not newest else [newest, *dots]
 
 
 def decode_delta(data: bytes) -> Delta:
@@ -137,29 +156,42 @@ def _decoded(written: Any) -> Delta:
         slots.append((tuple(path), variant, held, counted))
     root = with_slots(EMPTY, slots)
     lives = tuple(Entry(tables.stamps[at], True if alive else MISSING) for at, alive in life)
-    known = zip(tables.replicas, since, strict=True)
-    return Delta(State(root, lives, version), VersionVector({r: n for r, n in known if n}))
+    newest: dict[Replica, int] = {}
+    unsaid: set[Dot] = set()
+    for replica, told in zip(tables.replicas, since, strict=True):
+        first, *dots = [told, told] if type(told) is int else told
+        if first:
+            newest[replica] = first
+            unsaid.update(Dot(replica, sequence) for sequence in dots)
+    return Delta(State(root, lives, version), VersionVector(newest), frozenset(unsaid))
 
 
-def _pruned(node: Node, known: VersionVector) -> Node | None:
-    """Return the part of a tree that holds unknown writes; None if there are none."""
-    slots = {
-        variant: entries
-        for variant, entries in node.slots.items()
-        if _is_news(node, variant, known)
-    }
-    counts = {variant: count for variant, count in node.counts.items() if variant in slots}
-    children = {
-        name: pruned
-        for name, child in node.children.items()
-        if (pruned := _pruned(child, known)) is not None
-    }
+def _pruned(node: Node, known: VersionVector, unsaid: set[Stamp], counted: set[Dot]) -> Node | None:
+    """
+    Return the part of a tree that holds unknown writes; None if there are none.
+
+    :param unsaid: gets the stamps in slots that are left out.
+    :param counted: gets the writes in counts that are left out.
+    """
+    slots: dict[Variant, Entries] = {}
+    counts: dict[Variant, Count] = {}
+    for variant, entries in node.slots.items():
+        count = node.counts.get(variant)
+        dots = [] if count is None else count.dots()
+        if all(known.covers(dot) for dot in dots) and _are_known(entries, known):
+            unsaid.update([entry.stamp for entry in entries])
+            counted.update(dots)
+            continue
+        slots[variant] = entries
+        if count is not None:
+            counts[variant] = count
+    children: dict[str, Node] = {}
+    for name, child in node.children.items():
+        pruned = _pruned(child, known, unsaid, counted)
+        if pruned is not None:
+            children[name] = pruned
     return Node(slots, counts, children) if slots or children else None
 
 
-def _is_news(node: Node, variant: Variant, known: VersionVector) -> bool:
-    stamps: list[Stamp] = [entry.stamp for entry in node.slots[variant]]
-    if any(not known.covers(stamp.dot) for stamp in stamps):
-        return True
-    count = node.counts.get(variant)
-    return count is not None and any(not known.covers(dot) for dot in count.dots())
+def _are_known(entries: Entries, known: VersionVector) -> bool:
+    return all(stamp.sequence <= known.seen(stamp.replica) for stamp, _ in entries)

@@ -9,7 +9,7 @@ last of what it shows was.  A map is there if its presence was written, or if it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -19,7 +19,7 @@ from attrs import field, frozen
 from edge_twisted.documents.counts import Count
 from edge_twisted.documents.entries import Entries, Entry, Rank, Stamp, merged, rank, winner
 from edge_twisted.documents.values import MISSING, Operand, Value
-from edge_twisted.documents.versions import NO_VERSION, VersionVector
+from edge_twisted.documents.versions import Dot, VersionVector
 
 
 class Variant(IntEnum):
@@ -119,11 +119,11 @@ class Side(NamedTuple):
     What one side of a merge has seen; `unsaid` of it stands in slots that it leaves out.
 
     A whole state leaves out nothing that it has; a delta leaves out the slots that have not
-    changed, and `unsaid` is what it builds on.
+    changed, and `unsaid` are the writes in these.
     """
 
     seen: VersionVector
-    unsaid: VersionVector = NO_VERSION
+    unsaid: Collection[Dot] = frozenset()
 
     def forgot(self, entry: Entry) -> bool:
         """
@@ -133,7 +133,7 @@ class Side(NamedTuple):
         written again.  What belonged to its former life is gone everywhere.
         """
         dot = entry.stamp.dot
-        return self.seen.covers(dot) and dot.sequence > self.unsaid.seen(dot.replica)
+        return self.seen.covers(dot) and dot not in self.unsaid
 
 
 def merged_nodes(left: Node, left_side: Side, right: Node, right_side: Side) -> Node:
@@ -158,7 +158,9 @@ def merged_nodes(left: Node, left_side: Side, right: Node, right_side: Side) -> 
         if variant in slots:
             count, counted = left.counts.get(variant), right.counts.get(variant)
             counts[variant] = (
-                count.merged(counted) if count and counted else _either(count, counted)
+                count.merged(counted, left_side.seen, right_side.seen)
+                if count and counted
+                else _either(count, counted)
             )
     children: dict[str, Node] = {}
     for name in {**left.children, **right.children}:

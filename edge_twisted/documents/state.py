@@ -7,6 +7,7 @@ The state of a document: what it shows, and what merging needs.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cached_property
 
 from attrs import define, field
@@ -14,7 +15,7 @@ from attrs import define, field
 from edge_twisted.documents.entries import Entries, merged, winner
 from edge_twisted.documents.nodes import EMPTY, Node, Side, merged_nodes, shown_map
 from edge_twisted.documents.values import Value
-from edge_twisted.documents.versions import NO_VERSION, VersionVector
+from edge_twisted.documents.versions import NO_VERSION, Dot, VersionVector
 
 
 @define(eq=False, slots=False)
@@ -45,17 +46,17 @@ class State:
         return found.value if found and isinstance(found.value, dict) else {}
 
 
-def merge(left: State, right: State, since: VersionVector = NO_VERSION) -> State:
+def merge(left: State, right: State, unsaid: Collection[Dot] = frozenset()) -> State:
     """
     Return the state that has seen what either has seen.
 
     Commutative, associative, idempotent.
 
-    :param since: of a delta on the right (`edge_twisted.documents.deltas`): what it builds on.
+    :param unsaid: of a delta on the right (`edge_twisted.documents.deltas`): what it leaves out.
     """
     if left.version.includes(right.version):
         return left
-    here, there = Side(left.version), Side(right.version, since)
+    here, there = Side(left.version), Side(right.version, unsaid)
     return State(
         root=merged_nodes(left.root, here, right.root, there),
         life=merged(left.life, left.version, right.life, right.version),

@@ -11,10 +11,16 @@ import pytest
 
 from edge_twisted.documents import writing
 from edge_twisted.documents.clock import Timestamp
-from edge_twisted.documents.deltas import DeltaGap, apply_delta, delta
+from edge_twisted.documents.deltas import (
+    DeltaGap,
+    apply_delta,
+    decode_delta,
+    delta,
+    encode_delta,
+)
 from edge_twisted.documents.encoding import decode, encode
 from edge_twisted.documents.entries import Stamp
-from edge_twisted.documents.operations import Increment, Set, Unset
+from edge_twisted.documents.operations import Increment, Restart, Set, Unset
 from edge_twisted.documents.state import State, merge
 from edge_twisted.documents.versions import Replica, SiteId
 
@@ -58,6 +64,27 @@ def test_a_delta_takes_the_former_life_away_as_the_whole_does() -> None:
         apply_delta(AGAIN, changes)
 
 
+def test_a_delta_takes_away_what_is_older_than_what_stays() -> None:
+    """Of one writer, a write that is gone may be older than another in a slot that is left out."""
+    uncounted = writing.apply(LIVING, [Unset(("count",))], stamp(4, OTHER))
+    there = merge(uncounted, AGAIN)
+    assert "old" not in there.root.children
+    changes = delta(there, uncounted.version)
+    assert changes.since.seen(WRITER) == 2, "what the counter was that it does not show any more"
+    assert decode_delta(encode_delta(changes)).unsaid == changes.unsaid == {stamp(4, OTHER).dot}
+    assert encode(apply_delta(uncounted, changes)) == encode(there)
+
+
+def test_a_delta_names_all_writes_that_it_leaves_out() -> None:
+    there = LIVING
+    for sequence, name in ((3, "x"), (5, "y"), (9, "z")):
+        there = writing.apply(there, [Set((name,), 1)], stamp(sequence))
+    changes = delta(there, writing.apply(LIVING, [], stamp(5)).version)
+    again = decode_delta(encode_delta(changes))
+    assert (again.since, again.unsaid) == (changes.since, changes.unsaid)
+    assert {dot.sequence for dot in again.unsaid} == {1, 2, 3, 5}
+
+
 def test_a_delta_leaves_alone_what_has_not_changed() -> None:
     there = writing.apply(LIVING, [Set(("mine",), 4)], stamp(4, OTHER))
     merged = apply_delta(LIVING, delta(there, LIVING.version))
@@ -75,3 +102,18 @@ def test_a_slot_goes_of_which_each_side_has_seen_the_end_of_the_other() -> None:
         assert "a" not in merged.root.children
         data = encode(merged)
         assert encode(decode(data, merged.fields)) == data
+
+
+@pytest.mark.parametrize("again", [Increment(("count",), 7), Restart(("count",), 7)], ids=repr)
+@pytest.mark.parametrize("before", [Increment(("count",), 5), Restart(("count",), 50)], ids=repr)
+def test_a_count_of_the_former_life_is_gone(
+    before: Increment | Restart, again: Increment | Restart
+) -> None:
+    living = writing.apply(LIVING, [before], stamp(3))
+    beside = writing.apply(living, [Increment(("count",), 100)], stamp(1, OTHER))
+    counting = writing.apply(AGAIN, [again], stamp(10))
+    for old in (living, writing.delete(living, stamp(4))):
+        for merged in (merge(old, counting), merge(counting, old)):
+            assert encode(merged) == encode(counting)
+            assert merged.fields == {"b": {"q": 3}, "count": 7}
+    assert encode(merge(beside, counting)) == encode(merge(counting, beside))
