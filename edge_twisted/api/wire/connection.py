@@ -56,6 +56,10 @@ class _Phase(Enum):
     GONE = auto()
 
 
+#: Looked at many times in every request, and a member of an `Enum` takes Python 3.11 0.07 us.
+_HEAD, _EXCHANGE, _SKIP, _LINGER, _GONE = _Phase
+
+
 class _Transport(typing.Protocol):
     """What a connection needs of its transport: TCP, TLS over it, or a unix socket."""
 
@@ -81,7 +85,7 @@ class Connection(Protocol):
         #: When the site calls `time_over`; None: never.
         self.deadline: float | None = None
         self._reader = RequestReader(site.limits.max_header_bytes)
-        self._phase = _Phase.HEAD
+        self._phase = _HEAD
         self._exchange: Exchange | None = None
         #: Whether the time for the head that is awaited runs.
         self._head_began = True
@@ -109,7 +113,7 @@ class Connection(Protocol):
         self.site.connections.add(self)
 
     def dataReceived(self, data: bytes) -> None:
-        if self._phase is _Phase.LINGER:
+        if self._phase is _LINGER:
             self._lingered_bytes += len(data)
             if self._lingered_bytes > LINGER_BYTES:
                 self.abort()
@@ -118,7 +122,7 @@ class Connection(Protocol):
         self._advance()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._phase = _Phase.GONE
+        self._phase = _GONE
         if self._turn is not None:
             self._turn.cancel()
             self._turn = None
@@ -164,7 +168,7 @@ class Connection(Protocol):
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
-        if self._phase is not _Phase.GONE:
+        if self._phase is not _GONE:
             self.transport.write(data)
 
     def room(self) -> Deferred[None]:
@@ -173,7 +177,7 @@ class Connection(Protocol):
 
     def has_progressed(self) -> None:
         """Give what streams its time anew."""
-        if self._phase is not _Phase.LINGER:
+        if self._phase is not _LINGER:
             self.deadline = self._request_deadline()
 
     def can_go_on(self) -> bool:
@@ -194,19 +198,19 @@ class Connection(Protocol):
 
     def exchange_over(self, keep: bool) -> None:
         """All of the response is out."""
-        if self._phase is not _Phase.EXCHANGE:
+        if self._phase is not _EXCHANGE:
             return
         self._exchange = None
         if not keep:
             self._close()
             return
-        self._phase = _Phase.HEAD if self._reader.is_body_complete else _Phase.SKIP
+        self._phase = _HEAD if self._reader.is_body_complete else _SKIP
         self._head_began = False
         self._advance()
 
     def abort(self) -> None:
         """Cut the connection."""
-        if self._phase is not _Phase.GONE:
+        if self._phase is not _GONE:
             self.transport.abortConnection()
 
     # -- for the site
@@ -214,9 +218,9 @@ class Connection(Protocol):
     def time_over(self) -> None:
         """The deadline has passed."""
         self.deadline = None
-        if self._room is not None or self._phase in (_Phase.LINGER, _Phase.SKIP):
+        if self._room is not None or self._phase in (_LINGER, _SKIP):
             self.abort()
-        elif self._phase is _Phase.HEAD:
+        elif self._phase is _HEAD:
             if self._reader.buffered:
                 seconds = self.site.limits.header_timeout_ms / 1000
                 self._refuse(RequestTimeout("the request's head", seconds))
@@ -231,7 +235,7 @@ class Connection(Protocol):
 
     def drain(self) -> bool:
         """Close it if it is idle, and return whether it is; else it closes after its request."""
-        is_idle = self._phase is _Phase.HEAD and not self._reader.buffered
+        is_idle = self._phase is _HEAD and not self._reader.buffered
         if is_idle:
             self._close()
         return is_idle
@@ -264,23 +268,23 @@ class Connection(Protocol):
     def _take_turn(self) -> bool:
         """Return whether there is more to do at once, for which others had to wait too long."""
         for _ in range(REQUESTS_PER_TURN):
-            if self._phase is _Phase.EXCHANGE:
+            if self._phase is _EXCHANGE:
                 self._feed()
-                if self._phase is _Phase.EXCHANGE:
+                if self._phase is _EXCHANGE:
                     return False
-            if self._phase is _Phase.SKIP:
+            if self._phase is _SKIP:
                 self._skip()
                 if self._is_broken:
                     self._close()
                 elif not self._reader.is_body_complete:
                     return False
                 else:
-                    self._phase = _Phase.HEAD
-            if self._phase is not _Phase.HEAD or self._room is not None:
+                    self._phase = _HEAD
+            if self._phase is not _HEAD or self._room is not None:
                 return False
             if self._turn is not None or not self._next_request():
                 return False
-        return self._phase is _Phase.HEAD
+        return self._phase is _HEAD
 
     def _next_request(self) -> bool:
         """Begin the next request; False if there is none yet."""
@@ -308,7 +312,7 @@ class Connection(Protocol):
             self.deadline = self.site.now() + limits.keep_alive_timeout_ms / 1000
 
     def _begin(self, head: RequestHead) -> None:
-        self._phase = _Phase.EXCHANGE
+        self._phase = _EXCHANGE
         self._continued = False
         self.deadline = self._request_deadline()
         site, target, whole = self.site, head.target, self._reader.whole_body()
@@ -364,12 +368,12 @@ class Connection(Protocol):
 
     def _regulate(self) -> None:
         """Read from the client as long as there is room for what it sends."""
-        if self._phase is _Phase.GONE:
+        if self._phase is _GONE:
             return
         exchange = self._exchange
-        full = self._phase is not _Phase.LINGER and (
+        full = self._phase is not _LINGER and (
             (exchange is not None and exchange.body.is_full)
-            or (self._reader.buffered > MAX_AHEAD_BYTES and self._phase is not _Phase.SKIP)
+            or (self._reader.buffered > MAX_AHEAD_BYTES and self._phase is not _SKIP)
         )
         if full is not self._is_reading:
             return
@@ -392,7 +396,7 @@ class Connection(Protocol):
     def _close(self) -> None:
         """End the connection once what was written is out, so that the client gets to read it."""
         unread = not self._reader.is_body_complete or self._reader.buffered > 0 or self._is_broken
-        self._phase = _Phase.LINGER
+        self._phase = _LINGER
         self._reader.forget()
         self.deadline = self.site.now() + LINGER_SECONDS
         transport = self.transport
