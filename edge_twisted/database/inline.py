@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from edge_twisted.dql.plan.covering import Covers
 from edge_twisted.dql.plan.nodes import CollectionScan, IdScan, IndexScan, UnionScan
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.store.errors import ReadTooLong
@@ -98,9 +97,6 @@ def may_run_inline(plan: QueryPlan, snapshot: Snapshot) -> bool:
     if source is not None and source.collection.namespace == "system":
         return source.collection.name == "dual"
     access = choice.access
-    if plan.covers is Covers.COUNT:
-        # The store counts without telling how far it is.
-        return False
     if isinstance(access, _INDEXED):
         if plan.respite:
             plan.respite -= 1

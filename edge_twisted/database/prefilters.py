@@ -42,6 +42,8 @@ from edge_twisted.store.prefilter import (
 )
 
 NEVER: Final = AnyOf(())
+#: A tuple, for that is checked faster than a union.
+_SCALARS: Final = (bool, int, float, str)
 _ANY_KIND: Final[frozenset[Kind]] = frozenset(
     {"null", "boolean", "number", "string", "array", "object"}
 )
@@ -140,7 +142,7 @@ def _exactly(prefilter: Prefilter) -> Translation:
 def _one_of(path: tuple[str, ...], values: Sequence[Operand]) -> Translation:
     scalars: list[Scalar] = []
     for value in values:
-        if isinstance(value, bool | int | float | str):
+        if isinstance(value, _SCALARS):
             scalars.append(value)
         elif isinstance(value, list | dict | bytes):
             return UNTRANSLATED
@@ -163,7 +165,7 @@ def _between(path: tuple[str, ...], range_: Between, evaluate: Evaluate) -> Tran
 
 
 def _compares(path: tuple[str, ...], symbol: Operator, value: Operand) -> Translation:
-    if isinstance(value, bool | int | float | str):
+    if isinstance(value, _SCALARS):
         return _exactly(Compares(path, symbol, value))
     if isinstance(value, list | dict | bytes):
         return UNTRANSLATED

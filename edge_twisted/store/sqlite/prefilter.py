@@ -9,6 +9,10 @@ comparison pay for.  Paths and operands are bound, never spliced, so a shape is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
 import orjson
 
 from edge_twisted.store.prefilter import (
@@ -26,14 +30,21 @@ from edge_twisted.store.prefilter import (
 #: SQL text and its bindings, in order.
 Compiled = tuple[str, list[Scalar]]
 
-_JSON_TYPES: dict[Kind, tuple[str, ...]] = {
-    "null": ("null",),
-    "boolean": ("true", "false"),
-    "number": ("integer", "real"),
-    "binary": (),
-    "string": ("text",),
-    "array": ("array",),
-    "object": ("object",),
+#: The names that SQLite's ``json_type`` has for each kind, as SQL.
+_JSON_TYPES: Final[Mapping[Kind, str]] = {
+    "null": "'null'",
+    "boolean": "'true', 'false'",
+    "number": "'integer', 'real'",
+    "binary": "",
+    "string": "'text'",
+    "array": "'array'",
+    "object": "'object'",
+}
+_KINDS: Final[Mapping[type, Kind]] = {
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    str: "string",
 }
 
 
@@ -63,10 +74,8 @@ class _TooBig(Exception):
 def _compiled(prefilter: Prefilter, body: str) -> Compiled:
     match prefilter:
         case Compares(path, symbol, operand):
-            sql, values = _value(body, path)
-            test, more = _of_types(body, path, _JSON_TYPES[_kind(operand)])
-            comparison = f"{sql} {'IS NOT' if symbol == '!=' else symbol} ?"
-            return f"({comparison} AND {test})", [*values, operand, *more]
+            where = json_path(path)
+            return _comparison(body, symbol, _KINDS[type(operand)]), [where, operand, where]
         case OneOf(path, operands):
             return _one_of(body, path, operands)
         case HasPrefix(path, prefix):
@@ -83,38 +92,33 @@ def _compiled(prefilter: Prefilter, body: str) -> Compiled:
             return _joined(parts_of_any, body, " OR ", "0")
 
 
+@lru_cache(maxsize=1024)
 def json_path(path: tuple[str, ...]) -> str:
     """Return SQLite's notation for a path of names, whatever characters they have."""
     return "$" + "".join("." + orjson.dumps(name).decode() for name in path)
 
 
-def _value(body: str, path: tuple[str, ...]) -> Compiled:
-    return f"json_extract({body}, ?)", [json_path(path)]
+@lru_cache(maxsize=256)
+def _comparison(body: str, symbol: str, kind: Kind) -> str:
+    """Return the test of a path, bound before and behind the operand."""
+    operator = "IS NOT" if symbol == "!=" else symbol
+    return f"(json_extract({body}, ?) {operator} ? AND {_is_of(body, _JSON_TYPES[kind])})"
 
 
-def _of_types(body: str, path: tuple[str, ...], types: tuple[str, ...]) -> Compiled:
-    marks = ", ".join("?" * len(types))
-    return f"json_type({body}, ?) IN ({marks})", [json_path(path), *types]
-
-
-def _kind(operand: Scalar) -> Kind:
-    match operand:
-        case bool():
-            return "boolean"
-        case str():
-            return "string"
-    return "number"
+def _is_of(body: str, types: str) -> str:
+    return f"json_type({body}, ?) IN ({types})"
 
 
 def _one_of(body: str, path: tuple[str, ...], operands: tuple[Scalar, ...]) -> Compiled:
     texts: list[str] = []
     bindings: list[Scalar] = []
-    for kind in sorted({_kind(operand) for operand in operands}):
-        chosen = [operand for operand in operands if _kind(operand) == kind]
-        sql, values = _value(body, path)
-        test, more = _of_types(body, path, _JSON_TYPES[kind])
-        texts.append(f"({sql} IN ({', '.join('?' * len(chosen))}) AND {test})")
-        bindings += [*values, *chosen, *more]
+    where = json_path(path)
+    for kind in sorted({_KINDS[type(operand)] for operand in operands}):
+        chosen = [operand for operand in operands if _KINDS[type(operand)] == kind]
+        marks = ", ".join("?" * len(chosen))
+        test = _is_of(body, _JSON_TYPES[kind])
+        texts.append(f"(json_extract({body}, ?) IN ({marks}) AND {test})")
+        bindings += [where, *chosen, where]
     return f"({' OR '.join(texts) or '0'})", bindings
 
 
@@ -129,16 +133,13 @@ def _after(prefix: str) -> str | None:
 
 
 def _is_kind(body: str, path: tuple[str, ...], kinds: frozenset[Kind]) -> Compiled:
-    types = tuple(name for kind in sorted(kinds - {"missing"}) for name in _JSON_TYPES[kind])
+    types = ", ".join(filter(None, (_JSON_TYPES[kind] for kind in sorted(kinds - {"missing"}))))
     parts: list[str] = []
-    values: list[Scalar] = []
     if types:
-        test, values = _of_types(body, path, types)
-        parts.append(f"ifnull({test}, 0)")
+        parts.append(f"ifnull({_is_of(body, types)}, 0)")
     if "missing" in kinds:
         parts.append(f"json_type({body}, ?) IS NULL")
-        values.append(json_path(path))
-    return f"({' OR '.join(parts) or '0'})", values
+    return f"({' OR '.join(parts) or '0'})", [json_path(path)] * len(parts)
 
 
 def _joined(parts: tuple[Prefilter, ...], body: str, word: str, none: str) -> Compiled:

@@ -92,6 +92,15 @@ class ResidualTests(DatabaseTestCase):
         self.patch(readers, "HURRIED_SECONDS", 60.0)
         self.assertTrue(await self.runs_at_once(query))
 
+    async def test_an_index_counts_at_once_what_does_not_take_long(self) -> None:
+        await self.run_("CREATE INDEX by_g ON t (g)")
+        query = "SELECT COUNT(*) AS n FROM t WHERE g = 1"
+        self.patch(readers, "HURRIED_SECONDS", 60.0)
+        self.assertTrue(await self.runs_at_once(query))
+        self.patch(readers, "HURRIED_SECONDS", -1.0)
+        await self.insert("t", *[{"_id": 1000 + n, "g": 1} for n in range(3000)])
+        self.assertFalse(await self.runs_at_once(query))
+
     async def test_too_many_documents_go_to_a_thread(self) -> None:
         """They would be too many for the next fifty times as well."""
         await self.insert("t", *[{"_id": 1000 + n, "g": 7} for n in range(INLINE_ROWS + 1)])
