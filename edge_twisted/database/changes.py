@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""INSERT, UPDATE, DELETE and EVICT, within one unit of work."""
+"""UPDATE, DELETE and EVICT, within one unit of work."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from attrs import define, field, frozen
 
 from edge_twisted.database import mutations
 from edge_twisted.database.departures import count_unsynced, note_evicted
-from edge_twisted.database.mutations import Document, Rules, Written
 from edge_twisted.database.result import Warnings
+from edge_twisted.database.rules import Document, Rules
 from edge_twisted.database.select import Reading
 from edge_twisted.database.stored import ID, Writer
 from edge_twisted.documents.ids import DocumentId
@@ -23,7 +23,7 @@ from edge_twisted.documents.operations import (
     Set,
     Unset,
 )
-from edge_twisted.documents.values import MISSING, Operand, Value
+from edge_twisted.documents.values import MISSING, Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import SemanticError
@@ -43,7 +43,6 @@ class Changing:
     writer: Writer
     rules: Rules
     warnings: Warnings
-    new_id: Callable[[], str]
 
     def each(self, documents: Sequence[T]) -> Iterable[T]:
         """Yield the documents that are to be changed, looking now and then whether to go on."""
@@ -64,38 +63,6 @@ class Changed:
         if visible:
             self.documents.append(document)
         self.ids.append(document[ID])
-
-
-def insert(statement: syntax.Insert, values: Sequence[Operand], run: Changing) -> Changed:
-    """Run INSERT of `values`."""
-    collection = statement.collection.name
-    changed = Changed()
-    for new in run.each(mutations.documents_in(values, run.new_id)):
-        written = _insert_one(statement, collection, new, run)
-        if written is not None:
-            changed.add(written.document, visible=written.visible)
-    return changed
-
-
-def _insert_one(
-    statement: syntax.Insert, collection: str, new: Written, run: Changing
-) -> Written | None:
-    if statement.initial:
-        return mutations.insert_initial(run.writer, collection, new, run.rules)
-    return mutations.insert(run.writer, collection, new, statement.policy, run.rules)
-
-
-def compiled_documents(statement: syntax.Insert) -> list[Compiled]:
-    """:raises SemanticError: a document names fields, of which there are none yet."""
-    assert isinstance(statement.documents, syntax.Documents)
-    return [_document(each) for each in statement.documents.items]
-
-
-def _document(node: syntax.Expression) -> Compiled:
-    for each in node.walk():
-        if isinstance(each, syntax.Path):
-            raise SemanticError("Cannot convert to a literal", each.span)
-    return compile_expression(node, RowScope(()))
 
 
 @frozen
@@ -172,7 +139,9 @@ def update(plan: UpdatePlan, target: QueryPlan, run: Changing) -> Changed:
         assert state is not None
         operations = plan.operations(document, env)
         if operations:
-            written = mutations.change(run.writer, collection, id_, state, operations, run.rules)
+            written = mutations.change(
+                run.writer, collection, id_, state, operations, run.rules, run.warnings
+            )
             changed.add(written.document, visible=written.visible)
         else:
             changed.add(document)
@@ -187,7 +156,7 @@ def delete(target: QueryPlan, run: Changing) -> Changed:
         id_ = DocumentId.of(document[ID])
         state = run.writer.load(collection, id_.key)
         assert state is not None
-        if not run.rules.permits_state(id_, state):
+        if not mutations.permits(run.rules, id_, state):
             continue
         mutations.delete(run.writer, collection, id_, state)
         changed.add(document)
@@ -205,7 +174,7 @@ def evict(target: QueryPlan, run: Changing) -> Changed:
         if run.rules.may_write is not None:
             state = run.writer.load(collection, id_.key)
             assert state is not None
-            if not run.rules.permits_state(id_, state):
+            if not mutations.permits(run.rules, id_, state):
                 continue
         row = transaction.get(collection, id_.key)
         assert row is not None

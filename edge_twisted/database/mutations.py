@@ -21,52 +21,19 @@ from edge_twisted.database.errors import (
     IdConflict,
     NotADocument,
 )
+from edge_twisted.database.result import Warnings
+from edge_twisted.database.rules import Document, Rules
 from edge_twisted.database.stored import ID, Writer, shown
 from edge_twisted.documents import writing
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import to_text
-from edge_twisted.documents.operations import UNTYPED, Operation, Set, Typing
+from edge_twisted.documents.operations import UNTYPED, Operation, Set
 from edge_twisted.documents.state import State
-from edge_twisted.documents.values import MISSING, Operand, Value
+from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.dql.syntax import ConflictPolicy
 from edge_twisted.store.interface import WriteTransaction
 
 log = Logger()
-
-Document = dict[str, Value]
-
-
-# Not frozen, as the others here: made for every statement, and frozen doubles the cost of that.
-@define(kw_only=True)
-class Limits:
-    """How large a document may be, in bytes of its text."""
-
-    soft_bytes: int
-    hard_bytes: int
-
-
-@define(kw_only=True)
-class Rules:
-    """What a mutation keeps to: declared types, limits, and what its caller may write."""
-
-    limits: Limits
-    #: Is told of a document beyond the soft limit, in words.
-    warn: Callable[[str], None]
-    typing: Typing = UNTYPED
-    #: How what was written is shown by RETURNING.
-    reads: Typing = UNTYPED
-    #: Whether the caller may be shown a document as it is; None: any.
-    may_see: Callable[[Document], bool] | None = None
-    #: Whether the caller may write a document as it is; None: any.
-    may_write: Callable[[Document], bool] | None = None
-
-    def permits(self, document: Document) -> bool:
-        """Return whether the document, before or after, may be written."""
-        return self.may_write is None or self.may_write(document)
-
-    def permits_state(self, id_: DocumentId, state: State) -> bool:
-        """Return the same for a live document, as it shows itself to everybody."""
-        return self.may_write is None or self.may_write(shown(id_, state))
 
 
 @define
@@ -102,7 +69,12 @@ def documents_in(values: Sequence[Operand], new_id: Callable[[], str]) -> list[W
 
 
 def insert(
-    writer: Writer, collection: str, new: Written, policy: ConflictPolicy, rules: Rules
+    writer: Writer,
+    collection: str,
+    new: Written,
+    policy: ConflictPolicy,
+    rules: Rules,
+    warnings: Warnings,
 ) -> Written | None:
     """
     Store a new document, or do what the policy says; None if nothing was written.
@@ -114,14 +86,13 @@ def insert(
     old = writer.load(collection, new.id.key)
     if old is None and rules.typing is UNTYPED:
         _check(new.document, rules)
-        writing.check_depth(new.document)
         size = writer.save_fresh(collection, new.id, new.document)
-        check_size(new.id, size, rules)
+        check_size(new.id, size, rules, warnings)
         return new if rules.may_see is None else evolve(new, visible=rules.may_see(new.document))
     fields = {name: value for name, value in new.document.items() if name != ID}
     if old is None or not old.is_alive:
         state = writing.insert(old, fields, writer.stamp(), rules.typing)
-        return _saved(writer, collection, new.id, state, rules)
+        return _saved(writer, collection, new.id, state, rules, warnings)
     match policy:
         case ConflictPolicy.FAIL:
             if rules.may_see is not None and not rules.may_see(shown(new.id, old)):
@@ -136,10 +107,12 @@ def insert(
             operations = [Set((name,), value) for name, value in fields.items()]
     if not operations and policy is ConflictPolicy.UPDATE_LOCAL_DIFF:
         return None
-    return change(writer, collection, new.id, old, operations, rules)
+    return change(writer, collection, new.id, old, operations, rules, warnings)
 
 
-def insert_initial(writer: Writer, collection: str, new: Written, rules: Rules) -> Written | None:
+def insert_initial(
+    writer: Writer, collection: str, new: Written, rules: Rules, warnings: Warnings
+) -> Written | None:
     """Store a document at the beginning of time; None if there is, or was, one with its id."""
     if writer.load(collection, new.id.key) is not None:
         return None
@@ -147,7 +120,7 @@ def insert_initial(writer: Writer, collection: str, new: Written, rules: Rules) 
         return None
     fields = {name: value for name, value in new.document.items() if name != ID}
     state = writing.initial(fields, rules.typing)
-    return _saved(writer, collection, new.id, state, rules)
+    return _saved(writer, collection, new.id, state, rules, warnings)
 
 
 def change(
@@ -157,16 +130,17 @@ def change(
     state: State,
     operations: Sequence[Operation],
     rules: Rules,
+    warnings: Warnings,
 ) -> Written:
     """
     Apply operations to a live document.
 
     :raises Forbidden, DocumentTooLarge, InvalidWrite: it may not become what it would.
     """
-    if rules.may_write is not None and not rules.may_write(shown(id_, state)):
+    if not permits(rules, id_, state):
         raise Forbidden("the document may not be changed")
     changed = writing.apply(state, operations, writer.stamp(), rules.typing)
-    return _saved(writer, collection, id_, changed, rules)
+    return _saved(writer, collection, id_, changed, rules, warnings)
 
 
 def delete(writer: Writer, collection: str, id_: DocumentId, state: State) -> None:
@@ -181,13 +155,18 @@ def evict(transaction: WriteTransaction, collection: str, id_: DocumentId) -> No
     transaction.remove(collection, id_.key)
 
 
-def check_size(id_: DocumentId, size: int, rules: Rules) -> None:
+def permits(rules: Rules, id_: DocumentId, state: State) -> bool:
+    """Return whether a live document may be written, as it shows itself to everybody."""
+    return rules.may_write is None or rules.may_write(shown(id_, state))
+
+
+def check_size(id_: DocumentId, size: int, rules: Rules, warnings: Warnings) -> None:
     """
     Warn of a document beyond the soft limit.
 
     :raises DocumentTooLarge: it is beyond the hard one.
     """
-    limits = rules.limits
+    limits = rules.parameters
     if size > limits.hard_bytes:
         raise DocumentTooLarge(id_.value, size, limits.hard_bytes)
     if size > limits.soft_bytes:
@@ -197,13 +176,20 @@ def check_size(id_: DocumentId, size: int, rules: Rules) -> None:
             f"{limits.soft_bytes} bytes"
         )
         log.warn("{text}", text=text)
-        rules.warn(text)
+        warnings.add(text)
 
 
-def _saved(writer: Writer, collection: str, id_: DocumentId, state: State, rules: Rules) -> Written:
+def _saved(
+    writer: Writer,
+    collection: str,
+    id_: DocumentId,
+    state: State,
+    rules: Rules,
+    warnings: Warnings,
+) -> Written:
     document = shown(id_, state)
     _check(document, rules)
-    check_size(id_, writer.save(collection, id_, state), rules)
+    check_size(id_, writer.save(collection, id_, state), rules, warnings)
     visible = rules.may_see is None or rules.may_see(document)
     if rules.reads is not UNTYPED:
         document = shown(id_, state, rules.reads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import frozen
+from attrs import define
 
 from edge_twisted.documents.attachments import tokens_in
 from edge_twisted.documents.digest import digest, digest_of_write
@@ -17,6 +17,7 @@ from edge_twisted.documents.operations import UNTYPED, Typing
 from edge_twisted.documents.state import State
 from edge_twisted.documents.typed import fields_as, has_hidden_variants
 from edge_twisted.documents.values import Value
+from edge_twisted.documents.writing import MAX_DEPTH, check_depth
 from edge_twisted.store.errors import StoreCorrupt
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 
@@ -25,7 +26,7 @@ ID = "_id"
 HIDDEN_VARIANTS = "hidden_variants"
 
 
-@frozen
+@define(eq=False)
 class Writer:
     """Writes documents within one unit of work."""
 
@@ -68,19 +69,37 @@ class Writer:
         Store a document, id included, where nothing ever was; return the size of its text.
 
         The same as inserting into an empty state and saving it, without making the state.
+
+        :raises InvalidWrite: it is nested too deep.
         """
-        stamp = self.stamp()
-        text = to_text(document if isinstance(document, dict) else dict(document))
-        self.transaction.put(
+        transaction = self.transaction
+        dot = transaction.next_dot()
+        stamp = Stamp(transaction.tick(), *dot)
+        text = _checked_text(document if isinstance(document, dict) else dict(document))
+        transaction.put(
             collection,
             id_.key,
             body=text,
             state=fresh(stamp),
-            digest=digest_of_write(id_.key, stamp.dot),
+            digest=digest_of_write(id_.key, dot),
             attachments=tokens_of(text, document),
             value=document,
         )
         return len(text)
+
+
+def _checked_text(document: dict[str, Value]) -> bytes:
+    """Return a document's text; :raises InvalidWrite: it is nested too deep."""
+    try:
+        text = to_text(document)
+    except (TypeError, RecursionError):
+        # The encoder's depth has an end as well.
+        check_depth(document)
+        raise
+    # Levels are not more than brackets, which are counted in a tenth of the time.
+    if text.count(b"{") + text.count(b"[") > MAX_DEPTH:
+        check_depth(document)
+    return text
 
 
 def load(snapshot: Snapshot, collection: str, key: bytes) -> State | None:

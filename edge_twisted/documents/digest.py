@@ -20,7 +20,9 @@ def digest_of_write(id_key: bytes, write: Dot) -> int:
     (site, epoch), sequence = write
     hashed = _EMPTY.copy()
     hashed.update(id_key + site + _NUMBERS.pack(epoch, sequence))
-    return _signed(hashed.digest())
+    number: int
+    (number,) = _SIGNED.unpack(hashed.digest())
+    return number
 
 
 def digest(id_key: bytes, version: VersionVector) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from attrs import field, frozen
+from attrs import define, field
 
 from edge_twisted.documents.values import Operand, Value, sort_key
 from edge_twisted.errors import EdgeError
@@ -28,7 +28,8 @@ class InvalidDocumentId(EdgeError):
         return self.reason
 
 
-@frozen(order=False)
+# Not frozen, although never changed: one is made for every write, and frozen doubles its cost.
+@define(order=False, unsafe_hash=True)
 class DocumentId:
     """
     An id: its value as it was written, and its canonical key.

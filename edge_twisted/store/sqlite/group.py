@@ -13,10 +13,6 @@ from edge_twisted.store.sqlite import scans
 from edge_twisted.store.sqlite.pending import Layer, PendingRow, flush
 from edge_twisted.store.sqlite.state import Collection, State
 
-#: A layer this big is written before the transaction ends, so that memory stays bounded.
-LAYER_ROWS = 2_000
-LAYER_BYTES = 4 << 20
-
 _FIND = (
     f"SELECT row, lsn, digest, attachments, received, {scans.TEXT}, state"
     " FROM documents WHERE collection = ? AND id = ?"
@@ -86,7 +82,7 @@ class Group:
         """Take over what a successful unit wrote."""
         self.changed = True
         self.layer.take(layer)
-        if len(self.layer.documents) > LAYER_ROWS or self.layer.size > LAYER_BYTES:
+        if self.layer.is_big:
             self.flush()
 
     def flush(self) -> None:

@@ -27,9 +27,9 @@ from edge_twisted.store.rows import (
     ScanRow,
 )
 from edge_twisted.store.sqlite import indexes
-from edge_twisted.store.sqlite.group import LAYER_BYTES, LAYER_ROWS, Group
+from edge_twisted.store.sqlite.group import Group
 from edge_twisted.store.sqlite.log import changes_after
-from edge_twisted.store.sqlite.pending import Entries, Layer, PendingRow, flush
+from edge_twisted.store.sqlite.pending import NO_ENTRIES, Entries, Layer, PendingRow, flush
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 from edge_twisted.store.sqlite.state import Collection as CollectionState
 from edge_twisted.store.sqlite.state import Totals, fingerprint
@@ -71,11 +71,11 @@ class SqliteTransaction:
     def keep(self) -> int:
         """Hand everything over to the group; return the newest lsn that contains it."""
         state = self.state
-        for here in self._totals:
-            state.touched.add(here.name)
         if self._committing:
             state.lsn += 1
-            for here in self._totals:
+        for here in self._totals:
+            state.touched.add(here.name)
+            if self._committing:
                 here.lsn = state.lsn
                 self._group.collections.add(here.name)
         if self._reads is not None:
@@ -201,7 +201,7 @@ class SqliteTransaction:
 
     def get(self, collection: str, id_key: bytes) -> Document | None:
         here = self.state.collections.get(collection)
-        if here is None:
+        if here is None or id_key > here.greatest_id:
             return None
         found = self._find(here, id_key)
         if found.row is None:
@@ -370,7 +370,8 @@ class SqliteTransaction:
     def put_fact(self, space: str, key: bytes, value: bytes | None) -> None:
         self._changed = True
         self._layer.facts[space, key] = value
-        self._limit_layer()
+        if self._layer.is_big:
+            self._settle()
 
     # -- writing documents
 
@@ -389,30 +390,32 @@ class SqliteTransaction:
         live = body is not None
         # Before `_find`: it may write the layers, and what was found would be stale.
         entries = indexes.entries_of(self, here, body, value) if here.indexes else ()
-        found = None if id_key > here.greatest_id else self._find(here, id_key)
-        if found is None:
+        found, stored_row, stored_entries, mentioned = None, None, NO_ENTRIES, False
+        if id_key > here.greatest_id:
             # The common case, kept short: nothing to look up, nothing to take back.
             here.greatest_id = id_key
-            stored: tuple[int | None, Entries, bool] = (None, (), False)
             row = here.new_row(live)
         else:
-            stored = (found.stored_row, self._stored_entries(here, found), found.stored_mentions)
+            found = self._find(here, id_key)
+            stored_row, mentioned = found.stored_row, found.stored_mentions
+            stored_entries = self._stored_entries(here, found)
             row = found.row if live and found.live and found.row else here.new_row(live)
-        self._layer.put(
-            PendingRow(
-                here.number,
-                id_key,
-                *stored,
-                row,
-                self.state.lsn + 1,
-                digest,
-                None if live else self.now_ms(),
-                body,
-                state,
-                tuple(attachments),
-                entries,
-            )
+        pending = PendingRow(
+            here.number,
+            id_key,
+            stored_row,
+            stored_entries,
+            mentioned,
+            row,
+            self.state.lsn + 1,
+            digest,
+            None if live else self.now_ms(),
+            body,
+            state,
+            tuple(attachments),
+            entries,
         )
+        self._layer.put(pending)
         self._count(here, found, digest if live else None)
 
     def remove(self, collection: str, id_key: bytes) -> None:
@@ -441,11 +444,7 @@ class SqliteTransaction:
             here.count(found.digest, -1)
         if digest is not None:
             here.count(digest, 1)
-        self._limit_layer()
-
-    def _limit_layer(self) -> None:
-        layer = self._layer
-        if len(layer.documents) + len(layer.facts) > LAYER_ROWS or layer.size > LAYER_BYTES:
+        if self._layer.is_big:
             self._settle()
 
     def _collection(self, name: str) -> CollectionState:

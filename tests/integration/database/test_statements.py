@@ -177,6 +177,15 @@ class MutationTests(DatabaseTestCase):
         )
         self.assertEqual(same.mutated_ids, [])
 
+    async def test_documents_deeper_than_any_encoder_goes_are_refused(self) -> None:
+        for levels in (200, 260, 2_000):
+            nested: Value = []
+            for _ in range(levels - 1):
+                nested = [nested]
+            for beside in (None, b"no encoder knows these"):
+                found = {"_id": 1, "a": nested, "b": beside}
+                await self.refused("INSERT INTO t DOCUMENTS (:d)", InvalidWrite, d=found)
+
     async def test_bad_documents(self) -> None:
         await self.refused("INSERT INTO t DOCUMENTS ({'_id': 1.5})", InvalidDocumentId)
         await self.refused("INSERT INTO t DOCUMENTS (5)", NotADocument)

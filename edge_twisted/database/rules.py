@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a mutation keeps to: declared types, limits, and what its caller may see and write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define
+
+from edge_twisted.database.parameters import ParameterValues
+from edge_twisted.database.permissions import Access, predicate, read_rule, write_rule
+from edge_twisted.database.statements import Prepared
+from edge_twisted.database.typing import reads_of, writes_of
+from edge_twisted.documents.operations import UNTYPED, Typing
+from edge_twisted.documents.values import Value
+from edge_twisted.dql import syntax
+from edge_twisted.dql.compile import Environment
+
+Document = dict[str, Value]
+
+
+# Not frozen: one may be made for every statement, and frozen doubles the cost of making it.
+@define(kw_only=True)
+class Rules:
+    """What a mutation keeps to."""
+
+    #: How large documents may be.
+    parameters: ParameterValues
+    typing: Typing = UNTYPED
+    #: How what was written is shown by RETURNING.
+    reads: Typing = UNTYPED
+    #: Whether the caller may be shown a document as it is; None: any.
+    may_see: Callable[[Document], bool] | None = None
+    #: Whether the caller may write a document as it is; None: any.
+    may_write: Callable[[Document], bool] | None = None
+
+    def permits(self, document: Document) -> bool:
+        """Return whether the document, before or after, may be written."""
+        return self.may_write is None or self.may_write(document)
+
+
+def rules_of(
+    prepared: Prepared,
+    collection: syntax.CollectionRef,
+    parameters: ParameterValues,
+    access: Access,
+    env: Environment,
+) -> Rules:
+    """
+    Return what a mutation of a collection keeps to.
+
+    :raises Forbidden: nothing of the collection may be seen, or changed.
+    """
+    if not access.is_full:
+        seen, changed = read_rule(access, collection), write_rule(access, collection)
+        rules = _unconditional(collection, parameters)
+        rules.may_see = predicate(seen, access.identity, env)
+        rules.may_write = predicate(changed, access.identity, env)
+        return rules
+    # Who may do everything has the same rules each time, until a parameter is set.
+    kept: Rules | None = prepared.made.get("rules")
+    if kept is None or kept.parameters is not parameters:
+        kept = prepared.made["rules"] = _unconditional(collection, parameters)
+    return kept
+
+
+def _unconditional(collection: syntax.CollectionRef, parameters: ParameterValues) -> Rules:
+    return Rules(
+        parameters=parameters,
+        typing=writes_of(collection, parameters),
+        reads=reads_of(collection, parameters),
+    )
