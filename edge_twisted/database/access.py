@@ -88,13 +88,21 @@ def index_ids(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> Iterator
     return chain.from_iterable(snapshot.index_ids(access.collection, name, spans))
 
 
-def index_count(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> int | None:
-    """Return how many documents the index of a plan finds; None if that is more than it should."""
-    found = _covered(plan, env)
-    if found is None:
-        return None
-    access, spans = found
-    return snapshot.index_count(access.collection, access.ranges.index.name, spans)
+def count(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> int | None:
+    """Return how many documents a plan wants; None if the store cannot tell exactly."""
+    assert plan.choice is not None
+    evaluate = partial(value_of, env)
+    match plan.choice.access:
+        case IndexScan() as access:
+            found = reach(plan, access, evaluate)
+            if found.exact:
+                name, filter_ = access.ranges.index.name, found.prefilter
+                return snapshot.index_count(access.collection, name, found.spans, prefilter=filter_)
+        case CollectionScan(collection=collection):
+            translation = translate(plan.asked, evaluate)
+            if translation.exact and translation.prefilter is not None:
+                return snapshot.count(collection, translation.prefilter)
+    return None
 
 
 def _covered(plan: QueryPlan, env: Environment) -> tuple[IndexScan, list[ByteRange]] | None:

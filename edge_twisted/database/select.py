@@ -19,8 +19,8 @@ from attrs import define
 from edge_twisted.database.access import (
     Found,
     bodies,
+    count,
     find,
-    index_count,
     index_ids,
     used_keys,
 )
@@ -39,7 +39,7 @@ from edge_twisted.dql.execute.grouping import AggregateTerm, group
 from edge_twisted.dql.execute.interruption import Interruption
 from edge_twisted.dql.execute.measuring import UNMEASURED, Measuring
 from edge_twisted.dql.execute.sorting import SortTerm, cut, distinct, order
-from edge_twisted.dql.plan.covering import Covers, count_name
+from edge_twisted.dql.plan.covering import Covers
 from edge_twisted.dql.plan.nodes import CollectionScan
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.store.interface import Snapshot
@@ -257,11 +257,16 @@ class Reading:
     # -- above the sources
 
     def _count(self, plan: QueryPlan) -> list[Value] | None:
-        if plan.covers is Covers.COUNT:
-            number = index_count(self.snapshot, plan, self.env)
-            return None if number is None else [{count_name(plan.statement) or "": number}]
+        if self._is_virtual(plan) or self.visible:
+            return None
+        # What is measured reads documents, unless the plan says that it does not.
+        by_store = plan.covers is Covers.COUNT or self.measuring is UNMEASURED
+        if plan.counts is not None and by_store:
+            number = count(self.snapshot, plan, self.env)
+            if number is not None:
+                return [{plan.counts: number}]
         name = plan.counts_all
-        if name is None or self._is_virtual(plan) or plan.choice is None or self.visible:
+        if name is None or plan.choice is None:
             return None
         if not isinstance(plan.choice.access, CollectionScan):
             return None

@@ -81,6 +81,9 @@ class Snapshot(Protocol):
     def scan(self, collection: str, prefilter: Prefilter | None = None) -> Iterator[list[ScanRow]]:
         """Yield the live documents that `prefilter` keeps, in no promised order."""
 
+    def count(self, collection: str, prefilter: Prefilter) -> int:
+        """Return how many documents `scan` would yield, without handing them over."""
+
     def id_scan(
         self, collection: str, span: ByteRange = EVERYTHING, *, descending: bool = False
     ) -> Iterator[list[ScanRow]]:
@@ -158,9 +161,14 @@ class Snapshot(Protocol):
         """Yield id keys only, to be united or intersected with others; else as `index_scan`."""
 
     def index_count(
-        self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
+        self,
+        collection: str,
+        index: str,
+        spans: Sequence[ByteRange] = (EVERYTHING,),
+        *,
+        prefilter: Prefilter | None = None,
     ) -> int:
-        """Return how many documents `index_scan` would yield, without reading them."""
+        """Return how many documents `index_scan` would yield, without handing them over."""
 
     # -- collections and the log
 

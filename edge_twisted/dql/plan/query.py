@@ -78,6 +78,8 @@ class QueryPlan:
     is_plain: bool = field(init=False)
     #: The name under which the number of all documents is asked for, and nothing else.
     counts_all: str | None = field(init=False)
+    #: The same for those that the condition wants, where the store may be able to tell.
+    counts: str | None = field(init=False)
     #: The collection and the id, if all that is asked for is one whole document by its id.
     one_id: tuple[str, syntax.Expression] | None = field(init=False)
     #: The access, if all that is asked for is whole documents as an index has them.
@@ -92,6 +94,7 @@ class QueryPlan:
             and not self.statement.distinct
         )
         self.counts_all = self._counts_all()
+        self.counts = self._counts()
         self.one_id = self._one_id()
         access = self.choice.access if self.choice and self.is_plain and not self.order else None
         self.one_index = access if isinstance(access, IndexScan) else None
@@ -110,6 +113,11 @@ class QueryPlan:
     def _counts_all(self) -> str | None:
         bare = self.where is None and not self.joins and self.choice is not None
         return count_name(self.statement) if bare else None
+
+    def _counts(self) -> str | None:
+        if self.joins or self.choice is None or self.fidelity is not Fidelity.WHOLE:
+            return None
+        return count_name(self.statement)
 
     def describe(self, stats: Mapping[str, object] = MappingProxyType({})) -> Description:
         """Return the plan as EXPLAIN shows it, or with `stats` of its steps as PROFILE does."""

@@ -93,6 +93,9 @@ class MemorySnapshot:
             ]
         )
 
+    def count(self, collection: str, prefilter: Prefilter) -> int:
+        return sum(map(len, self.scan(collection, prefilter)))
+
     def id_scan(
         self, collection: str, span: ByteRange = EVERYTHING, *, descending: bool = False
     ) -> Iterator[list[ScanRow]]:
@@ -167,9 +170,14 @@ class MemorySnapshot:
         return self._batches([row[1] for row in self._entries(collection, index, spans)])
 
     def index_count(
-        self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
+        self,
+        collection: str,
+        index: str,
+        spans: Sequence[ByteRange] = (EVERYTHING,),
+        *,
+        prefilter: Prefilter | None = None,
     ) -> int:
-        return len(self._entries(collection, index, spans))
+        return sum(map(len, self.index_scan(collection, index, spans, prefilter=prefilter)))
 
     def _entries(self, collection: str, index: str, spans: Sequence[ByteRange]) -> list[IndexRow]:
         here = self._data.collections.get(collection)

@@ -80,6 +80,10 @@ class Cursors:
         while self._spare:
             self._spare.pop().close(True)
 
+    def rows(self, sql: str, bindings: Sequence[Any]) -> list[Any]:
+        """Return all rows of a statement, which are few."""
+        return [row for batch in self.batches(sql, bindings) for row in batch]
+
     def batches(self, sql: str, bindings: Sequence[Any]) -> Iterator[list[Any]]:
         """
         Yield the rows of a statement in lists that fit `_BATCH_BYTES` and `_BATCH_ROWS`.
@@ -120,6 +124,13 @@ def scan(cursors: Cursors, collection: int, prefilter: Prefilter | None) -> Iter
     """Yield the live documents of a collection, in the order of their rows."""
     sql = f"SELECT id, {TEXT} FROM documents WHERE row BETWEEN ? AND ?"
     yield from _filtered(cursors, sql, live_rows(collection), prefilter, "")
+
+
+def count(cursors: Cursors, collection: int, prefilter: Prefilter) -> int:
+    """Return how many documents `scan` yields."""
+    source = "FROM documents WHERE row BETWEEN ? AND ?"
+    found = _counted(cursors, source, live_rows(collection), prefilter)
+    return sum(map(len, scan(cursors, collection, prefilter))) if found is None else found
 
 
 def id_scan(
@@ -224,15 +235,34 @@ def index_ids(cursors: Cursors, number: int, spans: Sequence[ByteRange]) -> Iter
             yield [row[0] for row in batch]
 
 
-def index_count(cursors: Cursors, number: int, spans: Sequence[ByteRange]) -> int:
-    """Return how many entries an index has in `spans`."""
+def index_count(
+    cursors: Cursors, number: int, spans: Sequence[ByteRange], prefilter: Prefilter | None
+) -> int:
+    """Return how many documents `index_scan` yields in `spans`."""
     total = 0
     for span in spans:
         where, bindings = _ranged("key", "number", number, cut(span))
-        sql = f"SELECT count(*) FROM entries WHERE {where}"
-        for batch in cursors.batches(sql, bindings):
-            total += batch[0][0]
+        if prefilter is None:
+            ((found,),) = cursors.rows(f"SELECT count(*) FROM entries WHERE {where}", bindings)
+        else:
+            source = f"FROM entries CROSS JOIN documents USING (row) WHERE {where}"
+            found = _counted(cursors, source, bindings, prefilter)
+            if found is None:
+                found = sum(map(len, index_bodies(cursors, number, [span], False, prefilter)))
+        total += found
     return total
+
+
+def _counted(
+    cursors: Cursors, source: str, bindings: Sequence[Any], prefilter: Prefilter
+) -> int | None:
+    """Return how many rows a prefilter keeps; None if SQL cannot tell for all of them."""
+    condition = compiled(prefilter, "body")
+    if condition is None:
+        return None
+    sql = _narrowed(f"SELECT count(*), total(NOT literal) {source}", condition)
+    ((found, odd),) = cursors.rows(sql, [*bindings, *condition[1]])
+    return None if odd else found
 
 
 def _ranged(

@@ -144,6 +144,10 @@ class SqliteSnapshot:
         number = self._number_of(collection)
         return iter(()) if number is None else scans.scan(self.cursors, number, prefilter)
 
+    def count(self, collection: str, prefilter: Prefilter) -> int:
+        number = self._number_of(collection)
+        return 0 if number is None else scans.count(self.cursors, number, prefilter)
+
     def id_scan(
         self, collection: str, span: ByteRange = EVERYTHING, *, descending: bool = False
     ) -> Iterator[list[ScanRow]]:
@@ -238,9 +242,15 @@ class SqliteSnapshot:
         return scans.index_ids(self.cursors, self._ready_index(collection, index), spans)
 
     def index_count(
-        self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
+        self,
+        collection: str,
+        index: str,
+        spans: Sequence[ByteRange] = (EVERYTHING,),
+        *,
+        prefilter: Prefilter | None = None,
     ) -> int:
-        return scans.index_count(self.cursors, self._ready_index(collection, index), spans)
+        number = self._ready_index(collection, index)
+        return scans.index_count(self.cursors, number, spans, prefilter)
 
     # -- collections and the log
 

@@ -221,6 +221,9 @@ class SqliteTransaction:
     def scan(self, collection: str, prefilter: Prefilter | None = None) -> Iterator[list[ScanRow]]:
         return self._settled().scan(collection, prefilter)
 
+    def count(self, collection: str, prefilter: Prefilter) -> int:
+        return self._settled().count(collection, prefilter)
+
     def id_scan(
         self, collection: str, span: ByteRange = EVERYTHING, *, descending: bool = False
     ) -> Iterator[list[ScanRow]]:
@@ -297,9 +300,14 @@ class SqliteTransaction:
         return self._settled().index_ids(collection, index, spans)
 
     def index_count(
-        self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
+        self,
+        collection: str,
+        index: str,
+        spans: Sequence[ByteRange] = (EVERYTHING,),
+        *,
+        prefilter: Prefilter | None = None,
     ) -> int:
-        return self._settled().index_count(collection, index, spans)
+        return self._settled().index_count(collection, index, spans, prefilter=prefilter)
 
     def create_index(self, definition: IndexDefinition) -> None:
         indexes.create(self, self._collection(definition.collection), definition)

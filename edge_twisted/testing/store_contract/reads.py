@@ -89,6 +89,11 @@ class ReadContract(StoreTestCase):
                 at_once = partial(
                     snapshot.index_texts, "c", "by_n", spans, descending=down, prefilter=prefilter
                 )
+                counted = snapshot.index_count("c", "by_n", spans, prefilter=prefilter)
+                self.assertEqual(counted, len(texts))
+                if prefilter is not None:
+                    counted = snapshot.count("c", prefilter)
+                    self.assertEqual(counted, len(flat(snapshot.scan("c", prefilter))))
                 count, size = len(texts), sum(map(len, texts))
                 self.assertEqual(at_once(most=Most(count, size)), texts)
                 self.assertEqual(at_once(most=Most(count, size), first=2), texts[:2])
@@ -98,8 +103,12 @@ class ReadContract(StoreTestCase):
                     self.assertIsNone(at_once(most=Most(count - 1, size)))
                     self.assertIsNone(at_once(most=Most(count, size - 1)))
                     self.assertIsNone(at_once(most=Most(count - 1, size), first=count))
-        with store.snapshot() as snapshot, self.assertRaises(UnknownIndex):
-            snapshot.index_texts("c", "other", spans, most=Most(9, 999))
+        with store.snapshot() as snapshot:
+            self.assertEqual(snapshot.count("nothing", kept), 0)
+            with self.assertRaises(UnknownIndex):
+                snapshot.index_texts("c", "other", spans, most=Most(9, 999))
+            with self.assertRaises(UnknownIndex):
+                snapshot.index_count("c", "other", spans, prefilter=kept)
 
     async def test_a_hurried_read_is_a_read(self) -> None:
         """While it is quick."""

@@ -57,6 +57,19 @@ class ResidualTests(DatabaseTestCase):
         for (query, args), found in zip(queries, before, strict=True):
             self.assertEqual(await self.found(query, args), found, query)
 
+    async def test_counts_are_the_same(self) -> None:
+        """However they are come by: as many as there are rows."""
+        for _ in range(2):
+            for served in INDEXED:
+                for rest, args in RESIDUALS:
+                    where = f"FROM t WHERE {served} AND {rest}"
+                    rows = await self.rows(f"SELECT n {where}", g=1, **args)
+                    for name in ("($1)", "many"):
+                        what = "COUNT(*)" if name == "($1)" else f"COUNT(*) AS {name}"
+                        counted = await self.rows(f"SELECT {what} {where}", g=1, **args)
+                        self.assertEqual(counted, [{name: len(rows)}], where)
+            await self.run_("CREATE INDEX IF NOT EXISTS by_g ON t (g)")
+
     async def found(self, query: str, args: dict[str, Value]) -> list[str]:
         return sorted(map(repr, await self.rows(query, **args)))
 
