@@ -36,17 +36,7 @@ class Work:
 
     def start(self) -> None:
         """Run to the end, or to the first thing that is not here yet."""
-        try:
-            awaited = self._coroutine.send(None)
-        except StopIteration:
-            return
-        except CancelledError:
-            return
-        except Exception:
-            self._broke(Failure())
-            return
-        self._awaited = awaited
-        awaited.addBoth(self._resume)
+        self._step(None)
 
     def cancel(self) -> None:
         """Cancel what it waits for, if it does."""
@@ -55,15 +45,16 @@ class Work:
 
     def _resume(self, result: object) -> None:
         self._awaited = None
+        # Awaiting, a Deferred hands its result on itself.
+        self._step(result if isinstance(result, Failure) else None)
+
+    def _step(self, failure: Failure | None) -> None:
         try:
-            if isinstance(result, Failure):
-                awaited = result.throwExceptionIntoGenerator(self._coroutine)
-            else:
-                # Awaiting, the Deferred itself hands its result on.
+            if failure is None:
                 awaited = self._coroutine.send(None)
-        except StopIteration:
-            return
-        except CancelledError:
+            else:
+                awaited = failure.throwExceptionIntoGenerator(self._coroutine)
+        except (StopIteration, CancelledError):
             return
         except Exception:
             self._broke(Failure())
