@@ -4,7 +4,7 @@ Who is behind a bearer key: slow the first time, microseconds ever after.
 
 A first check needs a slow hash, which runs on a thread.  A key that passed is remembered by a
 digest under a key that only this process knows, so that later checks cost one fast digest and one
-look-up, and a memory dump shows no key.
+look-up, and a memory dump shows no keys but those of connections that are open.
 
 What a flood of wrong keys costs:
 
