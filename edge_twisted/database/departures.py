@@ -88,6 +88,17 @@ class Evictions:
         kept = snapshot.fact(EVICTED, prefix_of(collection) + id_key)
         return kept is not None and decode_vector(kept).includes(version)
 
+    def concern(
+        self, snapshot: Snapshot, collection: str, id_key: bytes, version: VersionVector
+    ) -> bool:
+        """Return whether some write of a version of a document may have been evicted."""
+        if not any(map(self.vector.seen, version)):
+            return False
+        if self.folded:
+            return True
+        kept = decode_vector(snapshot.fact(EVICTED, prefix_of(collection) + id_key))
+        return any(map(kept.seen, version))
+
 
 def note_evicted(
     unit: WriteTransaction,

@@ -64,6 +64,7 @@ def apply_batch(unit: WriteTransaction, request: Apply, context: Context) -> App
         return Application(Lacking(id_keys=tuple(batch.lacking)))
     heard = dict(arrivals.heard)
     renewed = _renewed(unit, request, context.replica, heard)
+    batch.renounce(unit.next_dot)
     storing = Storing(unit, scope.collection, context.own, context.now_ms)
     for each in batch.results:
         storing.store(each)

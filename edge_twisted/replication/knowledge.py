@@ -28,7 +28,7 @@ from edge_twisted.database.departures import (
 )
 from edge_twisted.documents.headers import INITIAL_EPOCH, read_header, servers_part
 from edge_twisted.documents.vectors import decode_vector, encode_vector
-from edge_twisted.documents.versions import Dot, Replica, VersionVector
+from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, VersionVector
 from edge_twisted.mesh.requests import Scope
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 from edge_twisted.store.rows import Document
@@ -97,6 +97,20 @@ class Knowledge:
             return False
         # What INITIAL wrote of it may have been written without us.
         return not self.evictions.covers(self._snapshot, self._collection, id_key, written)
+
+    def former(self, id_key: bytes, here: VersionVector, there: VersionVector) -> VersionVector:
+        """
+        Return what of a version that came belongs to a former life of a document that is here.
+
+        What is known and not in the copy here was deleted with an earlier one, whose tombstone was
+        reaped, and then the document was written anew.  All or nothing: an edit that nobody here
+        knew brings the former life back, and who has some writes of a replica has no other copy.
+        """
+        news = VersionVector({r: n for r, n in servers_part(there).items() if n > here.seen(r)})
+        if not news or any(map(here.seen, news)) or not self._of(id_key).includes(news):
+            return NO_VERSION
+        is_evicted = self.evictions.concern(self._snapshot, self._collection, id_key, news)
+        return NO_VERSION if is_evicted else news
 
 
 def join_knowledge(unit: WriteTransaction, collection: str, news: VersionVector) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from edge_twisted.database.stored import ID, document_of, tokens_of
@@ -14,7 +14,7 @@ from edge_twisted.documents.headers import Header, read_header
 from edge_twisted.documents.json_text import to_text
 from edge_twisted.documents.state import State, merge
 from edge_twisted.documents.values import Value
-from edge_twisted.documents.versions import VersionVector
+from edge_twisted.documents.versions import Dot, VersionVector
 from edge_twisted.mesh.items import Announced, Item, Left, Partial, Seen, Whole
 from edge_twisted.mesh.requests import Scope
 from edge_twisted.replication.arrivals import check_delta, check_fresh, check_full
@@ -40,12 +40,22 @@ class Result(NamedTuple):
     is_theirs: bool
 
 
+class _Renounced(NamedTuple):
+    """A document that has seen a former life, and its row as it is here."""
+
+    found: Document
+    state: State
+    id_value: Value
+
+
 class Batch:
     """
     The documents of a batch against those here; nothing is written.
 
     :ivar results: what is to be stored.
     :ivar lacking: id keys of what has to come whole first.
+    :ivar renounced: what has seen writes of a former life only to give them up; to be stored with
+        a write of ours (`renounce`).
     """
 
     def __init__(self, here: Snapshot, scope: Scope, scopes: Scopes) -> None:
@@ -56,6 +66,7 @@ class Batch:
         self._knowledge = Knowledge(here, scope.collection)
         self.results: list[Result] = []
         self.lacking: list[bytes] = []
+        self.renounced: list[_Renounced] = []
         self.echoes: list[tuple[bytes, int]] = []
         self.gone: list[Seen] = []
         self.older: list[bytes] = []
@@ -141,6 +152,10 @@ class Batch:
         before = None if found.body is None else document_of(found.body)
         id_value = None if before is None else before.pop(ID)
         state = decode(found.state, before)
+        former = self._knowledge.former(item.id_key, mine, theirs)
+        if former:
+            # What has been seen and is not here is gone, whoever still has it.
+            state = State(state.root, state.life, mine.joined(former))
         if isinstance(item, Whole):
             other, checked = check_full(self._collection, item)
             merged = merge(state, other)
@@ -157,7 +172,21 @@ class Batch:
             # The delta revives what is a tombstone here: nothing here has the id as written.
             self.lacking.append(item.id_key)
             return
-        self._merged(found, merged, id_value, theirs.includes(merged.version))
+        if former:
+            self.renounced.append(_Renounced(found, merged, id_value))
+        else:
+            self._merged(found, merged, id_value, theirs.includes(merged.version))
+
+    def renounce(self, next_dot: Callable[[], Dot]) -> None:
+        """
+        Add the documents of which a former life came to the results.
+
+        That it is given up is a write of ours: others that have seen the same writes still hold
+        them, and equal versions are equal documents.
+        """
+        for found, merged, id_value in self.renounced:
+            version = merged.version.with_dot(next_dot())
+            self._merged(found, State(merged.root, merged.life, version), id_value, False)
 
     def _merged(self, found: Document, merged: State, id_value: Value, is_theirs: bool) -> None:
         fields = merged.fields

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from edge_twisted.documents.headers import INITIAL_EPOCH
 from edge_twisted.documents.json_text import from_text
+from edge_twisted.documents.nodes import walk
 from edge_twisted.documents.state import State
+from edge_twisted.documents.values import MISSING
 from edge_twisted.store.rows import Document
 from edge_twisted.testing.simulation.node import Server, SimulationFailed
 from edge_twisted.testing.simulation.oracle import (
@@ -103,13 +105,19 @@ def _problem(place: Place, bounds: Bounds, document: Document | None, *, forgot:
 
 def _is_new_initial(found: State, bounds: Bounds) -> bool:
     """
-    Return whether a document is what INITIAL wrote, which no delete has seen.
+    Return whether a document shows what INITIAL wrote, which no delete has seen, and no more.
 
     INITIAL loses against any delete, but nobody can know of one that was reaped.
     """
-    initial = [r for r in found.version if r.epoch == INITIAL_EPOCH]
-    is_only = len(initial) == len(list(found.version))
-    return is_only and not any(map(bounds.seen_by_deletes.seen, initial))
+    slots = [entries for _, node in walk(found.root) for entries in node.slots.values()]
+    writers = {
+        entry.stamp.replica
+        for entries in (found.life, *slots)
+        for entry in entries
+        if entry.value is not MISSING
+    }
+    is_only = all(writer.epoch == INITIAL_EPOCH for writer in writers)
+    return is_only and not any(map(bounds.seen_by_deletes.seen, writers))
 
 
 def _check_tally(documents: dict[Place, Document], oracle: Oracle) -> None:

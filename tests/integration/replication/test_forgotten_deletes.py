@@ -88,6 +88,80 @@ class Cases(ReplicationTestCase):
         self.assertEqual(self._remembered(b), 1)
 
 
+class FormerLives(ReplicationTestCase):
+    """A document that was deleted, reaped, and written again, and a peer that missed it all."""
+
+    async def _begin(self) -> None:
+        """A first life that all have, and that only the late one has not seen the end of."""
+        self.a, self.b, self.late = [await self.replica(name) for name in ("a", "b", "late")]
+        self.near = [self.stream(self.b, self.a, ALL), self.stream(self.a, self.b, ALL)]
+        self.far = [self.stream(self.late, self.b, ALL), self.stream(self.b, self.late, ALL)]
+        await self.b.insert("c", {"_id": "x", "older": 1})
+        await self.exchange(*self.near)
+        await self.a.run("UPDATE c SET old = 2")
+        await self.exchange(*self.near, *self.far)
+        await self.b.run("DELETE FROM c")
+        await self.exchange(*self.near)
+        await self.reap(self.a, self.b)
+
+    async def _end(self, *expected: Any) -> None:
+        """All meet, and show the same."""
+        await self.exchange(*self.far, *self.near)
+        for each in (self.a, self.b, self.late):
+            self.assertEqual(await each.rows(ALL), list(expected))
+        self.same(self.a, self.b, self.late, tombstones=False)
+
+    async def test_a_new_life_has_nothing_of_the_former(self) -> None:
+        """Whoever of those who knew of the delete begins it."""
+        for name in "ba":
+            await self._begin()
+            await getattr(self, name).insert("c", {"_id": "x", "new": 3})
+            await self.exchange(*self.near)
+            await self._end({"_id": "x", "new": 3})
+
+    async def test_the_late_one_may_come_to_it_first(self) -> None:
+        """It merges both lives; whoever knows better tells it."""
+        await self._begin()
+        await self.b.insert("c", {"_id": "x", "new": 3})
+        await self.far[1].sync()
+        self.assertEqual(len((await self.late.rows(ALL))[0]), 3)
+        await self.exchange(*self.near)
+        await self._end({"_id": "x", "new": 3})
+
+    async def test_a_new_life_that_was_deleted_stays_so(self) -> None:
+        """The second delete has not seen the first life either."""
+        await self._begin()
+        await self.b.insert("c", {"_id": "x", "new": 3})
+        await self.b.run("DELETE FROM c")
+        await self._end()
+
+    async def test_what_initial_writes_has_nothing_of_the_former(self) -> None:
+        """It is a new life like any other, for nobody knows of the delete."""
+        await self._begin()
+        await self.b.run("INSERT INTO c INITIAL DOCUMENTS ({'_id': 'x', 'i': 3})")
+        await self.exchange(*self.near)
+        await self._end({"_id": "x", "i": 3})
+
+    async def test_an_edit_that_nobody_knew_brings_the_former_life_back(self) -> None:
+        """As it does where the tombstone is still there."""
+        await self._begin()
+        await self.b.insert("c", {"_id": "x", "new": 3})
+        await self.late.run("UPDATE c SET mine = 4")
+        await self._end({"_id": "x", "old": 2, "new": 3, "mine": 4})
+
+    async def test_what_was_evicted_is_no_former_life(self) -> None:
+        """Written again while it was away, it comes back with what others have."""
+        a, b = [await self.replica(name) for name in "ab"]
+        await a.insert("c", {"_id": "x", "v": 1})
+        streams = [self.stream(a, b, ALL), self.stream(b, a, ALL)]
+        await self.exchange(*streams)
+        await b.run("EVICT FROM c")
+        await b.insert("c", {"_id": "x", "w": 2})
+        await self.exchange(*streams)
+        for each in (a, b):
+            self.assertEqual(await each.rows(ALL), [{"_id": "x", "v": 1, "w": 2}])
+
+
 class InMemory(Cases):
     """Over stores in memory."""
 
@@ -98,4 +172,14 @@ class OnSqlite(Cases):
     sqlite = True
 
 
-del Cases
+class FormerLivesInMemory(FormerLives):
+    """Over stores in memory."""
+
+
+class FormerLivesOnSqlite(FormerLives):
+    """Over real files."""
+
+    sqlite = True
+
+
+del Cases, FormerLives
