@@ -10,7 +10,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import Protocol
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from edge_twisted.api.errors import Accompanied, HttpError, LengthRequired, MethodNotAllowed
@@ -18,6 +18,7 @@ from edge_twisted.api.failures import code_of, response_to
 from edge_twisted.api.request import Request
 from edge_twisted.api.resource import Finished, Gate, Observer, Resource
 from edge_twisted.api.response import AnyResponse
+from edge_twisted.security.callers import Caller
 
 log = Logger()
 
@@ -57,7 +58,8 @@ class Pipeline:
         try:
             resource = endpoints.find(request)
             admitted = endpoints.gate.admit(request)
-            if isinstance(admitted, Deferred):
+            # Not whether it is a Deferred: to say no, an abstract class takes its time.
+            if admitted is not None and not isinstance(admitted, Caller):
                 await admitted
             # Only now: who may not call is not told how much they might have sent.
             request.bound_body(resource.max_body_bytes)

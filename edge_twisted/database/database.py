@@ -198,10 +198,10 @@ class Database:
         except BaseException as error:
             self._finish(request, error)
             raise
-        if isinstance(found, Deferred):
-            return found.addBoth(self._ended, request)
-        self._completed(found, request)
-        return found
+        if isinstance(found, Result):
+            self._completed(found, request)
+            return found
+        return found.addBoth(self._ended, request)
 
     def transaction(
         self,
