@@ -58,7 +58,9 @@ class HybridClock:
 
     def tick(self, now_ms: int) -> Timestamp:
         """Return a new timestamp; a counter that is full runs over into the milliseconds."""
-        self.last = Timestamp(max(self.last + 1, now_ms << COUNTER_BITS))
+        # Comparing takes half of what `max` does, and there is a tick for every write.
+        wall, last = now_ms << COUNTER_BITS, self.last
+        self.last = Timestamp(wall if wall > last else last + 1)
         return self.last
 
     def see(self, remote: Timestamp, now_ms: int) -> None:

@@ -170,8 +170,9 @@ class SqliteTransaction:
             raise ReadCancelled(self._name)
 
     def next_dot(self) -> Dot:
-        self.state.sequence += 1
-        return Dot(self.state.replica, self.state.sequence)
+        state = self.state
+        state.sequence += 1
+        return Dot(state.replica, state.sequence)
 
     def tick(self) -> Timestamp:
         return self.state.clock.tick(self.now_ms())
@@ -397,8 +398,9 @@ class SqliteTransaction:
         here = self.state.collections.get(collection) or self._collection(collection)
         live = body is not None
         # Before `_find`: it may write the layers, and what was found would be stale.
-        entries = indexes.entries_of(self, here, body, value) if here.indexes else ()
-        found, stored_row, stored_entries, mentioned = None, None, NO_ENTRIES, False
+        entries = indexes.entries_of(self, here, body, value) if here.indexes else NO_ENTRIES
+        found = stored_row = None
+        stored_entries, mentioned = NO_ENTRIES, False
         if id_key > here.greatest_id:
             # The common case, kept short: nothing to look up, nothing to take back.
             here.greatest_id = id_key

@@ -18,7 +18,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 import apsw
-from attrs import define, field
+from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -45,23 +45,22 @@ REST_SECONDS = 5.0
 Job = Callable[[SqliteTransaction], bool]
 
 
-@define(eq=False)
 class QueuedUnit:
     """A unit of work: what to do, who waits, and how it ended."""
 
-    name: str
-    work: Callable[[SqliteTransaction], Any]
-    #: Fired by the store, on the reactor thread.
-    answer: Deferred[Any] = field(init=False)
-    cancelled: bool = False
+    # What few units need is set only there: one of these is made for every write.
+    cancelled = False
     result: Any = None
-    lsn: int = 0
+    lsn = 0
     failure: Failure | None = None
-    effects: list[Callable[[], None]] = field(factory=list)
+    effects: Sequence[Callable[[], None]] = ()
     jobs: Sequence[Job] = ()
 
-    def __attrs_post_init__(self) -> None:
-        self.answer = Deferred(self._cancel)
+    def __init__(self, name: str, work: Callable[[SqliteTransaction], Any]) -> None:
+        self.name = name
+        self.work = work
+        #: Fired by the store, on the reactor thread.
+        self.answer: Deferred[Any] = Deferred(self._cancel)
 
     def _cancel(self, answer: Deferred[Any]) -> None:
         self.cancelled = True
@@ -79,7 +78,7 @@ class Outcome:
     #: Names of the collections whose documents changed.
     collections: set[str]
     seconds: float
-    effects: list[Callable[[], None]] = field(factory=list)
+    effects: Sequence[Callable[[], None]] = ()
     #: A job that will not be gone on with, and why.
     failed: tuple[Job, Failure] | None = None
 
@@ -243,8 +242,10 @@ class Writer:
                 raise
             return
         unit.lsn = transaction.keep()
-        unit.effects = transaction.effects
-        unit.jobs = transaction.jobs
+        if transaction.effects:
+            unit.effects = transaction.effects
+        if transaction.jobs:
+            unit.jobs = transaction.jobs
 
     def _lose(self, group: Group | None, ran: list[QueuedUnit], error: BaseException) -> None:
         """The physical transaction failed: nothing of it was stored, and all must hear so."""
@@ -256,7 +257,7 @@ class Writer:
         # What the state says may have been taken back: read it anew before the next group.
         self._state = None
         for unit in ran:
-            unit.result, unit.effects, unit.jobs = None, [], ()
+            unit.result, unit.effects, unit.jobs = None, (), ()
             if unit.failure is None:
                 unit.failure = _failure(unit.name, error)
 
