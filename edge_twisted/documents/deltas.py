@@ -6,11 +6,13 @@ A delta is a state that holds only the slots with a write that the receiver has 
 whole version of the sender.  Merging it gives what merging the whole state gives, provided the
 receiver has seen all of ``since``: a slot that is left out has not changed since.  Slots vanish
 only with what somebody forgot who then wrote the document again; so a delta also names the writes
-that stand in the slots that it leaves out, and what the receiver has of others there is gone.
+that stand in the slots that it leaves out, and what the receiver has of others there is gone.  And
+it tells how many entries these slots have: the receiver may have forgotten some.
 
 A delta is written as ``[replicas, stamps, version, since, life, records]``, where ``since`` has for
 each replica the newest write that the delta builds on, 0 for none; or, unless just that one stands
-in slots that are left out, an array of that number and of those that do, ascending.
+in slots that are left out, an array of that number and of those that do, ascending.  At its end is
+the number of entries in these slots.
 """
 
 from __future__ import annotations
@@ -59,11 +61,13 @@ class Delta:
 
     :ivar since: what the receiver must have seen.
     :ivar unsaid: the writes in the slots that are left out.
+    :ivar left_out: how many entries these slots have.
     """
 
     changes: State
     since: VersionVector
     unsaid: frozenset[Dot]
+    left_out: int
 
 
 def delta(state: State, known: VersionVector) -> Delta:
@@ -77,7 +81,8 @@ def delta(state: State, known: VersionVector) -> Delta:
     root = _pruned(state.root, known, stamps, counted) or EMPTY
     unsaid = frozenset(stamp.dot for stamp in stamps)
     since = _newest(unsaid | counted)
-    return Delta(State(root, state.life, state.version), since, unsaid)
+    left_out = _entries_in(state.root) - _entries_in(root)
+    return Delta(State(root, state.life, state.version), since, unsaid, left_out)
 
 
 def _newest(dots: Iterable[Dot]) -> VersionVector:
@@ -99,12 +104,29 @@ def apply_delta(state: State | None, changes: Delta) -> State:
     """
     Return the state after a delta; None is a document that is not here.
 
-    :raises DeltaGap: something that the delta builds on has not been seen; nothing is changed.
+    :raises DeltaGap: something that the delta builds on has not been seen, or was forgotten;
+        nothing is changed.
     """
     state = state or State()
     if not state.version.includes(changes.since):
         raise DeltaGap
-    return merge(state, changes.changes, changes.unsaid)
+    merged = merge(state, changes.changes, changes.unsaid)
+    if changes.changes.version.includes(state.version):
+        # It is what the sender has, unless something of that was forgotten here.
+        told = _entries_in(changes.changes.root) + changes.left_out
+        if _entries_in(merged.root) != told:
+            raise DeltaGap
+    return merged
+
+
+def _entries_in(root: Node) -> int:
+    count, waiting = 0, [root]
+    while waiting:
+        node = waiting.pop()
+        for entries in node.slots.values():
+            count += len(entries)
+        waiting.extend(node.children.values())
+    return count
 
 
 def encode_delta(changes: Delta) -> bytes:
@@ -115,7 +137,8 @@ def encode_delta(changes: Delta) -> bytes:
         stamps.extend(stamps_of(node))
     tables = Tables.of(state.version, stamps)
     life = [[tables.stamp(e.stamp), e.value is not MISSING] for e in state.life]
-    since = [_write_since(changes, replica) for replica in tables.replicas]
+    since: list[Any] = [_write_since(changes, replica) for replica in tables.replicas]
+    since.append(changes.left_out)
     records = sorted(
         (
             write_record(tables, path, node, variant)
@@ -158,12 +181,15 @@ def _decoded(written: Any) -> Delta:
     lives = tuple(Entry(tables.stamps[at], True if alive else MISSING) for at, alive in life)
     newest: dict[Replica, int] = {}
     unsaid: set[Dot] = set()
-    for replica, told in zip(tables.replicas, since, strict=True):
+    *builds_on, left_out = since
+    if type(left_out) is not int:
+        raise ValueError("no number of entries")
+    for replica, told in zip(tables.replicas, builds_on, strict=True):
         first, *dots = [told, told] if type(told) is int else told
         if first:
             newest[replica] = first
             unsaid.update(Dot(replica, sequence) for sequence in dots)
-    return Delta(State(root, lives, version), VersionVector(newest), frozenset(unsaid))
+    return Delta(State(root, lives, version), VersionVector(newest), frozenset(unsaid), left_out)
 
 
 def _pruned(node: Node, known: VersionVector, unsaid: set[Stamp], counted: set[Dot]) -> Node | None:

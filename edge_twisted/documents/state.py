@@ -50,15 +50,22 @@ def merge(left: State, right: State, unsaid: Collection[Dot] = frozenset()) -> S
     """
     Return the state that has seen what either has seen.
 
-    Commutative, associative, idempotent.
+    Commutative, associative, idempotent.  Who has seen all that the other has holds what that comes
+    to, also after forgetting some of it (`Side.forgot`): so only concurrent states are merged, and
+    equal versions stay equal states.
 
     :param unsaid: of a delta on the right (`edge_twisted.documents.deltas`): what it leaves out.
     """
     if left.version.includes(right.version):
         return left
-    here, there = Side(left.version), Side(right.version, unsaid)
+    seen = left.version
+    if right.version.includes(seen):
+        if not unsaid:
+            return right
+        seen = NO_VERSION
+    here, there = Side(seen), Side(right.version, unsaid)
     return State(
         root=merged_nodes(left.root, here, right.root, there),
-        life=merged(left.life, left.version, right.life, right.version),
+        life=merged(left.life, seen, right.life, right.version),
         version=left.version.joined(right.version),
     )

@@ -7,6 +7,7 @@ What others still have of its former life is gone there too, however it comes to
 
 from __future__ import annotations
 
+import msgspec.msgpack
 import pytest
 
 from edge_twisted.documents import writing
@@ -18,11 +19,11 @@ from edge_twisted.documents.deltas import (
     delta,
     encode_delta,
 )
-from edge_twisted.documents.encoding import decode, encode
+from edge_twisted.documents.encoding import CorruptState, decode, encode
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.operations import Increment, Restart, Set, Unset
 from edge_twisted.documents.state import State, merge
-from edge_twisted.documents.versions import Replica, SiteId
+from edge_twisted.documents.versions import NO_VERSION, Replica, SiteId
 
 WRITER, OTHER, THIRD = (Replica(SiteId(bytes([n]) * 16), 1) for n in (1, 2, 3))
 
@@ -117,3 +118,36 @@ def test_a_count_of_the_former_life_is_gone(
             assert encode(merged) == encode(counting)
             assert merged.fields == {"b": {"q": 3}, "count": 7}
     assert encode(merge(beside, counting)) == encode(merge(counting, beside))
+
+
+def test_who_has_seen_all_that_the_other_has_counts() -> None:
+    """Also where the other would take away what came back to a server that had forgotten it."""
+    theirs = writing.insert(None, {"a": 2, "kept": 1}, stamp(1, OTHER))
+    removed = writing.apply(theirs, [Unset(("a",))], stamp(3))
+    # The writer deletes it, forgets it, hears of it from who missed that, and writes again.
+    back = writing.apply(theirs, [Set(("new",), 5)], stamp(9))
+    for merged in (merge(back, removed), merge(removed, back)):
+        assert encode(merged) == encode(back)
+    assert encode(apply_delta(removed, delta(back, NO_VERSION))) == encode(back)
+
+
+def test_a_delta_does_not_build_on_what_was_forgotten() -> None:
+    """The write is known to the receiver, and in one of the two slots that it wrote."""
+    theirs = writing.insert(None, {"a": 2, "kept": 1}, stamp(1, OTHER))
+    removed = writing.apply(theirs, [Unset(("a",))], stamp(3))
+    back = writing.apply(theirs, [Set(("new",), 5)], stamp(9))
+    changes = delta(back, theirs.version)
+    assert decode_delta(encode_delta(changes)).left_out == changes.left_out == 2
+    assert encode(apply_delta(theirs, changes)) == encode(back)
+    with pytest.raises(DeltaGap):
+        apply_delta(removed, changes)
+
+
+@pytest.mark.parametrize("since", [[], [2], [2, "1"], [2, None], [2, 1, 1], 2, None])
+def test_a_delta_that_says_wrong_what_it_leaves_out_is_none(since: object) -> None:
+    known = writing.insert(None, {"a": 1}, stamp(1)).version
+    written = msgspec.msgpack.decode(encode_delta(delta(LIVING, known)))
+    assert written[3] == [1, 3]
+    written[3] = since
+    with pytest.raises(CorruptState):
+        decode_delta(msgspec.msgpack.encode(written))
