@@ -36,6 +36,8 @@ _GET = f"SELECT id, lsn, {scans.TEXT}, state, digest FROM documents WHERE collec
 _BODY = f"SELECT {scans.TEXT} FROM documents WHERE collection = ? AND id = ?"
 _INFO = "SELECT name, live, lsn, reaped_lsn, digest_sum, digest_xor FROM collections"
 
+_NOTHING = "SELECT 1 WHERE 0"
+
 #: Ids looked up between two looks at whether the read was cancelled.
 _LOOKUPS = 64
 
@@ -235,6 +237,9 @@ class SqliteSnapshot:
             return scans.index_texts(self._point, number, spans, descending, prefilter, most, first)
         except apsw.Error as error:
             raise translated(self._what, error) from error
+        finally:
+            # A statement that has not come to its end would keep its snapshot beyond this one.
+            self._point.execute(_NOTHING)
 
     def index_ids(
         self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)

@@ -110,6 +110,20 @@ class ReadContract(StoreTestCase):
             with self.assertRaises(UnknownIndex):
                 snapshot.index_count("c", "other", spans, prefilter=kept)
 
+    async def test_a_part_of_an_answer_leaves_nothing_open(self) -> None:
+        """What was read of an index in part does not keep its snapshot."""
+        store = await self.filled(30)
+        await store.write("index", lambda unit: unit.create_index(BY_N))
+        await store.index_ready("c", "by_n")
+        for number, (most, first) in enumerate(
+            ((Most(9, 9999), 1), (Most(2, 9999), None), (Most(9, 1), None))
+        ):
+            with store.snapshot() as snapshot:
+                snapshot.index_texts("c", "by_n", most=most, first=first)
+            committed = await store.write("insert", putting("c", 100 + number))
+            with store.snapshot() as snapshot:
+                self.assertEqual(snapshot.lsn, committed.lsn)
+
     async def test_a_hurried_read_is_a_read(self) -> None:
         """While it is quick."""
         store = await self.filled(3)
