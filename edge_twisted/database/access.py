@@ -29,6 +29,7 @@ from edge_twisted.dql.plan.nodes import (
 from edge_twisted.dql.plan.outline import NOTHING_ASKED
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.dql.plan.ranges import Evaluate
+from edge_twisted.store.fields import Fields
 from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import ByteRange, ScanRow
@@ -47,6 +48,8 @@ class Found:
     batches: Iterator[Sequence[Row]]
     #: The condition holds for all of them; else the caller tests it.
     exact: bool
+    #: The texts are rows of the plan's fields, not documents.
+    made: bool = False
 
 
 _TRANSLATIONS: Final = {
@@ -57,9 +60,13 @@ _TRANSLATIONS: Final = {
 
 
 def find(
-    snapshot: Snapshot, plan: QueryPlan, env: Environment, bounds: Bounds = UNBOUNDED
+    snapshot: Snapshot,
+    plan: QueryPlan,
+    env: Environment,
+    bounds: Bounds = UNBOUNDED,
+    fields: Fields | None = None,
 ) -> Found:
-    """Read what the access of a plan finds, in its order."""
+    """Read what the access of a plan finds, in its order; if the store can, rows of `fields`."""
     choice = plan.choice
     assert choice is not None
     access = choice.access
@@ -69,11 +76,12 @@ def find(
             keys = list(_id_keys(access, evaluate))
             return Found(bodies(snapshot, access.collection, keys), choice.residual is None)
         case IndexScan():
-            return _index_rows(snapshot, plan, access, evaluate)
+            return _index_rows(snapshot, plan, access, evaluate, fields)
         case CollectionScan():
             translation = _TRANSLATIONS[plan.fidelity](plan.asked, evaluate)
-            rows = snapshot.scan(access.collection, translation.prefilter)
-            return Found(rows, translation.exact)
+            fields = fields if translation.exact else None
+            rows = snapshot.scan(access.collection, translation.prefilter, fields)
+            return Found(rows, translation.exact, fields is not None)
     ids = _keys(snapshot, access, evaluate, bounds)
     return Found(bodies(snapshot, _collection(access), list(ids)), False)
 
@@ -168,19 +176,25 @@ def reach(plan: QueryPlan, access: IndexScan, evaluate: Evaluate) -> Reach:
 
 
 def _index_rows(
-    snapshot: Snapshot, plan: QueryPlan, access: IndexScan, evaluate: Evaluate
+    snapshot: Snapshot,
+    plan: QueryPlan,
+    access: IndexScan,
+    evaluate: Evaluate,
+    fields: Fields | None,
 ) -> Found:
     found = reach(plan, access, evaluate)
+    fields = fields if found.exact else None
     if not found.spans:
-        return Found(iter(()), True)
+        return Found(iter(()), True, True)
     batches = snapshot.index_bodies(
         access.collection,
         access.ranges.index.name,
         found.spans,
         descending=access.backwards,
         prefilter=found.prefilter,
+        fields=fields,
     )
-    return Found(batches, found.exact)
+    return Found(batches, found.exact, fields is not None)
 
 
 def _keys(

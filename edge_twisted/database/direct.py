@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The commonest SELECTs: whole documents, by one id or from one index, as they are stored.
+The commonest SELECTs: documents by one id, or they or fields of them from one index, as stored.
 
 They are a call or two of the store, so what is around these is what they cost: nothing here is
 made for a row, and little for a statement.
@@ -32,6 +32,8 @@ def texts_at_once(
     """
     Return the stored texts that answer a plan; None: it is none of those, or wants a `test`.
 
+    As everywhere, a text that is not literal is a document.
+
     :raises BeyondBounds: they are more than the reactor's thread should read.
     """
     if plan.one_id is not None:
@@ -48,7 +50,7 @@ def _of_index(
     plan: QueryPlan, access: IndexScan, snapshot: Snapshot, env: Environment, test: Test | None
 ) -> list[bytes] | None:
     found = reach(plan, access, partial(value_of, env))
-    if not found.exact and test is None:
+    if not found.exact and (test is None or plan.fields is not None):
         return None
     limit, offset = bounds_of(plan, env)
     texts = snapshot.index_texts(
@@ -59,6 +61,7 @@ def _of_index(
         first=limit + offset if found.exact and limit is not None else None,
         descending=access.backwards,
         prefilter=found.prefilter,
+        fields=plan.fields,
     )
     if texts is None:
         raise BeyondBounds

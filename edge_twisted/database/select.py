@@ -31,7 +31,7 @@ from edge_twisted.database.result import Rows
 from edge_twisted.database.stored import ID, document_of
 from edge_twisted.documents.id_values import id_value
 from edge_twisted.documents.ids import DocumentId
-from edge_twisted.documents.json_text import are_literal
+from edge_twisted.documents.json_text import are_literal, is_literal
 from edge_twisted.documents.values import Value, canonical
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment
@@ -42,6 +42,7 @@ from edge_twisted.dql.execute.sorting import SortTerm, cut, distinct, order
 from edge_twisted.dql.plan.covering import Covers
 from edge_twisted.dql.plan.nodes import CollectionScan
 from edge_twisted.dql.plan.query import QueryPlan
+from edge_twisted.store.fields import Fields
 from edge_twisted.store.interface import Snapshot
 
 T = TypeVar("T")
@@ -81,34 +82,42 @@ class Reading:
         if self.bounds is not UNBOUNDED:
             taken = texts_at_once(plan, self.snapshot, self.env, partial(self._kept, plan))
         if taken is None:
-            taken = self._taken(plan)
-        if not are_literal(taken):
-            return Rows(items=[document_of(text) for text in taken])
-        return Rows(texts=taken)
+            found = self._found(plan, plan.fields)
+            if not found.made and plan.fields is not None:
+                return Rows(items=self.rows(plan))
+            taken = self._taken(plan, found)
+        return self._spliced(plan, taken)
+
+    def _spliced(self, plan: QueryPlan, texts: list[bytes]) -> Rows:
+        if are_literal(texts):
+            return Rows(texts=texts)
+        return Rows(items=[self._row(plan, text) for text in texts])
+
+    def _row(self, plan: QueryPlan, text: bytes) -> Value:
+        """Return the row of a stored text: of a document, if it is not literal."""
+        row = document_of(text)
+        return row if is_literal(text) else plan.projection(row, self.env)
 
     def _kept(self, plan: QueryPlan, texts: list[bytes]) -> list[bytes]:
         return list(self._tested(self.interruption.watch(texts), plan.where))
 
     def batches(self, plan: QueryPlan, most: int) -> Iterator[Rows]:
         """Yield the answer in pieces of at most `most` rows; none of them is empty."""
-        if not self._splices(plan):
+        found = self._found(plan, plan.fields) if self._splices(plan) else None
+        if found is None or (not found.made and plan.fields is not None):
             for items in _pieces(self._made(plan), most):
                 yield Rows(items=items)
             return
-        for texts in _pieces_by_size(self._texts(plan, self._found(plan)), most):
-            if are_literal(texts):
-                yield Rows(texts=texts)
-            else:
-                yield Rows(items=[document_of(text) for text in texts])
+        for texts in _pieces_by_size(self._texts(plan, found), most):
+            yield self._spliced(plan, texts)
 
     def _splices(self, plan: QueryPlan) -> bool:
-        if not plan.is_plain or plan.order or plan.choice is None or self.visible:
+        if not plan.splices or plan.choice is None or self.visible:
             return False
         return not self._is_virtual(plan) and self.measuring is UNMEASURED
 
-    def _taken(self, plan: QueryPlan) -> list[bytes]:
+    def _taken(self, plan: QueryPlan, found: Found) -> list[bytes]:
         """Return `_texts` at once, where nothing is to be tested or cut without a step per row."""
-        found = self._found(plan)
         if not found.exact or plan.limit is not None or plan.offset is not None:
             return list(self._texts(plan, found))
         taken: list[bytes] = []
@@ -206,9 +215,9 @@ class Reading:
         documents = self._seen(map(document_of, texts), plan.terms[0])
         return self.measuring.step("access", documents)
 
-    def _found(self, plan: QueryPlan) -> Found:
+    def _found(self, plan: QueryPlan, fields: Fields | None = None) -> Found:
         assert plan.choice is not None
-        found = find(self.snapshot, plan, self.env, self.bounds)
+        found = find(self.snapshot, plan, self.env, self.bounds, fields)
         if self.bounds is not UNBOUNDED:
             found.batches = self.bounds.batches(found.batches)
         if self.measuring is not UNMEASURED:

@@ -20,6 +20,7 @@ from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Dot, Replica, VersionVector
 from edge_twisted.store.attachments.interface import Attachments
+from edge_twisted.store.fields import Fields
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
     BodyRow,
@@ -78,8 +79,14 @@ class Snapshot(Protocol):
     def bodies(self, collection: str, id_keys: Sequence[bytes]) -> Iterator[list[ScanRow]]:
         """Yield the live documents among `id_keys`, in the order of `id_keys`."""
 
-    def scan(self, collection: str, prefilter: Prefilter | None = None) -> Iterator[list[ScanRow]]:
-        """Yield the live documents that `prefilter` keeps, in no promised order."""
+    def scan(
+        self, collection: str, prefilter: Prefilter | None = None, fields: Fields | None = None
+    ) -> Iterator[list[ScanRow]]:
+        """
+        Yield the live documents that `prefilter` keeps, in no promised order.
+
+        :param fields: instead of each body its row of these, as `fields.row_of` makes it.
+        """
 
     def count(self, collection: str, prefilter: Prefilter) -> int:
         """Return how many documents `scan` would yield, without handing them over."""
@@ -135,8 +142,9 @@ class Snapshot(Protocol):
         *,
         descending: bool = False,
         prefilter: Prefilter | None = None,
+        fields: Fields | None = None,
     ) -> Iterator[list[BodyRow]]:
-        """Yield bodies only, a sixth cheaper; else as `index_scan`."""
+        """Yield bodies only, a sixth cheaper, or rows of `fields`; else as `index_scan`."""
 
     def index_texts(
         self,
@@ -148,6 +156,7 @@ class Snapshot(Protocol):
         first: int | None = None,
         descending: bool = False,
         prefilter: Prefilter | None = None,
+        fields: Fields | None = None,
     ) -> list[bytes] | None:
         """
         Return at once what `index_bodies` yields, or the first so many: the cheapest way to a few.

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from attrs import frozen
 
@@ -12,10 +13,16 @@ from edge_twisted.documents.values import MISSING, Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment, Scope, compile_expression
 from edge_twisted.dql.errors import SemanticError
+from edge_twisted.dql.plan.conditions import FieldOf, FieldPath
 
 Output = dict[str, Value]
 #: Adds to a row of the result, or takes from it.
 _Step = Callable[[Output, Any, Environment], None]
+
+
+#: More fields than this are better read from a document.
+_MOST_FIELDS: Final = 16
+_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @frozen
@@ -74,6 +81,28 @@ def compile_projection(
             return Projection((), is_document=True)
         return Projection((_joined(terms),))
     return Projection(tuple(_step(p, n, terms, scope) for n, p in enumerate(projections, 1)))
+
+
+def fields_of(
+    projections: Sequence[syntax.Projection], field_of: FieldOf
+) -> tuple[tuple[str, FieldPath], ...] | None:
+    """
+    Return name and path of each output, if all of them are fields of the document at hand.
+
+    None if one is not, if there are many, or if a name would have to be quoted somewhere.
+    """
+    if len(projections) > _MOST_FIELDS:
+        return None
+    found: list[tuple[str, FieldPath]] = []
+    for position, each in enumerate(projections, 1):
+        if not isinstance(each, syntax.Projected) or not isinstance(each.expression, syntax.Path):
+            return None
+        path = field_of(each.expression)
+        name = name_of(each, position)
+        if path is None or not all(map(_PLAIN.fullmatch, (name, *path))):
+            return None
+        found.append((name, path))
+    return tuple(found)
 
 
 def _check_names(projections: Sequence[syntax.Projection]) -> None:

@@ -20,12 +20,13 @@ from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.format import format_expression
 from edge_twisted.dql.plan.catalog import Catalog, Index
 from edge_twisted.dql.plan.choice import Choice, Fidelity, Request, choose
-from edge_twisted.dql.plan.conditions import FieldOf
+from edge_twisted.dql.plan.conditions import FieldOf, FieldPath
 from edge_twisted.dql.plan.covering import Covers, count_name, covering, covers
 from edge_twisted.dql.plan.directives import Directives, directives_of
 from edge_twisted.dql.plan.grouping import Grouping, grouping_of
 from edge_twisted.dql.plan.joins import JoinPlan, join_plans
 from edge_twisted.dql.plan.nodes import (
+    CollectionScan,
     CountScan,
     Description,
     IdScan,
@@ -34,7 +35,7 @@ from edge_twisted.dql.plan.nodes import (
     sequence,
 )
 from edge_twisted.dql.plan.outline import Outline, outline
-from edge_twisted.dql.plan.projection import Projection, aliases, compile_projection
+from edge_twisted.dql.plan.projection import Projection, aliases, compile_projection, fields_of
 from edge_twisted.dql.rewrite import rewritten
 
 
@@ -76,28 +77,42 @@ class QueryPlan:
     late: int = 0
     #: Whether the rows are documents of one collection, as they come.
     is_plain: bool = field(init=False)
+    #: Name and path of each output, if the rows are fields of those as a store can make them.
+    fields: tuple[tuple[str, FieldPath], ...] | None = field(init=False)
     #: The name under which the number of all documents is asked for, and nothing else.
     counts_all: str | None = field(init=False)
     #: The same for those that the condition wants, where the store may be able to tell.
     counts: str | None = field(init=False)
     #: The collection and the id, if all that is asked for is one whole document by its id.
     one_id: tuple[str, syntax.Expression] | None = field(init=False)
-    #: The access, if all that is asked for is whole documents as an index has them.
+    #: The access, if all that is asked for is documents or `fields` in the order of an index.
     one_index: IndexScan | None = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.is_plain = (
-            self.projection.is_document
-            and self.fidelity is Fidelity.WHOLE
+        is_single = (
+            self.fidelity is Fidelity.WHOLE
             and not self.joins
             and self.grouping is None
             and not self.statement.distinct
         )
+        self.is_plain = is_single and self.projection.is_document
+        access = self.choice.access if self.choice else None
+        # An index that gives the ids needs no documents.
+        is_read = isinstance(access, CollectionScan | IndexScan) and self.covers is None
+        self.fields = None
+        if is_single and is_read and not self.is_plain:
+            self.fields = fields_of(self.statement.projections, self.field_of)
         self.counts_all = self._counts_all()
         self.counts = self._counts()
         self.one_id = self._one_id()
-        access = self.choice.access if self.choice and self.is_plain and not self.order else None
-        self.one_index = access if isinstance(access, IndexScan) else None
+        self.one_index = None
+        if isinstance(access, IndexScan) and self.splices:
+            self.one_index = access
+
+    @property
+    def splices(self) -> bool:
+        """Whether texts of the store may be the rows, as they come."""
+        return (self.is_plain or self.fields is not None) and not self.order
 
     def _one_id(self) -> tuple[str, syntax.Expression] | None:
         choice = self.choice

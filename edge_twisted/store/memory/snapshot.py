@@ -11,6 +11,7 @@ from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.versions import Dot, VersionVector
 from edge_twisted.store import epochs
 from edge_twisted.store.errors import ReadCancelled, UnknownIndex
+from edge_twisted.store.fields import Fields, row_of
 from edge_twisted.store.interface import EVERYTHING
 from edge_twisted.store.keys import entry
 from edge_twisted.store.memory import data as kept
@@ -84,10 +85,12 @@ class MemorySnapshot:
         found = [(id_key, self.body(collection, id_key)) for id_key in id_keys]
         return self._batches((id_key, body) for id_key, body in found if body is not None)
 
-    def scan(self, collection: str, prefilter: Prefilter | None = None) -> Iterator[list[ScanRow]]:
+    def scan(
+        self, collection: str, prefilter: Prefilter | None = None, fields: Fields | None = None
+    ) -> Iterator[list[ScanRow]]:
         return self._batches(
             [
-                (id_key, body)
+                (id_key, body if fields is None else row_of(body, fields))
                 for id_key, body, _ in self._live(collection)
                 if prefilter is None or holds(prefilter, from_text(body))
             ]
@@ -142,9 +145,13 @@ class MemorySnapshot:
         *,
         descending: bool = False,
         prefilter: Prefilter | None = None,
+        fields: Fields | None = None,
     ) -> Iterator[list[BodyRow]]:
         rows = self.index_scan(collection, index, spans, descending=descending, prefilter=prefilter)
-        return ([(body,) for _, _, body in batch] for batch in rows)
+        return (
+            [(body if fields is None else row_of(body, fields),) for _, _, body in batch]
+            for batch in rows
+        )
 
     def index_texts(
         self,
@@ -156,9 +163,10 @@ class MemorySnapshot:
         first: int | None = None,
         descending: bool = False,
         prefilter: Prefilter | None = None,
+        fields: Fields | None = None,
     ) -> list[bytes] | None:
         batches = self.index_bodies(
-            collection, index, spans, descending=descending, prefilter=prefilter
+            collection, index, spans, descending=descending, prefilter=prefilter, fields=fields
         )
         texts = [body for batch in batches for (body,) in batch][:first]
         fits = len(texts) <= most.rows and sum(map(len, texts)) <= most.size

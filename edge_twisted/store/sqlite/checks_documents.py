@@ -19,7 +19,7 @@ from edge_twisted.documents.state import State as DocumentState
 from edge_twisted.documents.values import Value
 from edge_twisted.errors import EdgeError
 from edge_twisted.store.keys import KEY_LIMIT_BYTES, entry
-from edge_twisted.store.sqlite import scans
+from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.connection import fetch
 from edge_twisted.store.sqlite.problems import Mend, Problem
 from edge_twisted.store.sqlite.rowids import dead_rows, live_rows
@@ -28,11 +28,11 @@ from edge_twisted.store.sqlite.state import Collection, State, StoredIndex, sign
 _ID = "_id"
 _PAGE_ROWS = 200
 _ROWS = (
-    f"SELECT row, id, lsn, digest, attachments, received, {scans.TEXT}, state FROM documents"
+    f"SELECT row, id, lsn, digest, attachments, received, {selection.TEXT}, state FROM documents"
     " WHERE collection = ? AND row > ? ORDER BY row LIMIT ?"
 )
 #: The same where a body is so damaged that SQLite cannot write it as text.
-_ROWS_WITHOUT_BODY = _ROWS.replace(scans.TEXT, "x''")
+_ROWS_WITHOUT_BODY = _ROWS.replace(selection.TEXT, "x''")
 
 
 class Row(NamedTuple):
@@ -102,7 +102,7 @@ class CollectionCheck:
 
     def _with_body(self, found: tuple[object, ...]) -> tuple[object, ...]:
         """Read the body of one row by itself; an empty one stands for one that cannot be read."""
-        sql = f"SELECT {scans.TEXT} FROM documents WHERE row = ?"
+        sql = f"SELECT {selection.TEXT} FROM documents WHERE row = ?"
         try:
             body = self._connection.execute(sql, (found[0],)).get
         except apsw.SQLError:

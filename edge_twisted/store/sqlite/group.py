@@ -9,12 +9,12 @@ from contextlib import suppress
 import apsw
 from attrs import define, field
 
-from edge_twisted.store.sqlite import scans
+from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.pending import Layer, PendingRow, flush
 from edge_twisted.store.sqlite.state import Collection, State
 
 _FIND = (
-    f"SELECT row, lsn, digest, attachments, received, {scans.TEXT}, state"
+    f"SELECT row, lsn, digest, attachments, received, {selection.TEXT}, state"
     " FROM documents WHERE collection = ? AND id = ?"
 )
 

@@ -23,7 +23,7 @@ from edge_twisted.documents.values import Value
 from edge_twisted.store.errors import IndexExists, UnknownIndex
 from edge_twisted.store.keys import KEY_LIMIT_BYTES, entry
 from edge_twisted.store.rows import IndexDefinition
-from edge_twisted.store.sqlite import scans
+from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.connection import fetch
 from edge_twisted.store.sqlite.pending import Entries, insert_entries
 from edge_twisted.store.sqlite.rowids import live_rows
@@ -36,7 +36,9 @@ STEP_ROWS = 50
 #: Rows deleted in one step of purging: a row costs a few microseconds.
 PURGE_ROWS = 500
 
-_BODIES = f"SELECT row, {scans.TEXT} FROM documents WHERE row > ? AND row <= ? ORDER BY row LIMIT ?"
+_BODIES = (
+    f"SELECT row, {selection.TEXT} FROM documents WHERE row > ? AND row <= ? ORDER BY row LIMIT ?"
+)
 
 
 class Unit(Protocol):

@@ -14,7 +14,8 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from edge_twisted.store.rows import Change, ChangeBatch, Document
-from edge_twisted.store.sqlite.scans import TEXT, Cursors
+from edge_twisted.store.sqlite.scans import Cursors
+from edge_twisted.store.sqlite.selection import TEXT
 
 
 class _Logged(NamedTuple):

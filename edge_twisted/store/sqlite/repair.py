@@ -19,7 +19,7 @@ from edge_twisted.documents.json_text import from_text, is_literal, to_text
 from edge_twisted.documents.state import State as DocumentState
 from edge_twisted.documents.values import Value
 from edge_twisted.store.attachments.ledger import SPACE
-from edge_twisted.store.sqlite import scans
+from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.checks import check_connection
 from edge_twisted.store.sqlite.connection import open_writer, translating
 from edge_twisted.store.sqlite.files import FolderLock, Layout
@@ -30,7 +30,7 @@ from edge_twisted.store.sqlite.state import signed
 #: Rounds of checking and mending: SQLite's indexes, then documents, then what is counted of them.
 _ROUNDS = 4
 
-_DOCUMENT = f"SELECT id, {scans.TEXT}, state FROM documents WHERE row = ?"
+_DOCUMENT = f"SELECT id, {selection.TEXT}, state FROM documents WHERE row = ?"
 
 
 def repair(layout: Layout) -> tuple[list[Problem], list[Problem]]:

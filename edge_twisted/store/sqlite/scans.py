@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""
-The statements that read many documents, and the pace at which rows are handed on.
-
-Bodies are kept as JSONB alone and written out as text where they are read: see
-docs/decisions/0002-bodies-as-jsonb.md for the figures.
-"""
+"""The statements that read many documents, and the pace at which rows are handed on."""
 
 from __future__ import annotations
 
@@ -15,32 +10,32 @@ from typing import Any
 
 import apsw
 
-from edge_twisted.documents.json_text import from_text, is_literal
 from edge_twisted.store.errors import ReadCancelled
+from edge_twisted.store.fields import Fields
 from edge_twisted.store.keys import cut
-from edge_twisted.store.prefilter import Prefilter, holds
+from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import BodyRow, ByteRange, IndexRow, Most, ScanRow
 from edge_twisted.store.sqlite.connection import translated
-from edge_twisted.store.sqlite.prefilter import Compiled, compiled
 from edge_twisted.store.sqlite.rowids import live_rows
+from edge_twisted.store.sqlite.selection import TEXT, Selection
 
-#: A body as the text that it came as; bytes, because nobody needs it as a str.
-TEXT = "CAST(iif(literal, json(body), ' ' || json(body)) AS BLOB)"
+#: SQL and its bindings.
+Statement = tuple[str, Sequence[Any]]
 
-#: The bodies of a span: what comes before and behind a further condition, by whether the span is
-#: open at its end, and whether it is read backwards.
+#: The bodies of a span: what comes behind the text, and behind a further condition, by whether the
+#: span is open at its end, and whether it is read backwards.
 # CROSS JOIN keeps the order of the tables: by the index first, then each row.
 _BODIES = {
     (is_open, descending): (
-        f"SELECT {TEXT} FROM entries CROSS JOIN documents USING (row)"
+        " FROM entries CROSS JOIN documents USING (row)"
         f" WHERE number = ? AND key >= ?{'' if is_open else ' AND key < ?'}",
         " ORDER BY key DESC, row DESC" if descending else " ORDER BY key, row",
     )
     for is_open in (False, True)
     for descending in (False, True)
 }
-#: The same without one: the very string finds its prepared statement sooner than an equal one.
-_PLAIN_BODIES = {form: before + behind for form, (before, behind) in _BODIES.items()}
+#: The plain ones whole: the very string finds its prepared statement sooner than an equal one.
+_PLAIN_BODIES = {form: f"SELECT {TEXT}{source}{order}" for form, (source, order) in _BODIES.items()}
 
 #: A batch is about this many bytes, and not more rows than this: what a thread does between two
 #: looks at whether it has been cancelled, and what memory holds of a scan.
@@ -120,10 +115,17 @@ class Cursors:
                     cursor.close(True)
 
 
-def scan(cursors: Cursors, collection: int, prefilter: Prefilter | None) -> Iterator[list[ScanRow]]:
+def scan(
+    cursors: Cursors,
+    collection: int,
+    prefilter: Prefilter | None,
+    fields: Fields | None = None,
+) -> Iterator[list[ScanRow]]:
     """Yield the live documents of a collection, in the order of their rows."""
-    sql = f"SELECT id, {TEXT} FROM documents WHERE row BETWEEN ? AND ?"
-    yield from _filtered(cursors, sql, live_rows(collection), prefilter, "")
+    wanted = Selection(prefilter, fields)
+    sql = f"SELECT id, {wanted.text} FROM documents WHERE row BETWEEN ? AND ?{wanted.condition}"
+    bindings = (*wanted.values, *live_rows(collection), *wanted.more)
+    yield from wanted.batches(cursors.batches(sql, bindings))
 
 
 def count(cursors: Cursors, collection: int, prefilter: Prefilter) -> int:
@@ -153,14 +155,14 @@ def index_scan(
     prefilter: Prefilter | None,
 ) -> Iterator[list[IndexRow]]:
     """Yield the documents of an index whose keys are in `spans`, in the order of the keys."""
+    wanted = Selection(prefilter)
     order = "DESC" if descending else "ASC"
     for span in reversed(spans) if descending else spans:
         where, bindings = _ranged("key", "number", number, cut(span))
         # CROSS JOIN keeps the order of the tables: by the index first, then each row.
-        sql = f"SELECT key, id, {TEXT} FROM entries CROSS JOIN documents USING (row) WHERE {where}"
-        yield from _filtered(
-            cursors, sql, bindings, prefilter, f" ORDER BY key {order}, row {order}"
-        )
+        source = f"FROM entries CROSS JOIN documents USING (row) WHERE {where}{wanted.condition}"
+        sql = f"SELECT key, id, {wanted.text} {source} ORDER BY key {order}, row {order}"
+        yield from wanted.batches(cursors.batches(sql, (*bindings, *wanted.more)))
 
 
 def index_bodies(
@@ -168,40 +170,36 @@ def index_bodies(
     number: int,
     spans: Sequence[ByteRange],
     descending: bool,
-    prefilter: Prefilter | None,
+    wanted: Selection | None,
 ) -> Iterator[list[BodyRow]]:
-    """Yield the bodies alone of what `index_scan` yields."""
-    condition = None if prefilter is None else compiled(prefilter, "body")
+    """Yield the texts alone of what `index_scan` yields, as they are `wanted`; None: plain."""
     found = [
-        _kept(cursors.batches(sql, bindings), prefilter, condition is not None)
-        for sql, bindings in _bodies(number, spans, descending, condition)
+        cursors.batches(*each) if wanted is None else wanted.batches(cursors.batches(*each))
+        for each in index_statements(number, spans, descending, wanted)
     ]
     return found[0] if len(found) == 1 else chain.from_iterable(found)
 
 
 def index_texts(
     cursor: apsw.Cursor,
-    number: int,
-    spans: Sequence[ByteRange],
-    descending: bool,
-    prefilter: Prefilter | None,
+    statements: Sequence[Statement],
+    wanted: Selection | None,
     most: Most,
     first: int | None,
 ) -> list[bytes] | None:
     """
-    Return the bodies alone of what `index_scan` yields, or the first so many; None beyond `most`.
+    Return what `index_bodies` yields, or the first so many; None beyond `most`.
 
     The cursor must serve nothing else.
     """
     rows, size = most
     stop = rows + 1 if first is None or first > rows else first
-    condition = None if prefilter is None else compiled(prefilter, "body")
     texts: list[bytes] = []
-    for sql, bindings in _bodies(number, spans, descending, condition):
+    for sql, bindings in statements:
         if len(texts) >= stop:
             break
         for (text,) in cursor.execute(sql, bindings):
-            if prefilter is not None and not _keeps(prefilter, text, condition is not None):
+            if wanted is not None and (text := wanted.kept(text)) is None:
                 continue
             texts.append(text)
             size -= len(text)
@@ -210,19 +208,21 @@ def index_texts(
     return None if size < 0 or len(texts) > rows else texts
 
 
-def _bodies(
-    number: int, spans: Sequence[ByteRange], descending: bool, condition: Compiled | None
-) -> list[tuple[str, Sequence[Any]]]:
-    """Return a statement for each span, with its bindings."""
-    found: list[tuple[str, Sequence[Any]]] = []
+def index_statements(
+    number: int, spans: Sequence[ByteRange], descending: bool, wanted: Selection | None
+) -> list[Statement]:
+    """Return a statement for each span that selects the texts of its documents."""
+    found: list[Statement] = []
     for span in reversed(spans) if descending else spans:
         low, high = cut(span)
         bindings = (number, low) if high is None else (number, low, high)
-        if condition is None:
-            found.append((_PLAIN_BODIES[high is None, descending], bindings))
+        form = (high is None, descending)
+        if wanted is None:
+            found.append((_PLAIN_BODIES[form], bindings))
         else:
-            before, behind = _BODIES[high is None, descending]
-            found.append((_narrowed(before, condition) + behind, [*bindings, *condition[1]]))
+            source, order = _BODIES[form]
+            sql = f"SELECT {wanted.text}{source}{wanted.condition}{order}"
+            found.append((sql, (*wanted.values, *bindings, *wanted.more)))
     return found
 
 
@@ -248,7 +248,8 @@ def index_count(
             source = f"FROM entries CROSS JOIN documents USING (row) WHERE {where}"
             found = _counted(cursors, source, bindings, prefilter)
             if found is None:
-                found = sum(map(len, index_bodies(cursors, number, [span], False, prefilter)))
+                kept = index_bodies(cursors, number, [span], False, Selection(prefilter))
+                found = sum(map(len, kept))
         total += found
     return total
 
@@ -257,11 +258,11 @@ def _counted(
     cursors: Cursors, source: str, bindings: Sequence[Any], prefilter: Prefilter
 ) -> int | None:
     """Return how many rows a prefilter keeps; None if SQL cannot tell for all of them."""
-    condition = compiled(prefilter, "body")
-    if condition is None:
+    wanted = Selection(prefilter)
+    if not wanted.condition:
         return None
-    sql = _narrowed(f"SELECT count(*), total(NOT literal) {source}", condition)
-    ((found, odd),) = cursors.rows(sql, [*bindings, *condition[1]])
+    sql = f"SELECT count(*), total(NOT literal) {source}{wanted.condition}"
+    ((found, odd),) = cursors.rows(sql, (*bindings, *wanted.more))
     return None if odd else found
 
 
@@ -272,36 +273,3 @@ def _ranged(
     if high is None:
         return f"{owner} = ? AND {key} >= ?", (number, low)
     return f"{owner} = ? AND {key} >= ? AND {key} < ?", (number, low, high)
-
-
-def _filtered(
-    cursors: Cursors,
-    sql: str,
-    bindings: Sequence[Any],
-    prefilter: Prefilter | None,
-    order: str,
-) -> Iterator[list[Any]]:
-    """Yield the rows of `sql` whose last column, a body, the prefilter keeps."""
-    condition = None if prefilter is None else compiled(prefilter, "body")
-    if condition is not None:
-        sql, bindings = _narrowed(sql, condition), [*bindings, *condition[1]]
-    yield from _kept(cursors.batches(sql + order, bindings), prefilter, condition is not None)
-
-
-def _narrowed(sql: str, condition: Compiled) -> str:
-    # What is not literal (it holds binary values) SQL would misunderstand.
-    return f"{sql} AND (NOT literal OR {condition[0]})"
-
-
-def _kept(
-    batches: Iterator[list[Any]], prefilter: Prefilter | None, tested: bool
-) -> Iterator[list[Any]]:
-    if prefilter is None:
-        return batches
-    kept = ([row for row in batch if _keeps(prefilter, row[-1], tested)] for batch in batches)
-    return (batch for batch in kept if batch)
-
-
-def _keeps(prefilter: Prefilter, text: bytes, tested: bool) -> bool:
-    """Return whether a prefilter holds that SQL has `tested`, if it could."""
-    return (tested and is_literal(text)) or holds(prefilter, from_text(text))

@@ -12,6 +12,7 @@ from edge_twisted.documents.keys import after as above
 from edge_twisted.documents.versions import VersionVector
 from edge_twisted.store import epochs
 from edge_twisted.store.errors import UnknownIndex
+from edge_twisted.store.fields import Fields
 from edge_twisted.store.interface import EVERYTHING
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
@@ -29,11 +30,12 @@ from edge_twisted.store.sqlite import scans
 from edge_twisted.store.sqlite.connection import translated
 from edge_twisted.store.sqlite.log import changes_after
 from edge_twisted.store.sqlite.rowids import dead_rows, live_rows
+from edge_twisted.store.sqlite.selection import TEXT, Selection
 from edge_twisted.store.sqlite.state import Collection as CollectionState
 from edge_twisted.store.sqlite.state import StoredIndex, fingerprint, read_indexes
 
-_GET = f"SELECT id, lsn, {scans.TEXT}, state, digest FROM documents WHERE collection = ? AND id = ?"
-_BODY = f"SELECT {scans.TEXT} FROM documents WHERE collection = ? AND id = ?"
+_GET = f"SELECT id, lsn, {TEXT}, state, digest FROM documents WHERE collection = ? AND id = ?"
+_BODY = f"SELECT {TEXT} FROM documents WHERE collection = ? AND id = ?"
 _INFO = "SELECT name, live, lsn, reaped_lsn, digest_sum, digest_xor FROM collections"
 
 _NOTHING = "SELECT 1 WHERE 0"
@@ -142,9 +144,11 @@ class SqliteSnapshot:
             if batch:
                 yield batch
 
-    def scan(self, collection: str, prefilter: Prefilter | None = None) -> Iterator[list[ScanRow]]:
+    def scan(
+        self, collection: str, prefilter: Prefilter | None = None, fields: Fields | None = None
+    ) -> Iterator[list[ScanRow]]:
         number = self._number_of(collection)
-        return iter(()) if number is None else scans.scan(self.cursors, number, prefilter)
+        return iter(()) if number is None else scans.scan(self.cursors, number, prefilter, fields)
 
     def count(self, collection: str, prefilter: Prefilter) -> int:
         number = self._number_of(collection)
@@ -217,9 +221,11 @@ class SqliteSnapshot:
         *,
         descending: bool = False,
         prefilter: Prefilter | None = None,
+        fields: Fields | None = None,
     ) -> Iterator[list[BodyRow]]:
         number = self._ready_index(collection, index)
-        return scans.index_bodies(self.cursors, number, spans, descending, prefilter)
+        wanted = _wanted(prefilter, fields)
+        return scans.index_bodies(self.cursors, number, spans, descending, wanted)
 
     def index_texts(
         self,
@@ -231,10 +237,13 @@ class SqliteSnapshot:
         first: int | None = None,
         descending: bool = False,
         prefilter: Prefilter | None = None,
+        fields: Fields | None = None,
     ) -> list[bytes] | None:
         number = self._ready_index(collection, index)
+        wanted = _wanted(prefilter, fields)
+        statements = scans.index_statements(number, spans, descending, wanted)
         try:
-            return scans.index_texts(self._point, number, spans, descending, prefilter, most, first)
+            return scans.index_texts(self._point, statements, wanted, most, first)
         except apsw.Error as error:
             raise translated(self._what, error) from error
         finally:
@@ -310,6 +319,10 @@ class SqliteSnapshot:
             " JOIN collections ON number = collection WHERE attachment = ? ORDER BY row LIMIT ?",
             (attachment, limit),
         )
+
+
+def _wanted(prefilter: Prefilter | None, fields: Fields | None) -> Selection | None:
+    return None if prefilter is None and fields is None else Selection(prefilter, fields)
 
 
 def _info(

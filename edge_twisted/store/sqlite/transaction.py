@@ -12,6 +12,7 @@ from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Dot, Replica, VersionVector
 from edge_twisted.store import epochs
 from edge_twisted.store.errors import ReadCancelled
+from edge_twisted.store.fields import Fields
 from edge_twisted.store.interface import EVERYTHING
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
@@ -219,8 +220,10 @@ class SqliteTransaction:
             if body is not None:
                 yield [(id_key, body)]
 
-    def scan(self, collection: str, prefilter: Prefilter | None = None) -> Iterator[list[ScanRow]]:
-        return self._settled().scan(collection, prefilter)
+    def scan(
+        self, collection: str, prefilter: Prefilter | None = None, fields: Fields | None = None
+    ) -> Iterator[list[ScanRow]]:
+        return self._settled().scan(collection, prefilter, fields)
 
     def count(self, collection: str, prefilter: Prefilter) -> int:
         return self._settled().count(collection, prefilter)
@@ -269,9 +272,10 @@ class SqliteTransaction:
         *,
         descending: bool = False,
         prefilter: Prefilter | None = None,
+        fields: Fields | None = None,
     ) -> Iterator[list[BodyRow]]:
         return self._settled().index_bodies(
-            collection, index, spans, descending=descending, prefilter=prefilter
+            collection, index, spans, descending=descending, prefilter=prefilter, fields=fields
         )
 
     def index_texts(
@@ -284,6 +288,7 @@ class SqliteTransaction:
         first: int | None = None,
         descending: bool = False,
         prefilter: Prefilter | None = None,
+        fields: Fields | None = None,
     ) -> list[bytes] | None:
         return self._settled().index_texts(
             collection,
@@ -293,6 +298,7 @@ class SqliteTransaction:
             first=first,
             descending=descending,
             prefilter=prefilter,
+            fields=fields,
         )
 
     def index_ids(

@@ -9,8 +9,9 @@ from itertools import product
 
 from twisted.python.failure import Failure
 
-from edge_twisted.documents.values import sort_key
+from edge_twisted.documents.values import Value, sort_key
 from edge_twisted.store.errors import ReadCancelled, UnknownIndex
+from edge_twisted.store.fields import Fields, row_of
 from edge_twisted.store.interface import EVERYTHING, Snapshot, Store, WriteTransaction
 from edge_twisted.store.prefilter import AllOf, AnyOf, Compares, IsKind
 from edge_twisted.store.rows import ByteRange, IndexDefinition, IndexKey, Most
@@ -123,6 +124,42 @@ class ReadContract(StoreTestCase):
             committed = await store.write("insert", putting("c", 100 + number))
             with store.snapshot() as snapshot:
                 self.assertEqual(snapshot.lsn, committed.lsn)
+
+    async def test_rows_of_fields(self) -> None:
+        """Instead of bodies, however they are read; what holds binary values stays a body."""
+        store = await self.opened()
+        values: list[Value] = [
+            None, True, 0, -1, 2**63 - 1, 1.0, -0.5, 1e300, 5e-324,
+            "", "\x00\"\\/\u2028é\U0001f600",
+            [], [1, [2.0, None]], {}, {"z": 1, "a": {"b": [True]}}, {"$x": "$"}, b"\x01",
+        ]  # fmt: skip
+
+        def fill(unit: WriteTransaction) -> None:
+            unit.create_index(BY_N)
+            for n, value in enumerate(values):
+                put(unit, "c", n, {"n": n, "v": value, "m": {"v": value, "w": n}})
+            put(unit, "c", 99, {"n": 99, "m": [{"v": 1}]})
+
+        await store.write("fill", fill)
+        await store.index_ready("c", "by_n")
+        asked: list[Fields] = [
+            (), (("v", ("v",)),), (("x", ("m", "v")), ("_id", ("_id",)), ("n", ("n",))),
+            (("w", ("m", "w")), ("none", ("none",)), ("deep", ("m", "v", "a", "b"))),
+        ]  # fmt: skip
+        for prefilter, fields in product((None, Compares(("n",), ">", 4), FAR_TOO_BIG), asked):
+            with store.snapshot() as snapshot:
+                bodies = flat(snapshot.index_bodies("c", "by_n", prefilter=prefilter))
+                rows = [row_of(text, fields) for (text,) in bodies]
+                read = partial(
+                    snapshot.index_texts, "c", "by_n", prefilter=prefilter, fields=fields
+                )
+                self.assertEqual(read(most=Most(99, 99_999)), rows)
+                self.assertEqual(read(most=Most(99, 99_999), first=3), rows[:3])
+                found = snapshot.index_bodies("c", "by_n", prefilter=prefilter, fields=fields)
+                self.assertEqual(flat(found), [(row,) for row in rows])
+                scanned = flat(snapshot.scan("c", prefilter, fields))
+                whole = flat(snapshot.scan("c", prefilter))
+                self.assertEqual(scanned, [(key, row_of(text, fields)) for key, text in whole])
 
     async def test_a_hurried_read_is_a_read(self) -> None:
         """While it is quick."""

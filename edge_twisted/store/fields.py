@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Rows of some fields of documents, made by a store as JSON text, so that nobody decodes anything.
+
+A field has a name and a path, of ASCII letters, digits and ``_`` alone; where the path leads
+nowhere, the row lacks the field.  A body that is not literal (`edge_twisted.documents.json_text`)
+stays as it is: whoever asked decodes it and makes the row.
+"""
+
+from __future__ import annotations
+
+from edge_twisted.documents.json_text import from_text, is_literal, to_text
+from edge_twisted.documents.values import MISSING
+from edge_twisted.store.keys import at
+
+#: (name, path) of each, in the order of the row.
+Fields = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def row_of(body: bytes, fields: Fields) -> bytes:
+    """Return the row of one body: the definition of what a store makes of it."""
+    if not is_literal(body):
+        return body
+    document = from_text(body)
+    found = ((name, at(document, path)) for name, path in fields)
+    parts = (b'"%b":%b' % (n.encode(), to_text(v)) for n, v in found if v is not MISSING)
+    return b"{%b}" % b",".join(parts)
