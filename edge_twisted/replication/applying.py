@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from attrs import frozen
 
+from edge_twisted.database.stored import Writer
 from edge_twisted.documents.clock import BEGINNING
 from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh.requests import Applied, Apply, Lacking
@@ -64,7 +65,7 @@ def apply_batch(unit: WriteTransaction, request: Apply, context: Context) -> App
         return Application(Lacking(id_keys=tuple(batch.lacking)))
     heard = dict(arrivals.heard)
     renewed = _renewed(unit, request, context.replica, heard)
-    batch.renounce(unit.next_dot)
+    batch.renounce(Writer(unit).stamp)
     storing = Storing(unit, scope.collection, context.own, context.now_ms)
     for each in batch.results:
         storing.store(each)

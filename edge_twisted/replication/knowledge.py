@@ -26,7 +26,9 @@ from edge_twisted.database.departures import (
     prefix_of,
     was_initial_deleted,
 )
+from edge_twisted.documents.entries import Entries
 from edge_twisted.documents.headers import INITIAL_EPOCH, read_header, servers_part
+from edge_twisted.documents.values import MISSING
 from edge_twisted.documents.vectors import decode_vector, encode_vector
 from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, VersionVector
 from edge_twisted.mesh.requests import Scope
@@ -98,13 +100,24 @@ class Knowledge:
         # What INITIAL wrote of it may have been written without us.
         return not self.evictions.covers(self._snapshot, self._collection, id_key, written)
 
+    def has_ended(self, id_key: bytes, life: Entries) -> bool:
+        """
+        Return whether a document that is deleted or unknown here lives by nothing that is news.
+
+        What else is new in it may be a delete: of another life, or one that knew less.
+        """
+        writes = VersionVector(each.stamp.dot for each in life if each.value is not MISSING)
+        if not writes or not self._of(id_key).includes(writes):
+            return False
+        return not self.evictions.concern(self._snapshot, self._collection, id_key, writes)
+
     def former(self, id_key: bytes, here: VersionVector, there: VersionVector) -> VersionVector:
         """
-        Return what of a version that came belongs to a former life of a document that is here.
+        Return what of a version that came belongs to a former life of a document that lives here.
 
         What is known and not in the copy here was deleted with an earlier one, whose tombstone was
         reaped, and then the document was written anew.  All or nothing: an edit that nobody here
-        knew brings the former life back, and who has some writes of a replica has no other copy.
+        knew brings the former life back, and has done so if the copy here has some of its writers.
         """
         news = VersionVector({r: n for r, n in servers_part(there).items() if n > here.seen(r)})
         if not news or any(map(here.seen, news)) or not self._of(id_key).includes(news):

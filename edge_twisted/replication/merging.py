@@ -10,11 +10,13 @@ from edge_twisted.database.stored import ID, document_of, tokens_of
 from edge_twisted.documents.deltas import DeltaGap, apply_delta
 from edge_twisted.documents.digest import digest, digest_of_write
 from edge_twisted.documents.encoding import decode, encode
+from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.headers import Header, read_header
 from edge_twisted.documents.json_text import to_text
 from edge_twisted.documents.state import State, merge
 from edge_twisted.documents.values import Value
-from edge_twisted.documents.versions import Dot, VersionVector
+from edge_twisted.documents.versions import NO_VERSION, VersionVector
+from edge_twisted.documents.writing import delete
 from edge_twisted.mesh.items import Announced, Item, Left, Partial, Seen, Whole
 from edge_twisted.mesh.requests import Scope
 from edge_twisted.replication.arrivals import check_delta, check_fresh, check_full
@@ -46,6 +48,8 @@ class _Renounced(NamedTuple):
     found: Document
     state: State
     id_value: Value
+    #: It lives by what was deleted.
+    has_ended: bool
 
 
 class Batch:
@@ -113,7 +117,10 @@ class Batch:
             number = digest_of_write(id_key, write)
             self._keep(item, header, number, checked.attachments, checked.value)
         else:
-            _, checked = check_full(self._collection, item)
+            state, checked = check_full(self._collection, item)
+            if state.is_alive and self._knowledge.has_ended(id_key, state.life):
+                self.gone.append(Seen(id_key, header.version))
+                return
             number = digest(id_key, header.version)
             self._keep(item, header, number, checked.attachments, checked.value)
 
@@ -152,41 +159,50 @@ class Batch:
         before = None if found.body is None else document_of(found.body)
         id_value = None if before is None else before.pop(ID)
         state = decode(found.state, before)
-        former = self._knowledge.former(item.id_key, mine, theirs)
+        former = NO_VERSION
+        if before is not None:
+            former = self._knowledge.former(item.id_key, mine, theirs)
         if former:
             # What has been seen and is not here is gone, whoever still has it.
             state = State(state.root, state.life, mine.joined(former))
-        if isinstance(item, Whole):
-            other, checked = check_full(self._collection, item)
-            merged = merge(state, other)
-            if checked.value is not None:
-                id_value = checked.value[ID]
-        else:
-            assert isinstance(item, Partial)
-            try:
-                merged = apply_delta(state, check_delta(self._collection, item))
-            except DeltaGap:
-                self.lacking.append(item.id_key)
-                return
-        if merged.is_alive and id_value is None:
-            # The delta revives what is a tombstone here: nothing here has the id as written.
+        try:
+            merged, their_id = self._with(state, item)
+        except DeltaGap:
             self.lacking.append(item.id_key)
             return
-        if former:
-            self.renounced.append(_Renounced(found, merged, id_value))
+        id_value = id_value if their_id is None else their_id
+        revives = before is None and merged.is_alive
+        has_ended = revives and self._knowledge.has_ended(item.id_key, merged.life)
+        if former or has_ended:
+            self.renounced.append(_Renounced(found, merged, id_value, has_ended))
+        elif revives and id_value is None:
+            # The delta revives what is a tombstone here: nothing here has the id as written.
+            self.lacking.append(item.id_key)
         else:
             self._merged(found, merged, id_value, theirs.includes(merged.version))
 
-    def renounce(self, next_dot: Callable[[], Dot]) -> None:
+    def _with(self, state: State, item: Item) -> tuple[State, Value]:
+        """Return a state merged with what came, and the id of that, None if it does not say."""
+        if isinstance(item, Whole):
+            other, checked = check_full(self._collection, item)
+            return merge(state, other), None if checked.value is None else checked.value[ID]
+        assert isinstance(item, Partial)
+        return apply_delta(state, check_delta(self._collection, item)), None
+
+    def renounce(self, next_stamp: Callable[[], Stamp]) -> None:
         """
         Add the documents of which a former life came to the results.
 
         That it is given up is a write of ours: others that have seen the same writes still hold
         them, and equal versions are equal documents.
         """
-        for found, merged, id_value in self.renounced:
-            version = merged.version.with_dot(next_dot())
-            self._merged(found, State(merged.root, merged.life, version), id_value, False)
+        for found, merged, id_value, has_ended in self.renounced:
+            stamp = next_stamp()
+            if has_ended:
+                state = delete(merged, stamp)
+            else:
+                state = State(merged.root, merged.life, merged.version.with_dot(stamp.dot))
+            self._merged(found, state, id_value, False)
 
     def _merged(self, found: Document, merged: State, id_value: Value, is_theirs: bool) -> None:
         fields = merged.fields

@@ -15,7 +15,24 @@ from edge_twisted.testing.simulation.scenario import simulate
 #: What fits into half a minute; many more are run before a release.
 SEEDS = (
     *range(90),
-    *(5402, 5509, 5567, 5620, 6312, 6625, 6723, 7246, 7389, 8198, 8275, 8380, 8607, 12189),
+    *(
+        5402,
+        5509,
+        5567,
+        5620,
+        6312,
+        6625,
+        6723,
+        7246,
+        7389,
+        8198,
+        8275,
+        8380,
+        8607,
+        12189,
+        14907,
+        17626,
+    ),
 )
 
 

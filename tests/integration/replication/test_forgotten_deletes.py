@@ -135,6 +135,43 @@ class FormerLives(ReplicationTestCase):
         await self.b.run("DELETE FROM c")
         await self._end()
 
+    async def test_a_delete_that_was_not_known_brings_nothing_back(self) -> None:
+        """What is news is the delete of another life; what lives in it was deleted here."""
+        for id_ in ("x", 0):
+            a, b, c = [await self.replica(name) for name in "abc"]
+            await a.insert("c", {"_id": id_, "v": 1})
+            await a.run("DELETE FROM c")
+            await self.stream(a, c, ALL).sync()
+            await b.insert("c", {"_id": id_, "v": 2})
+            await self.stream(b, c, ALL).sync()
+            self.assertEqual(await c.rows(ALL), [{"_id": id_, "v": 2}])
+            await b.run("DELETE FROM c")
+            await self.reap(b)
+            await self.exchange(self.stream(c, b, ALL), self.stream(b, c, ALL))
+            for each in (b, c):
+                self.assertEqual(await each.rows(ALL), [])
+
+    async def test_an_older_tombstone_does_not_make_the_delete_forgotten(self) -> None:
+        """Another deleted less, and comes first to who has reaped; then what that one knew of."""
+        a, b, c, d = [await self.replica(name) for name in "abcd"]
+        await b.insert("c", {"_id": "x", "v": 1})
+        await self.stream(b, a, ALL).sync()
+        await b.run("UPDATE c SET v = 2")
+        await self.stream(b, c, ALL).sync()
+        await b.run("UPDATE c SET v = 3")
+        await self.stream(b, d, ALL).sync()
+        await b.run("DELETE FROM c")
+        await self.reap(b)
+        await a.run("DELETE FROM c")
+        # It is news to the one that had deleted it: its deleter knew less of it.
+        from_a = self.stream(a, b, ALL)
+        await from_a.sync()
+        for late in (c, d):
+            await self.exchange(self.stream(late, b, ALL), self.stream(b, late, ALL))
+        await self.exchange(from_a, self.stream(b, a, ALL))
+        for each in (a, b, c, d):
+            self.assertEqual(await each.rows(ALL), [])
+
     async def test_what_initial_writes_has_nothing_of_the_former(self) -> None:
         """It is a new life like any other, for nobody knows of the delete."""
         await self._begin()

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Replicas that forget: tombstones are reaped, documents evicted, and written anew.
+
+Three that have forgotten different things need not come to the same in any order, for a version
+does not tell what was forgotten.  But two do, and a delta brings what the whole document would.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import combinations, permutations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_twisted.documents.deltas import DeltaGap, apply_delta, delta
+from edge_twisted.documents.operations import Increment, Restart, Set, Unset
+from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.values import Value
+from edge_twisted.documents.versions import VersionVector
+from tests.laws.documents.replicas import Site, reread
+from tests.laws.documents.test_convergence import moment, same
+
+# Few names, so that lives meet in the same slots.
+values = st.sampled_from([1, {"p": 1}])
+fields = st.dictionaries(st.sampled_from("ab"), values, max_size=2)
+paths = st.sampled_from([("a",), ("b",), ("a", "p"), ("n",)])
+operations = st.one_of(
+    st.builds(Set, paths, values),
+    st.builds(Unset, paths),
+    st.builds(Increment, st.just(("n",)), st.integers(1, 3)),
+    st.builds(Restart, st.just(("n",)), st.integers(1, 3)),
+)
+site = st.integers(0, 2)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("apply"), site, operations, moment),
+        st.tuples(st.just("apply"), site, operations, moment),
+        st.tuples(st.just("delete"), site, moment),
+        st.tuples(st.just("write_anew"), site, fields, moment),
+        st.tuples(st.just("hear_anew"), site, site),
+        st.tuples(st.just("hear_whole"), site, site),
+        st.tuples(st.just("hear_whole"), site, site),
+    ),
+    min_size=4,
+    max_size=20,
+)
+
+
+class Forgetful(Site):
+    """A site that may lose what it has, and goes on counting its writes."""
+
+    def write_anew(self, fields: dict[str, Value], moment: int) -> None:
+        self.state = State()
+        self.insert(fields, moment)
+
+    def hear_anew(self, other: Site) -> None:
+        self.state = State()
+        self.hear_whole(other)
+
+
+def run(history: list[tuple[object, ...]]) -> list[State]:
+    """Return the states of three sites that began with the same document."""
+    sites = [Forgetful(number) for number in range(3)]
+    sites[0].insert({"a": 1, "b": {"p": 1}}, 1)
+    for each in sites[1:]:
+        each.hear_whole(sites[0])
+    for name, at, *rest in history:
+        assert isinstance(at, int)
+        if str(name).startswith("hear"):
+            (other,) = rest
+            assert isinstance(other, int)
+            rest = [sites[other]]
+        getattr(sites[at], str(name))(*rest)
+    return [each.state for each in sites]
+
+
+def is_newer(one: VersionVector, other: VersionVector) -> bool:
+    return one != other and one.includes(other)
+
+
+@settings(max_examples=500, deadline=None)
+@given(steps)
+def test_two_come_to_the_same(history: list[tuple[object, ...]]) -> None:
+    for a, b in combinations(run(history), 2):
+        if a.version == b.version:
+            continue
+        both = merge(a, b)
+        same(merge(b, a), both)
+        same(reread(both), both)
+        for each in (a, b):
+            if each.version != both.version:
+                same(merge(each, both), both)
+                same(merge(both, each), both)
+
+
+@settings(max_examples=500, deadline=None)
+@given(steps)
+def test_the_newer_is_taken_as_it_is(history: list[tuple[object, ...]]) -> None:
+    for old, new, other in permutations(run(history), 3):
+        if not is_newer(new.version, old.version):
+            continue
+        same(merge(old, new), new)
+        for known in (old.version, other.version):
+            # It may have to come whole.
+            with suppress(DeltaGap):
+                same(apply_delta(old, delta(new, known)), new)
