@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The commonest SELECTs: documents by one id, or they or fields of them from one index, as stored.
+The commonest SELECTs: documents, or fields of them, by one id or from one index, as stored.
 
 They are a call or two of the store, so what is around these is what they cost: nothing here is
 made for a row, and little for a statement.
@@ -19,6 +19,7 @@ from edge_twisted.dql.compile import Compiled, Environment
 from edge_twisted.dql.errors import ArgumentError
 from edge_twisted.dql.plan.nodes import IndexScan
 from edge_twisted.dql.plan.query import QueryPlan
+from edge_twisted.store.fields import row_of
 from edge_twisted.store.interface import Snapshot
 
 MAX_COUNT: Final = 2**63 - 1
@@ -40,7 +41,9 @@ def texts_at_once(
         collection, node = plan.one_id
         key = id_key(value_of(env, node))
         body = None if key is None else snapshot.body(collection, key)
-        return [] if body is None else [body]
+        if body is None:
+            return []
+        return [body if plan.fields is None else row_of(body, plan.fields)]
     if plan.one_index is not None:
         return _of_index(plan, plan.one_index, snapshot, env, test)
     return None

@@ -83,7 +83,7 @@ class QueryPlan:
     counts_all: str | None = field(init=False)
     #: The same for those that the condition wants, where the store may be able to tell.
     counts: str | None = field(init=False)
-    #: The collection and the id, if all that is asked for is one whole document by its id.
+    #: The collection and the id, if all that is asked for is a document, or `fields` of it, by id.
     one_id: tuple[str, syntax.Expression] | None = field(init=False)
     #: The access, if all that is asked for is documents or `fields` in the order of an index.
     one_index: IndexScan | None = field(init=False)
@@ -97,14 +97,15 @@ class QueryPlan:
         )
         self.is_plain = is_single and self.projection.is_document
         access = self.choice.access if self.choice else None
-        # An index that gives the ids needs no documents.
-        is_read = isinstance(access, CollectionScan | IndexScan) and self.covers is None
+        only = self._one_id()
+        is_read = isinstance(access, CollectionScan | IndexScan) or only is not None
         self.fields = None
-        if is_single and is_read and not self.is_plain:
+        # An index that gives the ids needs no documents.
+        if is_single and is_read and not self.is_plain and self.covers is None:
             self.fields = fields_of(self.statement.projections, self.field_of)
         self.counts_all = self._counts_all()
         self.counts = self._counts()
-        self.one_id = self._one_id()
+        self.one_id = only if self.splices else None
         self.one_index = None
         if isinstance(access, IndexScan) and self.splices:
             self.one_index = access
@@ -116,7 +117,7 @@ class QueryPlan:
 
     def _one_id(self) -> tuple[str, syntax.Expression] | None:
         choice = self.choice
-        if not self.is_plain or choice is None or choice.residual is not None:
+        if choice is None or choice.residual is not None:
             return None
         if self.order or self.limit is not None or self.offset is not None:
             return None

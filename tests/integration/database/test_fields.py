@@ -93,18 +93,32 @@ class FieldTests(DatabaseTestCase):
         result = await self.run_("SELECT n FROM t WHERE n > 6 ORDER BY n LIMIT 1 OFFSET 1")
         self.assertEqual(result.texts, [b'{"n":8}'])
 
+    async def test_by_id(self) -> None:
+        self.documents.append({"_id": "odd", "n": 60, "v": b"\x00", "m": {"v": 1}})
+        await self.insert("t", self.documents[-1])
+        for what, fields in SELECTED.items():
+            query = f"SELECT {what} FROM t WHERE _id = :id"
+            for document in self.documents:
+                found = await self.rows(query, id=document["_id"])
+                self.assertEqual(list(map(repr, found)), [repr(row(document, fields))], query)
+            self.assertEqual(await self.rows(query, id="nobody"), [])
+            again = await self.rows(f"{query} LIMIT 0", id=1)
+            self.assertEqual(again, [])
+
     async def test_in_a_transaction(self) -> None:
         """Which sees what it wrote."""
         answer = await self.database.transaction(
             [
                 ("UPDATE t SET v = 'new' WHERE _id = 1", {}),
                 ("SELECT v FROM t WHERE n = 1", {}),
+                ("SELECT v FROM t WHERE _id = 1", {}),
             ],
             access=EVERYTHING,
             request_id="r",
             timeout_seconds=20,
         )
-        self.assertEqual(rows_of(answer[1]), [{"v": "new"}])
+        for each in answer[1:]:
+            self.assertEqual(rows_of(each), [{"v": "new"}])
 
 
 def row(document: Document, fields: Mapping[str, tuple[str, ...]]) -> dict[str, object]:
