@@ -56,13 +56,8 @@ class Writer:
             value=document,
         )
         if text and has_hidden_variants(state.root):
-            self._note_hidden(collection.encode())
+            note_hidden_variants(self.transaction, collection)
         return len(text) if text else 0
-
-    def _note_hidden(self, key: bytes) -> None:
-        # Never taken back: what it costs is that typed readings of the collection use no index.
-        if self.transaction.fact(HIDDEN_VARIANTS, key) is None:
-            self.transaction.put_fact(HIDDEN_VARIANTS, key, b"1")
 
     def save_fresh(self, collection: str, id_: DocumentId, document: Mapping[str, Value]) -> int:
         """
@@ -135,6 +130,16 @@ def document_of(text: bytes) -> dict[str, Value]:
     if not isinstance(document, dict):
         raise StoreCorrupt("a stored document", f"a {type(document).__name__} where a map belongs")
     return document
+
+
+def note_hidden_variants(unit: WriteTransaction, collection: str) -> None:
+    """
+    Remember that a document of a collection holds a variant that it does not show.
+
+    Never taken back: what it costs is that typed readings of the collection use no index.
+    """
+    if not hides_variants(unit, collection):
+        unit.put_fact(HIDDEN_VARIANTS, collection.encode(), b"1")
 
 
 def hides_variants(snapshot: Snapshot, collection: str) -> bool:

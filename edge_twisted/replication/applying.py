@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-from edge_twisted.database.stored import Writer
+from edge_twisted.database.stored import Writer, note_hidden_variants
 from edge_twisted.documents.clock import BEGINNING
 from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh.requests import Applied, Apply, Lacking
@@ -70,6 +70,8 @@ def apply_batch(unit: WriteTransaction, request: Apply, context: Context) -> App
     for each in batch.results:
         storing.store(each)
     storing.finish()
+    if batch.hides:
+        note_hidden_variants(unit, scope.collection)
     moved = _move(unit, request)
     applied = Applied(
         documents=len(batch.results),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from edge_twisted.database.stored import ID, document_of, tokens_of
+from edge_twisted.database.stored import ID, document_of, hides_variants, tokens_of
 from edge_twisted.documents.deltas import DeltaGap, apply_delta
 from edge_twisted.documents.digest import digest, digest_of_write
 from edge_twisted.documents.encoding import decode, encode
@@ -14,6 +14,7 @@ from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.headers import Header, read_header
 from edge_twisted.documents.json_text import to_text
 from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.typed import has_hidden_variants
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import NO_VERSION, VersionVector
 from edge_twisted.documents.writing import delete
@@ -60,6 +61,8 @@ class Batch:
     :ivar lacking: id keys of what has to come whole first.
     :ivar renounced: what has seen writes of a former life only to give them up; to be stored with
         a write of ours (`renounce`).
+    :ivar hides: whether some result holds a variant that it does not show, the first of its
+        collection.
     """
 
     def __init__(self, here: Snapshot, scope: Scope, scopes: Scopes) -> None:
@@ -71,6 +74,8 @@ class Batch:
         self.results: list[Result] = []
         self.lacking: list[bytes] = []
         self.renounced: list[_Renounced] = []
+        self.hides = False
+        self._looks = not hides_variants(here, scope.collection)
         self.echoes: list[tuple[bytes, int]] = []
         self.gone: list[Seen] = []
         self.older: list[bytes] = []
@@ -121,6 +126,7 @@ class Batch:
             if state.is_alive and self._knowledge.has_ended(id_key, state.life):
                 self.gone.append(Seen(id_key, header.version))
                 return
+            self._look(state)
             number = digest(id_key, header.version)
             self._keep(item, header, number, checked.attachments, checked.value)
 
@@ -204,10 +210,15 @@ class Batch:
                 state = State(merged.root, merged.life, merged.version.with_dot(stamp.dot))
             self._merged(found, state, id_value, False)
 
+    def _look(self, state: State) -> None:
+        if self._looks and state.is_alive and has_hidden_variants(state.root):
+            self.hides, self._looks = True, False
+
     def _merged(self, found: Document, merged: State, id_value: Value, is_theirs: bool) -> None:
         fields = merged.fields
         value = None if fields is None else {**fields, ID: id_value}
         body = None if value is None else to_text(value)
+        self._look(merged)
         number = digest(found.id_key, merged.version)
         if is_theirs:
             self.echoes.append((found.id_key, number))

@@ -235,6 +235,28 @@ class Cases(ReplicationTestCase):
         await self.exchange(one, two)
         self.assertEqual(len(self._moved_out(b)), 1)
 
+    # -- typed readings
+
+    async def test_an_index_does_not_hide_what_a_received_document_does_not_show(self) -> None:
+        """Whole, and as the outcome of a merge; the same as where it was written."""
+        query = "SELECT _id FROM COLLECTION c (o MAP) WHERE o.p = 1"
+        a, b, _, to_b = await self.pair()
+        for each in (a, b):
+            await each.run("CREATE INDEX by_p ON c (o.p)")
+        await a.insert("c", {"_id": "x", "o": {"p": 1}})
+        await a.run("UPDATE c SET o = 's'")
+        await to_b.sync()
+        self.assertEqual(await a.rows(query), [{"_id": "x"}])
+        self.assertEqual(await b.rows(query), [{"_id": "x"}])
+        c = await self.replica("c")
+        await c.run("CREATE INDEX by_p ON c (o.p)")
+        await c.insert("c", {"_id": "y", "o": {"p": 1}})
+        d = await self.replica("d")
+        await d.insert("c", {"_id": "y", "o": "s"})
+        await self.stream(d, c, "SELECT * FROM c").sync()
+        self.assertEqual(await c.rows("SELECT o FROM c"), [{"o": "s"}])
+        self.assertEqual(await c.rows(query), [{"_id": "y"}])
+
     # -- deletes that were forgotten
 
     async def test_a_late_peer_does_not_bring_a_deleted_document_back(self) -> None:
