@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 from twisted.internet.defer import Deferred, gatherResults
@@ -94,15 +95,30 @@ async def inserts(store: SqliteStore, first: int, count: int) -> float:
         id_ = DocumentId.of(made["_id"])
         return lambda unit: Writer(unit).save_fresh("orders", id_, made)
 
+    return await writes(store, insert, first, count)
+
+
+async def writes(
+    store: SqliteStore,
+    work: Callable[[int], Callable[[WriteTransaction], Any]],
+    first: int,
+    count: int,
+) -> float:
+    """Units of work per second by concurrent writers; `work` makes the one of a number."""
     numbers = iter(range(first, first + count))
 
     async def writer() -> None:
         for number in numbers:
-            await store.write("insert", insert(number))
+            await store.write("bench", work(number))
 
     started = time.perf_counter()
     await gatherResults([Deferred.fromCoroutine(writer()) for _ in range(WRITERS)])
     return count / (time.perf_counter() - started)
+
+
+async def nothing(store: SqliteStore, count: int) -> float:
+    """Microseconds per unit of work that stores nothing: hand-over and answer alone."""
+    return 1e6 / await writes(store, lambda number: lambda unit: None, 0, count)
 
 
 def bare_reads(folder: Path, count: int) -> float:
@@ -163,6 +179,7 @@ async def run(documents: int, rounds: int) -> list[Figure]:
             note("bare", bare_inserts(folder, at, 10_000))
             note("bare lsn", bare_inserts(folder, at, 10_000, by_lsn=True))
             note("ours", await inserts(store, at, 10_000))
+            note("nothing", await nothing(store, 10_000))
             note("bare read", bare_reads(folder, 20_000))
             note("read", reads(store, 20_000))
             at += 10_000
@@ -194,6 +211,7 @@ def _figures(found: dict[str, list[float]], documents: int) -> list[Figure]:
         median(f"durable inserts by {WRITERS} writers", found["ours"], "1/s"),
         ratio("inserts / bare with an lsn index", "ours", "bare lsn", target=0.5),
         ratio("inserts / bare", "ours", "bare"),
+        median("a unit of work that stores nothing", found["nothing"], "us"),
         median("bare point read", found["bare read"], "us"),
         median("point read", found["read"], "us"),
         ratio("point read / bare", "read", "bare read", target=3, sense="most"),

@@ -91,8 +91,8 @@ def _checked_text(document: dict[str, Value]) -> bytes:
         # The encoder's depth has an end as well.
         check_depth(document)
         raise
-    # Levels are not more than brackets, which are counted in a tenth of the time.
-    if text.count(b"{") + text.count(b"[") > MAX_DEPTH:
+    # A level takes two brackets, which are counted in a third of the time.
+    if len(text) > 2 * MAX_DEPTH and text.count(b"{") + text.count(b"[") > MAX_DEPTH:
         check_depth(document)
     return text
 
