@@ -29,8 +29,8 @@ T = TypeVar("T")
 READER_THREADS = 3
 #: A hurried read may take this long; the reactor is to be held for 10 ms at most.
 HURRIED_SECONDS = 0.004
-#: Steps of SQLite between two looks at the clock: some 30 rows, 0.1 ms.
-HURRIED_STEPS = 500
+#: Steps of SQLite between two looks at the clock: some 7 rows, which may be large ones.
+HURRIED_STEPS = 100
 OpenReader = Callable[[], apsw.Connection]
 NumberOf = Callable[[str], "int | None"]
 
