@@ -25,8 +25,6 @@ from edge_twisted.store.threads import ThreadPool
 
 T = TypeVar("T")
 
-#: Threads for long reads: SQLite works without the interpreter lock, so more than one helps.
-READER_THREADS = 3
 #: A hurried read may take this long; the reactor is to be held for 10 ms at most.
 HURRIED_SECONDS = 0.004
 #: Steps of SQLite between two looks at the clock: some 7 rows, which may be large ones.

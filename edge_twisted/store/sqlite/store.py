@@ -19,6 +19,7 @@ from edge_twisted.store.errors import StoreClosed, StoreOverloaded, UnknownIndex
 from edge_twisted.store.hooks import Hooks, ReapHooks, call_effect
 from edge_twisted.store.interface import ReapHook, RowStream, Snapshot, WriteTransaction
 from edge_twisted.store.rows import Commit, Committed
+from edge_twisted.store.sqlite.answering import Answering
 from edge_twisted.store.sqlite.connection import translating
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.gathering import Gathering
@@ -67,6 +68,7 @@ class SqliteStore:
         self._entropy = entropy
         self._vfs = vfs
         self._hooks = Hooks()
+        self._answering = Answering(threads)
         self._reap_hooks = ReapHooks()
         self._open: _Open | None = None
         self._numbers: dict[str, int] = {}
@@ -121,7 +123,9 @@ class SqliteStore:
         self._closing = True
         await self._attachments.stop()
         opened, self._open = self._open, None
-        for job in await opened.close():
+        unfinished = await opened.close()
+        self._answering.flush()
+        for job in unfinished:
             self._job_failed(job, Failure(StoreClosed(type(job).__name__)))
 
     # -- what is known at once
@@ -252,22 +256,16 @@ class SqliteStore:
             # Before anyone is answered, so that whoever reads next finds the effects done.
             for effect in unit.effects:
                 call_effect(effect)
-        for unit in outcome.units:
-            if unit.answer.called:
-                continue
-            if unit.failure is None:
-                unit.answer.callback(Committed(unit.result, unit.lsn))
-            else:
-                unit.answer.errback(unit.failure)
+        answers = [unit.fire for unit in outcome.units]
         if outcome.collections:
-            self._hooks.call(
-                Commit(
-                    lsn=self._lsn,
-                    collections=frozenset(outcome.collections),
-                    units=len(outcome.units),
-                    seconds=outcome.seconds,
-                )
+            commit = Commit(
+                lsn=self._lsn,
+                collections=frozenset(outcome.collections),
+                units=len(outcome.units),
+                seconds=outcome.seconds,
             )
+            answers.append(lambda: self._hooks.call(commit))
+        self._answering.add(answers)
 
     def _new_group(self, connection: apsw.Connection, state: State) -> Group:
         return Group(

@@ -23,6 +23,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from edge_twisted.store.rows import Committed
 from edge_twisted.store.sqlite.connection import close, translated
 from edge_twisted.store.sqlite.group import Group
 from edge_twisted.store.sqlite.indexes import unfinished
@@ -68,6 +69,15 @@ class QueuedUnit:
     def is_cancelled(self) -> bool:
         """Say whether nobody waits any more."""
         return self.cancelled
+
+    def fire(self) -> None:
+        """Answer who waits, on the reactor thread, unless that one has given up."""
+        if self.answer.called:
+            return
+        if self.failure is None:
+            self.answer.callback(Committed(self.result, self.lsn))
+        else:
+            self.answer.errback(self.failure)
 
 
 @define(eq=False)
