@@ -16,8 +16,9 @@ import apsw
 from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredSemaphore, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
 
-from edge_twisted.store.errors import ReadCancelled
+from edge_twisted.store.errors import ReadCancelled, StoreClosed
 from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.sqlite.connection import translated
 from edge_twisted.store.sqlite.readers import Interruptible, ReaderPool, transaction
@@ -99,11 +100,11 @@ class SqliteRowStream(Generic[T]):
         self._timer: IDelayedCall | None = None
 
     def next(self) -> Deferred[T | None]:
-        assert not self._stepping, "one call of next at a time"
         if self._is_over:
             return succeed(None)
         if self._closed:
             return fail(ReadCancelled(self._production.name))
+        assert not self._stepping, "one call of next at a time"
         self._stop_timer()
         self._stepping = True
         return Deferred.fromCoroutine(self._next())
@@ -113,18 +114,34 @@ class SqliteRowStream(Generic[T]):
             if not self._begun:
                 await self._permits.acquire()
                 self._begun = True
-            batch = await self._threads.call(self._production.step)
         except BaseException:
             self._stepping = False
             self._finish()
             raise
-        self._stepping = False
-        if batch is None or self._closed:
-            self._is_over = batch is None
-            self._finish()
-        else:
-            self._timer = self._reactor.callLater(IDLE_SECONDS, self.close)
-        return batch
+        return await self._step()
+
+    def _step(self) -> Deferred[T | None]:
+        """
+        Go on on a thread.
+
+        Who gives up does not wait for the thread, but the end of the stream does: the step that
+        runs has the connection.
+        """
+        answer: Deferred[T | None] = Deferred(lambda _: self.close())
+
+        def stepped(outcome: T | Failure | None) -> None:
+            self._stepping = False
+            if outcome is None or isinstance(outcome, Failure) or self._closed:
+                self._is_over = outcome is None
+                self._finish()
+            else:
+                self._timer = self._reactor.callLater(IDLE_SECONDS, self.close)
+            if not answer.called:
+                # A failure goes the way of one.
+                answer.callback(outcome)
+
+        self._threads.call(self._production.step).addBoth(stepped)
+        return answer
 
     def close(self) -> None:
         if self._closed:
@@ -142,7 +159,11 @@ class SqliteRowStream(Generic[T]):
         self._stop_timer()
         if self._begun:
             self._begun = False
-            self._threads.submit(self._production.end)
+            try:
+                self._threads.submit(self._production.end)
+            except StoreClosed:
+                # The last step ended after the threads were told to.
+                self._production.end()
             self._permits.release()
         self._ended(self)
 
