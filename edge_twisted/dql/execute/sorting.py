@@ -6,6 +6,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import islice
+from sys import maxsize
 from typing import TypeVar
 
 from attrs import frozen
@@ -64,4 +65,5 @@ def distinct(rows: Iterable[Row], identity: Callable[[Row], Hashable]) -> Iterat
 
 def cut(rows: Iterable[Row], limit: int | None, offset: int) -> Iterator[Row]:
     """Yield at most ``limit`` rows after the first ``offset``; asks for no row beyond them."""
-    return islice(iter(rows), offset, None if limit is None else offset + limit)
+    # The sum may be more than `islice` takes, and than there can be rows.
+    return islice(iter(rows), offset, None if limit is None else min(offset + limit, maxsize))
