@@ -32,6 +32,9 @@ from edge_twisted.api.wire.target import Target, target_of
 #: As many as twisted.web takes; a browser sends about twenty.
 MAX_FIELDS: Final = 500
 
+#: Larger heads are understood anew each time: thousands of connections may be idle.
+REMEMBERED_BYTES: Final = 4096
+
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([^\x00-\x20\x7f-\xff]+) (HTTP/.*)")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
@@ -148,8 +151,8 @@ class HeadMemory:
     Understands the heads of one connection as `parse_head` does, and at once one that came before.
 
     Whoever keeps a connection sends the same head again and again, but for the digits of its
-    Content-Length.  What is remembered is the last head, which holds the caller's key, so it lives
-    no longer than its connection does.
+    Content-Length.  What is remembered is the last head, unless it is large; it holds the caller's
+    key, so it lives no longer than its connection does.
     """
 
     __slots__ = ("_after", "_before", "_known", "_last")
@@ -177,9 +180,12 @@ class HeadMemory:
                     self._last, self._known = head, _with_length(known, digits)
                     return self._known
         parsed = parse_head(head)
+        self._before = self._after = b""
+        if len(head) > REMEMBERED_BYTES:
+            self._last, self._known = b"", None
+            return parsed
         self._last, self._known = head, parsed
         found = _LENGTH_FIELD.search(head)
-        self._before = self._after = b""
         if found is not None and parsed.content_length is not None:
             self._before, self._after = head[: found.start(1)], head[found.end(1) :]
         return parsed

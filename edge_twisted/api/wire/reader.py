@@ -99,11 +99,12 @@ class RequestReader:
 
     def whole_body(self) -> bytes | None:
         """Return the newest request's body if all of it is here, else take nothing of it."""
-        left, begin = self._left, self._at
-        if self._chunks is not None or len(self._data) - begin < left:
+        left, begin, data = self._left, self._at, self._data
+        if self._chunks is not None or len(data) - begin < left:
             return None
-        self._left, self._at = 0, begin + left
-        return self._data[begin : begin + left]
+        self._left = 0
+        self._taken_to(begin + left)
+        return data[begin : begin + left]
 
     def next_piece(self) -> bytes:
         """
@@ -112,7 +113,8 @@ class RequestReader:
         :raises HttpError: the chunks are broken.
         """
         if self._chunks is not None:
-            pieces, self._at = self._chunks.decode(self._data, self._at)
+            pieces, at = self._chunks.decode(self._data, self._at)
+            self._taken_to(at)
             if self._chunks.is_done:
                 self._chunks = None
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -120,16 +122,23 @@ class RequestReader:
         if not self._left or begin == len(self._data):
             return b""
         piece = self._data[begin : begin + self._left]
-        self._at = begin + len(piece)
+        self._taken_to(begin + len(piece))
         self._left -= len(piece)
         return piece
 
     def forget(self) -> None:
-        """Drop what is here: nobody will ask any more."""
+        """Drop what is here: nobody asks for it any more."""
         self._data = b""
         self._at = self._searched = 0
 
     # -- inner
+
+    def _taken_to(self, at: int) -> None:
+        """Go on from there; keep nothing that is taken, for a connection may be idle for long."""
+        if at == len(self._data):
+            self.forget()
+        else:
+            self._at = at
 
     def _take_head(self) -> bytes | None:
         data, at = self._data, self._at
