@@ -117,9 +117,10 @@ class Knowledge:
 
         What is known and not in the copy here was deleted with an earlier one, whose tombstone was
         reaped, and then the document was written anew.  All or nothing: an edit that nobody here
-        knew brings the former life back, and has done so if the copy here has some of its writers.
+        knew, or an INITIAL write, brings the former life back, and has done so if the copy here has
+        some of its writers.
         """
-        news = VersionVector({r: n for r, n in servers_part(there).items() if n > here.seen(r)})
+        news = VersionVector({r: n for r, n in there.items() if n > here.seen(r)})
         if not news or any(map(here.seen, news)) or not self._of(id_key).includes(news):
             return NO_VERSION
         is_evicted = self.evictions.concern(self._snapshot, self._collection, id_key, news)

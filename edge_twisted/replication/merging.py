@@ -165,17 +165,17 @@ class Batch:
         before = None if found.body is None else document_of(found.body)
         id_value = None if before is None else before.pop(ID)
         state = decode(found.state, before)
-        former = NO_VERSION
-        if before is not None:
-            former = self._knowledge.former(item.id_key, mine, theirs)
-        if former:
-            # What has been seen and is not here is gone, whoever still has it.
-            state = State(state.root, state.life, mine.joined(former))
         try:
             merged, their_id = self._with(state, item)
         except DeltaGap:
             self.lacking.append(item.id_key)
             return
+        former = NO_VERSION
+        if before is not None and merged.is_alive:
+            former = self._knowledge.former(item.id_key, mine, theirs)
+        if former:
+            # What has been seen and is not here is gone, whoever still has it.
+            merged = State(state.root, state.life, mine.joined(former))
         id_value = id_value if their_id is None else their_id
         revives = before is None and merged.is_alive
         has_ended = revives and self._knowledge.has_ended(item.id_key, merged.life)

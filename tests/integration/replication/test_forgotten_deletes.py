@@ -179,6 +179,20 @@ class FormerLives(ReplicationTestCase):
         await self.exchange(*self.near)
         await self._end({"_id": "x", "i": 3})
 
+    async def test_what_initial_writes_loses_against_a_tombstone_that_is_still_there(self) -> None:
+        """Though whoever wrote it had reaped its own."""
+        a, b = [await self.replica(name) for name in "ab"]
+        await a.insert("c", {"_id": "x", "old": 1})
+        streams = [self.stream(a, b, ALL), self.stream(b, a, ALL)]
+        await self.exchange(*streams)
+        await a.run("DELETE FROM c")
+        await self.exchange(*streams)
+        await self.reap(b)
+        await b.run("INSERT INTO c INITIAL DOCUMENTS ({'_id': 'x', 'i': 3})")
+        await self.exchange(*streams)
+        for each in (a, b):
+            self.assertEqual(await each.rows(ALL), [])
+
     async def test_an_edit_that_nobody_knew_brings_the_former_life_back(self) -> None:
         """As it does where the tombstone is still there."""
         await self._begin()
