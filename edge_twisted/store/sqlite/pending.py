@@ -91,6 +91,14 @@ class Layer:
             self.facts.update(other.facts)
         self.size += other.size
 
+    def settle_on(self, below: Layer) -> None:
+        """Note that the layer below is about to be written: that is what the file has then."""
+        for place in self.documents.keys() & below.documents.keys():
+            row, before = self.documents[place], below.documents[place]
+            row.stored_row = before.row
+            row.stored_entries = before.entries
+            row.stored_mentions = bool(before.attachments)
+
     def clear(self) -> None:
         """Forget everything."""
         self.documents.clear()

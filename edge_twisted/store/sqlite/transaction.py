@@ -132,6 +132,7 @@ class SqliteTransaction:
         group = self._group
         self._loaded.clear()
         if not self._savepoint:
+            self._layer.settle_on(group.layer)
             group.flush()
         connection = group.begin()
         if self._layer:
