@@ -122,6 +122,8 @@ class SqliteStore:
             return
         self._closing = True
         await self._attachments.stop()
+        # Who hears of what is committed already may still read.
+        self._answering.flush()
         opened, self._open = self._open, None
         unfinished = await opened.close()
         self._answering.flush()
