@@ -14,7 +14,6 @@ written once, and ``[replicas, stamps, version, base, life, records]`` of any ot
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -23,7 +22,16 @@ import msgspec.msgpack
 from edge_twisted.documents.attachments import is_token
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.entries import Entry, Stamp, winner
-from edge_twisted.documents.nodes import EMPTY, Node, Shown, Variant, shown, shown_map, walk
+from edge_twisted.documents.nodes import (
+    EMPTY,
+    Memo,
+    Node,
+    Shown,
+    Variant,
+    nodes_of,
+    shown,
+    shown_map,
+)
 from edge_twisted.documents.operations import Path
 from edge_twisted.documents.records import (
     Slot,
@@ -63,12 +71,15 @@ def encode(state: State) -> bytes:
         replica = base.replica
         return _encode([replica.site, replica.epoch, base.sequence, base.timestamp])
     stamps = [entry.stamp for entry in state.life]
-    for _, node in walk(state.root):
+    for node in nodes_of(state.root):
         stamps.extend(stamps_of(node))
     tables = Tables.of(state.version, stamps)
     life = [[tables.stamp(e.stamp), e.value is not MISSING] for e in state.life]
-    found = shown_map(state.root) if state.is_alive else None
-    records = sorted(_records(tables, (), state.root, found, base), key=lambda record: record[:2])
+    memo: Memo = {}
+    found = shown_map(state.root, memo) if state.is_alive else None
+    records = sorted(
+        _records(tables, (), state.root, found, base, memo), key=lambda record: record[:2]
+    )
     return _encode([*tables.written(state.version), tables.stamp(base), life, records])
 
 
@@ -98,9 +109,12 @@ def decode(data: bytes, fields: Mapping[str, Value] | None) -> State:
 
 def _base(state: State) -> Stamp | None:
     """Return the stamp that most slots share; of equally common ones the greatest."""
-    common: Counter[Stamp] = Counter()
-    for _, node in walk(state.root):
-        common.update(entries[0].stamp for entries in node.slots.values() if len(entries) == 1)
+    common: dict[Stamp, int] = {}
+    for node in nodes_of(state.root):
+        for entries in node.slots.values():
+            if len(entries) == 1:
+                stamp = entries[0].stamp
+                common[stamp] = common.get(stamp, 0) + 1
     if not common and len(state.life) == 1:
         return state.life[0].stamp
     return max(common, key=lambda stamp: (common[stamp], stamp), default=None)
@@ -109,12 +123,18 @@ def _base(state: State) -> Stamp | None:
 def _is_fresh(state: State, base: Stamp) -> bool:
     if state.life != (Entry(base, True),) or state.version != VersionVector([base.dot]):
         return False
-    records = _records(None, (), state.root, shown_map(state.root), base)
+    memo: Memo = {}
+    records = _records(None, (), state.root, shown_map(state.root, memo), base, memo)
     return next(records, None) is None
 
 
 def _records(
-    tables: Tables | None, path: Path, node: Node, found: Shown | None, base: Stamp | None
+    tables: Tables | None,
+    path: Path,
+    node: Node,
+    found: Shown | None,
+    base: Stamp | None,
+    memo: Memo,
 ) -> Iterator[list[Any]]:
     """Yield a record for every slot that the shown value and the base do not tell."""
     told = _told_variant(node, found)
@@ -133,7 +153,8 @@ def _records(
         # The map shows only because of its children: its presence must not be taken for told.
         yield [] if tables is None else write_record(tables, path, node, Variant.MAP)
     for name, child in node.children.items():
-        yield from _records(tables, (*path, name), child, shown(child) if is_map else None, base)
+        below = shown(child, memo) if is_map else None
+        yield from _records(tables, (*path, name), child, below, base, memo)
 
 
 def _told_variant(node: Node, found: Shown | None) -> Variant | None:

@@ -74,6 +74,8 @@ def merged(
     left: Entries, left_seen: VersionVector, right: Entries, right_seen: VersionVector
 ) -> Entries:
     """Return what neither side has superseded; `left_seen` is all that the left side has seen."""
+    if len(left) == len(right) == 1 and left[0].stamp == right[0].stamp:
+        return left
     if len(left) == len(right) and all(
         a.stamp == b.stamp for a, b in zip(left, right, strict=True)
     ):

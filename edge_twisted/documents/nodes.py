@@ -77,9 +77,17 @@ class Shown:
     rank: Rank
 
 
-def shown(node: Node) -> Shown | None:
+#: What maps show, by the identity of their nodes, for who asks at every level of one tree.
+Memo = dict[int, "Shown | None"]
+
+
+def shown(node: Node, memo: Memo | None = None) -> Shown | None:
     """Return what a node shows, None if nothing."""
-    best = shown_map(node)
+    if not node.children and len(node.slots) == 1:
+        # Almost all paths.
+        (variant,) = node.slots
+        return shown_as(node, variant)
+    best = shown_map(node, memo)
     for variant in node.slots:
         found = None if variant is Variant.MAP else shown_as(node, variant)
         if found is not None and (best is None or found.rank > best.rank):
@@ -99,19 +107,24 @@ def shown_as(node: Node, variant: Variant) -> Shown | None:
     return Shown(value, variant, rank(entry))
 
 
-def shown_map(node: Node) -> Shown | None:
+def shown_map(node: Node, memo: Memo | None = None) -> Shown | None:
     """Return the object that the children and the presence of a map make, None if none."""
+    if memo is not None and id(node) in memo:
+        return memo[id(node)]
     presence = winner(node.slots.get(Variant.MAP, ()))
     best = rank(presence) if presence else None
     fields: dict[str, Value] = {}
     for name, child in node.children.items():
-        found = shown(child)
+        found = shown(child, memo)
         if found is None:
             continue
         fields[name] = found.value
         if best is None or found.rank > best:
             best = found.rank
-    return Shown(fields, Variant.MAP, best) if best else None
+    made = Shown(fields, Variant.MAP, best) if best else None
+    if memo is not None:
+        memo[id(node)] = made
+    return made
 
 
 class Side(NamedTuple):
@@ -164,11 +177,43 @@ def merged_nodes(left: Node, left_side: Side, right: Node, right_side: Side) -> 
             )
     children: dict[str, Node] = {}
     for name in {**left.children, **right.children}:
-        own, other = left.children.get(name, EMPTY), right.children.get(name, EMPTY)
-        child = merged_nodes(own, left_side, other, right_side)
+        own, other = left.children.get(name), right.children.get(name)
+        if own is None or other is None:
+            child = (
+                _left_of(own or EMPTY, right_side) if other is None else _left_of(other, left_side)
+            )
+        else:
+            child = merged_nodes(own, left_side, other, right_side)
         if child.slots or child.children:
             children[name] = child
     return Node(slots, counts, children)
+
+
+def _left_of(node: Node, other: Side) -> Node:
+    """Return what stays of a tree of which the other side has nothing: mostly all of it."""
+    if _is_untouched(node, other):
+        return node
+    slots = {variant: _kept(entries, other) for variant, entries in node.slots.items()}
+    children = {name: _left_of(child, other) for name, child in node.children.items()}
+    return Node(
+        {variant: kept for variant, kept in slots.items() if kept},
+        {variant: count for variant, count in node.counts.items() if slots.get(variant)},
+        {name: child for name, child in children.items() if child.slots or child.children},
+    )
+
+
+def _is_untouched(root: Node, other: Side) -> bool:
+    """Return whether the other side has forgotten nothing of a tree."""
+    kept: Stamp | None = None
+    for node in nodes_of(root):
+        for entries in node.slots.values():
+            for entry in entries:
+                # Most have the stamp of the one before, the very object.
+                if entry.stamp is not kept:
+                    if other.forgot(entry):
+                        return False
+                    kept = entry.stamp
+    return True
 
 
 def _kept(entries: Entries, other: Side) -> Entries:
@@ -194,6 +239,15 @@ def is_map(node: Node) -> bool:
 def _shows(node: Node) -> bool:
     others = (variant for variant in node.slots if variant is not Variant.MAP)
     return any(map(node.is_there, others)) or is_map(node)
+
+
+def nodes_of(root: Node) -> Iterator[Node]:
+    """Yield every node, parents first, in no promised order."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(node.children.values())
 
 
 def walk(node: Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node]]:

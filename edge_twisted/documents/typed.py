@@ -8,7 +8,7 @@ path that is not declared shows its register alone.
 
 from __future__ import annotations
 
-from edge_twisted.documents.nodes import Node, Shown, Variant, is_map, shown_as, shown_map, walk
+from edge_twisted.documents.nodes import Node, Shown, Variant, is_map, nodes_of, shown_as, shown_map
 from edge_twisted.documents.operations import Path, Typing
 from edge_twisted.documents.values import Value
 
@@ -55,7 +55,9 @@ def has_hidden_variants(root: Node) -> bool:
 
     Where none does, a typed reading sees at each path what the document shows, or nothing.
     """
-    for _, node in walk(root):
+    for node in nodes_of(root):
+        if not node.children and len(node.slots) == 1:
+            continue
         values = [each for each in node.slots if each is not Variant.MAP]
         if len(values) + bool(node.children or Variant.MAP in node.slots) < 2:
             continue

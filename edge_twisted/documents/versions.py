@@ -77,7 +77,11 @@ class VersionVector(Mapping[Replica, int]):
     def includes(self, other: VersionVector) -> bool:
         """Return whether everything that `other` has seen has been seen."""
         mine = self._seen
-        return all(mine.get(replica, 0) >= number for replica, number in other._seen.items())
+        # A loop, for `all` over a generator takes twice as long, and every document asks.
+        for replica, number in other._seen.items():  # noqa: SIM110
+            if mine.get(replica, 0) < number:
+                return False
+        return True
 
     def with_dot(self, dot: Dot) -> VersionVector:
         """Return this vector after one more write, and all of its replica before it."""
