@@ -57,7 +57,10 @@ class ReplicationTestCase(TestCase):
             store = cast(Store, MemoryStore(data, self.now_ms))
         await store.open()
         self.addCleanup(store.close)
-        return Replica(name, store, self.now_ms, drop_moved_out=drop_moved_out)
+        replica = Replica(name, store, self.now_ms, drop_moved_out=drop_moved_out)
+        # Before the store closes: the end of a test may come before who watches hears of a commit.
+        self.addCleanup(replica.documents.stop)
+        return replica
 
     def stream(self, sender: Replica, receiver: Replica, query: str, **more: Any) -> Stream:
         arguments = more.pop("arguments", {})
