@@ -17,7 +17,7 @@ from attrs import field, frozen
 from edge_twisted.documents.clock import BEGINNING
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.values import INTEGER_MAX, INTEGER_MIN
-from edge_twisted.documents.versions import Dot, Replica, VersionVector
+from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, VersionVector
 from edge_twisted.errors import EdgeError
 
 
@@ -90,6 +90,11 @@ class Count:
             if (has_mine or not seen.covers(dot)) and (has_theirs or not other_seen.covers(dot)):
                 shares[replica] = share
         return Count(self.restart, self.start, shares)
+
+    def forgets(self, other: Count, seen: VersionVector, other_seen: VersionVector) -> bool:
+        """Return whether `merged` drops something because one side has forgotten it."""
+        kept = self.merged(other, NO_VERSION, NO_VERSION)
+        return self.merged(other, seen, other_seen) != kept
 
     def dots(self) -> list[Dot]:
         """Return the writes that the count is made of, of each replica the last."""

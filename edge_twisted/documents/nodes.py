@@ -189,6 +189,29 @@ def merged_nodes(left: Node, left_side: Side, right: Node, right_side: Side) -> 
     return Node(slots, counts, children)
 
 
+def forgets(left: Node, left_side: Side, right: Node, right_side: Side) -> bool:
+    """Return whether a merge drops something because one side has forgotten it (`Side.forgot`)."""
+    for variant in {**left.slots, **right.slots}:
+        mine, theirs = left.slots.get(variant), right.slots.get(variant)
+        if not theirs and any(map(right_side.forgot, mine or ())):
+            return True
+        if not mine and any(map(left_side.forgot, theirs or ())):
+            return True
+    for variant in {**left.counts, **right.counts}:
+        count, counted = left.counts.get(variant), right.counts.get(variant)
+        if count and counted and count.forgets(counted, left_side.seen, right_side.seen):
+            return True
+    return any(
+        forgets(
+            left.children.get(name, EMPTY),
+            left_side,
+            right.children.get(name, EMPTY),
+            right_side,
+        )
+        for name in {**left.children, **right.children}
+    )
+
+
 def _left_of(node: Node, other: Side) -> Node:
     """Return what stays of a tree of which the other side has nothing: mostly all of it."""
     if _is_untouched(node, other):

@@ -12,10 +12,11 @@ from functools import cached_property
 
 from attrs import define, field
 
+from edge_twisted.documents import nodes
 from edge_twisted.documents.entries import Entries, merged, winner
 from edge_twisted.documents.nodes import EMPTY, Node, Side, merged_nodes, shown_map
 from edge_twisted.documents.values import Value
-from edge_twisted.documents.versions import NO_VERSION, Dot, VersionVector
+from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, VersionVector
 
 
 @define(eq=False, slots=False)
@@ -37,6 +38,18 @@ class State:
         """Whether the document exists for queries."""
         return winner(self.life) is not None
 
+    @property
+    def standing(self) -> VersionVector:
+        """Of each replica the newest write that something here is due to, be it a removal."""
+        dots = [entry.stamp.dot for entry in self.life]
+        for node in nodes.nodes_of(self.root):
+            dots.extend(e.stamp.dot for entries in node.slots.values() for e in entries)
+            dots.extend(dot for count in node.counts.values() for dot in count.dots())
+        newest: dict[Replica, int] = {}
+        for dot in dots:
+            newest[dot.replica] = max(dot.sequence, newest.get(dot.replica, 0))
+        return VersionVector(newest)
+
     @cached_property
     def fields(self) -> dict[str, Value] | None:
         """The document without its id, as queries see it; None if it is deleted."""
@@ -44,6 +57,21 @@ class State:
             return None
         found = shown_map(self.root)
         return found.value if found and isinstance(found.value, dict) else {}
+
+
+def forgets(left: State, right: State, unsaid: Collection[Dot] = frozenset()) -> bool:
+    """
+    Return whether `merge` drops something because one side has forgotten it.
+
+    Then the merge has to be a write of its own, for a version does not tell what was forgotten.
+    Another server that has seen the same writes, but never held what is dropped, may still hold
+    what that had replaced, and equal versions have to be equal states.
+    """
+    if left.version.includes(right.version) or right.version.includes(left.version):
+        # The later one is taken as it is.
+        return False
+    here, there = Side(left.version), Side(right.version, unsaid)
+    return nodes.forgets(left.root, here, right.root, there)
 
 
 def merge(left: State, right: State, unsaid: Collection[Dot] = frozenset()) -> State:

@@ -28,6 +28,7 @@ from edge_twisted.database.departures import (
 )
 from edge_twisted.documents.entries import Entries
 from edge_twisted.documents.headers import INITIAL_EPOCH, read_header, servers_part
+from edge_twisted.documents.state import State
 from edge_twisted.documents.values import MISSING
 from edge_twisted.documents.vectors import decode_vector, encode_vector
 from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, VersionVector
@@ -111,19 +112,27 @@ class Knowledge:
             return False
         return not self.evictions.concern(self._snapshot, self._collection, id_key, writes)
 
-    def former(self, id_key: bytes, here: VersionVector, there: VersionVector) -> VersionVector:
+    def former(self, id_key: bytes, here: VersionVector, there: State) -> VersionVector:
         """
-        Return what of a version that came belongs to a former life of a document that lives here.
+        Return what of a state that came belongs to a former life of a document that lives here.
 
         What is known and not in the copy here was deleted with an earlier one, whose tombstone was
         reaped, and then the document was written anew.  All or nothing: an edit that nobody here
         knew, or an INITIAL write, brings the former life back, and has done so if the copy here has
-        some of its writers.
+        some of its writers.  A write that nothing is due to is no edit: it only told of a merge.
         """
-        news = VersionVector({r: n for r, n in there.items() if n > here.seen(r)})
-        if not news or any(map(here.seen, news)) or not self._of(id_key).includes(news):
+        news = VersionVector({r: n for r, n in there.version.items() if n > here.seen(r)})
+        known = self._of(id_key)
+        old = VersionVector(
+            {r: n for r, n in news.items() if not here.seen(r) and known.seen(r) >= n}
+        )
+        if not old:
             return NO_VERSION
-        is_evicted = self.evictions.concern(self._snapshot, self._collection, id_key, news)
+        if len(old) < len(news):
+            stands = there.standing
+            if any(stands.seen(r) > (here.seen(r) or known.seen(r)) for r in news if r not in old):
+                return NO_VERSION
+        is_evicted = self.evictions.concern(self._snapshot, self._collection, id_key, old)
         return NO_VERSION if is_evicted else news
 
 

@@ -13,7 +13,7 @@ from edge_twisted.documents.encoding import decode, encode
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.headers import Header, read_header
 from edge_twisted.documents.json_text import to_text
-from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.state import State, forgets, merge
 from edge_twisted.documents.typed import has_hidden_variants
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import NO_VERSION, VersionVector
@@ -44,7 +44,7 @@ class Result(NamedTuple):
 
 
 class _Renounced(NamedTuple):
-    """A document that has seen a former life, and its row as it is here."""
+    """A document that has seen what it gives up, and its row as it is here."""
 
     found: Document
     state: State
@@ -59,8 +59,8 @@ class Batch:
 
     :ivar results: what is to be stored.
     :ivar lacking: id keys of what has to come whole first.
-    :ivar renounced: what has seen writes of a former life only to give them up; to be stored with
-        a write of ours (`renounce`).
+    :ivar renounced: what has seen writes of a former life, or forgotten ones, only to give them
+        up; to be stored with a write of ours (`renounce`).
     :ivar hides: whether some result holds a variant that it does not show, the first of its
         collection.
     """
@@ -166,38 +166,43 @@ class Batch:
         id_value = None if before is None else before.pop(ID)
         state = decode(found.state, before)
         try:
-            merged, their_id = self._with(state, item)
+            merged, their_id, has_dropped = self._with(state, item)
         except DeltaGap:
             self.lacking.append(item.id_key)
             return
         former = NO_VERSION
         if before is not None and merged.is_alive:
-            former = self._knowledge.former(item.id_key, mine, theirs)
+            former = self._knowledge.former(item.id_key, mine, merged)
         if former:
             # What has been seen and is not here is gone, whoever still has it.
             merged = State(state.root, state.life, mine.joined(former))
         id_value = id_value if their_id is None else their_id
         revives = before is None and merged.is_alive
         has_ended = revives and self._knowledge.has_ended(item.id_key, merged.life)
-        if former or has_ended:
-            self.renounced.append(_Renounced(found, merged, id_value, has_ended))
-        elif revives and id_value is None:
+        if revives and id_value is None and not has_ended:
             # The delta revives what is a tombstone here: nothing here has the id as written.
             self.lacking.append(item.id_key)
+        elif former or has_ended or (has_dropped and merged.is_alive):
+            self.renounced.append(_Renounced(found, merged, id_value, has_ended))
         else:
             self._merged(found, merged, id_value, theirs.includes(merged.version))
 
-    def _with(self, state: State, item: Item) -> tuple[State, Value]:
-        """Return a state merged with what came, and the id of that, None if it does not say."""
+    def _with(self, state: State, item: Item) -> tuple[State, Value, bool]:
+        """
+        Return a state merged with what came, the id of that, None if it does not say, and whether
+        something was dropped that one side had forgotten.
+        """
         if isinstance(item, Whole):
             other, checked = check_full(self._collection, item)
-            return merge(state, other), None if checked.value is None else checked.value[ID]
+            id_value = None if checked.value is None else checked.value[ID]
+            return merge(state, other), id_value, forgets(state, other)
         assert isinstance(item, Partial)
-        return apply_delta(state, check_delta(self._collection, item)), None
+        told = check_delta(self._collection, item)
+        return apply_delta(state, told), None, forgets(state, told.changes, told.unsaid)
 
     def renounce(self, next_stamp: Callable[[], Stamp]) -> None:
         """
-        Add the documents of which a former life came to the results.
+        Add the documents that give something up to the results: a former life, or forgotten writes.
 
         That it is given up is a write of ours: others that have seen the same writes still hold
         them, and equal versions are equal documents.

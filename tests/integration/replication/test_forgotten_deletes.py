@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import islice, permutations
 from typing import Any
 
 from edge_twisted.mesh.requests import Apply, Changes, ReadChanges
@@ -213,6 +214,41 @@ class FormerLives(ReplicationTestCase):
             self.assertEqual(await each.rows(ALL), [{"_id": "x", "v": 1, "w": 2}])
 
 
+class ForgottenWrites(ReplicationTestCase):
+    """A write over somebody's field that only some have heard of, and its writer forgets."""
+
+    async def _forgotten(self) -> tuple[list[Replica], list[Any]]:
+        """Return those who have heard nothing, the write, and its writer; and what links them."""
+        replicas = [await self.replica(name) for name in ("late", "told", "writer")]
+        _, told, writer = replicas
+        await told.insert("c", {"_id": "x", "field": 1})
+        links = [
+            self.stream(one, other, ALL) for one in replicas for other in replicas if one != other
+        ]
+        await self.exchange(*links)
+        await writer.run("UPDATE c SET field = 2")
+        await self.exchange(self.stream(writer, told, ALL))
+        await writer.run("EVICT FROM c")
+        await writer.insert("c", {"_id": "x", "new": 3})
+        return replicas, links
+
+    async def test_all_come_to_the_same_in_whatever_order(self) -> None:
+        for order in islice(permutations(range(6)), 0, None, 31):
+            replicas, links = await self._forgotten()
+            await self.exchange(*(links[at] for at in order))
+            await self.exchange(*links)
+            self.same(*replicas)
+
+    async def test_it_is_told_once(self) -> None:
+        """Whoever drops it writes once, and nobody writes again because of that."""
+        replicas, links = await self._forgotten()
+        await self.exchange(*links)
+        await self.exchange(*links)
+        before = [each.store.lsn for each in replicas]
+        await self.exchange(*links)
+        self.assertEqual([each.store.lsn for each in replicas], before)
+
+
 class InMemory(Cases):
     """Over stores in memory."""
 
@@ -233,4 +269,14 @@ class FormerLivesOnSqlite(FormerLives):
     sqlite = True
 
 
-del Cases, FormerLives
+class ForgottenWritesInMemory(ForgottenWrites):
+    """Over stores in memory."""
+
+
+class ForgottenWritesOnSqlite(ForgottenWrites):
+    """Over real files."""
+
+    sqlite = True
+
+
+del Cases, FormerLives, ForgottenWrites

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from edge_twisted.documents.deltas import DeltaGap, apply_delta, delta
 from edge_twisted.documents.operations import Increment, Restart, Set, Unset
-from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.state import State, forgets, merge
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import VersionVector
 from tests.laws.documents.replicas import Site, reread
@@ -62,7 +62,11 @@ class Forgetful(Site):
 
 def run(history: list[tuple[object, ...]]) -> list[State]:
     """Return the states of three sites that began with the same document."""
-    sites = [Forgetful(number) for number in range(3)]
+    return [each.state for each in sites_after(history, Forgetful)]
+
+
+def sites_after(history: list[tuple[object, ...]], kind: type[Forgetful]) -> list[Forgetful]:
+    sites = [kind(number) for number in range(3)]
     sites[0].insert({"a": 1, "b": {"p": 1}}, 1)
     for each in sites[1:]:
         each.hear_whole(sites[0])
@@ -73,7 +77,7 @@ def run(history: list[tuple[object, ...]]) -> list[State]:
             assert isinstance(other, int)
             rest = [sites[other]]
         getattr(sites[at], str(name))(*rest)
-    return [each.state for each in sites]
+    return sites
 
 
 def is_newer(one: VersionVector, other: VersionVector) -> bool:
@@ -106,3 +110,36 @@ def test_the_newer_is_taken_as_it_is(history: list[tuple[object, ...]]) -> None:
             # It may have to come whole.
             with suppress(DeltaGap):
                 same(apply_delta(old, delta(new, known)), new)
+
+
+class Telling(Forgetful):
+    """A site that stores merges as servers do: one that drops what was forgotten is a write."""
+
+    def hear_whole(self, other: Site) -> None:
+        mine, theirs = self.state, reread(other.state)
+        super().hear_whole(other)
+        if theirs.version and forgets(mine, theirs):
+            merged, dot = self.state, self.stamp(0).dot
+            self.state = State(merged.root, merged.life, merged.version.with_dot(dot))
+
+
+@settings(max_examples=500, deadline=None)
+@given(steps, st.permutations(list(permutations(range(3), 2))))
+def test_who_tells_of_what_was_dropped_comes_to_the_same(
+    history: list[tuple[object, ...]], order: list[tuple[int, int]]
+) -> None:
+    sites = sites_after(history, Telling)
+    for _ in range(6):
+        for at, other in order:
+            sites[at].hear_whole(sites[other])
+    first, *others = [each.state for each in sites]
+    for each in others:
+        same(each, first)
+
+
+@settings(max_examples=200, deadline=None)
+@given(steps)
+def test_without_forgetting_nothing_is_dropped(history: list[tuple[object, ...]]) -> None:
+    kept = [step for step in history if not str(step[0]).endswith("anew")]
+    for a, b in permutations(run(kept), 2):
+        assert not forgets(a, b)
