@@ -20,7 +20,7 @@ Facts, by space:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec.msgpack
@@ -28,7 +28,7 @@ from attrs import evolve, frozen
 
 from edge_twisted.documents.headers import INITIAL_EPOCH, read_header
 from edge_twisted.documents.vectors import decode_vector, encode_vector
-from edge_twisted.documents.versions import NO_VERSION, VersionVector
+from edge_twisted.documents.versions import NO_VERSION, Dot, VersionVector
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 from edge_twisted.store.rows import Document
 
@@ -98,6 +98,16 @@ class Evictions:
             return True
         kept = decode_vector(snapshot.fact(EVICTED, prefix_of(collection) + id_key))
         return any(map(kept.seen, version))
+
+    def hold(
+        self, snapshot: Snapshot, collection: str, id_key: bytes, writes: Iterable[Dot]
+    ) -> bool:
+        """Return whether one of these very writes of a document may have been evicted."""
+        if self.folded:
+            kept = self.vector
+        else:
+            kept = decode_vector(snapshot.fact(EVICTED, prefix_of(collection) + id_key))
+        return any(map(kept.covers, writes))
 
 
 def note_evicted(

@@ -107,10 +107,10 @@ class Knowledge:
 
         What else is new in it may be a delete: of another life, or one that knew less.
         """
-        writes = VersionVector(each.stamp.dot for each in life if each.value is not MISSING)
-        if not writes or not self._of(id_key).includes(writes):
+        writes = [each.stamp.dot for each in life if each.value is not MISSING]
+        if not writes or not all(map(self._of(id_key).covers, writes)):
             return False
-        return not self.evictions.concern(self._snapshot, self._collection, id_key, writes)
+        return not self.evictions.hold(self._snapshot, self._collection, id_key, writes)
 
     def former(self, id_key: bytes, here: VersionVector, there: State) -> VersionVector:
         """

@@ -214,6 +214,25 @@ class FormerLives(ReplicationTestCase):
             self.assertEqual(await each.rows(ALL), [{"_id": "x", "v": 1, "w": 2}])
 
 
+class DeletedAfterEviction(ReplicationTestCase):
+    """What was written after an EVICT was not evicted, and its delete holds."""
+
+    async def test_a_reaped_delete_holds_against_what_lives_by_a_later_write(self) -> None:
+        a, b = [await self.replica(name) for name in "ab"]
+        to_b, to_a = self.stream(a, b, ALL), self.stream(b, a, ALL)
+        await a.insert("c", {"_id": "x", "v": 1})
+        await to_b.sync()
+        await b.run("DELETE FROM c")
+        await a.run("EVICT FROM c")
+        await a.insert("c", {"_id": "x", "v": 2})
+        await to_b.sync()
+        self.assertEqual(await b.rows(ALL), [{"_id": "x", "v": 2}])
+        await a.run("DELETE FROM c")
+        await self.reap(a)
+        await to_a.sync()
+        self.assertEqual([await a.rows(ALL), await b.rows(ALL)], [[], []])
+
+
 class ForgottenWrites(ReplicationTestCase):
     """A write over somebody's field that only some have heard of, and its writer forgets."""
 
@@ -279,4 +298,14 @@ class ForgottenWritesOnSqlite(ForgottenWrites):
     sqlite = True
 
 
-del Cases, FormerLives, ForgottenWrites
+class DeletedAfterEvictionInMemory(DeletedAfterEviction):
+    """Over stores in memory."""
+
+
+class DeletedAfterEvictionOnSqlite(DeletedAfterEviction):
+    """Over real files."""
+
+    sqlite = True
+
+
+del Cases, DeletedAfterEviction, FormerLives, ForgottenWrites
