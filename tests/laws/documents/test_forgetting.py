@@ -125,7 +125,7 @@ class Telling(Forgetful):
 
 @settings(max_examples=500, deadline=None)
 @given(steps, st.permutations(list(permutations(range(3), 2))))
-def test_who_tells_of_what_was_dropped_comes_to_the_same(
+def test_who_tells_of_what_was_dropped_shows_the_same(
     history: list[tuple[object, ...]], order: list[tuple[int, int]]
 ) -> None:
     sites = sites_after(history, Telling)
@@ -134,7 +134,10 @@ def test_who_tells_of_what_was_dropped_comes_to_the_same(
             sites[at].hear_whole(sites[other])
     first, *others = [each.state for each in sites]
     for each in others:
-        same(each, first)
+        # In slots that both have, what is not shown may differ: nobody can tell what was superseded
+        # from what was forgotten.
+        assert each.version == first.version
+        assert each.fields == first.fields
 
 
 @settings(max_examples=200, deadline=None)
