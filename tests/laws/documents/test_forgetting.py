@@ -4,6 +4,9 @@ Replicas that forget: tombstones are reaped, documents evicted, and written anew
 
 Three that have forgotten different things need not come to the same in any order, for a version
 does not tell what was forgotten.  But two do, and a delta brings what the whole document would.
+
+The examples are the same in every run: histories that forget are endless in their kinds, and a new
+one is to be found by whoever looks for it, not by whoever changes something else.
 """
 
 from __future__ import annotations
@@ -84,7 +87,7 @@ def is_newer(one: VersionVector, other: VersionVector) -> bool:
     return one != other and one.includes(other)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500, deadline=None, derandomize=True)
 @given(steps)
 def test_two_come_to_the_same(history: list[tuple[object, ...]]) -> None:
     for a, b in combinations(run(history), 2):
@@ -99,7 +102,7 @@ def test_two_come_to_the_same(history: list[tuple[object, ...]]) -> None:
                 same(merge(both, each), both)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500, deadline=None, derandomize=True)
 @given(steps)
 def test_the_newer_is_taken_as_it_is(history: list[tuple[object, ...]]) -> None:
     for old, new, other in permutations(run(history), 3):
@@ -123,7 +126,7 @@ class Telling(Forgetful):
             self.state = State(merged.root, merged.life, merged.version.with_dot(dot))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500, deadline=None, derandomize=True)
 @given(steps, st.permutations(list(permutations(range(3), 2))))
 def test_who_tells_of_what_was_dropped_shows_the_same(
     history: list[tuple[object, ...]], order: list[tuple[int, int]]
@@ -140,7 +143,7 @@ def test_who_tells_of_what_was_dropped_shows_the_same(
         assert each.fields == first.fields
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(steps)
 def test_without_forgetting_nothing_is_dropped(history: list[tuple[object, ...]]) -> None:
     kept = [step for step in history if not str(step[0]).endswith("anew")]
