@@ -29,7 +29,6 @@ from edge_twisted.security.key_ring import KeyRing
 
 _AUTHORIZATION = b"authorization"
 _SCHEME = b"bearer"
-_USUAL_SCHEME = b"Bearer "
 #: Endpoints that another one's permission opens.
 _OPENED_BY = {"transaction": "execute"}
 
@@ -97,12 +96,6 @@ class ApiGate:
             _refuse_other_hosts(request, admission)
             _refuse_other_origins(request, admission)
             return _permitted(request, ANYBODY, admission)
-        value = request.headers.get_bytes(_AUTHORIZATION)
-        if value is not None and value.startswith(_USUAL_SCHEME):
-            # Almost all requests: what passed before need not be taken apart again.
-            caller = admission.keys.known(value[len(_USUAL_SCHEME) :])
-            if caller is not None:
-                return _permitted(request, caller, admission)
         key = _bearer_key(request, admission)
         caller = admission.keys.known(key)
         if caller is not None:
