@@ -94,20 +94,19 @@ class Evictions:
         """Return whether some write of a version of a document may have been evicted."""
         if not any(map(self.vector.seen, version)):
             return False
-        if self.folded:
-            return True
-        kept = decode_vector(snapshot.fact(EVICTED, prefix_of(collection) + id_key))
-        return any(map(kept.seen, version))
+        return any(map(self._of(snapshot, collection, id_key).seen, version))
 
     def hold(
         self, snapshot: Snapshot, collection: str, id_key: bytes, writes: Iterable[Dot]
     ) -> bool:
         """Return whether one of these very writes of a document may have been evicted."""
+        return any(map(self._of(snapshot, collection, id_key).covers, writes))
+
+    def _of(self, snapshot: Snapshot, collection: str, id_key: bytes) -> VersionVector:
+        """Return what at most was evicted of one document."""
         if self.folded:
-            kept = self.vector
-        else:
-            kept = decode_vector(snapshot.fact(EVICTED, prefix_of(collection) + id_key))
-        return any(map(kept.covers, writes))
+            return self.vector
+        return decode_vector(snapshot.fact(EVICTED, prefix_of(collection) + id_key))
 
 
 def note_evicted(

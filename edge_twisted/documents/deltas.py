@@ -26,7 +26,7 @@ from attrs import frozen
 from edge_twisted.documents.counts import Count
 from edge_twisted.documents.encoding import CorruptState
 from edge_twisted.documents.entries import Entries, Entry, Stamp
-from edge_twisted.documents.nodes import EMPTY, Node, Variant, walk
+from edge_twisted.documents.nodes import EMPTY, Node, Variant, nodes_of, walk
 from edge_twisted.documents.records import (
     Slot,
     Tables,
@@ -120,20 +120,14 @@ def apply_delta(state: State | None, changes: Delta) -> State:
 
 
 def _entries_in(root: Node) -> int:
-    count, waiting = 0, [root]
-    while waiting:
-        node = waiting.pop()
-        for entries in node.slots.values():
-            count += len(entries)
-        waiting.extend(node.children.values())
-    return count
+    return sum(len(entries) for node in nodes_of(root) for entries in node.slots.values())
 
 
 def encode_delta(changes: Delta) -> bytes:
     """Return the delta as bytes, with every value in it."""
     state = changes.changes
     stamps = [entry.stamp for entry in state.life]
-    for _, node in walk(state.root):
+    for node in nodes_of(state.root):
         stamps.extend(stamps_of(node))
     tables = Tables.of(state.version, stamps)
     life = [[tables.stamp(e.stamp), e.value is not MISSING] for e in state.life]

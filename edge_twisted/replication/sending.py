@@ -9,7 +9,7 @@ from edge_twisted.database.stored import ID, document_of
 from edge_twisted.documents.deltas import delta, encode_delta
 from edge_twisted.documents.encoding import decode
 from edge_twisted.documents.headers import read_header
-from edge_twisted.documents.nodes import walk
+from edge_twisted.documents.nodes import nodes_of
 from edge_twisted.documents.records import stamps_of
 from edge_twisted.documents.state import State
 from edge_twisted.documents.versions import VersionVector
@@ -150,7 +150,7 @@ def _knows(state: State, base: VersionVector) -> bool:
     """Return whether somebody who has seen `base` has seen some write of this very document."""
     if any(base.covers(entry.stamp.dot) for entry in state.life):
         return True
-    return any(base.covers(stamp.dot) for _, node in walk(state.root) for stamp in stamps_of(node))
+    return any(base.covers(stamp.dot) for node in nodes_of(state.root) for stamp in stamps_of(node))
 
 
 def _size(item: Item) -> int:

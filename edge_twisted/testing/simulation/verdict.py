@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from edge_twisted.documents.headers import INITIAL_EPOCH
 from edge_twisted.documents.json_text import from_text
-from edge_twisted.documents.nodes import walk
+from edge_twisted.documents.nodes import nodes_of
 from edge_twisted.documents.state import State
 from edge_twisted.documents.values import MISSING
 from edge_twisted.store.rows import Document
@@ -109,7 +109,7 @@ def _is_new_initial(found: State, bounds: Bounds) -> bool:
 
     INITIAL loses against any delete, but nobody can know of one that was reaped.
     """
-    slots = [entries for _, node in walk(found.root) for entries in node.slots.values()]
+    slots = [entries for node in nodes_of(found.root) for entries in node.slots.values()]
     writers = {
         entry.stamp.replica
         for entries in (found.life, *slots)
