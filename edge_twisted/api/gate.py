@@ -7,6 +7,7 @@ A key that passed before costs no wait: then everything here happens at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -29,6 +30,8 @@ from edge_twisted.security.key_ring import KeyRing
 
 _AUTHORIZATION = b"authorization"
 _SCHEME = b"bearer"
+#: How almost all send it: one blank, and a key without blanks and commas.
+_USUAL = re.compile(rb"Bearer ([!-+\--~]+)")
 #: Endpoints that another one's permission opens.
 _OPENED_BY = {"transaction": "execute"}
 
@@ -169,6 +172,9 @@ def _bearer_key(request: Request, admission: Admission) -> bytes:
 
 def _key_in(value: bytes | None) -> bytes:
     """Return the key of an Authorization."""
+    usual = None if value is None else _USUAL.fullmatch(value)
+    if usual is not None:
+        return usual[1]
     if value is None:
         raise Unauthorized("send an API key as Authorization: Bearer KEY")
     scheme, _, key = value.strip().partition(b" ")
