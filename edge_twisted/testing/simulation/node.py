@@ -33,6 +33,7 @@ from edge_twisted.mesh.session import Session
 from edge_twisted.mesh.violations import LOST
 from edge_twisted.store.rows import Commit
 from edge_twisted.testing.replica import Replica
+from edge_twisted.testing.simulation.holdings import Holdings
 from edge_twisted.testing.simulation.network import Connection
 from edge_twisted.testing.simulation.storage import Storage
 from edge_twisted.testing.simulation.world import EPOCH_MS, World
@@ -179,6 +180,7 @@ class Server:
     :ivar queries: what it subscribes to now; `final_queries` in the end.
     :ivar offset_ms: how far its wall clock is off.
     :ivar ends: its ends of connections.
+    :ivar held_when_down: what it will start with; a store that is closed cannot be asked.
     """
 
     def __init__(
@@ -200,6 +202,7 @@ class Server:
         self.incarnation = 0
         self.ends: list[End] = []
         self.documents_received = 0
+        self.held_when_down = Holdings()
         self._writes_at = 0.0
         self._commits_at = 0.0
         self.replica: Replica
@@ -226,6 +229,7 @@ class Server:
     def crash(self) -> None:
         """Stop at once: connections break, what waits is lost, what is durable stays."""
         self.world.note("crash", self.name, self.replica.store.lsn)
+        self.held_when_down = self.held
         self.is_up = False
         self.incarnation += 1
         self.pulls = Pulls()
@@ -236,6 +240,11 @@ class Server:
                 end.connection.cut()
         self.ends.clear()
         self.storage.close()
+
+    @property
+    def held(self) -> Holdings:
+        """What it holds; while it is down, what it will start with."""
+        return Holdings.of(self.replica.store) if self.is_up else self.held_when_down
 
     def subscribe(self, queries: tuple[str, ...]) -> None:
         """Change the subscriptions, over the links that there are."""

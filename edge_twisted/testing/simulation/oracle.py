@@ -17,11 +17,8 @@ from edge_twisted.documents.encoding import decode, encode
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.state import State, merge
 from edge_twisted.documents.versions import NO_VERSION, VersionVector
-from edge_twisted.store.interface import Store
 from edge_twisted.store.rows import Document
-
-#: Collection and id key.
-Place = tuple[str, bytes]
+from edge_twisted.testing.simulation.holdings import Holdings, Place
 
 
 def state_of(document: Document) -> State:
@@ -31,13 +28,6 @@ def state_of(document: Document) -> State:
     fields = from_text(document.body)
     del fields["_id"]
     return decode(document.state, fields)
-
-
-def documents_of(store: Store) -> dict[Place, Document]:
-    """Return everything that is in a store, tombstones included."""
-    with store.snapshot() as snapshot:
-        batch = snapshot.changes_after(0, limit=1 << 30, limit_bytes=1 << 40)
-    return {(each.collection, each.document.id_key): each.document for each in batch.changes}
 
 
 @define(eq=False)
@@ -83,28 +73,44 @@ class Oracle:
     def forget(
         self,
         server: int,
-        others: Mapping[int, Store],
         concerns: Callable[[Record], bool],
+        *,
         since: int = 0,
+        before: Holdings,
+        now: Mapping[int, Holdings],
     ) -> None:
         """
         What a server had, of the records that `concerns` names, is gone there.
 
-        What others have of it now is certain to stay, as long as they keep it.
+        So is what another server had, if it let go of it knowingly because it was safe elsewhere,
+        and `server` has lost a copy with all of it: that was the last one, or one that the last
+        one came from.  What vanished from the other server without such a fact stays certain, and
+        so does what it let go of that `server` never had.
+
+        What any server holds now is certain to stay, as long as it keeps it.  That includes those
+        that are down: crashing and starting loses nothing.
+
+        :param since: only records after this `serial` are gone.
+        :param before: what the server held until now.
+        :param now: what every server holds now; who is down, what it will start with.
         """
+        left = now[server]
         for record in self.records:
+            if record.lost:
+                continue
+            place, version = record.place, record.state.version
             if record.server == server and record.serial > since and concerns(record):
                 record.lost = True
-        for number, store in others.items():
-            if number == server:
-                continue
-            for place, document in documents_of(store).items():
-                self.serial += 1
-                state = state_of(document)
-                found = Record(
-                    number, place, state, document.body is None, self.serial, is_write=False
-                )
-                self.records.append(found)
+            elif now[record.server].let_go(place, version):
+                record.lost = before.holds(place, version) and not left.holds(place, version)
+        for number, holdings in now.items():
+            for place, document in holdings.documents.items():
+                self._found(number, place, document)
+
+    def _found(self, server: int, place: Place, document: Document) -> None:
+        self.serial += 1
+        state, is_delete = state_of(document), document.body is None
+        self.records.append(Record(server, place, state, is_delete, self.serial, is_write=False))
 
     def tallies_lost_since(self, server: int, since: int) -> None:
         """Increments of a server may be lost."""

@@ -11,12 +11,12 @@ from typing import Final
 from attrs import define, field
 
 from edge_twisted.errors import EdgeError
-from edge_twisted.store.interface import Store
 from edge_twisted.testing.callers import Everything
 from edge_twisted.testing.simulation import workload
+from edge_twisted.testing.simulation.holdings import Holdings, documents_of
 from edge_twisted.testing.simulation.network import Connection, Quality
 from edge_twisted.testing.simulation.node import End, Server, SimulationFailed
-from edge_twisted.testing.simulation.oracle import Oracle, documents_of
+from edge_twisted.testing.simulation.oracle import Oracle
 from edge_twisted.testing.simulation.storage import MemoryStorage, SqliteStorage, Storage
 from edge_twisted.testing.simulation.verdict import check_end
 from edge_twisted.testing.simulation.workload import Statement
@@ -63,7 +63,8 @@ class Mesh:
     connections: list[Connection] = field(factory=list)
     oracle: Oracle = field(factory=Oracle)
     faults: frozenset[str] = frozenset()
-    backups: dict[int, int] = field(factory=dict)
+    #: Of each server that has a backup: the serial of the oracle then, and what it held.
+    backups: dict[int, tuple[int, Holdings]] = field(factory=dict)
     is_healing: bool = False
     reaped: bool = False
     restored: bool = False
@@ -252,19 +253,22 @@ class Mesh:
             return
         if server.number not in self.backups or self.world.chance(0.4):
             server.storage.back_up()
-            self.backups[server.number] = self.oracle.serial
+            self.backups[server.number] = self.oracle.serial, server.held
             return
+        before = server.held
         server.crash()
         if not server.storage.restore():
             raise SimulationFailed("there is no backup")
-        since = self.backups[server.number]
-        self.oracle.forget(server.number, self._stores(), lambda record: True, since)
+        since, server.held_when_down = self.backups[server.number]
+        self.oracle.forget(
+            server.number, lambda record: True, since=since, before=before, now=self._held()
+        )
         self.oracle.tallies_lost_since(server.number, since)
         self.restored = True
         self._start_later(server)
 
-    def _stores(self) -> dict[int, Store]:
-        return {each.number: each.replica.store for each in self.servers if each.is_up}
+    def _held(self) -> dict[int, Holdings]:
+        return {each.number: each.held for each in self.servers}
 
     def _fault_skew(self, server: Server) -> None:
         offset = self.world.random.choice((-240_000, -1000, 0, 3000, 240_000, 1_200_000))
@@ -289,8 +293,14 @@ class Mesh:
             return
         statement = workload.evict(self.world.random)
         place = (statement.collection, workload.key_of(statement.arguments["id"]))
+        before = server.held
         if self.run(server, statement):
-            self.oracle.forget(server.number, self._stores(), lambda record: record.place == place)
+            self.oracle.forget(
+                server.number,
+                lambda record: record.place == place,
+                before=before,
+                now=self._held(),
+            )
 
     def _fault_subscribe(self, server: Server) -> None:
         if not server.is_up or server.number == 0:

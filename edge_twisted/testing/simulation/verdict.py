@@ -12,15 +12,9 @@ from edge_twisted.documents.nodes import nodes_of
 from edge_twisted.documents.state import State
 from edge_twisted.documents.values import MISSING
 from edge_twisted.store.rows import Document
+from edge_twisted.testing.simulation.holdings import Place, documents_of
 from edge_twisted.testing.simulation.node import Server, SimulationFailed
-from edge_twisted.testing.simulation.oracle import (
-    Bounds,
-    Oracle,
-    Place,
-    documents_of,
-    lacks,
-    state_of,
-)
+from edge_twisted.testing.simulation.oracle import Bounds, Oracle, lacks, state_of
 from edge_twisted.testing.simulation.workload import TALLIES
 
 
