@@ -27,8 +27,9 @@ import msgspec.msgpack
 from attrs import evolve, frozen
 
 from edge_twisted.documents.headers import INITIAL_EPOCH, read_header
+from edge_twisted.documents.state import State
 from edge_twisted.documents.vectors import decode_vector, encode_vector
-from edge_twisted.documents.versions import NO_VERSION, Dot, VersionVector
+from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, VersionVector
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 from edge_twisted.store.rows import Document
 
@@ -94,19 +95,45 @@ class Evictions:
         """Return whether some write of a version of a document may have been evicted."""
         if not any(map(self.vector.seen, version)):
             return False
-        return any(map(self._of(snapshot, collection, id_key).seen, version))
+        return any(map(self.of_document(snapshot, collection, id_key).seen, version))
 
     def hold(
         self, snapshot: Snapshot, collection: str, id_key: bytes, writes: Iterable[Dot]
     ) -> bool:
         """Return whether one of these very writes of a document may have been evicted."""
-        return any(map(self._of(snapshot, collection, id_key).covers, writes))
+        return any(map(self.of_document(snapshot, collection, id_key).covers, writes))
 
-    def _of(self, snapshot: Snapshot, collection: str, id_key: bytes) -> VersionVector:
+    def of_document(self, snapshot: Snapshot, collection: str, id_key: bytes) -> VersionVector:
         """Return what at most was evicted of one document."""
         if self.folded:
             return self.vector
         return decode_vector(snapshot.fact(EVICTED, prefix_of(collection) + id_key))
+
+    def excepted(
+        self,
+        snapshot: Snapshot,
+        collection: str,
+        id_key: bytes,
+        before: VersionVector,
+        state: State,
+        own: Replica,
+    ) -> State:
+        """
+        Return a document that was just written here, with a version that tells what it lacks.
+
+        A version covers all that its writer wrote before.  What was evicted of that and is not back
+        this document has not seen: whoever still has it keeps it.
+
+        :param before: the version of what is here of it.
+        """
+        last = before.seen(own)
+        if self.folded and last:
+            # Which documents were evicted is not known; most that have writes of ours were not.
+            return state
+        evicted = self.of_document(snapshot, collection, id_key).seen(own)
+        if not last < evicted < state.version.seen(own):
+            return state
+        return State(state.root, state.life, state.version.without(own, (last + 1, evicted)))
 
 
 def note_evicted(
@@ -129,7 +156,7 @@ def note_evicted(
     vector, count, folded = known.vector, known.count, known.folded
     for row in rows:
         version = read_header(row.state).version
-        vector = vector.joined(version)
+        vector = vector.joined(VersionVector(version))
         place = prefix + row.id_key
         before = unit.fact(EVICTED, place)
         if before is None and (folded or count >= MOST_EVICTED):

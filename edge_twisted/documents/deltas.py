@@ -214,4 +214,4 @@ def _pruned(node: Node, known: VersionVector, unsaid: set[Stamp], counted: set[D
 
 
 def _are_known(entries: Entries, known: VersionVector) -> bool:
-    return all(stamp.sequence <= known.seen(stamp.replica) for stamp, _ in entries)
+    return all(known.covers(stamp.dot) for stamp, _ in entries)

@@ -36,6 +36,8 @@ def digest(id_key: bytes, version: VersionVector) -> int:
     for replica in sorted(version):
         hashed.update(replica.site)
         hashed.update(_NUMBERS.pack(replica.epoch, version[replica]))
+        for span in version.unseen.get(replica, ()):
+            hashed.update(_NUMBERS.pack(*span))
     return _signed(hashed.digest())
 
 

@@ -15,6 +15,7 @@ import msgspec.msgpack
 
 from edge_twisted.documents.clock import BEGINNING, Timestamp
 from edge_twisted.documents.encoding import CorruptState
+from edge_twisted.documents.records import read_seen
 from edge_twisted.documents.versions import SITE_BYTES, Dot, Replica, SiteId, VersionVector
 
 _decode = msgspec.msgpack.Decoder().decode
@@ -63,29 +64,44 @@ def servers_part(version: VersionVector) -> VersionVector:
     """Return a version without the INITIAL writes, which are nobody's and of no order."""
     if all(replica.epoch != INITIAL_EPOCH for replica in version):
         return version
-    return VersionVector({r: n for r, n in version.items() if r.epoch != INITIAL_EPOCH})
+    seen = {r: n for r, n in version.items() if r.epoch != INITIAL_EPOCH}
+    return VersionVector(seen, version.unseen)
 
 
 def _full(written: Any) -> Header:
     replicas, stamps, seen = written[:3]
     known = [_replica(site, epoch) for site, epoch in replicas]
-    found: dict[Replica, int] = {}
-    for replica, number in zip(known, seen, strict=True):
-        _check_number(number, 0)
-        if replica in found:
-            raise ValueError("a replica comes twice")
-        found[replica] = number
-    version = VersionVector({replica: number for replica, number in found.items() if number})
+    if len(set(known)) < len(known):
+        raise ValueError("a replica comes twice")
+    version = read_seen(known, seen)
+    for number in seen:
+        _check_seen(number)
     newest = BEGINNING
     for at, sequence, timestamp in stamps:
         _check_number(sequence, 1)
         _check_number(timestamp, 0)
-        if sequence > found[known[at]]:
+        if sequence > version.seen(known[at]):
             raise ValueError("a write beyond the version")
         newest = max(newest, Timestamp(timestamp))
     if not version:
         raise ValueError("a document that nobody wrote")
     return Header(version, newest, None)
+
+
+def _check_seen(written: Any) -> None:
+    if type(written) is not list:
+        _check_number(written, 0)
+        return
+    number, *spans = written
+    _check_number(number, 0)
+    before = -1
+    for first, last in spans:
+        # Spans that touch would be one.
+        _check_number(first, before + 2)
+        _check_number(last, first)
+        before = last
+    if not 0 < before < number:
+        raise ValueError("exceptions that are none")
 
 
 def _replica(site: Any, epoch: Any) -> Replica:

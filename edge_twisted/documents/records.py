@@ -5,7 +5,9 @@ The written form of slots: one record each, with replicas and stamps in tables.
 A record is ``[path, variant, entries, count]``.  An entry is ``[stamp]`` for a removal, ``[stamp,
 value]`` for a value, ``[stamp, nil, true]`` for the value that the document shows; a count is
 ``[restart, start, [[replica, sequence, total], ...]]`` or nil.  Stamps and replicas are positions
-in the tables, a missing restart is -1.  Everything is sorted, so equal states have equal bytes.
+in the tables, a missing restart is -1.  A version is, of each replica in the table, its number, 0
+for none, or an array of the number and its exceptions, ``[first, last]`` each.  Everything is
+sorted, so equal states have equal bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from edge_twisted.documents.entries import Entries, Entry, Stamp
 from edge_twisted.documents.nodes import EMPTY, Node, Variant
 from edge_twisted.documents.operations import Path
 from edge_twisted.documents.values import MISSING, Operand
-from edge_twisted.documents.versions import Replica, SiteId, VersionVector
+from edge_twisted.documents.versions import Replica, SiteId, Span, VersionVector
 
 #: A slot that was read: its path, what it is of, what it holds, and a counter's count.
 Slot = tuple[Path, Variant, Entries, Count | None]
@@ -64,18 +66,35 @@ class Tables:
         return [
             [[replica.site, replica.epoch] for replica in self.replicas],
             [[self.replica(s.replica), s.sequence, s.timestamp] for s in self.stamps],
-            [version.seen(replica) for replica in self.replicas],
+            [_write_seen(version, replica) for replica in self.replicas],
         ]
 
     @classmethod
     def read(cls, replicas: Any, stamps: Any, seen: Any) -> tuple[Tables, VersionVector]:
         """Take back what `written` returned."""
         known = [Replica(SiteId(site), epoch) for site, epoch in replicas]
-        version = VersionVector(
-            {replica: number for replica, number in zip(known, seen, strict=True) if number}
-        )
+        version = read_seen(known, seen)
         marks = [Stamp(Timestamp(t), known[at], sequence) for at, sequence, t in stamps]
         return cls(known, marks), version
+
+
+def _write_seen(version: VersionVector, replica: Replica) -> int | list[Any]:
+    number = version.seen(replica)
+    spans = version.unseen.get(replica)
+    return number if spans is None else [number, *spans]
+
+
+def read_seen(replicas: Sequence[Replica], written: Any) -> VersionVector:
+    """Return a version: of each replica a number, or an array of it and its exceptions."""
+    seen: dict[Replica, int] = {}
+    unseen: dict[Replica, tuple[Span, ...]] = {}
+    for replica, number in zip(replicas, written, strict=True):
+        if type(number) is list:
+            number, *spans = number
+            unseen[replica] = tuple((first, last) for first, last in spans)
+        if number:
+            seen[replica] = number
+    return VersionVector(seen, unseen)
 
 
 def stamps_of(node: Node) -> Iterable[Stamp]:

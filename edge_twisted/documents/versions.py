@@ -4,17 +4,26 @@ Who wrote what: replicas, dots, and version vectors.
 
 A replica is a site in one of its epochs; a site takes a new epoch when its store was copied or
 restored, so that no two writes ever share a dot.  A dot names one write.  A version vector says,
-for each replica, that all its writes up to a number have been seen.
+for each replica, that all its writes up to a number have been seen, but for exceptions: who evicted
+a document and writes it before all of it is back has not seen what it wrote before.  They are those
+of Malkhi and Terry, "Concise Version Vectors in WinFS" (2005), and nearly no document has any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple, NewType
 
 #: 16 random bytes that a store keeps for ever.
 SiteId = NewType("SiteId", bytes)
 SITE_BYTES: Final = 16
+
+
+_NOTHING: Final[Mapping[Replica, tuple[Span, ...]]] = MappingProxyType({})
+#: Above all sequences.
+_NEVER: Final = 2**63
 
 
 class Replica(NamedTuple):
@@ -31,17 +40,29 @@ class Dot(NamedTuple):
     sequence: int
 
 
+#: Sequences of one replica, both ends included.
+Span = tuple[int, int]
+
+
 class VersionVector(Mapping[Replica, int]):
     """
-    The writes that have been seen: of each replica, all up to a number; immutable.
+    The writes that have been seen: of each replica, up to a number, but for exceptions; immutable.
 
-    A replica that is not named has been seen up to 0.
+    A replica that is not named has been seen up to 0.  As a mapping it has the numbers alone.
+
+    :param unseen: by replica the exceptions: ascending spans, apart from each other, that end below
+        the replica's number.
     """
 
-    __slots__ = ("_seen",)
+    __slots__ = ("_seen", "_unseen")
 
-    def __init__(self, seen: Mapping[Replica, int] | Iterable[tuple[Replica, int]] = ()) -> None:
+    def __init__(
+        self,
+        seen: Mapping[Replica, int] | Iterable[tuple[Replica, int]] = (),
+        unseen: Mapping[Replica, tuple[Span, ...]] = _NOTHING,
+    ) -> None:
         self._seen: dict[Replica, int] = dict(seen)
+        self._unseen = unseen
 
     # -- Mapping
 
@@ -58,13 +79,25 @@ class VersionVector(Mapping[Replica, int]):
         return hash(frozenset(self._seen.items()))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, VersionVector) and self._seen == other._seen
+        if not isinstance(other, VersionVector) or self._seen != other._seen:
+            return False
+        return self._unseen == other._unseen
 
     def __repr__(self) -> str:
         inner = ", ".join(f"{r.site.hex()[:8]}/{r.epoch}: {n}" for r, n in sorted(self.items()))
-        return f"VersionVector({inner})"
+        but = "".join(
+            f", not {r.site.hex()[:8]}/{r.epoch}: {low}-{high}"
+            for r, spans in sorted(self._unseen.items())
+            for low, high in spans
+        )
+        return f"VersionVector({inner}{but})"
 
     # -- what it says
+
+    @property
+    def unseen(self) -> Mapping[Replica, tuple[Span, ...]]:
+        """The exceptions."""
+        return self._unseen
 
     def seen(self, replica: Replica) -> int:
         """Return up to which number the writes of a replica have been seen."""
@@ -72,22 +105,36 @@ class VersionVector(Mapping[Replica, int]):
 
     def covers(self, dot: Dot) -> bool:
         """Return whether a write has been seen."""
-        return dot.sequence <= self._seen.get(dot.replica, 0)
+        if dot.sequence > self._seen.get(dot.replica, 0):
+            return False
+        return not self._unseen or not _is_within(dot.sequence, self._unseen.get(dot.replica, ()))
 
     def includes(self, other: VersionVector) -> bool:
         """Return whether everything that `other` has seen has been seen."""
         mine = self._seen
         # A loop, for `all` over a generator takes twice as long, and every document asks.
-        for replica, number in other._seen.items():  # noqa: SIM110
+        for replica, number in other._seen.items():
             if mine.get(replica, 0) < number:
                 return False
-        return True
+        return not self._unseen or self._unseen is other._unseen or not self._lacks(other)
+
+    def _lacks(self, other: VersionVector) -> bool:
+        """Return whether `other` has seen some exception of this one."""
+        return any(
+            _common(spans, other._all_unseen(replica)) != spans
+            for replica, spans in self._unseen.items()
+        )
 
     def with_dot(self, dot: Dot) -> VersionVector:
-        """Return this vector after one more write, and all of its replica before it."""
+        """Return this vector after a write newer than all it has seen of its replica."""
         if self.covers(dot):
             return self
-        return VersionVector({**self._seen, dot.replica: dot.sequence})
+        return VersionVector({**self._seen, dot.replica: dot.sequence}, self._unseen)
+
+    def without(self, replica: Replica, span: Span) -> VersionVector:
+        """Return this vector with one more exception, above those that the replica has."""
+        spans = (*self._unseen.get(replica, ()), span)
+        return VersionVector(self._seen, {**self._unseen, replica: spans})
 
     def joined(self, other: VersionVector) -> VersionVector:
         """Return what either has seen."""
@@ -97,7 +144,41 @@ class VersionVector(Mapping[Replica, int]):
         for replica, number in other._seen.items():
             if number > found.get(replica, 0):
                 found[replica] = number
-        return VersionVector(found)
+        if not self._unseen and not other._unseen:
+            return VersionVector(found)
+        return VersionVector(found, self._unseen_by_both(other))
+
+    def _unseen_by_both(self, other: VersionVector) -> dict[Replica, tuple[Span, ...]]:
+        found: dict[Replica, tuple[Span, ...]] = {}
+        for replica in {**self._unseen, **other._unseen}:
+            spans = _common(self._all_unseen(replica), other._all_unseen(replica))[:-1]
+            if spans:
+                found[replica] = spans
+        return found
+
+    def _all_unseen(self, replica: Replica) -> list[Span]:
+        return [*self._unseen.get(replica, ()), (self.seen(replica) + 1, _NEVER)]
+
+
+def _is_within(sequence: int, spans: Sequence[Span]) -> bool:
+    at = bisect_right(spans, (sequence, _NEVER)) - 1
+    return at >= 0 and sequence <= spans[at][1]
+
+
+def _common(left: Sequence[Span], right: Sequence[Span]) -> tuple[Span, ...]:
+    """Return what is within two ascending lists of spans, in one walk along both."""
+    found: list[Span] = []
+    at = other_at = 0
+    while at < len(left) and other_at < len(right):
+        (first, last), (other_first, other_last) = left[at], right[other_at]
+        low, high = max(first, other_first), min(last, other_last)
+        if low <= high:
+            found.append((low, high))
+        if last < other_last:
+            at += 1
+        else:
+            other_at += 1
+    return tuple(found)
 
 
 NO_VERSION: Final = VersionVector()

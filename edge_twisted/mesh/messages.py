@@ -45,8 +45,8 @@ Fingerprint = Annotated[bytes, Meta(min_length=16, max_length=16)]
 #: Of version vectors: site, epoch, number.
 Entry = tuple[Site, Count, Count]
 Vector = Annotated[list[Entry], Meta(max_length=MAX_REPLICAS)]
-WireSeen = tuple[Key, Vector]
-SeenList = Annotated[list[WireSeen], Meta(max_length=MAX_ASKED)]
+#: Of the version of a document: site, epoch, first, last.
+Unseen = tuple[Site, Count, Count, Count]
 Keys = Annotated[list[Key], Meta(min_length=1, max_length=MAX_ASKED)]
 #: Id key, body (nil: a tombstone), state.
 WireWhole = tuple[Key, bytes | None, bytes]
@@ -60,6 +60,17 @@ class Items(Struct, array_like=True, frozen=True, gc=False):
     partial: Annotated[list[tuple[Key, bytes]], Meta(max_length=MAX_ITEMS)] = []
     announced: Annotated[list[tuple[Key, Digest, Count]], Meta(max_length=MAX_ITEMS)] = []
     left: Annotated[list[tuple[Key, Digest]], Meta(max_length=MAX_ITEMS)] = []
+
+
+class WireSeen(Struct, array_like=True, frozen=True, gc=False):
+    """A document and a version of it, with the exceptions."""
+
+    id_key: Key
+    vector: Vector
+    unseen: Annotated[list[Unseen], Meta(max_length=MAX_REPLICAS)] = []
+
+
+SeenList = Annotated[list[WireSeen], Meta(max_length=MAX_ASKED)]
 
 
 class _Message(Struct, array_like=True, frozen=True, gc=False):

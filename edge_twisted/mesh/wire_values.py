@@ -6,9 +6,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from edge_twisted.documents.versions import Replica, SiteId, VersionVector
+from edge_twisted.documents.versions import Replica, SiteId, Span, VersionVector
 from edge_twisted.mesh.items import Announced, Item, Left, Partial, Seen, Whole
-from edge_twisted.mesh.messages import MAX_ASKED, MAX_ITEMS, Entry, Items, WireSeen, WireWhole
+from edge_twisted.mesh.messages import (
+    MAX_ASKED,
+    MAX_ITEMS,
+    Entry,
+    Items,
+    Unseen,
+    WireSeen,
+    WireWhole,
+)
 
 #: Of the items of one message; the rest of its 32 MiB is for what is around them.
 MAX_ITEM_BYTES: Final = 30 << 20
@@ -111,8 +119,9 @@ def write_seen(seen: Sequence[Seen]) -> Iterator[list[WireSeen]]:
     size = 0
     for each in seen:
         vector = write_vector(each.version)
-        chunk.append((each.id_key, vector))
-        size += len(each.id_key) + ENTRY_BYTES * len(vector)
+        unseen = _write_unseen(each.version)
+        chunk.append(WireSeen(each.id_key, vector, unseen))
+        size += len(each.id_key) + ENTRY_BYTES * (len(vector) + len(unseen))
         if len(chunk) == MAX_ASKED or size >= MAX_SEEN_BYTES:
             yield chunk
             chunk, size = [], 0
@@ -122,4 +131,23 @@ def write_seen(seen: Sequence[Seen]) -> Iterator[list[WireSeen]]:
 
 def read_seen(written: Iterable[WireSeen]) -> tuple[Seen, ...]:
     """Return the versions of documents."""
-    return tuple(Seen(key, read_vector(vector)) for key, vector in written)
+    return tuple(Seen(each.id_key, _read_version(each)) for each in written)
+
+
+def _write_unseen(version: VersionVector) -> list[Unseen]:
+    return [
+        (replica.site, replica.epoch, first, last)
+        for replica, spans in sorted(version.unseen.items())
+        for first, last in spans
+    ]
+
+
+def _read_version(written: WireSeen) -> VersionVector:
+    version = read_vector(written.vector)
+    if not written.unseen:
+        return version
+    unseen: dict[Replica, tuple[Span, ...]] = {}
+    for site, epoch, first, last in written.unseen:
+        replica = Replica(SiteId(site), epoch)
+        unseen[replica] = (*unseen.get(replica, ()), (first, last))
+    return VersionVector(version, unseen)

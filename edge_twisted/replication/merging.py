@@ -213,6 +213,7 @@ class Batch:
                 state = delete(merged, stamp)
             else:
                 state = State(merged.root, merged.life, merged.version.with_dot(stamp.dot))
+            state = self._knowledge.excepted(found, state, stamp.replica)
             self._merged(found, state, id_value, False)
 
     def _look(self, state: State) -> None:

@@ -11,7 +11,7 @@ from edge_twisted.documents.counts import Count
 from edge_twisted.documents.nodes import Node, Variant, walk
 from edge_twisted.documents.state import State
 from edge_twisted.documents.values import INTEGER_MAX, INTEGER_MIN, MISSING
-from edge_twisted.documents.versions import VersionVector
+from edge_twisted.documents.versions import Dot, VersionVector
 
 _COUNTERS = (Variant.COUNTER, Variant.PN_COUNTER)
 
@@ -65,7 +65,7 @@ def _check_count(count: Count, version: VersionVector) -> None:
 
 
 def _check_covered(version: VersionVector, replica: Any, sequence: Any) -> None:
-    if type(sequence) is not int or not 1 <= sequence <= version.seen(replica):
+    if type(sequence) is not int or sequence < 1 or not version.covers(Dot(replica, sequence)):
         raise ValueError("a write beyond the version")
 
 

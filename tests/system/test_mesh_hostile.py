@@ -246,7 +246,7 @@ def test_a_flood_costs_little_memory_and_others_are_served(scene: Scene) -> None
     member = scene.member()
     number = member.meet().number
     vector = [(n.to_bytes(16, "big"), 1, 1) for n in range(20_000)]
-    gone = m.encode(m.Gone(number, False, [(b"\x40id\x00\x01", vector)] * 2))
+    gone = m.encode(m.Gone(number, False, [m.WireSeen(b"\x40id\x00\x01", vector)] * 2))
     for _ in range(20):
         member.raw(member.writer.message(gone))
     for n in range(300):

@@ -105,6 +105,8 @@ class State:
     next_index: int = 1
     #: Names of the collections whose totals are not saved yet.
     touched: set[str] = field(factory=set)
+    #: Where there may be facts; in others none is looked for.
+    spaces: set[str] = field(factory=set)
 
     @classmethod
     def load(cls, connection: apsw.Connection) -> State:
@@ -127,6 +129,7 @@ class State:
             collection.indexes = read_indexes(connection, collection)
             state.collections[collection.name] = collection
             state.next_collection = max(state.next_collection, collection.number + 1)
+        state.spaces = _spaces(connection)
         newest = connection.execute("SELECT max(number) FROM indexes").get
         state.next_index = (newest or 0) + 1
         return state
@@ -186,6 +189,16 @@ def read_indexes(connection: apsw.Connection, collection: Collection) -> tuple[S
             (collection.number,),
         )
     )
+
+
+def _spaces(connection: apsw.Connection) -> set[str]:
+    """Return the spaces of facts: few, each with up to a million."""
+    found: set[str] = set()
+    space: str | None = ""
+    while space is not None:
+        found.add(space)
+        space = connection.execute("SELECT min(space) FROM facts WHERE space > ?", (space,)).get
+    return found
 
 
 def _find_ends(connection: apsw.Connection, collection: Collection) -> None:

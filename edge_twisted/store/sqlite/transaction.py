@@ -368,6 +368,8 @@ class SqliteTransaction:
         return self._stored_fact(space, key)
 
     def _stored_fact(self, space: str, key: bytes) -> bytes | None:
+        if space not in self.state.spaces:
+            return None
         value: bytes | None = (
             self._group.begin()
             .execute("SELECT value FROM facts WHERE space = ? AND key = ?", (space, key))
@@ -386,6 +388,7 @@ class SqliteTransaction:
     def put_fact(self, space: str, key: bytes, value: bytes | None) -> None:
         self._changed = True
         self._layer.facts[space, key] = value
+        self.state.spaces.add(space)
         if self._layer.is_big:
             self._settle()
 

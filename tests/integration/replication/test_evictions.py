@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from itertools import islice, permutations
+
+from edge_twisted.testing.replica import Replica, Stream
 from tests.integration.replication.base import ReplicationTestCase
 
 ALL = "SELECT * FROM c"
@@ -53,6 +56,58 @@ class Cases(ReplicationTestCase):
         await self.exchange(self.stream(c, b, ALL), self.stream(b, c, ALL))
         for each in (a, b, c):
             self.assertEqual(await each.rows(ALL), [])
+
+    async def _all(self, *replicas: Replica) -> list[Stream]:
+        return [self.stream(a, b, ALL) for a, b in permutations(replicas, 2)]
+
+    async def test_what_its_writer_evicted_and_another_has_is_not_lost(self) -> None:
+        """The next write of the writer covers the number of the evicted one, and never saw it."""
+        source, told, writer = [await self.replica(name) for name in ("source", "told", "writer")]
+        await source.insert("c", {"_id": "x", "a": 1})
+        links = await self._all(source, told, writer)
+        await self.exchange(*links)
+        await writer.run("UPDATE c SET a = 2")
+        await self.stream(writer, told, ALL).sync()
+        await told.run("UPDATE c SET d = 4")
+        await writer.run("EVICT FROM c")
+        await self.stream(source, writer, ALL).sync()
+        await writer.run("UPDATE c SET b = 3")
+        await self.exchange(*links)
+        for each in (source, told, writer):
+            self.assertEqual(await each.rows(ALL), [{"_id": "x", "a": 2, "b": 3, "d": 4}])
+        self.same(source, told, writer)
+
+    async def test_all_show_the_same_when_it_is_written_anew(self) -> None:
+        """A field that was overwritten, evicted, written anew and removed, wherever it is met."""
+        for order in islice(permutations(range(6)), 0, None, 31):
+            late, told, writer = [await self.replica(name) for name in ("late", "told", "writer")]
+            await late.insert("c", {"_id": "x", "a": 1})
+            await self.stream(late, writer, ALL).sync()
+            await writer.run("UPDATE c SET a = 2")
+            await self.stream(writer, told, ALL).sync()
+            await writer.run("EVICT FROM c")
+            await writer.insert("c", {"_id": "x", "a": 3})
+            await writer.run("UPDATE c UNSET a")
+            links = await self._all(late, told, writer)
+            await self.exchange(*(links[at] for at in order))
+            for each in (late, told, writer):
+                # The write that was evicted had not seen the removal.
+                self.assertEqual(await each.rows(ALL), [{"_id": "x", "a": 2}])
+            self.same(late, told, writer)
+
+    async def test_a_delete_of_what_was_written_anew_has_not_seen_what_was_evicted(self) -> None:
+        """So that is a concurrent write, and brings the document back, as anybody else's would."""
+        a, b = [await self.replica(name) for name in "ab"]
+        await a.insert("c", {"_id": "x", "v": 1})
+        from_a, to_a = self.stream(a, b, ALL), self.stream(b, a, ALL)
+        await from_a.sync()
+        await a.run("EVICT FROM c")
+        await a.insert("c", {"_id": "x", "w": 2})
+        await a.run("DELETE FROM c")
+        await self.exchange(from_a, to_a)
+        for each in (a, b):
+            self.assertEqual(await each.rows(ALL), [{"_id": "x", "v": 1, "w": 2}])
+        self.same(a, b)
 
 
 class InMemory(Cases):

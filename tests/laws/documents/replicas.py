@@ -28,12 +28,15 @@ class Site:
     written: int = 0
     last: int = 0
 
+    @property
+    def replica(self) -> Replica:
+        return Replica(SiteId(bytes([self.number]) * 16), 0)
+
     def stamp(self, moment: int) -> Stamp:
         """The stamp of a write at a moment of this site's clock, later than all it heard of."""
         self.written += 1
         self.last = max(self.last + 1, moment * 10)
-        replica = Replica(SiteId(bytes([self.number]) * 16), 0)
-        return Stamp(Timestamp(self.last), replica, self.written)
+        return Stamp(Timestamp(self.last), self.replica, self.written)
 
     def insert(self, fields: dict[str, Value], moment: int) -> None:
         if not self.state.is_alive:

@@ -35,7 +35,7 @@ def met() -> tuple[End, FrameWriter]:
 def gone(number: int, size: int = 1) -> m.Gone:
     """Return a message of about so many bytes, which deflates well."""
     vector = [(number.to_bytes(16, "big"), 1, 7)]
-    return m.Gone(1, False, [(b"\1" * size, vector)])
+    return m.Gone(1, False, [m.WireSeen(b"\1" * size, vector)])
 
 
 def deletions(end: End) -> int:
