@@ -4,20 +4,20 @@ What must be true of documents in the end, computed apart from any replication.
 
 Every local write is recorded as the state that it made.  Writes that only ever were on a server
 that was restored from a backup, or on a document that was evicted, may be lost; everything else
-must be in the end states.  All three bounds are joins of recorded states.
+must be in the end states (`edge_twisted.testing.simulation.bounds`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from attrs import define, field
 
-from edge_twisted.documents.encoding import decode, encode
+from edge_twisted.documents.encoding import decode
 from edge_twisted.documents.json_text import from_text
-from edge_twisted.documents.state import State, merge
-from edge_twisted.documents.versions import NO_VERSION, VersionVector
+from edge_twisted.documents.state import State
 from edge_twisted.store.rows import Document
+from edge_twisted.testing.simulation.bounds import Bounds
 from edge_twisted.testing.simulation.holdings import Holdings, Place
 
 
@@ -128,44 +128,6 @@ class Oracle:
         """Return what is certain of each document that was ever written."""
         found: dict[Place, Bounds] = {}
         for record in self.records:
-            found.setdefault(record.place, Bounds()).take(record)
+            bounds = found.setdefault(record.place, Bounds())
+            bounds.take(record.state, is_delete=record.is_delete, lost=record.lost)
         return found
-
-
-@define(eq=False)
-class Bounds:
-    """What is certain of one document."""
-
-    #: All that cannot be lost.
-    must: State = field(factory=State)
-    #: The same with all deletes there ever were: alive if the document certainly lives.
-    low: State = field(factory=State)
-    #: The same with all other writes there ever were: dead if it is certainly deleted.
-    high: State = field(factory=State)
-    #: All that any delete had seen.
-    seen_by_deletes: VersionVector = NO_VERSION
-
-    def take(self, record: Record) -> None:
-        """Take one record into account."""
-        state = record.state
-        if record.is_delete:
-            self.seen_by_deletes = self.seen_by_deletes.joined(state.version)
-        if not record.lost:
-            self.must = merge(self.must, state)
-        if not record.lost or record.is_delete:
-            self.low = merge(self.low, state)
-        if not record.lost or not record.is_delete:
-            self.high = merge(self.high, state)
-
-
-def lacks(found: State, certain: State) -> bool:
-    """Return whether something that is certain is not in a state."""
-    return encode(merge(found, certain)) != encode(found)
-
-
-def joined(states: Iterable[State]) -> State:
-    """Return the join of states."""
-    result = State()
-    for each in states:
-        result = merge(result, each)
-    return result

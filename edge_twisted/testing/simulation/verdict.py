@@ -12,9 +12,10 @@ from edge_twisted.documents.nodes import nodes_of
 from edge_twisted.documents.state import State
 from edge_twisted.documents.values import MISSING
 from edge_twisted.store.rows import Document
+from edge_twisted.testing.simulation.bounds import Bounds, lacks
 from edge_twisted.testing.simulation.holdings import Place, documents_of
 from edge_twisted.testing.simulation.node import Server, SimulationFailed
-from edge_twisted.testing.simulation.oracle import Bounds, Oracle, lacks, state_of
+from edge_twisted.testing.simulation.oracle import Oracle, state_of
 from edge_twisted.testing.simulation.workload import TALLIES
 
 
@@ -86,10 +87,9 @@ def check_end(servers: Sequence[Server], oracle: Oracle, *, reaped: bool) -> Non
 
 def _problem(place: Place, bounds: Bounds, document: Document | None, *, forgot: bool) -> str:
     found = State() if document is None else state_of(document)
-    if bounds.low.is_alive and not found.is_alive:
+    if not found.is_alive and bounds.certainly_lives():
         return "a live document is gone"
-    is_dead = bounds.high.version and not bounds.high.is_alive
-    if is_dead and found.is_alive and not (forgot and _is_new_initial(found, bounds)):
+    if found.is_alive and not bounds.may_live() and not (forgot and _is_new_initial(found, bounds)):
         return "a deleted document is back"
     if document is None or forgot:
         # Who forgot a delete cannot have what only its tombstone held.
