@@ -257,17 +257,19 @@ class OutgoingStream:
         elif isinstance(answer, Changes):
             self._take(skipped, answer)
         elif isinstance(answer, CursorUnknown):
-            self.wait()
+            # First the word, for then others may use what this one had of the peer's window.
             self.port.send(Stale(self.number, answer.reason[:1024]))
+            self.wait()
         else:
             assert isinstance(answer, ScopeClosed)
             self.scope_closed()
 
     def scope_closed(self) -> None:
         """The collection may not be sent now; the next commit in it, or word of its scope, asks."""
+        # As above, first the word.
+        self.port.send(Closed(self.number, "the collection's sync scope is closed"))
         self._void()
         self.state = OutgoingState.CLOSED
-        self.port.send(Closed(self.number, "the collection's sync scope is closed"))
 
     def _have_probed(self, answer: Answer) -> None:
         self.turns.release(self)

@@ -6,7 +6,16 @@ from __future__ import annotations
 import pytest
 
 from edge_twisted.mesh.effects import ScopeRefused
-from edge_twisted.mesh.requests import Answer, FindGone, ReadDigests, ReadDocuments, Request
+from edge_twisted.mesh.requests import (
+    Answer,
+    CursorUnknown,
+    FindGone,
+    ReadChanges,
+    ReadDigests,
+    ReadDocuments,
+    Request,
+    ScopeClosed,
+)
 from edge_twisted.testing.fake_documents import FakeDocuments
 from edge_twisted.testing.mesh_pair import Pair, two
 
@@ -88,4 +97,37 @@ def test_a_repair_in_which_the_scope_closes_is_made_once_it_opens(kind: type) ->
     assert [e.key for e in pair.right.told(ScopeRefused)] == [b"tasks"]
     open_again(pair, left)
     assert right.shown("tasks") == left.shown("tasks") == {"b": "2", "c": "1"}
+    assert is_open(pair)
+
+
+@pytest.mark.parametrize("at", range(2, 5))
+@pytest.mark.parametrize("kind", ["closed", "unknown"])
+def test_what_a_stream_leaves_of_the_window_is_not_used_before_the_peer_hears_of_it(
+    at: int, kind: str
+) -> None:
+    left, right = two()
+    pair = Pair.of(left, right, right_wants=["tasks", "others"]).start()
+    for number in range(8):
+        for name in ("tasks", "others"):
+            left.write(name, {f"{number}": "x" * 100_000})
+    reads = 0
+
+    def perform(request: Request) -> Answer:
+        nonlocal reads
+        if isinstance(request, ReadChanges) and request.scope.query == "tasks":
+            reads += 1
+            if reads == at:
+                return ScopeClosed() if kind == "closed" else CursorUnknown(reason="reaped")
+        return left.answer(request)
+
+    pair.left.perform = perform  # type: ignore[method-assign]
+    pair.left.tell_commits(pair.now)
+    while pair.left.step(pair.now):
+        pass
+    # The receiver is slow to store what came.
+    while pair.left.to_peer:
+        pair.right.take(pair.right.session.receive(pair.left.to_peer.popleft(), pair.now))
+    assert is_open(pair)
+    pair.settle()
+    assert len(right.shown("others")) == 8
     assert is_open(pair)
