@@ -228,7 +228,8 @@ def _left_of(node: Node, other: Side) -> Node:
 def _is_untouched(root: Node, other: Side) -> bool:
     """Return whether the other side has forgotten nothing of a tree."""
     kept: Stamp | None = None
-    for node in nodes_of(root):
+    # Most are fields: a generator would cost more than what it yields.
+    for node in nodes_of(root) if root.children else (root,):
         for entries in node.slots.values():
             for entry in entries:
                 # Most have the stamp of the one before, the very object.

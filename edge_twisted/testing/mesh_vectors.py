@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What `docs/mesh-protocol.md` prints from the code: messages, states, bytes to test against.
+What `docs/mesh-protocol.md` prints from the code: messages, states, numbers and bytes to test by.
 
 ``python -m edge_twisted.testing.mesh_vectors`` prints the tables; a test holds the page to them.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,16 @@ from typing import get_args
 
 import msgspec
 
+from edge_twisted.documents.checksums import checksum
+from edge_twisted.documents.clock import COUNTER_BITS, Timestamp
+from edge_twisted.documents.counts import Count, Share
+from edge_twisted.documents.deltas import delta, encode_delta
+from edge_twisted.documents.entries import Entry, Stamp
+from edge_twisted.documents.nodes import EMPTY, Variant
+from edge_twisted.documents.operations import Increment, Path, Set
+from edge_twisted.documents.records import Slot, with_slots
 from edge_twisted.documents.versions import Replica, SiteId, VersionVector
+from edge_twisted.documents.writing import apply, insert
 from edge_twisted.mesh import messages as m
 from edge_twisted.mesh.frames import FrameWriter
 from edge_twisted.mesh.items import Announced, Left, Partial, Seen, Whole
@@ -100,6 +110,43 @@ def stream_rows() -> Iterator[str]:
     yield writer.message(m.encode(m.Blob(b"chunk")), deflated=False).hex()
 
 
+def checksum_rows() -> Iterator[str]:
+    """Yield checksums of single writes: variant, what, path, sequence, number."""
+    paths: tuple[Path, ...] = ((), ("a",), ("a", "b"), ("b", "a"), ("é",))
+    for variant, what, path, sequence in (
+        *((Variant.REGISTER, "entry", path, 1) for path in paths),
+        (Variant.REGISTER, "entry", ("a",), 2),
+        (Variant.PN_COUNTER, "entry", ("a",), 1),
+        (Variant.COUNTER, "restart", ("a",), 1),
+        (Variant.PN_COUNTER, "share", ("a",), 2**40),
+    ):
+        root = with_slots(EMPTY, [_slot(variant, what, path, _stamp(sequence))])
+        written = json.dumps(path, ensure_ascii=False)
+        yield f"{int(variant)} {what} {written} {sequence} {checksum(root)}"
+
+
+def _stamp(sequence: int) -> Stamp:
+    return Stamp(Timestamp(sequence << COUNTER_BITS), Replica(_SITE, 1), sequence)
+
+
+def _slot(variant: Variant, what: str, path: Path, stamp: Stamp) -> Slot:
+    entries = (Entry(stamp, True),) if what == "entry" else ()
+    count = None
+    if what == "restart":
+        count = Count(stamp)
+    elif what == "share":
+        count = Count(None, 0, {stamp.replica: Share(stamp.sequence, 1)})
+    return path, variant, entries, count
+
+
+def delta_row() -> str:
+    """Return a delta that leaves a counter out, in hexadecimal."""
+    before = insert(None, {"a": 1}, _stamp(1))
+    before = apply(before, [Increment(("n",), 5)], _stamp(2))
+    after = apply(before, [Set(("a",), 2)], _stamp(3))
+    return encode_delta(delta(after, before.version)).hex()
+
+
 def main() -> None:
     """Print everything."""
     parts = (
@@ -107,6 +154,8 @@ def main() -> None:
         state_rows(FROM_SENDER),
         state_rows(FROM_RECEIVER),
         payload_rows(),
+        checksum_rows(),
+        [delta_row()],
         stream_rows(),
     )
     for part in parts:

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_twisted.documents.deltas import DeltaGap, apply_delta, delta
-from edge_twisted.documents.operations import Increment, Restart, Set, Unset
+from edge_twisted.documents.operations import Increment, Operation, Restart, Set, Unset
 from edge_twisted.documents.state import State, forgets, merge
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import VersionVector
@@ -68,7 +68,10 @@ def run(history: list[tuple[object, ...]]) -> list[State]:
     return [each.state for each in sites_after(history, Forgetful)]
 
 
-def sites_after(history: list[tuple[object, ...]], kind: type[Forgetful]) -> list[Forgetful]:
+def sites_after(
+    history: list[tuple[object, ...]], kind: type[Forgetful], states: list[State] | None = None
+) -> list[Forgetful]:
+    """Return three sites after a history; `states` gets what each had after each of its steps."""
     sites = [kind(number) for number in range(3)]
     sites[0].insert({"a": 1, "b": {"p": 1}}, 1)
     for each in sites[1:]:
@@ -80,6 +83,8 @@ def sites_after(history: list[tuple[object, ...]], kind: type[Forgetful]) -> lis
             assert isinstance(other, int)
             rest = [sites[other]]
         getattr(sites[at], str(name))(*rest)
+        if states is not None:
+            states.append(sites[at].state)
     return sites
 
 
@@ -113,6 +118,41 @@ def test_the_newer_is_taken_as_it_is(history: list[tuple[object, ...]]) -> None:
             # It may have to come whole.
             with suppress(DeltaGap):
                 same(apply_delta(old, delta(new, known)), new)
+
+
+#: Counting in one slot, beside another one.
+counting = st.one_of(
+    st.builds(Increment, st.just(("n",)), st.integers(1, 3)),
+    st.builds(Restart, st.just(("n",)), st.integers(1, 3)),
+)
+beside = st.builds(Set, st.just(("a",)), st.just(1))
+steps_of_counts = st.lists(
+    st.one_of(
+        st.tuples(st.just("apply"), site, st.one_of(counting, beside), moment),
+        st.tuples(st.just("apply"), site, st.one_of(counting, beside), moment),
+        st.tuples(st.just("write_anew"), site, st.just({}), moment),
+        st.tuples(st.just("hear_anew"), site, site),
+        st.tuples(st.just("hear_whole"), site, site),
+        st.tuples(st.just("hear_whole"), site, site),
+    ),
+    min_size=5,
+    max_size=12,
+)
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(st.tuples(counting, counting, counting), steps_of_counts)
+def test_a_newer_count_is_taken_as_it_is(
+    first: tuple[Operation, ...], history: list[tuple[object, ...]]
+) -> None:
+    """All three begin with counting, and whoever has what one of them had at any time hears."""
+    began: list[tuple[object, ...]] = [("apply", at, each, 1) for at, each in enumerate(first)]
+    states: list[State] = []
+    sites_after([*began, *history], Forgetful, states)
+    for old, new in permutations(states, 2):
+        if is_newer(new.version, old.version):
+            with suppress(DeltaGap):
+                same(apply_delta(old, delta(new, old.version)), new)
 
 
 class Telling(Forgetful):

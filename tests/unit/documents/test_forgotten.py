@@ -11,6 +11,7 @@ import msgspec.msgpack
 import pytest
 
 from edge_twisted.documents import writing
+from edge_twisted.documents.checksums import PRIME
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.deltas import (
     DeltaGap,
@@ -137,17 +138,53 @@ def test_a_delta_does_not_build_on_what_was_forgotten() -> None:
     removed = writing.apply(theirs, [Unset(("a",))], stamp(3))
     back = writing.apply(theirs, [Set(("new",), 5)], stamp(9))
     changes = delta(back, theirs.version)
-    assert decode_delta(encode_delta(changes)).left_out == changes.left_out == 2
+    assert decode_delta(encode_delta(changes)).left_out == changes.left_out
     assert encode(apply_delta(theirs, changes)) == encode(back)
     with pytest.raises(DeltaGap):
         apply_delta(removed, changes)
 
 
-@pytest.mark.parametrize("since", [[], [2], [2, "1"], [2, None], [2, 1, 1], 2, None])
+@pytest.mark.parametrize("first", [Increment(("n",), 7), Restart(("n",), 7)], ids=repr)
+def test_a_delta_does_not_build_on_a_count_that_others_have_forgotten(
+    first: Increment | Restart,
+) -> None:
+    """The entry of the increment goes, its count would stay: nothing here says it is gone."""
+    theirs = writing.apply(LIVING, [Unset(("count",)), Increment(("n",), 5)], stamp(1, OTHER))
+    counted = merge(theirs, writing.apply(LIVING, [first], stamp(3)))
+    # The writer forgot that it counted, and heard of the other's count again.
+    back = writing.apply(theirs, [Set(("new",), 5)], stamp(9))
+    assert back.version.includes(counted.version)
+    changes = delta(back, counted.version)
+    assert "n" not in changes.changes.root.children
+    assert encode(apply_delta(theirs, changes)) == encode(back)
+    with pytest.raises(DeltaGap):
+        apply_delta(counted, changes)
+
+
+def test_a_delta_does_not_build_on_a_share_that_its_writer_has_forgotten() -> None:
+    """The slot has news, so it comes; of two shares of one server the later one would stay."""
+    counted = writing.apply(LIVING, [Increment(("count",), 7)], stamp(3))
+    back = writing.apply(LIVING, [Increment(("count",), 1)], stamp(1, OTHER))
+    back = writing.apply(back, [Set(("new",), 5)], stamp(9))
+    changes = delta(back, counted.version)
+    assert encode(apply_delta(LIVING, changes)) == encode(back)
+    with pytest.raises(DeltaGap):
+        apply_delta(counted, changes)
+
+
+_ENDS = [None, "1", True, 1.0, -1, PRIME, 2**32, 2**63]
+
+
+@pytest.mark.parametrize(
+    "since", [[], [2], [2, 1, 1], 2, None, *([2, left_out] for left_out in _ENDS)]
+)
 def test_a_delta_that_says_wrong_what_it_leaves_out_is_none(since: object) -> None:
     known = writing.insert(None, {"a": 1}, stamp(1)).version
-    written = msgspec.msgpack.decode(encode_delta(delta(LIVING, known)))
-    assert written[3] == [1, 3]
+    changes = delta(LIVING, known)
+    written = msgspec.msgpack.decode(encode_delta(changes))
+    assert written[3] == [1, changes.left_out]
+    written[3] = [1, PRIME - 1]
+    assert decode_delta(msgspec.msgpack.encode(written)).left_out == PRIME - 1
     written[3] = since
     with pytest.raises(CorruptState):
         decode_delta(msgspec.msgpack.encode(written))

@@ -21,6 +21,8 @@ from edge_twisted.mesh.states import (
 )
 from edge_twisted.mesh.violations import PeerViolation
 from edge_twisted.testing.mesh_vectors import (
+    checksum_rows,
+    delta_row,
     examples,
     message_rows,
     payload_rows,
@@ -37,7 +39,7 @@ def test_tables_are_printed(row: str) -> None:
     assert row in PAGE
 
 
-@pytest.mark.parametrize("row", list(payload_rows()))
+@pytest.mark.parametrize("row", [*payload_rows(), *checksum_rows(), delta_row()])
 def test_payloads_are_printed(row: str) -> None:
     assert f"    {row}\n" in PAGE
 

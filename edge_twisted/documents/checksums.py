@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Checksums of which writes stand where in a document.
+
+A checksum is the sum, modulo the prime `PRIME`, of one term for each write that stands in a slot:
+each entry, each share of a count, and the restart of a count.  So what two parts of a document
+come to can be added and subtracted.  A term is the product of what was written, where, and by whom:
+
+- what: ``KIND ** n`` modulo `PRIME`, where n is the number of the variant (`nodes.Variant`) for an
+  entry, 5 more for a restart, 10 more for a share;
+- where: 1 for the document itself, and of a path ``(p + crc32(name) + 1) ** 3`` modulo `PRIME`,
+  where p is that of the path above it and the name is in UTF-8;
+- by whom: ``(crc32(replica) + sequence) ** 3`` modulo `PRIME`, where the replica is the bytes of
+  its site with its epoch after them, 8 bytes, the highest first.
+
+A write says what it wrote, so values do not count.  Modulo a prime no product of two differences is
+0, as it would be if writes were exchanged between two paths; and cubes let sequences, or the names
+on a path, not add up in another way to the same: sums of them alone would.  All of it tells apart
+what differs by accident, not what somebody made up to be alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+from zlib import crc32
+
+from edge_twisted.documents.counts import Count
+from edge_twisted.documents.entries import Stamp
+from edge_twisted.documents.nodes import Node, Variant
+from edge_twisted.documents.versions import Replica
+
+#: The greatest below 2 ** 32; every number below it is the cube of one.
+PRIME: Final = 2**32 - 5
+#: No few of its powers that are used add up to 0, each some times.
+KIND: Final = 2_654_435_769
+_EPOCH_BYTES: Final = 8
+_SHORT: Final = 64
+#: What an entry of a variant counts, a restart, a share.
+_ENTRY, _RESTART, _SHARE = (
+    tuple(pow(KIND, part * len(Variant) + variant, PRIME) for variant in Variant)
+    for part in range(3)
+)
+
+
+def checksum(root: Node) -> int:
+    """Return the checksum of a tree, from 0 to below `PRIME`."""
+    total = base = mark = 0
+    of: Stamp | None = None
+    by: Replica | None = None
+    # The document itself is what an empty name makes of 0.
+    waiting: list[tuple[int, Mapping[str, Node]]] = [(0, {"": root})]
+    while waiting:
+        above, nodes = waiting.pop()
+        for name, node in nodes.items():
+            place = _known(above, name) if len(name) <= _SHORT else _below(above, name)
+            for variant, entries in node.slots.items():
+                weight = place * _ENTRY[variant] if variant else place
+                for stamp, _ in entries:
+                    # Most have the stamp of the one before, or its replica, the very object.
+                    if stamp is not of:
+                        of = stamp
+                        if stamp.replica is not by:
+                            by = stamp.replica
+                            base = _of_replica(by)
+                        at = base + stamp.sequence
+                        mark = at * at * at
+                    total += weight * mark
+            if node.counts:
+                for variant, count in node.counts.items():
+                    total += place * _counted(variant, count)
+            if node.children:
+                waiting.append((place, node.children))
+    return total % PRIME
+
+
+def _counted(variant: Variant, count: Count) -> int:
+    total = sum(_mark(replica, share.sequence) for replica, share in count.shares.items())
+    total *= _SHARE[variant]
+    if count.restart is not None:
+        total += _RESTART[variant] * _mark(count.restart.replica, count.restart.sequence)
+    return total
+
+
+def _mark(replica: Replica, sequence: int) -> int:
+    at: int = _of_replica(replica) + sequence
+    return at * at * at
+
+
+@lru_cache(maxsize=4096)
+def _of_replica(replica: Replica) -> int:
+    return crc32(replica.epoch.to_bytes(_EPOCH_BYTES, "big"), crc32(replica.site))
+
+
+def _below(place: int, name: str) -> int:
+    at = place + crc32(name.encode()) + 1
+    return at * at * at % PRIME
+
+
+#: Documents of a collection have the same names, mostly; what is kept of others stays below 2 MB.
+_known = lru_cache(maxsize=4096)(_below)
