@@ -60,6 +60,25 @@ def read_header(data: bytes) -> Header:
         raise CorruptState(str(error)) from None
 
 
+def read_life(data: bytes) -> tuple[Dot, ...]:
+    """
+    Return the writes by which a document lives, of its state as it is stored; none: it is deleted.
+
+    Without the document, and far quicker than `encoding.decode`.
+    """
+    written = _decode(data)
+    if len(written) == 4:
+        site, epoch, sequence, _ = written
+        return (Dot(Replica(site, epoch), sequence),)
+    replicas, stamps, _, _, life, _ = written
+    found: list[Dot] = []
+    for at, alive in life:
+        if alive:
+            writer, sequence, _ = stamps[at]
+            found.append(Dot(Replica(*replicas[writer]), sequence))
+    return tuple(found)
+
+
 def servers_part(version: VersionVector) -> VersionVector:
     """Return a version without the INITIAL writes, which are nobody's and of no order."""
     if all(replica.epoch != INITIAL_EPOCH for replica in version):

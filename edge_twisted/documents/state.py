@@ -15,7 +15,7 @@ from attrs import define, field
 from edge_twisted.documents import nodes
 from edge_twisted.documents.entries import Entries, merged, winner
 from edge_twisted.documents.nodes import EMPTY, Node, Side, merged_nodes, shown_map
-from edge_twisted.documents.values import Value
+from edge_twisted.documents.values import MISSING, Value
 from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, VersionVector
 
 
@@ -37,6 +37,11 @@ class State:
     def is_alive(self) -> bool:
         """Whether the document exists for queries."""
         return winner(self.life) is not None
+
+    @property
+    def living(self) -> list[Dot]:
+        """The writes by which the document lives; none if it is deleted."""
+        return [entry.stamp.dot for entry in self.life if entry.value is not MISSING]
 
     @property
     def standing(self) -> VersionVector:

@@ -9,7 +9,7 @@ stream that has to begin anew takes a new number, so that what was on its way is
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from attrs import define, field
 
@@ -47,6 +47,9 @@ from edge_twisted.mesh.states import IncomingState
 from edge_twisted.mesh.wire_values import write_seen
 
 _State = IncomingState
+
+#: Repairs in a row that were not complete, because documents changed all the time.
+MOST_INCOMPLETE: Final = 3
 
 
 class Surroundings(Protocol):
@@ -96,6 +99,10 @@ class IncomingStream:
     _generation: int = 0
     #: The stream begins at 0 because a repair was not worth it: ask after what only we have then.
     _asks_after_stream: bool = False
+    #: The last repair could not ask after all that only we have: repair again, after the stream.
+    _repairs_again: bool = False
+    #: Such repairs in a row.
+    _incomplete: int = 0
 
     # -- life
 
@@ -228,6 +235,8 @@ class IncomingStream:
             self._asks_after_stream = False
             self._repair = self._new_repair()
             self._repair.ask_after_all()
+        elif caught_up and self._repairs_again:
+            self._begin_repair()
 
     def cursor_lost(self) -> None:
         """EVICT dropped the cursor, or another link moved it."""
@@ -251,6 +260,7 @@ class IncomingStream:
         self._halt()
         self._begin_applying(position)
         self.state = _State.REPAIRING
+        self._repairs_again = False
         self._repair = self._new_repair()
         self._repair.begin()
 
@@ -267,6 +277,9 @@ class IncomingStream:
 
     def _repaired(self, outcome: Outcome | Reconciled, found: bool) -> None:
         """Move the cursor to where the sender's set was taken, and stream from there."""
+        assert self._repair is not None
+        self._incomplete = self._incomplete + 1 if self._repair.is_incomplete else 0
+        self._repairs_again = 0 < self._incomplete < MOST_INCOMPLETE
         self._repair = None
         self._fingerprints.repaired(self.port.now, found=found)
         if outcome is Outcome.TOO_DIFFERENT:

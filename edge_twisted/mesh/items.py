@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, NewType
 
-from edge_twisted.documents.versions import VersionVector
+from edge_twisted.documents.versions import Dot, VersionVector
 
 #: Stable name of a subscription: equal for equal queries with equal arguments, on every server.
 ScopeKey = NewType("ScopeKey", bytes)
@@ -51,7 +51,12 @@ Item = Whole | Partial | Announced | Left
 
 
 class Seen(NamedTuple):
-    """A document and the version of it that somebody has."""
+    """
+    A document and the version of it that somebody has.
+
+    `life` are the writes by which it lives, where somebody else is asked whether it still does.
+    """
 
     id_key: bytes
     version: VersionVector
+    life: tuple[Dot, ...] = ()

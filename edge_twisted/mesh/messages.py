@@ -63,11 +63,12 @@ class Items(Struct, array_like=True, frozen=True, gc=False):
 
 
 class WireSeen(Struct, array_like=True, frozen=True, gc=False):
-    """A document and a version of it, with the exceptions."""
+    """A document and a version of it, with the exceptions; and in questions, what it lives by."""
 
     id_key: Key
     vector: Vector
     unseen: Annotated[list[Unseen], Meta(max_length=MAX_REPLICAS)] = []
+    life: Vector = []
 
 
 SeenList = Annotated[list[WireSeen], Meta(max_length=MAX_ASKED)]

@@ -106,6 +106,8 @@ class RepairReceiver:
     _brought: bool = False
     #: Documents that were pulled and have not come: they changed since, and the stream brings them.
     _missing: int = 0
+    #: Of what only we had, some changed before the sender could be asked after it.
+    is_incomplete: bool = False
     _is_over: bool = False
 
     # -- ours
@@ -225,11 +227,15 @@ class RepairReceiver:
         chunk = tuple(self._have[self._asked : self._asked + CHUNK])
         self._asked += len(chunk)
         self.stage = Stage.OURSELVES
-        self._ask(FindSeen(scope=self.scope, digests=chunk), self._found)
 
-    def _found(self, answer: Answer) -> None:
-        # What changed since, in the course of this repair, is not found, and needs no answer.
-        seen = cast(tuple[Seen, ...], answer)
+        def found(answer: Answer) -> None:
+            self._found(cast(tuple[Seen, ...], answer), len(chunk))
+
+        self._ask(FindSeen(scope=self.scope, digests=chunk), found)
+
+    def _found(self, seen: tuple[Seen, ...], wanted: int) -> None:
+        if len(seen) < wanted:
+            self.is_incomplete = True
         if not seen:
             self._ask_next()
             return

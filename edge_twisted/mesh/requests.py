@@ -100,7 +100,7 @@ class Applied:
 @frozen(kw_only=True)
 class DeleteGone:
     """
-    The peer says that these were deleted: delete what is still at that version.  Answer: None.
+    The peer says that these were deleted: delete what lives by nothing else.  Answer: None.
     """
 
     collection: str

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from edge_twisted.documents.versions import Replica, SiteId, Span, VersionVector
+from edge_twisted.documents.versions import Dot, Replica, SiteId, Span, VersionVector
 from edge_twisted.mesh.items import Announced, Item, Left, Partial, Seen, Whole
 from edge_twisted.mesh.messages import (
     MAX_ASKED,
@@ -120,8 +120,9 @@ def write_seen(seen: Sequence[Seen]) -> Iterator[list[WireSeen]]:
     for each in seen:
         vector = write_vector(each.version)
         unseen = _write_unseen(each.version)
-        chunk.append(WireSeen(each.id_key, vector, unseen))
-        size += len(each.id_key) + ENTRY_BYTES * (len(vector) + len(unseen))
+        life: list[Entry] = [(*dot.replica, dot.sequence) for dot in each.life]
+        chunk.append(WireSeen(each.id_key, vector, unseen, life))
+        size += len(each.id_key) + ENTRY_BYTES * (len(vector) + len(unseen) + len(life))
         if len(chunk) == MAX_ASKED or size >= MAX_SEEN_BYTES:
             yield chunk
             chunk, size = [], 0
@@ -131,7 +132,11 @@ def write_seen(seen: Sequence[Seen]) -> Iterator[list[WireSeen]]:
 
 def read_seen(written: Iterable[WireSeen]) -> tuple[Seen, ...]:
     """Return the versions of documents."""
-    return tuple(Seen(each.id_key, _read_version(each)) for each in written)
+    return tuple(Seen(each.id_key, _read_version(each), _read_life(each)) for each in written)
+
+
+def _read_life(written: WireSeen) -> tuple[Dot, ...]:
+    return tuple(Dot(Replica(SiteId(site), epoch), n) for site, epoch, n in written.life)
 
 
 def _write_unseen(version: VersionVector) -> list[Unseen]:

@@ -15,7 +15,7 @@ vector by collection, NUL and id key, until knowledge covers it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from struct import Struct
 from typing import Final
@@ -26,10 +26,8 @@ from edge_twisted.database.departures import (
     prefix_of,
     was_initial_deleted,
 )
-from edge_twisted.documents.entries import Entries
 from edge_twisted.documents.headers import INITIAL_EPOCH, read_header, servers_part
 from edge_twisted.documents.state import State
-from edge_twisted.documents.values import MISSING
 from edge_twisted.documents.vectors import decode_vector, encode_vector
 from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, VersionVector
 from edge_twisted.mesh.requests import Scope
@@ -101,16 +99,23 @@ class Knowledge:
         # What INITIAL wrote of it may have been written without us.
         return not self.evictions.covers(self._snapshot, self._collection, id_key, written)
 
-    def has_ended(self, id_key: bytes, life: Entries) -> bool:
+    def has_ended(self, id_key: bytes, life: Collection[Dot]) -> bool:
         """
         Return whether a document that is deleted or unknown here lives by nothing that is news.
 
-        What else is new in it may be a delete: of another life, or one that knew less.
+        What else is new in it may be a delete, of another life, or one that knew less; or a write
+        that only told of a merge.
+
+        :param life: the writes by which it lives.
         """
-        writes = [each.stamp.dot for each in life if each.value is not MISSING]
-        if not writes or not all(map(self._of(id_key).covers, writes)):
+        written = [dot for dot in life if dot.replica.epoch != INITIAL_EPOCH]
+        if not life or not all(map(self._of(id_key).covers, written)):
             return False
-        return not self.evictions.hold(self._snapshot, self._collection, id_key, writes)
+        if len(written) < len(life) and not was_initial_deleted(
+            self._snapshot, self._collection, id_key
+        ):
+            return False
+        return not self.evictions.hold(self._snapshot, self._collection, id_key, life)
 
     def excepted(self, here: Document, state: State, own: Replica) -> State:
         """Return what we made of a document, its version without what was evicted of it."""

@@ -123,7 +123,7 @@ class Batch:
             self._keep(item, header, number, checked.attachments, checked.value)
         else:
             state, checked = check_full(self._collection, item)
-            if state.is_alive and self._knowledge.has_ended(id_key, state.life):
+            if state.is_alive and self._knowledge.has_ended(id_key, state.living):
                 self.gone.append(Seen(id_key, header.version))
                 return
             self._look(state)
@@ -178,7 +178,7 @@ class Batch:
             merged = State(state.root, state.life, mine.joined(former))
         id_value = id_value if their_id is None else their_id
         revives = before is None and merged.is_alive
-        has_ended = revives and self._knowledge.has_ended(item.id_key, merged.life)
+        has_ended = revives and self._knowledge.has_ended(item.id_key, merged.living)
         if revives and id_value is None and not has_ended:
             # The delta revives what is a tombstone here: nothing here has the id as written.
             self.lacking.append(item.id_key)

@@ -8,7 +8,7 @@ from array import array
 from edge_twisted.database.mutations import delete
 from edge_twisted.database.stored import ID, Writer, document_of
 from edge_twisted.documents.encoding import decode
-from edge_twisted.documents.headers import read_header
+from edge_twisted.documents.headers import read_header, read_life
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.mesh.items import Seen
 from edge_twisted.mesh.requests import (
@@ -62,7 +62,8 @@ def find_seen(snapshot: Snapshot, request: FindSeen) -> tuple[Seen, ...]:
     for id_key in ids_of(snapshot, collection, request.digests):
         document = snapshot.get(collection, id_key)
         if document is not None:
-            found.append(Seen(id_key, read_header(document.state).version))
+            version = read_header(document.state).version
+            found.append(Seen(id_key, version, read_life(document.state)))
     return tuple(found)
 
 
@@ -77,8 +78,10 @@ def find_gone(snapshot: Snapshot, request: FindGone, scopes: Scopes) -> Fates | 
     for seen in request.seen:
         document = snapshot.get(scope.collection, seen.id_key)
         if document is None:
-            if knowledge.is_gone(seen.id_key, seen.version):
-                gone.append(seen)
+            if knowledge.is_gone(seen.id_key, seen.version) or knowledge.has_ended(
+                seen.id_key, seen.life
+            ):
+                gone.append(Seen(seen.id_key, seen.version))
         elif (
             document.body is not None
             and not scopes.matches(scope, document.body)
@@ -101,7 +104,8 @@ def delete_gone(unit: WriteTransaction, request: DeleteGone) -> None:
         document = unit.get(collection, seen.id_key)
         if document is None or document.body is None:
             continue
-        if read_header(document.state).version != seen.version:
+        if not all(map(seen.version.covers, read_life(document.state))):
+            # It lives by something that the peer had not seen deleted.
             continue
         fields = document_of(document.body)
         id_ = DocumentId.of(fields.pop(ID))

@@ -232,6 +232,28 @@ class DeletedAfterEviction(ReplicationTestCase):
         await to_a.sync()
         self.assertEqual([await a.rows(ALL), await b.rows(ALL)], [[], []])
 
+    async def test_a_delete_holds_against_who_gave_a_former_life_up(self) -> None:
+        """That was a write, but the document lives by what had been deleted all the same."""
+        a, b, c = [await self.replica(name) for name in "abc"]
+        await a.insert("c", {"_id": "x", "v": 1})
+        to_b, b_to_c = self.stream(a, b, ALL), self.stream(b, c, ALL)
+        await self.exchange(to_b, b_to_c)
+        await b.run("UPDATE c SET former = 1")
+        await b_to_c.sync()
+        await b.run("DELETE FROM c")
+        await self.reap(b)
+        await a.run("UPDATE c SET v = 2")
+        await self.exchange(to_b)
+        self.assertEqual(await b.rows(ALL), [{"_id": "x", "v": 2}])
+        await self.stream(a, c, SOME).sync()
+        await self.stream(b, c, "SELECT * FROM c WHERE v = 2").sync()
+        await a.run("DELETE FROM c")
+        await self.reap(a)
+        await self.stream(c, b, ALL).sync()
+        self.assertEqual(await b.rows(ALL), [{"_id": "x", "v": 2}])
+        await self.exchange(to_b)
+        self.assertEqual(await b.rows(ALL), [])
+
 
 class ForgottenWrites(ReplicationTestCase):
     """A write over somebody's field that only some have heard of, and its writer forgets."""

@@ -18,7 +18,9 @@ from edge_twisted.mesh.pulls import Pulls
 from edge_twisted.mesh.requests import (
     Answer,
     Apply,
+    FindGone,
     FindPosition,
+    FindSeen,
     Observe,
     ReadChanges,
     ReadDigests,
@@ -341,6 +343,33 @@ def test_a_useless_cursor_is_repaired(damage: str) -> None:
     left.write("tasks", {"new": "new"})
     pair.settle()
     assert right.shown("tasks")["new"] == "new"
+    assert is_open(pair)
+
+
+@pytest.mark.parametrize(("times", "repairs"), [(0, 1), (1, 2), (100, 3)])
+def test_who_could_not_ask_after_all_that_only_it_has_repairs_again(
+    times: int, repairs: int
+) -> None:
+    left, right = two()
+    left.write("tasks", {"a": "1"})
+    pair = Pair.of(left, right, right_wants=["tasks"]).start()
+    right.write("tasks", {"ours": "0"})
+    right.cursors.clear()
+    pair = Pair.of(left, right, right_wants=["tasks"])
+    changed = 0
+
+    def perform(request: Request) -> Answer:
+        nonlocal changed
+        if isinstance(request, FindSeen) and changed < times:
+            # Its digest is another one by now: whether the sender saw it deleted is not known.
+            changed += 1
+            right.write("tasks", {"ours": f"{changed}"})
+        return right.answer(request)
+
+    pair.right.perform = perform  # type: ignore[method-assign]
+    pair.start().wait(20)
+    assert len(asked(pair.right, ReadDigests)) == repairs
+    assert len(asked(pair.left, FindGone)) == (times < 100)
     assert is_open(pair)
 
 
