@@ -59,8 +59,8 @@ INITIAL = initial({"a": 1})
 
 def test_what_a_lost_write_superseded_may_live_without_it() -> None:
     """
-    It was written over by what is lost, and only that was deleted: a server that evicted the
-    document wrote it anew and deleted that.
+    It was written over by what is lost, and only that is known to have been deleted: a server that
+    had forgotten the document wrote it anew and deleted that.
     """
     over = _wrote("b", 30, A3, _wrote("c", 1))
     anew = _deleted("b", 69, _wrote("b", 64))
@@ -156,18 +156,18 @@ def test_of_a_document_that_only_lost_deletes_tell_of_nothing_is_known() -> None
 
 
 def _history(random: Random, *, initials: bool) -> list[Recorded]:
-    """Make up writes of three servers that hear of each other and evict, and what is lost."""
+    """Make up writes of three servers that hear of each other and forget, and what is lost."""
     holdings = [State(), State(), State()]
     written = [0, 0, 0]
     records: list[Recorded] = []
     while len(records) < 7:
         at = random.randrange(3)
         mine = holdings[at]
-        match random.choice(("write", "write", "delete", "hear", "hear", "evict", "initial")):
+        match random.choice(("write", "write", "delete", "hear", "hear", "forget", "initial")):
             case "hear":
                 holdings[at] = merge(mine, random.choice(holdings))
                 continue
-            case "evict":
+            case "forget":
                 holdings[at] = State()
                 continue
             case "initial" if not initials or mine.version:
@@ -191,7 +191,7 @@ def _outcomes(records: list[Recorded]) -> Iterator[bool]:
     Yield, for every choice of what is lost, whether the document lives.
 
     Once after merging in the order of the writes, and once after what may be lost was heard of
-    last: after an EVICT these can differ.
+    last: where something was forgotten these can differ.
     """
     lost = [each for each in records if each.lost]
     for choice in chain.from_iterable(combinations(lost, n) for n in range(len(lost) + 1)):

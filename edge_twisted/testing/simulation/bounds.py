@@ -88,7 +88,7 @@ class Bounds:
         joined; and it is no delete, for a delete supersedes what it has seen.  So each lost
         write by itself decides.  All of them together say less: one may supersede an entry that
         is certain, and be covered itself by a delete that is certain, made on the document
-        after it had been evicted and written anew.
+        after the write had been forgotten there and it had been written anew.
 
         That is exact but for what INITIAL wrote, which lives once all removals are superseded:
         whether what is certain does that is asked, with one lost write and with all of them, but
@@ -118,7 +118,7 @@ def _common(states: Sequence[State]) -> Entries:
     Return the entries that no state has seen without having them.
 
     It is less than `merge` may leave, which takes a state that has seen all of the other as it is:
-    after an EVICT the two can differ, by the order in which servers hear of each other.
+    where something was forgotten the two can differ, by the order in which servers hear of it.
     """
     entries = {entry.stamp: entry for state in states for entry in state.life}
     for state in states:
