@@ -33,11 +33,13 @@ def digest(id_key: bytes, version: VersionVector) -> int:
     """
     hashed = _EMPTY.copy()
     hashed.update(id_key)
+    unseen = version.unseen
     for replica in sorted(version):
         hashed.update(replica.site)
         hashed.update(_NUMBERS.pack(replica.epoch, version[replica]))
-        for span in version.unseen.get(replica, ()):
-            hashed.update(_NUMBERS.pack(*span))
+        if unseen:
+            for span in unseen.get(replica, ()):
+                hashed.update(_NUMBERS.pack(*span))
     return _signed(hashed.digest())
 
 
