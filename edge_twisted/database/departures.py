@@ -26,6 +26,7 @@ from typing import Any, Final
 import msgspec.msgpack
 from attrs import evolve, frozen
 
+from edge_twisted.documents import excepting
 from edge_twisted.documents.headers import INITIAL_EPOCH, read_header
 from edge_twisted.documents.state import State
 from edge_twisted.documents.vectors import decode_vector, encode_vector
@@ -109,31 +110,24 @@ class Evictions:
             return self.vector
         return decode_vector(snapshot.fact(EVICTED, prefix_of(collection) + id_key))
 
-    def excepted(
-        self,
-        snapshot: Snapshot,
-        collection: str,
-        id_key: bytes,
-        before: VersionVector,
-        state: State,
-        own: Replica,
-    ) -> State:
-        """
-        Return a document that was just written here, with a version that tells what it lacks.
 
-        A version covers all that its writer wrote before.  What was evicted of that and is not back
-        this document has not seen: whoever still has it keeps it.
+def excepted(
+    snapshot: Snapshot, collection: str, id_key: bytes, state: State, before: State, own: Replica
+) -> State:
+    """
+    Return a document that was just written here, its version without what was evicted of it.
 
-        :param before: the version of what is here of it.
-        """
-        last = before.seen(own)
-        if self.folded and last:
-            # Which documents were evicted is not known; most that have writes of ours were not.
-            return state
-        evicted = self.of_document(snapshot, collection, id_key).seen(own)
-        if not last < evicted < state.version.seen(own):
-            return state
-        return State(state.root, state.life, state.version.without(own, (last + 1, evicted)))
+    Of those that are only known to be among too many, nothing is excepted.
+
+    :param before: what the write was made on; empty if there was no document.
+    """
+    fact = snapshot.fact(EVICTED, prefix_of(collection) + id_key)
+    if fact is None:
+        return state
+    span = (before.version.seen(own) + 1, decode_vector(fact).seen(own))
+    if not span[0] <= span[1] < state.version.seen(own):
+        return state
+    return excepting.excepted(state, before, own, span)
 
 
 def note_evicted(

@@ -84,7 +84,8 @@ def insert(
         where the one with the id is hidden from the caller.
     """
     old = writer.load(collection, new.id.key)
-    if old is None and rules.typing is UNTYPED and not writer.forgets(collection):
+    is_plain = old is None and rules.typing is UNTYPED
+    if is_plain and not writer.was_evicted(collection, new.id.key):
         _check(new.document, rules)
         size = writer.save_fresh(collection, new.id, new.document)
         check_size(new.id, size, rules, warnings)

@@ -7,19 +7,18 @@ from collections.abc import Mapping
 
 from attrs import define, field
 
-from edge_twisted.database.departures import Evictions
+from edge_twisted.database.departures import EVICTED, Evictions, excepted, prefix_of
 from edge_twisted.documents.attachments import tokens_in
 from edge_twisted.documents.digest import digest, digest_of_write
 from edge_twisted.documents.encoding import CorruptState, decode, encode, fresh
 from edge_twisted.documents.entries import Stamp
-from edge_twisted.documents.headers import read_header
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import InvalidJson, from_text, to_text
 from edge_twisted.documents.operations import UNTYPED, Typing
 from edge_twisted.documents.state import State
 from edge_twisted.documents.typed import fields_as, has_hidden_variants
 from edge_twisted.documents.values import Value
-from edge_twisted.documents.versions import NO_VERSION, Replica
+from edge_twisted.documents.versions import Replica
 from edge_twisted.documents.writing import MAX_DEPTH, check_depth
 from edge_twisted.store.errors import StoreCorrupt
 from edge_twisted.store.interface import Snapshot, WriteTransaction
@@ -35,8 +34,8 @@ class Writer:
 
     transaction: WriteTransaction
     _own: Replica | None = None
-    #: Of the collections that were written.
-    _evictions: dict[str, Evictions] = field(factory=dict)
+    #: Whether of the collections that are written something was evicted and is not back.
+    _evicts: dict[str, bool] = field(factory=dict)
 
     def stamp(self) -> Stamp:
         """Return the stamp of one more write."""
@@ -44,11 +43,15 @@ class Writer:
         self._own = dot.replica
         return Stamp(self.transaction.tick(), dot.replica, dot.sequence)
 
-    def forgets(self, collection: str) -> bool:
-        """Return whether something was evicted of a collection that has not come back."""
-        if collection not in self._evictions:
-            self._evictions[collection] = Evictions.of(self.transaction, collection)
-        return bool(self._evictions[collection].vector)
+    def was_evicted(self, collection: str, key: bytes) -> bool:
+        """Return whether it is known of a document that it was evicted and is not back."""
+        evicts = self._evicts.get(collection)
+        if evicts is None:
+            evictions = Evictions.of(self.transaction, collection)
+            evicts = self._evicts[collection] = evictions.count > 0
+        if not evicts:
+            return False
+        return self.transaction.fact(EVICTED, prefix_of(collection) + key) is not None
 
     def load(self, collection: str, key: bytes) -> State | None:
         """Return the state of a document, deleted or not; None if there is none."""
@@ -56,7 +59,7 @@ class Writer:
 
     def save(self, collection: str, id_: DocumentId, state: State) -> int:
         """Store a state; return the size of the document's text in bytes, 0 if it is deleted."""
-        if self.forgets(collection):
+        if self.was_evicted(collection, id_.key):
             state = self._excepted(collection, id_.key, state)
         fields = state.fields
         document = None if fields is None else {**fields, ID: id_.value}
@@ -78,17 +81,14 @@ class Writer:
         if self._own is None:
             # INITIAL is nobody's.
             return state
-        transaction = self.transaction
-        row = transaction.get(collection, key)
-        before = NO_VERSION if row is None else read_header(row.state).version
-        evictions = self._evictions[collection]
-        return evictions.excepted(transaction, collection, key, before, state, self._own)
+        before = self.load(collection, key) or State()
+        return excepted(self.transaction, collection, key, state, before, self._own)
 
     def save_fresh(self, collection: str, id_: DocumentId, document: Mapping[str, Value]) -> int:
         """
         Store a document, id included, where nothing ever was; return the size of its text.
 
-        Not for a collection that `forgets`.
+        Not for one that `was_evicted`.
 
         The same as inserting into an empty state and saving it, without making the state.
 

@@ -117,13 +117,6 @@ class Knowledge:
             return False
         return not self.evictions.hold(self._snapshot, self._collection, id_key, life)
 
-    def excepted(self, here: Document, state: State, own: Replica) -> State:
-        """Return what we made of a document, its version without what was evicted of it."""
-        before = read_header(here.state).version
-        return self.evictions.excepted(
-            self._snapshot, self._collection, here.id_key, before, state, own
-        )
-
     def former(self, id_key: bytes, here: VersionVector, there: State) -> VersionVector:
         """
         Return what of a state that came belongs to a former life of a document that lives here.

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+from edge_twisted.database.departures import excepted
 from edge_twisted.database.stored import ID, document_of, hides_variants, tokens_of
 from edge_twisted.documents.deltas import DeltaGap, apply_delta
 from edge_twisted.documents.digest import digest, digest_of_write
@@ -213,7 +214,9 @@ class Batch:
                 state = delete(merged, stamp)
             else:
                 state = State(merged.root, merged.life, merged.version.with_dot(stamp.dot))
-            state = self._knowledge.excepted(found, state, stamp.replica)
+            # What was evicted here may have come back with this very merge.
+            place = (self._collection, found.id_key)
+            state = excepted(self._here, *place, state, merged, stamp.replica)
             self._merged(found, state, id_value, False)
 
     def _look(self, state: State) -> None:

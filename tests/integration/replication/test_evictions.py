@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from itertools import islice, permutations
 
+from edge_twisted.database import departures
 from edge_twisted.testing.replica import Replica, Stream
 from tests.integration.replication.base import ReplicationTestCase
 
@@ -108,6 +109,57 @@ class Cases(ReplicationTestCase):
         for each in (a, b):
             self.assertEqual(await each.rows(ALL), [{"_id": "x", "v": 1, "w": 2}])
         self.same(a, b)
+
+    async def test_a_merge_that_renounces_may_bring_back_what_was_evicted(self) -> None:
+        """Then the write that tells of it has seen that."""
+        a, b, c, d = [await self.replica(name) for name in "abcd"]
+        await b.insert("c", {"_id": "x", "f": 1})
+        await self.stream(b, c, ALL).sync()
+        await c.run("UPDATE c SET g = 1")
+        await b.run("DELETE FROM c")
+        await self.reap(b)
+        await a.insert("c", {"_id": "x", "w": 1})
+        await self.stream(a, b, ALL).sync()
+        await b.run("UPDATE c SET v = 1")
+        await a.run("EVICT FROM c")
+        await self.stream(c, a, ALL).sync()
+        await self.stream(b, a, ALL).sync()
+        await self.stream(a, d, ALL).sync()
+        self.assertEqual((await d.rows(ALL))[0]["w"], 1)
+        self.same(a, d)
+
+    async def test_no_old_field_comes_back_where_too_many_were_evicted_to_know_which(self) -> None:
+        self.patch(departures, "MOST_EVICTED", 1)
+        a, b = [await self.replica(name) for name in "ab"]
+        await a.insert("c", {"_id": "x", "old": 1})
+        to_b, to_a = self.stream(a, b, ALL), self.stream(b, a, ALL)
+        await to_b.sync()
+        await a.run("DELETE FROM c WHERE _id = 'x'")
+        await self.reap(a)
+        await a.insert("c", {"_id": "y"}, {"_id": "z"})
+        await a.run("EVICT FROM c")
+        await a.insert("c", {"_id": "x", "new": 2})
+        await to_a.sync()
+        rows = await a.rows("SELECT * FROM c WHERE _id = 'x'")
+        self.assertEqual(rows, [{"_id": "x", "new": 2}])
+
+    async def test_those_that_are_known_are_excepted_where_others_are_not(self) -> None:
+        self.patch(departures, "MOST_EVICTED", 1)
+        source, told, writer = [await self.replica(name) for name in ("source", "told", "writer")]
+        await source.insert("c", {"_id": "x", "a": 1}, {"_id": "y"})
+        links = await self._all(source, told, writer)
+        await self.exchange(*links)
+        await writer.run("UPDATE c SET a = 2 WHERE _id = 'x'")
+        await self.stream(writer, told, ALL).sync()
+        await told.run("UPDATE c SET d = 4 WHERE _id = 'x'")
+        await writer.run("EVICT FROM c WHERE _id = 'x'")
+        await writer.run("EVICT FROM c WHERE _id = 'y'")
+        await self.stream(source, writer, ALL).sync()
+        await writer.run("UPDATE c SET b = 3 WHERE _id = 'x'")
+        await self.exchange(*links)
+        rows = await told.rows("SELECT * FROM c WHERE _id = 'x'")
+        self.assertEqual(rows, [{"_id": "x", "a": 2, "b": 3, "d": 4}])
+        self.same(source, told, writer)
 
 
 class InMemory(Cases):
