@@ -45,6 +45,10 @@ ACKNOWLEDGED: Final = ("acknowledged", b"")
 #: more, deletes of long ago can no longer be told from evictions in some cases.
 MOST_EVICTED: Final = 100_000
 
+#: Exceptions of ours in one document: who evicts and writes it again and again, and never gets
+#: back what it evicted, covers that from then on, as if it were overwritten.
+MOST_EXCEPTIONS: Final = 64
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -126,6 +130,8 @@ def excepted(
         return state
     span = (before.version.seen(own) + 1, decode_vector(fact).seen(own))
     if not span[0] <= span[1] < state.version.seen(own):
+        return state
+    if len(before.version.unseen.get(own, ())) >= MOST_EXCEPTIONS:
         return state
     return excepting.excepted(state, before, own, span)
 

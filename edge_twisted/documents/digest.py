@@ -33,12 +33,17 @@ def digest(id_key: bytes, version: VersionVector) -> int:
     """
     hashed = _EMPTY.copy()
     hashed.update(id_key)
-    unseen = version.unseen
     for replica in sorted(version):
         hashed.update(replica.site)
         hashed.update(_NUMBERS.pack(replica.epoch, version[replica]))
-        if unseen:
-            for span in unseen.get(replica, ()):
+    if version.unseen:
+        for replica in sorted(version.unseen):
+            spans = version.unseen[replica]
+            # No number is 0: what follows are exceptions, so many.
+            hashed.update(replica.site)
+            hashed.update(_NUMBERS.pack(replica.epoch, 0))
+            hashed.update(_NUMBERS.pack(len(spans), 0))
+            for span in spans:
                 hashed.update(_NUMBERS.pack(*span))
     return _signed(hashed.digest())
 

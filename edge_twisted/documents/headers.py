@@ -25,6 +25,8 @@ _encode = msgspec.msgpack.Encoder().encode
 _MOST: Final = 2**63 - 1
 #: The epoch of those who write INITIAL documents: contents, not servers, whose epochs begin at 1.
 INITIAL_EPOCH: Final = 0
+#: Of one version; a server makes no more than a few of its own.
+MAX_EXCEPTIONS: Final = 4096
 
 
 class Header(NamedTuple):
@@ -93,8 +95,10 @@ def _full(written: Any) -> Header:
     if len(set(known)) < len(known):
         raise ValueError("a replica comes twice")
     version = read_seen(known, seen)
-    for number in seen:
-        _check_seen(number)
+    for replica, number in zip(known, seen, strict=True):
+        _check_seen(replica, number)
+    if sum(map(len, version.unseen.values())) > MAX_EXCEPTIONS:
+        raise ValueError("too many exceptions")
     newest = BEGINNING
     for at, sequence, timestamp in stamps:
         _check_number(sequence, 1)
@@ -107,10 +111,12 @@ def _full(written: Any) -> Header:
     return Header(version, newest, None)
 
 
-def _check_seen(written: Any) -> None:
+def _check_seen(replica: Replica, written: Any) -> None:
     if type(written) is not list:
         _check_number(written, 0)
         return
+    if replica.epoch == INITIAL_EPOCH:
+        raise ValueError("an exception of INITIAL")
     number, *spans = written
     _check_number(number, 0)
     before = -1

@@ -14,6 +14,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from edge_twisted.documents.headers import MAX_EXCEPTIONS
 from edge_twisted.documents.versions import SITE_BYTES
 from edge_twisted.mesh.violations import PeerViolation
 
@@ -29,6 +30,8 @@ MAX_ASKED: Final = 4096
 #: Subscriptions of one peer at a time.
 MAX_SCOPES: Final = 1024
 MAX_REPLICAS: Final = 1 << 16
+#: Exceptions of one version, and writes by which one document lives.
+MAX_UNSEEN: Final = MAX_EXCEPTIONS
 #: Presence records in one message.
 MAX_RECORDS: Final = 4096
 #: Of a subscription's text, and of its arguments.
@@ -67,8 +70,8 @@ class WireSeen(Struct, array_like=True, frozen=True, gc=False):
 
     id_key: Key
     vector: Vector
-    unseen: Annotated[list[Unseen], Meta(max_length=MAX_REPLICAS)] = []
-    life: Vector = []
+    unseen: Annotated[list[Unseen], Meta(max_length=MAX_UNSEEN)] = []
+    life: Annotated[list[Entry], Meta(max_length=MAX_UNSEEN)] = []
 
 
 SeenList = Annotated[list[WireSeen], Meta(max_length=MAX_ASKED)]

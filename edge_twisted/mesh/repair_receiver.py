@@ -16,6 +16,7 @@ question is asked, beside the stream.
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Final, Protocol, cast
@@ -33,6 +34,7 @@ from edge_twisted.mesh.messages import (
     RepairItems,
     RepairPull,
     RepairSummary,
+    WireSeen,
 )
 from edge_twisted.mesh.port import Port
 from edge_twisted.mesh.reconciliation.peeler import Decoded, NeedMore, Peeler, Verdict
@@ -102,6 +104,7 @@ class RepairReceiver:
     _pull: list[int] = field(factory=list)
     _have: Sequence[int] = ()
     _asked: int = 0
+    _to_send: deque[list[WireSeen]] = field(factory=deque)
     _applying: int = 0
     _brought: bool = False
     #: Documents that were pulled and have not come: they changed since, and the stream brings them.
@@ -163,7 +166,7 @@ class RepairReceiver:
                     self.stage = Stage.OURSELVES
                 self._apply(read_wholes(items))
             case Stage.FATES, RepairFates():
-                self._ask_next()
+                self._send_next()
             case Stage.SUMMARY, _:
                 # The answer to a question of before this repair.
                 pass
@@ -239,8 +242,16 @@ class RepairReceiver:
         if not seen:
             self._ask_next()
             return
+        self._to_send.extend(write_seen(seen))
+        self._send_next()
+
+    def _send_next(self) -> None:
+        """Ask after what is known by now, as much as one message takes."""
+        if not self._to_send:
+            self._ask_next()
+            return
         self.stage = Stage.FATES
-        self.port.send(RepairHave(self.number, next(write_seen(seen))))
+        self.port.send(RepairHave(self.number, self._to_send.popleft()))
 
     def _finish(self) -> None:
         if self._summary is None:

@@ -151,8 +151,7 @@ def _read_version(written: WireSeen) -> VersionVector:
     version = read_vector(written.vector)
     if not written.unseen:
         return version
-    unseen: dict[Replica, tuple[Span, ...]] = {}
+    unseen: dict[Replica, list[Span]] = {}
     for site, epoch, first, last in written.unseen:
-        replica = Replica(SiteId(site), epoch)
-        unseen[replica] = (*unseen.get(replica, ()), (first, last))
-    return VersionVector(version, unseen)
+        unseen.setdefault(Replica(SiteId(site), epoch), []).append((first, last))
+    return VersionVector(version, {replica: tuple(spans) for replica, spans in unseen.items()})

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import starmap
 from typing import Any, Final, NamedTuple
 
 from attrs import frozen
@@ -18,7 +19,7 @@ from edge_twisted.documents.ids import DocumentId, InvalidDocumentId
 from edge_twisted.documents.json_text import InvalidJson, from_text, to_text
 from edge_twisted.documents.state import State
 from edge_twisted.documents.values import Value, sort_key
-from edge_twisted.documents.versions import Replica
+from edge_twisted.documents.versions import Dot, Replica
 from edge_twisted.mesh.items import Item, Partial, Whole
 from edge_twisted.replication.errors import CorruptItem
 from edge_twisted.replication.soundness import check_state
@@ -130,7 +131,9 @@ def check_delta(collection: str, item: Partial) -> Delta:
     """:raises CorruptItem: the bytes are no delta."""
     try:
         found = decode_delta(item.delta)
-        if not found.changes.version.includes(found.since):
+        version = found.changes.version
+        builds_on = [*found.unsaid, *starmap(Dot, found.since.items())]
+        if not all(map(version.covers, builds_on)):
             raise ValueError("it builds on more than its version")
         check_state(found.changes, found.changes.version)
         return found

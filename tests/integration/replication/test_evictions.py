@@ -6,6 +6,8 @@ from __future__ import annotations
 from itertools import islice, permutations
 
 from edge_twisted.database import departures
+from edge_twisted.database.stored import load
+from edge_twisted.documents.ids import DocumentId
 from edge_twisted.testing.replica import Replica, Stream
 from tests.integration.replication.base import ReplicationTestCase
 
@@ -127,6 +129,46 @@ class Cases(ReplicationTestCase):
         await self.stream(a, d, ALL).sync()
         self.assertEqual((await d.rows(ALL))[0]["w"], 1)
         self.same(a, d)
+
+    async def test_a_delta_of_a_document_with_exceptions_is_one(self) -> None:
+        """It builds on the newest writes of those it leaves out, not on all before them."""
+        a, late, s, q, r = [await self.replica(name) for name in ("a", "late", "s", "q", "r")]
+        await a.insert("c", {"_id": "x", "a": 1})
+        await self.stream(a, late, ALL).sync()
+        await a.run("EVICT FROM c")
+        await a.insert("c", {"_id": "x", "b": "long " * 100})
+        a_to_s, s_to_r = self.stream(a, s, ALL), self.stream(s, r, ALL)
+        await a_to_s.sync()
+        await self.stream(s, q, ALL).sync()
+        await s_to_r.sync()
+        await self.stream(late, a, ALL).sync()
+        await a.run("DELETE FROM c")
+        await self.reap(a)
+        await a_to_s.sync()
+        await s_to_r.sync()
+        await q.run("UPDATE c SET w = 3")
+        await self.stream(q, s, ALL).sync()
+        await s_to_r.sync()
+        self.same(s, r)
+
+    async def test_exceptions_of_one_document_are_bounded(self) -> None:
+        """Who discards an edit by EVICT, again and again, leaves an exception each time."""
+        a, b = await self.replica("a"), await self.replica("b")
+        await b.insert("c", {"_id": "x"})
+        to_a, to_b = self.stream(b, a, ALL), self.stream(a, b, ALL)
+        for number in range(departures.MOST_EXCEPTIONS + 3):
+            await to_a.sync()
+            await a.run("UPDATE c SET discarded = TRUE")
+            await a.run("EVICT FROM c")
+            await to_a.sync()
+            await a.run("UPDATE c SET kept = :n", n=number)
+            await to_b.sync()
+        self.assertEqual(await b.rows(ALL), [{"_id": "x", "kept": number}])
+        with b.store.snapshot() as snapshot:
+            state = load(snapshot, "c", DocumentId.of("x").key)
+        assert state is not None
+        (spans,) = state.version.unseen.values()
+        self.assertEqual(len(spans), departures.MOST_EXCEPTIONS)
 
     async def test_no_old_field_comes_back_where_too_many_were_evicted_to_know_which(self) -> None:
         self.patch(departures, "MOST_EVICTED", 1)

@@ -346,6 +346,17 @@ def test_a_useless_cursor_is_repaired(damage: str) -> None:
     assert is_open(pair)
 
 
+def test_all_that_only_the_receiver_has_is_asked_after_however_long_its_ids() -> None:
+    left, right = two()
+    left.write("tasks", {f"same{n}": "1" for n in range(2000)})
+    Pair.of(left, right, right_wants=["tasks"]).start().wait(20)
+    right.write("tasks", {f"{n}" * 1500: "0" for n in range(100, 500)})
+    right.cursors.clear()
+    pair = Pair.of(left, right, right_wants=["tasks"]).start().wait(20)
+    assert sum(len(each.seen) for each in asked(pair.left, FindGone)) == 400
+    assert is_open(pair)
+
+
 @pytest.mark.parametrize(("times", "repairs"), [(0, 1), (1, 2), (100, 3)])
 def test_who_could_not_ask_after_all_that_only_it_has_repairs_again(
     times: int, repairs: int
