@@ -119,21 +119,17 @@ def excepted(
     snapshot: Snapshot, collection: str, id_key: bytes, state: State, before: State, own: Replica
 ) -> State:
     """
-    Return a document that was just written here, its version without what was evicted of it.
+    Return a document that was just written here, without what was evicted of it in its version.
 
     Of those that are only known to be among too many, nothing is excepted.
 
     :param before: what the write was made on; empty if there was no document.
     """
     fact = snapshot.fact(EVICTED, prefix_of(collection) + id_key)
-    if fact is None:
-        return state
-    span = (before.version.seen(own) + 1, decode_vector(fact).seen(own))
-    if not span[0] <= span[1] < state.version.seen(own):
-        return state
+    evicted = 0 if fact is None else decode_vector(fact).seen(own)
     if len(before.version.unseen.get(own, ())) >= MOST_EXCEPTIONS:
-        return state
-    return excepting.excepted(state, before, own, span)
+        evicted = 0
+    return excepting.excepted(state, before, own, evicted)
 
 
 def note_evicted(

@@ -59,7 +59,7 @@ class Writer:
 
     def save(self, collection: str, id_: DocumentId, state: State) -> int:
         """Store a state; return the size of the document's text in bytes, 0 if it is deleted."""
-        if self.was_evicted(collection, id_.key):
+        if state.version.unseen or self.was_evicted(collection, id_.key):
             state = self._excepted(collection, id_.key, state)
         fields = state.fields
         document = None if fields is None else {**fields, ID: id_.value}

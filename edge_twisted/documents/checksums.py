@@ -76,7 +76,7 @@ def checksum(root: Node) -> int:
 
 
 def _counted(variant: Variant, count: Count) -> int:
-    total = sum(_mark(replica, share.sequence) for replica, share in count.shares.items())
+    total = sum(_mark(key.replica, share.sequence) for key, share in count.shares.items())
     total *= _SHARE[variant]
     if count.restart is not None:
         total += _RESTART[variant] * _mark(count.restart.replica, count.restart.sequence)

@@ -3,8 +3,10 @@
 What counters add up: shares of replicas since the last restart.
 
 Each replica adds to a share of its own, so shares never conflict: of two states of one share the
-one with the later write counts.  The last restart wins as a register does, and with it begin new
-shares; increments by those who had not seen it belong to an earlier count and are gone.
+one with the later write counts.  A replica that evicted some of what it added, and has not seen it
+again, begins another one (`edge_twisted.documents.excepting`), for the later state of the first
+would lack that.  The last restart wins as a register does, and with it begin new shares; increments
+by those who had not seen it belong to an earlier count and are gone.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ class CounterOverflow(EdgeError):
 
 @frozen
 class Share:
-    """What one replica added: the sum of its increments up to one of its writes."""
+    """What one replica added: the sum of its increments, from where it began to `sequence`."""
 
     sequence: int
     total: int
@@ -44,11 +46,15 @@ class Share:
 
 @frozen
 class Count:
-    """A count: where it began, None being 0 at the beginning of time, and the shares since."""
+    """
+    A count: where it began, None being 0 at the beginning of time, and the shares since.
+
+    :ivar shares: by replica and where they began: 0, or the write that began another one.
+    """
 
     restart: Stamp | None = None
     start: int = 0
-    shares: Mapping[Replica, Share] = field(factory=dict)
+    shares: Mapping[Dot, Share] = field(factory=dict)
 
     @property
     def value(self) -> int | float:
@@ -62,12 +68,22 @@ class Count:
 
         :raises CounterOverflow: this replica's increments add up to more than 64 bits.
         """
-        old = self.shares.get(dot.replica)
+        key = self.newest(dot.replica)
+        old = self.shares.get(key)
         total = amount + (old.total if old else 0)
         if not INTEGER_MIN <= total <= INTEGER_MAX:
             raise CounterOverflow(total)
         share = Share(dot.sequence, total)
-        return Count(self.restart, self.start, {**self.shares, dot.replica: share})
+        return Count(self.restart, self.start, {**self.shares, key: share})
+
+    def newest(self, replica: Replica) -> Dot:
+        """Return the key of the share that a replica added to last, of the first if to none."""
+        found = Dot(replica, 0)
+        sequence = 0
+        for key, share in self.shares.items():
+            if share.sequence > sequence and key.replica == replica:
+                found, sequence = key, share.sequence
+        return found
 
     def merged(self, other: Count, seen: VersionVector, other_seen: VersionVector) -> Count:
         """
@@ -82,13 +98,13 @@ class Count:
             mine, theirs = (self, seen), (other, other_seen)
             newer, older = sorted((mine, theirs), key=_restart_rank, reverse=True)
             return older[0] if _has_forgotten(older, newer) else newer[0]
-        shares: dict[Replica, Share] = {}
-        for replica in {**self.shares, **other.shares}:
-            share = _later(self.shares.get(replica), other.shares.get(replica))
-            dot = Dot(replica, share.sequence)
-            has_mine, has_theirs = replica in self.shares, replica in other.shares
+        shares: dict[Dot, Share] = {}
+        for key in {**self.shares, **other.shares}:
+            share = _later(self.shares.get(key), other.shares.get(key))
+            dot = Dot(key.replica, share.sequence)
+            has_mine, has_theirs = key in self.shares, key in other.shares
             if (has_mine or not seen.covers(dot)) and (has_theirs or not other_seen.covers(dot)):
-                shares[replica] = share
+                shares[key] = share
         return Count(self.restart, self.start, shares)
 
     def forgets(self, other: Count, seen: VersionVector, other_seen: VersionVector) -> bool:
@@ -97,8 +113,8 @@ class Count:
         return self.merged(other, seen, other_seen) != kept
 
     def dots(self) -> list[Dot]:
-        """Return the writes that the count is made of, of each replica the last."""
-        found = [Dot(replica, share.sequence) for replica, share in self.shares.items()]
+        """Return the writes that the count is made of, of each share the last."""
+        found = [Dot(key.replica, share.sequence) for key, share in self.shares.items()]
         return [*found, self.restart.dot] if self.restart else found
 
 

@@ -3,19 +3,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from edge_twisted.documents.counts import Count, Share
+from edge_twisted.documents.nodes import EMPTY, Node
 from edge_twisted.documents.state import State
-from edge_twisted.documents.versions import Replica, Span
+from edge_twisted.documents.versions import Dot, Replica, Span
 
 
-def excepted(state: State, before: State, own: Replica, span: Span) -> State:
+def excepted(state: State, before: State, own: Replica, evicted: int) -> State:
     """
     Return a document that was just written, its version without writes that were evicted.
 
     A version covers all that its writer wrote before.  What was evicted of that and is not back
-    this document has not seen: whoever still has it keeps it.
+    this document has not seen: whoever still has it keeps it.  So does a count: where the writer
+    added to a share of which something may be elsewhere, it begins another one.
 
     :param before: what the write was made on; empty if there was no document.
     :param own: the writer.
-    :param span: of its writes those that `before` lacks although they were here.
+    :param evicted: up to which number its writes of the document were evicted, 0 for none.
     """
-    return State(state.root, state.life, state.version.without(own, span))
+    version = state.version
+    write = Dot(own, version.seen(own))
+    first = before.version.seen(own) + 1
+    if write.sequence < first:
+        return state
+    if first <= evicted < write.sequence:
+        version = version.without(own, (first, evicted))
+    unseen = version.unseen.get(own)
+    if not unseen:
+        return state
+    return State(_recounted(state.root, before.root, write, unseen), state.life, version)
+
+
+def _recounted(node: Node, before: Node, write: Dot, unseen: Sequence[Span]) -> Node:
+    return Node(
+        node.slots,
+        {
+            variant: _counted_apart(count, before.counts.get(variant), write, unseen)
+            for variant, count in node.counts.items()
+        },
+        {
+            name: _recounted(child, before.children.get(name, EMPTY), write, unseen)
+            for name, child in node.children.items()
+        },
+    )
+
+
+def _counted_apart(count: Count, before: Count | None, write: Dot, unseen: Sequence[Span]) -> Count:
+    """
+    Return a count with what a write added to it in a share of its own, if it has to be.
+
+    A share can be added to if all is known that its replica wrote since it last did.
+    """
+    key = count.newest(write.replica)
+    added = count.shares.get(key)
+    if added is None or added.sequence != write.sequence:
+        return count
+    restart = count.restart
+    old = before.shares.get(key) if before and before.restart == restart else None
+    since = 0
+    if old is not None:
+        since = old.sequence
+    elif restart is not None and restart.replica == write.replica:
+        since = restart.sequence
+    if unseen[-1][1] < since:
+        return count
+    shares = {each: share for each, share in count.shares.items() if each != key}
+    if old is not None:
+        shares[key] = old
+    shares[write] = Share(write.sequence, added.total - (old.total if old else 0))
+    return Count(restart, count.start, shares)

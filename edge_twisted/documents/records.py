@@ -4,10 +4,11 @@ The written form of slots: one record each, with replicas and stamps in tables.
 
 A record is ``[path, variant, entries, count]``.  An entry is ``[stamp]`` for a removal, ``[stamp,
 value]`` for a value, ``[stamp, nil, true]`` for the value that the document shows; a count is
-``[restart, start, [[replica, sequence, total], ...]]`` or nil.  Stamps and replicas are positions
-in the tables, a missing restart is -1.  A version is, of each replica in the table, its number, 0
-for none, or an array of the number and its exceptions, ``[first, last]`` each.  Everything is
-sorted, so equal states have equal bytes.
+``[restart, start, [[replica, sequence, total], ...]]`` or nil, where a share of a replica that is
+not its first has a fourth number, the sequence of the write that began it.  Stamps and replicas are
+positions in the tables, a missing restart is -1.  A version is, of each replica in the table, its
+number, 0 for none, or an array of the number and its exceptions, ``[first, last]`` each.
+Everything is sorted, so equal states have equal bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from edge_twisted.documents.entries import Entries, Entry, Stamp
 from edge_twisted.documents.nodes import EMPTY, Node, Variant
 from edge_twisted.documents.operations import Path
 from edge_twisted.documents.values import MISSING, Operand
-from edge_twisted.documents.versions import Replica, SiteId, Span, VersionVector
+from edge_twisted.documents.versions import Dot, Replica, SiteId, Span, VersionVector
 
 #: A slot that was read: its path, what it is of, what it holds, and a counter's count.
 Slot = tuple[Path, Variant, Entries, Count | None]
@@ -41,6 +42,8 @@ class Tables:
     stamps: list[Stamp]
     _replica_at: dict[Replica, int] = field(init=False)
     _stamp_at: dict[Stamp, int] = field(init=False)
+    #: Made once there is a count.
+    _first_shares: list[Dot] = field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
         self._replica_at = {replica: at for at, replica in enumerate(self.replicas)}
@@ -56,6 +59,12 @@ class Tables:
     def replica(self, replica: Replica) -> int:
         """Return the position of a replica."""
         return self._replica_at[replica]
+
+    def first_shares(self) -> list[Dot]:
+        """Return the keys that the first share of each replica has in a count."""
+        if not self._first_shares:
+            self._first_shares = [Dot(replica, 0) for replica in self.replicas]
+        return self._first_shares
 
     def stamp(self, stamp: Stamp | None) -> int:
         """Return the position of a stamp; -1 for none."""
@@ -127,8 +136,10 @@ def _write_entry(tables: Tables, entry: Entry, shown: Stamp | None) -> list[Any]
 
 def _count(tables: Tables, count: Count) -> list[Any]:
     shares = [
-        [tables.replica(replica), share.sequence, share.total]
-        for replica, share in sorted(count.shares.items())
+        [tables.replica(replica), share.sequence, share.total, began]
+        if began
+        else [tables.replica(replica), share.sequence, share.total]
+        for (replica, began), share in sorted(count.shares.items())
     ]
     return [tables.stamp(count.restart), count.start, shares]
 
@@ -150,13 +161,23 @@ def read_entries(
 
 
 def read_count(tables: Tables, written: Any) -> Count:
-    """Return a counter's count."""
-    restart, start, shares = written
-    return Count(
-        None if restart < 0 else tables.stamps[restart],
-        start,
-        {tables.replicas[at]: Share(sequence, total) for at, sequence, total in shares},
-    )
+    """Return a counter's count; :raises ValueError: a share is written twice, or wrongly."""
+    restart, start, written_shares = written
+    shares: dict[Dot, Share] = {}
+    firsts = tables.first_shares()
+    for share in written_shares:
+        if len(share) == 3:
+            at, sequence, total = share
+            key = firsts[at]
+        else:
+            at, sequence, total, began = share
+            if began <= 0:
+                raise ValueError("a share that says it is the first")
+            key = Dot(tables.replicas[at], began)
+        shares[key] = Share(sequence, total)
+    if len(shares) < len(written_shares):
+        raise ValueError("a share that is there twice")
+    return Count(None if restart < 0 else tables.stamps[restart], start, shares)
 
 
 def with_slots(root: Node, slots: Sequence[Slot]) -> Node:

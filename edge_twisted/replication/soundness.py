@@ -59,8 +59,10 @@ def _check_count(count: Count, version: VersionVector) -> None:
     if count.restart is not None:
         _check_covered(version, count.restart.replica, count.restart.sequence)
     _check_integer(count.start)
-    for replica, share in count.shares.items():
+    for (replica, began), share in count.shares.items():
         _check_covered(version, replica, share.sequence)
+        if type(began) is not int or not 0 <= began <= share.sequence:
+            raise ValueError("a share that began after it ended")
         _check_integer(share.total)
 
 

@@ -24,7 +24,7 @@ from edge_twisted.documents.entries import Entry, Stamp
 from edge_twisted.documents.nodes import EMPTY, Variant
 from edge_twisted.documents.operations import Increment, Path, Set
 from edge_twisted.documents.records import Slot, with_slots
-from edge_twisted.documents.versions import Replica, SiteId, VersionVector
+from edge_twisted.documents.versions import Dot, Replica, SiteId, VersionVector
 from edge_twisted.documents.writing import apply, insert
 from edge_twisted.mesh import messages as m
 from edge_twisted.mesh.frames import FrameWriter
@@ -135,7 +135,7 @@ def _slot(variant: Variant, what: str, path: Path, stamp: Stamp) -> Slot:
     if what == "restart":
         count = Count(stamp)
     elif what == "share":
-        count = Count(None, 0, {stamp.replica: Share(stamp.sequence, 1)})
+        count = Count(None, 0, {Dot(stamp.replica, 0): Share(stamp.sequence, 1)})
     return path, variant, entries, count
 
 

@@ -112,6 +112,44 @@ class Cases(ReplicationTestCase):
             self.assertEqual(await each.rows(ALL), [{"_id": "x", "v": 1, "w": 2}])
         self.same(a, b)
 
+    async def test_what_was_counted_and_evicted_still_counts(self) -> None:
+        """The share that others have does not give way to the one that is begun anew."""
+        a, b = [await self.replica(name) for name in "ab"]
+        await a.insert("c", {"_id": "x"})
+        await a.run("UPDATE c APPLY n INCREMENT BY 5")
+        links = await self._all(a, b)
+        await self.exchange(*links)
+        await a.run("EVICT FROM c")
+        await a.insert("c", {"_id": "x"})
+        await a.run("UPDATE c APPLY n INCREMENT BY 1")
+        self.assertEqual(await a.rows(ALL), [{"_id": "x", "n": 1}])
+        await self.exchange(*links)
+        for each in (a, b):
+            self.assertEqual(await each.rows(ALL), [{"_id": "x", "n": 6}])
+        await a.run("UPDATE c APPLY n INCREMENT BY 10")
+        await b.run("UPDATE c APPLY n INCREMENT BY 20")
+        await self.exchange(*links)
+        for each in (a, b):
+            self.assertEqual(await each.rows(ALL), [{"_id": "x", "n": 36}])
+        self.same(a, b)
+
+    async def test_what_was_counted_on_an_older_copy_is_added_to_what_was_evicted(self) -> None:
+        source, told, writer = [await self.replica(name) for name in ("source", "told", "writer")]
+        await source.insert("c", {"_id": "x"})
+        await self.stream(source, writer, ALL).sync()
+        await writer.run("UPDATE c APPLY n INCREMENT BY 5")
+        await self.stream(writer, source, ALL).sync()
+        await writer.run("UPDATE c APPLY n INCREMENT BY 10")
+        await self.stream(writer, told, ALL).sync()
+        await writer.run("EVICT FROM c")
+        await self.stream(source, writer, ALL).sync()
+        await writer.run("UPDATE c APPLY n INCREMENT BY 1")
+        self.assertEqual(await writer.rows(ALL), [{"_id": "x", "n": 6}])
+        await self.exchange(*await self._all(source, told, writer))
+        for each in (source, told, writer):
+            self.assertEqual(await each.rows(ALL), [{"_id": "x", "n": 16}])
+        self.same(source, told, writer)
+
     async def test_a_merge_that_renounces_may_bring_back_what_was_evicted(self) -> None:
         """Then the write that tells of it has seen that."""
         a, b, c, d = [await self.replica(name) for name in "abcd"]

@@ -16,13 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_twisted.documents.deltas import DeltaGap, apply_delta, delta
-from edge_twisted.documents.operations import Operation
+from edge_twisted.documents.excepting import excepted
+from edge_twisted.documents.operations import Increment, Operation
 from edge_twisted.documents.state import State, forgets, merge
 from edge_twisted.documents.values import Value
-from edge_twisted.documents.versions import NO_VERSION, VersionVector
+from edge_twisted.documents.versions import NO_VERSION, Dot, VersionVector
 from tests.laws.documents.replicas import Site, reread
 from tests.laws.documents.test_convergence import same
-from tests.laws.documents.test_forgetting import Forgetful, is_newer, sites_after, steps
+from tests.laws.documents.test_forgetting import Forgetful, is_newer, site, sites_after, steps
 
 
 @define
@@ -40,17 +41,17 @@ class Evicting(Forgetful):
         self.hear_whole(other)
 
     def insert(self, fields: dict[str, Value], moment: int) -> None:
-        before = self.state.version
+        before = self.state
         super().insert(fields, moment)
         self._except_evicted(before)
 
     def apply(self, operation: Operation, moment: int) -> None:
-        before = self.state.version
+        before = self.state
         super().apply(operation, moment)
         self._except_evicted(before)
 
     def delete(self, moment: int) -> None:
-        before = self.state.version
+        before = self.state
         super().delete(moment)
         self._except_evicted(before)
 
@@ -58,11 +59,22 @@ class Evicting(Forgetful):
         self.evicted = self.evicted.joined(self.state.version)
         self.state = State()
 
-    def _except_evicted(self, before: VersionVector) -> None:
-        state, own = self.state, self.replica
-        span = (before.seen(own) + 1, self.evicted.seen(own))
-        if span[0] <= span[1] < state.version.seen(own):
-            self.state = State(state.root, state.life, state.version.without(own, span))
+    def _except_evicted(self, before: State) -> None:
+        own = self.replica
+        self.state = excepted(self.state, before, own, self.evicted.seen(own))
+
+
+@define
+class Counting(Evicting):
+    """A site that evicts, and keeps account of what it adds to the only counter."""
+
+    added: dict[Dot, int] = field(factory=dict)
+
+    def count(self, amount: int) -> None:
+        before = self.written
+        self.apply(Increment(("n",), amount), 1)
+        if self.written > before:
+            self.added[Dot(self.replica, self.written)] = amount
 
 
 def run(history: list[tuple[object, ...]]) -> list[State]:
@@ -102,3 +114,32 @@ def test_a_delta_does_what_the_whole_does(history: list[tuple[object, ...]]) -> 
             # It may have to come whole.
             with suppress(DeltaGap):
                 same(apply_delta(old, delta(new, known)), merge(old, new))
+
+
+steps_of_counting = st.lists(
+    st.one_of(
+        st.tuples(st.just("count"), site, st.integers(1, 3)),
+        st.tuples(st.just("count"), site, st.integers(1, 3)),
+        st.tuples(st.just("write_anew"), site, st.just({}), st.just(1)),
+        st.tuples(st.just("hear_anew"), site, site),
+        st.tuples(st.just("hear_whole"), site, site),
+        st.tuples(st.just("hear_whole"), site, site),
+    ),
+    min_size=4,
+    max_size=20,
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(steps_of_counting, st.permutations(list(permutations(range(3), 2))))
+def test_nothing_that_was_counted_and_is_somewhere_is_lost(
+    history: list[tuple[object, ...]], order: list[tuple[int, int]]
+) -> None:
+    sites = sites_after(history, Counting)
+    for at, other in order * 2:
+        sites[at].hear_whole(sites[other])
+    amounts = {dot: amount for each in sites for dot, amount in each.added.items()}
+    for each in sites:
+        shown = (each.state.fields or {}).get("n", 0)
+        seen = [dot for dot in amounts if each.state.version.covers(dot)]
+        assert shown == sum(amounts[dot] for dot in seen)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from itertools import combinations, permutations
+from typing import TypeVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,9 +69,12 @@ def run(history: list[tuple[object, ...]]) -> list[State]:
     return [each.state for each in sites_after(history, Forgetful)]
 
 
+F = TypeVar("F", bound=Forgetful)
+
+
 def sites_after(
-    history: list[tuple[object, ...]], kind: type[Forgetful], states: list[State] | None = None
-) -> list[Forgetful]:
+    history: list[tuple[object, ...]], kind: type[F], states: list[State] | None = None
+) -> list[F]:
     """Return three sites after a history; `states` gets what each had after each of its steps."""
     sites = [kind(number) for number in range(3)]
     sites[0].insert({"a": 1, "b": {"p": 1}}, 1)

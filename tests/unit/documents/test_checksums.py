@@ -15,7 +15,7 @@ from edge_twisted.documents.counts import Count, Share
 from edge_twisted.documents.entries import Entry, Stamp
 from edge_twisted.documents.nodes import EMPTY, Node, Variant
 from edge_twisted.documents.records import Slot, with_slots
-from edge_twisted.documents.versions import Replica, SiteId
+from edge_twisted.documents.versions import Dot, Replica, SiteId
 
 ONE, OTHER = (Replica(SiteId(bytes([n]) * 16), 1) for n in (1, 2))
 
@@ -43,7 +43,9 @@ def by(replica: Replica, sequence: int) -> int:
 
 
 def test_it_is_what_the_page_says() -> None:
-    count = Count(Stamp(Timestamp(1), OTHER, 3), 0, {ONE: Share(8, 2), OTHER: Share(9, 2)})
+    count = Count(
+        Stamp(Timestamp(1), OTHER, 3), 0, {Dot(ONE, 0): Share(8, 2), Dot(OTHER, 0): Share(9, 2)}
+    )
     root = with_slots(
         EMPTY,
         [
@@ -86,13 +88,13 @@ def test_counts_differ_by_each_of_their_writes() -> None:
         Count(),
         Count(began),
         Count(later),
-        Count(None, 0, {ONE: Share(5, 1)}),
-        Count(None, 0, {OTHER: Share(5, 1)}),
-        Count(began, 0, {ONE: Share(6, 1)}),
-        Count(later, 0, {ONE: Share(5, 1)}),
-        Count(None, 0, {ONE: Share(4, 1), OTHER: Share(6, 1)}),
-        Count(None, 0, {ONE: Share(5, 1), OTHER: Share(5, 1)}),
-        Count(None, 0, {ONE: Share(6, 1), OTHER: Share(4, 1)}),
+        Count(None, 0, {Dot(ONE, 0): Share(5, 1)}),
+        Count(None, 0, {Dot(OTHER, 0): Share(5, 1)}),
+        Count(began, 0, {Dot(ONE, 0): Share(6, 1)}),
+        Count(later, 0, {Dot(ONE, 0): Share(5, 1)}),
+        Count(None, 0, {Dot(ONE, 0): Share(4, 1), Dot(OTHER, 0): Share(6, 1)}),
+        Count(None, 0, {Dot(ONE, 0): Share(5, 1), Dot(OTHER, 0): Share(5, 1)}),
+        Count(None, 0, {Dot(ONE, 0): Share(6, 1), Dot(OTHER, 0): Share(4, 1)}),
     ]
     found = {
         checksum(with_slots(EMPTY, [slot("n", variant, entries((ONE, 9)), count)]))
