@@ -26,11 +26,9 @@ from typing import Any, Final
 import msgspec.msgpack
 from attrs import evolve, frozen
 
-from edge_twisted.documents import excepting
 from edge_twisted.documents.headers import INITIAL_EPOCH, read_header
-from edge_twisted.documents.state import State
 from edge_twisted.documents.vectors import decode_vector, encode_vector
-from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, VersionVector
+from edge_twisted.documents.versions import NO_VERSION, Dot, VersionVector
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 from edge_twisted.store.rows import Document
 
@@ -44,10 +42,6 @@ ACKNOWLEDGED: Final = ("acknowledged", b"")
 #: Evicted documents of a collection that are remembered one by one, about 50 bytes each; with
 #: more, deletes of long ago can no longer be told from evictions in some cases.
 MOST_EVICTED: Final = 100_000
-
-#: Exceptions of ours in one document: who evicts and writes it again and again, and never gets
-#: back what it evicted, covers that from then on, as if it were overwritten.
-MOST_EXCEPTIONS: Final = 64
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -89,10 +83,7 @@ class Evictions:
         """Return whether a version of a document that is not here may have been evicted."""
         if not self.vector.includes(version):
             return False
-        if self.folded:
-            return True
-        kept = snapshot.fact(EVICTED, prefix_of(collection) + id_key)
-        return kept is not None and decode_vector(kept).includes(version)
+        return self.of_document(snapshot, collection, id_key).includes(version)
 
     def concern(
         self, snapshot: Snapshot, collection: str, id_key: bytes, version: VersionVector
@@ -112,24 +103,12 @@ class Evictions:
         """Return what at most was evicted of one document."""
         if self.folded:
             return self.vector
-        return decode_vector(snapshot.fact(EVICTED, prefix_of(collection) + id_key))
+        return evicted_of(snapshot, collection, id_key)
 
 
-def excepted(
-    snapshot: Snapshot, collection: str, id_key: bytes, state: State, before: State, own: Replica
-) -> State:
-    """
-    Return a document that was just written here, without what was evicted of it in its version.
-
-    Of those that are only known to be among too many, nothing is excepted.
-
-    :param before: what the write was made on; empty if there was no document.
-    """
-    fact = snapshot.fact(EVICTED, prefix_of(collection) + id_key)
-    evicted = 0 if fact is None else decode_vector(fact).seen(own)
-    if len(before.version.unseen.get(own, ())) >= MOST_EXCEPTIONS:
-        evicted = 0
-    return excepting.excepted(state, before, own, evicted)
+def evicted_of(snapshot: Snapshot, collection: str, id_key: bytes) -> VersionVector:
+    """Return what was evicted of a document, if that is known of it by itself; else nothing."""
+    return decode_vector(snapshot.fact(EVICTED, prefix_of(collection) + id_key))
 
 
 def note_evicted(

@@ -85,7 +85,7 @@ def insert(
     """
     old = writer.load(collection, new.id.key)
     is_plain = old is None and rules.typing is UNTYPED
-    if is_plain and not writer.was_evicted(collection, new.id.key):
+    if is_plain and not writer.evicted(collection, new.id.key):
         _check(new.document, rules)
         size = writer.save_fresh(collection, new.id, new.document)
         check_size(new.id, size, rules, warnings)

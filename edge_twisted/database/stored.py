@@ -7,18 +7,19 @@ from collections.abc import Mapping
 
 from attrs import define, field
 
-from edge_twisted.database.departures import EVICTED, Evictions, excepted, prefix_of
+from edge_twisted.database.departures import Evictions, evicted_of
 from edge_twisted.documents.attachments import tokens_in
 from edge_twisted.documents.digest import digest, digest_of_write
 from edge_twisted.documents.encoding import CorruptState, decode, encode, fresh
 from edge_twisted.documents.entries import Stamp
+from edge_twisted.documents.excepting import excepted
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import InvalidJson, from_text, to_text
 from edge_twisted.documents.operations import UNTYPED, Typing
 from edge_twisted.documents.state import State
 from edge_twisted.documents.typed import fields_as, has_hidden_variants
 from edge_twisted.documents.values import Value
-from edge_twisted.documents.versions import Replica
+from edge_twisted.documents.versions import NO_VERSION, Replica, VersionVector
 from edge_twisted.documents.writing import MAX_DEPTH, check_depth
 from edge_twisted.store.errors import StoreCorrupt
 from edge_twisted.store.interface import Snapshot, WriteTransaction
@@ -43,15 +44,13 @@ class Writer:
         self._own = dot.replica
         return Stamp(self.transaction.tick(), dot.replica, dot.sequence)
 
-    def was_evicted(self, collection: str, key: bytes) -> bool:
-        """Return whether it is known of a document that it was evicted and is not back."""
+    def evicted(self, collection: str, key: bytes) -> VersionVector:
+        """Return what of a document is known to be evicted and is not back."""
         evicts = self._evicts.get(collection)
         if evicts is None:
             evictions = Evictions.of(self.transaction, collection)
             evicts = self._evicts[collection] = evictions.count > 0
-        if not evicts:
-            return False
-        return self.transaction.fact(EVICTED, prefix_of(collection) + key) is not None
+        return evicted_of(self.transaction, collection, key) if evicts else NO_VERSION
 
     def load(self, collection: str, key: bytes) -> State | None:
         """Return the state of a document, deleted or not; None if there is none."""
@@ -59,8 +58,11 @@ class Writer:
 
     def save(self, collection: str, id_: DocumentId, state: State) -> int:
         """Store a state; return the size of the document's text in bytes, 0 if it is deleted."""
-        if state.version.unseen or self.was_evicted(collection, id_.key):
-            state = self._excepted(collection, id_.key, state)
+        evicted = self.evicted(collection, id_.key)
+        # What INITIAL writes is nobody's.
+        if self._own is not None and (evicted or state.version.unseen):
+            before = self.load(collection, id_.key) or State()
+            state = excepted(state, before, self._own, evicted.seen(self._own))
         fields = state.fields
         document = None if fields is None else {**fields, ID: id_.value}
         text = None if document is None else to_text(document)
@@ -77,18 +79,11 @@ class Writer:
             note_hidden_variants(self.transaction, collection)
         return len(text) if text else 0
 
-    def _excepted(self, collection: str, key: bytes, state: State) -> State:
-        if self._own is None:
-            # INITIAL is nobody's.
-            return state
-        before = self.load(collection, key) or State()
-        return excepted(self.transaction, collection, key, state, before, self._own)
-
     def save_fresh(self, collection: str, id_: DocumentId, document: Mapping[str, Value]) -> int:
         """
         Store a document, id included, where nothing ever was; return the size of its text.
 
-        Not for one that `was_evicted`.
+        Not for one of which something is `evicted`.
 
         The same as inserting into an empty state and saving it, without making the state.
 

@@ -4,11 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from edge_twisted.documents.counts import Count, Share
 from edge_twisted.documents.nodes import EMPTY, Node
 from edge_twisted.documents.state import State
 from edge_twisted.documents.versions import Dot, Replica, Span
+
+#: Of one writer in one document: who evicts and writes it again and again, and never gets back
+#: what it evicted, covers that from then on, as if it were overwritten.
+MOST_EXCEPTIONS: Final = 64
 
 
 def excepted(state: State, before: State, own: Replica, evicted: int) -> State:
@@ -28,7 +33,8 @@ def excepted(state: State, before: State, own: Replica, evicted: int) -> State:
     first = before.version.seen(own) + 1
     if write.sequence < first:
         return state
-    if first <= evicted < write.sequence:
+    is_bounded = len(before.version.unseen.get(own, ())) < MOST_EXCEPTIONS
+    if first <= evicted < write.sequence and is_bounded:
         version = version.without(own, (first, evicted))
     unseen = version.unseen.get(own)
     if not unseen:

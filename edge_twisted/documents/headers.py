@@ -96,8 +96,11 @@ def _full(written: Any) -> Header:
         raise ValueError("a replica comes twice")
     version = read_seen(known, seen)
     for replica, number in zip(known, seen, strict=True):
-        _check_seen(replica, number)
-    if sum(map(len, version.unseen.values())) > MAX_EXCEPTIONS:
+        if type(number) is list:
+            _check_exceptions(replica, number)
+        else:
+            _check_number(number, 0)
+    if version.unseen and sum(map(len, version.unseen.values())) > MAX_EXCEPTIONS:
         raise ValueError("too many exceptions")
     newest = BEGINNING
     for at, sequence, timestamp in stamps:
@@ -111,10 +114,7 @@ def _full(written: Any) -> Header:
     return Header(version, newest, None)
 
 
-def _check_seen(replica: Replica, written: Any) -> None:
-    if type(written) is not list:
-        _check_number(written, 0)
-        return
+def _check_exceptions(replica: Replica, written: list[Any]) -> None:
     if replica.epoch == INITIAL_EPOCH:
         raise ValueError("an exception of INITIAL")
     number, *spans = written

@@ -103,14 +103,14 @@ class RepairReceiver:
     _peeler: Peeler | None = None
     _pull: list[int] = field(factory=list)
     _have: Sequence[int] = ()
+    #: Of these, those that were looked up, and those that were still there.
     _asked: int = 0
+    _found: int = 0
     _to_send: deque[list[WireSeen]] = field(factory=deque)
     _applying: int = 0
     _brought: bool = False
     #: Documents that were pulled and have not come: they changed since, and the stream brings them.
     _missing: int = 0
-    #: Of what only we had, some changed before the sender could be asked after it.
-    is_incomplete: bool = False
     _is_over: bool = False
 
     # -- ours
@@ -230,18 +230,16 @@ class RepairReceiver:
         chunk = tuple(self._have[self._asked : self._asked + CHUNK])
         self._asked += len(chunk)
         self.stage = Stage.OURSELVES
+        self._ask(FindSeen(scope=self.scope, digests=chunk), self._have_found)
 
-        def found(answer: Answer) -> None:
-            self._found(cast(tuple[Seen, ...], answer), len(chunk))
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether some of what only we had changed before the sender could be asked after it."""
+        return self._found < self._asked
 
-        self._ask(FindSeen(scope=self.scope, digests=chunk), found)
-
-    def _found(self, seen: tuple[Seen, ...], wanted: int) -> None:
-        if len(seen) < wanted:
-            self.is_incomplete = True
-        if not seen:
-            self._ask_next()
-            return
+    def _have_found(self, answer: Answer) -> None:
+        seen = cast(tuple[Seen, ...], answer)
+        self._found += len(seen)
         self._to_send.extend(write_seen(seen))
         self._send_next()
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from edge_twisted.database.departures import excepted
+from edge_twisted.database.departures import evicted_of
 from edge_twisted.database.stored import ID, document_of, hides_variants, tokens_of
 from edge_twisted.documents.deltas import DeltaGap, apply_delta
 from edge_twisted.documents.digest import digest, digest_of_write
 from edge_twisted.documents.encoding import decode, encode
 from edge_twisted.documents.entries import Stamp
+from edge_twisted.documents.excepting import excepted
 from edge_twisted.documents.headers import Header, read_header
 from edge_twisted.documents.json_text import to_text
 from edge_twisted.documents.state import State, forgets, merge
@@ -215,8 +216,8 @@ class Batch:
             else:
                 state = State(merged.root, merged.life, merged.version.with_dot(stamp.dot))
             # What was evicted here may have come back with this very merge.
-            place = (self._collection, found.id_key)
-            state = excepted(self._here, *place, state, merged, stamp.replica)
+            evicted = evicted_of(self._here, self._collection, found.id_key)
+            state = excepted(state, merged, stamp.replica, evicted.seen(stamp.replica))
             self._merged(found, state, id_value, False)
 
     def _look(self, state: State) -> None:

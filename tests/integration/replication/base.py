@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from itertools import permutations
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,6 +67,10 @@ class ReplicationTestCase(TestCase):
         arguments = more.pop("arguments", {})
         scope = receiver.documents.scope(query, arguments)
         return Stream(receiver=receiver, sender=sender, scope=scope, **more)
+
+    def links(self, query: str, *replicas: Replica) -> list[Stream]:
+        """Streams from each of some replicas to each other one."""
+        return [self.stream(a, b, query) for a, b in permutations(replicas, 2)]
 
     async def pair(self, query: str = "SELECT * FROM c") -> tuple[Replica, Replica, Stream, Stream]:
         """Two replicas that subscribe to each other."""

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from itertools import islice, permutations
+from typing import Any
 
 from edge_twisted.database import departures
 from edge_twisted.database.stored import load
+from edge_twisted.documents.excepting import MOST_EXCEPTIONS
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.testing.replica import Replica, Stream
 from tests.integration.replication.base import ReplicationTestCase
@@ -60,19 +62,26 @@ class Cases(ReplicationTestCase):
         for each in (a, b, c):
             self.assertEqual(await each.rows(ALL), [])
 
-    async def _all(self, *replicas: Replica) -> list[Stream]:
-        return [self.stream(a, b, ALL) for a, b in permutations(replicas, 2)]
+    async def _evicted_but_told(self, *others: Any) -> tuple[list[Replica], list[Stream]]:
+        """
+        Return who began, who was told, and who wrote over it and evicted that; and their links.
+
+        :param others: documents that all three have as well.
+        """
+        replicas = [await self.replica(name) for name in ("source", "told", "writer")]
+        source, told, writer = replicas
+        await source.insert("c", {"_id": "x", "a": 1}, *others)
+        links = self.links(ALL, *replicas)
+        await self.exchange(*links)
+        await writer.run("UPDATE c SET a = 2 WHERE _id = 'x'")
+        await self.stream(writer, told, ALL).sync()
+        await told.run("UPDATE c SET d = 4 WHERE _id = 'x'")
+        await writer.run("EVICT FROM c WHERE _id = 'x'")
+        return replicas, links
 
     async def test_what_its_writer_evicted_and_another_has_is_not_lost(self) -> None:
         """The next write of the writer covers the number of the evicted one, and never saw it."""
-        source, told, writer = [await self.replica(name) for name in ("source", "told", "writer")]
-        await source.insert("c", {"_id": "x", "a": 1})
-        links = await self._all(source, told, writer)
-        await self.exchange(*links)
-        await writer.run("UPDATE c SET a = 2")
-        await self.stream(writer, told, ALL).sync()
-        await told.run("UPDATE c SET d = 4")
-        await writer.run("EVICT FROM c")
+        (source, told, writer), links = await self._evicted_but_told()
         await self.stream(source, writer, ALL).sync()
         await writer.run("UPDATE c SET b = 3")
         await self.exchange(*links)
@@ -91,7 +100,7 @@ class Cases(ReplicationTestCase):
             await writer.run("EVICT FROM c")
             await writer.insert("c", {"_id": "x", "a": 3})
             await writer.run("UPDATE c UNSET a")
-            links = await self._all(late, told, writer)
+            links = self.links(ALL, late, told, writer)
             await self.exchange(*(links[at] for at in order))
             for each in (late, told, writer):
                 # The write that was evicted had not seen the removal.
@@ -117,7 +126,7 @@ class Cases(ReplicationTestCase):
         a, b = [await self.replica(name) for name in "ab"]
         await a.insert("c", {"_id": "x"})
         await a.run("UPDATE c APPLY n INCREMENT BY 5")
-        links = await self._all(a, b)
+        links = self.links(ALL, a, b)
         await self.exchange(*links)
         await a.run("EVICT FROM c")
         await a.insert("c", {"_id": "x"})
@@ -145,7 +154,7 @@ class Cases(ReplicationTestCase):
         await self.stream(source, writer, ALL).sync()
         await writer.run("UPDATE c APPLY n INCREMENT BY 1")
         self.assertEqual(await writer.rows(ALL), [{"_id": "x", "n": 6}])
-        await self.exchange(*await self._all(source, told, writer))
+        await self.exchange(*self.links(ALL, source, told, writer))
         for each in (source, told, writer):
             self.assertEqual(await each.rows(ALL), [{"_id": "x", "n": 16}])
         self.same(source, told, writer)
@@ -194,7 +203,7 @@ class Cases(ReplicationTestCase):
         a, b = await self.replica("a"), await self.replica("b")
         await b.insert("c", {"_id": "x"})
         to_a, to_b = self.stream(b, a, ALL), self.stream(a, b, ALL)
-        for number in range(departures.MOST_EXCEPTIONS + 3):
+        for number in range(MOST_EXCEPTIONS + 3):
             await to_a.sync()
             await a.run("UPDATE c SET discarded = TRUE")
             await a.run("EVICT FROM c")
@@ -206,7 +215,7 @@ class Cases(ReplicationTestCase):
             state = load(snapshot, "c", DocumentId.of("x").key)
         assert state is not None
         (spans,) = state.version.unseen.values()
-        self.assertEqual(len(spans), departures.MOST_EXCEPTIONS)
+        self.assertEqual(len(spans), MOST_EXCEPTIONS)
 
     async def test_no_old_field_comes_back_where_too_many_were_evicted_to_know_which(self) -> None:
         self.patch(departures, "MOST_EVICTED", 1)
@@ -225,14 +234,7 @@ class Cases(ReplicationTestCase):
 
     async def test_those_that_are_known_are_excepted_where_others_are_not(self) -> None:
         self.patch(departures, "MOST_EVICTED", 1)
-        source, told, writer = [await self.replica(name) for name in ("source", "told", "writer")]
-        await source.insert("c", {"_id": "x", "a": 1}, {"_id": "y"})
-        links = await self._all(source, told, writer)
-        await self.exchange(*links)
-        await writer.run("UPDATE c SET a = 2 WHERE _id = 'x'")
-        await self.stream(writer, told, ALL).sync()
-        await told.run("UPDATE c SET d = 4 WHERE _id = 'x'")
-        await writer.run("EVICT FROM c WHERE _id = 'x'")
+        (source, told, writer), links = await self._evicted_but_told({"_id": "y"})
         await writer.run("EVICT FROM c WHERE _id = 'y'")
         await self.stream(source, writer, ALL).sync()
         await writer.run("UPDATE c SET b = 3 WHERE _id = 'x'")

@@ -263,9 +263,7 @@ class ForgottenWrites(ReplicationTestCase):
         replicas = [await self.replica(name) for name in ("late", "told", "writer")]
         _, told, writer = replicas
         await told.insert("c", {"_id": "x", "field": 1})
-        links = [
-            self.stream(one, other, ALL) for one in replicas for other in replicas if one != other
-        ]
+        links = self.links(ALL, *replicas)
         await self.exchange(*links)
         await writer.run("UPDATE c SET field = 2")
         await self.exchange(self.stream(writer, told, ALL))
