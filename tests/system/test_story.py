@@ -16,7 +16,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -251,13 +251,10 @@ def test_08_a_full_disk(story: Story) -> None:
         pytest.skip("this user may not mount a small file system")
     ship = story.ship
     filler = ship.folder / "data" / "filler"
-    with filler.open("wb") as file:
-        try:
-            while True:
-                file.write(b"\0" * 65536)
-                file.flush()
-        except OSError:
-            pass
+    # Unbuffered: what is left in a buffer would be written, and fail, once more on closing.
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(b"\0" * 65536)
     big = {"_id": "big", "text": "x" * 200_000}
 
     def refused() -> Any:
