@@ -349,7 +349,8 @@ class Mesh:
         deadline = world.now + HEAL_SECONDS
         while True:
             world.run_until(world.now + 1)
-            if self._is_well(is_last=world.now >= deadline) and not self._is_busy():
+            # Who crashes now, at a commit of this time, cannot be asked.
+            if not self._is_busy() and self._is_well(is_last=world.now >= deadline):
                 break
             if world.now >= deadline:
                 raise SimulationFailed(f"no link {HEAL_SECONDS} s later")
