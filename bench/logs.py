@@ -72,7 +72,9 @@ def main() -> None:
         folder, clock, publisher = Path(name), Clock(), LogPublisher()
         places = RotatingLogs(directory=folder), AuditLogs(directory=folder)
         logging = Logging(console="off", rotating=places[0], audit=places[1], level=Level.DEBUG)
-        service = LoggingService(logging, clock, lambda call: call(), publisher=publisher)
+        service = LoggingService(
+            logging, clock, lambda call: call(), now=time.time, publisher=publisher
+        )
         service.startService()
         plain = measure("json.dumps and a write per line", lambda: plain_lines(folder))
         measure("audit line", lambda: audit_lines(service), plain)
@@ -83,7 +85,9 @@ def main() -> None:
         ours = Logger("edge_twisted.api", observer=publisher)
         measure("log line to a rotating file", lambda: log_lines(ours), twisted)
         service.stopService()
-        publisher.addObserver(LoggingService(Logging(), clock, lambda call: call()).observer)
+        publisher.addObserver(
+            LoggingService(Logging(), clock, lambda call: call(), now=time.time).observer
+        )
         measure("log line below the level", lambda: log_lines(ours), twisted)
 
 

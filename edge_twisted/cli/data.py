@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ import click
 from edge_twisted.cli.options import config_option
 from edge_twisted.config.load import load
 from edge_twisted.config.model import TemporaryFolder
+from edge_twisted.services.wall_clock import now_utc
 from edge_twisted.store.sqlite import backups, checks
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.problems import Problem
@@ -57,7 +57,7 @@ def restore(layout: Layout, source: Path, force: bool) -> None:
     The server must not run.  What is restored takes a new epoch at its first start, so that it
     can join the mesh again.
     """
-    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    now = now_utc().strftime("%Y%m%dT%H%M%SZ")
     _say(layout.folder, "restored", backups.restore(layout, source.absolute(), now, force=force))
 
 

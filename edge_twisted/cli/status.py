@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +16,7 @@ from edge_twisted.cli.options import config_option
 from edge_twisted.config.model import TemporaryFolder
 from edge_twisted.services.configuration import read_configuration
 from edge_twisted.services.status import status_socket
+from edge_twisted.services.wall_clock import now_seconds
 
 #: The server answers at once, or hangs.
 PATIENCE_SECONDS: Final = 10.0
@@ -48,7 +48,7 @@ def status(path: Path, as_json: bool) -> None:
     if as_json:
         click.echo(text, nl=False)
     else:
-        for line in lines(json.loads(text), time.time()):
+        for line in lines(json.loads(text), now_seconds()):
             click.echo(line)
 
 

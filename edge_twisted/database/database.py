@@ -106,6 +106,7 @@ class Database:
         self.vitals = Vitals(
             app_id=db_id,
             started_ms=surroundings.now_ms(),
+            uptime_seconds=_seconds_since_now(surroundings.monotonic),
             requests=self._requests,
             statements=self._statements,
             admission=self._admission,
@@ -428,6 +429,11 @@ class Database:
         finally:
             for request in requests:
                 self._requests.end(request, failure)
+
+
+def _seconds_since_now(monotonic: Callable[[], float]) -> Callable[[], float]:
+    begun = monotonic()
+    return lambda: monotonic() - begun
 
 
 def _check_transactional(run: Execution) -> None:

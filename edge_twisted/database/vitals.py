@@ -44,7 +44,10 @@ class Vitals:
     """What there is to tell; called on any thread."""
 
     app_id: str
+    #: When the database was made, in ms since 1970.
     started_ms: int
+    #: For how long it has been there, in seconds, whatever was done to the wall clock.
+    uptime_seconds: Callable[[], float]
     requests: Requests
     statements: Statements
     admission: Admission
@@ -62,7 +65,7 @@ class Vitals:
             "version": __version__,
             "db_id": self.app_id,
             "start_time": started.isoformat(timespec="milliseconds"),
-            "uptime_seconds": max(0, moment.now_ms - self.started_ms) // 1000,
+            "uptime_seconds": int(self.uptime_seconds()),
             "requests": {
                 "active": self.requests.active_count,
                 "waiting": self.admission.waiting_count,

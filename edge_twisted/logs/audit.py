@@ -12,7 +12,7 @@ Recording costs about two microseconds: lines are encoded and written together, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Final, Protocol, TypedDict, Unpack
 
@@ -121,11 +121,20 @@ class FileAuditLog:
     Batches lines and gives them to a `PatientWriter`, which whoever made it opens and closes.
 
     To be flushed before the writer is closed.
+
+    :param now: the wall clock, in seconds since 1970.
     """
 
-    def __init__(self, writer: PatientWriter, clock: IReactorTime, redactor: Redactor) -> None:
+    def __init__(
+        self,
+        writer: PatientWriter,
+        clock: IReactorTime,
+        redactor: Redactor,
+        now: Callable[[], float],
+    ) -> None:
         self._writer = writer
         self._clock = clock
+        self._now = now
         self._redactor = redactor
         self._encoder = msgspec.json.Encoder(enc_hook=str)
         self._lines: list[AuditLine] = []
@@ -140,7 +149,7 @@ class FileAuditLog:
 
     def add(self, line: AuditLine) -> None:
         """See `AuditLog.add`."""
-        seconds = self._clock.seconds()
+        seconds = self._now()
         ms = int(seconds * 1000)
         if ms != self._ms:
             self._ms, self._time = ms, rfc3339(seconds)

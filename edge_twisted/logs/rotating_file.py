@@ -23,13 +23,19 @@ RETRY_ROTATION_SECONDS: Final = 5.0
 
 
 class RotatingFile:
-    """The files of one `Rotation` in `folder`, the newest of them open from `open` to `close`."""
+    """
+    The files of one `Rotation` in `folder`, the newest of them open from `open` to `close`.
+
+    :param now: the wall clock, in seconds since 1970: it names files and ends them.
+    :param monotonic: a clock in seconds that nobody sets: it times what is tried again.
+    """
 
     def __init__(
         self,
         folder: Path,
         rotation: Rotation,
-        clock: Callable[[], float],
+        now: Callable[[], float],
+        monotonic: Callable[[], float],
         *,
         write: WriteCall = os.write,
     ) -> None:
@@ -37,7 +43,8 @@ class RotatingFile:
         #: Why the last rotation failed or could not delete surplus files; None when all went well.
         self.trouble: OSError | None = None
         self._rotation = rotation
-        self._clock = clock
+        self._now = now
+        self._monotonic = monotonic
         self._write = write
         self._current: LogFile | None = None
         self._period = 0.0
@@ -73,7 +80,7 @@ class RotatingFile:
         """
         if self._current is None or not self._current.is_there():
             self.open()
-        if self._period != self._rotation.period(self._clock()) or not self._fitting(lines):
+        if self._period != self._rotation.period(self._now()) or not self._fitting(lines):
             self._rotate()
         assert self._current is not None
         # When the file could not be ended, it takes more than it should.
@@ -96,7 +103,7 @@ class RotatingFile:
 
     def _may_go_on(self, name: str) -> bool:
         began = self._rotation.began(name)
-        now = self._rotation.period(self._clock())
+        now = self._rotation.period(self._now())
         return began is not None and self._rotation.period(began) == now
 
     def _is_full(self) -> bool:
@@ -104,17 +111,17 @@ class RotatingFile:
         return limit is not None and self._current is not None and self._current.size >= limit
 
     def _rotate(self) -> None:
-        if self._clock() < self._rotate_not_before:
+        if self._monotonic() < self._rotate_not_before:
             return
         try:
             self._begin()
         except OSError as error:
             self.trouble = error
-            self._rotate_not_before = self._clock() + RETRY_ROTATION_SECONDS
+            self._rotate_not_before = self._monotonic() + RETRY_ROTATION_SECONDS
 
     def _begin(self) -> None:
         names = self._rotation.ours(os.listdir(self.folder))
-        name = self._rotation.next_name(self._clock(), names[-1] if names else None)
+        name = self._rotation.next_name(self._now(), names[-1] if names else None)
         self._use(LogFile(self.folder / name, self._write))
         self._delete_surplus([*names, name])
 
@@ -129,7 +136,7 @@ class RotatingFile:
     def _use(self, file: LogFile) -> None:
         old, self._current = self._current, file
         # A clock that goes back ends a file too, once: this is the period of now, not of the name.
-        self._period = self._rotation.period(self._clock())
+        self._period = self._rotation.period(self._now())
         if old is not None:
             old.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -39,12 +40,14 @@ class LogSeries:
         folder: Folder,
         rotation: Rotation,
         clock: IReactorTime,
+        now: Callable[[], float],
         max_backlog_bytes: int,
     ) -> None:
         self._key = key
         self._folder = folder
         self._rotation = rotation
         self._clock = clock
+        self._now = now
         self._file: RotatingFile | None = None
         #: Takes lines at any time; those from before `open` wait.
         self.writer = PatientWriter(name, clock, max_backlog_bytes=max_backlog_bytes)
@@ -60,7 +63,7 @@ class LogSeries:
             if isinstance(self._folder, TemporaryFolder):
                 folder = Path(tempfile.mkdtemp(prefix="edge-server-logs-"))
                 folder.chmod(FOLDER_MODE)
-            self._file = RotatingFile(folder, self._rotation, self._clock.seconds)
+            self._file = RotatingFile(folder, self._rotation, self._now, self._clock.seconds)
             self.writer.open(self._file)
         except OSError as error:
             reason = reason_of(error)
@@ -78,7 +81,9 @@ class LogSeries:
         return self._file.files() if self._file is not None else []
 
 
-def rotating_series(logging: Logging, clock: IReactorTime) -> LogSeries | None:
+def rotating_series(
+    logging: Logging, clock: IReactorTime, now: Callable[[], float]
+) -> LogSeries | None:
     """Return the files of ``rotating_logs``; None when there are to be none."""
     rotating = logging.rotating
     if rotating is None:
@@ -94,11 +99,14 @@ def rotating_series(logging: Logging, clock: IReactorTime) -> LogSeries | None:
             max_files=rotating.max_files,
         ),
         clock=clock,
+        now=now,
         max_backlog_bytes=ROTATING_BACKLOG_BYTES,
     )
 
 
-def audit_series(logging: Logging, clock: IReactorTime) -> LogSeries | None:
+def audit_series(
+    logging: Logging, clock: IReactorTime, now: Callable[[], float]
+) -> LogSeries | None:
     """Return the files of ``audit_logs``, which rotate as ``rotating_logs`` do, or daily."""
     audit = logging.audit
     if audit is None:
@@ -115,5 +123,6 @@ def audit_series(logging: Logging, clock: IReactorTime) -> LogSeries | None:
             max_files=audit.max_files,
         ),
         clock=clock,
+        now=now,
         max_backlog_bytes=AUDIT_BACKLOG_BYTES,
     )

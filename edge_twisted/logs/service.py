@@ -37,7 +37,11 @@ _FIXED: Final[dict[str, Callable[[Logging], object]]] = {
 
 
 class LoggingService(Service):
-    """Owns the outputs of one server and feeds them from ``twisted.logger``."""
+    """
+    Owns the outputs of one server and feeds them from ``twisted.logger``.
+
+    :param now: the wall clock, in seconds since 1970.
+    """
 
     name = "logging"
 
@@ -47,21 +51,22 @@ class LoggingService(Service):
         clock: IReactorTime,
         call_from_thread: CallFromThread,
         *,
+        now: Callable[[], float],
         streams: Streams | None = None,
         publisher: LogPublisher = globalLogPublisher,
     ) -> None:
         self._logging = logging
-        self._clock = clock
+        self._now = now
         self._publisher = publisher
         self._removes_observer = True
         #: Takes secrets out of every line; more may be added at any time.
         self.redactor = Redactor()
         #: Which lines are shown, for code that would make them at some cost.
         self.levels = Levels(logging)
-        self._rotating = rotating_series(logging, clock)
-        self._audit_files = audit_series(logging, clock)
+        self._rotating = rotating_series(logging, clock, now)
+        self._audit_files = audit_series(logging, clock, now)
         self._audit_log = (
-            FileAuditLog(self._audit_files.writer, clock, self.redactor)
+            FileAuditLog(self._audit_files.writer, clock, self.redactor, now)
             if self._audit_files is not None
             else None
         )
@@ -84,9 +89,12 @@ class LoggingService(Service):
         clock: IReactorTime,
         threads: IReactorFromThreads,
         streams: Streams,
+        now: Callable[[], float],
     ) -> LoggingService:
         """Return the logging of a whole server, which knows all secrets of its configuration."""
-        service = cls(configuration.logging, clock, threads.callFromThread, streams=streams)
+        service = cls(
+            configuration.logging, clock, threads.callFromThread, now=now, streams=streams
+        )
         service.redactor.add_all_of(configuration)
         return service
 
@@ -152,7 +160,7 @@ class LoggingService(Service):
         """
         if self._audit_log is not None:
             self._audit_log.flush()
-        return gzip_tar(list(self._entries(with_audit=with_audit)), self._clock.seconds())
+        return gzip_tar(list(self._entries(with_audit=with_audit)), self._now())
 
     # -- inner
 

@@ -28,7 +28,7 @@ log = Logger()
 POLL_SECONDS = 1.5
 #: From when on the log reminds of a certificate's end, and how often.
 REMIND_BEFORE = timedelta(days=7)
-REMIND_EVERY = timedelta(days=1)
+REMIND_EVERY_SECONDS = 86_400.0
 
 
 @frozen(kw_only=True)
@@ -75,7 +75,7 @@ class CertificateWatch:
         self._examined: PairState = tls.certificate.state
         self._looked: PairState = self._examined
         self._next: IDelayedCall | None = None
-        self._reminded: datetime | None = None
+        self._reminded = float("-inf")
 
     def start(self) -> None:
         """Begin to watch."""
@@ -125,12 +125,10 @@ class CertificateWatch:
 
     def _remind(self) -> None:
         certificate, now = self._tls.certificate, self._now()
-        expires = certificate.expires
-        if now < expires - REMIND_BEFORE:
+        expires, seconds = certificate.expires, self._clock.seconds()
+        if now < expires - REMIND_BEFORE or seconds < self._reminded + REMIND_EVERY_SECONDS:
             return
-        if self._reminded is not None and now < self._reminded + REMIND_EVERY:
-            return
-        self._reminded = now
+        self._reminded = seconds
         verb = "expires" if now <= expires else "has expired"
         log.warn(
             "The certificate in use, for {names}, {verb} at {expires}: renew it",

@@ -8,7 +8,7 @@ Reads the configuration with every check that a start makes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -28,6 +28,7 @@ from edge_twisted.dql.subscriptions import Subscription
 from edge_twisted.security.certificates import check_files
 from edge_twisted.security.errors import BadKeyHash
 from edge_twisted.security.key_hash import KeyHash
+from edge_twisted.services.wall_clock import now_utc
 from edge_twisted.services.writable import (
     folder_problem,
     temporary_folder_problem,
@@ -38,7 +39,7 @@ from edge_twisted.services.writable import (
 def read_configuration(
     path: Path,
     environ: Mapping[str, str],
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    now: Callable[[], datetime] = now_utc,
 ) -> Loaded:
     """
     Read and check the file at `path`; nothing is created or changed, and no network is used.
@@ -57,7 +58,7 @@ def read_for_reload(path: Path, environ: Mapping[str, str]) -> Configuration:
 
     :raises ConfigurationError: it cannot be used; all problems are in it.
     """
-    checks = evolve(start_checks(lambda: datetime.now(UTC)), certificate=lambda *_: ())
+    checks = evolve(start_checks(now_utc), certificate=lambda *_: ())
     return load(path, environ, checks).configuration
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import time
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from attrs import evolve
@@ -19,6 +19,7 @@ from edge_twisted.database.database import Database, Surroundings
 from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.services.system_facts import facts_of
 from edge_twisted.services.uuid7 import uuid7
+from edge_twisted.services.wall_clock import now_ms
 from edge_twisted.store.housekeeping import Housekeeping, Retention
 from edge_twisted.store.interface import Store
 from edge_twisted.store.sqlite.files import Layout
@@ -54,7 +55,7 @@ class DatabaseService(Service):
             self._configuration.db_id,
             Surroundings(
                 now_ms=now_ms,
-                monotonic=time.monotonic,
+                monotonic=monotonic,
                 new_id=_new_id,
                 later=reactor.callLater,
             ),
@@ -120,11 +121,6 @@ def retention_of(parameters: ParameterValues) -> Retention:
         days_between_reaping=parameters.integer("days_between_reaping"),
         tombstone_reap_batch_size=parameters.integer("tombstone_reap_batch_size"),
     )
-
-
-def now_ms() -> int:
-    """Return the wall clock in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 def _new_id() -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping, MutableMapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from twisted.application.service import IService, IServiceCollection, Service
@@ -31,7 +30,7 @@ from edge_twisted.logs.service import LoggingService
 from edge_twisted.logs.twistd import observe_with, streams_of
 from edge_twisted.security.development import DevelopmentCertificate, development_certificate
 from edge_twisted.services.attachments import References
-from edge_twisted.services.database import DatabaseService, now_ms
+from edge_twisted.services.database import DatabaseService
 from edge_twisted.services.embedded import welcome
 from edge_twisted.services.garbage import GarbageCollection
 from edge_twisted.services.http import HttpService
@@ -48,6 +47,7 @@ from edge_twisted.services.status import StatusService
 from edge_twisted.services.store_metrics import measure_store
 from edge_twisted.services.system_facts import measures_of
 from edge_twisted.services.systemd import Notifier, Watchdog, watchdog_seconds
+from edge_twisted.services.wall_clock import now_ms, now_seconds, now_utc
 
 if TYPE_CHECKING:
     from edge_twisted.services.reactor import Reactor
@@ -82,7 +82,7 @@ class EdgeServer(OrderedService):
         self._status = status
         self._notifier = Notifier.from_environment(environ)
         self._logging = LoggingService.of(
-            configuration, reactor, reactor, streams_of(twistd_options)
+            configuration, reactor, reactor, streams_of(twistd_options), now_seconds
         )
         self._development = _Development(configuration) if load is None else None
         self._http: HttpService | None = None
@@ -246,7 +246,7 @@ class _Development(Service):
         assert isinstance(http.listen_addr, TcpAddress)
         folder = http.tls.cert.parent
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        self._made = development_certificate(folder, socket.gethostname(), datetime.now(UTC))
+        self._made = development_certificate(folder, socket.gethostname(), now_utc())
 
     def tell(self, port: int) -> None:
         """Tell a newcomer what to try."""

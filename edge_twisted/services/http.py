@@ -6,7 +6,6 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -31,6 +30,7 @@ from edge_twisted.security.certificates import check_files
 from edge_twisted.security.key_ring import DeferToPool
 from edge_twisted.security.tls import ReloadableTlsContext, tls_factory
 from edge_twisted.services.listening import listen, stop_listening
+from edge_twisted.services.wall_clock import now_seconds, now_utc
 
 if TYPE_CHECKING:
     from edge_twisted.services.reactor import Reactor
@@ -78,6 +78,7 @@ class HttpService(Service):
             self._http,
             reactor,
             now=monotonic,
+            date=now_seconds,
             new_request_id=RequestIds(secrets.token_hex(4)),
             peer_of=_peer_of,
             client_of=self._client_of,
@@ -143,12 +144,12 @@ class HttpService(Service):
     def _with_tls(self, files: TlsFiles, factory: IProtocolFactory) -> IProtocolFactory:
         address = self._http.listen_addr
         host = address.host if isinstance(address, TcpAddress) else None
-        check = check_files(files.cert, files.key, host, _now())
+        check = check_files(files.cert, files.key, host, now_utc())
         if check.certificate is None:
             raise check.problems[0]
         tls = self._tls = ReloadableTlsContext(check.certificate)
         self._watch = CertificateWatch(
-            tls, files, host, clock=self._reactor, now=_now, on_reload=self._certificate_reloaded
+            tls, files, host, clock=self._reactor, now=now_utc, on_reload=self._certificate_reloaded
         )
         return tls_factory(tls, factory, self._reactor)
 
@@ -182,7 +183,3 @@ class HttpService(Service):
 def _peer_of(address: IAddress) -> str:
     # The address of a unix socket has no host.
     return plain(str(getattr(address, "host", UNIX)))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -8,9 +8,7 @@ It starts after the store and before HTTP, so that presence is true from the fir
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 
@@ -49,6 +47,7 @@ from edge_twisted.services.listening import listen_tcp, listening_text, stop_lis
 from edge_twisted.services.mesh_account import MeshAccount
 from edge_twisted.services.mesh_attachments import MeshAttachments
 from edge_twisted.services.mesh_graph import local_record, shown_graph
+from edge_twisted.services.wall_clock import now_ms, now_utc
 
 if TYPE_CHECKING:
     from edge_twisted.services.reactor import Reactor
@@ -182,8 +181,7 @@ class MeshService(Service):
     async def _start(self) -> None:
         path = key_file(self._parts.folder, self.configuration.db_id)
         identity = await self._in_thread(lambda: load_or_make(path))
-        boot_ms = time.time_ns() // 1_000_000
-        record = local_record(identity.peer_key, self.configuration.device_name, boot_ms)
+        record = local_record(identity.peer_key, self.configuration.device_name, now_ms())
         self.graph = PresenceGraph(record)
         self._authority = authority_of(self.configuration)
         if isinstance(self._authority, NoAuthority):
@@ -217,7 +215,7 @@ class MeshService(Service):
 
     async def _open(self, node: Node, identity: Identity, authority: Authority) -> None:
         transport = self.configuration.transport
-        tls = MeshTls(authority, identity, datetime.now(UTC))
+        tls = MeshTls(authority, identity, now_utc())
         connector = Connector(node, tls, self._reactor, endpoints(self._reactor))
         parts = DialParts(
             connect=connector.connect, peers=node, clock=self._reactor, draw=random.random

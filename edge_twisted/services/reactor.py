@@ -2,7 +2,8 @@
 """
 The one place that imports the global reactor; everything else is handed what it needs of it.
 
-Importing this module installs the reactor, so only `tap` does.
+Importing this module installs the reactor, unless twistd has done so, and makes its timers count
+monotonic time, so only `tap` does.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from twisted.internet import reactor as _reactor
+from twisted.internet.base import ReactorBase
 from twisted.internet.interfaces import (
     IReactorCore,
     IReactorPluggableNameResolver,
@@ -19,6 +21,8 @@ from twisted.internet.interfaces import (
     IReactorTime,
     IReactorUNIX,
 )
+
+from edge_twisted.services.reactor_time import count_monotonic_time
 
 if TYPE_CHECKING:
 
@@ -34,4 +38,5 @@ if TYPE_CHECKING:
         """What the server as a whole asks of a reactor; each part asks for less."""
 
 
+count_monotonic_time(cast(ReactorBase, _reactor))
 reactor = cast("Reactor", _reactor)

@@ -235,6 +235,7 @@ class MemorySite:
             http_server(**self.settings),
             self.clock,
             now=self.clock.seconds,
+            date=self.clock.seconds,
             new_request_id=RequestIds("test"),
             peer_of=lambda _address: "192.0.2.1",
             client_of=lambda peer, _fields: peer,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -39,6 +38,7 @@ class Site(ServerFactory):
     they began with.
 
     :param now: a clock in seconds that never goes back.
+    :param date: the wall clock, in seconds since 1970.
     :param client_of: the address to count and log, from the peer's and the header fields.
     """
 
@@ -51,6 +51,7 @@ class Site(ServerFactory):
         clock: IReactorTime,
         *,
         now: Callable[[], float],
+        date: Callable[[], float],
         new_request_id: Callable[[], str],
         peer_of: Callable[[IAddress], str],
         client_of: Callable[[str, Mapping[bytes, bytes]], str],
@@ -64,6 +65,7 @@ class Site(ServerFactory):
         self.client_of = client_of
         self.connections: set[Connection] = set()
         self.is_draining = False
+        self._wall = date
         self._date = DateField()
         self._sweep = LoopingCall(self._look_at_deadlines)
         self._sweep.clock = clock
@@ -71,7 +73,7 @@ class Site(ServerFactory):
 
     def date(self) -> bytes:
         """Return the Date field of a response that is sent now."""
-        return self._date.at(time.time())
+        return self._date.at(self._wall())
 
     # -- IProtocolFactory
 

@@ -131,7 +131,8 @@ class _Verdict:
         booked = self._booked(unit, name)
         if booked is None or unit.referrers(name, limit=1):
             return False
-        if booked.idle_since is None:
+        # Noted while the clock was ahead: until that date it would be kept.
+        if booked.idle_since is None or booked.idle_since > self.now:
             self._note(unit, name, self.now)
             return False
         if self.now - booked.idle_since < self.grace_seconds * 1000:

@@ -105,6 +105,13 @@ class ProviderTests(SynchronousTestCase):
         [row] = rows_of(answer(database, "SELECT sun FROM system:weather WHERE _id = 1", {}))
         self.assertEqual(row, {"sun": True})
 
+    def test_the_uptime_is_measured_and_not_the_difference_of_dates(self) -> None:
+        now = [1000.0]
+        database = memory_database(lambda: now[0])
+        now[0] += 61.5
+        text = "SELECT uptime_seconds FROM system:vitals"
+        self.assertEqual(rows_of(answer(database, text, {})), [{"uptime_seconds": 61}])
+
     def test_other_parts_tell_facts_and_measures(self) -> None:
         database = memory_database()
         database.vitals.facts.append(lambda: [Fact("store", "fs_usage_total", 7)])

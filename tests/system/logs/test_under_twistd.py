@@ -26,6 +26,7 @@ from twisted.logger import Logger
 from edge_twisted.config.model import AuditLogs, Level, Logging, RotatingLogs
 from edge_twisted.logs.service import LoggingService
 from edge_twisted.logs.twistd import observe_with, streams_of
+from edge_twisted.services.wall_clock import now_seconds
 
 class Chatty(Service):
     def startService(self):
@@ -44,7 +45,11 @@ logging = Logging(
     audit=AuditLogs(directory=here / "audit"),
 )
 service = LoggingService(
-    logging, reactor, reactor.callFromThread, streams=streams_of({"nodaemon": True})
+    logging,
+    reactor,
+    reactor.callFromThread,
+    now=now_seconds,
+    streams=streams_of({"nodaemon": True}),
 )
 application = Application("chatty")
 observe_with(application, service)

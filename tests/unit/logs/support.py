@@ -101,6 +101,7 @@ class Server:
             self.logging,
             self.clock,
             lambda function: function(),
+            now=self.clock.seconds,
             streams=Streams(out=self.out, err=self.err, environ=self.environ),
             publisher=self.publisher,
         )

@@ -40,12 +40,18 @@ class Audit:
         self.disk = FakeDisk()
         self.redactor = Redactor()
         self.writer = PatientWriter("The audit log", self.clock, max_backlog_bytes=1 << 20)
-        self.log = FileAuditLog(self.writer, self.clock, self.redactor)
+        self.log = FileAuditLog(self.writer, self.clock, self.redactor, self.clock.seconds)
         self._rotation = Rotation(prefix="audit.log", **rotation)
 
     def open(self) -> None:
         self.writer.open(
-            RotatingFile(self.folder, self._rotation, self.clock.seconds, write=self.disk.write)
+            RotatingFile(
+                self.folder,
+                self._rotation,
+                self.clock.seconds,
+                self.clock.seconds,
+                write=self.disk.write,
+            )
         )
 
     def stop(self) -> None:
@@ -167,7 +173,7 @@ def test_no_line_is_lost_over_rotation_and_stop_under_load(tmp_path: Path) -> No
     number = 0
     for _ in range(5):  # five runs of the server, in one folder
         audit.writer = PatientWriter("The audit log", audit.clock, max_backlog_bytes=1 << 20)
-        audit.log = FileAuditLog(audit.writer, audit.clock, audit.redactor)
+        audit.log = FileAuditLog(audit.writer, audit.clock, audit.redactor, audit.clock.seconds)
         request(audit.log, request_id=str(number))  # before the start already
         number += 1
         audit.open()

@@ -40,7 +40,9 @@ class Files:
     def open(self) -> None:
         rotation = Rotation(prefix="log")
         self.writer.open(
-            RotatingFile(self.folder, rotation, self.clock.seconds, write=self.disk.write)
+            RotatingFile(
+                self.folder, rotation, self.clock.seconds, self.clock.seconds, write=self.disk.write
+            )
         )
 
     def content(self) -> bytes:

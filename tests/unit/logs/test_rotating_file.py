@@ -46,7 +46,9 @@ def series(
     rotation: Rotation | None = None,
 ) -> RotatingFile:
     rotation = rotation or Rotation(prefix="log")
-    return RotatingFile(folder, rotation, clock.seconds, write=(disk or FakeDisk()).write)
+    return RotatingFile(
+        folder, rotation, clock.seconds, clock.seconds, write=(disk or FakeDisk()).write
+    )
 
 
 def append(file: RotatingFile, lines: bytes) -> None:
@@ -269,6 +271,27 @@ def test_a_rotation_that_fails_goes_on_in_the_old_file(
     append(file, b"eeee\n")
     assert contents(folder)[1:] == [b"eeee\n"]
     assert file.trouble is None
+
+
+def test_a_rotation_that_failed_is_tried_again_whatever_the_date_is(
+    folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    date = clock_at()
+    file = RotatingFile(
+        folder, Rotation(prefix="log", max_size_bytes=10), date.seconds, clock.seconds
+    )
+    append(file, b"aaaa\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(file, "_begin", refuse)
+        append(file, b"bbbbbbbb\n")
+    date.rightNow -= 300
+    clock.advance(RETRY_ROTATION_SECONDS)
+    append(file, b"cccc\n")
+    assert contents(folder)[1:] == [b"cccc\n"]
+
+
+def refuse() -> None:
+    raise PermissionError(13, "Permission denied")
 
 
 def test_nobody_makes_us_write_through_a_link(folder: Path, clock: Clock, tmp_path: Path) -> None:

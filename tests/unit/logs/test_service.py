@@ -405,7 +405,11 @@ def test_no_output_shows_a_secret(tmp_path: Path, terminal: bool) -> None:
 def test_a_whole_servers_logging_knows_its_secrets() -> None:
     stream = FakeStream()
     service = LoggingService.of(
-        CONFIGURATION, clock_at(), NoThreads(), Streams(out=stream, err=stream)
+        CONFIGURATION,
+        clock_at(),
+        NoThreads(),
+        Streams(out=stream, err=stream),
+        clock_at().seconds,
     )
     event = {"log_format": "{x}", "x": "canary-license-token", "log_time": 0.0}
     service.observer(event)

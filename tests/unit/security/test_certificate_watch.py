@@ -254,8 +254,17 @@ class CertificateWatchTests(SynchronousTestCase):
         self.watch(issue(end=end).write(self.folder))
         for day in range(12):
             self.now = NOW + timedelta(days=day)
+            self.clock.advance(86_400)
             self.wait()
         lines = self.logged(LogLevel.warn)
         self.assertEqual(len(lines), 9)
         self.assertIn("expires at 2026-12-04", lines[0])
         self.assertIn("has expired", lines[-1])
+
+    def test_a_clock_that_was_ahead_for_a_while_keeps_no_reminder_back(self) -> None:
+        self.watch(issue(end=NOW + timedelta(days=5)).write(self.folder))
+        for now in (NOW + timedelta(days=3000), NOW):
+            self.now = now
+            self.clock.advance(86_400)
+            self.wait()
+        self.assertEqual(len(self.logged(LogLevel.warn)), 2)
