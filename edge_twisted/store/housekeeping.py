@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from attrs import frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
@@ -69,12 +69,17 @@ class Housekeeping:
         self._again("collect", first, self.collect)
 
     async def stop(self) -> None:
-        """Begin nothing more, and wait for what is under way."""
+        """
+        Begin nothing more, and end what is under way after its next small step.
+
+        Nothing is lost: what was not done is due again after the next start.
+        """
         self._started = False
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
         for run in tuple(self._running):
+            run.cancel()
             await run
 
     @property
@@ -124,6 +129,8 @@ class Housekeeping:
     async def _run(self, name: str, job: Callable[[], Coroutine[Any, Any, int]]) -> None:
         try:
             count = await job()
+        except CancelledError:
+            return
         except Exception:  # the boundary of a timer
             count = 0
             log.failure("Housekeeping failed: {job}", job=name)

@@ -394,7 +394,8 @@ class Store(Protocol):
         """
         Forget tombstones received before a moment (ms since 1970), a few at a time.
 
-        Fires with how many went: at most `most`, the oldest first.
+        Fires with how many went: at most `most`, the oldest of a collection first.  Cancelling
+        ends it soon, with some of them gone.
         """
 
     def before_reap(self, hook: ReapHook) -> Callable[[], None]:

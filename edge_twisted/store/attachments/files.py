@@ -79,6 +79,7 @@ class FileAttachments:
 
     async def stop(self) -> None:
         """Let go of what is on its way in, keeping downloads for later."""
+        self._folder.end_sweep()
         for blob in tuple(self._coming):
             await (blob.abort() if blob.attachment is None else blob.pause())
         await self._threads.close()

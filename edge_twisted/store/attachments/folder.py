@@ -49,6 +49,7 @@ class BlobFolder:
         #: Blobs whose fact is not made yet, and blobs whose fact is gone.
         self._arriving: dict[str, int] = {}
         self._doomed: set[str] = set()
+        self._is_ending = False
 
     def path(self, attachment: str) -> Path:
         """Return where a complete blob is; :raises AttachmentUnavailable: it is no id."""
@@ -124,11 +125,22 @@ class BlobFolder:
             self._doomed.add(attachment)
 
     def sweep(self) -> None:
-        """Delete what is doomed, unless it has arrived again meanwhile."""
-        with self._lock:
-            for attachment in self._doomed - self._arriving.keys():
-                self.path(attachment).unlink(missing_ok=True)
-            self._doomed.clear()
+        """
+        Delete what is doomed, unless it has arrived again meanwhile; until `end_sweep`.
+
+        The lock is held for one file at a time, for the reactor's thread takes it too.
+        """
+        while not self._is_ending:
+            with self._lock:
+                if not self._doomed:
+                    return
+                attachment = self._doomed.pop()
+                if attachment not in self._arriving:
+                    self.path(attachment).unlink(missing_ok=True)
+
+    def end_sweep(self) -> None:
+        """Sweep no more: the server ends.  The next start finds what is left, and books it."""
+        self._is_ending = True
 
 
 def verify(path: Path, attachment: str) -> None:

@@ -5,6 +5,8 @@ The end of tombstones.
 A tombstone's row is in its collection's range of dead rows, in the order of receipt (`rowids`), so
 the oldest come first and nothing else need be looked at.  They go a few at a time, as units
 of work behind all others; each step holds other writes up for `STEP_SECONDS`, plus its commit.
+A step goes on where the one before it ended, so a run comes to its end at any number of
+collections; a step that found nothing old writes nothing.
 """
 
 from __future__ import annotations
@@ -13,14 +15,14 @@ from itertools import takewhile
 from time import perf_counter
 from typing import NamedTuple
 
-import apsw
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from edge_twisted.store.hooks import ReapHooks
 from edge_twisted.store.rows import Document
 from edge_twisted.store.sqlite.connection import fetch
 from edge_twisted.store.sqlite.rowids import dead_rows
-from edge_twisted.store.sqlite.state import Collection
+from edge_twisted.store.sqlite.state import Collection, State
 from edge_twisted.store.sqlite.transaction import SqliteTransaction
 
 STEP_SECONDS = 0.003
@@ -50,6 +52,16 @@ class _Tombstone(NamedTuple):
         return Document(self.id_key, self.lsn, None, self.state, self.digest)
 
 
+class _Progress(NamedTuple):
+    """How far a run has come."""
+
+    #: Which of the collections is next, by its place among them.
+    place: int
+    #: How many tombstones may still go, and how many went.
+    left: int
+    reaped: int
+
+
 class Reaping:
     """
     One run of the reaper: a job for the writer, called until it returns False.
@@ -57,38 +69,87 @@ class Reaping:
     :param received_before: ms since 1970; tombstones received before it go.
     :param most: at most this many in all.
     :param hooks: told of tombstones before they go.
-    :ivar done: fires on the reactor thread with how many went.
+    :param begin_at: the collection to look at first, by name; the others follow in a circle.
+    :ivar done: fires on the reactor thread with how many went.  Cancelling it ends the run after
+        the step under way.
     """
 
-    def __init__(self, received_before: int, most: int, hooks: ReapHooks) -> None:
+    def __init__(
+        self, received_before: int, most: int, hooks: ReapHooks, begin_at: str | None = None
+    ) -> None:
         self._before = received_before
-        self._left = most
         self._hooks = hooks
-        self._reaped = 0
-        self.done: Deferred[int] = Deferred()
+        self._begin_at = begin_at
+        #: Names of all collections in the order of this run, None before the first step.
+        self._names: list[str] | None = None
+        self._progress = self._before_step = _Progress(place=0, left=most, reaped=0)
+        #: What the writer knew at the last step.
+        self._state: State | None = None
+        self._cancelled = False
+        self.done: Deferred[int] = Deferred(self._cancel)
+
+    def _cancel(self, done: Deferred[int]) -> None:
+        self._cancelled = True
 
     def __call__(self, unit: SqliteTransaction) -> bool:
+        if self._cancelled:
+            return False
+        names = self._resumed(unit.state)
+        self._before_step = self._progress
         end = perf_counter() + STEP_SECONDS
-        for here in unit.state.collections.values():
-            while self._left > 0:
-                count = self._reap(unit, here)
-                self._left -= count
-                self._reaped += count
-                if perf_counter() > end:
-                    return True
-                if count < STEP_ROWS:
-                    break
-        unit.after_commit(lambda: self.done.callback(self._reaped))
+        while self._progress.place < len(names) and self._progress.left > 0:
+            place, left, reaped = self._progress
+            here = unit.state.collections.get(names[place])
+            rows = min(STEP_ROWS, left)
+            count = 0 if here is None else self._reap(unit, here, rows)
+            self._progress = _Progress(place + (count < rows), left - count, reaped + count)
+            if perf_counter() > end:
+                return True
+        unit.after_commit(self._finish)
         return False
 
-    def _reap(self, unit: SqliteTransaction, here: Collection) -> int:
-        connection = unit.direct()
+    def _resumed(self, state: State) -> list[str]:
+        """Return the collections of this run; go back one step if that may have been lost."""
+        if self._names is None:
+            # Collections that are made while this runs have no old tombstones.
+            names = list(state.collections)
+            first = names.index(self._begin_at) if self._begin_at in state.collections else 0
+            self._names = names[first:] + names[:first]
+        elif state is not self._state:
+            # The state was read anew because a physical transaction failed, perhaps ours.  To look
+            # once more at what was reaped does no harm.
+            self._progress = self._before_step
+        self._state = state
+        return self._names
+
+    @property
+    def next_collection(self) -> str | None:
+        """Where the next run should begin, so that none waits for ever; None: at the first."""
+        if not self._names:
+            return None
+        return self._names[self._progress.place % len(self._names)]
+
+    def _finish(self) -> None:
+        if not self.done.called:
+            self.done.callback(self._progress.reaped)
+
+    def fail(self, failure: Failure) -> None:
+        """Tell whoever waits, on the reactor thread, that the run has ended early."""
+        # The next run begins behind the collection that this one failed at.
+        self._progress = self._progress._replace(place=self._progress.place + 1)
+        if not self.done.called:
+            self.done.errback(failure)
+
+    def _reap(self, unit: SqliteTransaction, here: Collection, rows: int) -> int:
+        """Forget the oldest tombstones of a collection, at most `rows`; return how many."""
         first, last = dead_rows(here.number)
+        if here.next_dead == first:
+            # It never had a tombstone: most collections, and not worth a statement.
+            return 0
         oldest = [
-            _Tombstone(*found)
-            for found in fetch(connection, _OLDEST, (first, last, min(STEP_ROWS, self._left)))
+            _Tombstone(*found) for found in fetch(unit.settled(), _OLDEST, (first, last, rows))
         ]
-        self._correct(connection, oldest, unit.now_ms())
+        self._correct(unit, oldest)
         old = list(takewhile(lambda found: found.received < self._before, oldest))
         if not old:
             return 0
@@ -101,8 +162,9 @@ class Reaping:
         here.reaped_lsn = max(here.reaped_lsn, *(each.lsn for each in old))
         return len(old)
 
-    def _correct(self, connection: apsw.Connection, rows: list[_Tombstone], now: int) -> None:
+    def _correct(self, unit: SqliteTransaction, rows: list[_Tombstone]) -> None:
         # Received while the clock was wrong: such a one would keep those behind it for ever.
+        now = unit.now_ms()
         early = [(now, each.row) for each in rows if each.received > now]
         if early:
-            connection.executemany("UPDATE documents SET received = ? WHERE row = ?", early)
+            unit.direct().executemany("UPDATE documents SET received = ? WHERE row = ?", early)

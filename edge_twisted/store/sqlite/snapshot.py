@@ -283,13 +283,12 @@ class SqliteSnapshot:
         limit: int = 1000,
         limit_bytes: int = 1 << 20,
     ) -> ChangeBatch:
-        changed = [
-            (number, name)
-            for number, name in self._all(
-                "SELECT number, name FROM collections WHERE lsn > ?", (lsn,)
-            )
-            if collections is None or name in collections
-        ]
+        if collections is None:
+            changed = self._all("SELECT number, name FROM collections WHERE lsn > ?", (lsn,))
+        else:
+            # By their names: the table may be long, and every stream of the mesh asks for one.
+            numbered = [(self._number_of(name), name) for name in collections]
+            changed = sorted((number, name) for number, name in numbered if number is not None)
         span = (lsn, self.lsn)
         return changes_after(self.cursors, changed, span, (limit, limit_bytes))
 
@@ -304,6 +303,8 @@ class SqliteSnapshot:
     def facts(
         self, space: str, prefix: bytes = b"", *, after: bytes | None = None, limit: int = 1000
     ) -> Sequence[tuple[bytes, bytes]]:
+        # Who reads many pages of them can be stopped between two.
+        self.check_cancelled()
         low = prefix if after is None else max(prefix, after + b"\x00")
         high = above(prefix)
         condition = "space = ? AND key >= ?" + (" AND key < ?" if high is not None else "")

@@ -123,6 +123,7 @@ class State:
         )
         for row in connection.execute(
             "SELECT number, name, live, lsn, reaped_lsn, digest_sum, digest_xor FROM collections"
+            " ORDER BY number"
         ):
             collection = Collection(*row)
             _find_ends(connection, collection)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
 from typing import Any, TypeVar
 
 import apsw
@@ -70,6 +71,7 @@ class SqliteStore:
         self._hooks = Hooks()
         self._answering = Answering(threads)
         self._reap_hooks = ReapHooks()
+        self._next_to_reap: str | None = None
         self._open: _Open | None = None
         self._numbers: dict[str, int] = {}
         self._closing = False
@@ -185,13 +187,19 @@ class SqliteStore:
         """
         Delete tombstones received before a moment (ms since 1970), a few at a time.
 
-        Fires with how many went, at most `most`.
+        Fires with how many went, at most `most`.  The next run begins where this one ended, so
+        that collections with ever new tombstones leave the others their turn.
         """
         if self._open is None:
             return fail(StoreClosed("reap"))
-        job = Reaping(received_before, most, self._reap_hooks)
+        job = Reaping(received_before, most, self._reap_hooks, self._next_to_reap)
+
+        def remember(outcome: T) -> T:
+            self._next_to_reap = job.next_collection
+            return outcome
+
         self._open.writer.queue.put(job)
-        return job.done
+        return job.done.addBoth(remember)
 
     def before_reap(self, hook: ReapHook) -> Callable[[], None]:
         return self._reap_hooks.add(hook)
@@ -224,7 +232,7 @@ class SqliteStore:
 
     def _job_failed(self, job: Job, failure: Failure) -> None:
         if isinstance(job, Reaping):
-            job.done.errback(failure)
+            job.fail(failure)
         elif isinstance(job, Building):
             self._answer_index_waiters(job.collection, job.name, failure)
 
@@ -242,9 +250,11 @@ class SqliteStore:
         self._reactor.callFromThread(self._answer, outcome, progress)
 
     def _publish(self, state: State) -> None:
-        # A dict of its own, never changed: other threads read it at any moment.
-        if len(self._numbers) != len(state.collections):
-            self._numbers = {each.name: each.number for each in state.collections.values()}
+        # The newest are the last, and none ever goes.  Other threads look names up meanwhile, which
+        # one added at a time does not disturb; to copy all for each would cost as many steps.
+        news = len(state.collections) - len(self._numbers)
+        for each in islice(reversed(state.collections.values()), news):
+            self._numbers[each.name] = each.number
 
     def _answer(self, outcome: Outcome, progress: tuple[int, Replica] | None) -> None:
         if progress is not None:

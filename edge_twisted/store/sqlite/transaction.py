@@ -105,6 +105,10 @@ class SqliteTransaction:
 
     # -- what the room's own units use beside the interface
 
+    def settled(self) -> apsw.Connection:
+        """Return the connection for SQL that reads, and sees what the unit wrote."""
+        return self._settle()
+
     def direct(self) -> apsw.Connection:
         """Return the connection for SQL that sees, and adds to, what the unit wrote."""
         connection = self._settle()
@@ -350,11 +354,9 @@ class SqliteTransaction:
         limit_bytes: int = 1 << 20,
     ) -> ChangeBatch:
         cursors = self._settled().cursors
-        changed = [
-            (each.number, each.name)
-            for each in self.state.collections.values()
-            if collections is None or each.name in collections
-        ]
+        here = self.state.collections
+        names = here if collections is None else [name for name in collections if name in here]
+        changed = sorted((here[name].number, name) for name in names)
         newest = self.lsn if self._committing else self.state.lsn
         return changes_after(cursors, changed, (lsn, newest), (limit, limit_bytes))
 
