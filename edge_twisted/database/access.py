@@ -30,6 +30,7 @@ from edge_twisted.dql.plan.outline import NOTHING_ASKED
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.dql.plan.ranges import Evaluate
 from edge_twisted.store.fields import Fields
+from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import ByteRange, ScanRow
@@ -91,9 +92,7 @@ def index_ids(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> Iterator
     found = _covered(plan, env)
     if found is None:
         return None
-    access, spans = found
-    name = access.ranges.index.name
-    return chain.from_iterable(snapshot.index_ids(access.collection, name, spans))
+    return chain.from_iterable(snapshot.index_ids(read_of(*found)))
 
 
 def count(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> int | None:
@@ -104,8 +103,7 @@ def count(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> int | None:
         case IndexScan() as access:
             found = reach(plan, access, evaluate)
             if found.exact:
-                name, filter_ = access.ranges.index.name, found.prefilter
-                return snapshot.index_count(access.collection, name, found.spans, prefilter=filter_)
+                return snapshot.index_count(read_of(access, found.spans, found.prefilter))
         case CollectionScan(collection=collection):
             translation = translate(plan.asked, evaluate)
             if translation.exact and translation.prefilter is not None:
@@ -136,7 +134,7 @@ def look_up(
     spans = [ByteRange(*interval) for interval in intervals]
     if not spans:
         return iter(())
-    return snapshot.index_bodies(access.collection, access.ranges.index.name, spans)
+    return snapshot.index_bodies(read_of(access, spans))
 
 
 def value_of(env: Environment, node: syntax.Expression) -> Operand:
@@ -175,6 +173,17 @@ def reach(plan: QueryPlan, access: IndexScan, evaluate: Evaluate) -> Reach:
     return Reach(spans, translation.prefilter, complete and translation.exact)
 
 
+def read_of(
+    access: IndexScan,
+    spans: Sequence[ByteRange],
+    prefilter: Prefilter | None = None,
+    fields: Fields | None = None,
+) -> IndexRead:
+    """Return what an index scan of a plan asks of a store."""
+    name = access.ranges.index.name
+    return IndexRead(access.collection, name, spans, access.backwards, prefilter, fields)
+
+
 def _index_rows(
     snapshot: Snapshot,
     plan: QueryPlan,
@@ -186,15 +195,8 @@ def _index_rows(
     fields = fields if found.exact else None
     if not found.spans:
         return Found(iter(()), True, True)
-    batches = snapshot.index_bodies(
-        access.collection,
-        access.ranges.index.name,
-        found.spans,
-        descending=access.backwards,
-        prefilter=found.prefilter,
-        fields=fields,
-    )
-    return Found(batches, found.exact, fields is not None)
+    read = read_of(access, found.spans, found.prefilter, fields)
+    return Found(snapshot.index_bodies(read), found.exact, fields is not None)
 
 
 def _keys(
@@ -207,8 +209,7 @@ def _keys(
         case IndexScan():
             intervals, _ = access.ranges.complete(evaluate)
             spans = [ByteRange(*interval) for interval in intervals]
-            name = access.ranges.index.name
-            ids = chain.from_iterable(snapshot.index_ids(access.collection, name, spans))
+            ids = chain.from_iterable(snapshot.index_ids(read_of(access, spans)))
             return ids if bounds is UNBOUNDED else bounds.ids(ids)
         case UnionScan():
             keys = [_keys(snapshot, child, evaluate, bounds) for child in access.children]

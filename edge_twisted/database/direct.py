@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from edge_twisted.database.access import id_key, reach, value_of
+from edge_twisted.database.access import id_key, reach, read_of, value_of
 from edge_twisted.database.inline import INLINE_MOST, BeyondBounds
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment
@@ -56,16 +56,9 @@ def _of_index(
     if not found.exact and (test is None or plan.fields is not None):
         return None
     limit, offset = bounds_of(plan, env)
-    texts = snapshot.index_texts(
-        access.collection,
-        access.ranges.index.name,
-        found.spans,
-        most=INLINE_MOST,
-        first=limit + offset if found.exact and limit is not None else None,
-        descending=access.backwards,
-        prefilter=found.prefilter,
-        fields=plan.fields,
-    )
+    read = read_of(access, found.spans, found.prefilter, plan.fields)
+    first = limit + offset if found.exact and limit is not None else None
+    texts = snapshot.index_texts(read, INLINE_MOST, first)
     if texts is None:
         raise BeyondBounds
     if not found.exact and test is not None:

@@ -21,10 +21,10 @@ from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Dot, Replica, VersionVector
 from edge_twisted.store.attachments.interface import Attachments
 from edge_twisted.store.fields import Fields
+from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
     BodyRow,
-    ByteRange,
     ChangeBatch,
     CollectionInfo,
     Commit,
@@ -32,14 +32,11 @@ from edge_twisted.store.rows import (
     Document,
     IndexDefinition,
     IndexInfo,
-    IndexRow,
     Most,
     ScanRow,
 )
 
 T = TypeVar("T")
-
-EVERYTHING = ByteRange()
 
 
 class Snapshot(Protocol):
@@ -91,11 +88,6 @@ class Snapshot(Protocol):
     def count(self, collection: str, prefilter: Prefilter) -> int:
         """Return how many documents `scan` would yield, without handing them over."""
 
-    def id_scan(
-        self, collection: str, span: ByteRange = EVERYTHING, *, descending: bool = False
-    ) -> Iterator[list[ScanRow]]:
-        """Yield the live documents whose id keys are in `span`, ordered by id key."""
-
     def digests(
         self, collection: str, *, tombstones: bool = False
     ) -> Iterator[list[tuple[bytes, int]]]:
@@ -116,68 +108,39 @@ class Snapshot(Protocol):
     def indexes(self, collection: str) -> Sequence[IndexInfo]:
         """Return the indexes of a collection, by name; those not `ready` are being built."""
 
-    def index_scan(
-        self,
-        collection: str,
-        index: str,
-        spans: Sequence[ByteRange] = (EVERYTHING,),
-        *,
-        descending: bool = False,
-        prefilter: Prefilter | None = None,
-    ) -> Iterator[list[IndexRow]]:
+    def index_bodies(self, read: IndexRead) -> Iterator[list[BodyRow]]:
         """
-        Yield the live documents whose index keys are in one of `spans`, ordered by index key.
-
-        `spans` ascend and do not overlap; `keys.py` makes them from values.  Documents with equal
-        keys come in no promised order.
+        Yield what an index finds: bodies, or rows of `IndexRead.fields`.
 
         :raises UnknownIndex: the index is not there, or not ready: plan again.
         """
 
-    def index_bodies(
-        self,
-        collection: str,
-        index: str,
-        spans: Sequence[ByteRange] = (EVERYTHING,),
-        *,
-        descending: bool = False,
-        prefilter: Prefilter | None = None,
-        fields: Fields | None = None,
-    ) -> Iterator[list[BodyRow]]:
-        """Yield bodies only, a sixth cheaper, or rows of `fields`; else as `index_scan`."""
-
     def index_texts(
-        self,
-        collection: str,
-        index: str,
-        spans: Sequence[ByteRange] = (EVERYTHING,),
-        *,
-        most: Most,
-        first: int | None = None,
-        descending: bool = False,
-        prefilter: Prefilter | None = None,
-        fields: Fields | None = None,
+        self, read: IndexRead, most: Most, first: int | None = None
     ) -> list[bytes] | None:
         """
-        Return at once what `index_bodies` yields, or the first so many: the cheapest way to a few.
+        Return at once what `index_bodies` yields, or the `first` so many: the cheapest way to few.
 
         None if that is more than `most` allows; then iterate.
+
+        :raises UnknownIndex: see `index_bodies`.
         """
 
-    def index_ids(
-        self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
-    ) -> Iterator[list[bytes]]:
-        """Yield id keys only, to be united or intersected with others; else as `index_scan`."""
+    def index_ids(self, read: IndexRead) -> Iterator[list[bytes]]:
+        """
+        Yield id keys, to be united or intersected with others, in ascending order of index keys.
 
-    def index_count(
-        self,
-        collection: str,
-        index: str,
-        spans: Sequence[ByteRange] = (EVERYTHING,),
-        *,
-        prefilter: Prefilter | None = None,
-    ) -> int:
-        """Return how many documents `index_scan` would yield, without handing them over."""
+        Of the read, only the collection, the index and the spans count.
+
+        :raises UnknownIndex: see `index_bodies`.
+        """
+
+    def index_count(self, read: IndexRead) -> int:
+        """
+        Return how many documents `index_bodies` would yield, without handing them over.
+
+        :raises UnknownIndex: see `index_bodies`.
+        """
 
     # -- collections and the log
 
@@ -227,6 +190,11 @@ class WriteTransaction(Snapshot, Protocol):
 
     A unit is stored wholly or not at all: an exception undoes what it wrote, and nothing else.  A
     unit that changes nothing takes no lsn.
+
+    A unit may run more than once: a store on a network runs it again from its beginning when
+    another writer was faster, or when the connection broke before the commit.  So whatever a unit
+    changes outside of this transaction it changes by `after_commit`, which calls an effect once,
+    for the run that was stored.  Results that a unit returns are made anew by each run.
     """
 
     @property

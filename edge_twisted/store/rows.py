@@ -21,7 +21,6 @@ T = TypeVar("T")
 #: What a scan yields per document, as a plain tuple because a scan yields millions.
 ScanRow = tuple[bytes, bytes]  # (id key, body)
 #: What an index scan yields: the index key, then as `ScanRow`.
-IndexRow = tuple[bytes, bytes, bytes]  # (index key, id key, body)
 #: A row of which nothing but the body is asked for.
 BodyRow = tuple[bytes]
 

@@ -12,7 +12,7 @@ from edge_twisted.documents.versions import Dot, VersionVector
 from edge_twisted.store import epochs
 from edge_twisted.store.errors import ReadCancelled, UnknownIndex
 from edge_twisted.store.fields import Fields, row_of
-from edge_twisted.store.interface import EVERYTHING
+from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.keys import entry
 from edge_twisted.store.memory import data as kept
 from edge_twisted.store.prefilter import Prefilter, holds
@@ -24,7 +24,6 @@ from edge_twisted.store.rows import (
     CollectionInfo,
     Document,
     IndexInfo,
-    IndexRow,
     Most,
     ScanRow,
 )
@@ -99,12 +98,6 @@ class MemorySnapshot:
     def count(self, collection: str, prefilter: Prefilter) -> int:
         return sum(map(len, self.scan(collection, prefilter)))
 
-    def id_scan(
-        self, collection: str, span: ByteRange = EVERYTHING, *, descending: bool = False
-    ) -> Iterator[list[ScanRow]]:
-        found = [(key, body) for key, body, _ in self._live(collection) if _within(key, span)]
-        return self._batches(sorted(found, reverse=descending))
-
     def digests(
         self, collection: str, *, tombstones: bool = False
     ) -> Iterator[list[tuple[bytes, int]]]:
@@ -124,82 +117,43 @@ class MemorySnapshot:
         here = self._data.collections.get(collection)
         return [here.indexes[name] for name in sorted(here.indexes)] if here else []
 
-    def index_scan(
-        self,
-        collection: str,
-        index: str,
-        spans: Sequence[ByteRange] = (EVERYTHING,),
-        *,
-        descending: bool = False,
-        prefilter: Prefilter | None = None,
-    ) -> Iterator[list[IndexRow]]:
-        rows = self._entries(collection, index, spans)
-        kept_rows = [r for r in rows if prefilter is None or holds(prefilter, from_text(r[2]))]
-        return self._batches(reversed(kept_rows) if descending else kept_rows)
-
-    def index_bodies(
-        self,
-        collection: str,
-        index: str,
-        spans: Sequence[ByteRange] = (EVERYTHING,),
-        *,
-        descending: bool = False,
-        prefilter: Prefilter | None = None,
-        fields: Fields | None = None,
-    ) -> Iterator[list[BodyRow]]:
-        rows = self.index_scan(collection, index, spans, descending=descending, prefilter=prefilter)
-        return (
-            [(body if fields is None else row_of(body, fields),) for _, _, body in batch]
-            for batch in rows
-        )
+    def index_bodies(self, read: IndexRead) -> Iterator[list[BodyRow]]:
+        rows = self._entries(read)
+        prefilter, fields = read.prefilter, read.fields
+        bodies = [
+            (body if fields is None else row_of(body, fields),)
+            for _, _, body in rows
+            if prefilter is None or holds(prefilter, from_text(body))
+        ]
+        return self._batches(reversed(bodies) if read.descending else bodies)
 
     def index_texts(
-        self,
-        collection: str,
-        index: str,
-        spans: Sequence[ByteRange] = (EVERYTHING,),
-        *,
-        most: Most,
-        first: int | None = None,
-        descending: bool = False,
-        prefilter: Prefilter | None = None,
-        fields: Fields | None = None,
+        self, read: IndexRead, most: Most, first: int | None = None
     ) -> list[bytes] | None:
-        batches = self.index_bodies(
-            collection, index, spans, descending=descending, prefilter=prefilter, fields=fields
-        )
-        texts = [body for batch in batches for (body,) in batch][:first]
+        texts = [body for batch in self.index_bodies(read) for (body,) in batch][:first]
         fits = len(texts) <= most.rows and sum(map(len, texts)) <= most.size
         return texts if fits else None
 
-    def index_ids(
-        self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
-    ) -> Iterator[list[bytes]]:
-        return self._batches([row[1] for row in self._entries(collection, index, spans)])
+    def index_ids(self, read: IndexRead) -> Iterator[list[bytes]]:
+        return self._batches([id_key for _, id_key, _ in self._entries(read)])
 
-    def index_count(
-        self,
-        collection: str,
-        index: str,
-        spans: Sequence[ByteRange] = (EVERYTHING,),
-        *,
-        prefilter: Prefilter | None = None,
-    ) -> int:
-        return sum(map(len, self.index_scan(collection, index, spans, prefilter=prefilter)))
+    def index_count(self, read: IndexRead) -> int:
+        return sum(map(len, self.index_bodies(read)))
 
-    def _entries(self, collection: str, index: str, spans: Sequence[ByteRange]) -> list[IndexRow]:
-        here = self._data.collections.get(collection)
-        info = here.indexes.get(index) if here else None
+    def _entries(self, read: IndexRead) -> list[tuple[bytes, bytes, bytes]]:
+        """Return (index key, id key, body) of what the spans of a read hold, by index key."""
+        here = self._data.collections.get(read.collection)
+        info = here.indexes.get(read.name) if here else None
         if info is None:
-            raise UnknownIndex(f"{collection}.{index}")
+            raise UnknownIndex(f"{read.collection}.{read.name}")
         keyed = (
             (entry(info.definition, from_text(body)), id_key, body)
-            for id_key, body, _ in self._live(collection)
+            for id_key, body, _ in self._live(read.collection)
         )
         return sorted(
             (key, id_key, body)
             for key, id_key, body in keyed
-            if key is not None and any(_within(key, span) for span in spans)
+            if key is not None and any(_within(key, span) for span in read.spans)
         )
 
     # -- collections and the log

@@ -14,7 +14,7 @@ from edge_twisted.store.errors import ReadCancelled
 from edge_twisted.store.fields import Fields
 from edge_twisted.store.keys import cut
 from edge_twisted.store.prefilter import Prefilter
-from edge_twisted.store.rows import BodyRow, ByteRange, IndexRow, Most, ScanRow
+from edge_twisted.store.rows import BodyRow, ByteRange, Most, ScanRow
 from edge_twisted.store.sqlite.connection import translated
 from edge_twisted.store.sqlite.rowids import live_rows
 from edge_twisted.store.sqlite.selection import TEXT, Selection
@@ -135,36 +135,6 @@ def count(cursors: Cursors, collection: int, prefilter: Prefilter) -> int:
     return sum(map(len, scan(cursors, collection, prefilter))) if found is None else found
 
 
-def id_scan(
-    cursors: Cursors, collection: int, span: ByteRange, descending: bool
-) -> Iterator[list[ScanRow]]:
-    """Yield the live documents whose id keys are in `span`, in their order."""
-    sql, bindings = _ranged("id", "collection", collection, span)
-    order = "DESC" if descending else "ASC"
-    yield from cursors.batches(
-        f"SELECT id, {TEXT} FROM documents WHERE {sql} AND body IS NOT NULL ORDER BY id {order}",
-        bindings,
-    )
-
-
-def index_scan(
-    cursors: Cursors,
-    number: int,
-    spans: Sequence[ByteRange],
-    descending: bool,
-    prefilter: Prefilter | None,
-) -> Iterator[list[IndexRow]]:
-    """Yield the documents of an index whose keys are in `spans`, in the order of the keys."""
-    wanted = Selection(prefilter)
-    order = "DESC" if descending else "ASC"
-    for span in reversed(spans) if descending else spans:
-        where, bindings = _ranged("key", "number", number, cut(span))
-        # CROSS JOIN keeps the order of the tables: by the index first, then each row.
-        source = f"FROM entries CROSS JOIN documents USING (row) WHERE {where}{wanted.condition}"
-        sql = f"SELECT key, id, {wanted.text} {source} ORDER BY key {order}, row {order}"
-        yield from wanted.batches(cursors.batches(sql, (*bindings, *wanted.more)))
-
-
 def index_bodies(
     cursors: Cursors,
     number: int,
@@ -172,7 +142,7 @@ def index_bodies(
     descending: bool,
     wanted: Selection | None,
 ) -> Iterator[list[BodyRow]]:
-    """Yield the texts alone of what `index_scan` yields, as they are `wanted`; None: plain."""
+    """Yield the texts of an index's documents, as they are `wanted`; None: plain bodies."""
     found = [
         cursors.batches(*each) if wanted is None else wanted.batches(cursors.batches(*each))
         for each in index_statements(number, spans, descending, wanted)
@@ -229,7 +199,7 @@ def index_statements(
 def index_ids(cursors: Cursors, number: int, spans: Sequence[ByteRange]) -> Iterator[list[bytes]]:
     """Yield the id keys of an index's documents in `spans`."""
     for span in spans:
-        where, bindings = _ranged("key", "number", number, cut(span))
+        where, bindings = _ranged(number, span)
         sql = f"SELECT id FROM entries CROSS JOIN documents USING (row) WHERE {where}"
         for batch in cursors.batches(f"{sql} ORDER BY key, row", bindings):
             yield [row[0] for row in batch]
@@ -238,10 +208,10 @@ def index_ids(cursors: Cursors, number: int, spans: Sequence[ByteRange]) -> Iter
 def index_count(
     cursors: Cursors, number: int, spans: Sequence[ByteRange], prefilter: Prefilter | None
 ) -> int:
-    """Return how many documents `index_scan` yields in `spans`."""
+    """Return how many documents `index_bodies` yields in `spans`."""
     total = 0
     for span in spans:
-        where, bindings = _ranged("key", "number", number, cut(span))
+        where, bindings = _ranged(number, span)
         if prefilter is None:
             ((found,),) = cursors.rows(f"SELECT count(*) FROM entries WHERE {where}", bindings)
         else:
@@ -266,10 +236,9 @@ def _counted(
     return None if odd else found
 
 
-def _ranged(
-    key: str, owner: str, number: int, span: ByteRange
-) -> tuple[str, tuple[int | bytes, ...]]:
-    low, high = span
+def _ranged(number: int, span: ByteRange) -> tuple[str, tuple[int | bytes, ...]]:
+    """Return the condition for the entries of an index in a span, and its bindings."""
+    low, high = cut(span)
     if high is None:
-        return f"{owner} = ? AND {key} >= ?", (number, low)
-    return f"{owner} = ? AND {key} >= ? AND {key} < ?", (number, low, high)
+        return "number = ? AND key >= ?", (number, low)
+    return "number = ? AND key >= ? AND key < ?", (number, low, high)

@@ -13,16 +13,14 @@ from edge_twisted.documents.versions import VersionVector
 from edge_twisted.store import epochs
 from edge_twisted.store.errors import UnknownIndex
 from edge_twisted.store.fields import Fields
-from edge_twisted.store.interface import EVERYTHING
+from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
     BodyRow,
-    ByteRange,
     ChangeBatch,
     CollectionInfo,
     Document,
     IndexInfo,
-    IndexRow,
     Most,
     ScanRow,
 )
@@ -154,14 +152,6 @@ class SqliteSnapshot:
         number = self._number_of(collection)
         return 0 if number is None else scans.count(self.cursors, number, prefilter)
 
-    def id_scan(
-        self, collection: str, span: ByteRange = EVERYTHING, *, descending: bool = False
-    ) -> Iterator[list[ScanRow]]:
-        number = self._number_of(collection)
-        if number is None:
-            return iter(())
-        return scans.id_scan(self.cursors, number, span, descending)
-
     def digests(
         self, collection: str, *, tombstones: bool = False
     ) -> Iterator[list[tuple[bytes, int]]]:
@@ -201,47 +191,17 @@ class SqliteSnapshot:
                 return index.number
         raise UnknownIndex(f"{collection}.{name}")
 
-    def index_scan(
-        self,
-        collection: str,
-        index: str,
-        spans: Sequence[ByteRange] = (EVERYTHING,),
-        *,
-        descending: bool = False,
-        prefilter: Prefilter | None = None,
-    ) -> Iterator[list[IndexRow]]:
-        number = self._ready_index(collection, index)
-        return scans.index_scan(self.cursors, number, spans, descending, prefilter)
-
-    def index_bodies(
-        self,
-        collection: str,
-        index: str,
-        spans: Sequence[ByteRange] = (EVERYTHING,),
-        *,
-        descending: bool = False,
-        prefilter: Prefilter | None = None,
-        fields: Fields | None = None,
-    ) -> Iterator[list[BodyRow]]:
-        number = self._ready_index(collection, index)
-        wanted = _wanted(prefilter, fields)
-        return scans.index_bodies(self.cursors, number, spans, descending, wanted)
+    def index_bodies(self, read: IndexRead) -> Iterator[list[BodyRow]]:
+        number = self._ready_index(read.collection, read.name)
+        wanted = _wanted(read.prefilter, read.fields)
+        return scans.index_bodies(self.cursors, number, read.spans, read.descending, wanted)
 
     def index_texts(
-        self,
-        collection: str,
-        index: str,
-        spans: Sequence[ByteRange] = (EVERYTHING,),
-        *,
-        most: Most,
-        first: int | None = None,
-        descending: bool = False,
-        prefilter: Prefilter | None = None,
-        fields: Fields | None = None,
+        self, read: IndexRead, most: Most, first: int | None = None
     ) -> list[bytes] | None:
-        number = self._ready_index(collection, index)
-        wanted = _wanted(prefilter, fields)
-        statements = scans.index_statements(number, spans, descending, wanted)
+        number = self._ready_index(read.collection, read.name)
+        wanted = _wanted(read.prefilter, read.fields)
+        statements = scans.index_statements(number, read.spans, read.descending, wanted)
         try:
             return scans.index_texts(self._point, statements, wanted, most, first)
         except apsw.Error as error:
@@ -250,21 +210,13 @@ class SqliteSnapshot:
             # A statement that has not come to its end would keep its snapshot beyond this one.
             self._point.execute(_NOTHING)
 
-    def index_ids(
-        self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
-    ) -> Iterator[list[bytes]]:
-        return scans.index_ids(self.cursors, self._ready_index(collection, index), spans)
+    def index_ids(self, read: IndexRead) -> Iterator[list[bytes]]:
+        number = self._ready_index(read.collection, read.name)
+        return scans.index_ids(self.cursors, number, read.spans)
 
-    def index_count(
-        self,
-        collection: str,
-        index: str,
-        spans: Sequence[ByteRange] = (EVERYTHING,),
-        *,
-        prefilter: Prefilter | None = None,
-    ) -> int:
-        number = self._ready_index(collection, index)
-        return scans.index_count(self.cursors, number, spans, prefilter)
+    def index_count(self, read: IndexRead) -> int:
+        number = self._ready_index(read.collection, read.name)
+        return scans.index_count(self.cursors, number, read.spans, read.prefilter)
 
     # -- collections and the log
 

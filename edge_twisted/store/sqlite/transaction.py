@@ -13,17 +13,15 @@ from edge_twisted.documents.versions import Dot, Replica, VersionVector
 from edge_twisted.store import epochs
 from edge_twisted.store.errors import ReadCancelled
 from edge_twisted.store.fields import Fields
-from edge_twisted.store.interface import EVERYTHING
+from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
     BodyRow,
-    ByteRange,
     ChangeBatch,
     CollectionInfo,
     Document,
     IndexDefinition,
     IndexInfo,
-    IndexRow,
     Most,
     ScanRow,
 )
@@ -233,11 +231,6 @@ class SqliteTransaction:
     def count(self, collection: str, prefilter: Prefilter) -> int:
         return self._settled().count(collection, prefilter)
 
-    def id_scan(
-        self, collection: str, span: ByteRange = EVERYTHING, *, descending: bool = False
-    ) -> Iterator[list[ScanRow]]:
-        return self._settled().id_scan(collection, span, descending=descending)
-
     def digests(
         self, collection: str, *, tombstones: bool = False
     ) -> Iterator[list[tuple[bytes, int]]]:
@@ -256,70 +249,19 @@ class SqliteTransaction:
         here = self.state.collections.get(collection)
         return [] if here is None else [index.info() for index in here.indexes]
 
-    def index_scan(
-        self,
-        collection: str,
-        index: str,
-        spans: Sequence[ByteRange] = (EVERYTHING,),
-        *,
-        descending: bool = False,
-        prefilter: Prefilter | None = None,
-    ) -> Iterator[list[IndexRow]]:
-        return self._settled().index_scan(
-            collection, index, spans, descending=descending, prefilter=prefilter
-        )
-
-    def index_bodies(
-        self,
-        collection: str,
-        index: str,
-        spans: Sequence[ByteRange] = (EVERYTHING,),
-        *,
-        descending: bool = False,
-        prefilter: Prefilter | None = None,
-        fields: Fields | None = None,
-    ) -> Iterator[list[BodyRow]]:
-        return self._settled().index_bodies(
-            collection, index, spans, descending=descending, prefilter=prefilter, fields=fields
-        )
+    def index_bodies(self, read: IndexRead) -> Iterator[list[BodyRow]]:
+        return self._settled().index_bodies(read)
 
     def index_texts(
-        self,
-        collection: str,
-        index: str,
-        spans: Sequence[ByteRange] = (EVERYTHING,),
-        *,
-        most: Most,
-        first: int | None = None,
-        descending: bool = False,
-        prefilter: Prefilter | None = None,
-        fields: Fields | None = None,
+        self, read: IndexRead, most: Most, first: int | None = None
     ) -> list[bytes] | None:
-        return self._settled().index_texts(
-            collection,
-            index,
-            spans,
-            most=most,
-            first=first,
-            descending=descending,
-            prefilter=prefilter,
-            fields=fields,
-        )
+        return self._settled().index_texts(read, most, first)
 
-    def index_ids(
-        self, collection: str, index: str, spans: Sequence[ByteRange] = (EVERYTHING,)
-    ) -> Iterator[list[bytes]]:
-        return self._settled().index_ids(collection, index, spans)
+    def index_ids(self, read: IndexRead) -> Iterator[list[bytes]]:
+        return self._settled().index_ids(read)
 
-    def index_count(
-        self,
-        collection: str,
-        index: str,
-        spans: Sequence[ByteRange] = (EVERYTHING,),
-        *,
-        prefilter: Prefilter | None = None,
-    ) -> int:
-        return self._settled().index_count(collection, index, spans, prefilter=prefilter)
+    def index_count(self, read: IndexRead) -> int:
+        return self._settled().index_count(read)
 
     def create_index(self, definition: IndexDefinition) -> None:
         indexes.create(self, self._collection(definition.collection), definition)

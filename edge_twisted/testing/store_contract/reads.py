@@ -9,11 +9,14 @@ from itertools import product
 
 from twisted.python.failure import Failure
 
+from edge_twisted.documents.id_values import id_value
+from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.values import Value, sort_key
 from edge_twisted.store.errors import ReadCancelled, UnknownIndex
 from edge_twisted.store.fields import Fields, row_of
-from edge_twisted.store.interface import EVERYTHING, Snapshot, Store, WriteTransaction
-from edge_twisted.store.prefilter import AllOf, AnyOf, Compares, IsKind
+from edge_twisted.store.index_read import EVERYTHING, IndexRead
+from edge_twisted.store.interface import Snapshot, Store, WriteTransaction
+from edge_twisted.store.prefilter import AllOf, AnyOf, Compares, IsKind, holds
 from edge_twisted.store.rows import ByteRange, IndexDefinition, IndexKey, Most
 from edge_twisted.testing.store_contract.base import Broken, StoreTestCase, flat
 from edge_twisted.testing.stored_documents import deleting, put, putting
@@ -47,21 +50,28 @@ class ReadContract(StoreTestCase):
 
         await self.assertFailure(store.read("broken", broken), Broken)
 
-    async def test_index_bodies_are_the_bodies_of_an_index_scan(self) -> None:
-        """In the order of the keys, either way round, through one span or several."""
+    async def test_index_bodies_come_in_the_order_of_their_keys(self) -> None:
+        """Either way round, through one span or several; counts and ids are those of the bodies."""
         store = await self.filled(30)
         await store.write("index", lambda unit: unit.create_index(BY_N))
         await store.index_ready("c", "by_n")
         several = (ByteRange(sort_key(3), sort_key(5)), ByteRange(sort_key(7), sort_key(29)))
+        numbers = {
+            (EVERYTHING,): [*range(30)],
+            several: [3, 4, *range(7, 29)],
+            several[1:]: [*range(7, 29)],
+            (): [],
+        }
         with store.snapshot() as snapshot:
-            for spans in ((EVERYTHING,), several, several[1:], ()):
-                for down in (False, True):
-                    whole = flat(snapshot.index_scan("c", "by_n", spans, descending=down))
-                    bodies = flat(snapshot.index_bodies("c", "by_n", spans, descending=down))
-                    self.assertEqual(bodies, [(row[2],) for row in whole])
-            self.assertEqual(len(flat(snapshot.index_bodies("c", "by_n", several))), 24)
+            for (spans, expected), down in product(numbers.items(), (False, True)):
+                read = IndexRead("c", "by_n", spans, descending=down)
+                bodies = [from_text(body)["n"] for (body,) in flat(snapshot.index_bodies(read))]
+                self.assertEqual(bodies, expected[::-1] if down else expected)
+                ids = [id_value(key) for key in flat(snapshot.index_ids(read))]
+                self.assertEqual(ids, expected)
+                self.assertEqual(snapshot.index_count(read), len(expected))
             with self.assertRaises(UnknownIndex):
-                snapshot.index_bodies("c", "other")
+                snapshot.index_bodies(IndexRead("c", "other"))
 
     async def test_bodies_of_an_index_may_be_filtered_or_come_at_once(self) -> None:
         """Both ways find what a filtered index scan finds, bodies with binary values too."""
@@ -78,20 +88,17 @@ class ReadContract(StoreTestCase):
         spans = (ByteRange(sort_key(3), sort_key(6)), ByteRange(sort_key(20), sort_key(22)))
         for prefilter, down in product((None, kept, AnyOf(()), FAR_TOO_BIG), (False, True)):
             with store.snapshot() as snapshot:
-                rows = flat(
-                    snapshot.index_scan("c", "by_n", spans, descending=down, prefilter=prefilter)
-                )
-                texts = [row[2] for row in rows]
-                bodies = snapshot.index_bodies(
-                    "c", "by_n", spans, descending=down, prefilter=prefilter
-                )
-                self.assertEqual(flat(bodies), [(text,) for text in texts])
+                read = IndexRead("c", "by_n", spans, descending=down, prefilter=prefilter)
+                every = snapshot.index_bodies(read._replace(prefilter=None))
+                texts = [
+                    text
+                    for (text,) in flat(every)
+                    if prefilter is None or holds(prefilter, from_text(text))
+                ]
+                self.assertEqual(flat(snapshot.index_bodies(read)), [(text,) for text in texts])
 
-                at_once = partial(
-                    snapshot.index_texts, "c", "by_n", spans, descending=down, prefilter=prefilter
-                )
-                counted = snapshot.index_count("c", "by_n", spans, prefilter=prefilter)
-                self.assertEqual(counted, len(texts))
+                at_once = partial(snapshot.index_texts, read)
+                self.assertEqual(snapshot.index_count(read), len(texts))
                 if prefilter is not None:
                     counted = snapshot.count("c", prefilter)
                     self.assertEqual(counted, len(flat(snapshot.scan("c", prefilter))))
@@ -107,9 +114,9 @@ class ReadContract(StoreTestCase):
         with store.snapshot() as snapshot:
             self.assertEqual(snapshot.count("nothing", kept), 0)
             with self.assertRaises(UnknownIndex):
-                snapshot.index_texts("c", "other", spans, most=Most(9, 999))
+                snapshot.index_texts(IndexRead("c", "other", spans), most=Most(9, 999))
             with self.assertRaises(UnknownIndex):
-                snapshot.index_count("c", "other", spans, prefilter=kept)
+                snapshot.index_count(IndexRead("c", "other", spans, prefilter=kept))
 
     async def test_a_part_of_an_answer_leaves_nothing_open(self) -> None:
         """What was read of an index in part does not keep its snapshot."""
@@ -120,7 +127,7 @@ class ReadContract(StoreTestCase):
             ((Most(9, 9999), 1), (Most(2, 9999), None), (Most(9, 1), None))
         ):
             with store.snapshot() as snapshot:
-                snapshot.index_texts("c", "by_n", most=most, first=first)
+                snapshot.index_texts(IndexRead("c", "by_n"), most=most, first=first)
             committed = await store.write("insert", putting("c", 100 + number))
             with store.snapshot() as snapshot:
                 self.assertEqual(snapshot.lsn, committed.lsn)
@@ -148,14 +155,13 @@ class ReadContract(StoreTestCase):
         ]  # fmt: skip
         for prefilter, fields in product((None, Compares(("n",), ">", 4), FAR_TOO_BIG), asked):
             with store.snapshot() as snapshot:
-                bodies = flat(snapshot.index_bodies("c", "by_n", prefilter=prefilter))
+                plain = IndexRead("c", "by_n", prefilter=prefilter)
+                bodies = flat(snapshot.index_bodies(plain))
                 rows = [row_of(text, fields) for (text,) in bodies]
-                read = partial(
-                    snapshot.index_texts, "c", "by_n", prefilter=prefilter, fields=fields
-                )
+                read = partial(snapshot.index_texts, plain._replace(fields=fields))
                 self.assertEqual(read(most=Most(99, 99_999)), rows)
                 self.assertEqual(read(most=Most(99, 99_999), first=3), rows[:3])
-                found = snapshot.index_bodies("c", "by_n", prefilter=prefilter, fields=fields)
+                found = snapshot.index_bodies(plain._replace(fields=fields))
                 self.assertEqual(flat(found), [(row,) for row in rows])
                 scanned = flat(snapshot.scan("c", prefilter, fields))
                 whole = flat(snapshot.scan("c", prefilter))
@@ -174,9 +180,9 @@ class ReadContract(StoreTestCase):
         store = await self.filled(30)
         with store.snapshot() as snapshot:
             ended = flat(snapshot.scan("c"))
-            going = snapshot.id_scan("c")
+            going = snapshot.scan("c")
             first = next(going)
-            next(snapshot.id_scan("c"))
+            next(snapshot.scan("c"))
             self.assertEqual(flat(snapshot.scan("c")), ended)
             self.assertEqual(sorted(first + flat(going)), sorted(ended))
         with store.snapshot() as snapshot:

@@ -104,7 +104,6 @@ class UnitContract(StoreTestCase):
             self.assertEqual([unit.body("c", k) for k in keys], [bodies[0], None, bodies[1]])
             self.assertEqual([b for _, b in flat(unit.bodies("c", keys))], bodies)
             self.assertEqual(sorted(b for _, b in flat(unit.scan("c"))), bodies)
-            self.assertEqual([b for _, b in flat(unit.id_scan("c"))], bodies)
             info = unit.collection("c")
             assert info is not None
             self.assertEqual((info.count, info.lsn), (2, unit.lsn))
