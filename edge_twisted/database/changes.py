@@ -156,10 +156,8 @@ def delete(target: QueryPlan, run: Changing) -> Changed:
         id_ = DocumentId.of(document[ID])
         state = run.writer.load(collection, id_.key)
         assert state is not None
-        if not mutations.permits(run.rules, id_, state):
-            continue
-        mutations.delete(run.writer, collection, id_, state)
-        changed.add(document)
+        if mutations.delete(run.writer, collection, id_, state, run.rules):
+            changed.add(document)
     return changed
 
 
@@ -171,16 +169,10 @@ def evict(target: QueryPlan, run: Changing) -> Changed:
     rows: list[Row] = []
     for document in run.each(list(_targets(target, run))):
         id_ = DocumentId.of(document[ID])
-        if run.rules.may_write is not None:
-            state = run.writer.load(collection, id_.key)
-            assert state is not None
-            if not mutations.permits(run.rules, id_, state):
-                continue
-        row = transaction.get(collection, id_.key)
-        assert row is not None
-        rows.append(row)
-        mutations.evict(transaction, collection, id_)
-        changed.add(document)
+        row = mutations.evict(run.writer, collection, id_, run.rules)
+        if row is not None:
+            rows.append(row)
+            changed.add(document)
     unsynced = count_unsynced(transaction, rows)
     if unsynced:
         run.warnings.add(f"{unsynced} evicted documents had edits that no peer has acknowledged")

@@ -2,13 +2,14 @@
 """
 What mutations do to single documents, within one unit of work.
 
-Every function works on a `Writer`, checks what may be written, and returns the document as it is
-after (or, for DELETE and EVICT, was before).
+Every function works on a `Writer` and checks itself what its caller may see and write, so whatever
+writes documents for a caller comes by here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from attrs import define, evolve
 from twisted.logger import Logger
@@ -31,9 +32,12 @@ from edge_twisted.documents.operations import UNTYPED, Operation, Set
 from edge_twisted.documents.state import State
 from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.dql.syntax import ConflictPolicy
-from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.rows import Document as Row
 
 log = Logger()
+
+#: What a refusal says, for whichever reason.
+NOT_WRITTEN: Final = "the document may not be written"
 
 
 @define
@@ -79,6 +83,9 @@ def insert(
     """
     Store a new document, or do what the policy says; None if nothing was written.
 
+    Where the one with the id is hidden from the caller, DO NOTHING does nothing, and every other
+    policy is refused before the two documents are compared.
+
     :raises IdConflict: there is one with the id, and the policy is FAIL.
     :raises Forbidden, DocumentTooLarge, InvalidWrite: it may not be stored; Forbidden also
         where the one with the id is hidden from the caller.
@@ -89,19 +96,19 @@ def insert(
         _check(new.document, rules)
         size = writer.save_fresh(collection, new.id, new.document)
         check_size(new.id, size, rules, warnings)
-        return new if rules.may_see is None else evolve(new, visible=rules.may_see(new.document))
+        return new if rules.may_see is None else evolve(new, visible=rules.shows(new.document))
     fields = {name: value for name, value in new.document.items() if name != ID}
     if old is None or not old.is_alive:
         state = writing.insert(old, fields, writer.stamp(), rules.typing)
         return _saved(writer, collection, new.id, state, rules, warnings)
+    if policy is ConflictPolicy.NOTHING:
+        return None
+    if not rules.shows(shown(new.id, old)):
+        # As any other write that is not permitted: not a word about whose document it is.
+        raise Forbidden(NOT_WRITTEN)
     match policy:
         case ConflictPolicy.FAIL:
-            if rules.may_see is not None and not rules.may_see(shown(new.id, old)):
-                # As any other write that is not permitted: not a word about whose document it is.
-                raise Forbidden("the document may not be written")
             raise IdConflict(new.id.value)
-        case ConflictPolicy.NOTHING:
-            return None
         case ConflictPolicy.UPDATE_LOCAL_DIFF:
             operations = list(writing.differences(old, fields, rules.typing))
         case ConflictPolicy.UPDATE:
@@ -114,7 +121,11 @@ def insert(
 def insert_initial(
     writer: Writer, collection: str, new: Written, rules: Rules, warnings: Warnings
 ) -> Written | None:
-    """Store a document at the beginning of time; None if there is, or was, one with its id."""
+    """
+    Store a document at the beginning of time; None if there is, or was, one with its id.
+
+    Nothing is told of that one, and nothing of it changes, whether the caller may see it or not.
+    """
     if writer.load(collection, new.id.key) is not None:
         return None
     if was_initial_deleted(writer.transaction, collection, new.id.key):
@@ -136,6 +147,7 @@ def change(
     """
     Apply operations to a live document.
 
+    :raises Forbidden: it may not be changed as it is, or is hidden from the caller.
     :raises Forbidden, DocumentTooLarge, InvalidWrite: it may not become what it would.
     """
     if not permits(rules, id_, state):
@@ -144,21 +156,50 @@ def change(
     return _saved(writer, collection, id_, changed, rules, warnings)
 
 
-def delete(writer: Writer, collection: str, id_: DocumentId, state: State) -> None:
-    """Delete a live document everywhere."""
+def delete(
+    writer: Writer, collection: str, id_: DocumentId, state: State, rules: Rules | None
+) -> bool:
+    """
+    Delete a live document everywhere; return False, nothing done, if the rules forbid it.
+
+    :param rules: None: it is no caller's doing, but the mesh's.
+    """
+    if rules is not None and not permits(rules, id_, state):
+        return False
     deleted = writing.delete(state, writer.stamp())
     writer.save(collection, id_, deleted)
     note_initial_delete(writer.transaction, collection, id_.key, deleted.version)
+    return True
 
 
-def evict(transaction: WriteTransaction, collection: str, id_: DocumentId) -> None:
-    """Forget a document here, without a trace."""
-    transaction.remove(collection, id_.key)
+def evict(writer: Writer, collection: str, id_: DocumentId, rules: Rules) -> Row | None:
+    """
+    Forget a live document here, without a trace; return its row, for `note_evicted`.
+
+    None, nothing done, if the rules forbid it.
+    """
+    if rules.are_conditional:
+        state = writer.load(collection, id_.key)
+        assert state is not None
+        if not permits(rules, id_, state):
+            return None
+    row = writer.transaction.get(collection, id_.key)
+    assert row is not None
+    writer.transaction.remove(collection, id_.key)
+    return row
 
 
 def permits(rules: Rules, id_: DocumentId, state: State) -> bool:
-    """Return whether a live document may be written, as it shows itself to everybody."""
-    return rules.may_write is None or rules.may_write(shown(id_, state))
+    """
+    Return whether a live document, as it shows itself to everybody, may be read and written.
+
+    Everything that changes a document that is there comes by here: whoever may not read it may
+    not change it either, whatever the write rule says.
+    """
+    if not rules.are_conditional:
+        return True
+    document = shown(id_, state)
+    return rules.shows(document) and rules.permits(document)
 
 
 def check_size(id_: DocumentId, size: int, rules: Rules, warnings: Warnings) -> None:
@@ -191,7 +232,7 @@ def _saved(
     document = shown(id_, state)
     _check(document, rules)
     check_size(id_, writer.save(collection, id_, state), rules, warnings)
-    visible = rules.may_see is None or rules.may_see(document)
+    visible = rules.shows(document)
     if rules.reads is not UNTYPED:
         document = shown(id_, state, rules.reads)
     return Written(id_, document, visible)
@@ -199,7 +240,7 @@ def _saved(
 
 def _check(document: Document, rules: Rules) -> None:
     if not rules.permits(document):
-        raise Forbidden("the document may not be written")
+        raise Forbidden(NOT_WRITTEN)
 
 
 def _kind(value: Operand) -> str:

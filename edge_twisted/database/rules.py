@@ -34,6 +34,15 @@ class Rules:
     #: Whether the caller may write a document as it is; None: any.
     may_write: Callable[[Document], bool] | None = None
 
+    @property
+    def are_conditional(self) -> bool:
+        """Whether there is anything to ask of a document."""
+        return self.may_see is not None or self.may_write is not None
+
+    def shows(self, document: Document) -> bool:
+        """Return whether the caller may be shown the document."""
+        return self.may_see is None or self.may_see(document)
+
     def permits(self, document: Document) -> bool:
         """Return whether the document, before or after, may be written."""
         return self.may_write is None or self.may_write(document)

@@ -109,4 +109,4 @@ def delete_gone(unit: WriteTransaction, request: DeleteGone) -> None:
             continue
         fields = document_of(document.body)
         id_ = DocumentId.of(fields.pop(ID))
-        delete(writer, collection, id_, decode(document.state, fields))
+        delete(writer, collection, id_, decode(document.state, fields), None)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents that a caller may not read, and may write by the rule: nobody takes them over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge_twisted.config.model import CollectionRule, FineGrained, Identity
+from edge_twisted.database.errors import Forbidden, IdConflict, TransactionFailed
+from edge_twisted.errors import EdgeError
+from edge_twisted.security.permissions import Access, Permits
+from tests.integration.database.harness import DatabaseTestCase
+
+POLICIES = ("FAIL", "DO NOTHING", "DO UPDATE", "DO UPDATE_LOCAL_DIFF")
+HIDDEN: dict[str, Any] = {"_id": "h", "owner": "other", "secret": "hunter2"}
+SEEN: dict[str, Any] = {"_id": "s", "owner": "till", "n": 1}
+
+
+def access_of(identity: str = "till", **rules: CollectionRule) -> Access:
+    """Return what an identity may do that has a rule for each collection."""
+    permissions = (FineGrained(collections=rules),)
+    return Permits.of(Identity(id=identity, api_key_hash="", permissions=permissions)).access(
+        "execute"
+    )
+
+
+#: The rule of whoever believes that hiding documents protects them.
+TILL = access_of(t=CollectionRule(read="owner = :identity", write=True))
+
+
+class HiddenDocuments(DatabaseTestCase):
+    async def setUp(self) -> None:  # type: ignore[override]
+        await super().setUp()
+        await self.insert("t", HIDDEN, SEEN)
+
+    async def assert_untouched(self) -> None:
+        self.assertEqual(await self.rows("SELECT * FROM t WHERE _id = 'h'"), [HIDDEN])
+
+    async def outcome(self, statement: str, **args: Any) -> object:
+        """Return the error of a statement of the till, or the ids that it changed."""
+        try:
+            return (await self.run_(statement, TILL, **args)).mutated_ids
+        except EdgeError as error:
+            return type(error)
+
+    async def test_no_policy_takes_a_hidden_document_over(self) -> None:
+        for policy, expected in zip(POLICIES, (Forbidden, [], Forbidden, Forbidden), strict=True):
+            for document in ({"_id": "h", "owner": "till"}, dict(HIDDEN)):
+                with self.subTest(policy=policy, document=document):
+                    text = f"INSERT INTO t DOCUMENTS (:d) ON ID CONFLICT {policy} RETURNING *"
+                    self.assertEqual(await self.outcome(text, d=document), expected)
+                    await self.assert_untouched()
+        text = "INSERT INTO t INITIAL DOCUMENTS ({'_id': 'h', 'owner': 'till'})"
+        self.assertEqual(await self.outcome(text), [])
+        await self.assert_untouched()
+
+    async def test_what_is_seen_follows_its_policy(self) -> None:
+        expected: tuple[object, ...] = (IdConflict, [], ["s"], [])
+        for policy, outcome in zip(POLICIES, expected, strict=True):
+            text = f"INSERT INTO t DOCUMENTS (:d) ON ID CONFLICT {policy}"
+            self.assertEqual(await self.outcome(text, d={**SEEN}), outcome)
+
+    async def test_one_hidden_document_stops_all_of_an_insert(self) -> None:
+        for source in ("DOCUMENTS (:d)", "SELECT 'h' AS _id, 'till' AS owner FROM t"):
+            text = f"INSERT INTO t {source} ON ID CONFLICT DO UPDATE"
+            args = {"d": [{"_id": "new", "owner": "till"}, {"_id": "h"}]} if ":d" in text else {}
+            self.assertEqual(await self.outcome(text, **args), Forbidden)
+        self.assertEqual(await self.rows("SELECT _id FROM t WHERE _id = 'new'"), [])
+        await self.assert_untouched()
+
+    async def test_transactions_too(self) -> None:
+        calls: list[tuple[str, dict[str, Any]]] = [
+            ("INSERT INTO t DOCUMENTS ({'_id': 'mine', 'owner': 'till'})", {}),
+            # Given away, it is hidden from here on.
+            ("UPDATE t SET owner = 'other' WHERE _id = 'mine'", {}),
+            ("INSERT INTO t DOCUMENTS ({'_id': 'mine', 'owner': 'till'}) ON ID CONFLICT DO UPDATE",
+             {}),
+        ]  # fmt: skip
+        for statements, index in (
+            (calls, 2),
+            ([calls[0], (calls[2][0].replace("mine", "h"), {})], 1),
+        ):
+            error: Any = await self.assertFailure(
+                self.database.transaction(
+                    statements, access=TILL, request_id="r", timeout_seconds=None
+                ),
+                TransactionFailed,
+            )
+            self.assertEqual((error.index, type(error.cause)), (index, Forbidden))
+        await self.assert_untouched()
+        self.assertEqual(await self.rows("SELECT _id FROM t WHERE _id = 'mine'"), [])
+
+    async def test_nothing_else_reaches_them(self) -> None:
+        for text in (
+            "UPDATE t SET secret = 'x'",
+            "UPDATE t USE IDS 'h' SET owner = 'till'",
+            "DELETE FROM t WHERE _id = 'h'",
+            "EVICT FROM t USE IDS 'h', 'nobody'",
+        ):
+            ids = await self.outcome(text)
+            assert isinstance(ids, list)
+            self.assertNotIn("h", ids)
+            await self.assert_untouched()
+
+    async def test_the_id_of_a_deleted_document_is_free(self) -> None:
+        # Nothing of the hidden document is left that could be taken over.
+        await self.run_("DELETE FROM t WHERE _id = 'h'")
+        result = await self.run_(
+            "INSERT INTO t DOCUMENTS ({'_id': 'h', 'owner': 'till'}) RETURNING *", TILL
+        )
+        self.assertEqual(result.items, [{"_id": "h", "owner": "till"}])
