@@ -5,11 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 F = TypeVar("F", bound=Callable[..., object])
+
+#: A configuration file, unchecked: whoever loads one that is not there, or may not be read, says so
+#: with exit status 78, and click would end with 2.
+CONFIG_PATH: Final = click.Path(path_type=Path, readable=False)
 
 
 def config_option(
@@ -22,7 +26,7 @@ def config_option(
         name,
         required=True,
         metavar="FILE",
-        type=click.Path(path_type=Path),
+        type=CONFIG_PATH,
         callback=callback,
         help=summary,
     )

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import click
 
+from edge_twisted.cli.options import CONFIG_PATH
+
 
 @click.command("run")
 @click.option(
     "-c",
     "--config",
-    type=click.Path(path_type=Path, dir_okay=True),
+    type=CONFIG_PATH,
     help="The configuration file; without it, a server to try on this machine only.",
 )
 def run(config: Path | None) -> None:
