@@ -181,6 +181,15 @@ class Requests:
         elapsed = self._monotonic() - request.started
         request.ended(error, elapsed)
         self.counts[request.state] += 1
+        if error is not None:
+            log.debug(
+                "Request {request_id} ended after {seconds:.3f} s, {state}: {code}",
+                request_id=request.id,
+                seconds=elapsed,
+                state=request.state.value,
+                code=request.error[0] if request.error else "",
+                text=request.text[:_LOGGED_TEXT_LENGTH],
+            )
         parameters = self._parameters()
         size, finished = parameters.history_size, self._finished
         if size:

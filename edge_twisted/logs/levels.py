@@ -23,13 +23,14 @@ class Part(Enum):
 
     #: The HTTP API, configuration, services, twistd itself: ``logging.edge_server.level``.
     EDGE_SERVER = "edge-server"
-    #: Store, query and mesh: ``logging.ditto_sdk``.
+    #: Store, query and mesh, replication among it: ``logging.ditto_sdk``.
     DATA = "ditto_sdk"
 
 
 #: The rooms of `Part.DATA`.
 DATA_NAMESPACES: Final = tuple(
-    f"edge_twisted.{room}" for room in ("store", "database", "dql", "documents", "mesh")
+    f"edge_twisted.{room}"
+    for room in ("store", "database", "dql", "documents", "mesh", "replication")
 )
 
 #: The higher, the more important; a part shows what is at least as important as its level.

@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import io
+import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
+from twisted.logger import LogPublisher, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
+from edge_twisted.config.model import Level, Logging
+from edge_twisted.dql.errors import DqlError
+from edge_twisted.logs.service import LoggingService
 from edge_twisted.services.database import DatabaseService
 from tests.integration.database.harness import Everything, rows_of
 from tests.integration.reactor import reactor
@@ -66,3 +73,39 @@ class DatabaseServiceTests(TestCase):
         self.assertEqual(found["replication.local_subscriptions[0]"], "SELECT * FROM tasks")
         self.assertEqual(found["logs.ditto_sdk_level"], "warning")
         self.assertRegex(found["backend_sqlite3.version"], r"^3\.\d+")
+
+
+class StoreLogTests(TestCase):
+    """`GET /logs` has the store's log at level debug, whatever the levels are."""
+
+    timeout = 60
+
+    async def test_at_level_error_it_tells_what_the_store_did(self) -> None:
+        logs = LoggingService(
+            Logging(level=Level.ERROR, ditto_sdk=Level.ERROR, console="off"),
+            reactor,
+            reactor.callFromThread,
+            now=lambda: 1_790_000_000.0,
+            publisher=LogPublisher(),
+        )
+        globalLogPublisher.addObserver(logs.observer)
+        self.addCleanup(globalLogPublisher.removeObserver, logs.observer)
+        folder = Path(self.mktemp()).absolute()
+        configuration = load_text(CONFIGURATION.format(folder=folder)).configuration
+        service = DatabaseService(configuration, reactor)
+        await service.startService()
+        with self.assertRaises(DqlError):
+            await service.database.execute(
+                "SELEKT", {}, access=Everything(), request_id="r-1", timeout_seconds=20
+            )
+        await service.stopService()
+        packed = io.BytesIO(b"".join(logs.archive(with_audit=False)))
+        with tarfile.open(fileobj=packed, mode="r:gz") as tar:
+            file = tar.extractfile("ditto_sdk/ditto_sdk.log")
+            assert file is not None
+            lines = [json.loads(line) for line in file]
+        self.assertEqual({line["level"] for line in lines}, {"debug"})
+        messages = [line["message"] for line in lines]
+        self.assertRegex(messages[0], "opened at commit 0: 0 collections, epoch 1")
+        self.assertRegex(messages[1], "Request r-1 ended after .* s, fatal: query_syntax")
+        self.assertRegex(messages[-1], "closed at commit 0")

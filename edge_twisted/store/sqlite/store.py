@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import apsw
 from twisted.internet.defer import Deferred, DeferredSemaphore, fail
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from edge_twisted.documents.versions import Replica
@@ -34,12 +35,16 @@ from edge_twisted.store.sqlite.streams import OPEN_STREAMS, Production, SqliteRo
 from edge_twisted.store.sqlite.writer import Job, Outcome, QueuedUnit, Writer
 from edge_twisted.store.threads import ThreadPool, shorten_switch_interval
 
+log = Logger()
+
 T = TypeVar("T")
 
 #: Units that may wait; above it work is refused rather than answered too late.
 QUEUE_LIMIT = 20_000
 #: Threads for long reads: SQLite works without the interpreter lock, so more than one helps.
 READER_THREADS = 3
+#: A commit that took longer gets a line at debug level: the disk was busy, or the group was large.
+SLOW_COMMIT_SECONDS = 0.1
 
 
 class SqliteStore:
@@ -106,6 +111,13 @@ class SqliteStore:
         except BaseException:
             await self.close()
             raise
+        log.debug(
+            "{path} was opened at commit {lsn}: {collections} collections, epoch {epoch}.",
+            path=str(self._layout.database),
+            lsn=self._lsn,
+            collections=len(self._numbers),
+            epoch=state.replica.epoch,
+        )
 
     def _open_writer(self) -> tuple[OpenFile, Writer]:
         file = open_file(self._layout, self._entropy, self._vfs)
@@ -131,6 +143,8 @@ class SqliteStore:
         self._answering.flush()
         for job in unfinished:
             self._job_failed(job, Failure(StoreClosed(type(job).__name__)))
+        path = str(self._layout.database)
+        log.debug("{path} was closed at commit {lsn}.", path=path, lsn=self._lsn)
 
     # -- what is known at once
 
@@ -268,6 +282,12 @@ class SqliteStore:
             # Before anyone is answered, so that whoever reads next finds the effects done.
             for effect in unit.effects:
                 call_effect(effect)
+        if outcome.seconds > SLOW_COMMIT_SECONDS:
+            log.debug(
+                "The commit of {units} units took {seconds:.3f} s.",
+                units=len(outcome.units),
+                seconds=outcome.seconds,
+            )
         answers = [unit.fire for unit in outcome.units]
         if outcome.collections:
             commit = Commit(

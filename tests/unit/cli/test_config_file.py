@@ -31,7 +31,7 @@ def commands(
 
 
 #: What else a command wants.
-ARGUMENTS = {("backup",): ["target"], ("restore",): ["."]}
+ARGUMENTS: dict[tuple[str, ...], list[str]] = {("backup",): ["target"], ("restore",): ["."]}
 CONFIGURED = sorted(
     words
     for words, command in commands()

@@ -72,7 +72,7 @@ def test_each_part_has_its_level(level: Level, namespace: str, part: Part) -> No
 
 
 def test_parts_go_by_namespace() -> None:
-    for room in ("store", "database", "dql", "documents", "mesh"):
+    for room in ("store", "database", "dql", "documents", "mesh", "replication"):
         assert part_of(f"edge_twisted.{room}") is Part.DATA
         assert part_of(f"edge_twisted.{room}.deep.Class") is Part.DATA
     for other in ("edge_twisted.storefront", "edge_twisted.api", "twisted.internet", "", "mesh"):
