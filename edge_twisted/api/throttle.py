@@ -11,8 +11,6 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final, cast
 
 from attrs import define
@@ -20,6 +18,7 @@ from attrs import define
 from edge_twisted.api.errors import TooManyRequests, lines_of
 from edge_twisted.api.request import Request
 from edge_twisted.config.model import ThrottleStrategy
+from edge_twisted.security.networks import network_of
 
 #: Callers that one strategy counts, about 10 MiB.  Beyond it the oldest window is forgotten: a new
 #: caller must get in, however many others there are.
@@ -130,17 +129,3 @@ _LINES = lines_of((name, b"%d") for name in _FIELDS)
 
 def _numbers(window: _Window, now: float) -> tuple[int, int, int]:
     return window.limit, window.left, window.resets_in(now)
-
-
-@lru_cache(maxsize=4096)
-def network_of(client: str) -> str:
-    """Return what of an address stands for one caller: of IPv6 the /64, which one home has."""
-    try:
-        address = ip_address(client)
-    except ValueError:
-        return client
-    if not isinstance(address, IPv6Address):
-        return client
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ip_network((address, 64), strict=False))

@@ -50,15 +50,19 @@ class LinkAcceptor:
 
     def __init__(self, node: Node, tls: MeshTls, clock: IReactorTime) -> None:
         self._node = node
-        inner = Factory.forProtocol(lambda: node.new_link(None))
+        #: The link of the connection that is being taken in, while it is.
+        self._taken: list[Link] = []
+        inner = Factory.forProtocol(self._taken.pop)
         inner.noisy = False
         self._tls = TLSMemoryBIOFactory(tls, False, inner, clock)
         self._tls.noisy = False
 
     def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
-        """Take a connection in; None closes it."""
-        if not self._node.takes_strangers(str(getattr(addr, "host", "unknown"))):
+        """Take a connection in; None closes it, before anything was spent on TLS."""
+        link = self._node.take_stranger(str(getattr(addr, "host", "unknown")))
+        if link is None:
             return None
+        self._taken.append(link)
         return cast(IProtocol, self._tls.buildProtocol(addr))
 
     def doStart(self) -> None:

@@ -28,12 +28,12 @@ from edge_twisted.mesh.peer_key import PeerKey
 from edge_twisted.mesh.presence import Claim
 from edge_twisted.mesh.refusals import RefusalLog
 from edge_twisted.mesh.requests import Documents
+from edge_twisted.mesh.strangers import MAX_STRANGERS, Strangers
 
 log = Logger()
 
 TICK_SECONDS: Final = 0.5
-#: Connections of strangers: they cost memory before they have proven anything.
-MAX_STRANGERS: Final = 64
+_TOO_MANY: Final = "too many connections that have not proven membership"
 
 
 class NodeObserver(Protocol):
@@ -79,6 +79,7 @@ class Node:
         self._computing = Computing(parts.clock)
         self.refusal_log = RefusalLog(parts.clock)
         self._links: set[Link] = set()
+        self._strangers: Strangers[Link] = Strangers(parts.limits.strangers)
         self._by_peer: dict[PeerKey, Link] = {}
         self._is_open = False
         self._ticks = LoopingCall(self._tick)
@@ -187,8 +188,8 @@ class Node:
 
     @property
     def strangers(self) -> int:
-        """Connections that came in and have not proven membership."""
-        return sum(link.peer is None and link.dialled is None for link in self._links)
+        """Connections that came in and have not said HELLO."""
+        return len(self._strangers)
 
     def on_peer_left(self, hook: Callable[[PeerKey], None]) -> None:
         """Call `hook` whenever a connected peer has gone."""
@@ -202,16 +203,27 @@ class Node:
         self._links.add(link)
         return link
 
-    def takes_strangers(self, address: str) -> bool:
-        """Tell whether one more connection may come in; if not, that is logged."""
-        if self._is_open and self.strangers < self.limits.strangers:
-            return True
-        if self._is_open:
-            detail = "too many connections that have not proven membership"
+    def take_stranger(self, address: str) -> Link | None:
+        """
+        Return a link for a connection that came in; None if there is no place, which is logged.
+
+        Another stranger may have to go for it (`strangers`).
+        """
+        if not self._is_open:
+            return None
+        now = self._parts.clock.seconds()
+        room = self._strangers.room(address, now)
+        if not room.is_there:
             self.refusal_log.refused(
-                refusals.TOO_MANY_CONNECTIONS, address, by_us=True, detail=detail
+                refusals.TOO_MANY_CONNECTIONS, address, by_us=True, detail=_TOO_MANY
             )
-        return False
+            return None
+        if room.leaves is not None:
+            self._strangers.leave(room.leaves)
+            room.leaves.abort(refusals.TOO_MANY_CONNECTIONS, _TOO_MANY)
+        link = self.new_link(None)
+        self._strangers.enter(link, address, now)
+        return link
 
     # -- LinkOwner
 
@@ -229,6 +241,7 @@ class Node:
         """See `LinkOwner.established`."""
         ends = link.ends
         assert ends is not None
+        self._strangers.is_met(link)
         old = self._by_peer.get(ends.peer)
         old_ends = old.ends if old is not None else None
         verdict = judge(ends, old_ends, self._parts.us, self._parts.documents.replica)
@@ -264,6 +277,7 @@ class Node:
     def ended(self, link: Link) -> None:
         """See `LinkOwner.ended`."""
         self._links.discard(link)
+        self._strangers.leave(link)
         self._past_bytes_in += link.bytes_in
         self._past_bytes_out += link.bytes_out
         self._log_end(link)

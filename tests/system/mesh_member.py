@@ -44,7 +44,7 @@ def now_ms() -> int:
 class Member:
     """A link to the mesh port of a server; nothing has been said yet."""
 
-    def __init__(self, port: int, token: str, folder: Path) -> None:
+    def __init__(self, port: int, token: str, folder: Path, address: str = "127.0.0.1") -> None:
         self.identity = Identity.of(ec.generate_private_key(ec.SECP256R1()))
         self.site = SiteId(os.urandom(16))
         self.reader, self.writer = FrameReader(), FrameWriter()
@@ -53,7 +53,9 @@ class Member:
         self.theirs: m.Hello
         #: Where the last BATCH ended.
         self.lsn = 0
-        plain = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
+        plain = socket.create_connection(
+            ("127.0.0.1", port), timeout=TIMEOUT_SECONDS, source_address=(address, 0)
+        )
         self._socket = _context(token, self.identity, folder).wrap_socket(plain)
         self._messages = self._read()
 

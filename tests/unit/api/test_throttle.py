@@ -13,9 +13,10 @@ from edge_twisted.api import throttle as module
 from edge_twisted.api.client_address import client_address
 from edge_twisted.api.errors import TooManyRequests
 from edge_twisted.api.request import Request
-from edge_twisted.api.throttle import Throttle, network_of
+from edge_twisted.api.throttle import Throttle
 from edge_twisted.config.model import ThrottleStrategy
 from edge_twisted.security.callers import Caller
+from edge_twisted.security.networks import network_of
 from edge_twisted.security.permissions import Permits
 from edge_twisted.testing.api_requests import api_request
 

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Token buckets: so many at once, so many a second.  They know no clock; time is given."""
+
+from __future__ import annotations
+
+from attrs import define, field, frozen
+
+
+@frozen
+class Rate:
+    """What is let through: `burst` at once, and `per_second` from then on."""
+
+    burst: int
+    per_second: float
+
+
+@define(eq=False)
+class Bucket:
+    """One count against a rate; it begins full.  `now` is monotonic seconds."""
+
+    rate: Rate
+    _left: float = field(init=False)
+    _at: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self._left = self.rate.burst
+
+    def take(self, count: float, now: float) -> bool:
+        """Take so many if they are there; return whether they were."""
+        if self.left(now) < count:
+            return False
+        self._left -= count
+        return True
+
+    def charge(self, count: float, now: float) -> None:
+        """Take so many, down to nothing."""
+        self._left = max(self.left(now) - count, 0.0)
+
+    def give_back(self, count: float) -> None:
+        """Put some back that turned out not to count."""
+        self._left = min(self._left + count, float(self.rate.burst))
+
+    def left(self, now: float) -> float:
+        """Return how many are there now."""
+        if self._at is not None and now > self._at:
+            refilled = self._left + (now - self._at) * self.rate.per_second
+            self._left = min(refilled, float(self.rate.burst))
+        self._at = now
+        return self._left

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may come in before anything is proven, and who goes for it."""
+
+from __future__ import annotations
+
+from attrs import define, field
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_twisted.mesh.buckets import Bucket, Rate
+from edge_twisted.mesh.strangers import (
+    MAX_NETWORKS,
+    MAX_OF_NETWORK,
+    MAX_STRANGERS,
+    PATIENCE_SECONDS,
+    VAIN,
+    Strangers,
+)
+
+LATER = PATIENCE_SECONDS
+
+
+@define
+class Door:
+    """A door where whoever has to go goes."""
+
+    strangers: Strangers[int] = field(factory=Strangers)
+    turned_out: list[int] = field(factory=list)
+    count: int = 0
+
+    def knock(self, address: str, now: float) -> int | None:
+        """Return the number of the connection that came in, None if it was refused."""
+        room = self.strangers.room(address, now)
+        if not room.is_there:
+            return None
+        if room.leaves is not None:
+            self.strangers.leave(room.leaves)
+            self.turned_out.append(room.leaves)
+        self.count += 1
+        self.strangers.enter(self.count, address, now)
+        return self.count
+
+
+def test_one_network_takes_few_places_and_its_oldest_goes_once_it_had_its_time() -> None:
+    door = Door()
+    came = [door.knock("192.0.2.1", 0.0) for _ in range(80)]
+    assert sum(each is not None for each in came) == MAX_OF_NETWORK == len(door.strangers)
+    assert door.knock("192.0.2.1", LATER) is not None
+    assert door.turned_out == [1]
+
+
+def test_addresses_of_one_ipv6_network_share_its_places() -> None:
+    door = Door()
+    for n in range(200):
+        door.knock(f"2001:db8::{n:x}", 0.0)
+    assert len(door.strangers) == MAX_OF_NETWORK
+    assert door.knock("2001:db8:0:1::1", 0.0) is not None
+    assert door.knock("::ffff:192.0.2.1", 0.0) and not door.turned_out
+
+
+def test_a_newcomer_of_a_network_with_few_gets_in_at_once_when_all_places_are_taken() -> None:
+    door = Door()
+    for n in range(1000):
+        door.knock(f"127.0.0.{n % 50 + 1}", 0.0)
+    assert len(door.strangers) == MAX_STRANGERS
+    honest = door.knock("192.0.2.9", 0.0)
+    assert honest is not None and len(door.strangers) == MAX_STRANGERS
+    for n in range(1000):
+        door.knock(f"127.0.0.{n % 50 + 1}", LATER + n / 1000)
+    assert honest not in door.turned_out, "those of networks with more go first"
+
+
+def test_places_that_all_networks_share_alike_are_given_anew_by_age() -> None:
+    door = Door()
+    for n in range(MAX_STRANGERS):
+        assert door.knock(f"192.0.2.{n}", n / 1000)
+    assert door.knock("198.51.100.1", 0.5) is None, "each has time for its handshake"
+    assert door.knock("198.51.100.1", LATER) is not None
+    assert door.turned_out == [1]
+
+
+def test_connections_that_come_to_nothing_are_let_in_at_a_rate_and_others_freely() -> None:
+    door = Door()
+    for now in range(2 * VAIN.burst):
+        guest = door.knock("192.0.2.1", now / 1000)
+        assert guest is not None
+        door.strangers.is_met(guest)
+    vain = 0
+    for _ in range(2 * VAIN.burst):
+        guest = door.knock("192.0.2.1", 1.0)
+        if guest is not None:
+            vain += 1
+            door.strangers.leave(guest)
+    assert vain == VAIN.burst
+    assert door.knock("192.0.2.2", 1.0) is not None, "others are not concerned"
+    assert door.knock("192.0.2.1", 1.0 + 1 / VAIN.per_second) is not None
+
+
+def test_networks_that_came_in_vain_cost_bounded_memory() -> None:
+    door = Door()
+    for n in range(3 * MAX_NETWORKS):
+        guest = door.knock(f"2001:db8:0:{n:x}::1", float(n))
+        assert guest is not None
+        door.strangers.leave(guest)
+    assert len(door.strangers._vain) <= MAX_NETWORKS
+    assert not door.strangers._networks
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 90), st.floats(0.0, 0.4), st.sampled_from(("knock", "leave", "meet"))
+        ),
+        max_size=300,
+    )
+)
+def test_whatever_comes_and_goes_the_bounds_hold(
+    steps: list[tuple[int, float, str]],
+) -> None:
+    door, now = Door(Strangers(limit=8)), 0.0
+    inside: dict[int, int] = {}
+    for network, passed, what in steps:
+        now += passed
+        if what == "knock":
+            before = len(door.turned_out)
+            guest = door.knock(f"192.0.2.{network}", now)
+            for gone in door.turned_out[before:]:
+                inside.pop(gone)
+            if guest is not None:
+                inside[guest] = network
+        elif inside:
+            guest = sorted(inside)[network % len(inside)]
+            (door.strangers.leave if what == "leave" else door.strangers.is_met)(guest)
+            del inside[guest]
+        assert len(door.strangers) == len(inside) <= 8
+        assert sum(map(len, door.strangers._networks.values())) == len(inside)
+        assert all(door.strangers._networks.values())
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 2.0), st.integers(1, 5))), st.integers(5, 20))
+def test_a_bucket_never_lets_more_through_than_its_rate(
+    takes: list[tuple[float, int]], burst: int
+) -> None:
+    rate = Rate(burst, 3.0)
+    bucket, now, taken = Bucket(rate), 0.0, 0
+    for passed, count in takes:
+        now += passed
+        if bucket.take(count, now):
+            taken += count
+        assert taken <= burst + 3.0 * now + 1e-6
