@@ -94,6 +94,9 @@ class _NoUnit:
     def get(self, collection: str, key: bytes) -> None:
         return None
 
+    def fact(self, name: str, key: bytes) -> None:
+        return None
+
     def put(self, *_: object, **__: object) -> None:
         return None
 

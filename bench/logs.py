@@ -2,15 +2,17 @@
 """
 What a line costs on the reactor thread, beside the plainest way to write one.
 
-    PYTHONPATH=. python bench/logs.py
+    python -m bench.logs [--rounds N]
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from twisted.internet.task import Clock
@@ -21,13 +23,14 @@ from edge_twisted.logs.audit import AuditEvent
 from edge_twisted.logs.service import LoggingService
 
 LINES = 20_000
-ROUNDS = 5
 
 
-def measure(name: str, work: Callable[[], object], beside: float | None = None) -> float:
+def measured(
+    rounds: int, name: str, work: Callable[[], object], beside: float | None = None
+) -> float:
     """Print and return the best of some rounds, in microseconds per line."""
     best = float("inf")
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         start = time.perf_counter()
         work()
         best = min(best, (time.perf_counter() - start) / LINES * 1e6)
@@ -68,6 +71,9 @@ def log_lines(log: Logger) -> None:
 
 def main() -> None:
     """Run all and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    measure = partial(measured, parser.parse_args().rounds)
     with tempfile.TemporaryDirectory() as name:
         folder, clock, publisher = Path(name), Clock(), LogPublisher()
         places = RotatingLogs(directory=folder), AuditLogs(directory=folder)
