@@ -55,8 +55,8 @@ class Checks:
 
     #: A subscription's query with its arguments.
     subscription: Callable[[str, Mapping[str, Plain]], Sequence[QueryProblem]] = lambda *_: ()
-    #: The condition of a permission on a collection.
-    condition: Callable[[str], Sequence[QueryProblem]] = lambda _: ()
+    #: The condition of a permission, and the name of the collection that it is on.
+    condition: Callable[[str, str], Sequence[QueryProblem]] = lambda *_: ()
     #: The hash of an API key.
     credential: Callable[[str], CredentialForm] = lambda text: CredentialForm(same_key=text)
     #: A certificate with its key, for the host that is listened on; None is a unix socket.

@@ -27,6 +27,7 @@ from edge_twisted.documents.values import MISSING, Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import SemanticError
+from edge_twisted.dql.names import resolved
 from edge_twisted.dql.plan.query import QueryPlan, field_of_term
 from edge_twisted.store.rows import Document as Row
 
@@ -79,6 +80,7 @@ class UpdatePlan:
 
 def plan_update(statement: syntax.Update) -> UpdatePlan:
     """:raises SemanticError: an expression means nothing."""
+    statement = resolved(statement, (statement.term,))
     term = statement.term.name
     scope = RowScope((term,))
     field_of = field_of_term(term)

@@ -16,6 +16,7 @@ from edge_twisted.database.errors import Forbidden
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.names import below
 from edge_twisted.dql.parser import parse_expression
 
 #: Yes, no, or where one of these conditions holds.
@@ -131,19 +132,11 @@ class _Qualifier:
 
     def expression(self, node: syntax.Expression) -> syntax.Expression:
         """Return the expression for use in a statement."""
-        bound = {
-            name
-            for each in node.walk()
-            if isinstance(each, syntax.Binding)
-            for name in (each.name, each.index)
-        }
-        found = syntax.mapped(node, lambda each: self._leaf(each, bound))
+        found = syntax.mapped(below(node, self._term), self._leaf)
         assert isinstance(found, syntax.Expression)
         return found
 
-    def _leaf(self, node: syntax.Node, bound: set[str | None]) -> syntax.Node:
+    def _leaf(self, node: syntax.Node) -> syntax.Node:
         if isinstance(node, syntax.Parameter) and node.name == IDENTITY:
             return syntax.Literal(self._identity)
-        if isinstance(node, syntax.Path) and node.names[0] not in bound:
-            return syntax.Path((self._term, *node.names))
         return node

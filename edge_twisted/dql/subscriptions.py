@@ -23,6 +23,7 @@ from edge_twisted.dql.execute.interruption import Budget
 from edge_twisted.dql.format import format_statement
 from edge_twisted.dql.functions.context import FunctionContext
 from edge_twisted.dql.functions.registry import function_named
+from edge_twisted.dql.names import resolved
 from edge_twisted.dql.parser import NESTING_LIMIT, parse
 
 #: Steps that one document may cost: elements of arrays and objects that a condition goes through.
@@ -183,6 +184,7 @@ def _bound(
     plain = syntax.Term(syntax.CollectionRef(namespace, collection.name), term.alias)
     where = select.selection.where
     if where is not None:
+        where = resolved(where, (term,))
         where, plain = _without_alias(where, plain)
         where = _with_arguments(where, arguments)
     else:

@@ -21,9 +21,13 @@ from edge_twisted.config.model import Configuration, TlsFiles
 from edge_twisted.config.reading import Loaded
 from edge_twisted.config.yaml.nodes import Plain
 from edge_twisted.documents.values import Value
+from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import RowScope, compile_expression
-from edge_twisted.dql.errors import DqlError
+from edge_twisted.dql.errors import DqlError, SemanticError
+from edge_twisted.dql.format import format_expression
+from edge_twisted.dql.names import below, free_paths
 from edge_twisted.dql.parser import parse_expression
+from edge_twisted.dql.source import Source
 from edge_twisted.dql.subscriptions import Subscription
 from edge_twisted.security.certificates import check_files
 from edge_twisted.security.errors import BadKeyHash
@@ -79,8 +83,34 @@ def _subscription_problems(query: str, args: Mapping[str, Plain]) -> Sequence[Qu
     return _problems(lambda: Subscription.of(query, cast("Mapping[str, Value]", args)))
 
 
-def _condition_problems(text: str) -> Sequence[QueryProblem]:
-    return _problems(lambda: compile_expression(parse_expression(text), RowScope(("",))))
+def _condition_problems(text: str, collection: str) -> Sequence[QueryProblem]:
+    def check() -> None:
+        source = Source(text)
+        node = parse_expression(text)
+        try:
+            compile_expression(below(node, ""), RowScope(("",)))
+            _refuse_qualified(node, collection)
+        except DqlError as error:
+            raise error.within(source) from None
+
+    return _problems(check)
+
+
+def _refuse_qualified(condition: syntax.Expression, collection: str) -> None:
+    """
+    Refuse ``tasks.owner`` in a condition on tasks, where every name is a field.
+
+    It would be the field ``owner`` of a field ``tasks``, which hardly any document has; a
+    condition that asks whether it is MISSING would hold for all of them.
+
+    :raises SemanticError: a path begins with the collection's name, and goes on.
+    """
+    for path, is_bound in free_paths(condition):
+        if not is_bound and len(path.names) > 1 and path.names[0] == collection:
+            field = format_expression(evolve(path, names=path.names[1:]))
+            raise SemanticError(
+                f"names are fields here, so leave the collection out: write {field}", path.span
+            )
 
 
 def _problems(compile_: Callable[[], object]) -> Sequence[QueryProblem]:

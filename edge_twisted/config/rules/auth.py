@@ -61,4 +61,4 @@ def _condition(view: View, path: KeyPath) -> None:
     text = view.text(*path)
     if text is not None:
         right = "must be true, false, or a DQL condition"
-        view.queries(path, view.checks.condition(text), right)
+        view.queries(path, view.checks.condition(text, str(path[-2])), right)

@@ -17,6 +17,7 @@ from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile.environment import Compiled, Environment
 from edge_twisted.dql.errors import SemanticError
+from edge_twisted.dql.names import qualified
 
 Names = tuple[str, ...]
 
@@ -60,6 +61,11 @@ class RowScope:
 
     terms: Names
     variables: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def only(self) -> str | None:
+        """The name of the term, if there is one alone."""
+        return self.terms[0] if len(self.terms) == 1 else None
 
     def whole(self, node: syntax.Expression) -> Compiled | None:
         """Nothing is ready."""
@@ -119,13 +125,19 @@ class RowScope:
 class GroupScope:
     """What stands above a grouping: keys, aggregates, and what is made of them."""
 
+    #: By what they are worth, `qualified`.
     ready: dict[syntax.Expression, Compiled]
     #: The error for a path that is neither a key nor inside an aggregate.
     refusal: Callable[[syntax.Path], SemanticError]
+    #: The name of the only term of the statement, None in a join.
+    term: str | None = None
     variables: tuple[tuple[str, int], ...] = field(default=())
 
     def whole(self, node: syntax.Expression) -> Compiled | None:
-        return self.ready.get(node)
+        if not any(type(each) is type(node) for each in self.ready):
+            return None
+        bound = frozenset([name for name, _ in self.variables])
+        return self.ready.get(qualified(node, self.term, bound))
 
     def binding(self, names: Sequence[str]) -> tuple[GroupScope, list[int]]:
         first = len(self.variables)

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from edge_twisted.documents.values import Operand
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Compiled, GroupScope, Scope, compile_expression
+from edge_twisted.dql.compile import Compiled, GroupScope, RowScope, Scope, compile_expression
 from edge_twisted.dql.compile.environment import Environment
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.functions.aggregates import (
@@ -19,6 +19,7 @@ from edge_twisted.dql.functions.aggregates import (
     CountRows,
     new_accumulator,
 )
+from edge_twisted.dql.names import qualified
 
 
 @frozen
@@ -36,15 +37,17 @@ class Grouping:
     keys: tuple[Compiled, ...]
     aggregates: tuple[Aggregate, ...]
     expressions: tuple[syntax.Expression, ...]
+    #: The name of the only term of the statement, None in a join.
+    term: str | None = None
 
     def scope(self, refusal: Callable[[syntax.Path], SemanticError]) -> GroupScope:
         """Return the scope of expressions above the grouping; `refusal` is for other paths."""
         count = len(self.keys)
         ready = {
-            node: _key(at) if at < count else _result(at - count)
+            qualified(node, self.term): _key(at) if at < count else _result(at - count)
             for at, node in reversed(list(enumerate(self.expressions)))
         }
-        return GroupScope(ready, refusal)
+        return GroupScope(ready, refusal, self.term)
 
 
 def _key(at: int) -> Compiled:
@@ -56,24 +59,25 @@ def _result(at: int) -> Compiled:
 
 
 def grouping_of(
-    group_by: Sequence[syntax.Expression], above: Iterable[syntax.Node], scope: Scope
+    group_by: Sequence[syntax.Expression], above: Iterable[syntax.Node], scope: RowScope
 ) -> Grouping | None:
     """
     Return the grouping of a statement, None if it has neither keys nor aggregates.
 
     `above` are all the clauses in which aggregates may stand.
     """
-    calls: dict[syntax.Call, None] = {}
+    calls: dict[syntax.Expression, syntax.Call] = {}
     for clause in above:
         for node in clause.walk():
             if isinstance(node, syntax.Call) and node.name in AGGREGATES:
-                calls[node] = None
+                calls.setdefault(qualified(node, scope.only), node)
     if not group_by and not calls:
         return None
     return Grouping(
         keys=tuple(compile_expression(each, scope) for each in group_by),
-        aggregates=tuple(_aggregate(call, scope) for call in calls),
-        expressions=(*group_by, *calls),
+        aggregates=tuple(_aggregate(call, scope) for call in calls.values()),
+        expressions=(*group_by, *calls.values()),
+        term=scope.only,
     )
 
 

@@ -18,6 +18,7 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, RowScope, Scope, compile_expression
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.format import format_expression
+from edge_twisted.dql.names import qualified, resolved
 from edge_twisted.dql.plan.catalog import Catalog, Index
 from edge_twisted.dql.plan.choice import Choice, Fidelity, Request, choose
 from edge_twisted.dql.plan.conditions import FieldOf, FieldPath
@@ -201,6 +202,7 @@ def plan_query(
     """
     terms = _terms(statement)
     names = tuple(term.name for term in terms)
+    statement = resolved(statement, terms)
     rows = RowScope(names)
     statement = _rewritten(statement, rows)
     selection = statement.selection
@@ -392,7 +394,7 @@ def _sortings(
         message = "ORDER BY terms must depend only on group keys or aggregates"
         scope = grouping.scope(lambda path: SemanticError(message, path.span))
     if statement.distinct:
-        _check_distinct(statement)
+        _check_distinct(statement, rows)
     return tuple(
         Sorting(
             value=compile_expression(key.expression, scope), descending=key.descending, node=key
@@ -401,12 +403,16 @@ def _sortings(
     )
 
 
-def _check_distinct(statement: syntax.Select) -> None:
+def _check_distinct(statement: syntax.Select, rows: RowScope) -> None:
     if any(isinstance(each, syntax.Wildcard) for each in statement.projections):
         return
-    projected = [p.expression for p in statement.projections if isinstance(p, syntax.Projected)]
+    projected = {
+        qualified(each.expression, rows.only)
+        for each in statement.projections
+        if isinstance(each, syntax.Projected)
+    }
     for key in _order_paths(statement):
-        if key.expression not in projected:
+        if qualified(key.expression, rows.only) not in projected:
             raise SemanticError("DISTINCT can be ordered only by what is projected", key.span)
 
 

@@ -278,10 +278,12 @@ def test_a_query_gets_its_arguments() -> None:
 
 
 def test_a_bad_condition_is_reported_at_its_place() -> None:
-    checks = Checks(condition=lambda text: [QueryProblem(reason=f"saw {text}", column=9)])
+    checks = Checks(
+        condition=lambda text, on: [QueryProblem(reason=f"saw {text} on {on}", column=9)]
+    )
     assert lines_of(FULL, checks) == [
         "77:47: auth.permission_sets.fine.permissions.collections.tasks.write: saw owner = "
-        ":identity; must be true, false, or a DQL condition"
+        ":identity on tasks; must be true, false, or a DQL condition"
     ]
 
 

@@ -50,6 +50,8 @@ def test_what_is_refused(query: str, message: str) -> None:
 
 
 def test_errors_of_the_condition() -> None:
+    with pytest.raises(SemanticError, match=r"called x here: write x for .*, x\.t for its field"):
+        Subscription.of("SELECT * FROM t x WHERE t = 1", {})
     with pytest.raises(SemanticError, match="unknown function nope"):
         Subscription.of("SELECT * FROM t WHERE nope(a)", {})
     with pytest.raises(ArgumentError, match="Parameter a was not provided"):
@@ -104,7 +106,8 @@ def test_a_document_that_fails_to_evaluate_does_not_match() -> None:
             "SELECT * FROM t WHERE a IN [1, 'b'] AND b = {'x': -2.5, 'y': NULL}",
         ),
         # Names that could be misread stay as they are.
-        ("SELECT * FROM t x WHERE t = 1", {}, "SELECT * FROM t WHERE t.t = 1"),
+        ("SELECT * FROM t x WHERE t.a = 1", {}, "SELECT * FROM t WHERE a = 1"),
+        ("SELECT * FROM t x WHERE t.t = 1", {}, "SELECT * FROM t WHERE t.t = 1"),
         (
             "SELECT * FROM t x WHERE x.t = 1 AND x.a = 2",
             {},
