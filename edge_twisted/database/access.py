@@ -12,6 +12,7 @@ from attrs import define
 
 from edge_twisted.database.inline import UNBOUNDED, Bounds
 from edge_twisted.database.prefilters import Translation, loosely, translate
+from edge_twisted.database.stored import check_not_damaged
 from edge_twisted.documents.ids import DocumentId, InvalidDocumentId
 from edge_twisted.documents.values import Operand, sort_key
 from edge_twisted.dql import syntax
@@ -66,8 +67,16 @@ def find(
     env: Environment,
     bounds: Bounds = UNBOUNDED,
     fields: Fields | None = None,
+    *,
+    sees_all: bool = False,
 ) -> Found:
-    """Read what the access of a plan finds, in its order; if the store can, rows of `fields`."""
+    """
+    Read what the access of a plan finds, in its order; if the store can, rows of `fields`.
+
+    :param sees_all: no document is hidden from the caller but by the plan's condition.  Who asks
+        for documents by id alone is then told of one that is damaged; others might learn of one
+        that they may not see.
+    """
     choice = plan.choice
     assert choice is not None
     access = choice.access
@@ -75,7 +84,11 @@ def find(
     match access:
         case IdScan():
             keys = list(_id_keys(access, evaluate))
-            return Found(bodies(snapshot, access.collection, keys), choice.residual is None)
+            exact = choice.residual is None
+            found = bodies(snapshot, access.collection, keys)
+            if exact and sees_all:
+                found = _none_damaged(found, snapshot, access.collection, keys)
+            return Found(found, exact)
         case IndexScan():
             return _index_rows(snapshot, plan, access, evaluate, fields)
         case CollectionScan():
@@ -266,3 +279,20 @@ def bodies(
         snapshot.bodies(collection, keys[start : start + _BATCH])
         for start in range(0, len(keys), _BATCH)
     )
+
+
+def _none_damaged(
+    batches: Iterator[Sequence[ScanRow]], snapshot: Snapshot, collection: str, keys: Sequence[bytes]
+) -> Iterator[Sequence[ScanRow]]:
+    """
+    Yield the documents of `keys`, then check those that did not come.
+
+    :raises DocumentDamaged: one of them is in quarantine.
+    """
+    missing = dict.fromkeys(keys)
+    for batch in batches:
+        for id_key, _ in batch:
+            missing.pop(id_key, None)
+        yield batch
+    for id_key in missing:
+        check_not_damaged(snapshot, collection, id_key)

@@ -25,12 +25,16 @@ from typing import Any, Final
 
 import msgspec.msgpack
 from attrs import evolve, frozen
+from twisted.logger import Logger
 
 from edge_twisted.documents.headers import INITIAL_EPOCH, read_header
 from edge_twisted.documents.vectors import decode_vector, encode_vector
 from edge_twisted.documents.versions import NO_VERSION, Dot, VersionVector
+from edge_twisted.store.errors import shown_id
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 from edge_twisted.store.rows import Document
+
+log = Logger()
 
 EVICTED: Final = "evicted"
 EVICTIONS: Final = "evictions"
@@ -124,15 +128,26 @@ def note_evicted(
     :param rows: what `Snapshot.get` returned before they were removed.
     :param positions_hold: do not drop the positions, because nothing of it is wanted back.
     """
-    if not rows:
+    versions = [(row.id_key, read_header(row.state).version) for row in rows]
+    note_versions_evicted(unit, collection, versions, positions_hold=positions_hold)
+
+
+def note_versions_evicted(
+    unit: WriteTransaction,
+    collection: str,
+    removed: Sequence[tuple[bytes, VersionVector]],
+    *,
+    positions_hold: bool = False,
+) -> None:
+    """`note_evicted` by id key and version of each document."""
+    if not removed:
         return
     prefix = prefix_of(collection)
     known = Evictions.of(unit, collection)
     vector, count, folded = known.vector, known.count, known.folded
-    for row in rows:
-        version = read_header(row.state).version
+    for id_key, version in removed:
         vector = vector.joined(VersionVector(version))
-        place = prefix + row.id_key
+        place = prefix + id_key
         before = unit.fact(EVICTED, place)
         if before is None and (folded or count >= MOST_EVICTED):
             folded = True
@@ -179,6 +194,35 @@ def note_returned(
     if left.count == 0 and not left.folded:
         left = evolve(left, vector=NO_VERSION)
     left.store(unit, collection)
+
+
+def note_whole(unit: WriteTransaction, collection: str, id_key: bytes, digest: int) -> None:
+    """
+    Forget the damaged bytes of a document that was just stored, if nothing of it is missing.
+
+    Call it after `note_returned`.
+
+    :param digest: of what was stored.
+    """
+    damaged = unit.damaged(collection, id_key)
+    if damaged is None:
+        return
+    place = prefix_of(collection) + id_key
+    if damaged == digest:
+        # The very version: also where the damage hid what that was, and too much was noted.
+        evicted = unit.fact(EVICTED, place)
+        if evicted is not None:
+            note_returned(unit, collection, id_key, decode_vector(evicted))
+    elif unit.fact(EVICTED, place) is not None or Evictions.of(unit, collection).folded:
+        return
+    unit.forget_damaged(collection, id_key)
+    unit.after_commit(
+        lambda: log.info(
+            "Document {document} of collection {collection} is whole again",
+            document=shown_id(id_key),
+            collection=collection,
+        )
+    )
 
 
 def drop_positions(unit: WriteTransaction, collection: str) -> None:

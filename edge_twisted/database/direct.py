@@ -14,6 +14,7 @@ from typing import Final
 
 from edge_twisted.database.access import id_key, reach, read_of, value_of
 from edge_twisted.database.inline import INLINE_MOST, BeyondBounds
+from edge_twisted.database.stored import check_not_damaged
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment
 from edge_twisted.dql.errors import ArgumentError
@@ -42,6 +43,8 @@ def texts_at_once(
         key = id_key(value_of(env, node))
         body = None if key is None else snapshot.body(collection, key)
         if body is None:
+            if key is not None:
+                check_not_damaged(snapshot, collection, key)
             return []
         return [body if plan.fields is None else row_of(body, plan.fields)]
     if plan.one_index is not None:

@@ -217,7 +217,7 @@ class Reading:
 
     def _found(self, plan: QueryPlan, fields: Fields | None = None) -> Found:
         assert plan.choice is not None
-        found = find(self.snapshot, plan, self.env, self.bounds, fields)
+        found = find(self.snapshot, plan, self.env, self.bounds, fields, sees_all=not self.visible)
         if self.bounds is not UNBOUNDED:
             found.batches = self.bounds.batches(found.batches)
         if self.measuring is not UNMEASURED:

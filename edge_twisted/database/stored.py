@@ -21,7 +21,7 @@ from edge_twisted.documents.typed import fields_as, has_hidden_variants
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import NO_VERSION, Replica, VersionVector
 from edge_twisted.documents.writing import MAX_DEPTH, check_depth
-from edge_twisted.store.errors import StoreCorrupt
+from edge_twisted.store.errors import DocumentDamaged, StoreCorrupt
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 
 ID = "_id"
@@ -127,6 +127,7 @@ def load(snapshot: Snapshot, collection: str, key: bytes) -> State | None:
     """
     row = snapshot.get(collection, key)
     if row is None:
+        check_not_damaged(snapshot, collection, key)
         return None
     fields = None
     if row.body is not None:
@@ -137,6 +138,16 @@ def load(snapshot: Snapshot, collection: str, key: bytes) -> State | None:
     except CorruptState as error:
         which = f"collection {collection}, document with key {key.hex()}"
         raise StoreCorrupt(which, str(error)) from error
+
+
+def check_not_damaged(snapshot: Snapshot, collection: str, key: bytes) -> None:
+    """
+    Check of a document that is not here that it never was, or is deleted or evicted.
+
+    :raises DocumentDamaged: it is in quarantine.
+    """
+    if snapshot.damaged(collection, key) is not None:
+        raise DocumentDamaged(collection, key)
 
 
 def document_of(text: bytes) -> dict[str, Value]:

@@ -29,12 +29,13 @@ from edge_twisted.mesh.requests import (
 )
 from edge_twisted.replication.applying import Application, Context, apply_batch
 from edge_twisted.replication.identity import load_heard
-from edge_twisted.replication.knowledge import cursor, note_reaped
+from edge_twisted.replication.knowledge import cursor, note_quarantined, note_reaped
 from edge_twisted.replication.moved_out import moved_out_documents
 from edge_twisted.replication.observing import observe
 from edge_twisted.replication.repairing import delete_gone, find_gone, find_seen, read_digests
 from edge_twisted.replication.scopes import Own, Scopes
 from edge_twisted.replication.sending import read_changes, read_documents
+from edge_twisted.store.errors import DocumentDamaged
 from edge_twisted.store.interface import Snapshot, Store, WriteTransaction
 from edge_twisted.store.rows import Commit, Committed
 
@@ -78,6 +79,7 @@ class StoredDocuments:
         self._stops = [
             self._store.on_commit(self._committed),
             self._store.before_reap(note_reaped),
+            self._store.before_quarantine(note_quarantined),
         ]
 
     def stop(self) -> None:
@@ -160,7 +162,27 @@ class StoredDocuments:
     # -- requests
 
     def perform(self, request: Request) -> Deferred[Answer]:
-        """Fire with the answer; mutations only once they are durable."""
+        """
+        Fire with the answer; mutations only once they are durable.
+
+        A damaged document that it meets goes into quarantine first, so that what follows knows
+        nothing of it: neither what is sent and promised, nor what is merged.
+        """
+        return Deferred.fromCoroutine(self._perform_whole(request))
+
+    async def _perform_whole(self, request: Request) -> Answer:
+        met: set[tuple[str, bytes]] = set()
+        while True:
+            try:
+                return await self._perform(request)
+            except DocumentDamaged as error:
+                place = (error.collection, error.id_key)
+                # One that stays stays an error.
+                if place in met or not await self._store.quarantine(*place):
+                    raise
+                met.add(place)
+
+    def _perform(self, request: Request) -> Deferred[Answer]:
         match request:
             case Apply():
                 return self._apply(request)

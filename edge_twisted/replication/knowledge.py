@@ -23,9 +23,12 @@ from typing import Final
 from edge_twisted.database.departures import (
     CURSORS,
     Evictions,
+    note_versions_evicted,
     prefix_of,
     was_initial_deleted,
 )
+from edge_twisted.documents.digest import digest
+from edge_twisted.documents.encoding import CorruptState
 from edge_twisted.documents.headers import INITIAL_EPOCH, read_header, servers_part
 from edge_twisted.documents.state import State
 from edge_twisted.documents.vectors import decode_vector, encode_vector
@@ -82,7 +85,7 @@ class Knowledge:
     def _has_reaped(self) -> bool:
         return bool(self._snapshot.facts(_REAPED, prefix_of(self._collection), limit=1))
 
-    def _of(self, id_key: bytes) -> VersionVector:
+    def of_document(self, id_key: bytes) -> VersionVector:
         """Return what is known of one document."""
         if not self._has_reaped:
             return self.vector
@@ -94,7 +97,7 @@ class Knowledge:
         written = servers_part(version)
         if not written:
             return was_initial_deleted(self._snapshot, self._collection, id_key)
-        if not self._of(id_key).includes(written):
+        if not self.of_document(id_key).includes(written):
             return False
         # What INITIAL wrote of it may have been written without us.
         return not self.evictions.covers(self._snapshot, self._collection, id_key, written)
@@ -109,7 +112,7 @@ class Knowledge:
         :param life: the writes by which it lives.
         """
         written = [dot for dot in life if dot.replica.epoch != INITIAL_EPOCH]
-        if not life or not all(map(self._of(id_key).covers, written)):
+        if not life or not all(map(self.of_document(id_key).covers, written)):
             return False
         if len(written) < len(life) and not was_initial_deleted(
             self._snapshot, self._collection, id_key
@@ -127,7 +130,7 @@ class Knowledge:
         some of its writers.  A write that nothing is due to is no edit: it only told of a merge.
         """
         news = VersionVector({r: n for r, n in there.version.items() if n > here.seen(r)})
-        known = self._of(id_key)
+        known = self.of_document(id_key)
         old = VersionVector(
             {r: n for r, n in news.items() if not here.seen(r) and known.seen(r) >= n}
         )
@@ -167,6 +170,28 @@ def note_reaped(unit: WriteTransaction, collection: str, rows: Sequence[Document
     for key, fact in unit.facts(_REAPED, prefix, after=noted[-1], limit=limit):
         if known.includes(decode_vector(fact)):
             unit.put_fact(_REAPED, key, None)
+
+
+def note_quarantined(unit: WriteTransaction, collection: str, rows: Sequence[Document]) -> None:
+    """
+    Remember of damaged documents that they are unknown here, and not deleted.
+
+    Positions in what others send are dropped, so that a repair fetches them again.
+    """
+    versions = [(row.id_key, _most_of(unit, collection, row)) for row in rows]
+    note_versions_evicted(unit, collection, versions)
+
+
+def _most_of(unit: WriteTransaction, collection: str, row: Document) -> VersionVector:
+    """Return the version of a damaged document, or more than that where the damage hides it."""
+    try:
+        version = read_header(row.state).version
+        if digest(row.id_key, version) == row.digest:
+            return version
+    except (CorruptState, TypeError):
+        pass
+    # All that anybody could call deleted of it.
+    return Knowledge(unit, collection).of_document(row.id_key)
 
 
 def cursor(snapshot: Snapshot, scope: Scope, sender: Replica) -> int | None:

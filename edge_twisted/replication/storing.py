@@ -8,6 +8,7 @@ from edge_twisted.database.departures import (
     note_evicted,
     note_initial_delete,
     note_returned,
+    note_whole,
 )
 from edge_twisted.database.stored import document_of
 from edge_twisted.replication import moved_out
@@ -53,6 +54,7 @@ class Storing:
             note_initial_delete(unit, collection, id_key, result.version)
         if self._any_evicted:
             note_returned(unit, collection, id_key, result.version)
+            note_whole(unit, collection, id_key, result.digest)
 
     def finish(self) -> None:
         """Note what was dropped."""

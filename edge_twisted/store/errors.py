@@ -72,6 +72,22 @@ class StoreCorrupt(StoreError):
     summary = "the store file is damaged"
 
 
+class DocumentDamaged(StoreCorrupt):
+    """
+    The stored bytes of one document are not what was written.
+
+    The store puts the document into quarantine by itself, from where it comes back when a peer
+    sends it again; see `edge_twisted.store.interface.Store.quarantine`.
+    """
+
+    summary = "it is damaged: it comes back when a peer sends it again, or from a backup"
+
+    def __init__(self, collection: str, id_key: bytes) -> None:
+        super().__init__(f"collection {collection}, document {shown_id(id_key)}")
+        self.collection = collection
+        self.id_key = id_key
+
+
 class ReadCancelled(StoreError):
     """A read was cancelled, timed out, or held its snapshot for longer than is allowed."""
 
@@ -97,6 +113,17 @@ def of_os_error(what: str, error: OSError) -> StoreError:
     if error.errno in _READ_ONLY:
         return StoreReadOnly(what, reason)
     return StoreIOError(what, reason)
+
+
+#: How the key of an id that is a string begins and ends (`edge_twisted.documents.values`).
+_STRING, _STRING_END = b"\x40", b"\x00\x01"
+
+
+def shown_id(id_key: bytes) -> str:
+    """Return how messages name a document: a string as it is, any other id by its key."""
+    if id_key.startswith(_STRING) and id_key.endswith(_STRING_END):
+        return repr(id_key[1:-2].decode("utf-8", "replace"))
+    return f"with key {id_key.hex()}"
 
 
 class IndexExists(StoreError):

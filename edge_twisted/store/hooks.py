@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Those who want to know of commits, and of tombstones that are reaped."""
+"""Those who want to know of commits, and of documents that are removed without being deleted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from twisted.logger import Logger
 
-from edge_twisted.store.interface import ReapHook, WriteTransaction
+from edge_twisted.store.interface import RemovalHook, WriteTransaction
 from edge_twisted.store.rows import Commit, Document
 
 log = Logger()
@@ -39,19 +39,22 @@ class Hooks:
             call_effect(lambda hook=hook: hook(commit))  # type: ignore[misc]
 
 
-class ReapHooks:
-    """Those who note something of tombstones before they go; in the unit that reaps them."""
+class RemovalHooks:
+    """Those who note something of documents before they go; in the unit that removes them."""
 
     def __init__(self) -> None:
-        self._hooks: dict[object, ReapHook] = {}
+        self._hooks: dict[object, RemovalHook] = {}
 
-    def add(self, hook: ReapHook) -> Callable[[], None]:
+    def __bool__(self) -> bool:
+        return bool(self._hooks)
+
+    def add(self, hook: RemovalHook) -> Callable[[], None]:
         """Add a hook; return a function that takes it away again, harmless when repeated."""
         key = object()
         self._hooks[key] = hook
         return lambda: self._hooks.pop(key, None) and None
 
     def call(self, unit: WriteTransaction, collection: str, rows: Sequence[Document]) -> None:
-        """Tell them all; what one raises is the caller's to handle, for nothing may be reaped."""
+        """Tell them all; what one raises is the caller's to handle, for nothing may go."""
         for hook in tuple(self._hooks.values()):
             hook(unit, collection, rows)

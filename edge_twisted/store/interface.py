@@ -29,6 +29,7 @@ from edge_twisted.store.rows import (
     CollectionInfo,
     Commit,
     Committed,
+    DamageReport,
     Document,
     IndexDefinition,
     IndexInfo,
@@ -68,10 +69,25 @@ class Snapshot(Protocol):
     # -- documents
 
     def get(self, collection: str, id_key: bytes) -> Document | None:
-        """Return the document, its tombstone if it was deleted, or None."""
+        """
+        Return the document, its tombstone if it was deleted, or None.
+
+        :raises DocumentDamaged: its bytes are not what was written.
+        """
 
     def body(self, collection: str, id_key: bytes) -> bytes | None:
-        """Return the text of a live document, else None: the cheapest point read."""
+        """
+        Return the text of a live document, else None: the cheapest point read.
+
+        :raises DocumentDamaged: its bytes are not what was written.
+        """
+
+    def damaged(self, collection: str, id_key: bytes) -> int | None:
+        """
+        Return the digest of a document in quarantine, None if it is not there.
+
+        The other methods do not see such a document.  See `Store.quarantine`.
+        """
 
     def bodies(self, collection: str, id_keys: Sequence[bytes]) -> Iterator[list[ScanRow]]:
         """Yield the live documents among `id_keys`, in the order of `id_keys`."""
@@ -162,6 +178,7 @@ class Snapshot(Protocol):
         Return the documents that changed after commit `lsn`, tombstones included.
 
         :param collections: only these; None is all of them.
+        :raises DocumentDamaged: the bytes of one of them are not what was written.
         :param limit: stop at the end of the first commit that reaches this many documents,
             or `limit_bytes` of bodies and states: a commit is never split.
         """
@@ -236,6 +253,9 @@ class WriteTransaction(Snapshot, Protocol):
     def remove(self, collection: str, id_key: bytes) -> None:
         """Forget the document and leave no tombstone (EVICT); nothing if it is not there."""
 
+    def forget_damaged(self, collection: str, id_key: bytes) -> None:
+        """Forget the bytes that quarantine keeps of a document, for it is whole or given up."""
+
     def put_fact(self, space: str, key: bytes, value: bytes | None) -> None:
         """
         Store a small durable value next to the documents, None to forget it.
@@ -269,8 +289,8 @@ class WriteTransaction(Snapshot, Protocol):
         """Call `effect` on the reactor thread once this unit is durable; never if it is not."""
 
 
-#: See `Store.before_reap`.
-ReapHook = Callable[[WriteTransaction, str, Sequence[Document]], None]
+#: See `Store.before_reap` and `Store.before_quarantine`.
+RemovalHook = Callable[[WriteTransaction, str, Sequence[Document]], None]
 
 
 class RowStream(Protocol[T]):
@@ -366,7 +386,7 @@ class Store(Protocol):
         ends it soon, with some of them gone.
         """
 
-    def before_reap(self, hook: ReapHook) -> Callable[[], None]:
+    def before_reap(self, hook: RemovalHook) -> Callable[[], None]:
         """
         Call `hook` with a collection and some of its tombstones, before they are reaped.
 
@@ -374,6 +394,28 @@ class Store(Protocol):
         forgotten with them; what it raises ends the reaping, and they stay.  Returns a function
         that ends it.
         """
+
+    def quarantine(self, collection: str, id_key: bytes) -> Deferred[bool]:
+        """
+        Take a document out of all that reads see if its bytes are not what was written.
+
+        They are kept, see `Snapshot.damaged`, until the document is whole again.  A read that
+        meets a damaged document has this done by itself, some moments later.  Fires with False if
+        the document is damaged and has to stay: while nobody has called `before_quarantine`.
+
+        :raises StoreError: it could not be moved.
+        """
+
+    def before_quarantine(self, hook: RemovalHook) -> Callable[[], None]:
+        """
+        Call `hook` with a collection and a damaged document before it goes into quarantine.
+
+        As `before_reap`; what of the document can be read may be wrong.
+        """
+
+    @property
+    def damage(self) -> DamageReport:
+        """What is damaged, as far as it was noticed."""
 
     def on_commit(self, hook: Callable[[Commit], None]) -> Callable[[], None]:
         """

@@ -145,6 +145,20 @@ class Committed(NamedTuple, Generic[T]):
     lsn: int
 
 
+@frozen(kw_only=True)
+class DamageReport:
+    """What of a store is damaged, as far as reads and the scrubber have noticed."""
+
+    #: Documents and blobs in quarantine.
+    documents: int = 0
+    attachments: int = 0
+    #: What SQLite said of parts of the file that it cannot read, since the store was opened.
+    pages: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.documents or self.attachments or self.pages)
+
+
 @frozen
 class AttachmentInfo:
     """A blob that is complete and verified: its id (43 characters) and its length in bytes."""

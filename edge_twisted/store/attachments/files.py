@@ -62,6 +62,11 @@ class FileAttachments:
         self._coming: set[FileBlob] = set()
         self._downloads: set[str] = set()
 
+    @property
+    def damaged(self) -> int:
+        """How many blobs are in quarantine."""
+        return 0
+
     # -- life
 
     async def start(self) -> None:

@@ -80,6 +80,10 @@ class MemorySnapshot:
         document = self.get(collection, id_key)
         return document.body if document else None
 
+    def damaged(self, collection: str, id_key: bytes) -> int | None:
+        # Memory does not rot.
+        return None
+
     def bodies(self, collection: str, id_keys: Sequence[bytes]) -> Iterator[list[ScanRow]]:
         found = [(id_key, self.body(collection, id_key)) for id_key in id_keys]
         return self._batches((id_key, body) for id_key, body in found if body is not None)

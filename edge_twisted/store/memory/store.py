@@ -13,12 +13,12 @@ from edge_twisted.documents.versions import Replica
 from edge_twisted.store.attachments.interface import Attachments
 from edge_twisted.store.attachments.memory import MemoryAttachments
 from edge_twisted.store.errors import ReadCancelled, StoreClosed, UnknownIndex
-from edge_twisted.store.hooks import Hooks, ReapHooks, call_effect
-from edge_twisted.store.interface import ReapHook, RowStream, Snapshot, WriteTransaction
+from edge_twisted.store.hooks import Hooks, RemovalHooks, call_effect
+from edge_twisted.store.interface import RemovalHook, RowStream, Snapshot, WriteTransaction
 from edge_twisted.store.memory.data import Collection, Data
 from edge_twisted.store.memory.snapshot import MemorySnapshot
 from edge_twisted.store.memory.transaction import MemoryTransaction
-from edge_twisted.store.rows import Commit, Committed
+from edge_twisted.store.rows import Commit, Committed, DamageReport
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class MemoryStore:
         self._data = data
         self._now_ms = now_ms
         self._hooks = Hooks()
-        self._reap_hooks = ReapHooks()
+        self._reap_hooks = RemovalHooks()
         self._is_open = False
         self._attachments = MemoryAttachments(self, data.blobs, now_ms)
 
@@ -118,8 +118,18 @@ class MemoryStore:
             here.reaped_lsn = max(here.reaped_lsn, lsn)
         return succeed(len(chosen))
 
-    def before_reap(self, hook: ReapHook) -> Callable[[], None]:
+    def before_reap(self, hook: RemovalHook) -> Callable[[], None]:
         return self._reap_hooks.add(hook)
+
+    def quarantine(self, collection: str, id_key: bytes) -> Deferred[bool]:
+        return succeed(True)
+
+    def before_quarantine(self, hook: RemovalHook) -> Callable[[], None]:
+        return lambda: None
+
+    @property
+    def damage(self) -> DamageReport:
+        return DamageReport()
 
     def index_ready(self, collection: str, name: str) -> Deferred[None]:
         here = self._data.collections.get(collection, Collection(collection))

@@ -116,6 +116,9 @@ class MemoryTransaction(MemorySnapshot):
             self._data.catalog += 1
         return self._data.collections[name]
 
+    def forget_damaged(self, collection: str, id_key: bytes) -> None:
+        pass
+
     def put_fact(self, space: str, key: bytes, value: bytes | None) -> None:
         self._set(self._data.facts, (space, key), value)
 

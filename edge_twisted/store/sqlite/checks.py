@@ -9,13 +9,14 @@ anew from the rest is marked, and `edge_twisted.store.sqlite.repair` does it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import apsw
 
 from edge_twisted.store.attachments.folder import BlobFolder, verify
 from edge_twisted.store.attachments.ledger import SPACE, Booked
-from edge_twisted.store.errors import StoreError
+from edge_twisted.store.errors import StoreError, shown_id
 from edge_twisted.store.sqlite.checks_documents import CollectionCheck
 from edge_twisted.store.sqlite.connection import fetch, open_reader, translating
 from edge_twisted.store.sqlite.files import Layout
@@ -63,6 +64,7 @@ def check_connection(connection: apsw.Connection, layout: Layout) -> Iterator[Pr
     for collection in state.collections.values():
         yield from CollectionCheck(connection, state, collection).problems()
     yield from _strangers(connection, {each.number for each in state.collections.values()})
+    yield from _quarantine(connection, state)
     yield from _indexes(connection, state)
     yield from _mentions(connection)
     yield from _blobs(connection, BlobFolder(layout.attachments))
@@ -82,6 +84,19 @@ def _strangers(connection: apsw.Connection, known: set[int]) -> Iterator[Problem
     ):
         if number not in known:
             yield Problem(f"{count} documents belong to collection number {number}, which is gone")
+
+
+def _quarantine(connection: apsw.Connection, state: State) -> Iterator[Problem]:
+    names = {each.number: each.name for each in state.collections.values()}
+    for number, id_key, found in fetch(
+        connection, "SELECT collection, id, found FROM quarantine ORDER BY row"
+    ):
+        since = datetime.fromtimestamp(found / 1000, UTC).isoformat(timespec="seconds")
+        yield Problem(
+            f"it was found damaged at {since} and is kept in quarantine",
+            collection=names.get(number, f"number {number}"),
+            id=shown_id(id_key),
+        )
 
 
 def _indexes(connection: apsw.Connection, state: State) -> Iterator[Problem]:
@@ -104,7 +119,8 @@ def _indexes(connection: apsw.Connection, state: State) -> Iterator[Problem]:
 def _mentions(connection: apsw.Connection) -> Iterator[Problem]:
     for attachment, row in fetch(
         connection,
-        "SELECT attachment, row FROM mentions WHERE row NOT IN (SELECT row FROM documents)",
+        "SELECT attachment, row FROM mentions WHERE row NOT IN (SELECT row FROM documents)"
+        " AND row NOT IN (SELECT row FROM quarantine)",
     ):
         yield Problem(
             f"attachment {attachment} is kept for row {row}, which is gone"

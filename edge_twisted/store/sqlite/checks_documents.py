@@ -13,6 +13,7 @@ import apsw
 from edge_twisted.documents.attachments import tokens_in
 from edge_twisted.documents.digest import digest
 from edge_twisted.documents.encoding import decode
+from edge_twisted.documents.headers import read_header
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import from_text, to_text
 from edge_twisted.documents.state import State as DocumentState
@@ -20,6 +21,7 @@ from edge_twisted.documents.values import Value
 from edge_twisted.errors import EdgeError
 from edge_twisted.store.keys import KEY_LIMIT_BYTES, entry
 from edge_twisted.store.sqlite import selection
+from edge_twisted.store.sqlite.checksums import is_body_whole, is_state_whole, is_whole
 from edge_twisted.store.sqlite.connection import fetch
 from edge_twisted.store.sqlite.problems import Mend, Problem
 from edge_twisted.store.sqlite.rowids import dead_rows, live_rows
@@ -28,8 +30,8 @@ from edge_twisted.store.sqlite.state import Collection, State, StoredIndex, sign
 _ID = "_id"
 _PAGE_ROWS = 200
 _ROWS = (
-    f"SELECT row, id, lsn, digest, attachments, received, {selection.TEXT}, state FROM documents"
-    " WHERE collection = ? AND row > ? ORDER BY row LIMIT ?"
+    f"SELECT row, id, lsn, digest, attachments, received, {selection.TEXT}, state, checksum"
+    " FROM documents WHERE collection = ? AND row > ? ORDER BY row LIMIT ?"
 )
 #: The same where a body is so damaged that SQLite cannot write it as text.
 _ROWS_WITHOUT_BODY = _ROWS.replace(selection.TEXT, "x''")
@@ -46,6 +48,7 @@ class Row(NamedTuple):
     received: int | None
     body: bytes | None
     state: bytes
+    checksum: int | None
 
 
 class CollectionCheck:
@@ -107,7 +110,7 @@ class CollectionCheck:
             body = self._connection.execute(sql, (found[0],)).get
         except apsw.SQLError:
             body = b""
-        return (*found[:6], body, found[7])
+        return (*found[:6], body, *found[7:])
 
     # -- one document
 
@@ -118,6 +121,7 @@ class CollectionCheck:
             self._sum += row.digest
             self._xor ^= row.digest
         yield from self._place(row)
+        yield from self._checksum(row)
         if row.body is None:
             yield from self._state(row, None)
             return
@@ -143,6 +147,15 @@ class CollectionCheck:
         if row.lsn < 1:
             yield self._problem(f"{row.lsn} is no commit", row)
 
+    def _checksum(self, row: Row) -> Iterator[Problem]:
+        try:
+            number = digest(row.id_key, read_header(row.state).version)
+        except (EdgeError, TypeError):
+            number = row.digest
+        # What is wrong with the digest alone is told of the digest.
+        if not is_whole(row.checksum, row.id_key, number, row.body, row.state):
+            yield self._problem("its bytes are not what was written: the checksum differs", row)
+
     def _state(self, row: Row, fields: dict[str, Value] | None) -> Iterator[Problem]:
         try:
             state = decode(row.state, fields)
@@ -150,12 +163,21 @@ class CollectionCheck:
             yield self._problem(str(error), row)
             return
         if _text(state) != (None if fields is None else to_text(fields)):
-            mend = Mend.BODY if fields is not None and state.is_alive else None
+            mend = Mend.BODY if self._follows(row, state) else None
             yield self._problem("its merge state shows something else than its text", row, mend)
         if digest(row.id_key, state.version) != row.digest:
             yield self._problem("its digest is not that of its version", row, Mend.DIGEST)
         own = state.version.seen(self._site.replica)
         self._greatest_sequence = max(self._greatest_sequence, own)
+
+    def _follows(self, row: Row, state: DocumentState) -> bool:
+        """Return whether the text follows from the merge state, and neither was changed since."""
+        if row.body is None or state.fields is None:
+            return False
+        text = to_text({**state.fields, _ID: from_text(row.body)[_ID]})
+        return is_state_whole(row.checksum, row.digest, row.state) and is_body_whole(
+            row.checksum, row.id_key, text
+        )
 
     def _kept_of(self, row: Row, document: dict[str, Value]) -> Iterator[Problem]:
         wanted = set(tokens_in(document))

@@ -67,10 +67,23 @@ def library_version() -> str:
     return apsw.sqlite_lib_version()
 
 
-def translated(what: str, error: apsw.Error) -> StoreError:
+#: What a row raises that is damaged so that it cannot even be read, among other things.
+UNREADABLE = (apsw.Error, UnicodeDecodeError)
+
+
+def is_unreadable(error: Exception) -> bool:
+    """
+    Return whether a row cannot be read, of which SQLite notices nothing else.
+
+    Its body cannot be written as text, or bytes became text that is none.
+    """
+    return isinstance(error, UnicodeDecodeError) or "malformed JSON" in str(error)
+
+
+def translated(what: str, error: apsw.Error | UnicodeDecodeError) -> StoreError:
     """Return the store's error for one of SQLite's."""
-    if "malformed JSON" in str(error):
-        return StoreCorrupt(what, "a stored body is damaged")
+    if is_unreadable(error):
+        return StoreCorrupt(what, "a stored document is damaged")
     for theirs, ours in _TRANSLATIONS:
         if isinstance(error, theirs):
             return ours(what, str(error))

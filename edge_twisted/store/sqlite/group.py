@@ -5,16 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import apsw
 from attrs import define, field
 
 from edge_twisted.store.sqlite import selection
+from edge_twisted.store.sqlite.checksums import is_whole
+from edge_twisted.store.sqlite.connection import UNREADABLE, is_unreadable
+from edge_twisted.store.sqlite.damage import Damage
 from edge_twisted.store.sqlite.pending import Layer, PendingRow, flush
 from edge_twisted.store.sqlite.state import Collection, State
 
 _FIND = (
-    f"SELECT row, lsn, digest, attachments, received, {selection.TEXT}, state"
+    f"SELECT row, lsn, digest, attachments, received, {selection.TEXT}, state, checksum"
     " FROM documents WHERE collection = ? AND id = ?"
 )
 
@@ -33,6 +37,7 @@ class Group:
     new_epoch: Callable[[int], int]
     #: Called on the reactor thread: (collection, name) of an index that is ready, or gone.
     index_changed: Callable[[str, str], None]
+    damage: Damage = field(factory=Damage)
     layer: Layer = field(factory=Layer)
     #: Some unit succeeded that changed something.
     changed: bool = False
@@ -53,16 +58,22 @@ class Group:
         return not self._begun or self.connection.in_transaction
 
     def find(self, collection: Collection, id_key: bytes) -> PendingRow:
-        """Return the document as the units before left it."""
+        """
+        Return the document as the units before left it.
+
+        :raises DocumentDamaged: its bytes are not what was written.
+        """
         pending = self.layer.documents.get((collection.number, id_key))
         if pending is not None:
             return pending
         found = None
         if id_key <= collection.greatest_id:
-            found = self.begin().execute(_FIND, (collection.number, id_key)).get
+            found = self._stored(collection, id_key)
         if found is None:
             return PendingRow(collection.number, id_key, None, (), False, None)
-        row, lsn, digest, attachments, received, body, state = found
+        row, lsn, digest, attachments, received, body, state, checksum = found
+        if not is_whole(checksum, id_key, digest, body, state):
+            raise self.damage.document(collection.name, id_key)
         # Its index entries are not known until someone needs them: None.
         return PendingRow(
             collection.number,
@@ -77,6 +88,14 @@ class Group:
             body,
             state,
         )
+
+    def _stored(self, collection: Collection, id_key: bytes) -> Any:
+        try:
+            return self.begin().execute(_FIND, (collection.number, id_key)).get
+        except UNREADABLE as error:
+            if is_unreadable(error):
+                raise self.damage.document(collection.name, id_key) from error
+            raise
 
     def keep(self, layer: Layer) -> None:
         """Take over what a successful unit wrote."""

@@ -11,9 +11,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from edge_twisted.store.errors import DocumentDamaged, StoreCorrupt
 from edge_twisted.store.rows import Change, ChangeBatch, Document
+from edge_twisted.store.sqlite.checksums import is_whole
 from edge_twisted.store.sqlite.scans import Cursors
 from edge_twisted.store.sqlite.selection import TEXT
 
@@ -37,6 +39,7 @@ def changes_after(
 
     :param collections: number and name of each that may have changed.
     :param span: after this lsn, and up to this one, which is the newest.
+    :raises DocumentDamaged: of one of the documents, which must not be handed on.
     """
     lsn, newest = span
     most, most_bytes = limits
@@ -53,12 +56,33 @@ def changes_after(
     return ChangeBatch(changes=tuple(found), lsn=max(newest, lsn), more=False)
 
 
-def _log(cursors: Cursors, number: int, name: str, lsn: int) -> Iterator[_Logged]:
+def _log(cursors: Cursors, number: int, name: str, after: int) -> Iterator[_Logged]:
     rows = cursors.batches(
-        f"SELECT id, lsn, {TEXT}, digest, state FROM documents"
+        f"SELECT id, lsn, {TEXT}, digest, checksum, state FROM documents"
         " WHERE collection = ? AND lsn > ? ORDER BY lsn, row",
-        (number, lsn),
+        (number, after),
     )
+    try:
+        yield from _verified(cursors, name, rows)
+    except StoreCorrupt as error:
+        if not isinstance(error, DocumentDamaged):
+            _name_unreadable(cursors, number, name, after)
+        raise
+
+
+def _verified(cursors: Cursors, name: str, rows: Iterator[list[Any]]) -> Iterator[_Logged]:
     for batch in rows:
-        for id_key, changed, body, digest, state in batch:
+        for id_key, changed, body, digest, checksum, state in batch:
+            if not is_whole(checksum, id_key, digest, body, state):
+                raise cursors.damage.document(name, id_key)
             yield _Logged(changed, name, Document(id_key, changed, body, state, digest))
+
+
+def _name_unreadable(cursors: Cursors, number: int, name: str, after: int) -> None:
+    """:raises DocumentDamaged: it is the first document that the log cannot read."""
+    logged = "SELECT row, CAST(id AS BLOB) FROM documents WHERE collection = ? AND lsn > ?"
+    for row, id_key in cursors.rows(f"{logged} ORDER BY lsn, row", (number, after)):
+        try:
+            cursors.rows(f"SELECT id, state, {TEXT} FROM documents WHERE row = ?", (row,))
+        except StoreCorrupt:
+            raise cursors.damage.document(name, id_key) from None

@@ -17,6 +17,7 @@ import apsw
 from attrs import define
 
 from edge_twisted.documents.json_text import is_literal
+from edge_twisted.store.sqlite.checksums import checksum_of
 
 #: Index entries of one document: (index number, cut key).
 Entries = Sequence[tuple[int, bytes]]
@@ -168,6 +169,7 @@ def _bindings(row: PendingRow, number: int) -> Sequence[Binding]:
         body is None or is_literal(body),
         None if body is None else body.decode(),
         row.state,
+        checksum_of(row.id_key, row.digest, body, row.state),
     )
 
 
@@ -185,9 +187,9 @@ def _statements(before: str, row: str, after: str = "") -> dict[int, str]:
 
 _INTO_DOCUMENTS = (
     "INSERT INTO documents"
-    " (row, collection, id, lsn, digest, attachments, received, literal, body, state)"
+    " (row, collection, id, lsn, digest, attachments, received, literal, body, state, checksum)"
     " VALUES ",
-    "(?, ?, ?, ?, ?, ?, ?, ?, jsonb(?), ?)",
+    "(?, ?, ?, ?, ?, ?, ?, ?, jsonb(?), ?, ?)",
 )
 #: For rows whose number is new; the other form costs a quarter more.
 _ADD_DOCUMENTS = _statements(*_INTO_DOCUMENTS)
@@ -195,7 +197,8 @@ _PUT_DOCUMENTS = _statements(
     *_INTO_DOCUMENTS,
     " ON CONFLICT (row) DO UPDATE SET lsn = excluded.lsn, digest = excluded.digest,"
     " attachments = excluded.attachments, received = excluded.received,"
-    " literal = excluded.literal, body = excluded.body, state = excluded.state",
+    " literal = excluded.literal, body = excluded.body, state = excluded.state,"
+    " checksum = excluded.checksum",
 )
 _PUT_ENTRIES = _statements("INSERT OR IGNORE INTO entries (number, key, row) VALUES ", "(?, ?, ?)")
 _PUT_MENTIONS = _statements("INSERT OR IGNORE INTO mentions (attachment, row) VALUES ", "(?, ?)")

@@ -19,7 +19,8 @@ from twisted.internet.defer import Deferred
 
 from edge_twisted.store.errors import ReadCancelled, ReadTooLong
 from edge_twisted.store.interface import Snapshot
-from edge_twisted.store.sqlite.connection import close, translated
+from edge_twisted.store.sqlite.connection import UNREADABLE, close
+from edge_twisted.store.sqlite.damage import Damage
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 from edge_twisted.store.threads import ThreadPool
 
@@ -103,11 +104,13 @@ class InlineReader:
     Blocks may be nested; the inner ones share the snapshot of the outermost.
     """
 
-    def __init__(self, connection: apsw.Connection, number_of: NumberOf) -> None:
+    def __init__(
+        self, connection: apsw.Connection, number_of: NumberOf, damage: Damage | None = None
+    ) -> None:
         self._connection = connection
         # One cursor for what begins and ends: a connection makes a new one for each statement.
         self._bounds = connection.cursor()
-        self._snapshot = SqliteSnapshot(connection, number_of, "read")
+        self._snapshot = SqliteSnapshot(connection, number_of, "read", damage=damage)
         self._snapshot.keeps_indexes = True
         self._depth = 0
         self.hurried = _Hurried()
@@ -135,9 +138,16 @@ class InlineReader:
 class ReaderPool:
     """Long reads: functions of a snapshot, run on threads."""
 
-    def __init__(self, threads: ThreadPool, open_reader: OpenReader, number_of: NumberOf) -> None:
+    def __init__(
+        self,
+        threads: ThreadPool,
+        open_reader: OpenReader,
+        number_of: NumberOf,
+        damage: Damage | None = None,
+    ) -> None:
         self._threads = threads
         self._open_reader = open_reader
+        self.damage = damage or Damage()
         self.number_of = number_of
         self._idle: deque[apsw.Connection] = deque()
         self._running: set[Interruptible] = set()
@@ -165,15 +175,21 @@ class ReaderPool:
         connection = self.borrow()
         try:
             with read.using(connection), transaction(connection):
-                snapshot = SqliteSnapshot(connection, self.number_of, name, read.is_cancelled)
+                snapshot = self.snapshot(connection, name, read)
                 try:
                     return work(snapshot)
                 finally:
                     snapshot.finish()
-        except apsw.Error as error:
-            raise translated(name, error) from error
+        except UNREADABLE as error:
+            raise self.damage.translated(name, error) from error
         finally:
             self.give_back(connection)
+
+    def snapshot(
+        self, connection: apsw.Connection, name: str, read: Interruptible
+    ) -> SqliteSnapshot:
+        """Return what a read sees over a connection with an open transaction."""
+        return SqliteSnapshot(connection, self.number_of, name, read.is_cancelled, self.damage)
 
     def borrow(self) -> apsw.Connection:
         """Take a connection that nobody uses; from any thread."""

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from edge_twisted.store.hooks import ReapHooks
+from edge_twisted.store.hooks import RemovalHooks
 from edge_twisted.store.rows import Document
 from edge_twisted.store.sqlite.connection import fetch
 from edge_twisted.store.sqlite.rowids import dead_rows
@@ -75,7 +75,7 @@ class Reaping:
     """
 
     def __init__(
-        self, received_before: int, most: int, hooks: ReapHooks, begin_at: str | None = None
+        self, received_before: int, most: int, hooks: RemovalHooks, begin_at: str | None = None
     ) -> None:
         self._before = received_before
         self._hooks = hooks

@@ -15,7 +15,8 @@ from edge_twisted.store.fields import Fields
 from edge_twisted.store.keys import cut
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import BodyRow, ByteRange, Most, ScanRow
-from edge_twisted.store.sqlite.connection import translated
+from edge_twisted.store.sqlite.connection import UNREADABLE
+from edge_twisted.store.sqlite.damage import Damage
 from edge_twisted.store.sqlite.rowids import live_rows
 from edge_twisted.store.sqlite.selection import TEXT, Selection
 
@@ -48,10 +49,15 @@ class Cursors:
     """Opens cursors on a connection, and closes those still open when the snapshot ends."""
 
     def __init__(
-        self, connection: apsw.Connection, what: str, cancelled: Callable[[], bool]
+        self,
+        connection: apsw.Connection,
+        what: str,
+        cancelled: Callable[[], bool],
+        damage: Damage,
     ) -> None:
         self._connection = connection
         self._what = what
+        self.damage = damage
         self._cancelled = cancelled
         self._open: set[apsw.Cursor] = set()
         #: Those that read to their end: making one costs as much as reading a row or two.
@@ -106,8 +112,8 @@ class Cursors:
                     count = max(1, min(count, _BATCH_ROWS))
                 else:
                     count = _BATCH_ROWS
-        except apsw.Error as error:
-            raise translated(self._what, error) from error
+        except UNREADABLE as error:
+            raise self.damage.translated(self._what, error) from error
         finally:
             if cursor in self._open:
                 self._open.discard(cursor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
+from zlib import crc32
 
 import apsw
 
@@ -25,15 +26,17 @@ from edge_twisted.store.rows import (
     ScanRow,
 )
 from edge_twisted.store.sqlite import scans
-from edge_twisted.store.sqlite.connection import translated
+from edge_twisted.store.sqlite.checksums import BODY_HALF, is_body_whole, is_whole
+from edge_twisted.store.sqlite.connection import UNREADABLE, is_unreadable
+from edge_twisted.store.sqlite.damage import Damage
 from edge_twisted.store.sqlite.log import changes_after
 from edge_twisted.store.sqlite.rowids import dead_rows, live_rows
 from edge_twisted.store.sqlite.selection import TEXT, Selection
 from edge_twisted.store.sqlite.state import Collection as CollectionState
 from edge_twisted.store.sqlite.state import StoredIndex, fingerprint, read_indexes
 
-_GET = f"SELECT id, lsn, {TEXT}, state, digest FROM documents WHERE collection = ? AND id = ?"
-_BODY = f"SELECT {TEXT} FROM documents WHERE collection = ? AND id = ?"
+_GET = f"SELECT lsn, {TEXT}, state, digest, checksum FROM documents WHERE collection = ? AND id = ?"
+_BODY = f"SELECT {TEXT}, checksum FROM documents WHERE collection = ? AND id = ?"
 _INFO = "SELECT name, live, lsn, reaped_lsn, digest_sum, digest_xor FROM collections"
 
 _NOTHING = "SELECT 1 WHERE 0"
@@ -60,11 +63,13 @@ class SqliteSnapshot:
         number_of: Callable[[str], int | None],
         what: str,
         cancelled: Callable[[], bool] = never,
+        damage: Damage | None = None,
     ) -> None:
         self._connection = connection
         self._number_of = number_of
         self._what = what
-        self.cursors = scans.Cursors(connection, what, cancelled)
+        self._damage = damage or Damage()
+        self.cursors = scans.Cursors(connection, what, cancelled, self._damage)
         self._point = connection.cursor()
         self._site: tuple[int, int] | None = None
         #: Lets what is known of indexes outlive a snapshot, until the catalog's version changes;
@@ -89,13 +94,13 @@ class SqliteSnapshot:
         try:
             return self._point.execute(sql, bindings).get
         except apsw.Error as error:
-            raise translated(self._what, error) from error
+            raise self._damage.translated(self._what, error) from error
 
     def _all(self, sql: str, bindings: Sequence[Any] = ()) -> list[Any]:
         try:
             return self._point.execute(sql, bindings).fetchall()
         except apsw.Error as error:
-            raise translated(self._what, error) from error
+            raise self._damage.translated(self._what, error) from error
 
     @property
     def lsn(self) -> int:
@@ -121,15 +126,48 @@ class SqliteSnapshot:
         number = self._number_of(collection)
         if number is None:
             return None
-        row = self._one(_GET, (number, id_key))
-        return None if row is None else Document(*row)
+        row = self._whole(_GET, collection, number, id_key)
+        if row is None:
+            return None
+        lsn, body, state, digest, checksum = row
+        if not is_whole(checksum, id_key, digest, body, state):
+            raise self._damage.document(collection, id_key)
+        return Document(id_key, lsn, body, state, digest)
 
     def body(self, collection: str, id_key: bytes) -> bytes | None:
         number = self._number_of(collection)
         if number is None:
             return None
-        body: bytes | None = self._one(_BODY, (number, id_key))
-        return body
+        row = self._whole(_BODY, collection, number, id_key)
+        if row is None:
+            return None
+        body: bytes | None
+        body, checksum = row
+        # `is_body_whole`, without its calls for what is read most often.
+        if body is not None and checksum is not None:
+            if checksum & BODY_HALF == crc32(body, crc32(id_key)):
+                return body
+        elif is_body_whole(checksum, id_key, body):
+            return body
+        raise self._damage.document(collection, id_key)
+
+    def _whole(self, sql: str, collection: str, number: int, id_key: bytes) -> Any:
+        """Return the row of one document, whose text SQLite could read."""
+        try:
+            return self._point.execute(sql, (number, id_key)).get
+        except UNREADABLE as error:
+            if is_unreadable(error):
+                raise self._damage.document(collection, id_key) from error
+            raise self._damage.translated(self._what, error) from error
+
+    def damaged(self, collection: str, id_key: bytes) -> int | None:
+        number = self._number_of(collection) if self._damage.any_quarantined else None
+        if number is None:
+            return None
+        digest: int | None = self._one(
+            "SELECT digest FROM quarantine WHERE collection = ? AND id = ?", (number, id_key)
+        )
+        return digest
 
     def bodies(self, collection: str, id_keys: Sequence[bytes]) -> Iterator[list[ScanRow]]:
         for begin in range(0, len(id_keys), _LOOKUPS):
@@ -180,7 +218,7 @@ class SqliteSnapshot:
         try:
             found = read_indexes(self._connection, CollectionState(number, collection))
         except apsw.Error as error:
-            raise translated(self._what, error) from error
+            raise self._damage.translated(self._what, error) from error
         if self.keeps_indexes:
             self._indexes[collection] = self.catalog_version, found
         return found
@@ -204,8 +242,8 @@ class SqliteSnapshot:
         statements = scans.index_statements(number, read.spans, read.descending, wanted)
         try:
             return scans.index_texts(self._point, statements, wanted, most, first)
-        except apsw.Error as error:
-            raise translated(self._what, error) from error
+        except UNREADABLE as error:
+            raise self._damage.translated(self._what, error) from error
         finally:
             # A statement that has not come to its end would keep its snapshot beyond this one.
             self._point.execute(_NOTHING)
@@ -267,11 +305,15 @@ class SqliteSnapshot:
         )
 
     def referrers(self, attachment: str, *, limit: int = 1000) -> Sequence[tuple[str, bytes]]:
-        return self._all(
-            "SELECT name, id FROM mentions CROSS JOIN documents USING (row)"
-            " JOIN collections ON number = collection WHERE attachment = ? ORDER BY row LIMIT ?",
-            (attachment, limit),
-        )
+        tables = ("documents", "quarantine") if self._damage.any_quarantined else ("documents",)
+        found: list[tuple[str, bytes]] = []
+        for table in tables:
+            found += self._all(
+                f"SELECT name, id FROM mentions CROSS JOIN {table} USING (row) JOIN collections"
+                " ON number = collection WHERE attachment = ? ORDER BY row LIMIT ?",
+                (attachment, limit - len(found)),
+            )
+        return found
 
 
 def _wanted(prefilter: Prefilter | None, fields: Fields | None) -> Selection | None:

@@ -9,6 +9,7 @@ if the unit fails; they are saved with the physical transaction, and read anew i
 from __future__ import annotations
 
 import json
+from typing import NamedTuple
 
 import apsw
 from attrs import define, field, frozen
@@ -91,6 +92,13 @@ def fingerprint(digest_sum: int, digest_xor: int) -> bytes:
     return (digest_sum & _64_BITS).to_bytes(8, "big") + (digest_xor & _64_BITS).to_bytes(8, "big")
 
 
+class Quarantined(NamedTuple):
+    """A document in quarantine: the row that it had, and its digest, which may be damaged too."""
+
+    row: int
+    digest: int
+
+
 @define(eq=False)
 class State:
     """Everything above, for one file."""
@@ -105,6 +113,8 @@ class State:
     next_index: int = 1
     #: Names of the collections whose totals are not saved yet.
     touched: set[str] = field(factory=set)
+    #: Documents in quarantine, by (collection number, id key).
+    quarantined: dict[tuple[int, bytes], Quarantined] = field(factory=dict)
     #: Where there may be facts; in others none is looked for.
     spaces: set[str] = field(factory=set)
 
@@ -130,6 +140,7 @@ class State:
             collection.indexes = read_indexes(connection, collection)
             state.collections[collection.name] = collection
             state.next_collection = max(state.next_collection, collection.number + 1)
+        _load_quarantine(connection, state)
         state.spaces = _spaces(connection)
         newest = connection.execute("SELECT max(number) FROM indexes").get
         state.next_index = (newest or 0) + 1
@@ -200,6 +211,23 @@ def _spaces(connection: apsw.Connection) -> set[str]:
         found.add(space)
         space = connection.execute("SELECT min(space) FROM facts WHERE space > ?", (space,)).get
     return found
+
+
+def _load_quarantine(connection: apsw.Connection, state: State) -> None:
+    """Read what is in quarantine: its rows are not free, and its ids have to be looked up."""
+    numbered = {each.number: each for each in state.collections.values()}
+    for number, id_key, row, digest in connection.execute(
+        "SELECT collection, id, row, digest FROM quarantine"
+    ):
+        state.quarantined[number, id_key] = Quarantined(row, digest)
+        collection = numbered.get(number)
+        if collection is None:
+            continue
+        collection.greatest_id = max(collection.greatest_id, id_key)
+        if row <= live_rows(number)[1]:
+            collection.next_live = max(collection.next_live, row + 1)
+        else:
+            collection.next_dead = max(collection.next_dead, row + 1)
 
 
 def _find_ends(connection: apsw.Connection, collection: Collection) -> None:

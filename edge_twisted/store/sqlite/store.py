@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import apsw
 from twisted.internet.defer import Deferred, DeferredSemaphore, fail
@@ -18,16 +18,18 @@ from edge_twisted.documents.versions import Replica
 from edge_twisted.store.attachments.files import FileAttachments
 from edge_twisted.store.attachments.interface import Attachments
 from edge_twisted.store.errors import StoreClosed, StoreOverloaded, UnknownIndex
-from edge_twisted.store.hooks import Hooks, ReapHooks, call_effect
-from edge_twisted.store.interface import ReapHook, RowStream, Snapshot, WriteTransaction
-from edge_twisted.store.rows import Commit, Committed
+from edge_twisted.store.hooks import Hooks, RemovalHooks, call_effect
+from edge_twisted.store.interface import RemovalHook, RowStream, Snapshot, WriteTransaction
+from edge_twisted.store.rows import Commit, Committed, DamageReport
 from edge_twisted.store.sqlite.answering import Answering
 from edge_twisted.store.sqlite.connection import translating
+from edge_twisted.store.sqlite.damage import DamageRecord
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.gathering import Gathering
 from edge_twisted.store.sqlite.group import Group
 from edge_twisted.store.sqlite.indexes import Building
 from edge_twisted.store.sqlite.opening import OpenFile, epoch_after, open_file
+from edge_twisted.store.sqlite.quarantine import Quarantining
 from edge_twisted.store.sqlite.readers import InlineReader, ReaderPool
 from edge_twisted.store.sqlite.reaper import Reaping
 from edge_twisted.store.sqlite.state import State
@@ -75,8 +77,10 @@ class SqliteStore:
         self._vfs = vfs
         self._hooks = Hooks()
         self._answering = Answering(threads)
-        self._reap_hooks = ReapHooks()
+        self._reap_hooks = RemovalHooks()
         self._next_to_reap: str | None = None
+        self._damage = DamageRecord(threads, self.quarantine)
+        self._quarantine_hooks = RemovalHooks()
         self._open: _Open | None = None
         self._numbers: dict[str, int] = {}
         self._closing = False
@@ -105,6 +109,7 @@ class SqliteStore:
         state = file.state
         self._publish(state)
         self._lsn, self._replica = state.lsn, state.replica
+        self._damage.begin(len(state.quarantined))
         self._open = _Open(self, file, pool, writer)
         try:
             await self._attachments.start()
@@ -215,8 +220,22 @@ class SqliteStore:
         self._open.writer.queue.put(job)
         return job.done.addBoth(remember)
 
-    def before_reap(self, hook: ReapHook) -> Callable[[], None]:
+    def before_reap(self, hook: RemovalHook) -> Callable[[], None]:
         return self._reap_hooks.add(hook)
+
+    # -- damage
+
+    def quarantine(self, collection: str, id_key: bytes) -> Deferred[bool]:
+        work = Quarantining(collection, id_key, self._quarantine_hooks)
+        written: Deferred[Committed[bool]] = self.write("quarantine", cast(Any, work))
+        return written.addCallback(lambda committed: committed.result)
+
+    def before_quarantine(self, hook: RemovalHook) -> Callable[[], None]:
+        return self._quarantine_hooks.add(hook)
+
+    @property
+    def damage(self) -> DamageReport:
+        return self._damage.told(self._attachments.damaged)
 
     # -- indexes
 
@@ -260,6 +279,7 @@ class SqliteStore:
         progress = None
         if state is not None:
             self._publish(state)
+            self._damage.quarantined(len(state.quarantined))
             progress = state.lsn, state.replica
         self._reactor.callFromThread(self._answer, outcome, progress)
 
@@ -306,6 +326,7 @@ class SqliteStore:
             self._now_ms,
             lambda epoch: epoch_after(epoch, self._entropy),
             self._index_changed,
+            self._damage.met,
         )
 
 
@@ -320,8 +341,8 @@ class _Open:
         self.writer = writer
         self._writing = ThreadPool(store._reactor, "store-writer", 1)
         self._written = self._writing.call(writer.run)
-        self.inline = InlineReader(file.inline, store.number_of)
-        self.readers = ReaderPool(pool, file.reader, store.number_of)
+        self.inline = InlineReader(file.inline, store.number_of, store._damage.met)
+        self.readers = ReaderPool(pool, file.reader, store.number_of, store._damage.met)
         self._gathering: Gathering[QueuedUnit] = Gathering(store._reactor, writer.queue.put)
         #: Hands a unit to the writer, with the others that come along.
         self.submit = self._gathering.submit

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from edge_twisted.store.errors import ReadCancelled, StoreClosed
 from edge_twisted.store.interface import Snapshot
-from edge_twisted.store.sqlite.connection import translated
+from edge_twisted.store.sqlite.connection import UNREADABLE
 from edge_twisted.store.sqlite.readers import Interruptible, ReaderPool, transaction
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 from edge_twisted.store.threads import ThreadPool
@@ -55,8 +55,8 @@ class Production(Generic[T]):
                 if self._batches is None:
                     self._batches = iter(self.work(self._snapshot(connection)))
                 return next(self._batches, None)
-        except apsw.Error as error:
-            raise translated(self.name, error) from error
+        except UNREADABLE as error:
+            raise self.pool.damage.translated(self.name, error) from error
 
     def end(self) -> None:
         """Give everything back; harmless when repeated."""
@@ -70,9 +70,7 @@ class Production(Generic[T]):
         return connection
 
     def _snapshot(self, connection: apsw.Connection) -> SqliteSnapshot:
-        snapshot = SqliteSnapshot(
-            connection, self.pool.number_of, self.name, self.read.is_cancelled
-        )
+        snapshot = self.pool.snapshot(connection, self.name, self.read)
         self._open.callback(snapshot.finish)
         return snapshot
 

@@ -29,6 +29,7 @@ from edge_twisted.store.sqlite import indexes
 from edge_twisted.store.sqlite.group import Group
 from edge_twisted.store.sqlite.log import changes_after
 from edge_twisted.store.sqlite.pending import NO_ENTRIES, Entries, Layer, PendingRow, flush
+from edge_twisted.store.sqlite.quarantine import forget
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 from edge_twisted.store.sqlite.state import Collection as CollectionState
 from edge_twisted.store.sqlite.state import Totals, fingerprint
@@ -121,6 +122,11 @@ class SqliteTransaction:
         if collection not in self._totals:
             self._totals[collection] = collection.totals()
 
+    def changes(self, collection: CollectionState) -> None:
+        """Note that the unit changes what queries see of a collection, so that it takes an lsn."""
+        self.touch(collection)
+        self._changed = self._committing = True
+
     def on_undo(self, step: Callable[[], None]) -> None:
         """Call `step` if the unit fails; the last one first."""
         self._undo.append(step)
@@ -147,7 +153,9 @@ class SqliteTransaction:
     def _settled(self) -> SqliteSnapshot:
         connection = self._settle()
         if self._reads is None:
-            self._reads = SqliteSnapshot(connection, self._number_of, self._name, self._cancelled)
+            self._reads = SqliteSnapshot(
+                connection, self._number_of, self._name, self._cancelled, self._group.damage
+            )
         return self._reads
 
     def _number_of(self, name: str) -> int | None:
@@ -216,6 +224,11 @@ class SqliteTransaction:
     def body(self, collection: str, id_key: bytes) -> bytes | None:
         here = self.state.collections.get(collection)
         return None if here is None else self._find(here, id_key).body
+
+    def damaged(self, collection: str, id_key: bytes) -> int | None:
+        here = self.state.collections.get(collection) if self.state.quarantined else None
+        found = None if here is None else self.state.quarantined.get((here.number, id_key))
+        return None if found is None else found.digest
 
     def bodies(self, collection: str, id_keys: Sequence[bytes]) -> Iterator[list[ScanRow]]:
         for id_key in id_keys:
@@ -394,6 +407,10 @@ class SqliteTransaction:
             PendingRow(here.number, id_key, found.stored_row, entries, found.stored_mentions, None)
         )
         self._count(here, found, None)
+
+    def forget_damaged(self, collection: str, id_key: bytes) -> None:
+        if self.state.quarantined:
+            forget(self, collection, id_key)
 
     def _stored_entries(self, here: CollectionState, found: PendingRow) -> Entries:
         if found.stored_entries is not None:

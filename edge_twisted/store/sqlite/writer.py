@@ -24,7 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from edge_twisted.store.rows import Committed
-from edge_twisted.store.sqlite.connection import close, translated
+from edge_twisted.store.sqlite.connection import UNREADABLE, close, translated
 from edge_twisted.store.sqlite.group import Group
 from edge_twisted.store.sqlite.indexes import unfinished
 from edge_twisted.store.sqlite.state import State
@@ -246,7 +246,7 @@ class Writer:
         try:
             unit.result = unit.work(transaction)
         except BaseException as error:
-            unit.failure = _failure(unit.name, error)
+            unit.failure = _failure(group, unit.name, error)
             transaction.undo()
             if not group.alive:
                 raise
@@ -269,7 +269,7 @@ class Writer:
         for unit in ran:
             unit.result, unit.effects, unit.jobs = None, (), ()
             if unit.failure is None:
-                unit.failure = _failure(unit.name, error)
+                unit.failure = _failure(group, unit.name, error)
 
     # -- the write-ahead log
 
@@ -291,7 +291,8 @@ class Writer:
         self._checkpoint_at = self._frames + CHECKPOINT_FRAMES
 
 
-def _failure(name: str, error: BaseException) -> Failure:
-    if isinstance(error, apsw.Error):
-        error = translated(name, error)
+def _failure(group: Group | None, name: str, error: BaseException) -> Failure:
+    if isinstance(error, UNREADABLE):
+        translate = translated if group is None else group.damage.translated
+        error = translate(name, error)
     return Failure(error)

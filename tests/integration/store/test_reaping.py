@@ -9,7 +9,7 @@ from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from edge_twisted.store.hooks import ReapHooks
+from edge_twisted.store.hooks import RemovalHooks
 from edge_twisted.store.housekeeping import Housekeeping, Retention
 from edge_twisted.store.interface import Store, WriteTransaction
 from edge_twisted.store.rows import Document
@@ -195,7 +195,7 @@ class StepTests(SqliteTestCase):
         times = iter([0.0, 1.0, 2.0, 100.0, 101.0, 200.0])
         self.patch(reaper, "STEP_SECONDS", 50.0)
         self.patch(reaper, "perf_counter", lambda: next(times))
-        job: Callable[[SqliteTransaction], bool] = reaper.Reaping(ALWAYS, 100, ReapHooks())
+        job: Callable[[SqliteTransaction], bool] = reaper.Reaping(ALWAYS, 100, RemovalHooks())
         step = cast("Callable[[WriteTransaction], bool]", job)
         self.assertTrue((await store.write("step", step)).result)
         with store.snapshot() as snapshot:

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What reads find damaged, on whatever thread they are, and who is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import apsw
+from attrs import define, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from edge_twisted.store.errors import (
+    DocumentDamaged,
+    StoreClosed,
+    StoreCorrupt,
+    StoreError,
+    shown_id,
+)
+from edge_twisted.store.rows import DamageReport
+from edge_twisted.store.sqlite.connection import is_unreadable, translated
+
+log = Logger()
+
+#: Different complaints of SQLite that are remembered; the first ones tell what is wrong.
+_MOST_PAGES = 20
+
+
+@frozen
+class DamagedDocument:
+    """A document whose bytes are not what was written."""
+
+    collection: str
+    id_key: bytes
+
+
+@frozen
+class UnreadableRow:
+    """Some document of a scan cannot be read; SQLite did not say which."""
+
+    what: str
+
+
+@frozen
+class DamagedPage:
+    """Something of the file that SQLite cannot read; `reason` is what it said."""
+
+    reason: str
+
+
+Finding = DamagedDocument | UnreadableRow | DamagedPage
+
+
+def _nobody(finding: Finding) -> None:
+    """Tell nobody."""
+
+
+@define(eq=False)
+class Damage:
+    """
+    Makes the errors of damaged bytes, and reports what they are about.
+
+    :ivar report: called with each finding, on the thread that met it, as often as it is met.
+    :ivar any_quarantined: whether the quarantine holds any document: most stores never have one,
+        and a look-up less is asked of each read that finds nothing.
+    """
+
+    report: Callable[[Finding], None] = _nobody
+    any_quarantined: bool = False
+
+    def document(self, collection: str, id_key: bytes) -> DocumentDamaged:
+        """Return the error of a read that met a damaged document."""
+        self.report(DamagedDocument(collection, id_key))
+        return DocumentDamaged(collection, id_key)
+
+    def translated(self, what: str, error: apsw.Error | UnicodeDecodeError) -> StoreError:
+        """Return the store's error for one of SQLite's."""
+        found = translated(what, error)
+        if is_unreadable(error):
+            self.report(UnreadableRow(what))
+        elif isinstance(found, StoreCorrupt):
+            self.report(DamagedPage(str(error)))
+        return found
+
+
+class DamageRecord:
+    """
+    What of an open store was found damaged; sends damaged documents into quarantine.
+
+    It lives on the reactor's thread; `met` and `quarantined` are for any thread.
+
+    :param quarantine: moves a document, by collection and id key.
+    :ivar met: what reads report to.
+    :ivar hurry: called when a scan met damage without saying where: the scrubber is to look.
+    """
+
+    def __init__(
+        self, threads: IReactorFromThreads, quarantine: Callable[[str, bytes], Deferred[bool]]
+    ) -> None:
+        self._quarantine = quarantine
+        self._documents = 0
+        #: What SQLite said, in the order in which it said it; a set that keeps the order.
+        self._pages: dict[str, None] = {}
+        #: Documents that are on their way into quarantine, or cannot be moved there.
+        self._suspects: set[DamagedDocument] = set()
+        self.hurry: Callable[[], None] = lambda: None
+        self._threads = threads
+        self.met = Damage(self._report)
+
+    def begin(self, documents: int) -> None:
+        """A store was opened with so many documents in quarantine."""
+        self.quarantined(documents)
+        if documents:
+            log.error(
+                "{count} damaged documents are in quarantine: `edge-server check` names them",
+                count=documents,
+            )
+
+    def quarantined(self, documents: int) -> None:
+        """Learn how many documents are in quarantine."""
+        self._documents = documents
+        self.met.any_quarantined = documents > 0
+
+    def told(self, attachments: int) -> DamageReport:
+        """Return all that is known, with the number of damaged blobs."""
+        return DamageReport(
+            documents=self._documents, attachments=attachments, pages=tuple(self._pages)
+        )
+
+    def page(self, reason: str) -> None:
+        """Remember that part of the file cannot be read, and say so once."""
+        if reason in self._pages or len(self._pages) >= _MOST_PAGES:
+            return
+        self._pages[reason] = None
+        log.error(
+            "The store file is damaged ({reason}): run `edge-server check`, or restore a backup",
+            reason=reason,
+        )
+
+    def _report(self, finding: Finding) -> None:
+        self._threads.callFromThread(self._found, finding)
+
+    def _found(self, finding: Finding) -> None:
+        match finding:
+            case DamagedDocument():
+                self._suspect(finding)
+            case DamagedPage(reason=reason):
+                self.page(reason)
+            case UnreadableRow():
+                self.hurry()
+
+    def _suspect(self, document: DamagedDocument) -> None:
+        if document in self._suspects:
+            return
+        self._suspects.add(document)
+
+        def moved(went: bool) -> None:
+            self._suspects.discard(document)
+
+        def failed(failure: Failure) -> None:
+            if failure.check(StoreClosed) is None:
+                # It stays among the suspects, so that this is said once.
+                log.error(
+                    "Document {document} of collection {collection} is damaged, and could not be"
+                    " put into quarantine: {error}",
+                    document=shown_id(document.id_key),
+                    collection=document.collection,
+                    error=str(failure.value),
+                )
+
+        self._quarantine(document.collection, document.id_key).addCallbacks(moved, failed)

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Where damaged documents go: out of queries, totals, indexes and the mesh, but not lost.
+
+The row moves, as it is, to the table `quarantine`, in a unit of work like any other.  Hooks note,
+within the unit, that the document is unknown here and not deleted, so that a peer sends it again
+and is not told that it is gone.  Once all of it is back, the damaged bytes are forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import apsw
+from twisted.logger import Logger
+
+from edge_twisted.documents.digest import digest
+from edge_twisted.documents.encoding import CorruptState
+from edge_twisted.documents.headers import read_header
+from edge_twisted.documents.json_text import InvalidJson, from_text
+from edge_twisted.store.errors import shown_id
+from edge_twisted.store.hooks import RemovalHooks
+from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.keys import KEY_LIMIT_BYTES, entry
+from edge_twisted.store.rows import Document
+from edge_twisted.store.sqlite import selection
+from edge_twisted.store.sqlite.checksums import is_body_whole, is_state_whole
+from edge_twisted.store.sqlite.connection import fetch, is_unreadable
+from edge_twisted.store.sqlite.rowids import live_rows
+from edge_twisted.store.sqlite.state import Collection, Quarantined, State
+
+log = Logger()
+
+#: A row of documents with its text, and without it where SQLite cannot write it.  Damage can also
+#: make a column one of another type: NULL then.
+COLUMNS = (
+    "row, CAST(id AS BLOB), lsn, iif(typeof(digest) = 'integer', digest, NULL),"
+    f" {selection.TEXT}, iif(typeof(state) = 'blob', state, NULL),"
+    " iif(typeof(checksum) IN ('integer', 'null'), checksum, 0)"
+)
+COLUMNS_WITHOUT_TEXT = COLUMNS.replace(selection.TEXT, "NULL")
+_MOVED = "row, collection, id, lsn, attachments, received, literal, body, state, checksum"
+
+
+class Unit(WriteTransaction, Protocol):
+    """The part of a unit of work that quarantine needs."""
+
+    now_ms: Callable[[], int]
+
+    @property
+    def state(self) -> State:
+        """What the writer knows by heart."""
+
+    def direct(self) -> apsw.Connection:
+        """Return the connection for SQL that is part of the unit."""
+
+    def on_undo(self, step: Callable[[], None]) -> None:
+        """Call `step` if the unit fails."""
+
+    def changes(self, collection: Collection) -> None:
+        """Note that the unit changes what queries see of a collection."""
+
+
+class StoredRow(NamedTuple):
+    """A row as it is looked at here; what is damaged may be None where its type says otherwise."""
+
+    row: int
+    id_key: bytes
+    lsn: int
+    digest: int
+    body: bytes | None
+    state: bytes
+    checksum: int | None
+    #: Whether SQLite could write the body as text; if not, `body` is None.
+    is_readable: bool = True
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it is not what was written, as far as that can be told."""
+        if not self.is_readable:
+            return True
+        try:
+            if self.checksum is not None:
+                return not (
+                    is_body_whole(self.checksum, self.id_key, self.body) and self.is_state_whole
+                )
+            # One from before there were checksums: what cannot be read was not written so.
+            if self.body is not None:
+                from_text(self.body)
+            read_header(self.state)
+        except (CorruptState, InvalidJson, TypeError, ValueError):
+            return True
+        return False
+
+    @property
+    def is_state_whole(self) -> bool:
+        """Whether digest and state are what was written."""
+        return is_state_whole(self.checksum, self.digest, self.state)
+
+
+def read_row(connection: apsw.Connection, row: int) -> StoredRow | None:
+    """Return a row of documents, None if there is none."""
+    where = "FROM documents WHERE row = ?"
+    try:
+        found = connection.execute(f"SELECT {COLUMNS} {where}", (row,)).get
+    except apsw.Error as error:
+        if not is_unreadable(error):
+            raise
+        found = connection.execute(f"SELECT {COLUMNS_WITHOUT_TEXT} {where}", (row,)).get
+        return None if found is None else StoredRow(*found)._replace(is_readable=False)
+    return None if found is None else StoredRow(*found)
+
+
+class Quarantining:
+    """
+    Write: one document goes into quarantine if it is damaged; returns False if it has to stay.
+
+    :param hooks: told of the document, whose state and text may be damaged, before it goes.
+    """
+
+    def __init__(self, collection: str, id_key: bytes, hooks: RemovalHooks) -> None:
+        self._collection = collection
+        self._id_key = id_key
+        self._hooks = hooks
+
+    def __call__(self, unit: Unit) -> bool:
+        here = unit.state.collections.get(self._collection)
+        if here is None:
+            return True
+        place = (here.number, self._id_key)
+        rows = fetch(
+            unit.direct(), "SELECT row FROM documents WHERE collection = ? AND id = ?", place
+        )
+        found = read_row(unit.direct(), rows[0][0]) if rows else None
+        if found is None or not found.is_damaged:
+            return True
+        found = _with_true_digest(found._replace(id_key=self._id_key))
+        if not found.is_damaged:
+            # Nothing but the digest was, and that follows from the rest.
+            unit.direct().execute(
+                "UPDATE documents SET digest = ? WHERE row = ?", (found.digest, found.row)
+            )
+            return True
+        if not self._hooks:
+            # Nobody would note that it is not deleted, and peers would be told that it is gone.
+            return False
+        _move(unit, here, found, self._hooks)
+        return True
+
+
+def _with_true_digest(found: StoredRow) -> StoredRow:
+    """Return the row with the digest of its version, if its checksum says that this was it."""
+    try:
+        number = digest(found.id_key, read_header(found.state).version)
+    except (CorruptState, TypeError):
+        return found
+    mended = found._replace(digest=number)
+    return mended if mended.is_state_whole else found
+
+
+def _move(unit: Unit, here: Collection, found: StoredRow, hooks: RemovalHooks) -> None:
+    document = Document(found.id_key, found.lsn, found.body, found.state, found.digest)
+    hooks.call(unit, here.name, [document])
+    forget(unit, here.name, found.id_key)
+    connection = unit.direct()
+    connection.execute(
+        f"INSERT INTO quarantine ({_MOVED}, digest, found) SELECT {_MOVED}, ?, ? FROM documents"
+        " WHERE row = ?",
+        (found.digest, unit.now_ms(), found.row),
+    )
+    _forget_entries(connection, here, found)
+    connection.execute("DELETE FROM documents WHERE row = ?", (found.row,))
+    unit.changes(here)
+    first, last = live_rows(here.number)
+    if not found.is_state_whole:
+        # Which digest was counted is not known: all others are counted anew.
+        _count_anew(connection, here)
+    elif first <= found.row <= last:
+        here.count(found.digest, -1)
+    place, state = (here.number, found.id_key), unit.state
+    state.quarantined[place] = Quarantined(found.row, found.digest)
+    unit.on_undo(lambda: state.quarantined.pop(place, None) and None)
+    unit.after_commit(lambda: _say(here.name, found.id_key))
+
+
+def _say(collection: str, id_key: bytes) -> None:
+    log.error(
+        "Document {document} of collection {collection} is damaged: it is kept in quarantine until"
+        " a peer sends it again",
+        document=shown_id(id_key),
+        collection=collection,
+    )
+
+
+def _forget_entries(connection: apsw.Connection, here: Collection, found: StoredRow) -> None:
+    """Delete the index entries of a row; where they are not where they should be, look for them."""
+    try:
+        document = from_text(found.body or b"null")
+    except InvalidJson:
+        document = None
+    for index in here.indexes:
+        key = entry(index.definition, document) if isinstance(document, dict) else None
+        if key is not None:
+            connection.execute(
+                "DELETE FROM entries WHERE number = ? AND key = ? AND row = ?",
+                (index.number, key[:KEY_LIMIT_BYTES], found.row),
+            )
+            if connection.changes():
+                continue
+        connection.execute(
+            "DELETE FROM entries WHERE number = ? AND row = ?", (index.number, found.row)
+        )
+
+
+def _count_anew(connection: apsw.Connection, here: Collection) -> None:
+    here.live = here.digest_sum = here.digest_xor = 0
+    for (number,) in connection.execute(
+        "SELECT digest FROM documents WHERE row BETWEEN ? AND ?", live_rows(here.number)
+    ):
+        here.count(number, 1)
+
+
+def forget(unit: Unit, collection: str, id_key: bytes) -> None:
+    """Forget the damaged bytes of a document, if there are any."""
+    here, state = unit.state.collections.get(collection), unit.state
+    if here is None:
+        return
+    place = (here.number, id_key)
+    kept = state.quarantined.get(place)
+    if kept is None:
+        return
+    connection = unit.direct()
+    connection.execute("DELETE FROM quarantine WHERE collection = ? AND id = ?", place)
+    connection.execute("DELETE FROM mentions WHERE row = ?", (kept.row,))
+    del state.quarantined[place]
+    unit.on_undo(lambda: state.quarantined.update({place: kept}))
