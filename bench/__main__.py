@@ -14,7 +14,7 @@ import sys
 from bench import table
 from bench.plot import draw
 
-BENCHES = ("store", "dql", "http", "mesh", "reconciliation")
+BENCHES = ("store", "dql", "http", "mesh", "reconciliation", "floods")
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,8 +60,12 @@ class Side:
 
 
 @contextmanager
-def ours(folder: Path) -> Iterator[Side]:
-    """Run the daemon: TLS, keys, audit log, throttling that counts and never refuses."""
+def ours(folder: Path, *, hashes: Sequence[str] = (), checkout: Path = ROOT) -> Iterator[Side]:
+    """
+    Run the daemon: TLS, keys, audit log, throttling that counts and never refuses.
+
+    `hashes` are of keys that may call beside the one of `Side.key`; `checkout` has the code.
+    """
     made, now = generate(), datetime.now(UTC)
     tls = development_certificate(folder, "localhost", now)
     limits = [
@@ -83,7 +87,10 @@ def ours(folder: Path) -> Iterator[Side]:
             "throttling": {"strategies": limits},
         },
         "auth": {
-            "identities": {"a": {"credential": {"api_key": made.hash}, "permissions": ["all"]}},
+            "identities": {
+                f"a{number}": {"credential": {"api_key": each}, "permissions": ["all"]}
+                for number, each in enumerate((made.hash, *hashes))
+            },
             "permission_sets": {"all": {"permissions": "full"}},
         },
         "logging": {"edge_server": {"audit_logs": {"path": str(folder / "audit")}}},
@@ -91,7 +98,8 @@ def ours(folder: Path) -> Iterator[Side]:
     (folder / "config.yaml").write_text(yaml.safe_dump(data))
     words = ["-n", "--pidfile=", "edgeserver", "--config", str(folder / "config.yaml")]
     twistd = "from twisted.scripts.twistd import run; run()"
-    with _process([sys.executable, "-c", twistd, *words], folder) as (process, output):
+    words = [sys.executable, "-c", twistd, *words]
+    with _process(words, folder, PYTHONPATH=str(checkout)) as (process, output):
         port = int(_wait_for(output, process, r'Listening on [^"]*:(\d+)'))
         side = Side(
             url=f"https://127.0.0.1:{port}", pid=process.pid, key=made.key, ca=tls.files.cert

@@ -27,6 +27,7 @@ from edge_twisted.api.request import Request
 from edge_twisted.api.response import Response
 from edge_twisted.security.callers import ANYBODY, Caller
 from edge_twisted.security.key_ring import KeyRing
+from edge_twisted.security.networks import network_of
 
 _AUTHORIZATION = b"authorization"
 _SCHEME = b"bearer"
@@ -103,7 +104,13 @@ class ApiGate:
         caller = admission.keys.known(key)
         if caller is not None:
             return _permitted(request, caller, admission)
+        if admission.keys.refuses(key):
+            raise _refusal(request, admission, _unknown())
         return Deferred.fromCoroutine(_first_check(request, key, admission.keys, admission))
+
+    def is_stranger(self, request: Request) -> bool:
+        """See `resource.Gate.is_stranger`."""
+        return request.identity is None and self._admission.keys is not None
 
     def lines(self, request: Request) -> bytes:
         """See `resource.Gate.lines`."""
@@ -133,10 +140,14 @@ def caller_of(request: Request) -> Caller:
 async def _first_check(
     request: Request, key: bytes, keys: KeyRing, admission: Admission
 ) -> Caller | None:
-    caller = await keys.identify(key, request.client)
+    caller = await keys.identify(key, network_of(request.client))
     if caller is None:
-        raise _refusal(request, admission, Unauthorized("the API key is not known"))
+        raise _refusal(request, admission, _unknown())
     return _permitted(request, caller, admission)
+
+
+def _unknown() -> Unauthorized:
+    return Unauthorized("the API key is not known")
 
 
 def _permitted(request: Request, caller: Caller, admission: Admission) -> Caller:

@@ -79,6 +79,10 @@ class Pipeline:
         error = RequestTimeout("the answer took longer than http_server.request_timeout_ms")
         return _response_to(error, request), error.code
 
+    def is_stranger(self, request: Request) -> bool:
+        """Return whether an answered request is one of those that wait for their turn to be so."""
+        return request.identity is None and self._endpoints.gate.is_stranger(request)
+
     def lines(self, request: Request) -> bytes:
         """Return the lines of header fields that any response to a request has, an error too."""
         return self._endpoints.gate.lines(request)

@@ -73,6 +73,9 @@ class Gate(Protocol):
         :raises HttpError: (or fails with it) the request is answered with it instead.
         """
 
+    def is_stranger(self, request: Request) -> bool:
+        """Return whether keys are asked for and nobody's key came with a request."""
+
     def lines(self, request: Request) -> bytes:
         """
         Return the lines of header fields for the response of any request: RateLimit, and CORS's.

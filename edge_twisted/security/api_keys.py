@@ -82,6 +82,12 @@ def public_id_of(key: bytes) -> str | None:
     return public_id if _fingerprint(found[2]) == public_id else None
 
 
+def claimed_id_of(key: bytes) -> str | None:
+    """Return the public id that a text of the right form names, whatever its checksum says."""
+    found = _KEY.fullmatch(key)
+    return None if found is None else found[1].decode("ascii")
+
+
 def _fingerprint(secret: bytes) -> str:
     digest = hashlib.blake2b(secret, digest_size=8, person=b"edge-api-key-id").digest()
     return _base62(digest, _ID_LENGTH)

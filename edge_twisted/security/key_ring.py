@@ -8,10 +8,11 @@ look-up, and a memory dump shows no keys but those of connections that are open.
 
 What a flood of wrong keys costs:
 
-- a key whose checksum is wrong, or whose public id nobody has: one fast digest, no hash;
+- a key whose public id nobody has, or whose checksum is wrong: one look-up, no hash, no wait;
 - where a configured hash was made by another tool and has no public id: one hash for each such
   hash, `parallel` at a time, the callers' addresses taking turns, and none again while the key is
-  among the last `MAX_REFUSED` wrong ones.
+  among the last `MAX_REFUSED` wrong ones.  A key with a public id that is known here is hashed
+  before all of these: nobody can make up more of them than there are.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from edge_twisted.config.model import Identity
-from edge_twisted.security.api_keys import public_id_of
+from edge_twisted.security.api_keys import claimed_id_of, public_id_of
 from edge_twisted.security.callers import Caller
 from edge_twisted.security.key_hash import KeyHash
 from edge_twisted.security.turns import Turns
@@ -66,9 +67,10 @@ class _Entries:
 
     def candidates(self, key: bytes) -> tuple[_Entry, ...]:
         """Return the entries whose hash `key` may have, at most one for a key of ours."""
-        public_id = public_id_of(key)
-        known = self.by_public_id.get(public_id) if public_id else None
-        return (known,) if known else self.foreign
+        claimed = claimed_id_of(key)
+        known = self.by_public_id.get(claimed) if claimed else None
+        # The checksum only then: it costs more than all that a wrong key should.
+        return (known,) if known and claimed == public_id_of(key) else self.foreign
 
     def holding(self, hashed: KeyHash) -> _Entry | None:
         """Return the entry that has this very hash."""
@@ -131,11 +133,19 @@ class KeyRing:
         entry = self._seen.get(self._digest(key))
         return entry.caller if entry is not None else None
 
+    def refuses(self, key: bytes) -> bool:
+        """Return whether a key that is not `known` is wrong, if that shows without a hash."""
+        if len(key) > MAX_KEY_BYTES:
+            return True
+        if not self._entries.candidates(key):
+            return True
+        return bool(self._refused) and self._digest(key) in self._refused
+
     def identify(self, key: bytes, source: str) -> Deferred[Caller | None]:
         """
         Check a key and answer the caller, None for a wrong one.
 
-        `source` is the caller's address: callers take turns by it.  Cancelling the answer leaves
+        `source` is the caller's network: callers take turns by it.  Cancelling the answer leaves
         the check itself running, for others may wait for the same key.
 
         Fails with `KeyCheckOverloaded` when too many wait already; nothing is said about the key.
@@ -182,6 +192,10 @@ class KeyRing:
         self, key: bytes, candidates: tuple[_Entry, ...], source: str
     ) -> _Entry | None:
         for entry in candidates:
+            if entry.hash.public_id is not None:
+                # A key with its checksum: no flood can be made of them, so none holds it up.
+                matches = await self._defer_to_pool(partial(entry.hash.matches, key))
+                return entry if matches else None
             await self._turns.take(source)
             try:
                 if await self._defer_to_pool(partial(entry.hash.matches, key)):

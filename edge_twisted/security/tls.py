@@ -3,19 +3,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from time import monotonic
 from typing import Any, Final
 
 from OpenSSL import SSL
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
     IOpenSSLServerConnectionCreator,
     IProtocolFactory,
     IReactorTime,
 )
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from edge_twisted.security.certificates import Certificate
+from edge_twisted.security.networks import network_of
+from edge_twisted.security.time_share import TimeShare
+
+log = Logger()
 
 #: RFC 8446, 5.1: a record's type, version and length; the type of one with data, and its most.
 HEADER_BYTES: Final = 5
@@ -23,6 +33,12 @@ APPLICATION_DATA: Final = 23
 MAX_RECORD_BYTES: Final = 2**14
 #: More than one record of so many bytes takes when it is encrypted.
 MAX_SEALED_BYTES: Final = 2**15
+#: How long handshakes may take of one turn of the reactor: one signature, or two on a fast machine.
+HANDSHAKES_SECONDS: Final = 0.0005
+#: More in a turn than their time allows.
+HANDSHAKES_PER_TURN: Final = 16
+#: Where more wait, as much time is left to everyone else.
+HANDSHAKES_REST: Final = 1.0
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -77,13 +93,24 @@ class Outbox:
 
 
 class PromptFactory(TLSMemoryBIOFactory):
-    """Makes `PromptTls` connections, which share an outbox."""
+    """Makes `PromptTls` connections, which share an outbox and the time for handshakes."""
 
     def __init__(
-        self, tls: ReloadableTlsContext, factory: IProtocolFactory, clock: IReactorTime
+        self,
+        tls: ReloadableTlsContext,
+        factory: IProtocolFactory,
+        clock: IReactorTime,
+        now: Callable[[], float],
     ) -> None:
         super().__init__(tls, False, factory, clock)
         self.outbox = Outbox(clock)
+        self.handshakes = TimeShare(
+            clock,
+            now,
+            slice_seconds=HANDSHAKES_SECONDS,
+            most=HANDSHAKES_PER_TURN,
+            rest=HANDSHAKES_REST,
+        )
         self.protocol = PromptTls
 
 
@@ -95,6 +122,9 @@ class PromptTls(TLSMemoryBIOProtocol):
     asks OpenSSL twice for what cannot be there, which costs as much as the record itself.  This one
     encrypts at once and sends at the end of the reactor's turn, straight to the socket where
     nothing waits before it; and it knows by its length that a read brought exactly one record.
+
+    What a client sends for its handshake waits for a turn: one handshake costs the server as much
+    as ten requests, and a stranger next to nothing.
     """
 
     factory: PromptFactory
@@ -104,15 +134,20 @@ class PromptTls(TLSMemoryBIOProtocol):
     _header = b""
     #: What is encrypted and waits for the end of the turn.
     _unsent = b""
+    #: What came of the handshake and waits for its turn.
+    _held = b""
+    _turn: Deferred[None] | None = None
 
     def dataReceived(self, bytes: bytes) -> None:
+        if not self._handshakeDone:
+            self._hold(bytes)
+            return
         if (
             self._record_left
             or self._header
             or not _is_one_record(bytes)
             or self._appSendBuffer
             or self._lostTLSConnection
-            or not self._handshakeDone
             or self._aborted
         ):
             self._follow(bytes)
@@ -146,6 +181,41 @@ class PromptTls(TLSMemoryBIOProtocol):
             super().write(bytes)
             return
         self._send(record)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.cancel()
+        super().connectionLost(reason)
+
+    # -- inner
+
+    def _hold(self, data: bytes) -> None:
+        """Go on with the handshake when it is this connection's turn, and read no more before."""
+        if self._aborted or self._lostTLSConnection:
+            return
+        self._held += data
+        if self._turn is not None:
+            return
+        transport: Any = self.transport
+        transport.pauseProducing()
+        host = str(getattr(transport.getPeer(), "host", ""))
+        self._turn = turn = self.factory.handshakes.turn(network_of(host))
+        turn.addCallback(self._shake)
+        turn.addErrback(self._broke)
+
+    def _shake(self, _turn: None) -> None:
+        held, self._held, self._turn = self._held, b"", None
+        transport: Any = self.transport
+        # First, for whoever gets what came after the handshake may want to pause again.
+        transport.resumeProducing()
+        self._follow(held)
+        super().dataReceived(held)
+
+    def _broke(self, failure: Failure) -> None:
+        if failure.check(CancelledError) is None:
+            log.failure("A handshake failed", failure)
+            self.abortConnection()
 
     def _send(self, record: bytes) -> None:
         """Send what is encrypted when this turn of the reactor is over, with what others send."""
@@ -203,7 +273,14 @@ def _is_one_record(data: bytes) -> bool:
 
 
 def tls_factory(
-    tls: ReloadableTlsContext, factory: IProtocolFactory, clock: IReactorTime
+    tls: ReloadableTlsContext,
+    factory: IProtocolFactory,
+    clock: IReactorTime,
+    now: Callable[[], float] = monotonic,
 ) -> IProtocolFactory:
-    """Return a factory for the listener whose connections speak TLS, and `factory` within it."""
-    return PromptFactory(tls, factory, clock)
+    """
+    Return a factory for the listener whose connections speak TLS, and `factory` within it.
+
+    `now` is a clock in seconds that never goes back, for how long handshakes take.
+    """
+    return PromptFactory(tls, factory, clock, now)

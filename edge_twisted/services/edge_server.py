@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, cast
 
 from twisted.application.service import IService, IServiceCollection, Service
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -48,6 +47,7 @@ from edge_twisted.services.store_metrics import measure_store
 from edge_twisted.services.system_facts import measures_of
 from edge_twisted.services.systemd import Notifier, Watchdog, watchdog_seconds
 from edge_twisted.services.wall_clock import now_ms, now_seconds, now_utc
+from edge_twisted.store.threads import ThreadPool
 
 if TYPE_CHECKING:
     from edge_twisted.services.reactor import Reactor
@@ -57,6 +57,8 @@ log = Logger()
 
 #: A reload that comes while the server starts is tried again after this.
 RETRY_RELOAD_SECONDS = 0.5
+#: Of the thread that hashes API keys: a stranger's key must not take the processor from requests.
+HASH_NICENESS = 10
 
 #: Reads the configuration anew; None where there is no file to read.
 Load = Callable[[], Configuration]
@@ -187,7 +189,7 @@ class EdgeServer(OrderedService):
             ),
             Observers(metrics.requests, AuditObserver(audit), DebugObserver(self._logging.levels)),
             audit,
-            lambda work: deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work),
+            ThreadPool(self._reactor, "key-hash", 1, niceness=HASH_NICENESS).call,
         )
 
     def _running(self) -> None:

@@ -6,17 +6,16 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 
 from edge_twisted.services.listen_errors import ListenFailed
+from edge_twisted.services.patient_port import PatientPort
 from edge_twisted.services.unix_socket import UnixPort
 
 if TYPE_CHECKING:
-    from twisted.internet.protocol import ServerFactory
-
     from edge_twisted.services.reactor import Reactor
 
 
@@ -41,8 +40,9 @@ def adopt_inherited(reactor: Reactor, factory: IProtocolFactory) -> list[IListen
             port = UnixPort._fromListeningDescriptor(reactor, endpoint.fileno, factory)
             port.startListening()
         else:
-            # Any factory does; the interface asks for a class.
-            port = reactor.adoptStreamPort(endpoint.fileno, family, cast("ServerFactory", factory))
+            # By way of the reactor it would be Twisted's port, which accepts without a bound.
+            port = PatientPort._fromListeningDescriptor(reactor, endpoint.fileno, family, factory)
+            port.startListening()
         os.close(endpoint.fileno)
         ports.append(port)
     return ports

@@ -13,7 +13,7 @@ import errno
 import os
 from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -32,11 +32,10 @@ from zope.interface import implementer
 from edge_twisted.config.model import ListenAddress, TcpAddress, UnixAddress
 from edge_twisted.services.inherited_sockets import adopt_inherited
 from edge_twisted.services.listen_errors import ListenFailed, tcp_failure, tcp_text
+from edge_twisted.services.patient_port import listen_patiently
 from edge_twisted.services.unix_socket import listen_unix
 
 if TYPE_CHECKING:
-    from twisted.internet.protocol import ServerFactory
-
     from edge_twisted.services.reactor import Reactor
 
 log = Logger()
@@ -179,8 +178,7 @@ def _listen_on(
     ports: list[IListeningPort],
 ) -> None:
     try:
-        # Any factory does; the interface asks for a class.
-        ports.append(reactor.listenTCP(number, cast("ServerFactory", factory), backlog, host))
+        ports.append(listen_patiently(reactor, number, factory, backlog, host))
     except CannotListenError as error:
         if error.socketError.errno not in _ABSENT:
             raise

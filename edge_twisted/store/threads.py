@@ -11,10 +11,11 @@ belongs to having threads at all.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from queue import SimpleQueue
-from threading import Thread
+from threading import Thread, get_native_id
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred, fail
@@ -42,12 +43,17 @@ class ThreadPool:
     A few threads that take jobs in the order they were given; none is started before it is needed.
 
     Jobs must not raise; `call` wraps a function so that its outcome comes back as a Deferred.
+
+    `niceness` is that of nice(1): with more than 0, the threads get less of a busy processor.
     """
 
-    def __init__(self, reactor: IReactorFromThreads, name: str, size: int) -> None:
+    def __init__(
+        self, reactor: IReactorFromThreads, name: str, size: int, *, niceness: int = 0
+    ) -> None:
         self._reactor = reactor
         self._name = name
         self._size = size
+        self._niceness = niceness
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads: list[Thread] = []
         self._closed = False
@@ -102,6 +108,9 @@ class ThreadPool:
         return done
 
     def _run(self) -> None:
+        if self._niceness:
+            # Linux has it for each thread (setpriority(2), "C library/kernel differences").
+            os.setpriority(os.PRIO_PROCESS, get_native_id(), self._niceness)
         while True:
             job = self._jobs.get()
             if job is None:

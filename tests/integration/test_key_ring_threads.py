@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
@@ -17,6 +19,7 @@ from twisted.trial.unittest import TestCase
 from edge_twisted.config.model import Identity
 from edge_twisted.security.api_keys import generate
 from edge_twisted.security.key_ring import KeyRing
+from edge_twisted.store.threads import ThreadPool as StoreThreads
 
 if TYPE_CHECKING:
     from edge_twisted.services.reactor import Reactor
@@ -54,3 +57,14 @@ class ThreadsTests(TestCase):
         self.assertEqual([each and each.id for each in found], ["0", "1", "2", "3"])
         self.assertEqual(on_reactor, [False] * 4)
         self.assertGreater(len(turns), 4)
+
+    async def test_the_threads_of_a_pool_can_give_way_to_others(self) -> None:
+        mine = os.getpriority(os.PRIO_PROCESS, 0)
+        for niceness in (0, 10):
+            threads = StoreThreads(reactor, "test", 1, niceness=niceness)
+            self.addCleanup(threads.close)
+            found = await threads.call(
+                lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+            )
+            self.assertEqual(found, niceness or mine)
+        self.assertEqual(os.getpriority(os.PRIO_PROCESS, 0), mine)

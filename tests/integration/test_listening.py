@@ -12,21 +12,23 @@ import sys
 import tempfile
 from pathlib import Path
 from shutil import rmtree
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet import reactor as global_reactor
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, connectProtocol
 from twisted.internet.error import CannotListenError, ConnectionDone
-from twisted.internet.interfaces import IListeningPort, IResolutionReceiver
+from twisted.internet.interfaces import IAddress, IListeningPort, IResolutionReceiver
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from edge_twisted.config.model import ListenAddress, TcpAddress, UnixAddress
+from edge_twisted.services import listening
 from edge_twisted.services.listen_errors import ListenFailed
 from edge_twisted.services.listening import listen, listening_text, stop_listening
+from edge_twisted.services.patient_port import ACCEPTS_PER_TURN, listen_patiently
 
 if TYPE_CHECKING:
     from edge_twisted.services.reactor import Reactor
@@ -267,6 +269,35 @@ react(lambda reactor: Deferred.fromCoroutine(main(reactor)))
 """
 
 
+class Readers:
+    """A reactor that only takes readers."""
+
+    def addReader(self, _reader: object) -> None: ...
+    def removeReader(self, _reader: object) -> None: ...
+    def removeWriter(self, _writer: object) -> None: ...
+
+
+class AcceptingTests(SynchronousTestCase):
+    def test_a_flood_is_accepted_a_few_in_each_turn(self) -> None:
+        accepted: list[IAddress | None] = []
+
+        class Counts(Factory):
+            def buildProtocol(self, addr: IAddress | None) -> None:
+                accepted.append(addr)
+
+        reactor = cast("Reactor", Readers())
+        port: Any = listen_patiently(reactor, 0, Counts(), 50, "127.0.0.1")
+        self.addCleanup(port.connectionLost, Failure(ConnectionDone()))
+        for _ in range(ACCEPTS_PER_TURN * 3 - 1):
+            client = socket.create_connection(("127.0.0.1", port.getHost().port))
+            self.addCleanup(client.close)
+        for turns in (1, 2):
+            port.doRead()
+            self.assertEqual(len(accepted), ACCEPTS_PER_TURN * turns)
+        port.doRead()
+        self.assertEqual(len(accepted), ACCEPTS_PER_TURN * 3 - 1)
+
+
 class FakePort:
     """A port that was opened, and perhaps closed again."""
 
@@ -305,6 +336,7 @@ class FakeMachine:
 
 class AddressesOfANameTests(SynchronousTestCase):
     def listen(self, machine: FakeMachine, number: int) -> Deferred[list[IListeningPort]]:
+        self.patch(listening, "listen_patiently", FakeMachine.listenTCP)
         address = TcpAddress(host="edge.test", port=number)
         work = listen(cast("Reactor", machine), address, Factory.forProtocol(Echo), 50)
         return Deferred.fromCoroutine(work)

@@ -70,6 +70,8 @@ def test_all_arrives(
             client.do_handshake()
         if data := sent(client):
             server.dataReceived(data)
+            # A handshake goes on when the reactor's turn is over.
+            clock.advance(0)
         if transport.value():
             client.bio_write(transport.value())
             transport.clear()

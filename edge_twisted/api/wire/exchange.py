@@ -19,6 +19,7 @@ from edge_twisted.api.response import AnyResponse, Response, StreamingResponse
 from edge_twisted.api.wire.answer import BODILESS, LAST_CHUNK, answer_head
 from edge_twisted.api.wire.head import RequestHead
 from edge_twisted.api.wire.work import Work
+from edge_twisted.security.networks import network_of
 
 if TYPE_CHECKING:
     from edge_twisted.api.wire.connection import Connection
@@ -84,6 +85,9 @@ class Exchange(Work):
         try:
             try:
                 response, error = await pipeline.answer(request)
+                if pipeline.is_stranger(request):
+                    # And with it the next request on this connection, if it has come already.
+                    await connection.site.strangers.turn(network_of(request.client))
             except CancelledError:
                 if not self._is_late:
                     raise

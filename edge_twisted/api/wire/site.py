@@ -18,6 +18,7 @@ from edge_twisted.api.wire.answer import DateField
 from edge_twisted.api.wire.connection import Connection
 from edge_twisted.api.wire.refusal import refusal
 from edge_twisted.config.model import HttpServer
+from edge_twisted.security.time_share import TimeShare
 
 log = Logger()
 
@@ -28,6 +29,11 @@ MIN_SWEEP_SECONDS: Final = 0.05
 #: How long an idle client may take to confirm the end of TLS when the server stops.  Most do not
 #: before they want to send again; all answers are out, so nothing is lost without.
 CONFIRM_SECONDS: Final = 0.25
+#: What is answered in one turn of the reactor to those who show no key, where keys are asked for:
+#: so many answers, for each of which another request is read, so long.  Everyone else waits for
+#: that at most, however many strangers there are.
+STRANGERS_PER_TURN: Final = 8
+STRANGERS_SECONDS: Final = 0.0005
 
 
 class Site(ServerFactory):
@@ -66,6 +72,10 @@ class Site(ServerFactory):
         self.connections: set[Connection] = set()
         self.is_draining = False
         self._wall = date
+        #: What those who show no key get of the reactor's time.
+        self.strangers = TimeShare(
+            clock, now, slice_seconds=STRANGERS_SECONDS, most=STRANGERS_PER_TURN
+        )
         self._date = DateField()
         self._sweep = LoopingCall(self._look_at_deadlines)
         self._sweep.clock = clock

@@ -99,6 +99,20 @@ class Keys(Case):
             self.assertIs(self.gate.admit(request), caller)
             self.assertIs(caller_of(request), caller)
 
+    def test_hashes_are_waited_for_by_network(self) -> None:
+        asked: list[str] = []
+
+        def identify(_: bytes, source: str) -> Deferred[Caller | None]:
+            asked.append(source)
+            return succeed(None)
+
+        self.patch(self.keys, "identify", identify)
+        for client in ("192.0.2.1", "2001:db8:1:2:3::4", "2001:db8:1:2:ffff::5"):
+            request = self.request(f"Bearer {MADE.key}")
+            request.client = client
+            self.refusal(request, Unauthorized)
+        self.assertEqual(asked, ["192.0.2.1", "2001:db8:1:2::/64", "2001:db8:1:2::/64"])
+
     def test_keys_that_are_none(self) -> None:
         self.assertIn("Bearer KEY", self.refusal(self.request(), Unauthorized))
         for text in ("", "Bearer", "Bearer  ", "Basic abc", MADE.key):

@@ -129,6 +129,32 @@ class KeyRingTests(SynchronousTestCase):
         self.assertEqual(self.ask(ring, "key a", "shop"), "a")
         self.assertEqual(self.pool.count, turns.MAX_WAITING_PER_SOURCE + 2)
 
+    def test_what_needs_no_hash_is_refused_without_a_wait(self) -> None:
+        ring = self.ring(identity("till", OURS.hash))
+        _, public_id, _ = OURS.key.split("_")
+        forged = f"edge_{public_id}_{'0' * 43}"
+        for key in (OTHER.key, forged, "nonsense", "x" * (key_ring.MAX_KEY_BYTES + 1)):
+            self.assertTrue(ring.refuses(key.encode()), key)
+        self.assertFalse(ring.refuses(OURS.key.encode()))
+
+    def test_where_a_hash_is_foreign_a_wrong_key_is_refused_once_it_was_hashed(self) -> None:
+        ring = self.ring(identity("a", foreign_hash(b"key a")))
+        self.assertFalse(ring.refuses(b"wrong"))
+        self.assertIsNone(self.ask(ring, "wrong"))
+        self.assertTrue(ring.refuses(b"wrong"))
+        self.assertFalse(ring.refuses(b"key a"))
+
+    def test_a_key_of_ours_does_not_wait_for_a_flood_of_hashes(self) -> None:
+        ring = self.ring(identity("a", foreign_hash(b"key a")), identity("till", OURS.hash))
+        for number in range(turns.MAX_WAITING):
+            ring.identify(b"wrong %d" % number, f"host {number}")
+        for source in ("host 0", "shop"):
+            answer = ring.identify(OURS.key.encode(), source)
+            # One hash that runs already, and then this one.
+            self.pool.run(2)
+            found = self.successResultOf(answer)
+            self.assertEqual(found and found.id, "till")
+
     def test_all_sources_together_are_bounded(self) -> None:
         ring = self.ring(identity("a", foreign_hash(b"key a")))
         asked = [ring.identify(b"wrong %d" % n, f"host {n}") for n in range(turns.MAX_WAITING + 9)]

@@ -4,21 +4,28 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from OpenSSL import SSL
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from edge_twisted.security.certificates import Certificate, check_files
-from edge_twisted.security.tls import ReloadableTlsContext
+from edge_twisted.security.tls import HANDSHAKES_PER_TURN, ReloadableTlsContext, tls_factory
 from edge_twisted.security.tls_context import ServerKey
 from edge_twisted.testing.certificates import NOW, IssuedPair, issue
 from edge_twisted.testing.tls import MemoryTls, client_connection, stdlib_handshake
+from edge_twisted.testing.turning_clock import TurningClock
 
 OLD, NEW = issue(), issue()
 
@@ -151,3 +158,86 @@ def test_the_whole_chain_is_sent(tmp_path: Path) -> None:
     tls = ReloadableTlsContext(certificate(pair, tmp_path))
     chain = connect(tls).client.get_peer_cert_chain(as_cryptography=True)
     assert tuple(chain or ()) == pair.chain
+
+
+# -- handshakes take turns
+
+
+class Talk:
+    """A client and the listener's end of its connection, in memory."""
+
+    def __init__(self, factory: Any, host: str = "192.0.2.1") -> None:
+        address = IPv4Address("TCP", host, 1)
+        self.server = factory.buildProtocol(address)
+        self.transport = StringTransport(peerAddress=address)
+        self.server.makeConnection(self.transport)
+        self.client = client_connection()
+        self.client.set_connect_state()
+
+    def send(self) -> None:
+        """Carry what the client has to say next, if anything."""
+        with suppress(SSL.WantReadError):
+            self.client.do_handshake()
+        with suppress(SSL.WantReadError):
+            self.server.dataReceived(self.client.bio_read(1 << 16))
+
+    @property
+    def is_answered(self) -> bool:
+        return bool(self.transport.value())
+
+
+def test_handshakes_are_done_a_few_in_each_turn(tls: ReloadableTlsContext) -> None:
+    clock = TurningClock()
+    factory = tls_factory(tls, Factory.forProtocol(Echo), clock, clock.seconds)
+    talks = [Talk(factory) for _ in range(HANDSHAKES_PER_TURN * 2 + 1)]
+    for each in talks:
+        each.send()
+        assert each.transport.producerState == "paused"
+    shop = Talk(factory, "192.0.2.2")
+    shop.send()
+    assert not any(each.is_answered for each in talks)
+    clock.turn()
+    assert sum(each.is_answered for each in talks) == HANDSHAKES_PER_TURN - 1
+    assert shop.is_answered, "addresses take turns"
+    assert shop.transport.producerState == "producing"
+    clock.turn()
+    clock.turn()
+    assert all(each.is_answered for each in talks)
+
+
+def test_who_is_connected_does_not_wait_for_handshakes(tls: ReloadableTlsContext) -> None:
+    clock = TurningClock()
+    factory = tls_factory(tls, Factory.forProtocol(Echo), clock, clock.seconds)
+    talk = Talk(factory)
+    for _ in range(2):
+        talk.send()
+        clock.turn()
+        if talk.is_answered:
+            talk.client.bio_write(talk.transport.value())
+            talk.transport.clear()
+    for _ in range(HANDSHAKES_PER_TURN * 2):
+        Talk(factory).send()
+    talk.client.send(b"hello")
+    talk.send()
+    assert talk.server.wrappedProtocol.received == b"hello"
+
+
+def test_who_leaves_before_the_handshake_gives_the_turn_up(tls: ReloadableTlsContext) -> None:
+    clock = TurningClock()
+    factory = tls_factory(tls, Factory.forProtocol(Echo), clock, clock.seconds)
+    talk = Talk(factory)
+    talk.send()
+    talk.server.connectionLost(Failure(ConnectionLost()))
+    # TLS says so itself.
+    talk.transport.clear()
+    clock.turn()
+    assert not talk.is_answered
+
+
+class Echo(Protocol):
+    """Keeps what it gets."""
+
+    received = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A TCP port that takes a few connections at a time, however many wait."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.internet import tcp
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTCP
+
+#: Connections that are accepted in one turn of the reactor, each of which takes it 0.1 to 0.2 ms.
+#: The others wait in the system's backlog, for microseconds where nothing else is to be done.
+ACCEPTS_PER_TURN: Final = 4
+
+
+class PatientPort(tcp.Port):
+    """
+    Accepts `ACCEPTS_PER_TURN` connections in one turn of the reactor.
+
+    Twisted's own accepts 20 more in each turn as long as there are enough, up to all that wait,
+    and whoever is connected already has to wait for that.
+    """
+
+    @property
+    def numberAccepts(self) -> int:
+        """How many the next turn accepts at most."""
+        return ACCEPTS_PER_TURN
+
+    @numberAccepts.setter
+    def numberAccepts(self, number: int) -> None:
+        """Leave it as it is, whatever Twisted has learned of the traffic."""
+
+
+def listen_patiently(
+    reactor: IReactorTCP, number: int, factory: IProtocolFactory, backlog: int, host: str
+) -> IListeningPort:
+    """
+    Listen as `reactor.listenTCP` does, with a `PatientPort`.
+
+    :raises CannotListenError: the address cannot be had.
+    """
+    port = PatientPort(number, factory, backlog, host, reactor)
+    port.startListening()
+    return port
