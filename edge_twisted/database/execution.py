@@ -8,6 +8,7 @@ Runs on whatever thread the snapshot belongs to, and touches nothing of the reac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -18,12 +19,13 @@ from edge_twisted.database.advice import advise, create_statement
 from edge_twisted.database.catalog import SnapshotCatalog
 from edge_twisted.database.inline import UNBOUNDED, Bounds
 from edge_twisted.database.parameters import ParameterValues
-from edge_twisted.database.permissions import Access, check_verb
+from edge_twisted.database.permissions import Access, check_verb, named
 from edge_twisted.database.requests import Request
 from edge_twisted.database.result import Result, Rows, Warnings
 from edge_twisted.database.select import Reading
-from edge_twisted.database.sight import EVERYTHING, Sight, sight_of
+from edge_twisted.database.sight import EVERYTHING, NO_TESTS, Sight, sight_of
 from edge_twisted.database.statements import Known, Prepared
+from edge_twisted.database.viewer import COUNT, EVERYBODY, Reader, Viewer, count_of
 from edge_twisted.database.virtual import VirtualCollections
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
@@ -196,7 +198,8 @@ class Execution:
 
         def make() -> QueryPlan:
             catalog = SnapshotCatalog(snapshot)
-            return plan_query(sight.restricted(statement), catalog, parameters.directives, fidelity)
+            whole, guard = sight.restricted(statement), sight.guard(statement)
+            return plan_query(whole, catalog, parameters.directives, fidelity, guard)
 
         begun = self.monotonic()
         plan = self.prepared.plans.get(key, make)
@@ -224,15 +227,50 @@ class Execution:
             visible=sight.visible(env),
             views=sight.views(snapshot),
             measuring=self.measuring,
+            counted=sight.conditional(env) if self.measuring.of_visible else NO_TESTS,
         )
 
     def _virtual_documents(self, name: str, snapshot: Snapshot) -> Any:
-        return self.virtual.documents(name, snapshot, self.parameters, self.context.now_ms)
+        viewer: Viewer = EVERYBODY
+        if not self.access.is_full:
+            viewer = Reader(self.access, partial(self._count_visible, snapshot))
+        return self.virtual.documents(
+            name, snapshot, self.parameters, self.context.now_ms, viewer=viewer
+        )
+
+    def _count_visible(self, snapshot: Snapshot, collection: str) -> int:
+        """Return how many documents of a collection the caller may see."""
+        statement = count_of(syntax.CollectionRef(None, collection))
+        sight = self.sight(statement)
+        whole, guard = sight.restricted(statement), sight.guard(statement)
+        fidelity = sight.fidelity(snapshot) if sight.typings else Fidelity.WHOLE
+        plan = plan_query(
+            whole, SnapshotCatalog(snapshot), self.parameters.directives, fidelity, guard
+        )
+        reading = self._reading(snapshot, sight, UNBOUNDED)
+        reading.measuring = UNMEASURED
+        [row] = reading.rows(plan)
+        assert isinstance(row, dict) and isinstance(row[COUNT], int)
+        return row[COUNT]
+
+    @property
+    def hides(self) -> bool:
+        """Whether the caller may see only a part of what the statement is about."""
+        if self.access.is_full:
+            return False
+        refs = [n for n in self.prepared.statement.walk() if isinstance(n, syntax.CollectionRef)]
+        return any(each.namespace == "system" or self._is_partly_visible(each) for each in refs)
+
+    def _is_partly_visible(self, collection: syntax.CollectionRef) -> bool:
+        return isinstance(self.access.read(named(collection)), tuple)
 
     def _join_warnings(self, plan: QueryPlan, snapshot: Snapshot) -> Warnings:
         warnings = Warnings()
         for join in plan.joins:
             name = join.term.collection.name
+            if self._is_partly_visible(join.term.collection):
+                # The number is that of all documents, those that the caller may not see included.
+                continue
             known = snapshot.collection(name)
             if join.lookup is None and known and known.count > JOIN_WARNING_ROWS:
                 warnings.add(_without_index(join, known.count))

@@ -3,7 +3,8 @@
 Permissions inside statements.
 
 A read condition becomes part of the plan, so a hidden document is not there for anything that the
-statement does: filters, counts, joins, RETURNING, errors.
+statement does: filters, counts, joins, RETURNING, errors.  Whatever a client asks of a document is
+evaluated only where the read condition holds, for an error or a count would tell of the others.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from edge_twisted.database.errors import Forbidden
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.errors import EvaluationError
 from edge_twisted.dql.names import below
 from edge_twisted.dql.parser import parse_expression
 
@@ -110,7 +112,26 @@ def predicate(
     if not texts:
         return None
     compiled = [_compiled(text, identity) for text in texts]
-    return lambda document: any(each(document, env) is True for each in compiled)
+    return lambda document: any(_holds(each, document, env) for each in compiled)
+
+
+def guard(rules: tuple[tuple[str, ...], ...], identity: str | None) -> Compiled:
+    """Return the test whether of each rule one of the conditions holds for a document."""
+    compiled = [[_compiled(text, identity) for text in texts] for texts in rules if texts]
+
+    def test(document: dict[str, Value], env: Environment) -> bool:
+        return all(any(_holds(each, document, env) for each in rule) for rule in compiled)
+
+    return test
+
+
+def _holds(condition: Compiled, document: dict[str, Value], env: Environment) -> bool:
+    """Return whether a condition holds; one that fails on a document does not."""
+    try:
+        return condition(document, env) is True
+    except EvaluationError:
+        # It would tell that the document is there, and where in no text of the caller's.
+        return False
 
 
 @lru_cache(maxsize=1024)

@@ -12,18 +12,21 @@ from edge_twisted.dql.plan.nodes import Description
 _NS = 1_000_000_000
 
 
-def profile_of(
-    plan: Description, result: Result, request: Request, elapsed: float, planning: float
-) -> dict[str, Any]:
-    """Return the profile of what has run, from times in seconds; it shows nanoseconds."""
-    return {
+def profile_of(plan: Description, result: Result, times: dict[str, int] | None) -> dict[str, Any]:
+    """Return the profile of what has run; `times` are in ns, None where they may not be told."""
+    found = {
         "plan": plan,
         "queryType": result.query_type,
         "resultCount": len(result.items or ()),
         "state": "completed",
-        "times": {
-            "elapsed": int(elapsed * _NS),
-            "parse": int(request.parse_seconds * _NS),
-            "plan": int(planning * _NS),
-        },
+    }
+    return found if times is None else {**found, "times": times}
+
+
+def times_of(request: Request, elapsed: float, planning: float) -> dict[str, int]:
+    """Return the times of a profile, of times in seconds."""
+    return {
+        "elapsed": int(elapsed * _NS),
+        "parse": int(request.parse_seconds * _NS),
+        "plan": int(planning * _NS),
     }

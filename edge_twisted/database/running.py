@@ -22,7 +22,7 @@ from edge_twisted.database.inline import BeyondBounds, Bounds, may_run_inline, s
 from edge_twisted.database.mutating import mutate
 from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.database.permissions import check_verb
-from edge_twisted.database.profiling import profile_of
+from edge_twisted.database.profiling import profile_of, times_of
 from edge_twisted.database.requests import Request, Requests
 from edge_twisted.database.result import Result
 from edge_twisted.database.statements import Known, Prepared, check_arguments
@@ -33,7 +33,7 @@ from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment
 from edge_twisted.dql.errors import UnsupportedError
-from edge_twisted.dql.execute.measuring import Measured
+from edge_twisted.dql.execute.measuring import Counted, Measured
 from edge_twisted.dql.functions.context import FunctionContext
 from edge_twisted.store.errors import ReadTooLong, UnknownIndex
 from edge_twisted.store.interface import Snapshot, Store
@@ -195,7 +195,9 @@ class Running:
     async def _profile(self, about: Execution, run: Execution) -> Result:
         check_verb(run.access, "profile")
         now = run.monotonic
-        measured = about.measuring = Measured(lambda: int(now() * 1e9))
+        hides = about.hides
+        measured = Counted() if hides else Measured(lambda: int(now() * 1e9))
+        about.measuring = measured
         begun = now()
         await self._read("profile", about.plan_of, about)
         planned = now()
@@ -203,7 +205,8 @@ class Running:
         result = started if isinstance(started, Result) else await started
         ended = now()
         plan = await self._read("profile", lambda s: about.described(s, measured.stats()), about)
-        row = profile_of(plan, result, run.request, ended - begun, planned - begun)
+        times = None if hides else times_of(run.request, ended - begun, planned - begun)
+        row = profile_of(plan, result, times)
         result.items = [*(result.items or ()), {"~request_profile": row}]
         result.query_type = result.verb = "profile"
         return result

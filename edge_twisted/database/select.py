@@ -67,6 +67,8 @@ class Reading:
     #: By the name of a term: what makes of a stored document what its declared types show.
     views: Mapping[str, Callable[[Document], Document]] = MappingProxyType({})
     measuring: Measuring = UNMEASURED
+    #: The tests of the other rules, for as long as only documents that pass may be measured.
+    counted: Mapping[str, Callable[[Document], bool]] = MappingProxyType({})
 
     # -- whole answers, and answers by and by
 
@@ -213,6 +215,9 @@ class Reading:
     def _documents(self, found: Found, plan: QueryPlan) -> Iterator[Document]:
         texts = self.interruption.watch(row[-1] for batch in found.batches for row in batch)
         documents = self._seen(map(document_of, texts), plan.terms[0])
+        may_count = self.counted.get(plan.terms[0])
+        if may_count is not None:
+            documents = filter(may_count, documents)
         return self.measuring.step("access", documents)
 
     def _found(self, plan: QueryPlan, fields: Fields | None = None) -> Found:
@@ -220,7 +225,7 @@ class Reading:
         found = find(self.snapshot, plan, self.env, self.bounds, fields, sees_all=not self.visible)
         if self.bounds is not UNBOUNDED:
             found.batches = self.bounds.batches(found.batches)
-        if self.measuring is not UNMEASURED:
+        if self.measuring is not UNMEASURED and not self.measuring.of_visible:
             rows = (row for batch in found.batches for row in batch)
             found.batches = ([row] for row in self.measuring.step("store", rows))
         return found

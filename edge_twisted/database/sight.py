@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.database.permissions import (
     Access,
+    guard,
     predicate,
     read_rule,
     restricted,
@@ -26,12 +27,14 @@ from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment
 from edge_twisted.dql.plan.choice import Fidelity
+from edge_twisted.dql.plan.query import Guard
 from edge_twisted.store.interface import Snapshot
 
 Document = dict[str, Value]
 #: Conditions of which one must hold.
 Rule = tuple[str, ...]
-_NONE: Final[Mapping[str, Callable[[Document], bool]]] = MappingProxyType({})
+#: Of nothing.
+NO_TESTS: Final[Mapping[str, Callable[[Document], bool]]] = MappingProxyType({})
 _NO_VIEWS: Final[Mapping[str, Callable[[Document], Document]]] = MappingProxyType({})
 
 
@@ -54,6 +57,13 @@ class Sight:
         """What plans depend on."""
         return (self.rules, self.identity) if self.rules and self.in_condition else None
 
+    def guard(self, statement: syntax.Select) -> Guard | None:
+        """Return what is tested of a document before the statement's own condition, if anything."""
+        if not self.rules or not self.in_condition:
+            return None
+        ((_, rules),) = self.rules
+        return Guard(guard(rules, self.identity), statement.selection.where)
+
     def restricted(self, statement: syntax.Select) -> syntax.Select:
         """Return the statement with the rules in its condition that belong there."""
         if not self.rules or not self.in_condition:
@@ -67,13 +77,23 @@ class Sight:
         """Return what the bodies of the first term's collection are to the statement."""
         if not self.typings:
             return Fidelity.WHOLE
+        if self.rules:
+            # Whether something hides a variant would tell of documents that are hidden themselves.
+            return Fidelity.OTHER
         hides = any(hides_variants(snapshot, collection) for _, collection, _ in self.typings)
         return Fidelity.OTHER if hides else Fidelity.MORE
 
     def visible(self, env: Environment) -> Mapping[str, Callable[[Document], bool]]:
         """Return the tests by the names of terms whose rules are not in the condition."""
-        if not self.rules or self.in_condition:
-            return _NONE
+        return NO_TESTS if self.in_condition else self._tests(env)
+
+    def conditional(self, env: Environment) -> Mapping[str, Callable[[Document], bool]]:
+        """Return the tests by the names of terms whose rules are in the condition."""
+        return self._tests(env) if self.in_condition else NO_TESTS
+
+    def _tests(self, env: Environment) -> Mapping[str, Callable[[Document], bool]]:
+        if not self.rules:
+            return NO_TESTS
         found: dict[str, Callable[[Document], bool]] = {}
         for term, rules in self.rules:
             tests = [predicate(rule, self.identity, env) for rule in rules]

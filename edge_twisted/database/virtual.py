@@ -10,6 +10,7 @@ from attrs import frozen
 
 from edge_twisted.database.catalog import index_of
 from edge_twisted.database.parameters import ParameterValues
+from edge_twisted.database.viewer import EVERYBODY, Viewer
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import SemanticError
@@ -37,6 +38,8 @@ class Moment:
     snapshot: Snapshot
     parameters: ParameterValues
     now_ms: int
+    #: Who asks, and is told of nothing else than what it may read.
+    viewer: Viewer = EVERYBODY
 
 
 Source = Callable[[Moment], Iterable[Document]]
@@ -86,11 +89,18 @@ class VirtualCollections:
             )
 
     def documents(
-        self, name: str, snapshot: Snapshot, parameters: ParameterValues, now_ms: int
+        self,
+        name: str,
+        snapshot: Snapshot,
+        parameters: ParameterValues,
+        now_ms: int,
+        viewer: Viewer = EVERYBODY,
     ) -> Iterable[Document]:
         """Return the documents of a collection that `check` passed."""
         source = self._sources[ALIASES.get(name, name)]
-        return source(Moment(snapshot=snapshot, parameters=parameters, now_ms=now_ms))
+        return source(
+            Moment(snapshot=snapshot, parameters=parameters, now_ms=now_ms, viewer=viewer)
+        )
 
 
 def is_history(collection: syntax.CollectionRef) -> bool:
@@ -108,15 +118,17 @@ def _dual(moment: Moment) -> Iterable[Document]:
 
 
 def _collections(moment: Moment) -> Iterable[Document]:
-    return [
-        {"_id": each.name, "name": each.name, "count": each.count}
-        for each in moment.snapshot.collections()
-    ]
+    for each in moment.snapshot.collections():
+        count = moment.viewer.count(each)
+        if count is not None:
+            yield {"_id": each.name, "name": each.name, "count": count}
 
 
 def _indexes(moment: Moment) -> Iterable[Document]:
     snapshot = moment.snapshot
     for collection in snapshot.collections():
+        if not moment.viewer.may_read(collection.name):
+            continue
         for info in snapshot.indexes(collection.name):
             fields: list[Value] = [
                 {"direction": "desc" if key.descending else "asc", "key": [*key.path]}

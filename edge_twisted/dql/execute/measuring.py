@@ -9,7 +9,7 @@ less what that row took to come out of the step below.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Protocol, TypeVar
+from typing import ClassVar, Final, Protocol, TypeVar
 
 from attrs import define, field
 
@@ -19,12 +19,18 @@ Row = TypeVar("Row")
 class Measuring(Protocol):
     """Is shown every step as it is put together, the lowest first."""
 
+    @property
+    def of_visible(self) -> bool:
+        """Whether nothing may be measured but what the caller may see."""
+
     def step(self, name: str, rows: Iterable[Row]) -> Iterator[Row]:
         """Return the rows, perhaps counted."""
 
 
 class Unmeasured:
     """Measures nothing, and costs nothing for each row."""
+
+    of_visible: Final = False
 
     def step(self, name: str, rows: Iterable[Row]) -> Iterator[Row]:
         return iter(rows)
@@ -45,9 +51,37 @@ class Step:
 
 
 @define
+class Counted:
+    """Counts the rows that the caller may see, and no time: it would tell of the other ones."""
+
+    of_visible: ClassVar[bool] = True
+    steps: dict[str, Step] = field(factory=dict)
+
+    def step(self, name: str, rows: Iterable[Row]) -> Iterator[Row]:
+        found = self.steps[name] = Step()
+        return self._counted(found, rows)
+
+    def _counted(self, step: Step, rows: Iterable[Row]) -> Iterator[Row]:
+        for row in rows:
+            step.rows += 1
+            yield row
+
+    def stats(self) -> dict[str, dict[str, object]]:
+        """Return the ``#stats`` of each step by name."""
+        found: dict[str, dict[str, object]] = {}
+        below: Step | None = None
+        for name, step in self.steps.items():
+            read = step if below is None else below
+            found[name] = {"documentsIn": read.rows, "documentsOut": step.rows}
+            below = step
+        return found
+
+
+@define
 class Measured:
     """Counts rows and time; `now` gives nanoseconds."""
 
+    of_visible: ClassVar[bool] = False
     now: Callable[[], int]
     steps: dict[str, Step] = field(factory=dict)
 

@@ -49,6 +49,19 @@ class Sorting:
     node: syntax.SortKey
 
 
+@frozen
+class Guard:
+    """
+    What must hold for a row of one term before anything else is asked of it.
+
+    It is part of the statement's condition as well, where it helps to choose an access; `asked` is
+    the condition without it.
+    """
+
+    test: Compiled
+    asked: syntax.Expression | None
+
+
 @define(kw_only=True, eq=False)
 class QueryPlan:
     """How a SELECT is answered; shared by all its executions, on any thread."""
@@ -192,6 +205,7 @@ def plan_query(
     catalog: Catalog,
     defaults: Mapping[str, Value],
     fidelity: Fidelity = Fidelity.WHOLE,
+    guard: Guard | None = None,
 ) -> QueryPlan:
     """
     Return the plan of a SELECT over the indexes that exist now.
@@ -219,7 +233,7 @@ def plan_query(
         terms=names,
         choice=choice,
         field_of=field_of,
-        where=_compiled(selection.where, rows),
+        where=_compiled(selection.where, rows) if guard is None else _guarded(guard, terms),
         asked=outline(choice.residual if choice else None, field_of),
         joins=joins,
         grouping=grouping,
@@ -334,6 +348,17 @@ def _joins(
 
     most = directives_of(defaults, statement.directives, terms[0]).max_joins
     return join_plans(statement, terms, most, indexes_of)
+
+
+def _guarded(guard: Guard, terms: Sequence[syntax.Term]) -> Compiled:
+    """Return the whole condition; of a row that the guard keeps out nothing is evaluated."""
+    test, node = guard.test, guard.asked
+    if node is not None:
+        node = rewritten(resolved(node, terms))
+    if node is None:
+        return test
+    asked = compile_expression(node, RowScope(tuple(term.name for term in terms)))
+    return lambda row, env: test(row, env) is True and asked(row, env) is True
 
 
 def _compiled(node: syntax.Expression | None, scope: Scope) -> Compiled | None:

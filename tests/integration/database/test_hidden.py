@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Documents that a caller may not read, and may write by the rule: nobody takes them over."""
+"""Documents that a caller may not read: nobody takes them over, and nothing tells of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from edge_twisted.config.model import CollectionRule, FineGrained, Identity
+from edge_twisted.database import execution
 from edge_twisted.database.errors import Forbidden, IdConflict, TransactionFailed
+from edge_twisted.dql.errors import EvaluationError
 from edge_twisted.errors import EdgeError
 from edge_twisted.security.permissions import Access, Permits
-from tests.integration.database.harness import DatabaseTestCase
+from tests.integration.database.harness import DatabaseTestCase, Everything
 
 POLICIES = ("FAIL", "DO NOTHING", "DO UPDATE", "DO UPDATE_LOCAL_DIFF")
 HIDDEN: dict[str, Any] = {"_id": "h", "owner": "other", "secret": "hunter2"}
@@ -109,3 +111,81 @@ class HiddenDocuments(DatabaseTestCase):
             "INSERT INTO t DOCUMENTS ({'_id': 'h', 'owner': 'till'}) RETURNING *", TILL
         )
         self.assertEqual(result.items, [{"_id": "h", "owner": "till"}])
+
+
+class WhatIsTold(DatabaseTestCase):
+    """Figures, names and errors, where a part of the documents is hidden."""
+
+    async def setUp(self) -> None:  # type: ignore[override]
+        await super().setUp()
+        # Of the first two the condition is not FALSE but MISSING and NULL.
+        await self.insert(
+            "t", {"_id": 1, "s": "["}, {"_id": 2, "s": "[", "owner": None}, SEEN, HIDDEN
+        )
+        await self.insert("ghosts", HIDDEN)
+        await self.insert("locked", HIDDEN)
+        await self.insert("open", SEEN)
+        await self.run_("CREATE INDEX by_owner ON t (owner)")
+        await self.run_("CREATE INDEX by_secret ON locked (secret)")
+        part = CollectionRule(read="owner = :identity", write=True)
+        self.till = access_of(
+            t=part, ghosts=part, locked=CollectionRule(), open=CollectionRule(read=True)
+        )
+
+    async def profile(self, statement: str, access: Any) -> Any:
+        rows = await self.rows(f"PROFILE {statement}", access)
+        return rows[-1]["~request_profile"]
+
+    async def test_a_profile_counts_what_the_caller_may_see_and_no_time(self) -> None:
+        for use in ("", " USE IDS 's', 'h', 1", " USE INDEX 'by_owner'"):
+            for where in ("", " WHERE secret LIKE 'h%' OR n = 1 OR s LIKE '[%'"):
+                with self.subTest(use=use, where=where):
+                    statement = f"SELECT * FROM t{use}{where}"
+                    found = await self.profile(statement, self.till)
+                    stats = found["plan"]["children"][0]["#stats"]
+                    self.assertEqual(stats, {"documentsIn": 1, "documentsOut": 1})
+                    self.assertNotIn("times", found)
+        found = await self.profile("SELECT * FROM t", Everything())
+        self.assertEqual(found["plan"]["children"][0]["#stats"]["documentsIn"], 4)
+        self.assertGreater(found["times"]["elapsed"], 0)
+        # Nothing of this collection is hidden.
+        self.assertIn("times", await self.profile("SELECT * FROM open", self.till))
+
+    async def test_collections_and_indexes_show_what_may_be_read(self) -> None:
+        for name in ("system:collections", "__collections"):
+            self.assertEqual(
+                await self.rows(f"SELECT name, count FROM {name} ORDER BY name", self.till),
+                [{"name": "open", "count": 1}, {"name": "t", "count": 1}],
+            )
+        self.assertEqual(
+            await self.rows("SELECT _id FROM system:indexes", self.till), [{"_id": "t.by_owner"}]
+        )
+        self.assertEqual(
+            await self.rows("SELECT COUNT(*) AS n, SUM(count) AS d FROM system:collections"),
+            [{"n": 4, "d": 7}],
+        )
+
+    async def test_no_error_tells_of_a_hidden_document(self) -> None:
+        for statement in (
+            "SELECT * FROM t WHERE regexp_like(s, s)",
+            "SELECT * FROM t USE IDS 1, 2 WHERE regexp_like(s, s)",
+            "SELECT * FROM t u WHERE regexp_like(t.s, u.s)",
+            "SELECT x._id FROM t x JOIN t y ON regexp_like(x.s, y.s)",
+            "UPDATE t SET n = 2 WHERE regexp_like(s, s)",
+            "SELECT MAX(n) AS m FROM t WHERE regexp_like(s, s) AND owner IS NULL",
+        ):
+            with self.subTest(statement=statement):
+                await self.run_(statement, self.till)
+                await self.refused(statement, EvaluationError)
+
+    async def test_a_condition_that_fails_on_a_document_hides_it(self) -> None:
+        odd = access_of(t=CollectionRule(read="NOT regexp_like(s, s) OR _id = 's'", write=True))
+        self.assertEqual(await self.rows("SELECT _id FROM t", odd), [{"_id": "s"}])
+        result = await self.run_("UPDATE t SET n = 3", odd)
+        self.assertEqual(result.mutated_ids, ["s"])
+
+    async def test_no_warning_counts_hidden_documents(self) -> None:
+        self.patch(execution, "JOIN_WARNING_ROWS", 2)
+        statement = "SELECT x._id FROM t x JOIN t y ON x.n = y.n"
+        self.assertEqual((await self.run_(statement, self.till)).total_warnings, 0)
+        self.assertEqual((await self.run_(statement)).total_warnings, 1)
