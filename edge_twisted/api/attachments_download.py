@@ -119,7 +119,6 @@ def _response(reader: BlobReader, headers: Headers) -> AnyResponse:
     fields: tuple[Field, ...] = (
         (b"ETag", tag.encode("ascii")),
         (b"Accept-Ranges", b"bytes"),
-        (b"X-Content-Type-Options", b"nosniff"),
         # The content of an id never changes, but who may see it can.
         (b"Cache-Control", b"private, no-cache"),
     )

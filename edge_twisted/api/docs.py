@@ -26,6 +26,9 @@ _SETTING = "http_server.serve_docs"
 PAGE_ROUTE = Route(
     endpoint="docs", path="/docs/", methods=("GET",), setting=_SETTING, needs_key=False
 )
+REDIRECT_ROUTE = Route(
+    endpoint="docs", path="/docs", methods=("GET",), setting=_SETTING, needs_key=False
+)
 DOCUMENT_ROUTE = Route(
     endpoint="docs",
     path="/docs/edge_server_api.json",
@@ -39,6 +42,12 @@ PAGE_OPERATION = Operation(
     id="docs",
     summary="This page.",
     responses={200: {"description": "The page.", "content": content("Text", "text/html")}},
+)
+REDIRECT_OPERATION = Operation(
+    route=REDIRECT_ROUTE,
+    id="docsRedirect",
+    summary="Leads to the page.",
+    responses={308: {"description": "The page is at `/docs/`."}},
 )
 DOCUMENT_OPERATION = Operation(
     route=DOCUMENT_ROUTE,
@@ -61,7 +70,6 @@ class DocsPage:
             content_type=b"text/html; charset=utf-8",
             headers=(
                 (b"Content-Security-Policy", policy),
-                (b"X-Content-Type-Options", b"nosniff"),
                 (b"Referrer-Policy", b"no-referrer"),
                 (b"Cache-Control", b"no-cache"),
             ),
@@ -70,6 +78,18 @@ class DocsPage:
     async def respond(self, request: Request) -> AnyResponse:
         """Show the page."""
         return self._response
+
+
+class DocsRedirect:
+    """Leads who left the slash out to the page, whose address it is part of."""
+
+    route = REDIRECT_ROUTE
+    max_body_bytes = 0
+
+    async def respond(self, request: Request) -> AnyResponse:
+        """Say where the page is, for good."""
+        location = (b"Location", PAGE_ROUTE.path.encode("ascii"))
+        return Response(status=308, content_type=None, headers=(location,))
 
 
 class DocsDocument:

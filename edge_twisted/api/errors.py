@@ -9,7 +9,7 @@ answered as ``internal_error``, so a new one belongs here before it can be seen 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from attrs import frozen
 
@@ -196,13 +196,27 @@ class MethodNotAllowed(HttpError):
 
 
 class RequestTimeout(HttpError):
-    """The client was too slow in sending its request; `seconds` is how long the server waits."""
+    """The client was too slow in sending its request."""
 
     code = "request_timeout"
 
-    def __init__(self, what: str, seconds: float) -> None:
-        super().__init__(f"{what} took longer than {seconds:g} s to arrive")
-        self.seconds = seconds
+    @classmethod
+    def of_head(cls, seconds: float) -> Self:
+        """The head took longer than so many seconds."""
+        return cls(f"the request's head took longer than {seconds:g} s to arrive")
+
+    @classmethod
+    def of_body(cls, seconds: float) -> Self:
+        """The body took longer, or brought nothing for as long."""
+        return cls(f"the request's body took longer than {seconds:g} s to arrive")
+
+    @classmethod
+    def of_slow_body(cls, bytes_per_second: int, seconds: float) -> Self:
+        """The body came at a lower rate over so many seconds."""
+        return cls(
+            f"the request's body came slower than {bytes_per_second} bytes per second "
+            f"for {seconds:g} s"
+        )
 
 
 class StatementTimeout(HttpError):

@@ -1,24 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ids of requests: short, cheap, and never the same twice for as long as logs are kept."""
+"""Ids of requests: cheap, never the same twice, and telling nobody how many requests there were."""
 
 from __future__ import annotations
 
-from itertools import count
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Final
+
+#: 96 random bits: after 10^10 requests, one chance in 10^9 that two ever had the same.
+ID_BYTES: Final = 12
+#: Ids that are made at once, for the system's generator costs ten times what the rest does.
+BATCH: Final = 256
 
 
-class RequestIds:
-    """
-    Makes ids of a prefix and a number.
+def request_ids(entropy: Callable[[int], bytes] = secrets.token_bytes) -> Callable[[], str]:
+    """Return what returns the next id, 24 hexadecimal digits; `entropy` gives random bytes."""
+    return _ids(entropy).__next__
 
-    The prefix must be another one at every start of the server; the id is no secret.
-    """
 
-    __slots__ = ("_numbers", "_prefix")
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-        self._numbers = count(1)
-
-    def __call__(self) -> str:
-        """Return the next id."""
-        return f"{self._prefix}{next(self._numbers):08x}"
+def _ids(entropy: Callable[[int], bytes]) -> Iterator[str]:
+    digits = 2 * ID_BYTES
+    while True:
+        batch = entropy(ID_BYTES * BATCH).hex()
+        for at in range(0, len(batch), digits):
+            yield batch[at : at + digits]

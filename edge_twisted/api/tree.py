@@ -56,6 +56,8 @@ class Declared:
     operation: Operation
     is_on: Callable[[HttpServer], bool]
     make: Callable[[Configuration, Parts], Resource]
+    #: Whether the OpenAPI document has it.
+    is_described: bool = True
 
     @property
     def route(self) -> Route:
@@ -74,7 +76,7 @@ def build(configuration: Configuration, parts: Parts) -> Router:
 def operations(configuration: Configuration) -> Sequence[Operation]:
     """Return what is declared of the endpoints that a configuration switches on."""
     http = _http(configuration)
-    return [each.operation for each in ENDPOINTS if each.is_on(http)]
+    return [each.operation for each in ENDPOINTS if each.is_described and each.is_on(http)]
 
 
 def described(configuration: Configuration) -> dict[str, Any]:
@@ -161,6 +163,12 @@ ENDPOINTS: tuple[Declared, ...] = (
         lambda _, parts: metrics.MetricsPage(parts.metrics),
     ),
     Declared(docs.PAGE_OPERATION, lambda http: http.serve_docs, lambda *_: docs.DocsPage()),
+    Declared(
+        docs.REDIRECT_OPERATION,
+        lambda http: http.serve_docs,
+        lambda *_: docs.DocsRedirect(),
+        is_described=False,
+    ),
     Declared(
         docs.DOCUMENT_OPERATION,
         lambda http: http.serve_docs,

@@ -202,9 +202,11 @@ class HttpServer:
     max_header_bytes: int = 16_384
     keep_alive_timeout_ms: int = 60_000
     header_timeout_ms: int = 10_000
+    min_body_bytes_per_sec: int = 1024
     backlog: int = 1024
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     cors: Cors | None = None
+    hsts_max_age_secs: int = 0
 
 
 # -- auth -------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import secrets
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
@@ -18,7 +17,7 @@ from edge_twisted.api.client_address import UNIX, client_address, plain
 from edge_twisted.api.hosts import HostNames
 from edge_twisted.api.live import LiveApi
 from edge_twisted.api.pipeline import Pipeline
-from edge_twisted.api.request_ids import RequestIds
+from edge_twisted.api.request_ids import request_ids
 from edge_twisted.api.resource import Observer
 from edge_twisted.api.throttle import Throttle
 from edge_twisted.api.tree import Parts
@@ -79,7 +78,7 @@ class HttpService(Service):
             reactor,
             now=monotonic,
             date=now_seconds,
-            new_request_id=RequestIds(secrets.token_hex(4)),
+            new_request_id=request_ids(),
             peer_of=_peer_of,
             client_of=self._client_of,
         )

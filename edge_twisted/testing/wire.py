@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from itertools import count
 from typing import Any
 
 from attrs import define, field, frozen
@@ -17,7 +18,6 @@ from zope.interface import directlyProvides
 from edge_twisted.api.gate import Admission, ApiGate
 from edge_twisted.api.pipeline import Pipeline
 from edge_twisted.api.request import Request
-from edge_twisted.api.request_ids import RequestIds
 from edge_twisted.api.resource import Finished, Resource, Route
 from edge_twisted.api.response import AnyResponse, Response, StreamingResponse
 from edge_twisted.api.routing import Router
@@ -236,7 +236,8 @@ class MemorySite:
             self.clock,
             now=self.clock.seconds,
             date=self.clock.seconds,
-            new_request_id=RequestIds("test"),
+            # Counted, so that the same bytes in are the same bytes out.
+            new_request_id=map("test{:08x}".format, count(1)).__next__,
             peer_of=lambda _address: "192.0.2.1",
             client_of=lambda peer, _fields: peer,
         )

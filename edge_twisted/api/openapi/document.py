@@ -49,8 +49,8 @@ def openapi_document(operations: Iterable[Operation], *, needs_keys: bool) -> di
     document["x-errors"] = [
         {"code": kind.code, "status": kind.status, "meaning": kind.meaning} for kind in ERRORS
     ]
-    if needs_keys:
-        document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    # Without keys as well: a client that was generated from this document can then send one.
+    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     return document
 
 
@@ -65,8 +65,9 @@ def _operation(operation: Operation, needs_keys: bool) -> dict[str, Any]:
         described["parameters"] = list(operation.parameters)
     if operation.request_body is not None:
         described["requestBody"] = dict(operation.request_body)
-    if needs_keys and operation.route.needs_key:
-        described["security"] = [{"key": []}]
+    if operation.route.needs_key:
+        # Optional is spelled as a choice of which one asks for nothing.
+        described["security"] = [{"key": []}] if needs_keys else [{}, {"key": []}]
     return described
 
 

@@ -38,7 +38,9 @@ class DateField:
 
 @lru_cache(maxsize=64)  # few statuses and types are answered again and again
 def _beginning(status: int, content_type: bytes | None) -> bytes:
-    line = b"HTTP/1.1 %d %b\r\n" % (status, _PHRASES.get(status, b""))
+    phrase = _PHRASES.get(status, b"")
+    # A browser must not take an answer for anything but what its type says.
+    line = b"HTTP/1.1 %d %b\r\nX-Content-Type-Options: nosniff\r\n" % (status, phrase)
     return line if content_type is None else b"%bContent-Type: %b\r\n" % (line, content_type)
 
 

@@ -26,6 +26,7 @@ from edge_twisted.api.request import Request
 from edge_twisted.api.wire.answer import CONTINUE
 from edge_twisted.api.wire.exchange import Exchange
 from edge_twisted.api.wire.head import RequestHead, request_line_of
+from edge_twisted.api.wire.pace import WINDOW_SECONDS, Pace, stall_seconds
 from edge_twisted.api.wire.reader import RequestReader
 from edge_twisted.api.wire.refusal import refusal
 
@@ -98,6 +99,10 @@ class Connection(Protocol):
         #: Set while the client does not take what was written.
         self._room: Deferred[None] | None = None
         self._lingered_bytes = 0
+        #: When the request under way is late; None: never.
+        self._request_due: float | None = None
+        #: How fast the body under way comes, while some of it is missing.
+        self._pace: Pace | None = None
 
     # -- IProtocol
 
@@ -178,7 +183,7 @@ class Connection(Protocol):
     def has_progressed(self) -> None:
         """Give what streams its time anew."""
         if self._phase is not _LINGER:
-            self.deadline = self._request_deadline()
+            self._begin_time()
 
     def can_go_on(self) -> bool:
         """Return whether another request can follow the one that is about to be answered."""
@@ -200,12 +205,15 @@ class Connection(Protocol):
         """All of the response is out."""
         if self._phase is not _EXCHANGE:
             return
-        self._exchange = None
+        self._exchange = self._pace = None
         if not keep:
             self._close()
             return
         self._phase = _HEAD if self._reader.is_body_complete else _SKIP
         self._head_began = False
+        if self._phase is _SKIP:
+            # It is short, and nobody waits for it.
+            self._end_by(self.site.now() + WINDOW_SECONDS)
         self._advance()
 
     def abort(self) -> None:
@@ -223,14 +231,17 @@ class Connection(Protocol):
         elif self._phase is _HEAD:
             if self._reader.buffered:
                 seconds = self.site.limits.header_timeout_ms / 1000
-                self._refuse(RequestTimeout("the request's head", seconds))
+                self._refuse(RequestTimeout.of_head(seconds))
             else:
                 self._close()
         elif self._exchange is not None:
+            error = self._lateness(self._exchange)
+            if error is None:
+                return
             # Should nothing come of it.
-            self.deadline = self.site.now() + LINGER_SECONDS
+            self.deadline = self._request_due = self.site.now() + LINGER_SECONDS
             self._is_broken = not self._reader.is_body_complete
-            if not self._exchange.time_over(self.site.limits.request_timeout_ms / 1000):
+            if not self._exchange.time_over(error):
                 self.abort()
 
     def drain(self) -> bool:
@@ -314,8 +325,10 @@ class Connection(Protocol):
     def _begin(self, head: RequestHead) -> None:
         self._phase = _EXCHANGE
         self._continued = False
-        self.deadline = self._request_deadline()
         site, target, whole = self.site, head.target, self._reader.whole_body()
+        rate = site.limits.min_body_bytes_per_sec
+        self._pace = Pace(rate, site.now()) if whole is None and rate else None
+        self._begin_time()
         body = RequestBody(head.content_length, self, whole)
         request = Request(
             site.new_request_id(),
@@ -332,9 +345,35 @@ class Connection(Protocol):
             self._feed()
         exchange.start()
 
-    def _request_deadline(self) -> float | None:
-        timeout = self.site.limits.request_timeout_ms
-        return self.site.now() + timeout / 1000 if timeout else None
+    # -- inner: time
+
+    def _begin_time(self) -> None:
+        """Give the request under way its time, from now on."""
+        limits = self.site.limits
+        timeout = limits.request_timeout_ms
+        self._request_due = self.deadline = self.site.now() + timeout / 1000 if timeout else None
+        if self._pace is not None:
+            self._end_by(self._pace.due)
+        if self._room is not None and limits.min_body_bytes_per_sec:
+            self._end_by(self.site.now() + stall_seconds(limits.min_body_bytes_per_sec))
+
+    def _end_by(self, due: float) -> None:
+        if self.deadline is None or due < self.deadline:
+            self.deadline = due
+
+    def _lateness(self, exchange: Exchange) -> RequestTimeout | None:
+        """Return what a request is refused with; None for a body that comes fast enough."""
+        site, pace = self.site, self._pace
+        now = site.now()
+        if pace is None or (self._request_due is not None and self._request_due <= now):
+            return RequestTimeout.of_body(site.limits.request_timeout_ms / 1000)
+        # While the endpoint works on what it has, the client cannot send.
+        if exchange.body.is_awaited and not pace.is_kept:
+            return RequestTimeout.of_slow_body(site.limits.min_body_bytes_per_sec, WINDOW_SECONDS)
+        pace.begin_window(now)
+        self.deadline = self._request_due
+        self._end_by(pace.due)
+        return None
 
     # -- inner: bodies
 
@@ -347,6 +386,8 @@ class Connection(Protocol):
         try:
             while not body.is_full and (piece := self._reader.next_piece()):
                 body.feed(piece)
+                if self._pace is not None:
+                    self._pace.take(len(piece))
                 if exchange.makes_progress:
                     self.has_progressed()
                 if self._exchange is not exchange:
@@ -356,6 +397,7 @@ class Connection(Protocol):
             body.fail(error)
             return
         if self._reader.is_body_complete and not body.is_complete:
+            self._pace = None
             body.finish()
 
     def _skip(self) -> None:

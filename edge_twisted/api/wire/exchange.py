@@ -62,12 +62,16 @@ class Exchange(Work):
         """The client went away: whatever works on an answer stops."""
         self.cancel()
 
-    def time_over(self, seconds: float) -> bool:
-        """Answer that it took too long; False where the response is out in part already."""
+    def time_over(self, error: RequestTimeout) -> bool:
+        """
+        Answer that it took too long; False where the response is out in part already.
+
+        `error` is the answer where the body is what is missing.
+        """
         if self.has_begun:
             return False
         if self.body.is_awaited:
-            self.body.fail(RequestTimeout("the request's body", seconds))
+            self.body.fail(error)
         else:
             self._is_late = True
             self.cancel()
@@ -114,7 +118,7 @@ class Exchange(Work):
             self.request.id,
             response.content_type,
             response.headers,
-            self._connection.site.date(),
+            self._connection.site.lines(is_secure=self.request.is_secure),
             framing,
             connection,
             lines,

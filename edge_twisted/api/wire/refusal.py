@@ -53,7 +53,7 @@ def refusal(
         request.id,
         response.content_type,
         response.headers,
-        site.date(),
+        site.lines(is_secure=is_secure),
         b"Content-Length: %d\r\n" % len(response.body),
         b"Connection: close\r\n",
     )

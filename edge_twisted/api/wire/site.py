@@ -81,9 +81,14 @@ class Site(ServerFactory):
         self._sweep.clock = clock
         self._drained: Deferred[None] | None = None
 
-    def date(self) -> bytes:
-        """Return the Date field of a response that is sent now."""
-        return self._date.at(self._wall())
+    def lines(self, *, is_secure: bool) -> bytes:
+        """Return the lines of fields that any response has that is sent now, Date first."""
+        date = self._date.at(self._wall())
+        seconds = self.limits.hsts_max_age_secs
+        # RFC 6797, 7.2: never without TLS, for anybody could have put it there.
+        if seconds and is_secure:
+            return b"%bStrict-Transport-Security: max-age=%d\r\n" % (date, seconds)
+        return date
 
     # -- IProtocolFactory
 

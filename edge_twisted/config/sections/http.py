@@ -41,9 +41,11 @@ def http_server(section: Section, surroundings: Surroundings) -> HttpServer:
         max_header_bytes=section.integer("max_header_bytes"),
         keep_alive_timeout_ms=section.integer("keep_alive_timeout_ms"),
         header_timeout_ms=section.integer("header_timeout_ms"),
+        min_body_bytes_per_sec=section.integer("min_body_bytes_per_sec"),
         backlog=section.integer("backlog"),
         trusted_proxies=tuple(network(each) for each in section.texts("trusted_proxies")),
         cors=_cors(section),
+        hsts_max_age_secs=section.integer("hsts_max_age_secs"),
     )
 
 

@@ -169,7 +169,6 @@ class Downloads(SynchronousTestCase):
         self.assertEqual(response.content_type, b"application/octet-stream")
         headers = dict(response.headers)
         self.assertEqual(headers[b"ETag"], f'"{self.blob}"'.encode())
-        self.assertEqual(headers[b"X-Content-Type-Options"], b"nosniff")
 
     def test_ranges(self) -> None:
         length = len(CONTENT)

@@ -93,6 +93,7 @@ PATHS = {
     ("GET", "/logs"): "http_server.http_api.logs",
     ("GET", "/health"): "http_server.enable_healthcheck",
     ("GET", "/metrics"): "http_server.enable_metrics",
+    ("GET", "/docs"): "http_server.serve_docs",
     ("GET", "/docs/"): "http_server.serve_docs",
     ("GET", "/docs/edge_server_api.json"): "http_server.serve_docs",
 }
@@ -143,6 +144,15 @@ def test_limits_and_timeouts_reach_the_endpoints(tmp_path: Path) -> None:
     assert resource.max_body_bytes == 2**19
 
 
+def test_the_docs_without_a_slash_lead_to_the_page(tmp_path: Path) -> None:
+    redirect = build(configuration(tmp_path), parts()).find(api_request("GET", "/docs"))
+    answer = SynchronousTestCase().successResultOf(
+        Deferred.fromCoroutine(answered(redirect, api_request("GET", "/docs")))
+    )
+    assert (answer.status, dict(answer.headers)) == (308, {b"Location": b"/docs/"})
+    assert not redirect.route.needs_key
+
+
 class Described(SynchronousTestCase):
     """The OpenAPI document."""
 
@@ -156,16 +166,20 @@ class Described(SynchronousTestCase):
         self.assertEqual(document["openapi"], "3.1.0")
         self.assertEqual(
             set(document["paths"]),
-            {"/attachments/{id}", *(p for _, p in PATHS if p != "/attachments/abc")},
+            {"/attachments/{id}", *(p for _, p in PATHS if p not in ("/attachments/abc", "/docs"))},
         )
         some = described(configuration(self.folder, http_api={"execute": True}, rest=False))
         self.assertEqual(set(some["paths"]), {"/execute", "/transaction"})
 
     def test_keys_are_asked_for_only_where_they_are(self) -> None:
-        self.assertNotIn("securitySchemes", described(self.all)["components"])
+        open_ = described(self.all)
+        self.assertEqual(open_["paths"]["/metrics"]["get"]["security"], [{}, {"key": []}])
+        self.assertNotIn("security", open_["paths"]["/health"]["get"])
+        self.assertNotIn("401", open_["paths"]["/execute"]["post"]["responses"])
         keyed = described(evolve(self.all, auth=Auth(identities=())))
-        self.assertIn("key", keyed["components"]["securitySchemes"])
-        self.assertIn("security", keyed["paths"]["/metrics"]["get"])
+        for document in (open_, keyed):
+            self.assertIn("key", document["components"]["securitySchemes"])
+        self.assertEqual(keyed["paths"]["/metrics"]["get"]["security"], [{"key": []}])
         self.assertNotIn("security", keyed["paths"]["/health"]["get"])
         self.assertIn("401", keyed["paths"]["/execute"]["post"]["responses"])
         self.assertNotIn("401", keyed["paths"]["/docs/"]["get"]["responses"])

@@ -282,7 +282,7 @@ def test_a_bad_condition_is_reported_at_its_place() -> None:
         condition=lambda text, on: [QueryProblem(reason=f"saw {text} on {on}", column=9)]
     )
     assert lines_of(FULL, checks) == [
-        "77:47: auth.permission_sets.fine.permissions.collections.tasks.write: saw owner = "
+        "79:47: auth.permission_sets.fine.permissions.collections.tasks.write: saw owner = "
         ":identity on tasks; must be true, false, or a DQL condition"
     ]
 
@@ -294,7 +294,7 @@ def test_what_is_no_hash_of_ours_is_refused_and_not_quoted() -> None:
         return CredentialForm(reason="is no hash; make one")
 
     assert lines_of(FULL, Checks(credential=check)) == [
-        "67:29: auth.identities.second.credential.api_key: is no hash; make one"
+        "69:29: auth.identities.second.credential.api_key: is no hash; make one"
     ]
 
 

@@ -94,6 +94,8 @@ DOCUMENTED: dict[str, object] = {
     "http_server.max_header_bytes": 16384,
     "http_server.keep_alive_timeout_ms": 60000,
     "http_server.header_timeout_ms": 10000,
+    "http_server.min_body_bytes_per_sec": 1024,
+    "http_server.hsts_max_age_secs": 0,
     "http_server.backlog": 1024,
     "http_server.trusted_proxies": [],
     "http_server.cors": NO_DEFAULT,

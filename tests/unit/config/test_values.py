@@ -104,6 +104,8 @@ def test_http_server() -> None:
         max_header_bytes=4096,
         keep_alive_timeout_ms=1000,
         header_timeout_ms=2000,
+        min_body_bytes_per_sec=500,
+        hsts_max_age_secs=31536000,
         backlog=16,
         trusted_proxies=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")),
         cors=Cors(allowed_origins=("https://app.example", "http://localhost:3000")),

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from edge_twisted.api.wire.connection import LINGER_BYTES, REQUESTS_PER_TURN
-from edge_twisted.testing.wire import Gives, MemorySite
+from edge_twisted.testing.wire import Gives, MemorySite, Peer
 
 GET = b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -108,6 +108,29 @@ def test_whoever_sends_too_much_ahead_is_not_read_from() -> None:
 
 
 # -- responses
+
+
+MANY = {
+    "an answer": GET,
+    "an error": b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a stream": b"GET /give HTTP/1.1\r\nHost: x\r\n\r\n",
+    "no request": b"\x16\x03\x01",
+}
+
+
+@pytest.mark.parametrize("request_", MANY.values(), ids=MANY)
+def test_no_browser_guesses_what_an_answer_is(request_: bytes) -> None:
+    answer = MemorySite().connect().send(request_)
+    assert answer.count(b"\r\nX-Content-Type-Options: nosniff\r\n") == 1
+
+
+@pytest.mark.parametrize("request_", MANY.values(), ids=MANY)
+def test_over_tls_a_setting_keeps_browsers_there(request_: bytes) -> None:
+    memory = MemorySite(settings={"hsts_max_age_secs": 86400})
+    field = b"\r\nStrict-Transport-Security: max-age=86400\r\n"
+    assert field in memory.connect(over_tls=True).send(request_)
+    assert b"Strict" not in memory.connect().send(request_)
+    assert b"Strict" not in MemorySite().connect(over_tls=True).send(request_)
 
 
 def test_head_is_answered_without_body() -> None:
@@ -367,6 +390,85 @@ def test_without_a_limit_it_may_take_forever() -> None:
     memory.pass_time(1000, 1)
     memory.waits.waiting.pop().callback(b"at last")
     assert statuses(peer.received()) == [200]
+
+
+def drip(memory: MemorySite, peer: Peer, piece: bytes, seconds: int) -> bytes:
+    """Send a piece of body in each second, which the endpoint takes; return what came back."""
+    answer = b""
+    for _ in range(seconds):
+        answer += peer.send(piece)
+        if memory.takes.turns:
+            memory.takes.turns.pop().callback(None)
+        memory.pass_time(1, 0.5)
+    return answer + peer.received()
+
+
+@pytest.mark.parametrize("timeout_ms", [0, 10_000], ids=["without a timeout", "with a timeout"])
+@pytest.mark.parametrize("path", ["/take", "/echo"])
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["a length", "chunks"])
+def test_a_body_must_come_at_a_rate(timeout_ms: int, path: str, is_chunked: bool) -> None:
+    limits = {"request_timeout_ms": timeout_ms, "min_body_bytes_per_sec": 100}
+    memory = MemorySite(settings=limits)
+    peer = memory.connect()
+    peer.send(chunked(path, end=False) if is_chunked else post(path, b"", length=50_000))
+    piece = b"1\r\nx\r\n" if is_chunked else b"x"
+    assert drip(memory, peer, piece, 9) == b""
+    answer = drip(memory, peer, piece, 23)
+    assert statuses(answer) == [408]
+    assert code(answer) == "request_timeout"
+    assert peer.transport.is_ending()
+    assert not memory.takes.turns, "the endpoint was told"
+
+
+def test_a_body_that_comes_fast_enough_may_take_long() -> None:
+    memory = MemorySite(settings={"min_body_bytes_per_sec": 100})
+    peer = memory.connect()
+    peer.send(post("/take", b"", length=20_000))
+    assert drip(memory, peer, b"x" * 110, 150) == b""
+    assert statuses(drip(memory, peer, b"", 31)) == [408], "each window counts for itself"
+
+
+def test_a_body_without_a_least_rate_may_drip() -> None:
+    memory = MemorySite(settings={"min_body_bytes_per_sec": 0})
+    peer = memory.connect()
+    peer.send(post("/take", b"", length=1000))
+    assert drip(memory, peer, b"x", 200) == b""
+
+
+def test_who_is_held_back_is_not_slow() -> None:
+    memory = MemorySite(settings={"min_body_bytes_per_sec": 10_000, "request_timeout_ms": 0})
+    peer = memory.connect()
+    peer.send(post("/take", b"x" * 70_000, length=10**6))
+    peer.send(b"x" * 70_000)
+    memory.pass_time(200, 1)
+    assert peer.received() == b""
+    assert not peer.transport.is_ending()
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(1024, 65), (10_000, 31)])
+def test_an_answer_must_be_taken_at_a_rate(rate: int, seconds: float) -> None:
+    limits = {"request_timeout_ms": 0, "min_body_bytes_per_sec": rate}
+    memory = MemorySite(settings=limits, gives=Gives(count=1000))
+    peer = memory.connect()
+    transport = peer.transport
+    peer.server.pauseProducing()
+    peer.send(b"GET /give HTTP/1.1\r\nHost: x\r\n\r\n")
+    peer.server.resumeProducing()
+    peer.server.pauseProducing()
+    memory.pass_time(seconds - 2, 0.5)
+    assert not transport.is_aborted()
+    memory.pass_time(3, 0.5)
+    assert transport.is_aborted()
+
+
+def test_a_body_that_nobody_wants_does_not_drip_for_ever() -> None:
+    memory = MemorySite(settings={"request_timeout_ms": 0})
+    peer = memory.connect()
+    assert statuses(peer.send(post("/nothing", b"", length=1000))) == [404]
+    for _ in range(32):
+        peer.send(b"x")
+        memory.pass_time(1, 0.5)
+    assert peer.transport.is_ending()
 
 
 def test_whoever_lingers_is_cut_off() -> None:
