@@ -62,8 +62,8 @@ class BlobWriter(Protocol):
 class Blobs(Protocol):
     """The blobs of a store."""
 
-    def upload(self) -> Awaitable[BlobWriter]:
-        """Begin a blob."""
+    def upload(self, uploader: str | None) -> Awaitable[BlobWriter]:
+        """Begin a blob, which the identity `uploader` may name in documents."""
 
     def open(self, attachment: str) -> Awaitable[BlobReader]:
         """Open a blob; fails with an error of code ``attachment_unavailable`` if it is not here."""

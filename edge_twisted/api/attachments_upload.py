@@ -14,6 +14,7 @@ from multipart import (
 
 from edge_twisted.api.attachments import BlobInfo, Blobs, BlobWriter
 from edge_twisted.api.errors import InvalidRequest, UnsupportedMediaType
+from edge_twisted.api.gate import caller_of
 from edge_twisted.api.media import refuse_coding
 from edge_twisted.api.openapi.operation import Operation, content
 from edge_twisted.api.request import Headers, Request
@@ -72,7 +73,7 @@ class AttachmentsUpload:
     async def respond(self, request: Request) -> AnyResponse:
         """Receive the parts and answer the token."""
         boundary = _boundary(request.headers)
-        form = _Form()
+        form = _Form(caller_of(request).permits.identity)
         try:
             await self._receive(request, boundary, form)
             if form.writer is None:
@@ -114,13 +115,14 @@ class AttachmentsUpload:
         if form.writer is not None:
             raise InvalidRequest(f'the form has two parts "{FILE_PART}"; send one at a time')
         form.in_file = True
-        form.writer = await self._blobs.upload()
+        form.writer = await self._blobs.upload(form.uploader)
 
 
 @define
 class _Form:
     """What has arrived of a form."""
 
+    uploader: str | None
     metadata: dict[str, str] = field(factory=dict)
     writer: BlobWriter | None = None
     in_file: bool = False

@@ -58,6 +58,7 @@ ERRORS: tuple[ErrorKind, ...] = (
     ErrorKind("index_unknown", 400, "There is no index of this name."),
     ErrorKind("unauthorized", 401, "No API key, or one that the server does not know."),
     ErrorKind("forbidden", 403, "The key is known and may not do this."),
+    ErrorKind("attachment_forbidden", 403, "The key may not name this attachment in a document."),
     ErrorKind("not_found", 404, "Nothing is at this path."),
     ErrorKind("endpoint_disabled", 404, "The configuration switches this endpoint off."),
     ErrorKind("attachment_not_found", 404, "No document that you may read names this attachment."),

@@ -17,6 +17,7 @@ REFUSALS = frozenset(
     {
         "unauthorized",
         "forbidden",
+        "attachment_forbidden",
         "too_many_requests",
         "overloaded",
         "too_many_connections",

@@ -18,17 +18,17 @@ from twisted.python.failure import Failure
 
 from edge_twisted.database import system
 from edge_twisted.database.admission import Admission, Later
-from edge_twisted.database.errors import Forbidden, TransactionFailed
+from edge_twisted.database.errors import TransactionFailed
 from edge_twisted.database.execution import Execution
 from edge_twisted.database.indexing import Indexing
 from edge_twisted.database.mutating import MUTATIONS
+from edge_twisted.database.naming import may_read_name
 from edge_twisted.database.parameters import ParameterValues
-from edge_twisted.database.permissions import Access, predicate, read_rule
+from edge_twisted.database.permissions import Access
 from edge_twisted.database.requests import Request, Requests, RequestState
 from edge_twisted.database.result import Result
 from edge_twisted.database.running import Running
 from edge_twisted.database.statements import LONG_TEXT, Prepared, Statements, check_arguments
-from edge_twisted.database.stored import document_of
 from edge_twisted.database.transactions import numbered, run_all
 from edge_twisted.database.virtual import METRICS_SWITCH, Provider, Source, VirtualCollections
 from edge_twisted.database.vitals import Vitals
@@ -224,18 +224,14 @@ class Database:
         whole = self._transaction(statements, requests, access, timeout_seconds)
         return Deferred.fromCoroutine(whole)
 
-    def may_read(self, snapshot: Snapshot, collection: str, id_key: bytes, access: Access) -> bool:
-        """Return whether a caller may see a document; on whatever thread the snapshot is."""
-        text = snapshot.body(collection, id_key)
-        if text is None:
-            return False
-        try:
-            rule = read_rule(access, syntax.CollectionRef(None, collection))
-        except Forbidden:
-            return False
+    def may_read_name(self, snapshot: Snapshot, attachment: str, access: Access) -> bool:
+        """
+        Return whether a caller may see a document that names a blob.
+
+        On whatever thread the snapshot is.
+        """
         context = _Context(self._surroundings.now_ms(), self._db_id, "")
-        test = predicate(rule, access.identity, Environment({}, context))
-        return test is None or test(document_of(text))
+        return may_read_name(snapshot, attachment, access, Environment({}, context))
 
     def reached(self, lsn: int) -> Deferred[None]:
         """Fire when the store has a commit, at once if it has."""

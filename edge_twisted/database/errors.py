@@ -76,6 +76,22 @@ class Forbidden(EdgeError):
         return f"not permitted: {self.what}"
 
 
+class AttachmentForbidden(EdgeError):
+    """The identity may not name the attachment; upload it, or read a document that names it."""
+
+    code: ClassVar[str] = "attachment_forbidden"
+
+    def __init__(self, attachment: str) -> None:
+        super().__init__(attachment)
+        self.attachment = attachment
+
+    def __str__(self) -> str:
+        return (
+            f"not permitted: naming the attachment {self.attachment}, which you did not upload "
+            "here, and which no document names that you may read; upload it first"
+        )
+
+
 class TransactionFailed(EdgeError):
     """One statement of a transaction failed, and nothing of the transaction was stored."""
 

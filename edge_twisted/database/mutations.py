@@ -93,7 +93,7 @@ def insert(
     old = writer.load(collection, new.id.key)
     is_plain = old is None and rules.typing is UNTYPED
     if is_plain and not writer.evicted(collection, new.id.key):
-        _check(new.document, rules)
+        _check(writer, collection, new.id, new.document, rules)
         size = writer.save_fresh(collection, new.id, new.document)
         check_size(new.id, size, rules, warnings)
         return new if rules.may_see is None else evolve(new, visible=rules.shows(new.document))
@@ -230,7 +230,7 @@ def _saved(
     warnings: Warnings,
 ) -> Written:
     document = shown(id_, state)
-    _check(document, rules)
+    _check(writer, collection, id_, document, rules)
     check_size(id_, writer.save(collection, id_, state), rules, warnings)
     visible = rules.shows(document)
     if rules.reads is not UNTYPED:
@@ -238,9 +238,14 @@ def _saved(
     return Written(id_, document, visible)
 
 
-def _check(document: Document, rules: Rules) -> None:
+def _check(
+    writer: Writer, collection: str, id_: DocumentId, document: Document, rules: Rules
+) -> None:
+    """:raises Forbidden, AttachmentForbidden: the document may not be stored as it would be."""
     if not rules.permits(document):
         raise Forbidden(NOT_WRITTEN)
+    if rules.naming is not None:
+        rules.naming.check(writer.transaction, collection, id_.key, document)
 
 
 def _kind(value: Operand) -> str:

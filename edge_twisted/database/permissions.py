@@ -38,6 +38,10 @@ class Access(Protocol):
     def is_full(self) -> bool:
         """Whether everything is permitted."""
 
+    @property
+    def reads_all(self) -> bool:
+        """Whether every document of every collection may be seen."""
+
     def may_verb(self, verb: str) -> bool:
         """Whether statements of this kind may run."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from attrs import define
 
+from edge_twisted.database.naming import Naming
 from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.database.permissions import Access, predicate, read_rule, write_rule
 from edge_twisted.database.statements import Prepared
@@ -33,6 +34,8 @@ class Rules:
     may_see: Callable[[Document], bool] | None = None
     #: Whether the caller may write a document as it is; None: any.
     may_write: Callable[[Document], bool] | None = None
+    #: Which blobs the caller may name; None: any.
+    naming: Naming | None = None
 
     @property
     def are_conditional(self) -> bool:
@@ -65,6 +68,8 @@ def rules_of(
         rules = _unconditional(collection, parameters)
         rules.may_see = predicate(seen, access.identity, env)
         rules.may_write = predicate(changed, access.identity, env)
+        if not access.reads_all:
+            rules.naming = Naming(access, env)
         return rules
     # Who may do everything has the same rules each time, until a parameter is set.
     kept: Rules | None = prepared.made.get("rules")

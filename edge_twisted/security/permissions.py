@@ -100,10 +100,17 @@ class Access:
     _grants: tuple[_Grant, ...]
     #: Whether everything is permitted, so that no rule need be asked for.
     is_full: bool = field(init=False, eq=False, repr=False)
+    #: Whether every document may be seen, `system:` collections apart.
+    reads_all: bool = field(init=False, eq=False, repr=False)
 
     @is_full.default
     def _is_full(self) -> bool:
         return any(grant.system for grant in self._grants)
+
+    @reads_all.default
+    def _reads_all(self) -> bool:
+        named = {name for grant in self._grants for name in grant.collections or ()}
+        return all(self.read(name) is True for name in (_EVERY_COLLECTION, *named))
 
     @property
     def is_nothing(self) -> bool:

@@ -33,10 +33,7 @@ class References:
         """Answer whether a document that `access` may read names the blob."""
 
         def look(snapshot: Snapshot) -> bool:
-            return any(
-                self._database.may_read(snapshot, collection, id_key, access)
-                for collection, id_key in snapshot.referrers(attachment)
-            )
+            return self._database.may_read_name(snapshot, attachment, access)
 
         return self._store.read("attachment referrers", look)
 

@@ -16,6 +16,7 @@ class Everything:
 
     identity: str | None = None
     is_full: bool = True
+    reads_all: bool = True
 
     def may_verb(self, verb: str) -> bool:
         """Yes."""

@@ -62,6 +62,7 @@ class FakeWriter:
     """A blob on its way in; `broken` fails its writes."""
 
     blobs: FakeBlobs
+    uploader: str | None = None
     content: bytearray = field(factory=bytearray)
     aborted: bool = False
     broken: Exception | None = None
@@ -100,9 +101,9 @@ class FakeBlobs:
         self.complete[name] = content
         return name
 
-    def upload(self) -> Deferred[BlobWriter]:
+    def upload(self, uploader: str | None) -> Deferred[BlobWriter]:
         """See `Blobs.upload`."""
-        writer = FakeWriter(self, broken=self.broken)
+        writer = FakeWriter(self, uploader, broken=self.broken)
         self.writers.append(writer)
         return succeed(writer)
 

@@ -91,9 +91,9 @@ class FileAttachments:
 
     # -- Attachments
 
-    def upload(self) -> Deferred[BlobWriter]:
-        name = self._entropy(16).hex()
-        return Deferred.fromCoroutine(self._begin(self._folder.incoming / f"{name}.upload", None))
+    def upload(self, uploader: str | None = None) -> Deferred[BlobWriter]:
+        path = self._folder.incoming / f"{self._entropy(16).hex()}.upload"
+        return Deferred.fromCoroutine(self._begin(path, None, uploader))
 
     def resume(self, attachment: str) -> Deferred[BlobDownload]:
         try:
@@ -105,13 +105,16 @@ class FileAttachments:
         self._downloads.add(attachment)
         return Deferred.fromCoroutine(self._begin(path, attachment))
 
-    async def _begin(self, path: Path, attachment: str | None) -> FileBlob:
+    async def _begin(
+        self, path: Path, attachment: str | None, uploader: str | None = None
+    ) -> FileBlob:
         try:
             file = await self._threads.call(lambda: IncomingFile(path))
         except BaseException:
             self._downloads.discard(attachment or "")
             raise
         blob = FileBlob(self, self._threads, self._folder, file, attachment)
+        blob.uploader = uploader
         self._coming.add(blob)
         return blob
 
@@ -140,13 +143,13 @@ class FileAttachments:
 
     # -- for blobs on their way in
 
-    def book(self, info: AttachmentInfo) -> Deferred[None]:
+    def book(self, info: AttachmentInfo, uploader: str | None) -> Deferred[None]:
         """Note durably that a blob is here."""
-        return Deferred.fromCoroutine(self._book(info))
+        return Deferred.fromCoroutine(self._book(info, uploader))
 
-    async def _book(self, info: AttachmentInfo) -> None:
+    async def _book(self, info: AttachmentInfo, uploader: str | None) -> None:
         def work(unit: WriteTransaction) -> None:
-            ledger.book(unit, info)
+            ledger.book(unit, info, uploader)
             unit.after_commit(lambda: self._folder.booked(info.id))
 
         try:
@@ -214,4 +217,4 @@ class _Agreement:
         for info in self._news:
             ledger.book(unit, info)
         for name in self._lost:
-            unit.put_fact(ledger.SPACE, name.encode("ascii"), None)
+            ledger.forget(unit, name)

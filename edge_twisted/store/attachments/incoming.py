@@ -70,8 +70,8 @@ class IncomingFile:
 class Owner(Protocol):
     """Whom a blob on its way in belongs to."""
 
-    def book(self, info: AttachmentInfo) -> Deferred[None]:
-        """Note durably that the blob is here."""
+    def book(self, info: AttachmentInfo, uploader: str | None) -> Deferred[None]:
+        """Note durably that the blob is here, and who uploaded it."""
 
     def left(self, blob: FileBlob) -> None:
         """The blob has ended, in any way."""
@@ -89,6 +89,8 @@ class FileBlob:
         attachment: str | None,
     ) -> None:
         self.attachment = attachment
+        #: The identity that uploads it, if that is known.
+        self.uploader: str | None = None
         self._owner = owner
         self._threads = threads
         self._folder = folder
@@ -113,7 +115,7 @@ class FileBlob:
     async def _finish(self) -> AttachmentInfo:
         try:
             info = await self._turns.run(self._threads.call, self._place)
-            await self._owner.book(info)
+            await self._owner.book(info, self.uploader)
         finally:
             self._owner.left(self)
         return info

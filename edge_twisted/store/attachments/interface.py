@@ -70,8 +70,12 @@ class BlobDownload(BlobWriter, Protocol):
 class Attachments(Protocol):
     """The blobs of one database."""
 
-    def upload(self) -> Deferred[BlobWriter]:
-        """Begin a blob whose id will be known at its end."""
+    def upload(self, uploader: str | None = None) -> Deferred[BlobWriter]:
+        """
+        Begin a blob whose id will be known at its end.
+
+        :param uploader: the identity that may name it in documents, see `ledger.uploaders`.
+        """
 
     def resume(self, attachment: str) -> Deferred[BlobDownload]:
         """Begin a download of a blob whose id is known, or go on where `BlobDownload.pause` was."""

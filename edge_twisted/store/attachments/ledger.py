@@ -22,6 +22,12 @@ T = TypeVar("T")
 
 #: The space of the facts; the key is the id in ASCII.
 SPACE = "attachment"
+#: The space of who uploaded which blob; the key is the id, the value a list of identities, the
+#: newest last.  It is a space of its own because a server of an older version reads the other one.
+UPLOADERS = "attachment_uploaders"
+#: Identities that are remembered of a blob.  Whoever uploads it once more is the newest again, so
+#: none is lost to those who do not have the content.
+MOST_UPLOADERS = 16
 #: Blobs looked at, or forgotten, in one unit of work.
 STEP = 100
 
@@ -53,9 +59,25 @@ class Booked:
         return cls(*msgspec.msgpack.decode(value))
 
 
-def book(unit: WriteTransaction, info: AttachmentInfo) -> None:
-    """Note that a blob is here; its grace time begins anew."""
+def book(unit: WriteTransaction, info: AttachmentInfo, uploader: str | None = None) -> None:
+    """Note that a blob is here, and which identity uploaded it; its grace time begins anew."""
     unit.put_fact(SPACE, info.id.encode("ascii"), Booked(info.length).encoded())
+    if uploader is not None:
+        others = [each for each in uploaders(unit, info.id) if each != uploader]
+        kept = [*others[1 - MOST_UPLOADERS :], uploader]
+        unit.put_fact(UPLOADERS, info.id.encode("ascii"), msgspec.msgpack.encode(kept))
+
+
+def uploaders(snapshot: Snapshot, attachment: str) -> list[str]:
+    """Return the identities that uploaded a blob that is here, the newest last."""
+    value = snapshot.fact(UPLOADERS, attachment.encode("ascii", "replace"))
+    return [] if value is None else msgspec.msgpack.decode(value, type=list[str])
+
+
+def forget(unit: WriteTransaction, attachment: str) -> None:
+    """Note that a blob is not here any more."""
+    for space in (SPACE, UPLOADERS):
+        unit.put_fact(space, attachment.encode("ascii"), None)
 
 
 def find(snapshot: Snapshot, attachment: str) -> AttachmentInfo | None:
@@ -137,7 +159,7 @@ class _Verdict:
             return False
         if self.now - booked.idle_since < self.grace_seconds * 1000:
             return False
-        unit.put_fact(SPACE, name.encode("ascii"), None)
+        forget(unit, name)
         unit.after_commit(lambda: self.forgotten(name))
         return True
 

@@ -33,8 +33,8 @@ class MemoryAttachments:
         self._now_ms = now_ms
         self._downloads: set[str] = set()
 
-    def upload(self) -> Deferred[BlobWriter]:
-        return succeed(MemoryBlob(self, None, b""))
+    def upload(self, uploader: str | None = None) -> Deferred[BlobWriter]:
+        return succeed(MemoryBlob(self, None, b"", uploader))
 
     def resume(self, attachment: str) -> Deferred[BlobDownload]:
         try:
@@ -66,11 +66,13 @@ class MemoryAttachments:
 
     # -- for its blobs
 
-    async def keep(self, content: bytes) -> AttachmentInfo:
+    async def keep(self, content: bytes, uploader: str | None) -> AttachmentInfo:
         """Take a complete blob."""
         info = AttachmentInfo(id_of(sha256(content).digest()), len(content))
         self._blobs.complete[info.id] = content
-        await self._database.write("attachments.book", lambda unit: ledger.book(unit, info))
+        await self._database.write(
+            "attachments.book", lambda unit: ledger.book(unit, info, uploader)
+        )
         return info
 
     def leave(self, attachment: str, content: bytes | None) -> None:
@@ -85,9 +87,16 @@ class MemoryAttachments:
 class MemoryBlob:
     """A `edge_twisted.store.attachments.interface.BlobDownload`, or an upload if it has no id."""
 
-    def __init__(self, owner: MemoryAttachments, attachment: str | None, content: bytes) -> None:
+    def __init__(
+        self,
+        owner: MemoryAttachments,
+        attachment: str | None,
+        content: bytes,
+        uploader: str | None = None,
+    ) -> None:
         self._owner = owner
         self._attachment = attachment
+        self._uploader = uploader
         self._content = bytearray(content)
         self._ended = False
 
@@ -105,7 +114,7 @@ class MemoryBlob:
         self._end(None)
         if self._attachment not in (None, id_of(sha256(content).digest())):
             return fail(AttachmentCorrupt(self._attachment or ""))
-        return Deferred.fromCoroutine(self._owner.keep(content))
+        return Deferred.fromCoroutine(self._owner.keep(content, self._uploader))
 
     def abort(self) -> Deferred[None]:
         self._end(None)

@@ -14,6 +14,7 @@ from typing import Final
 
 from edge_twisted.documents.values import Value
 from edge_twisted.testing.grammar_dql import VIRTUALS, Entropy, Grammar
+from edge_twisted.testing.noninterference.worlds import TOKEN
 
 Call = tuple[str, dict[str, Value]]
 
@@ -22,7 +23,20 @@ _ENTROPY_BYTES: Final = 120
 ARGUMENTS: Final[dict[str, Value]] = {
     "p": 1, "q": 0, "d": {"_id": 7, "n": 1, "s": "x", "o": {"p": 2}, "owner": "till", "level": 1},
 }  # fmt: skip
-FIELDS: Final = ("n", "s", "secret", "owner", "level", "public", "tags", "o", "o.p", "_id", "zz")
+FIELDS: Final = (
+    "n",
+    "s",
+    "secret",
+    "owner",
+    "level",
+    "public",
+    "tags",
+    "o",
+    "o.p",
+    "_id",
+    "zz",
+    "file",
+)
 LITERALS: Final = ("0", "1", "2", "2.5", "'x'", "'hunter2'", "'till'", "'other'", "NULL", "''", "5")
 IDS: Final = (
     "'hidden-a-0'", "'hidden-a-1'", "'hidden-d-0'", "'hidden-d-2'", "'hidden-c-0'", "'seen-0'",
@@ -158,7 +172,8 @@ class Questions:
     def _update(self) -> str:
         one = self._random.choice
         what = one(("SET n = 1", "SET secret = 'x'", "SET n = o.p, s = secret", "UNSET secret",
-                    "APPLY hits INCREMENT BY 1", "SET owner = 'x'", "SET level = 2"))  # fmt: skip
+                    "APPLY hits INCREMENT BY 1", "SET owner = 'x'", "SET level = 2",
+                    f"SET file = {TOKEN}"))  # fmt: skip
         name = one(("a", "a", "d", "b", "c"))
         return f"UPDATE {name} {what}{self._where()}{self._tail()}{self._returning()}"
 

@@ -37,6 +37,8 @@ WHOLLY: Final = ("b",)
 NEVER: Final = ("c", "ghosts")
 
 Document = dict[str, Value]
+#: Names a blob that hidden documents alone name.
+TOKEN: Final[Document] = {"id": "A" * 43, "len": 1, "metadata": {}}
 #: Opens an empty store of a name.
 Opening = Callable[[str], Awaitable[Store]]
 
@@ -153,6 +155,8 @@ def _hidden(random: Random, collection: str, number: int) -> Document:
     document["level"] = _one(random, 2, 3, None, "x")
     document["readers"] = _one(random, [], "nobody", ["other"], None)
     document["public"] = _one(random, False, None, "x")
+    if random.random() < 0.5:
+        document["file"] = dict(TOKEN)
     # For some of these the condition is not FALSE but NULL or MISSING.
     owner = _one(random, "other", None, 5, "")
     if random.random() < 0.7:

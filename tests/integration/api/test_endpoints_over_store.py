@@ -147,6 +147,20 @@ class OverTheStore(DatabaseTestCase):
         response, _ = await self.post({"statement": "CREATE INDEX i ON tasks (owner)"}, caller=TILL)
         self.assertEqual(response.status, 403)
 
+    async def test_a_blob_of_others_is_not_named(self) -> None:
+        token = {"id": "A" * 43, "len": 1, "metadata": {}}
+        await self.run_json("INSERT INTO tasks DOCUMENTS (:d)", d={"_id": 1, "file": token})
+        call = {
+            "statement": "INSERT INTO tasks DOCUMENTS (:d)",
+            "args": {"d": {"_id": 2, "owner": "till", "file": token}},
+        }
+        for value, to in ((call, self.execute), ({"statements": [call]}, self.transaction)):
+            response, _ = await self.post(value, to=to, caller=TILL)
+            self.assertEqual(response.status, 403)
+            error = orjson.loads(response.body)["error"]
+            self.assertEqual(error["code"], "attachment_forbidden")
+            self.assertIn(token["id"], error["description"])
+
     async def test_waiting_for_a_commit(self) -> None:
         stored = await self.run_json("INSERT INTO t DOCUMENTS (:d)", d={"_id": 1})
         headers = {"X-DITTO-TXN-ID": str(stored["commitId"])}

@@ -28,6 +28,7 @@ class Some:
     rule: Rule
     identity: str | None = None
     is_full: bool = False
+    reads_all: bool = False
 
     def may_verb(self, verb: str) -> bool:
         """Yes."""

@@ -74,6 +74,7 @@ class Ruled:
     write_rule: Rule = True
     identity: str | None = "somebody"
     is_full: bool = False
+    reads_all: bool = False
 
     def may_verb(self, verb: str) -> bool:
         return True

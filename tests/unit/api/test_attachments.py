@@ -83,6 +83,18 @@ class Uploads(SynchronousTestCase):
         self.assertEqual(self.blobs.complete, {attachment_id(CONTENT): CONTENT})
         self.assertFalse(any(writer.aborted for writer in self.blobs.writers))
 
+    def test_who_uploads_is_told_to_the_store(self) -> None:
+        kind = f"multipart/form-data; boundary={BOUNDARY}"
+        for caller, uploader in ((ANYBODY, None), (READER, "r")):
+            request = api_request(
+                "POST",
+                headers={"Content-Type": kind},
+                body=form(("file", b"x")),
+                identity=caller,
+            )
+            self.successResultOf(Deferred.fromCoroutine(outcome(self.resource, request)))
+            self.assertEqual(self.blobs.writers[-1].uploader, uploader)
+
     def test_every_cut_of_a_small_form(self) -> None:
         body = form(("a", b"1"), ("file", b"\r\n--" + BOUNDARY.encode()[:-1]), ("b", "ü".encode()))
         for pieces in range(1, len(body)):

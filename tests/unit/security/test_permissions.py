@@ -129,6 +129,33 @@ def test_sets_add_up() -> None:
     assert permits(own, "full").access("execute").write("tasks") is True
 
 
+@pytest.mark.parametrize(
+    ("sets", "expected"),
+    [
+        (("full",), True),
+        (("data",), True),
+        (("read_only",), True),
+        ((fine("execute"),), True),
+        ((fine("execute", **{"*": CollectionRule(read=True)}),), True),
+        ((fine("execute", tasks=CollectionRule(read=True)),), False),
+        ((fine("execute", **{"*": CollectionRule(read=OWN)}),), False),
+        ((fine("execute", **{"*": CollectionRule(read=True), "a": CollectionRule()}),), False),
+        # What one of them leaves out, another may have.
+        (
+            (
+                fine("execute", **{"*": CollectionRule(read=True), "a": CollectionRule()}),
+                fine("execute", a=CollectionRule(read=True)),
+            ),
+            True,
+        ),
+        ((fine("presence"),), False),
+        ((), False),
+    ],
+)  # fmt: skip
+def test_who_reads_everything(sets: tuple[Permissions, ...], expected: bool) -> None:
+    assert permits(*sets).access("execute").reads_all is expected
+
+
 def test_a_set_adds_nothing_to_endpoints_that_it_does_not_open() -> None:
     presence = fine("presence")  # of every collection, were it to open one that touches them
     narrow = fine("execute", tasks=CollectionRule(read=True))
