@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import apsw
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from edge_twisted.store.errors import ReadCancelled, ReadTooLong
 from edge_twisted.store.interface import Snapshot
@@ -25,6 +26,8 @@ from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 from edge_twisted.store.threads import ThreadPool
 
 T = TypeVar("T")
+
+log = Logger()
 
 #: A hurried read may take this long; the reactor is to be held for 10 ms at most.
 HURRIED_SECONDS = 0.004
@@ -174,7 +177,8 @@ class ReaderPool:
             raise ReadCancelled(name)
         connection = self.borrow()
         try:
-            with read.using(connection), transaction(connection):
+            # An interrupt must not reach what ends the transaction, so `using` is the inner one.
+            with transaction(connection), read.using(connection):
                 snapshot = self.snapshot(connection, name, read)
                 try:
                     return work(snapshot)
@@ -199,7 +203,11 @@ class ReaderPool:
             return self._open_reader()
 
     def give_back(self, connection: apsw.Connection) -> None:
-        """Return a borrowed connection, outside any transaction."""
+        """Return a borrowed connection; one whose transaction could not be ended is closed."""
+        if connection.in_transaction:
+            log.warn("A connection was closed, for its transaction could not be ended.")
+            close(connection)
+            return
         self._idle.append(connection)
         if self._closed:
             self._close_idle()
