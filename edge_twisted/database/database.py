@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from attrs import define, frozen
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from edge_twisted.database import system
@@ -21,6 +21,7 @@ from edge_twisted.database.admission import Admission, Later
 from edge_twisted.database.errors import TransactionFailed
 from edge_twisted.database.execution import Execution
 from edge_twisted.database.indexing import Indexing
+from edge_twisted.database.inline import are_small
 from edge_twisted.database.mutating import MUTATIONS
 from edge_twisted.database.naming import may_read_name
 from edge_twisted.database.parameters import ParameterValues
@@ -318,7 +319,7 @@ class Database:
             return None
         if known.parameters is not self._parameters or not self._admission.has_room:
             return None
-        if timeout_seconds is not None and timeout_seconds <= 0:
+        if (timeout_seconds is not None and timeout_seconds <= 0) or not are_small(args):
             return None
         context = _Context(request.started_ms, self._db_id, request.id)
         return self._running.at_once(prepared, known, args, context, request)
@@ -416,6 +417,11 @@ class Database:
                 committed = await self._store.write(
                     "transaction", lambda transaction: run_all(runs, transaction)
                 )
+            except CancelledError:
+                # The writer may be at it, for nobody.
+                for each in runs:
+                    each.interruption.cancel()
+                raise
             finally:
                 self._admission.leave()
             return numbered(committed.result, committed.lsn)

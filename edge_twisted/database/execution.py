@@ -27,6 +27,7 @@ from edge_twisted.database.sight import EVERYTHING, NO_TESTS, Sight, sight_of
 from edge_twisted.database.statements import Known, Prepared
 from edge_twisted.database.viewer import COUNT, EVERYBODY, Reader, Viewer, count_of
 from edge_twisted.database.virtual import VirtualCollections
+from edge_twisted.documents import effort
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment
@@ -101,7 +102,11 @@ class Execution:
         if opened is None:
             opened = self.open(self.select, snapshot)
         self.interruption.check()
-        rows = opened.reading.whole(opened.plan)
+        token = effort.begin(opened.reading.env.spend)
+        try:
+            rows = opened.reading.whole(opened.plan)
+        finally:
+            effort.end(token)
         return self._selected(opened.plan, snapshot, rows)
 
     def remember(self, snapshot: Snapshot, opened: Opened) -> None:
@@ -118,7 +123,7 @@ class Execution:
         Time between two of them is not the statement's.
         """
         opened = self.open(self.select, snapshot)
-        batches = opened.reading.batches(opened.plan, most)
+        batches = effort.told(self.interruption.spend, opened.reading.batches(opened.plan, most))
         following = next(batches, None)
         first = True
         while first or following is not None:

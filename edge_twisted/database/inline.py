@@ -7,9 +7,10 @@ A cheap read costs less than handing it over; whether it is cheap only shows whi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from edge_twisted.documents.values import Value
 from edge_twisted.dql.plan.nodes import CollectionScan, IdScan, IndexScan, UnionScan
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.store.errors import ReadTooLong
@@ -31,6 +32,12 @@ RESPITE: Final = 50
 
 
 _INDEXED: Final = (IdScan, IndexScan, UnionScan)
+
+
+#: Elements of an argument, or of what is in it, and characters: what is made of larger ones before
+#: the first row is read would hold the reactor.
+INLINE_ELEMENTS: Final = 128
+INLINE_CHARACTERS: Final = 16_384
 
 
 class BeyondBounds(Exception):
@@ -71,6 +78,34 @@ class Bounds:
         self._steps -= steps
         if self._steps < 0:
             raise BeyondBounds
+
+
+def are_small(arguments: Mapping[str, Value]) -> bool:
+    """Return whether arguments are so small that the reactor's thread may work with them."""
+    for value in arguments.values():
+        kind = type(value)
+        if kind is list or kind is dict:
+            if not _is_small(value):
+                return False
+        elif kind is str and len(value) > INLINE_CHARACTERS:  # type: ignore[arg-type]
+            return False
+    return True
+
+
+def _is_small(value: Value) -> bool:
+    """Return whether an array or object has few elements, and those in it together as well."""
+    left = INLINE_ELEMENTS
+    stack = [value]
+    while stack:
+        each = stack.pop()
+        if isinstance(each, list | dict):
+            left -= len(each)
+            if left < 0:
+                return False
+            stack.extend(each.values() if isinstance(each, dict) else each)
+        elif isinstance(each, str | bytes) and len(each) > INLINE_CHARACTERS:
+            return False
+    return True
 
 
 #: Counts nothing.

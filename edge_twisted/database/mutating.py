@@ -11,6 +11,7 @@ from edge_twisted.database.result import Result, Warnings
 from edge_twisted.database.returning import returned
 from edge_twisted.database.rules import rules_of
 from edge_twisted.database.stored import Writer
+from edge_twisted.documents import effort
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.store.interface import WriteTransaction
@@ -24,11 +25,15 @@ def mutate(run: Execution, transaction: WriteTransaction) -> Result:
     statement = run.prepared.statement
     assert isinstance(statement, MUTATIONS)
     check_verb(run.access, statement.query_type)
-    if isinstance(statement, syntax.Insert):
-        _check_collection(run, statement.collection)
-        return inserting.insert(run, statement, transaction)
-    _check_collection(run, statement.term.collection)
-    return _change(run, statement, transaction)
+    token = effort.begin(run.interruption.spend)
+    try:
+        if isinstance(statement, syntax.Insert):
+            _check_collection(run, statement.collection)
+            return inserting.insert(run, statement, transaction)
+        _check_collection(run, statement.term.collection)
+        return _change(run, statement, transaction)
+    finally:
+        effort.end(token)
 
 
 def _check_collection(run: Execution, collection: syntax.CollectionRef) -> None:

@@ -18,7 +18,7 @@ from edge_twisted.database import system
 from edge_twisted.database.direct import texts_at_once
 from edge_twisted.database.execution import Execution
 from edge_twisted.database.indexing import Indexing
-from edge_twisted.database.inline import BeyondBounds, Bounds, may_run_inline, spare
+from edge_twisted.database.inline import BeyondBounds, Bounds, are_small, may_run_inline, spare
 from edge_twisted.database.mutating import mutate
 from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.database.permissions import check_verb
@@ -147,7 +147,7 @@ class Running:
     def _select(
         self, statement: syntax.Select, run: Execution, stream: bool
     ) -> Result | Deferred[Result]:
-        if not run.prepared.is_long:
+        if not run.prepared.is_long and are_small(run.arguments):
             with self._store.snapshot() as snapshot:
                 opened = run.open(statement, snapshot, bounds=Bounds())
                 if may_run_inline(opened.plan, snapshot):
@@ -175,7 +175,7 @@ class Running:
 
     async def _streamed(self, run: Execution) -> Result:
         stream = self._store.stream("select", lambda snapshot: run.batches(snapshot, BATCH_ROWS))
-        return await RowBatches(stream).first()
+        return await RowBatches(stream, run.interruption.cancel).first()
 
     # -- mutations
 
@@ -183,7 +183,7 @@ class Running:
         committed = self._store.write(
             run.prepared.statement.query_type, lambda transaction: mutate(run, transaction)
         )
-        return committed.addCallback(_numbered)
+        return committed.addCallbacks(_numbered, _stopped, errbackArgs=(run,))
 
     async def _forget(self, statement: syntax.Delete, run: Execution) -> Result:
         found = await self._store.read("history", lambda s: run.history(statement, s))
@@ -266,7 +266,7 @@ def _numbered(committed: Committed[Result]) -> Result:
 
 
 def _stopped(failure: Failure, run: Execution) -> Any:
-    """Stop the thread that reads, whose caller has gone."""
+    """Stop the thread that works for a caller who has gone."""
     if isinstance(failure.value, CancelledError):
         run.interruption.cancel()
     return failure

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from collections.abc import Callable
+
+from twisted.internet.defer import CancelledError, Deferred
 
 from edge_twisted.database.execution import Batch
 from edge_twisted.database.result import Result, Rows
@@ -13,8 +15,10 @@ from edge_twisted.store.interface import RowStream
 class RowBatches:
     """The rows of one SELECT behind its first ones; see `edge_twisted.database.result.Batches`."""
 
-    def __init__(self, stream: RowStream[Result | Batch]) -> None:
+    def __init__(self, stream: RowStream[Result | Batch], give_up: Callable[[], None]) -> None:
         self._stream = stream
+        #: Ends what a thread computes for the stream, which only sees rows of the store.
+        self._give_up = give_up
         self._is_over = False
 
     async def first(self) -> Result:
@@ -38,7 +42,11 @@ class RowBatches:
     async def _next(self) -> Rows | None:
         if self._is_over:
             return None
-        batch = await self._stream.next()
+        try:
+            batch = await self._stream.next()
+        except CancelledError:
+            self._give_up()
+            raise
         assert isinstance(batch, Batch)
         if batch.last:
             self._is_over = True
@@ -48,4 +56,5 @@ class RowBatches:
     def close(self) -> None:
         """Give the snapshot back; harmless when repeated."""
         self._is_over = True
+        self._give_up()
         self._stream.close()

@@ -18,6 +18,8 @@ from enum import Enum
 from struct import Struct
 from typing import Final, Literal, TypeAlias
 
+from edge_twisted.documents.effort import CHUNK, chunks, watched
+
 Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
 
 
@@ -123,6 +125,8 @@ def _other(value: Operand) -> bytes:
         return _TRUE
     if value is False:
         return _FALSE
+    if isinstance(value, dict | list) and len(value) > CHUNK:
+        return _long(value)
     if isinstance(value, dict):
         names = sorted(value)
         keys = [_STRING + _terminated(name.encode("utf-8", "surrogatepass")) for name in names]
@@ -132,3 +136,13 @@ def _other(value: Operand) -> bytes:
     if isinstance(value, bytes):
         return _BINARY + _terminated(value)
     raise TypeError(f"a document cannot hold {type(value).__name__}")
+
+
+def _long(value: list[Value] | dict[str, Value]) -> bytes:
+    """Encode an array or an object that takes long, in steps."""
+    if isinstance(value, list):
+        parts = [b"".join(map(sort_key, piece)) for piece in chunks(value)]
+        return b"".join((_ARRAY, *parts, _END))
+    names = sorted(value)
+    keys = [_STRING + _terminated(name.encode("utf-8", "surrogatepass")) for name in watched(names)]
+    return b"".join((_OBJECT, *keys, _END, *[sort_key(value[name]) for name in watched(names)]))

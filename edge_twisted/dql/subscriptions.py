@@ -21,7 +21,7 @@ from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_ex
 from edge_twisted.dql.errors import ArgumentError, DqlError, EvaluationError, UnsupportedError
 from edge_twisted.dql.execute.interruption import Budget
 from edge_twisted.dql.format import format_statement
-from edge_twisted.dql.functions.context import FunctionContext
+from edge_twisted.dql.functions.context import NO_CONTEXT, FunctionContext
 from edge_twisted.dql.functions.registry import function_named
 from edge_twisted.dql.names import resolved
 from edge_twisted.dql.parser import NESTING_LIMIT, parse
@@ -108,21 +108,11 @@ class Subscription:
         :raises StatementTimeout: the same, by the clock.
         """
         budget = Budget(STEPS_PER_DOCUMENT, now, SECONDS_PER_DOCUMENT)
-        env = Environment({}, self._context or _NO_CONTEXT, budget.spend)
+        env = Environment({}, self._context or NO_CONTEXT, budget.spend)
         try:
             return self._test(document, env) is True
         except EvaluationError:
             return False
-
-
-class _NoContext:
-    """Stands where nothing asks."""
-
-    now_ms = 0
-    app_id = request_id = start_time = ""
-
-
-_NO_CONTEXT: Final = _NoContext()
 
 
 def _select(statement: syntax.Statement, restricted: bool) -> syntax.Select:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 from attrs import frozen
@@ -41,6 +42,14 @@ class OneOf:
 
     path: tuple[str, ...]
     operands: tuple[Scalar, ...]
+
+    @cached_property
+    def by_kind(self) -> Mapping[Kind, frozenset[Scalar]]:
+        """The operands of each kind, within which Python's hashes and equality are those asked."""
+        found: dict[Kind, set[Scalar]] = {}
+        for operand in self.operands:
+            found.setdefault(_kind(operand), set()).add(operand)
+        return {kind: frozenset(values) for kind, values in found.items()}
 
 
 @frozen
@@ -98,9 +107,10 @@ def holds(prefilter: Prefilter, document: Mapping[str, object]) -> bool:
     match prefilter:
         case Compares(path, symbol, operand):
             return _compares(_at(document, path), symbol, operand)
-        case OneOf(path, operands):
+        case OneOf(path):
             value = _at(document, path)
-            return any(_compares(value, "=", operand) for operand in operands)
+            chosen = prefilter.by_kind.get(_kind(value))
+            return chosen is not None and value in chosen
         case HasPrefix(path, prefix):
             value = _at(document, path)
             return isinstance(value, str) and value.startswith(prefix)

@@ -30,6 +30,8 @@ class Environment:
     #: Told of every few steps of work that a single row causes; raises to end it.
     spend: Callable[[int], None] = unlimited
     bound: dict[int, Any] = field(factory=dict)
+    #: What expressions made once for the whole execution, by what only they know.
+    made: dict[object, Any] = field(factory=dict)
 
 
 #: A compiled expression.  A row is a document, a tuple of documents in a join, or a `Group`.

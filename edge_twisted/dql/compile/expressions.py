@@ -17,6 +17,7 @@ from edge_twisted.dql.compile.environment import Compiled, Environment
 from edge_twisted.dql.compile.scope import Scope
 from edge_twisted.dql.errors import ArgumentError, DqlError, SemanticError
 from edge_twisted.dql.functions.aggregates import AGGREGATES
+from edge_twisted.dql.functions.context import NO_CONTEXT
 from edge_twisted.dql.functions.conversion import CASTS
 from edge_twisted.dql.functions.registry import function_named
 from edge_twisted.dql.logic import logical_and, logical_not, logical_or, logical_xor
@@ -119,10 +120,12 @@ def _(node: syntax.Binary, scope: Scope) -> Compiled:
     right = compile_expression(node.right, scope)
     apply = _BINARY[node.operator]
     if node.operator is syntax.BinaryOperator.IN:
-        listed = _scalars(node.right)
+        listed = _written_out(node.right, right)
         if listed is not None:
             test = membership.member_of(listed)
             return lambda row, env: test(left(row, env))
+        if needs_no_row(node.right):
+            return _placed(node, with_list(membership.member_of, right, left))
     if isinstance(node.right, syntax.Literal):
         value: Operand = node.right.value
         return _placed(node, lambda row, env: apply(left(row, env), value))
@@ -235,6 +238,8 @@ def _(node: syntax.Call, scope: Scope) -> Compiled:
             node.span,
         )
     arguments = [compile_expression(each, scope) for each in node.arguments]
+    if node.name == "array_contains" and needs_no_row(node.arguments[0]):
+        return _placed(node, with_list(membership.contained_in, *arguments))
     implementation = function.implementation
     if function.needs_context:
         return _placed(
@@ -249,12 +254,50 @@ def _(node: syntax.Call, scope: Scope) -> Compiled:
     return _call(node, implementation, arguments)
 
 
-def _scalars(node: syntax.Expression) -> list[Value] | None:
-    """Return the elements of an array of nothing but literals: no need to make it for each row."""
+def needs_no_row(node: syntax.Expression) -> bool:
+    """Return whether an expression has one value for a whole execution: no path is in it."""
+    return not any(isinstance(each, syntax.Path) for each in node.walk())
+
+
+def with_list(
+    hashed: Callable[[Operand], Callable[[Operand], Operand]], array: Compiled, value: Compiled
+) -> Compiled:
+    """
+    Return the test of each row's ``value`` against an array that needs no row.
+
+    The array is evaluated and hashed at the first row of an execution, and not if there is none.
+    """
+    key = object()
+
+    def test(row: Any, env: Environment) -> Operand:
+        found = env.made.get(key)
+        if found is None:
+            found = env.made[key] = hashed(array(row, env))
+        result: Operand = found(value(row, env))
+        return result
+
+    return test
+
+
+#: What an array that is written out whole is made of.
+_WRITTEN: Final = (
+    syntax.ArrayLiteral,
+    syntax.ObjectLiteral,
+    syntax.Pair,
+    syntax.Literal,
+    syntax.MissingLiteral,
+)
+
+
+def _written_out(node: syntax.Expression, compiled: Compiled) -> list[Value] | None:
+    """Return the elements of an array of nothing but literals: hashed once, with the plan."""
     if not isinstance(node, syntax.ArrayLiteral):
         return None
-    found = [each.value for each in node.elements if isinstance(each, syntax.Literal)]
-    return [*found] if len(found) == len(node.elements) else None
+    if not all(isinstance(each, _WRITTEN) for each in node.walk()):
+        return None
+    value = compiled(None, Environment({}, NO_CONTEXT))
+    assert isinstance(value, list)
+    return value
 
 
 @_compile.register(syntax.ArrayLiteral)

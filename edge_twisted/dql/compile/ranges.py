@@ -11,8 +11,9 @@ from attrs import frozen
 from edge_twisted.documents.values import MISSING, Missing, Operand, Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile.environment import Compiled, Environment
-from edge_twisted.dql.compile.expressions import add_case, compile_expression
+from edge_twisted.dql.compile.expressions import add_case, compile_expression, needs_no_row
 from edge_twisted.dql.compile.scope import Scope
+from edge_twisted.dql.operators.membership import Listed
 
 Pairs = Iterator[tuple[Value, Value]]
 
@@ -62,6 +63,9 @@ def _bind(node: syntax.Binding, scope: Scope) -> tuple[_Bound, Scope]:
 
 def _quantified(node: syntax.Quantified, scope: Scope) -> Compiled:
     bound, inner = _bind(node.binding, scope)
+    wanted = _equal_to_variable(node)
+    if wanted is not None:
+        return _any_equal(bound, compile_expression(wanted, scope))
     condition = compile_expression(node.condition, inner)
     any_ = node.quantifier is syntax.Quantifier.ANY
     # The value that decides, and what holds when none does.
@@ -82,6 +86,59 @@ def _quantified(node: syntax.Quantified, scope: Scope) -> Compiled:
         return found
 
     return quantified
+
+
+def _equal_to_variable(node: syntax.Quantified) -> syntax.Expression | None:
+    """
+    Return e of ``ANY v IN source SATISFIES v = e END``, where the source needs no row.
+
+    None for anything else; e may not have variables of the expression in it.
+    """
+    binding, condition = node.binding, node.condition
+    if node.quantifier is not syntax.Quantifier.ANY or not needs_no_row(binding.source):
+        return None
+    match condition:
+        case syntax.Binary(operator=syntax.BinaryOperator.EQUAL, left=left, right=right):
+            pass
+        case _:
+            return None
+    variable = syntax.Path((binding.name,))
+    # Of two variables with one name the index is the inner one.
+    if binding.index == binding.name:
+        return None
+    for one, other in ((left, right), (right, left)):
+        if one == variable and not _names(other, {binding.name, binding.index}):
+            return other
+    return None
+
+
+def _names(node: syntax.Expression, variables: set[str | None]) -> bool:
+    return any(isinstance(each, syntax.Path) and each.names[0] in variables for each in node.walk())
+
+
+def _any_equal(bound: _Bound, wanted: Compiled) -> Compiled:
+    """Return whether a source that needs no row has a value; it is hashed once an execution."""
+    key = object()
+
+    def listed_of(row: Any, env: Environment) -> Listed | Missing | None:
+        pairs = bound.pairs(row, env)
+        if pairs is None or pairs is MISSING:
+            return pairs
+        return Listed.of(value for _, value in pairs)
+
+    def found(row: Any, env: Environment) -> Operand:
+        try:
+            listed: Listed | Missing | None = env.made[key]
+        except KeyError:
+            listed = env.made[key] = listed_of(row, env)
+        if listed is None or listed is MISSING:
+            return listed
+        if listed.is_empty:
+            return False
+        value = wanted(row, env)
+        return value is not None and value is not MISSING and listed.has(value)
+
+    return found
 
 
 def _array(node: syntax.ArrayRange, scope: Scope) -> Compiled:

@@ -10,12 +10,10 @@ from edge_twisted.errors import EdgeError
 
 Row = TypeVar("Row")
 
-#: Rows between two looks at the clock: 64 rows of the slowest expression take about a millisecond.
-ROWS_PER_CHECK: Final = 64
-
-
-#: Steps within a row between two looks at the clock.
-STEPS_PER_CHECK: Final = 64
+#: Rows, or steps within a row, between two looks at the clock, where they are quick.
+MOST_PER_LOOK: Final = 64
+#: Where so many took longer than this, fewer do until the next look.
+SLOW_SECONDS: Final = 0.004
 
 
 class StatementTimeout(EdgeError):
@@ -52,7 +50,10 @@ class Interruption:
         self._limit = limit_seconds
         self._deadline = None if limit_seconds is None else now() + limit_seconds
         self._cancelled = False
-        self._steps = STEPS_PER_CHECK
+        #: Of how many rows or steps the next look comes, how many of them are left, and when the
+        #: last look was.  The first one or two may be slow, so they are looked at at once.
+        self._pace = self._left = 1
+        self._looked = 0.0
 
     def cancel(self) -> None:
         """Make the next check fail."""
@@ -71,12 +72,30 @@ class Interruption:
             assert self._limit is not None
             raise StatementTimeout(self._limit)
 
+    def look(self) -> int:
+        """
+        Return after how many rows or steps to look again, by how long those before took.
+
+        :raises StatementCancelled, StatementTimeout: see `check`.
+        """
+        if self._cancelled:
+            raise StatementCancelled
+        now = self._now()
+        if self._deadline is not None and now > self._deadline:
+            assert self._limit is not None
+            raise StatementTimeout(self._limit)
+        took, self._looked = now - self._looked, now
+        if took <= SLOW_SECONDS:
+            self._pace = min(2 * self._pace, MOST_PER_LOOK)
+        else:
+            self._pace = max(1, int(self._pace * SLOW_SECONDS / took))
+        return self._pace
+
     def spend(self, steps: int) -> None:
-        """Count steps of work within a row, checking every few."""
-        self._steps -= steps
-        if self._steps <= 0:
-            self._steps = STEPS_PER_CHECK
-            self.check()
+        """Count steps of work within a row, looking at the clock every few."""
+        self._left -= steps
+        if self._left <= 0:
+            self._left = self.look()
 
     def pause(self) -> float:
         """Return a mark for `resume`."""
@@ -87,15 +106,13 @@ class Interruption:
         if self._deadline is not None:
             self._deadline += self._now() - paused
 
-    def watch(self, rows: Iterable[Row], every: int = ROWS_PER_CHECK) -> Iterator[Row]:
-        """Yield ``rows``, checking before the first and before one of so many."""
-        self.check()
-        left = every
+    def watch(self, rows: Iterable[Row], most: int = MOST_PER_LOOK) -> Iterator[Row]:
+        """Yield ``rows``, looking at the clock before the first and at most so many later."""
+        left = min(self.look(), most)
         for row in rows:
             left -= 1
             if not left:
-                self.check()
-                left = every
+                left = min(self.look(), most)
             yield row
 
 

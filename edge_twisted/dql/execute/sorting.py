@@ -7,14 +7,18 @@ import heapq
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import islice
 from sys import maxsize
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from attrs import frozen
 
+from edge_twisted.documents.effort import in_order, watched
 from edge_twisted.documents.keys import invert
 from edge_twisted.documents.values import Operand, sort_key
 
 Row = TypeVar("Row")
+
+#: More rows than this are not kept in a heap, whose last step is a sort at one go.
+_HEAP_ROWS: Final = 8_192
 
 
 @frozen
@@ -29,12 +33,15 @@ def order(rows: Iterable[Row], terms: Sequence[SortTerm], first: int | None = No
     """
     Return the rows in order, equal ones as they came; with ``first`` only so many of them.
 
-    A few of many are kept in a heap: memory for ``first`` rows, whatever their number.
+    A few of many are kept in a heap: memory for ``first`` rows, whatever their number.  More are
+    sorted in steps, between which whoever waits may end it (`edge_twisted.documents.effort`).
     """
     key = _key(terms)
-    if first is None:
-        return sorted(rows, key=key)
-    return heapq.nsmallest(first, rows, key=key)
+    if first is not None and first <= _HEAP_ROWS:
+        return heapq.nsmallest(first, rows, key=key)
+    kept = list(rows)
+    places = in_order([key(row) for row in watched(kept)])
+    return [kept[place] for place in (places if first is None else places[:first])]
 
 
 def _key(terms: Sequence[SortTerm]) -> Callable[[object], bytes]:

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from attrs import define, field
 
+from edge_twisted.documents.effort import in_order
 from edge_twisted.documents.values import MISSING, Operand, canonical
 from edge_twisted.dql.operators.arithmetic import INTEGER_MAX, INTEGER_MIN
 from edge_twisted.dql.operators.comparison import precedes
@@ -162,7 +163,8 @@ class Median:
     def result(self) -> Operand:
         if not self._numbers:
             return MISSING
-        return float(sorted(self._numbers)[(len(self._numbers) - 1) // 2])
+        places = in_order(self._numbers)
+        return float(self._numbers[places[(len(places) - 1) // 2]])
 
 
 @define

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class FunctionContext(Protocol):
@@ -24,3 +24,14 @@ class FunctionContext(Protocol):
     @property
     def start_time(self) -> str:
         """When the request arrived, in ISO-8601."""
+
+
+class _NoContext:
+    """Stands where nothing asks."""
+
+    now_ms = 0
+    app_id = request_id = start_time = ""
+
+
+#: For expressions in which no function depends on the request.
+NO_CONTEXT: Final[FunctionContext] = _NoContext()

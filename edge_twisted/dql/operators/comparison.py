@@ -17,6 +17,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Final
 
+from edge_twisted.documents.effort import CHUNK, watched
 from edge_twisted.documents.values import MISSING, Operand, Value, sort_key
 from edge_twisted.dql.logic import logical_and, logical_not
 from edge_twisted.dql.propagation import propagate
@@ -43,11 +44,13 @@ def deep_equal(left: Value, right: Value) -> bool:
     if kind in _PLAIN:
         return True
     if type(left) is list and type(right) is list:
-        for element, other in zip(left, right, strict=True):
+        pairs = zip(left, right, strict=True)
+        for element, other in pairs if len(left) <= CHUNK else watched(pairs):
             if not deep_equal(element, other):
                 return False
     elif type(left) is dict and type(right) is dict:
-        for key, element in left.items():
+        items = left.items()
+        for key, element in items if len(left) <= CHUNK else watched(items):
             if not deep_equal(element, right[key]):
                 return False
     return True

@@ -8,10 +8,13 @@ the left, or no array on the right, gives MISSING, NULL on either side NULL, MIS
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
-from edge_twisted.documents.values import MISSING, Operand, Value
+from attrs import frozen
+
+from edge_twisted.documents.effort import CHUNK, chunks, watched
+from edge_twisted.documents.values import MISSING, Operand, Value, canonical
 from edge_twisted.dql.operators.comparison import deep_equal
 from edge_twisted.dql.propagation import propagate
 
@@ -21,6 +24,8 @@ _HASHED: Final = frozenset({int, float, str, bytes})
 
 def contains_equal(array: Sequence[Value], value: Value) -> bool:
     """Return whether an element of ``array`` is deeply equal to ``value``."""
+    if len(array) > CHUNK:
+        return any(contains_equal(piece, value) for piece in chunks(array))
     if value not in array:
         return False
     if type(value) is str:
@@ -38,19 +43,68 @@ def member(value: Operand, array: Operand) -> Operand:
     return None if None in array else False
 
 
-def member_of(array: Sequence[Value]) -> Callable[[Operand], Operand]:
+@frozen
+class Listed:
     """
-    Return ``IN`` for an array that is known beforehand: a set lookup however long the array is.
-    """
-    hashed = frozenset(element for element in array if type(element) in _HASHED)
-    others = [element for element in array if type(element) not in _HASHED and element is not None]
-    absent = None if None in array else False
+    The elements of an array, hashed once, to be asked whether a value is one of them.
 
-    def test(value: Operand) -> Operand:
+    Numbers, strings and binary values hash as they compare; everything else by its encoding, which
+    is the same for deeply equal values and for no others.
+    """
+
+    _plain: frozenset[Value]
+    _encoded: frozenset[bytes]
+    has_null: bool
+
+    @classmethod
+    def of(cls, array: Iterable[Value]) -> Listed:
+        """Return the elements of `array`."""
+        plain: set[Any] = set()
+        encoded: set[bytes] = set()
+        has_null = False
+        for element in watched(array):
+            if type(element) in _HASHED:
+                plain.add(element)
+            elif element is None:
+                has_null = True
+            else:
+                encoded.add(canonical(element))
+        return cls(frozenset(plain), frozenset(encoded), has_null)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no elements at all."""
+        return not (self._plain or self._encoded or self.has_null)
+
+    def has(self, value: Operand) -> bool:
+        """Return whether an element is deeply equal to a value that is neither NULL nor MISSING."""
         if type(value) in _HASHED:
-            return True if value in hashed else absent
+            return value in self._plain
+        return bool(self._encoded) and canonical(value) in self._encoded
+
+    def member(self, value: Operand) -> Operand:
+        """``value IN array``."""
         if value is None or value is MISSING:
             return value
-        return True if contains_equal(others, value) else absent
+        if self.has(value):
+            return True
+        return None if self.has_null else False
+
+
+def member_of(array: Operand) -> Callable[[Operand], Operand]:
+    """Return ``IN`` for a right side that is known beforehand, however long it is."""
+    if type(array) is list:
+        return Listed.of(array).member
+    return lambda value: propagate(value, array)
+
+
+def contained_in(array: Operand) -> Callable[[Operand], Operand]:
+    """Return ``array_contains(array, value)`` for an array that is known beforehand."""
+    if type(array) is not list:
+        return lambda value: propagate(array, value)
+    listed = Listed.of(array)
+
+    def test(value: Operand) -> Operand:
+        return value if value is None or value is MISSING else listed.has(value)
 
     return test

@@ -11,6 +11,7 @@ from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError
+from edge_twisted.dql.functions.context import NO_CONTEXT
 from edge_twisted.dql.functions.registry import function_named
 from edge_twisted.dql.rewrite.counting import Counts
 
@@ -28,13 +29,6 @@ _FOLDED: Final = (
 _WORTH: Final = (syntax.Literal, syntax.MissingLiteral)
 #: A plan keeps no text longer than this that is not in the statement.
 _MAX_LENGTH: Final = 256
-
-
-class _NoContext:
-    """Stands where nothing asks."""
-
-    now_ms = 0
-    app_id = request_id = start_time = ""
 
 
 def fold_constants(node: syntax.Expression, counts: Counts) -> syntax.Expression:
@@ -55,7 +49,7 @@ def _folded(node: syntax.Node) -> syntax.Node:
     if not isinstance(node, _FOLDED) or not _is_constant(node):
         return node
     try:
-        value = compile_expression(node, RowScope(()))(None, Environment({}, _NoContext()))
+        value = compile_expression(node, RowScope(()))(None, Environment({}, NO_CONTEXT))
     except DqlError:
         return node
     found = _literal(value)

@@ -115,6 +115,7 @@ class InlineReader:
         self._bounds = connection.cursor()
         self._snapshot = SqliteSnapshot(connection, number_of, "read", damage=damage)
         self._snapshot.keeps_indexes = True
+        self._snapshot.cursors.may_be_ended = False
         self._depth = 0
         self.hurried = _Hurried()
         connection.set_progress_handler(self.hurried.look, HURRIED_STEPS)

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from typing import Any
 
 import apsw
 
+from edge_twisted.documents.effort import listener
 from edge_twisted.store.errors import ReadCancelled
 from edge_twisted.store.fields import Fields
 from edge_twisted.store.keys import cut
@@ -43,6 +44,8 @@ _PLAIN_BODIES = {form: f"SELECT {TEXT}{source}{order}" for form, (source, order)
 _BATCH_BYTES = 256 * 1024
 _BATCH_ROWS = 256
 _FIRST_BATCH_ROWS = 8
+#: Steps of SQLite between two looks at whether to go on: some milliseconds.
+_LOOK_STEPS = 20_000
 
 
 class Cursors:
@@ -60,6 +63,9 @@ class Cursors:
         self.damage = damage
         self._cancelled = cancelled
         self._open: set[apsw.Cursor] = set()
+        #: Whether whoever waits may end what SQLite is at (`edge_twisted.documents.effort`).  Not
+        #: where the connection has a handler of its own.
+        self.may_be_ended = True
         #: Those that read to their end: making one costs as much as reading a row or two.
         self._spare: list[apsw.Cursor] = []
 
@@ -81,6 +87,32 @@ class Cursors:
         while self._spare:
             self._spare.pop().close(True)
 
+    def _fetched(self, cursor: apsw.Cursor, count: int) -> list[Any]:
+        with self._watched():
+            return list(islice(cursor, count))
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """
+        Let whoever waits end what SQLite is at, whose rows may be few and far between.
+
+        For reads alone: a write that is ended takes its whole transaction with it.
+        """
+        spend = listener() if self.may_be_ended else None
+        if spend is None:
+            yield
+            return
+
+        def look() -> bool:
+            spend(_LOOK_STEPS)
+            return False
+
+        self._connection.set_progress_handler(look, _LOOK_STEPS)
+        try:
+            yield
+        finally:
+            self._connection.set_progress_handler(None)
+
     def rows(self, sql: str, bindings: Sequence[Any]) -> list[Any]:
         """Return all rows of a statement, which are few."""
         return [row for batch in self.batches(sql, bindings) for row in batch]
@@ -95,8 +127,9 @@ class Cursors:
         self._open.add(cursor)
         count = _FIRST_BATCH_ROWS
         try:
-            cursor.execute(sql, bindings)
-            while batch := list(islice(cursor, count)):
+            with self._watched():
+                cursor.execute(sql, bindings)
+            while batch := self._fetched(cursor, count):
                 if self._cancelled():
                     raise ReadCancelled(self._what)
                 yield batch
@@ -149,11 +182,17 @@ def index_bodies(
     wanted: Selection | None,
 ) -> Iterator[list[BodyRow]]:
     """Yield the texts of an index's documents, as they are `wanted`; None: plain bodies."""
-    found = [
-        cursors.batches(*each) if wanted is None else wanted.batches(cursors.batches(*each))
-        for each in index_statements(number, spans, descending, wanted)
-    ]
-    return found[0] if len(found) == 1 else chain.from_iterable(found)
+    statements = index_statements(number, spans, descending, wanted)
+    if len(statements) == 1:
+        return _texts(cursors, statements[0], wanted)
+    return chain.from_iterable(_texts(cursors, each, wanted) for each in statements)
+
+
+def _texts(
+    cursors: Cursors, statement: Statement, wanted: Selection | None
+) -> Iterator[list[BodyRow]]:
+    found = cursors.batches(*statement)
+    return found if wanted is None else wanted.batches(found)
 
 
 def index_texts(
