@@ -19,7 +19,7 @@ from twisted.python import usage
 from edge_twisted import __version__
 from edge_twisted.config.model import Configuration
 from edge_twisted.config.problems import ConfigurationError
-from edge_twisted.services.configuration import read_configuration, read_for_reload
+from edge_twisted.services.configuration import read_for_reload, read_for_start
 from edge_twisted.services.edge_server import EdgeServer
 from edge_twisted.services.embedded import embedded_configuration
 from edge_twisted.services.process import EX_CONFIG, ExitStatus
@@ -66,7 +66,7 @@ def makeService(options: Options) -> IService:
 
 def _read(path: Path) -> Configuration:
     try:
-        loaded = read_configuration(path, os.environ)
+        loaded = read_for_start(path, os.environ)
     except ConfigurationError as error:
         for problem in (*error.warnings, *error.problems):
             sys.stderr.write(f"{problem}\n")

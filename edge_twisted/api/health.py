@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``GET /health``: the server is up and answers."""
+"""``GET /health``: the server is up and answers, and whether anything is wrong with it."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import orjson
+from attrs import asdict, frozen
 
 from edge_twisted.api.openapi.operation import Operation, content
 from edge_twisted.api.request import Request
@@ -20,9 +25,24 @@ ROUTE = Route(
 OPERATION = Operation(
     route=ROUTE,
     id="health",
-    summary="Whether the server answers.",
-    responses={200: {"description": "It does.", "content": content("Health")}},
+    summary="Whether the server answers, and what is wrong with it.",
+    responses={200: {"description": "It does, well or not.", "content": content("Health")}},
 )
+
+
+_OK = b'{"status":"ok"}'
+
+
+@frozen
+class Trouble:
+    """
+    Something that is wrong while the server serves.
+
+    Anyone may read it: a stable code, and a sentence without paths or names.
+    """
+
+    code: str
+    description: str
 
 
 class Health:
@@ -31,6 +51,11 @@ class Health:
     route = ROUTE
     max_body_bytes = 0
 
+    def __init__(self, troubles: Sequence[Callable[[], Iterable[Trouble]]] = ()) -> None:
+        self._troubles = troubles
+
     async def respond(self, request: Request) -> AnyResponse:
-        """Say that all is well."""
-        return Response(body=b'{"status":"ok"}', headers=((b"Cache-Control", b"no-store"),))
+        """Say that all is well, or what is not."""
+        found = [asdict(trouble) for told in self._troubles for trouble in told()]
+        body = orjson.dumps({"status": "degraded", "detail": found}) if found else _OK
+        return Response(body=body, headers=((b"Cache-Control", b"no-store"),))

@@ -69,6 +69,10 @@ class Metrics:
         self.requests = RequestTallies(DURATION_BUCKETS)
         registry.register(self.requests)
         self.http_connections = gauge("edge_http_connections", "Connections that are open.")
+        self.certificate_end = gauge(
+            "edge_tls_certificate_expiry_timestamp_seconds",
+            "When the certificate in use ends, in seconds since 1970.",
+        )
         self.throttled = counter("edge_throttled_total", "Requests refused by a limit.", "strategy")
         self.store_commits = counter("edge_store_commits_total", "Commits made durable.")
         self.store_commit_duration = histogram(

@@ -8,11 +8,11 @@ come from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from edge_twisted.api import (
     attachments_download,
@@ -47,6 +47,8 @@ class Parts:
     metrics: metrics.Metrics
     blobs: Blobs
     references: BlobReferences
+    #: Each part of the server that may be unwell adds what it has to say.
+    troubles: list[Callable[[], Iterable[health.Trouble]]] = field(factory=list)
 
 
 @frozen
@@ -156,7 +158,11 @@ ENDPOINTS: tuple[Declared, ...] = (
         lambda http: http.http_api.logs.enabled,
         lambda _, parts: logs_download.LogsDownload(parts.logs),
     ),
-    Declared(health.OPERATION, lambda http: http.enable_healthcheck, lambda *_: health.Health()),
+    Declared(
+        health.OPERATION,
+        lambda http: http.enable_healthcheck,
+        lambda _, parts: health.Health(parts.troubles),
+    ),
     Declared(
         metrics.OPERATION,
         lambda http: http.enable_metrics,

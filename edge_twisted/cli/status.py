@@ -13,8 +13,8 @@ from typing import Any, Final
 import click
 
 from edge_twisted.cli.options import config_option
+from edge_twisted.config.load import load
 from edge_twisted.config.model import TemporaryFolder
-from edge_twisted.services.configuration import read_configuration
 from edge_twisted.services.status import status_socket
 from edge_twisted.services.wall_clock import now_seconds
 
@@ -39,7 +39,8 @@ def status(path: Path, as_json: bool) -> None:
 
     Exit status 1 if no server runs with this configuration.
     """
-    folder = read_configuration(path, os.environ).configuration.database.persistence_dir
+    # A server runs with it, so nothing but its place is asked for; certificates may be out of date.
+    folder = load(path, os.environ).configuration.database.persistence_dir
     if isinstance(folder, TemporaryFolder):
         raise click.ClickException(
             "a server with persistence_dir: temp_dir cannot be found; ask GET /presence"
@@ -55,6 +56,7 @@ def status(path: Path, as_json: bool) -> None:
 def lines(told: Mapping[str, Any], now: float) -> Iterator[str]:
     """Yield a status in words; `now` is in seconds since 1970."""
     yield f"{told['device_name']} ({told['peer']}), database {told['db_id']}"
+    yield from _http(told.get("http"))
     if told["mesh"]:
         yield f"The mesh is off: {told['mesh']}"
         return
@@ -72,6 +74,16 @@ def lines(told: Mapping[str, Any], now: float) -> Iterator[str]:
         yield "Addresses that are dialled:"
         for each in addresses:
             yield f"  {_address(each)}"
+
+
+def _http(told: Mapping[str, Any] | None) -> Iterator[str]:
+    # A server of an earlier version does not tell.
+    if told is None:
+        return
+    if told["problem"]:
+        yield f"HTTPS IS NOT SERVED: {told['problem']}"
+    elif told["listening"]:
+        yield f"Serving HTTP on {', '.join(told['listening'])}"
 
 
 def _peers(peers: Sequence[Mapping[str, Any]], now: float) -> Iterator[str]:

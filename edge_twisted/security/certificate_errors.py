@@ -125,8 +125,16 @@ class KeyUnusable(CertificateProblem):
         return f"{self.path} cannot be used for TLS: {self.reason}; use an EC P-256 or RSA key"
 
 
-class CertificateExpired(CertificateProblem):
-    """The certificate's time is over."""
+class DateProblem(CertificateProblem):
+    """The pair would be served on another day; it may be the clock that is wrong."""
+
+    def is_over(self, now: datetime) -> bool:
+        """Tell whether this is no problem any more at another time."""
+        raise NotImplementedError
+
+
+class CertificateExpired(DateProblem):
+    """The certificate's time is over, or this machine's clock is ahead."""
 
     code = "certificate_expired"
 
@@ -134,11 +142,15 @@ class CertificateExpired(CertificateProblem):
         super().__init__(role, path)
         self.end = end
 
+    def is_over(self, now: datetime) -> bool:
+        """See `DateProblem.is_over`."""
+        return now <= self.end
+
     def __str__(self) -> str:
         return f"{self.path} holds a certificate that expired at {_utc(self.end)}; renew it"
 
 
-class CertificateNotYetValid(CertificateProblem):
+class CertificateNotYetValid(DateProblem):
     """The certificate's time has not come, or this machine's clock is behind."""
 
     code = "certificate_not_yet_valid"
@@ -147,6 +159,10 @@ class CertificateNotYetValid(CertificateProblem):
         super().__init__(role, path)
         self.begin = begin
         self.now = now
+
+    def is_over(self, now: datetime) -> bool:
+        """See `DateProblem.is_over`."""
+        return now >= self.begin
 
     def __str__(self) -> str:
         return (

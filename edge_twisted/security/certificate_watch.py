@@ -74,6 +74,8 @@ class CertificateWatch:
         #: The state of the files that was examined last, whatever came of it.
         self._examined: PairState = tls.certificate.state
         self._looked: PairState = self._examined
+        #: What was found then, if it was refused.
+        self._refused = CertificateCheck()
         self._next: IDelayedCall | None = None
         self._reminded = float("-inf")
 
@@ -118,7 +120,7 @@ class CertificateWatch:
     def _look(self) -> None:
         state = state_of(self._files)
         settled, self._looked = state == self._looked, state
-        if settled and state != self._examined:
+        if settled and (state != self._examined or self._refused.may_be_served(self._now())):
             # Before it is tried: what fails is tried, and said, once for each change.
             self._examined = state
             self.commit(self.prepare(self._files))
@@ -138,7 +140,7 @@ class CertificateWatch:
         )
 
     def _take(self, check: CertificateCheck) -> None:
-        new = check.certificate
+        new, self._refused = check.certificate, check
         if new is None:
             problems = tuple(str(problem) for problem in check.problems)
             for problem in problems:

@@ -27,6 +27,7 @@ from edge_twisted.security.certificate_errors import (
     CertificateExpired,
     CertificateNotYetValid,
     CertificateProblem,
+    DateProblem,
     KeyMismatch,
     KeyUnusable,
 )
@@ -60,6 +61,11 @@ class Certificate:
         return tuple(_subject_names(self.chain[0]))
 
     @property
+    def begins(self) -> datetime:
+        """When it began, in UTC."""
+        return self.chain[0].not_valid_before_utc
+
+    @property
     def expires(self) -> datetime:
         """When it ends, in UTC."""
         return self.chain[0].not_valid_after_utc
@@ -72,6 +78,17 @@ class CertificateCheck:
     certificate: Certificate | None = None
     problems: tuple[CertificateProblem, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def is_about_dates(self) -> bool:
+        """Whether the pair is refused for its dates alone: on another day it would be served."""
+        return bool(self.problems) and all(isinstance(each, DateProblem) for each in self.problems)
+
+    def may_be_served(self, now: datetime) -> bool:
+        """Tell whether a pair that was refused for its dates alone is valid at another time."""
+        return self.is_about_dates and all(
+            isinstance(each, DateProblem) and each.is_over(now) for each in self.problems
+        )
 
 
 def check_files(cert: Path, key: Path, listen_host: str | None, now: datetime) -> CertificateCheck:

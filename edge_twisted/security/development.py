@@ -23,7 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edge_twisted.config.model import TlsFiles
 from edge_twisted.security.certificate_errors import (
-    CertificateExpired,
+    DateProblem,
     FileMissing,
     KeyMismatch,
     NotPem,
@@ -52,8 +52,8 @@ def development_certificate(folder: Path, hostname: str, now: datetime) -> Devel
     """
     Return the development certificate of `folder`, which exists; make it if there is none.
 
-    One that has expired or is damaged is replaced.  `hostname` is the machine's own name, `now` an
-    aware time.
+    One that has expired, is not valid yet (for the clock was ahead) or is damaged is replaced.
+    `hostname` is the machine's own name, `now` an aware time.
 
     :raises CertificateProblem: one is there that cannot be read; give permission or remove it.
     :raises OSError: the folder cannot be written.
@@ -61,7 +61,7 @@ def development_certificate(folder: Path, hostname: str, now: datetime) -> Devel
     files = TlsFiles(cert=folder / CERTIFICATE_FILE, key=folder / KEY_FILE)
     problems = check_files(files.cert, files.key, "localhost", now).problems
     for problem in problems:
-        if not isinstance(problem, FileMissing | CertificateExpired | KeyMismatch | NotPem):
+        if not isinstance(problem, FileMissing | DateProblem | KeyMismatch | NotPem):
             raise problem
     if not problems:
         return DevelopmentCertificate(files=files, created=False)

@@ -2,7 +2,8 @@
 """
 Reads the configuration with every check that a start makes.
 
-`config validate`, the start and every reload read it here, so that they cannot disagree.
+`config validate`, the start and every reload read it here, so that they cannot disagree but in one
+thing: what to do about a certificate that cannot be served.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from edge_twisted.dql.names import below, free_paths
 from edge_twisted.dql.parser import parse_expression
 from edge_twisted.dql.source import Source
 from edge_twisted.dql.subscriptions import Subscription
-from edge_twisted.security.certificates import check_files
+from edge_twisted.security.certificates import CertificateCheck, check_files
 from edge_twisted.security.errors import BadKeyHash
 from edge_twisted.security.key_hash import KeyHash
 from edge_twisted.services.wall_clock import now_utc
@@ -51,6 +52,22 @@ def read_configuration(
     :raises ConfigurationError: it cannot be used; all problems are in it.
     """
     return load(path, environ, start_checks(now))
+
+
+def read_for_start(
+    path: Path,
+    environ: Mapping[str, str],
+    now: Callable[[], datetime] = now_utc,
+) -> Loaded:
+    """
+    Read and check the file at `path` for a server that starts.
+
+    A certificate that has expired or is not valid yet is a warning: the clock may be wrong, and a
+    server that ends is not started again.  It serves all but HTTPS, which begins in time.
+
+    :raises ConfigurationError: it cannot be used; all problems are in it.
+    """
+    return load(path, environ, evolve(start_checks(now), certificate=partial(_at_start, now)))
 
 
 def read_for_reload(path: Path, environ: Mapping[str, str]) -> Configuration:
@@ -136,11 +153,23 @@ def credential_form(text: str) -> CredentialForm:
 def _certificate_findings(
     now: Callable[[], datetime], files: TlsFiles, host: str | None
 ) -> Sequence[CertificateFinding]:
-    return tuple(_findings(files, host, now()))
+    return tuple(_findings(check_files(files.cert, files.key, host, now()), files))
 
 
-def _findings(files: TlsFiles, host: str | None, now: datetime) -> Iterator[CertificateFinding]:
-    check = check_files(files.cert, files.key, host, now)
+def _at_start(
+    now: Callable[[], datetime], files: TlsFiles, host: str | None
+) -> Sequence[CertificateFinding]:
+    check = check_files(files.cert, files.key, host, now())
+    findings = _findings(check, files)
+    if not check.is_about_dates:
+        return tuple(findings)
+    return tuple(
+        evolve(each, right=f"{each.right}; HTTPS begins when a valid one is there", is_warning=True)
+        for each in findings
+    )
+
+
+def _findings(check: CertificateCheck, files: TlsFiles) -> Iterator[CertificateFinding]:
     for problem in check.problems:
         what, _, right = str(problem).partition("; ")
         yield CertificateFinding(role=problem.role, what=what, right=right)

@@ -34,6 +34,7 @@ from edge_twisted.services.embedded import welcome
 from edge_twisted.services.garbage import GarbageCollection
 from edge_twisted.services.http import HttpService
 from edge_twisted.services.lag import LagMeter
+from edge_twisted.services.listening import listening_text
 from edge_twisted.services.mesh import MeshParts, MeshService
 from edge_twisted.services.mesh_account import MeshAccount
 from edge_twisted.services.mesh_attachments import MeshAttachments
@@ -121,9 +122,13 @@ class EdgeServer(OrderedService):
         parts.append(GarbageCollection())
         references = References(cast("Store", database.store), database.database)
         mesh = self._mesh_service(configuration, database, references, metrics)
-        parts += [mesh, StatusService(self._reactor, database.folder, lambda: status_of(mesh))]
+        parts += [
+            mesh,
+            StatusService(self._reactor, database.folder, lambda: self._status_of(mesh)),
+        ]
         if configuration.http_server is not None:
             self._http = self._http_service(configuration, database, references, mesh, metrics)
+            self._http.when_served = self._say_ready
             parts.append(self._http)
         seconds = watchdog_seconds(environ, os.getpid())
         if seconds is not None:
@@ -192,12 +197,22 @@ class EdgeServer(OrderedService):
             ThreadPool(self._reactor, "key-hash", 1, niceness=HASH_NICENESS).call,
         )
 
+    def _status_of(self, mesh: MeshService) -> object:
+        http = self._http
+        listening = [] if http is None else [listening_text(port) for port in http.ports]
+        problem = "" if http is None else http.problem
+        return {**status_of(mesh), "http": {"listening": listening, "problem": problem}}
+
+    def _say_ready(self) -> None:
+        problem = "" if self._http is None else self._http.problem
+        self._notifier.ready(f"serving all but HTTPS: {problem}" if problem else "serving")
+
     def _running(self) -> None:
         self._reactor.callWhenRunning(self._serving)
 
     def _serving(self) -> None:
         self._is_serving = True
-        self._notifier.ready("serving")
+        self._say_ready()
         if self._development is not None and self._http is not None:
             host = self._http.ports[0].getHost()
             assert isinstance(host, IPv4Address | IPv6Address)
@@ -219,7 +234,7 @@ class EdgeServer(OrderedService):
         outcome = self._reloader.reload()
         status = "applied" if outcome.applied else "refused"
         self._logging.audit.record(AuditEvent.CONFIG_RELOADED, status=status)
-        self._notifier.ready("serving")
+        self._say_ready()
 
     def _failed(self, failure: Failure, part: str) -> None:
         error = failure.value

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HTTP listener as one part of the server: TLS, the endpoints, reload, drain."""
+"""
+The HTTP listener as one part of the server: TLS, the endpoints, reload, drain.
+
+Without a certificate that is valid today it starts all the same and listens when there is one.
+"""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 
 from edge_twisted.api.client_address import UNIX, client_address, plain
+from edge_twisted.api.health import Trouble
 from edge_twisted.api.hosts import HostNames
 from edge_twisted.api.live import LiveApi
 from edge_twisted.api.pipeline import Pipeline
@@ -22,10 +27,12 @@ from edge_twisted.api.resource import Observer
 from edge_twisted.api.throttle import Throttle
 from edge_twisted.api.tree import Parts
 from edge_twisted.api.wire.site import Site
-from edge_twisted.config.model import Configuration, HttpServer, TcpAddress, TlsFiles
+from edge_twisted.config.model import Configuration, HttpServer, TcpAddress
+from edge_twisted.errors import EdgeError
 from edge_twisted.logs.audit import AuditEvent, AuditLog
+from edge_twisted.security.certificate_wait import CertificateWait
 from edge_twisted.security.certificate_watch import CertificateReload, CertificateWatch
-from edge_twisted.security.certificates import check_files
+from edge_twisted.security.certificates import Certificate, check_files
 from edge_twisted.security.key_ring import DeferToPool
 from edge_twisted.security.tls import ReloadableTlsContext, tls_factory
 from edge_twisted.services.listening import listen, stop_listening
@@ -38,6 +45,8 @@ log = Logger()
 
 #: How long requests in flight may take once the server stops.
 DRAIN_SECONDS = 10.0
+#: When a listener that was to begin late is tried again, after somebody else took its port.
+LISTEN_AGAIN_SECONDS = 30.0
 
 
 class HttpService(Service):
@@ -60,6 +69,11 @@ class HttpService(Service):
         self._reactor = reactor
         self._audit = audit
         self._watch: CertificateWatch | None = None
+        self._wait: CertificateWait | None = None
+        self._again: IDelayedCall | None = None
+        self._problem = ""
+        #: Called when HTTPS begins after the start.
+        self.when_served: Callable[[], None] = lambda: None
         self._ports: list[IListeningPort] = []
         address = self._http.listen_addr
         self._tls: ReloadableTlsContext | None = None
@@ -72,22 +86,19 @@ class HttpService(Service):
             hosts=HostNames(self._names) if isinstance(address, TcpAddress) else None,
         )
         self._metrics = parts.metrics
-        self.site = Site(
-            Pipeline(self._api, observer),
-            self._http,
-            reactor,
-            now=monotonic,
-            date=now_seconds,
-            new_request_id=request_ids(),
-            peer_of=_peer_of,
-            client_of=self._client_of,
-        )
-        parts.metrics.refresh(self._count_connections)
+        self.site = self._site(observer)
+        parts.metrics.refresh(self._refresh_metrics)
+        parts.troubles.append(self._troubles)
 
     @property
     def ports(self) -> Sequence[IListeningPort]:
         """Where it listens, while it does."""
         return self._ports
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is listened on; empty if something is."""
+        return str(self._wait.problem) if self._wait is not None else self._problem
 
     # -- IService
 
@@ -114,6 +125,8 @@ class HttpService(Service):
         self.site.limits = http
         if self._watch is not None and http.tls is not None:
             self._watch.commit(self._watch.prepare(http.tls))
+        if self._wait is not None and http.tls is not None:
+            self._wait.use(http.tls)
         self._http = http
         fixed = [
             ("http_server.listen_addr", old.listen_addr != http.listen_addr),
@@ -124,33 +137,98 @@ class HttpService(Service):
 
     # -- inner
 
+    def _site(self, observer: Observer) -> Site:
+        return Site(
+            Pipeline(self._api, observer),
+            self._http,
+            self._reactor,
+            now=monotonic,
+            date=now_seconds,
+            new_request_id=request_ids(),
+            peer_of=_peer_of,
+            client_of=self._client_of,
+        )
+
     async def _start(self) -> None:
-        factory: IProtocolFactory = self.site
-        if self._http.tls is not None:
-            factory = self._with_tls(self._http.tls, factory)
+        files = self._http.tls
+        if files is None:
+            await self._listen(self.site)
+            return
+        check = check_files(files.cert, files.key, self._host, now_utc())
+        if check.certificate is not None:
+            await self._begin(check.certificate)
+        elif check.is_about_dates:
+            self._wait = CertificateWait(
+                files,
+                self._host,
+                check,
+                clock=self._reactor,
+                now=now_utc,
+                found=self._found,
+            )
+            self._wait.start()
+        else:
+            raise check.problems[0]
+
+    def _found(self, certificate: Certificate) -> None:
+        """Begin to serve, some time after the start."""
+        self._wait = self._again = None
+        begun = Deferred.fromCoroutine(self._begin_late(certificate))
+        begun.addErrback(lambda failure: log.failure("HTTPS could not begin", failure))
+
+    async def _begin_late(self, certificate: Certificate) -> None:
+        try:
+            await self._begin(certificate)
+        except EdgeError as error:
+            self._problem = str(error)
+            log.critical("HTTPS is not served; everything else is: {error}", error=self._problem)
+            if self.running:
+                self._again = self._reactor.callLater(
+                    LISTEN_AGAIN_SECONDS, self._found, certificate
+                )
+            return
+        if not self.running:
+            await self._stop()
+            return
+        log.info("HTTPS is served from now on")
+        self.when_served()
+
+    async def _begin(self, certificate: Certificate) -> None:
+        files = self._http.tls
+        assert files is not None
+        tls = ReloadableTlsContext(certificate)
+        await self._listen(tls_factory(tls, self.site, self._reactor))
+        self._tls = tls
+        self._watch = CertificateWatch(
+            tls,
+            files,
+            self._host,
+            clock=self._reactor,
+            now=now_utc,
+            on_reload=self._certificate_reloaded,
+        )
+        self._watch.start()
+
+    async def _listen(self, factory: IProtocolFactory) -> None:
         address, backlog = self._http.listen_addr, self._http.backlog
         self._ports = await listen(self._reactor, address, factory, backlog)
-        if self._watch is not None:
-            self._watch.start()
+        self._problem = ""
 
     async def _stop(self) -> None:
-        if self._watch is not None:
-            self._watch.stop()
+        for waits in (self._watch, self._wait):
+            if waits is not None:
+                waits.stop()
+        again, self._again = self._again, None
+        if again is not None:
+            again.cancel()
         await stop_listening(self._ports)
         self._ports = []
         await self.site.drain(DRAIN_SECONDS)
 
-    def _with_tls(self, files: TlsFiles, factory: IProtocolFactory) -> IProtocolFactory:
+    @property
+    def _host(self) -> str | None:
         address = self._http.listen_addr
-        host = address.host if isinstance(address, TcpAddress) else None
-        check = check_files(files.cert, files.key, host, now_utc())
-        if check.certificate is None:
-            raise check.problems[0]
-        tls = self._tls = ReloadableTlsContext(check.certificate)
-        self._watch = CertificateWatch(
-            tls, files, host, clock=self._reactor, now=now_utc, on_reload=self._certificate_reloaded
-        )
-        return tls_factory(tls, factory, self._reactor)
+        return address.host if isinstance(address, TcpAddress) else None
 
     def _certificate_reloaded(self, reload: CertificateReload) -> None:
         status = "refused" if reload.problems else "applied"
@@ -159,8 +237,20 @@ class HttpService(Service):
     def _throttled(self, strategy: str) -> None:
         self._metrics.throttled.labels(strategy).inc()
 
-    def _count_connections(self) -> None:
+    def _refresh_metrics(self) -> None:
         self._metrics.http_connections.set(len(self.site.connections))
+        if self._tls is not None:
+            self._metrics.certificate_end.set(self._tls.certificate.expires.timestamp())
+
+    def _troubles(self) -> Iterator[Trouble]:
+        if self._tls is None:
+            return
+        certificate, now = self._tls.certificate, now_utc()
+        if now > certificate.expires:
+            yield Trouble("certificate_expired", "the certificate in use has expired; renew it")
+        elif now < certificate.begins:
+            what = "the certificate in use is not valid yet; is the server's clock right?"
+            yield Trouble("certificate_not_yet_valid", what)
 
     def _names(self) -> Iterator[str]:
         """Yield the names under which this server may be called without keys."""

@@ -131,7 +131,18 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     "Health": {
         "type": "object",
         "required": ["status"],
-        "properties": {"status": {"const": "ok"}},
+        "properties": {
+            "status": {"enum": ["ok", "degraded"]},
+            "detail": {
+                "type": "array",
+                "description": "What is wrong, where the status is degraded.",
+                "items": {
+                    "type": "object",
+                    "required": ["code", "description"],
+                    "properties": {"code": {"type": "string"}, "description": {"type": "string"}},
+                },
+            },
+        },
     },
     "Binary": {"type": "string", "contentMediaType": "application/octet-stream"},
     "Document": {"type": "object", "required": ["openapi", "info", "paths"]},

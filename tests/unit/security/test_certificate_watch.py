@@ -247,6 +247,17 @@ class CertificateWatchTests(SynchronousTestCase):
         self.wait()
         self.assertServed(FIRST)
 
+    def test_a_renewal_that_is_not_valid_yet_is_taken_when_its_time_comes(self) -> None:
+        self.watch(FIRST.write(self.folder))
+        future = issue(begin=NOW + timedelta(hours=1))
+        future.write(self.folder)
+        self.wait()
+        self.assertServed(FIRST)
+        self.now = NOW + timedelta(hours=2)
+        self.wait()
+        self.assertServed(future)
+        self.assertEqual(len(self.reloads), 2)
+
     # -- an end that comes near
 
     def test_an_end_that_comes_near_is_said_once_a_day(self) -> None:

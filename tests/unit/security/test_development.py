@@ -77,6 +77,12 @@ def test_an_expired_one_is_replaced(tmp_path: Path) -> None:
     assert files.key.stat().st_mode & 0o777 == 0o600
 
 
+def test_one_of_a_clock_that_was_ahead_is_replaced(tmp_path: Path) -> None:
+    old = issue(begin=NOW + timedelta(days=1))
+    old.write(tmp_path, cert="dev-cert.pem", key="dev-key.pem")
+    assert development_certificate(tmp_path, "till-7", NOW).created
+
+
 @pytest.mark.parametrize("left", ["dev-cert.pem", "dev-key.pem"])
 def test_half_a_pair_is_replaced(left: str, tmp_path: Path) -> None:
     make(tmp_path)
