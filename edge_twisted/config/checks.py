@@ -63,6 +63,8 @@ class Checks:
     certificate: Callable[[TlsFiles, str | None], Sequence[CertificateFinding]] = lambda *_: ()
     #: A folder that will be written to, made if need be; returns why it cannot be.
     folder: Callable[[Path], str | None] = lambda _: None
+    #: Whether every user of the machine gets at a file or folder.
+    exposed: Callable[[Path], bool] = lambda _: False
     #: The system's folder for temporary ones.
     temporary_folder: Callable[[], str | None] = lambda: None
     #: A unix socket that will be listened on.

@@ -8,13 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from attrs import evolve
+
 from edge_twisted.config.checks import Checks
+from edge_twisted.config.model import Configuration, ServerAuth
 from edge_twisted.config.paths import Surroundings
 from edge_twisted.config.problems import ConfigurationError, Problem
 from edge_twisted.config.reading import Loaded, read
 from edge_twisted.config.yaml.text import MAX_FILE_BYTES
 
 _NO_CHECKS = Checks()
+#: The provider whose token is for development and known to everybody.
+PUBLIC_PROVIDER = "__playgroundProvider"
 
 
 def load(path: Path, environ: Mapping[str, str], checks: Checks = _NO_CHECKS) -> Loaded:
@@ -31,7 +36,10 @@ def load(path: Path, environ: Mapping[str, str], checks: Checks = _NO_CHECKS) ->
         working_folder=Path.cwd(),
         environ=environ,
     )
-    return read(_bytes(path), path, surroundings, checks)
+    loaded = read(_bytes(path), path, surroundings, checks)
+    if _holds_secrets(loaded.configuration) and checks.exposed(path):
+        return evolve(loaded, warnings=(*loaded.warnings, _exposed(path)))
+    return loaded
 
 
 def _bytes(path: Path) -> bytes:
@@ -47,6 +55,23 @@ def _bytes(path: Path) -> bytes:
         _refuse(path, "may not be read by this user", "give this user the permission to read it")
     except OSError as error:
         _refuse(path, f"cannot be read: {error.strerror}", "name a readable file")
+
+
+def _holds_secrets(configuration: Configuration) -> bool:
+    """Tell whether it has what only members of its mesh may know; hashes of keys are no secrets."""
+    auth = configuration.database.auth
+    return not (isinstance(auth, ServerAuth) and auth.provider == PUBLIC_PROVIDER)
+
+
+def _exposed(path: Path) -> Problem:
+    return Problem(
+        file=str(path),
+        position=None,
+        path=(),
+        what="holds secrets, and every user of this machine can read it",
+        right=f"take that from them: chmod o= {path}",
+        is_warning=True,
+    )
 
 
 def _refuse(path: Path, what: str, right: str) -> NoReturn:

@@ -125,15 +125,15 @@ class KeyUnusable(CertificateProblem):
         return f"{self.path} cannot be used for TLS: {self.reason}; use an EC P-256 or RSA key"
 
 
-class DateProblem(CertificateProblem):
-    """The pair would be served on another day; it may be the clock that is wrong."""
+class DateProblem:
+    """What is wrong today with a pair that is served on another day; or the clock is wrong."""
 
     def is_over(self, now: datetime) -> bool:
         """Tell whether this is no problem any more at another time."""
         raise NotImplementedError
 
 
-class CertificateExpired(DateProblem):
+class CertificateExpired(DateProblem, CertificateProblem):
     """The certificate's time is over, or this machine's clock is ahead."""
 
     code = "certificate_expired"
@@ -150,7 +150,7 @@ class CertificateExpired(DateProblem):
         return f"{self.path} holds a certificate that expired at {_utc(self.end)}; renew it"
 
 
-class CertificateNotYetValid(DateProblem):
+class CertificateNotYetValid(DateProblem, CertificateProblem):
     """The certificate's time has not come, or this machine's clock is behind."""
 
     code = "certificate_not_yet_valid"

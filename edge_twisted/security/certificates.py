@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -31,6 +31,7 @@ from edge_twisted.security.certificate_errors import (
     KeyMismatch,
     KeyUnusable,
 )
+from edge_twisted.security.exposure import is_open_to_all
 from edge_twisted.security.pem_content import certificates_in, key_in
 from edge_twisted.security.pem_files import PairState, PemPair, read_pair
 from edge_twisted.security.tls_context import ServerKey, build_context
@@ -102,7 +103,12 @@ def check_files(cert: Path, key: Path, listen_host: str | None, now: datetime) -
     pair, problems = read_pair(files)
     if pair is None:
         return CertificateCheck(problems=tuple(problems))
-    return examine(pair, files, listen_host, now)
+    check = examine(pair, files, listen_host, now)
+    if check.certificate is not None and is_open_to_all(key):
+        what = f"{key} can be read by every user of this machine"
+        exposed = f"{what}; take that from them: chmod o= {key}"
+        return evolve(check, warnings=(*check.warnings, exposed))
+    return check
 
 
 def examine(

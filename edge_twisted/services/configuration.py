@@ -32,6 +32,7 @@ from edge_twisted.dql.source import Source
 from edge_twisted.dql.subscriptions import Subscription
 from edge_twisted.security.certificates import CertificateCheck, check_files
 from edge_twisted.security.errors import BadKeyHash
+from edge_twisted.security.exposure import is_open_to_all
 from edge_twisted.security.key_hash import KeyHash
 from edge_twisted.services.wall_clock import now_utc
 from edge_twisted.services.writable import (
@@ -91,6 +92,7 @@ def start_checks(now: Callable[[], datetime]) -> Checks:
         credential=credential_form,
         certificate=partial(_certificate_findings, now),
         folder=folder_problem,
+        exposed=is_open_to_all,
         temporary_folder=temporary_folder_problem,
         unix_socket=unix_socket_problem,
     )

@@ -18,7 +18,7 @@ def check_database(view: View) -> None:
         return
     if "small_peers_only" in view.mapping("database", "auth"):
         view.old_spelling(("database", "auth", "small_peers_only"), "small_peer_only")
-    check_folder(view, ("database", "persistence_dir"), default="from_current_exe")
+    check_folder(view, ("database", "persistence_dir"), default="from_current_exe", is_private=True)
     for radio in ABSENT_RADIOS:
         path = ("database", "transport_config", "peer_to_peer", radio)
         if view.value(*path) is True:

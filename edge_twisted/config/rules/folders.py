@@ -12,8 +12,14 @@ from edge_twisted.config.yaml.nodes import Plain
 _WRITABLE = "must be a folder that this user can write to, or can make"
 
 
-def check_folder(view: View, path: KeyPath, default: Plain = None) -> None:
-    """Report what is wrong with the folder at `path`; without it, with the one of `default`."""
+def check_folder(
+    view: View, path: KeyPath, default: Plain = None, *, is_private: bool = False
+) -> None:
+    """
+    Report what is wrong with the folder at `path`; without it, with the one of `default`.
+
+    One that `is_private` should be closed to other users of the machine.
+    """
     value = view.value(*path)
     if isinstance(value, dict):
         path = (*path, "from_env" if "from_env" in value else "path")
@@ -33,6 +39,9 @@ def check_folder(view: View, path: KeyPath, default: Plain = None) -> None:
         reason = view.checks.temporary_folder()
     else:
         reason = view.checks.folder(folder)
+        if is_private and view.checks.exposed(folder):
+            what = f"every user of this machine can enter {folder}"
+            view.warning(path, what, f"take that from them: chmod o= {folder}")
     if reason is not None:
         view.problem(path, reason, _WRITABLE)
 

@@ -22,6 +22,7 @@ from edge_twisted.store.errors import (
     AttachmentUnavailable,
     of_os_error,
 )
+from edge_twisted.store.modes import FOLDER_MODE, make_folder
 from edge_twisted.store.rows import AttachmentInfo
 
 #: A download that nobody has gone on with for so long is begun anew.
@@ -63,7 +64,8 @@ class BlobFolder:
     def tidy(self, now_seconds: float) -> list[AttachmentInfo]:
         """Make the folder, drop what interrupted uploads left; return the complete blobs."""
         with translating(str(self._root)):
-            self.incoming.mkdir(mode=0o750, parents=True, exist_ok=True)
+            for folder in (self._root, self.incoming):
+                make_folder(folder)
             for path in self.incoming.iterdir():
                 abandoned = path.stat().st_mtime < now_seconds - PARTIAL_SECONDS
                 if path.suffix != ".partial" or abandoned:
@@ -87,7 +89,7 @@ class BlobFolder:
                 source.unlink()
             else:
                 if not target.parent.exists():
-                    target.parent.mkdir(mode=0o750)
+                    target.parent.mkdir(mode=FOLDER_MODE)
                     _sync(self._root)
                 os.rename(source, target)
                 _sync(target.parent)

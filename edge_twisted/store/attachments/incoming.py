@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, DeferredLock, succeed
 from edge_twisted.store.attachments.folder import BlobFolder, translating
 from edge_twisted.store.attachments.names import id_of
 from edge_twisted.store.errors import AttachmentCorrupt
+from edge_twisted.store.modes import FILE_MODE
 from edge_twisted.store.rows import AttachmentInfo
 from edge_twisted.store.threads import ThreadPool
 
@@ -34,7 +35,7 @@ class IncomingFile:
         self.received = 0
         self._hasher = sha256()
         with translating(path.name):
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
             while chunk := os.read(self._descriptor, _READ_BYTES):
                 self._hasher.update(chunk)
                 self.received += len(chunk)

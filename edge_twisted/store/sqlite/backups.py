@@ -24,10 +24,18 @@ from edge_twisted.store.attachments.folder import BlobFolder
 from edge_twisted.store.attachments.folder import translating as translating_files
 from edge_twisted.store.attachments.ledger import SPACE
 from edge_twisted.store.errors import BackupExists, RestoreRefused, StoreCorrupt, StoreError
+from edge_twisted.store.modes import FOLDER_MODE, make_folder
 from edge_twisted.store.sqlite.checks import check
 from edge_twisted.store.sqlite.connection import fetch, open_reader, translating
-from edge_twisted.store.sqlite.files import FolderLock, Layout, sync_file, sync_folder
-from edge_twisted.store.sqlite.migrations import sidecars, versions
+from edge_twisted.store.sqlite.files import (
+    FolderLock,
+    Layout,
+    make_private,
+    sidecars,
+    sync_file,
+    sync_folder,
+)
+from edge_twisted.store.sqlite.migrations import versions
 
 #: Pages between two looks at whether the process is to end.
 _STEP_PAGES = 2_000
@@ -61,7 +69,6 @@ def backup(layout: Layout, target: Path) -> Copied:
         fresh = Path(tempfile.mkdtemp(prefix=f"{target.name}.partial-", dir=target.parent))
         try:
             copied = _copy(layout, Layout(fresh, layout.name))
-            os.chmod(fresh, 0o750)
             os.rename(fresh, target)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -94,7 +101,7 @@ def restore(layout: Layout, source: Path, now: str, *, force: bool = False) -> C
                 copied = _copy(saved, fresh)
                 if occupied:
                     aside = layout.folder / f"{layout.name}.replaced-{now}"
-                    aside.mkdir(mode=0o750)
+                    aside.mkdir(mode=FOLDER_MODE)
                     _move(occupied, aside)
                 # The database last: as long as it is not there, nothing has been restored.
                 _move([fresh.attachments, fresh.database], layout.folder)
@@ -155,6 +162,7 @@ def _copy(source: Layout, target: Layout) -> Copied:
 
 
 def _copy_pages(connection: apsw.Connection, path: Path) -> None:
+    make_private(path)
     destination = apsw.Connection(str(path))
     try:
         with destination.backup("main", connection, "main") as pages:
@@ -187,12 +195,13 @@ def _settle(path: Path) -> tuple[int, int]:
 
 def _copy_blobs(connection: apsw.Connection, source: Layout, target: Layout) -> tuple[int, int]:
     here, there = BlobFolder(source.attachments), BlobFolder(target.attachments)
-    there.incoming.mkdir(mode=0o750, parents=True)
+    for folder in (target.attachments, there.incoming):
+        make_folder(folder)
     copied = absent = 0
     folders = {target.attachments, there.incoming}
     for (name,) in fetch(connection, "SELECT DISTINCT attachment FROM mentions"):
         path = there.path(name)
-        path.parent.mkdir(mode=0o750, exist_ok=True)
+        path.parent.mkdir(mode=FOLDER_MODE, exist_ok=True)
         folders.add(path.parent)
         try:
             _link(here.path(name), path)

@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import define, frozen
 
 from edge_twisted.store.errors import DirectoryLocked, of_os_error
+from edge_twisted.store.modes import FILE_MODE, restrict
 
 
 @frozen
@@ -76,6 +77,26 @@ class FolderLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def make_private(path: Path) -> None:
+    """
+    Make the database file `path` if need be, and take it from all but its owner.
+
+    What SQLite makes beside it gets the same mode; what is there already gets it here.
+
+    :raises OSError: it cannot be made.
+    """
+    with suppress(FileExistsError):
+        # One that is there is not opened: closing it would give up the locks that SQLite has on it.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+    for file in (path, *sidecars(path)):
+        restrict(file, FILE_MODE)
+
+
+def sidecars(path: Path) -> tuple[Path, Path]:
+    """Return the paths of a database file's write-ahead log and shared memory."""
+    return path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
 
 
 def sync_folder(folder: Path) -> None:

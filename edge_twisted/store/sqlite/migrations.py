@@ -20,7 +20,7 @@ from attrs import frozen
 
 from edge_twisted.store.errors import StoreCorrupt, StoreTooNew
 from edge_twisted.store.sqlite.connection import translating
-from edge_twisted.store.sqlite.files import sync_file, sync_folder
+from edge_twisted.store.sqlite.files import make_private, sidecars, sync_file, sync_folder
 
 #: "EdgT" in the header of the file: tools can tell it from other SQLite files, and so can we.
 APPLICATION_ID = 0x45646754
@@ -63,6 +63,7 @@ def create(
     with translating(str(path)):
         for leftover in (fresh, *sidecars(fresh)):
             leftover.unlink(missing_ok=True)
+        make_private(fresh)
         connection = apsw.Connection(str(fresh), vfs=vfs)
         try:
             connection.pragma("journal_mode", "wal")
@@ -129,6 +130,7 @@ def copy_file(source: apsw.Connection, target: Path) -> None:
     partial = target.with_name(target.name + ".partial")
     for leftover in (partial, *sidecars(partial)):
         leftover.unlink(missing_ok=True)
+    make_private(partial)
     destination = apsw.Connection(str(partial))
     try:
         # In one step, so under one read lock: writers go on, and the copy need not start again.
@@ -141,11 +143,6 @@ def copy_file(source: apsw.Connection, target: Path) -> None:
     sync_file(partial)
     os.rename(partial, target)
     sync_folder(target.parent)
-
-
-def sidecars(path: Path) -> tuple[Path, Path]:
-    """Return the paths of a database file's write-ahead log and shared memory."""
-    return path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
 
 
 def _apply(connection: apsw.Connection, steps: Sequence[Migration]) -> None:

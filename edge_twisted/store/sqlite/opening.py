@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from edge_twisted.store import epochs
 from edge_twisted.store.sqlite.connection import close, open_reader, open_writer, translating
-from edge_twisted.store.sqlite.files import FolderLock, Layout
+from edge_twisted.store.sqlite.files import FolderLock, Layout, make_private
 from edge_twisted.store.sqlite.migrations import create, shipped_migrations, upgrade
 from edge_twisted.store.sqlite.state import State
 
@@ -84,6 +84,8 @@ def _prepare(path: Path, entropy: Callable[[int], bytes], vfs: str | None) -> No
     if not path.exists():
         create(path, site=entropy(16), epoch=1, migrations=migrations, vfs=vfs)
         return
+    # An earlier version made it as the umask would have it.
+    make_private(path)
     copy = upgrade(path, migrations, vfs)
     if copy is not None:
         log.info("Upgraded {path}; the old one is kept as {copy}.", path=path, copy=copy)

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may look into the store's files: their owner, whoever may look into the folder around."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Final
+
+from twisted.logger import Logger
+
+log = Logger()
+
+FILE_MODE: Final = 0o600
+FOLDER_MODE: Final = 0o700
+
+
+def restrict(path: Path, mode: int) -> None:
+    """
+    Take from `path`, if it is there, whatever rights it has beyond `mode`.
+
+    What belongs to another user stays as it is, and the log says so.
+    """
+    try:
+        found = stat.S_IMODE(path.stat().st_mode)
+        if found & ~mode:
+            path.chmod(found & mode)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        log.warn(
+            "{path} is open to others, and its mode cannot be changed: {reason}",
+            path=str(path),
+            reason=error.strerror,
+        )
+
+
+def make_folder(path: Path) -> None:
+    """
+    Make a folder for its owner alone; one that is there is closed to others.
+
+    :raises OSError: it cannot be made.
+    """
+    path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    restrict(path, FOLDER_MODE)
