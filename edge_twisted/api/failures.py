@@ -23,6 +23,9 @@ from edge_twisted.errors import EdgeError
 
 log = Logger()
 
+#: What a request meets without a fault in the server: it needs a line, and no traceback.
+_EXPECTED = frozenset(code for code in TOLD_INSTEAD if STATUS_OF[code] == 503)
+
 #: Tells the caller where to look, and nothing of what is inside.
 INTERNAL = "the server failed on this request; its log has the cause under this request id"
 
@@ -40,7 +43,7 @@ def response_to(error: BaseException, request_id: str) -> Response:
     """
     Return the response to a request that failed with `error`.
 
-    What is no fault of the client's is logged here, with its traceback, under the request's id.
+    What is no fault of the client's is logged here, under the request's id.
     """
     beside: Mapping[str, object] = {}
     extra: dict[str, object] = {}
@@ -71,9 +74,26 @@ def response_to(error: BaseException, request_id: str) -> Response:
     return error_response(code, str(error), extra, beside, headers=headers)
 
 
+def log_cause(failure: Failure, request_id: str, what: str = "Request {request_id} failed") -> None:
+    """
+    Log why a request failed: a bug always, with its traceback, and what can come in floods seldom.
+
+    What the store says of a full disk or a reader that does not read is a line without traceback.
+    """
+    assert failure.value is not None
+    code = code_of(failure.value)
+    if code in _EXPECTED:
+        template = f"{what}: {{code}}: {{error}}"
+        error = str(failure.value)
+        log.error(template, request_id=request_id, code=code, error=error, log_repeats=code)
+    elif code in TOLD_INSTEAD:
+        log.failure(what, failure, request_id=request_id, code=code, log_repeats=code)
+    else:
+        log.failure(what, failure, request_id=request_id)
+
+
 def _log(error: BaseException, request_id: str) -> None:
-    failure = Failure(error, type(error), error.__traceback__)
-    log.failure("Request {request_id} failed", failure, request_id=request_id)
+    log_cause(Failure(error, type(error), error.__traceback__), request_id)
 
 
 def error_response(

@@ -43,6 +43,11 @@ COLLECTION: Final = "collection"
 #: How a session ended, in one word.
 OUTCOME: Final = "outcome"
 
+# -- what is said again and again -------------------------------------------------------------
+
+#: How many lines like this one were left out since the last.
+LEFT_OUT: Final = "left_out"
+
 #: All of these names.
 PUBLISHED: Final = frozenset(
     {
@@ -50,6 +55,7 @@ PUBLISHED: Final = frozenset(
         EVENT, REQUEST_ID, IDENTITY, CLIENT, METHOD, PATH, VERB, COLLECTIONS, STATUS, DURATION_MS,
         BYTES_IN, BYTES_OUT,
         LSN, PEER, DOCUMENT_ID, COLLECTION, OUTCOME,
+        LEFT_OUT,
     }
 )  # fmt: skip
 
@@ -57,3 +63,5 @@ PUBLISHED: Final = frozenset(
 
 #: True on an event of level debug that belongs to ``verbose``, the level below debug.
 VERBOSE: Final = "log_verbose"
+#: The kind of an event of which floods come: see `repeats`.
+REPEATS: Final = "log_repeats"

@@ -21,6 +21,8 @@ from twisted.python import threadable
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from edge_twisted.logs.accepting import reworded
+from edge_twisted.logs.fields import REPEATS
 from edge_twisted.logs.levels import Part, part_of, rank_and_name
 from edge_twisted.logs.lines import Line
 from edge_twisted.logs.redaction import Redactor
@@ -32,6 +34,9 @@ CallFromThread = Callable[[Callable[[], None]], object]
 MAX_LINES_ABOUT_A_LINE: Final = 100
 
 _NEVER: Final = 1000
+
+#: Tells whether an event of a kind is a line at once; see `repeats.Repeats.is_line`.
+IsLine = Callable[[str, LogEvent], bool]
 
 
 class Output(Protocol):
@@ -86,6 +91,8 @@ class Router:
         self._waiting: deque[list[tuple[Route, bytes]]] = deque()
         self._delivering = False
         self._broken: set[str] = set()
+        #: Asked about events that name their kind, on the reactor thread.
+        self.is_line: IsLine = lambda *_: True
         self.use(())
 
     def use(self, routes: Sequence[Route]) -> None:
@@ -99,9 +106,30 @@ class Router:
     # -- ILogObserver
 
     def __call__(self, event: LogEvent) -> None:
+        said = reworded(event)
+        if said is None:
+            return
+        kind = said.get(REPEATS)
+        if kind is None or not self._is_wanted(said):
+            self.observe(said)
+        elif self._on_reactor_thread():
+            self._observe_kind(kind, said)
+        else:
+            self._call_from_thread(partial(self._observe_kind, kind, said))
+
+    def observe(self, event: LogEvent) -> None:
+        """Give an event to the outputs, whatever its kind is."""
         self._observe(event)
 
     # -- inner
+
+    def _observe_kind(self, kind: str, event: LogEvent) -> None:
+        if self.is_line(kind, event):
+            self._observe(event)
+
+    def _is_wanted(self, event: LogEvent) -> bool:
+        rank, _ = rank_and_name(event)
+        return rank >= self._floors[part_of(event.get("log_namespace") or "")]
 
     def _observe(self, event: LogEvent, without: Route | None = None) -> None:
         rank, level = rank_and_name(event)

@@ -24,6 +24,7 @@ from edge_twisted.logs.levels import Levels
 from edge_twisted.logs.outputs import Outputs, Streams
 from edge_twisted.logs.places import AUDIT_KEY, ROTATING_KEY, check_names
 from edge_twisted.logs.redaction import Redactor
+from edge_twisted.logs.repeats import Repeats
 from edge_twisted.logs.router import CallFromThread, Router
 from edge_twisted.logs.series import audit_series, rotating_series
 
@@ -80,6 +81,8 @@ class LoggingService(Service):
         )
         #: The observer of ``twisted.logger`` events.
         self.observer = Router(self.redactor, call_from_thread=call_from_thread)
+        self._repeats = Repeats(clock, self.observer.observe)
+        self.observer.is_line = self._repeats.is_line
         self.observer.use(self._outputs.routes(logging))
 
     @classmethod
@@ -123,6 +126,7 @@ class LoggingService(Service):
     def stopService(self) -> None:
         """Write what waits, close the files, and observe no more."""
         super().stopService()
+        self._repeats.stop()
         self.audit.record(AuditEvent.SERVER_STOPPED)
         if self._audit_log is not None:
             self._audit_log.flush()

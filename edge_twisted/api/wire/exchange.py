@@ -8,11 +8,11 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from edge_twisted.api.body import RequestBody
 from edge_twisted.api.errors import RequestTimeout
+from edge_twisted.api.failures import log_cause
 from edge_twisted.api.pipeline import CLIENT_GONE
 from edge_twisted.api.request import Request
 from edge_twisted.api.response import AnyResponse, Response, StreamingResponse
@@ -23,8 +23,6 @@ from edge_twisted.security.networks import network_of
 
 if TYPE_CHECKING:
     from edge_twisted.api.wire.connection import Connection
-
-log = Logger()
 
 _CLOSE = b"Connection: close\r\n"
 _KEEP_ALIVE = b"Connection: keep-alive\r\n"
@@ -165,11 +163,8 @@ class Exchange(Work):
 
     def _broke(self, failure: Failure) -> None:
         # There is a bug, or a response that had begun broke off: the client sees a truncated body.
-        log.failure(
-            "Request {request_id} broke off while it was answered",
-            failure,
-            request_id=self.request.id,
-        )
+        what = "Request {request_id} broke off while it was answered"
+        log_cause(failure, self.request.id, what)
         self._connection.abort()
 
 

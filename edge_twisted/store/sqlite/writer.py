@@ -260,7 +260,10 @@ class Writer:
     def _lose(self, group: Group | None, ran: list[QueuedUnit], error: BaseException) -> None:
         """The physical transaction failed: nothing of it was stored, and all must hear so."""
         log.error(
-            "{count} units of work were not stored: {error}", count=len(ran), error=str(error)
+            "{count} units of work were not stored: {error}",
+            count=len(ran),
+            error=str(error),
+            log_repeats="units not stored",
         )
         if group is not None:
             group.roll_back()
@@ -286,7 +289,11 @@ class Writer:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.Error as error:
             # Nothing is lost: all of it is in the log, which grows until the disk is well again.
-            log.warn("The write-ahead log was not copied into the file: {error}", error=str(error))
+            log.warn(
+                "The write-ahead log was not copied into the file: {error}",
+                error=str(error),
+                log_repeats="write-ahead log not copied",
+            )
         # A reader may hold part of it back: then wait for as much again before the next try.
         self._checkpoint_at = self._frames + CHECKPOINT_FRAMES
 

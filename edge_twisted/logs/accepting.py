@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Twisted's lines about connections that could not be accepted, in words that say what to do.
+
+For each connection that finds no file descriptor left, Twisted logs three lines at level info.
+Here they are one warning of a kind that `repeats` counts.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.logger import LogEvent, LogLevel
+
+from edge_twisted.logs.fields import REPEATS
+
+#: Twisted's templates that say what another one says as well.
+_SAID_ALREADY: Final = frozenset(
+    {
+        "EMFILE encountered; releasing reserved file descriptor.",
+        "Re-reserving EMFILE recovery file descriptor.",
+        "Could not reserve EMFILE recovery file descriptor.",
+        "Could not re-reserve EMFILE recovery file descriptor.",
+    }
+)
+_CLOSED: Final = "EMFILE recovery: Closed socket from {address}"
+_REFUSED: Final = "Could not accept new connection ({acceptError})"
+_NO_DESCRIPTOR: Final = (
+    "No file descriptor was left for a connection, which was closed: raise LimitNOFILE of the"
+    " unit, or lower http_server.max_connections"
+)
+_NOT_ACCEPTED: Final = "A connection could not be accepted now: {reason}"
+
+
+def reworded(event: LogEvent) -> LogEvent | None:
+    """Return an event as it is to be logged; None for one that says nothing new."""
+    template = event.get("log_format")
+    if template in _SAID_ALREADY:
+        return None
+    if template == _CLOSED:
+        return _warning(event, _NO_DESCRIPTOR)
+    if template == _REFUSED:
+        return _warning(event, _NOT_ACCEPTED, reason=event.get("acceptError"))
+    return event
+
+
+def _warning(event: LogEvent, template: str, **said: object) -> LogEvent:
+    return {
+        **said,
+        "log_namespace": event.get("log_namespace"),
+        "log_time": event.get("log_time"),
+        "log_level": LogLevel.warn,
+        "log_format": template,
+        REPEATS: template,
+    }
