@@ -248,7 +248,7 @@ class MemorySite:
         if over_tls:
             directlyProvides(transport, ISSLTransport)
             transport.transport = Transport()
-        server = self.site.buildProtocol(None)
+        server = self.site.buildProtocol(transport.getPeer())
         server.makeConnection(transport)
         return Peer(server, transport)
 

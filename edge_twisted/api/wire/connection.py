@@ -85,6 +85,7 @@ class Connection(Protocol):
         self.site = site
         #: When the site calls `time_over`; None: never.
         self.deadline: float | None = None
+        self._was_known = False
         self._reader = RequestReader(site.limits.max_header_bytes)
         self._phase = _HEAD
         self._exchange: Exchange | None = None
@@ -115,7 +116,7 @@ class Connection(Protocol):
             set_no_delay(True)
         transport.registerProducer(self, True)
         self.deadline = self.site.now() + self.site.limits.header_timeout_ms / 1000
-        self.site.connections.add(self)
+        self.site.welcome(self)
 
     def dataReceived(self, data: bytes) -> None:
         if self._phase is _LINGER:
@@ -205,6 +206,8 @@ class Connection(Protocol):
         """All of the response is out."""
         if self._phase is not _EXCHANGE:
             return
+        if self._exchange is not None and self._exchange.request.identity is not None:
+            self._was_known = True
         self._exchange = self._pace = None
         if not keep:
             self._close()
@@ -222,6 +225,12 @@ class Connection(Protocol):
             self.transport.abortConnection()
 
     # -- for the site
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a caller was recognized on it: then it is no stranger's."""
+        exchange = self._exchange
+        return self._was_known or (exchange is not None and exchange.request.identity is not None)
 
     def time_over(self) -> None:
         """The deadline has passed."""

@@ -48,6 +48,7 @@ def refusal(
         body=RequestBody(0, _NOBODY),
     )
     response = response_to(error, request.id)
+    body = b"" if request.method == "HEAD" else response.body
     head = answer_head(
         response.status,
         request.id,
@@ -57,7 +58,5 @@ def refusal(
         b"Content-Length: %d\r\n" % len(response.body),
         b"Connection: close\r\n",
     )
-    site.pipeline.finished(
-        request, response.status, code_of(error), monotonic(), len(response.body)
-    )
-    return head + response.body
+    site.pipeline.finished(request, response.status, code_of(error), monotonic(), len(body))
+    return head + body

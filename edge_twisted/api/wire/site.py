@@ -16,8 +16,10 @@ from edge_twisted.api.errors import TooManyConnections
 from edge_twisted.api.pipeline import Pipeline
 from edge_twisted.api.wire.answer import DateField
 from edge_twisted.api.wire.connection import Connection
+from edge_twisted.api.wire.newcomers import Newcomers
 from edge_twisted.api.wire.refusal import refusal
 from edge_twisted.config.model import HttpServer
+from edge_twisted.security.networks import network_of
 from edge_twisted.security.time_share import TimeShare
 
 log = Logger()
@@ -70,6 +72,7 @@ class Site(ServerFactory):
         self.peer_of = peer_of
         self.client_of = client_of
         self.connections: set[Connection] = set()
+        self._newcomers: Newcomers[Connection] = Newcomers()
         self.is_draining = False
         self._wall = date
         #: What those who show no key get of the reactor's time.
@@ -93,7 +96,8 @@ class Site(ServerFactory):
     # -- IProtocolFactory
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
-        if len(self.connections) >= self.limits.max_connections:
+        full = len(self.connections) >= self.limits.max_connections
+        if full and (addr is None or not self._make_room(network_of(self.peer_of(addr)))):
             return _Full(self)
         if not self._sweep.running:
             self._sweep.start(self._sweep_seconds(), now=False)
@@ -101,9 +105,15 @@ class Site(ServerFactory):
 
     # -- for connections
 
+    def welcome(self, connection: Connection) -> None:
+        """A connection began."""
+        self.connections.add(connection)
+        self._newcomers.add(connection, network_of(connection.peer))
+
     def forget(self, connection: Connection) -> None:
         """A connection ended."""
         self.connections.discard(connection)
+        self._newcomers.remove(connection)
         if self.connections:
             return
         if self._sweep.running:
@@ -149,6 +159,16 @@ class Site(ServerFactory):
             self.forget(connection)
 
     # -- inner
+
+    def _make_room(self, network: str) -> bool:
+        """End a stranger's connection for one of a network that has fewer; False: there is none."""
+        while (guest := self._newcomers.yielding_to(network)) is not None:
+            self._newcomers.remove(guest)
+            if not guest.is_known:
+                guest.abort()
+                self.forget(guest)
+                return True
+        return False
 
     def _sweep_seconds(self) -> float:
         limits = self.limits

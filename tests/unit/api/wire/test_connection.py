@@ -133,6 +133,15 @@ def test_over_tls_a_setting_keeps_browsers_there(request_: bytes) -> None:
     assert b"Strict" not in MemorySite().connect(over_tls=True).send(request_)
 
 
+def test_a_refusal_of_head_has_no_body() -> None:
+    memory = MemorySite()
+    answer = memory.connect().send(b"HEAD * HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert statuses(answer) == [400]
+    assert answer.endswith(b"\r\n\r\n")
+    assert b"\r\nContent-Length: 0\r\n" not in answer
+    assert memory.notes.finished[0].bytes_out == 0
+
+
 def test_head_is_answered_without_body() -> None:
     peer = MemorySite().connect()
     answer = peer.send(b"HEAD /echo HTTP/1.1\r\nHost: x\r\n\r\n")

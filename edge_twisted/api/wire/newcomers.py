@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Which connection goes for a newcomer when all are taken: the oldest stranger's of the largest crowd.
+
+A client can hold a connection for as long as a head may take, without a word.  Were newcomers
+merely refused, whoever opens `max_connections` of them would keep everyone else out.  So a network
+(an IPv4 address, an IPv6 /64) that has more connections without a known caller than the newcomer's
+gives its oldest up.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+G = TypeVar("G")
+
+
+class Newcomers(Generic[G]):
+    """
+    Connections on which nobody is known yet, by network; every operation takes constant time.
+
+    :ivar _networks: network -> its connections, the oldest first.
+    :ivar _by_size: number of connections -> the networks that have so many.
+    """
+
+    __slots__ = ("_by_size", "_largest", "_network_of", "_networks")
+
+    def __init__(self) -> None:
+        self._network_of: dict[G, str] = {}
+        self._networks: dict[str, dict[G, None]] = {}
+        self._by_size: dict[int, dict[str, None]] = {}
+        self._largest = 0
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._network_of)
+
+    def add(self, guest: G, network: str) -> None:
+        """Take one in, as the newest of its network."""
+        self._network_of[guest] = network
+        here = self._networks.setdefault(network, {})
+        here[guest] = None
+        self._resize(network, len(here) - 1, len(here))
+
+    def remove(self, guest: G) -> None:
+        """Forget one, if it is here."""
+        network = self._network_of.pop(guest, None)
+        if network is None:
+            return
+        here = self._networks[network]
+        del here[guest]
+        self._resize(network, len(here) + 1, len(here))
+        if not here:
+            del self._networks[network]
+
+    def yielding_to(self, network: str) -> G | None:
+        """Return who has to go for a newcomer of a network; None: nobody, it is as large."""
+        mine = len(self._networks.get(network, ()))
+        if self._largest <= mine + 1:
+            return None
+        crowd = next(iter(self._by_size[self._largest]))
+        return next(iter(self._networks[crowd]))
+
+    def _resize(self, network: str, before: int, now: int) -> None:
+        same = self._by_size.get(before)
+        if same is not None:
+            del same[network]
+            if not same:
+                del self._by_size[before]
+        if now:
+            self._by_size.setdefault(now, {})[network] = None
+        # It changes by one, so the next smaller size is there if this one is gone.
+        if now > self._largest or self._largest not in self._by_size:
+            self._largest = now
