@@ -103,6 +103,11 @@ class RequestBody:
         self._wake()
 
     @property
+    def is_taken(self) -> bool:
+        """Whether the endpoint has asked for it."""
+        return self._taken
+
+    @property
     def is_awaited(self) -> bool:
         """Whether the endpoint waits for more."""
         return self._waiter is not None
@@ -131,7 +136,9 @@ class RequestBody:
         if not self.is_complete and self.error is None:
             self._gathers = True
             self._source.body_taken()
-            await self._more()
+            # That may have brought the rest.
+            if not self.is_complete and self.error is None:
+                await self._more()
         if self.error is not None:
             raise self.error
         self.buffered = 0

@@ -23,6 +23,7 @@ _SIZE_LINE = re.compile(
     rb"(?:[ \t]*;[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
     rb"(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|\"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*\"))?)*"
 )
+_WHOLE_SIZE_LINE = re.compile(_SIZE_LINE.pattern + rb"\r\n")
 _TRAILER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t -~\x80-\xff]*")
 #: Fields that would change what was understood already (RFC 9110, 6.5.1).
 _NOT_IN_TRAILERS = frozenset(
@@ -67,6 +68,10 @@ class ChunkDecoder:
         pieces: list[bytes] = []
         end = len(data)
         while at < end and self._state is not _State.DONE:
+            if self._state is _State.SIZE and not self._line:
+                at = self._take_small(data, at, pieces)
+                if at == end:
+                    break
             if self._state is _State.DATA:
                 piece = data[at : at + self._left]
                 pieces.append(piece)
@@ -77,6 +82,25 @@ class ChunkDecoder:
             else:
                 at = self._read_line(data, at)
         return pieces, at
+
+    def _take_small(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        """
+        Take the chunks from `at` on that are here as a whole; return where the next begins.
+
+        Line by line, a read full of chunks of one byte would take 40 ms.
+        """
+        while (size := _WHOLE_SIZE_LINE.match(data, at)) is not None:
+            begin = size.end()
+            stop = begin + int(size[1], 16)
+            if (
+                stop == begin
+                or begin - at > MAX_SIZE_LINE_BYTES
+                or data[stop : stop + 2] != b"\r\n"
+            ):
+                break
+            pieces.append(data[begin:stop])
+            at = stop + 2
+        return at
 
     def _read_line(self, data: bytes, at: int) -> int:
         """Go on with a line from `at`; return where to go on."""

@@ -160,11 +160,13 @@ class Connection(Protocol):
     def body_wanted(self) -> None:
         """See `BodySource.body_wanted`."""
         exchange = self._exchange
-        if exchange is None or self._continued or not exchange.head.expects_continue:
+        if exchange is None:
             return
-        self._continued = True
-        if not exchange.body.received:
-            self.transport.write(CONTINUE)
+        if exchange.head.expects_continue and not self._continued:
+            self._continued = True
+            if not exchange.body.received and not self._reader.buffered:
+                self.transport.write(CONTINUE)
+        self._advance()
 
     def body_taken(self) -> None:
         """See `BodySource.body_taken`."""
@@ -304,7 +306,7 @@ class Connection(Protocol):
                 return False
             if self._turn is not None or not self._next_request():
                 return False
-        return self._phase is _HEAD
+        return self._phase is _HEAD or self._phase is _EXCHANGE
 
     def _next_request(self) -> bool:
         """Begin the next request; False if there is none yet."""
@@ -350,8 +352,6 @@ class Connection(Protocol):
             body,
         )
         exchange = self._exchange = Exchange(self, head, request, body)
-        if whole is None:
-            self._feed()
         exchange.start()
 
     # -- inner: time
@@ -389,7 +389,8 @@ class Connection(Protocol):
     def _feed(self) -> None:
         """Give the request under way what is here of its body."""
         exchange = self._exchange
-        if exchange is None or exchange.body.is_complete:
+        if exchange is None or exchange.body.is_complete or not exchange.body.is_taken:
+            # Not before it is known who sent it, and that it is wanted: chunks cost time.
             return
         body = exchange.body
         try:

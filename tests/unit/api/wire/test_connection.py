@@ -7,9 +7,14 @@ import json
 import re
 
 import pytest
+from attrs import evolve
+from twisted.internet.defer import Deferred
 
+from edge_twisted.api.gate import Admission, ApiGate
+from edge_twisted.api.wire.chunks import ChunkDecoder
 from edge_twisted.api.wire.connection import LINGER_BYTES, REQUESTS_PER_TURN
-from edge_twisted.testing.wire import Gives, MemorySite, Peer
+from edge_twisted.security.key_ring import KeyRing
+from edge_twisted.testing.wire import Echo, Gives, MemorySite, Peer
 
 GET = b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -105,6 +110,38 @@ def test_whoever_sends_too_much_ahead_is_not_read_from() -> None:
         memory.clock.advance(0)
     assert len(statuses(peer.received())) == 3001
     assert peer.transport.is_read_from()
+
+
+@pytest.mark.parametrize("before", range(REQUESTS_PER_TURN + 2))
+def test_a_body_at_hand_is_taken_wherever_in_a_queue_it_is(before: int) -> None:
+    memory = MemorySite()
+    peer = memory.connect()
+    answer = peer.send(GET * before + chunked("/echo", b"one", b"two") + GET)
+    memory.clock.pump([0] * 3)
+    answer += peer.received()
+    assert statuses(answer) == [200] * (before + 2)
+    assert b"onetwo" in answer
+
+
+def test_what_a_stranger_sends_along_is_not_looked_at() -> None:
+    echo = Echo(route=evolve(Echo().route, needs_key=True))
+    memory = MemorySite(gate=ApiGate(Admission(keys=KeyRing([], lambda _: Deferred()))), echo=echo)
+    peer = memory.connect()
+    peer.send(chunked("/echo", *[b"x"] * 1000) + GET)
+    peer.send(b"1\r\nx\r\n" * 1000)
+    memory.clock.advance(0)
+    assert statuses(peer.received()) == [401]
+    assert [finished.bytes_in for finished in memory.notes.finished] == [0]
+
+
+def test_small_chunks_are_not_taken_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = ChunkDecoder(100)
+    whole = b"1\r\na\r\n" + b"002;x=y\r\nbc\r\n"
+    with monkeypatch.context() as patch:
+        patch.delattr(ChunkDecoder, "_read_line")
+        assert decoder.decode(whole * 3, 0) == ([b"a", b"bc"] * 3, len(whole) * 3)
+    assert decoder.decode(b"0\r\n\r\n", 0) == ([], 5)
+    assert decoder.is_done
 
 
 # -- responses
