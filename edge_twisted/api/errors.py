@@ -68,6 +68,7 @@ ERRORS: tuple[ErrorKind, ...] = (
     ErrorKind("statement_timeout", 408, "The answer took longer than the server works on one."),
     ErrorKind("id_conflict", 409, "A document with this id exists."),
     ErrorKind("index_exists", 409, "An index of this name is on the collection already."),
+    ErrorKind("too_many_collections", 409, "The database has as many collections as it may."),
     ErrorKind("length_required", 411, "The endpoint needs a body: Content-Length or chunks."),
     ErrorKind("body_too_large", 413, "The body is larger than the endpoint takes."),
     ErrorKind("unsupported_media_type", 415, "The body's type, charset or coding is not taken."),

@@ -119,6 +119,7 @@ class Database:
     transport: Transport = Transport()
     auto_fetch_attachments: bool = False
     moved_out: Literal["keep", "drop"] = "keep"
+    max_collections: int = 100_000
 
 
 # -- http_server ------------------------------------------------------------------------------

@@ -110,6 +110,18 @@ class Evictions:
         return evicted_of(snapshot, collection, id_key)
 
 
+def generations(snapshot: Snapshot) -> dict[str, int]:
+    """Return the generation of each collection of which something was ever evicted."""
+    found: dict[str, int] = {}
+    after: bytes | None = None
+    while facts := snapshot.facts(EVICTIONS, after=after):
+        for key, fact in facts:
+            written: Any = _decode(fact)
+            found[key[:-1].decode("utf-8", "surrogatepass")] = written[0]
+        after = facts[-1][0]
+    return found
+
+
 def evicted_of(snapshot: Snapshot, collection: str, id_key: bytes) -> VersionVector:
     """Return what was evicted of a document, if that is known of it by itself; else nothing."""
     return decode_vector(snapshot.fact(EVICTED, prefix_of(collection) + id_key))

@@ -13,7 +13,7 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.store.errors import IndexExists, UnknownIndex
-from edge_twisted.store.interface import Store
+from edge_twisted.store.interface import Store, WriteTransaction
 from edge_twisted.store.rows import IndexDefinition, IndexKey
 
 
@@ -53,7 +53,7 @@ class Indexing:
         lsn: int | None = None
         try:
             committed = await self._store.write(
-                "create index", lambda transaction: transaction.create_index(definition)
+                "create index", lambda transaction: _create(transaction, definition)
             )
             lsn = committed.lsn
         except IndexExists:
@@ -97,3 +97,8 @@ class Indexing:
         self._virtual.check(collection)
         if collection.namespace == "system":
             raise SemanticError("a virtual collection has no indexes", collection.span)
+
+
+def _create(transaction: WriteTransaction, definition: IndexDefinition) -> None:
+    transaction.admit_collection(definition.collection)
+    transaction.create_index(definition)

@@ -42,6 +42,8 @@ def insert(run: Execution, statement: syntax.Insert, transaction: WriteTransacti
         values = opened.reading.rows(opened.plan)
     else:
         values = [document(None, env) for document in _compiled(run, statement)]
+    if values:
+        transaction.admit_collection(collection.name)
     written: list[Document] = []
     ids: list[Value] = []
     warnings, writer = Warnings(), Writer(transaction)

@@ -58,7 +58,7 @@ class Vitals:
     def vitals(self, moment: Moment) -> Iterator[Document]:
         """Yield the one document of ``system:vitals``."""
         counts = self.requests.counts
-        collections = moment.snapshot.collections()
+        census = moment.snapshot.census(0)
         started = datetime.fromtimestamp(self.started_ms / 1000, UTC)
         yield {
             "_id": "vitals",
@@ -73,8 +73,8 @@ class Vitals:
                 **{state.value: counts[state] for state in _FINISHED},
             },
             "statements_cached": len(self.statements),
-            "collections": len(collections),
-            "documents": sum(each.count for each in collections),
+            "collections": census.collections,
+            "documents": census.documents,
             "commit": moment.snapshot.lsn,
         }
 

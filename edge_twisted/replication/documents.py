@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 
-from edge_twisted.database.departures import Evictions
+from edge_twisted.database.departures import EVICTIONS, Evictions, generations
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh.requests import (
@@ -65,17 +65,17 @@ class StoredDocuments:
 
     # -- life
 
-    def start(self, closed: frozenset[str] = frozenset()) -> None:
+    def start(self, closed: frozenset[str] = frozenset()) -> Deferred[None]:
         """
-        Begin to watch the opened store.
+        Begin to watch the opened store; fires when this does, before anybody writes to it.
 
         :param closed: collections that are not sent to peers now (`close_collections`).
         """
         self._closed = closed
-        with self._store.snapshot() as snapshot:
-            self._heard = load_heard(snapshot)
-            for info in snapshot.collections():
-                self._generations[info.name] = Evictions.of(snapshot, info.name).generation
+        return self._store.read("start of replication", _remembered).addCallback(self._begin)
+
+    def _begin(self, remembered: tuple[dict[Replica, int], dict[str, int]]) -> None:
+        self._heard, self._generations = remembered
         self._stops = [
             self._store.on_commit(self._committed),
             self._store.before_reap(note_reaped),
@@ -124,6 +124,8 @@ class StoredDocuments:
                 watcher.scopes_opened(opened)
 
     def _committed(self, commit: Commit) -> None:
+        if EVICTIONS not in commit.spaces:
+            return
         evicted: list[str] = []
         with self._store.snapshot() as snapshot:
             for name in commit.collections:
@@ -239,3 +241,8 @@ class StoredDocuments:
         return self._store.write("observe", lambda unit: observe(unit, request, own)).addCallback(
             answer
         )
+
+
+def _remembered(snapshot: Snapshot) -> tuple[dict[Replica, int], dict[str, int]]:
+    """Return what was heard of other replicas, and the generations of evictions."""
+    return load_heard(snapshot), generations(snapshot)

@@ -49,6 +49,7 @@ class DatabaseService(Service):
             clock=reactor,
             now_ms=now_ms,
             entropy=os.urandom,
+            most_collections=self._configuration.max_collections,
         )
         self.database = Database(
             self.store,

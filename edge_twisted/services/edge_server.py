@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from twisted.application.service import IService, IServiceCollection, Service
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -110,10 +111,10 @@ class EdgeServer(OrderedService):
     # -- inner
 
     def _parts_of(self, configuration: Configuration, environ: Mapping[str, str]) -> list[IService]:
-        metrics = Metrics()
+        metrics = Metrics(lambda: deferLater(self._reactor, 0.0))
         database = DatabaseService(configuration, self._reactor)
         database.database.vitals.measures.append(measures_of(metrics.registry))
-        measure_store(cast("Store", database.store), metrics)
+        measure_store(cast("Store", database.store), metrics, self._reactor)
         parts: list[IService] = [self._logging]
         if self._development is not None:
             parts.append(self._development)

@@ -69,7 +69,7 @@ class Replication(NodeObserver, Protocol):
     def documents(self) -> Documents:
         """The database."""
 
-    def start(self, node: Node | None) -> None:
+    async def start(self, node: Node | None) -> None:
         """Begin; the store is open, no link is there yet, and without a node none will be."""
 
     async def stop(self) -> None:
@@ -186,10 +186,10 @@ class MeshService(Service):
         self._authority = authority_of(self.configuration)
         if isinstance(self._authority, NoAuthority):
             log.warn("This server links with nobody: {reason}", reason=self._authority.reason)
-            self.replication.start(None)
+            await self.replication.start(None)
             return
         self.node = self._make_node(identity, self.graph)
-        self.replication.start(self.node)
+        await self.replication.start(self.node)
         self._parts.attachments.start(self.node)
         self.node.start()
         await self._open(self.node, identity, self._authority)

@@ -74,7 +74,7 @@ class StoreReplication:
 
     # -- life
 
-    def start(self, node: Node | None) -> None:
+    async def start(self, node: Node | None) -> None:
         """Begin; the store is open.  Without a node nothing is synced, but it can be read about."""
         parts = self._parts
         with parts.store.snapshot() as snapshot:
@@ -84,7 +84,7 @@ class StoreReplication:
             for each in parts.configuration.subscriptions
         )
         self.documents.subscribe(self._scopes)
-        self.documents.start(_closed(parts.database.parameters))
+        await self.documents.start(_closed(parts.database.parameters))
         self._ends.append(self.documents.stop)
         if node is not None:
             self._node = node

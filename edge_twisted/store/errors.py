@@ -133,6 +133,22 @@ class IndexExists(StoreError):
     summary = "an index with the given name already exists on the given collection"
 
 
+class TooManyCollections(StoreError):
+    """
+    A database has as many collections as its configuration allows.
+
+    Documents of different kinds can share a collection, with a field that tells them apart; or
+    allow more: each takes about a kilobyte of memory.
+    """
+
+    code = "too_many_collections"
+    summary = "the database has as many collections as it may"
+
+    def __init__(self, collection: str, most: int) -> None:
+        reason = f"{most}: use another collection, or raise database.max_collections"
+        super().__init__(collection, reason)
+
+
 class UnknownIndex(StoreError):
     """No such index, or one that is still being built: plan again."""
 

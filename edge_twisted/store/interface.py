@@ -25,6 +25,7 @@ from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
     BodyRow,
+    Census,
     ChangeBatch,
     CollectionInfo,
     Commit,
@@ -164,7 +165,20 @@ class Snapshot(Protocol):
         """Return what is known of a collection at once, its count included."""
 
     def collections(self) -> Sequence[CollectionInfo]:
-        """Return every collection that ever held a document, by name."""
+        """
+        Return every collection that ever held a document, by name.
+
+        There may be very many: not for the reactor's thread.
+        """
+
+    def census(self, largest: int) -> Census:
+        """
+        Return how many collections and documents there are, and which collections are largest.
+
+        Reads a line for each collection: not for the reactor's thread.
+
+        :param largest: how many collections are named at most.
+        """
 
     def changes_after(
         self,
@@ -278,6 +292,16 @@ class WriteTransaction(Snapshot, Protocol):
         :raises UnknownIndex: there is none of that name.
         """
 
+    def admit_collection(self, name: str) -> None:
+        """
+        Do nothing if there is, or may be, a collection of this name.
+
+        For statements that would make a new one.  What peers send is not asked for: this server's
+        own subscriptions bound it.
+
+        :raises TooManyCollections: it would be one more than this database may have.
+        """
+
     def renew_epoch(self) -> Replica:
         """
         Become a new replica of the same site, from sequence number 1; return it.
@@ -288,6 +312,9 @@ class WriteTransaction(Snapshot, Protocol):
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Call `effect` on the reactor thread once this unit is durable; never if it is not."""
 
+
+#: A database that is not told otherwise has no more collections than this: some 100 MiB of memory.
+MOST_COLLECTIONS = 100_000
 
 #: See `Store.before_reap` and `Store.before_quarantine`.
 RemovalHook = Callable[[WriteTransaction, str, Sequence[Document]], None]

@@ -12,6 +12,7 @@ state, which the store keeps without looking inside.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 from attrs import frozen
@@ -77,6 +78,27 @@ class CollectionInfo:
 
 
 @frozen(kw_only=True)
+class Census:
+    """What there is in a database, in figures whose size does not grow with it."""
+
+    #: How many collections there are, and live documents in all of them.
+    collections: int
+    documents: int
+    #: Names and counts of the collections with most documents, the largest first.
+    largest: Sequence[tuple[str, int]]
+
+
+def census_of(collections: Iterable[CollectionInfo], largest: int) -> Census:
+    """Return the figures of these collections."""
+    counts = sorted(((each.name, each.count) for each in collections), key=lambda c: (-c[1], c[0]))
+    return Census(
+        collections=len(counts),
+        documents=sum(count for _, count in counts),
+        largest=counts[:largest],
+    )
+
+
+@frozen(kw_only=True)
 class IndexKey:
     """One component of an index: a path of names from the document's root, and its direction."""
 
@@ -136,6 +158,8 @@ class Commit:
     #: How many units of work became durable together, and how long that took, fsync included.
     units: int = 1
     seconds: float = 0.0
+    #: Where facts may have changed.
+    spaces: frozenset[str] = frozenset()
 
 
 class Committed(NamedTuple, Generic[T]):

@@ -29,6 +29,7 @@ def database(section: Section, surroundings: Surroundings) -> Database:
         transport=_transport(section.section("transport_config")),
         auto_fetch_attachments=section.flag("auto_fetch_attachments"),
         moved_out="drop" if section.text("moved_out") == "drop" else "keep",
+        max_collections=section.integer("max_collections"),
     )
 
 

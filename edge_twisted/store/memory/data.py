@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 from edge_twisted.documents.clock import HybridClock
 from edge_twisted.documents.versions import Replica
 from edge_twisted.store.attachments.memory import Blobs
+from edge_twisted.store.interface import MOST_COLLECTIONS
 from edge_twisted.store.rows import CollectionInfo, Document, IndexInfo
 
 _64_BITS = (1 << 64) - 1
@@ -72,6 +73,8 @@ class Data:
     collections: dict[str, Collection] = field(factory=dict)
     facts: dict[tuple[str, bytes], bytes] = field(factory=dict)
     blobs: Blobs = field(factory=Blobs)
+    #: As many collections may statements make.
+    most_collections: int = MOST_COLLECTIONS
 
     def snapshot(self) -> Data:
         """Return data that later writes do not change."""

@@ -19,6 +19,7 @@ from edge_twisted.store.prefilter import Prefilter, holds
 from edge_twisted.store.rows import (
     BodyRow,
     ByteRange,
+    Census,
     Change,
     ChangeBatch,
     CollectionInfo,
@@ -26,6 +27,7 @@ from edge_twisted.store.rows import (
     IndexInfo,
     Most,
     ScanRow,
+    census_of,
 )
 
 T = TypeVar("T")
@@ -168,6 +170,9 @@ class MemorySnapshot:
 
     def collections(self) -> Sequence[CollectionInfo]:
         return [self._data.collections[name].info() for name in sorted(self._data.collections)]
+
+    def census(self, largest: int) -> Census:
+        return census_of(self.collections(), largest)
 
     def changes_after(
         self,

@@ -75,7 +75,8 @@ class MemoryStore:
         for effect in transaction.effects:
             call_effect(effect)
         if changed:
-            self._hooks.call(Commit(lsn=self._data.lsn, collections=changed))
+            spaces = frozenset(transaction.spaces)
+            self._hooks.call(Commit(lsn=self._data.lsn, collections=changed, spaces=spaces))
         return succeed(Committed(result, self._data.lsn))
 
     def read(self, name: str, work: Callable[[Snapshot], T]) -> Deferred[T]:

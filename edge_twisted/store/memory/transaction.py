@@ -10,7 +10,7 @@ from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Dot, Replica
 from edge_twisted.store import epochs
-from edge_twisted.store.errors import IndexExists, UnknownIndex
+from edge_twisted.store.errors import IndexExists, TooManyCollections, UnknownIndex
 from edge_twisted.store.memory import data as kept
 from edge_twisted.store.memory.snapshot import MemorySnapshot
 from edge_twisted.store.rows import Document, IndexDefinition, IndexInfo
@@ -28,6 +28,7 @@ class MemoryTransaction(MemorySnapshot):
         self._undo: list[Callable[[], None]] = []
         self._touched: set[str] = set()
         self.effects: list[Callable[[], None]] = []
+        self.spaces: set[str] = set()
 
     # -- the end of the unit
 
@@ -77,6 +78,11 @@ class MemoryTransaction(MemorySnapshot):
         data.replica, data.sequence = Replica(replica.site, replica.epoch + 1), 0
         return data.replica
 
+    def admit_collection(self, name: str) -> None:
+        there, most = self._data.collections, self._data.most_collections
+        if name not in there and len(there) >= most:
+            raise TooManyCollections(name, most)
+
     def after_commit(self, effect: Callable[[], None]) -> None:
         self.effects.append(effect)
 
@@ -121,6 +127,7 @@ class MemoryTransaction(MemorySnapshot):
 
     def put_fact(self, space: str, key: bytes, value: bytes | None) -> None:
         self._set(self._data.facts, (space, key), value)
+        self.spaces.add(space)
 
     # -- indexes
 

@@ -10,6 +10,7 @@ from typing import Any
 import apsw
 from attrs import define, field
 
+from edge_twisted.store.interface import MOST_COLLECTIONS
 from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.checksums import is_whole
 from edge_twisted.store.sqlite.connection import UNREADABLE, is_unreadable
@@ -38,11 +39,15 @@ class Group:
     #: Called on the reactor thread: (collection, name) of an index that is ready, or gone.
     index_changed: Callable[[str, str], None]
     damage: Damage = field(factory=Damage)
+    #: As many collections may statements make; see `WriteTransaction.admit_collection`.
+    most_collections: int = MOST_COLLECTIONS
     layer: Layer = field(factory=Layer)
     #: Some unit succeeded that changed something.
     changed: bool = False
     #: Names of the collections whose documents changed.
     collections: set[str] = field(factory=set)
+    #: Where facts were put, also by units that failed.
+    spaces: set[str] = field(factory=set)
     _begun: bool = False
 
     def begin(self) -> apsw.Connection:

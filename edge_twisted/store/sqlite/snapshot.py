@@ -18,6 +18,7 @@ from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
     BodyRow,
+    Census,
     ChangeBatch,
     CollectionInfo,
     Document,
@@ -264,6 +265,15 @@ class SqliteSnapshot:
 
     def collections(self) -> Sequence[CollectionInfo]:
         return [_info(*row) for row in self._all(f"{_INFO} ORDER BY name")]
+
+    def census(self, largest: int) -> Census:
+        collections, documents = self._one(
+            "SELECT count(*), coalesce(sum(live), 0) FROM collections"
+        )
+        found = self._all(
+            "SELECT name, live FROM collections ORDER BY live DESC, name LIMIT ?", (largest,)
+        )
+        return Census(collections=collections, documents=documents, largest=found)
 
     def changes_after(
         self,

@@ -19,7 +19,13 @@ from edge_twisted.store.attachments.files import FileAttachments
 from edge_twisted.store.attachments.interface import Attachments
 from edge_twisted.store.errors import StoreClosed, StoreOverloaded, UnknownIndex
 from edge_twisted.store.hooks import Hooks, RemovalHooks, call_effect
-from edge_twisted.store.interface import RemovalHook, RowStream, Snapshot, WriteTransaction
+from edge_twisted.store.interface import (
+    MOST_COLLECTIONS,
+    RemovalHook,
+    RowStream,
+    Snapshot,
+    WriteTransaction,
+)
 from edge_twisted.store.rows import Commit, Committed, DamageReport
 from edge_twisted.store.sqlite.answering import Answering
 from edge_twisted.store.sqlite.connection import translating
@@ -57,6 +63,7 @@ class SqliteStore:
     :param now_ms: the wall clock, in ms since 1970; called on any thread.
     :param entropy: returns so many random bytes.
     :param vfs: name of an apsw VFS, for tests that make the disk fail.
+    :param most_collections: statements make no more of them than this.
     """
 
     def __init__(
@@ -68,7 +75,9 @@ class SqliteStore:
         now_ms: Callable[[], int],
         entropy: Callable[[int], bytes],
         vfs: str | None = None,
+        most_collections: int = MOST_COLLECTIONS,
     ) -> None:
+        self._most_collections = most_collections
         self._layout = layout
         self._reactor = threads
         self._clock = clock
@@ -315,6 +324,7 @@ class SqliteStore:
                 collections=frozenset(outcome.collections),
                 units=len(outcome.units),
                 seconds=outcome.seconds,
+                spaces=frozenset(outcome.spaces),
             )
             answers.append(lambda: self._hooks.call(commit))
         self._answering.add(answers)
@@ -327,6 +337,7 @@ class SqliteStore:
             lambda epoch: epoch_after(epoch, self._entropy),
             self._index_changed,
             self._damage.met,
+            self._most_collections,
         )
 
 

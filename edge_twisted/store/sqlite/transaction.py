@@ -11,12 +11,13 @@ from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Dot, Replica, VersionVector
 from edge_twisted.store import epochs
-from edge_twisted.store.errors import ReadCancelled
+from edge_twisted.store.errors import ReadCancelled, TooManyCollections
 from edge_twisted.store.fields import Fields
 from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
     BodyRow,
+    Census,
     ChangeBatch,
     CollectionInfo,
     Document,
@@ -24,6 +25,7 @@ from edge_twisted.store.rows import (
     IndexInfo,
     Most,
     ScanRow,
+    census_of,
 )
 from edge_twisted.store.sqlite import indexes
 from edge_twisted.store.sqlite.group import Group
@@ -300,6 +302,9 @@ class SqliteTransaction:
         found = [self.collection(name) for name in sorted(self.state.collections)]
         return [info for info in found if info is not None]
 
+    def census(self, largest: int) -> Census:
+        return census_of(self.collections(), largest)
+
     def changes_after(
         self,
         lsn: int,
@@ -346,6 +351,7 @@ class SqliteTransaction:
         self._changed = True
         self._layer.facts[space, key] = value
         self.state.spaces.add(space)
+        self._group.spaces.add(space)
         if self._layer.is_big:
             self._settle()
 
@@ -427,6 +433,11 @@ class SqliteTransaction:
             here.count(digest, 1)
         if self._layer.is_big:
             self._settle()
+
+    def admit_collection(self, name: str) -> None:
+        there, most = self.state.collections, self._group.most_collections
+        if name not in there and len(there) >= most:
+            raise TooManyCollections(name, most)
 
     def _collection(self, name: str) -> CollectionState:
         state = self.state

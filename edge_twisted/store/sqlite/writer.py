@@ -42,6 +42,9 @@ CHECKPOINT_FRAMES = 1_000
 #: After the disk failed, jobs rest this long.
 REST_SECONDS = 5.0
 
+#: Names of the collections whose documents changed, and of spaces where facts were put.
+Changed = tuple[set[str], set[str]]
+
 #: One step of work behind other units; returns whether there is more to do.
 Job = Callable[[SqliteTransaction], bool]
 
@@ -85,8 +88,9 @@ class Outcome:
     """What one physical transaction came to: for the reactor thread."""
 
     units: list[QueuedUnit]
-    #: Names of the collections whose documents changed.
+    #: Names of the collections whose documents changed, and spaces where facts were put.
     collections: set[str]
+    spaces: set[str]
     seconds: float
     effects: Sequence[Callable[[], None]] = ()
     #: A job that will not be gone on with, and why.
@@ -187,18 +191,18 @@ class Writer:
     def run_group(self, units: list[QueuedUnit]) -> None:
         """Run units in one physical transaction; those there is no time for come with the next."""
         started = perf_counter()
-        ran, collections = self._execute(units)
+        ran, changed = self._execute(units)
         self._carried.extendleft(reversed(units[len(ran) :]))
         for unit in ran:
             self._jobs.extend(unit.jobs)
-        self._tell(Outcome(ran, collections, perf_counter() - started))
+        self._tell(Outcome(ran, *changed, perf_counter() - started))
 
     def _step(self) -> None:
         started = perf_counter()
         job = self._jobs[0]
         unit = QueuedUnit("maintenance", job)
-        _, collections = self._execute([unit])
-        outcome = Outcome([], collections, perf_counter() - started, unit.effects)
+        _, changed = self._execute([unit])
+        outcome = Outcome([], *changed, perf_counter() - started, unit.effects)
         if self._state is None:
             # The disk failed, not the job: it may do better in a while.
             self._rest_until = perf_counter() + REST_SECONDS
@@ -216,7 +220,7 @@ class Writer:
     def _tell(self, outcome: Outcome) -> None:
         self._progress.committed(self._state, outcome)
 
-    def _execute(self, units: list[QueuedUnit]) -> tuple[list[QueuedUnit], set[str]]:
+    def _execute(self, units: list[QueuedUnit]) -> tuple[list[QueuedUnit], Changed]:
         """Run some of the units, the first ones, and commit; return them and what changed."""
         ran: list[QueuedUnit] = []
         group: Group | None = None
@@ -233,8 +237,8 @@ class Writer:
         except BaseException as error:
             ran = ran if group is not None else list(units)
             self._lose(group, ran, error)
-            return ran, set()
-        return ran, group.collections
+            return ran, (set(), set())
+        return ran, (group.collections, group.spaces)
 
     def _begin(self) -> Group:
         if self._state is None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.rows import Census, Commit
 from edge_twisted.testing.store_contract.base import Broken, StoreTestCase
 from edge_twisted.testing.stored_documents import deleting, key, put, putting
 
@@ -83,6 +84,48 @@ class LogContract(StoreTestCase):
             self.assertEqual((len(batch.changes), batch.more), (3001, False))
             self.assertEqual(list(snapshot.facts("cursors")), [(b"peer", b"3001")])
         await store.write("tick", lambda unit: self.assertGreater(unit.tick(), remote[-1]))
+
+    async def test_hooks_hear_where_facts_were_put(self) -> None:
+        """A commit names the spaces of its facts, so that nobody looks where nothing changed."""
+        store = await self.opened()
+        heard: list[Commit] = []
+        store.on_commit(heard.append)
+
+        def noting(unit: WriteTransaction) -> None:
+            put(unit, "c", 2, {})
+            unit.put_fact("s", b"k", b"v")
+
+        await store.write("insert", putting("c", 1))
+        await store.write("note", noting)
+        # Hooks are called behind the answers of their commit.
+        await store.write("nothing", lambda unit: None)
+        spaces = [commit.spaces for commit in heard]
+        self.assertEqual(spaces, [frozenset(), frozenset({"s"})])
+
+    async def test_a_census(self) -> None:
+        """Figures of the whole database, and of its largest collections."""
+        store = await self.opened()
+        with store.snapshot() as snapshot:
+            empty = Census(collections=0, documents=0, largest=[])
+            self.assertEqual(snapshot.census(5), empty)
+        for name, documents in (("b", 2), ("a", 2), ("d", 1), ("c", 3)):
+            for n in range(documents):
+                await store.write("insert", putting(name, n))
+        await store.write("delete", deleting("d", 0))
+        for work in (lambda s: s.census(3), lambda s: s.census(0), lambda s: s.census(9)):
+            found = await store.read("census", work)
+            self.assertEqual((found.collections, found.documents), (4, 7))
+        largest = [("c", 3), ("a", 2), ("b", 2), ("d", 0)]
+        with store.snapshot() as snapshot:
+            self.assertEqual(list(snapshot.census(9).largest), largest)
+            self.assertEqual(list(snapshot.census(2).largest), largest[:2])
+
+        def inside(unit: WriteTransaction) -> Census:
+            put(unit, "d", 7, {})
+            return unit.census(1)
+
+        committed = await store.write("inside", inside)
+        self.assertEqual((committed.result.documents, committed.result.largest), (8, [("c", 3)]))
 
     async def test_only_the_collections_that_are_asked_for(self) -> None:
         """Commits of other collections count as passed."""

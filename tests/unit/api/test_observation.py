@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Unpack, cast
 
 import msgspec
@@ -12,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from edge_twisted.api import metrics as page_of_metrics
 from edge_twisted.api.metrics import Metrics, MetricsPage
 from edge_twisted.api.observation import AuditObserver, DebugObserver, Observers
 from edge_twisted.api.resource import Finished
@@ -109,11 +111,17 @@ def test_what_is_recorded(
     assert [said["identity"] for _, said in audit.lines] == ([] if event is None else [name])
 
 
+def text_of(metrics: Metrics) -> str:
+    """Return the page, which waits for nothing in these tests."""
+    text: list[bytes] = []
+    Deferred.fromCoroutine(metrics.text()).addCallback(text.append)
+    return text[0].decode()
+
+
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    text = metrics.text().decode()
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(text)
+        for family in text_string_to_metric_families(text_of(metrics))
         for sample in family.samples
     }
 
@@ -149,7 +157,7 @@ def test_the_published_names() -> None:
     metrics = Metrics()
     asked: list[int] = []
     metrics.refresh(lambda: asked.append(1))
-    names = {family.name for family in text_string_to_metric_families(metrics.text().decode())}
+    names = {family.name for family in text_string_to_metric_families(text_of(metrics))}
     assert asked == [1]
     assert names >= {
         "edge_http_requests", "edge_http_request_duration_seconds", "edge_http_connections",
@@ -170,6 +178,39 @@ class Observing(SynchronousTestCase):
         assert response.content_type is not None
         self.assertTrue(response.content_type.startswith(b"text/plain; version=0.0.4"))
         self.assertIn(b"edge_http_connections 0.0", response.body)
+
+    def test_the_page_is_written_a_little_a_turn(self) -> None:
+        """The reactor gets its turn whenever a slice of time is over."""
+        turns: list[Deferred[None]] = []
+
+        def turn() -> Deferred[None]:
+            turns.append(Deferred())
+            return turns[-1]
+
+        times = count(0)
+        slice_seconds = page_of_metrics.SLICE_SECONDS
+        self.patch(page_of_metrics, "perf_counter", lambda: next(times) * slice_seconds)
+        page = Metrics(turn)
+        text = Deferred.fromCoroutine(page.text())
+        families = len(list(page.registry.collect()))
+        for _ in range(families // 2):
+            self.assertNoResult(text)
+            turns[-1].callback(None)
+        while not text.called:
+            turns[-1].callback(None)
+        self.assertGreaterEqual(len(turns), families // 2)
+        self.assertIn(b"edge_http_connections 0.0", self.successResultOf(text))
+
+    def test_what_cannot_be_brought_up_to_date_is_shown_as_it_was(self) -> None:
+        page = Metrics()
+        page.mesh_peers.set(3)
+        waiting: Deferred[None] = Deferred()
+        page.refresh(lambda: waiting)
+        text = Deferred.fromCoroutine(page.text())
+        self.assertNoResult(text)
+        waiting.errback(ZeroDivisionError())
+        self.assertIn(b"edge_mesh_peers 3.0", self.successResultOf(text))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_one_that_fails_does_not_keep_the_others_from_it(self) -> None:
         class Broken:

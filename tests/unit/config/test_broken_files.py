@@ -84,6 +84,7 @@ DATABASE = [
     Broken("{path: data}", "{from_env: ‸EMPTY}", 'database.persistence_dir.from_env: the environment variable "EMPTY" is empty; set the variable to a path before the start'),
     Broken("auto_fetch_attachments: true", "auto_fetch_attachments: ‸1", f"database.auto_fetch_attachments: is a number; {FLAG}"),
     Broken("moved_out: drop", "moved_out: ‸dropp", 'database.moved_out: "dropp" is not known; must be keep or drop; did you mean drop?'),
+    Broken("max_collections: 500", "max_collections: ‸0", "database.max_collections: 0 is too small; must be a whole number from 1 to 4000000"),
     Broken("moved_out: drop", "moved_out: ‸true", "database.moved_out: is true; must be keep or drop"),
 ]  # fmt: skip
 
@@ -277,12 +278,17 @@ def test_a_query_gets_its_arguments() -> None:
     ]
 
 
+def line_of(text: str) -> int:
+    """Return the line of the whole sample in which a text is first, from 1."""
+    return FULL[: FULL.index(text)].count("\n") + 1
+
+
 def test_a_bad_condition_is_reported_at_its_place() -> None:
     checks = Checks(
         condition=lambda text, on: [QueryProblem(reason=f"saw {text} on {on}", column=9)]
     )
     assert lines_of(FULL, checks) == [
-        "79:47: auth.permission_sets.fine.permissions.collections.tasks.write: saw owner = "
+        f"{line_of('write: ')}:47: auth.permission_sets.fine.permissions.collections.tasks.write: saw owner = "
         ":identity on tasks; must be true, false, or a DQL condition"
     ]
 
@@ -294,7 +300,7 @@ def test_what_is_no_hash_of_ours_is_refused_and_not_quoted() -> None:
         return CredentialForm(reason="is no hash; make one")
 
     assert lines_of(FULL, Checks(credential=check)) == [
-        "69:29: auth.identities.second.credential.api_key: is no hash; make one"
+        f"{line_of('aGFzaC1vZi1zZWNvbmQ')}:29: auth.identities.second.credential.api_key: is no hash; make one"
     ]
 
 

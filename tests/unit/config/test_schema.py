@@ -62,6 +62,7 @@ DOCUMENTED: dict[str, object] = {
     "database.transport_config.max_connections": 64,
     "database.auto_fetch_attachments": False,
     "database.moved_out": "keep",
+    "database.max_collections": 100000,
     "http_server": NO_DEFAULT,
     "http_server.listen_addr": REQUIRED,
     "http_server.tls_config": REQUIRED,

@@ -62,6 +62,7 @@ def test_database() -> None:
         persistence_dir=Path("/etc/edge/data"),
         auto_fetch_attachments=True,
         moved_out="drop",
+        max_collections=500,
         transport=Transport(
             peer_to_peer=PeerToPeer(
                 lan_enabled=False,
