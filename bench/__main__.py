@@ -3,6 +3,7 @@
 All figures of ``docs/performance.md``: ``python -m bench [store|dql|http|mesh ...] [--save]``.
 
 Each bench measures its own yardstick in the same run; run it on a machine that does nothing else.
+``python -m bench.soak`` takes an hour, and is run by itself.
 """
 
 from __future__ import annotations

@@ -46,6 +46,14 @@ class Cache(Generic[T]):
                 self._kept.popitem(last=False)
         return found
 
+    def shrink(self, weigh: Callable[[Hashable], int], most: int) -> int:
+        """Throw the oldest out until the keys of the others weigh `most`; return their weight."""
+        weight = sum(map(weigh, list(self._kept)))
+        with suppress(KeyError):
+            while weight > most:
+                weight -= weigh(self._kept.popitem(last=False)[0])
+        return weight
+
     def peek(self, key: Hashable) -> T | None:
         """Return what is kept under a key, if anything is."""
         return self._kept.get(key)
@@ -61,6 +69,10 @@ class Cache(Generic[T]):
 #: Texts longer than this are not kept: they are generated, and hardly come again.
 CACHED_TEXT_LIMIT = 16_384
 
+
+#: All texts that are kept together: the tree of a statement takes 50 times its text, and its plans
+#: as much again, so that some 25 MiB are kept at most, whatever is sent.
+KEPT_TEXT_TOTAL = 262_144
 
 #: Texts longer than this are parsed and planned off the reactor's thread: a kilobyte takes 1 to
 #: 2 ms to parse, twice that on a small device.
@@ -150,6 +162,8 @@ class Statements:
 
     def __init__(self, size: Callable[[], int], now: Callable[[], float]) -> None:
         self._kept: Cache[Prepared] = Cache(size)
+        #: Characters of the texts that are kept, or more: what went since the last count.
+        self._length = 0
         self._now = now
 
     def is_known(self, text: str) -> bool:
@@ -160,9 +174,17 @@ class Statements:
         """:raises DqlError: the text is no statement."""
         if len(text) > CACHED_TEXT_LIMIT:
             return self._made(text)
-        kept = self._kept.get(text, lambda: self._made(text))
+        kept = self._kept.get(text, lambda: self._made_to_keep(text))
         kept.uses += 1
         return kept
+
+    def _made_to_keep(self, text: str) -> Prepared:
+        made = self._made(text)
+        self._length += len(text)
+        if self._length > KEPT_TEXT_TOTAL:
+            # Below the bound by a part of it, so that this is rare.
+            self._length = len(text) + self._kept.shrink(_length_of, KEPT_TEXT_TOTAL * 3 // 4)
+        return made
 
     def _made(self, text: str) -> Prepared:
         begun = self._now()
@@ -183,6 +205,11 @@ class Statements:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+
+def _length_of(text: Hashable) -> int:
+    assert isinstance(text, str)
+    return len(text)
 
 
 def _parsed(text: str) -> Parsed:

@@ -187,6 +187,8 @@ class PromptTls(TLSMemoryBIOProtocol):
         if turn is not None:
             turn.cancel()
         super().connectionLost(reason)
+        # It leads to the protocol within, and that one leads back here.
+        self._producer = None
 
     # -- inner
 
@@ -246,6 +248,11 @@ class PromptTls(TLSMemoryBIOProtocol):
             # No number: the connection is lost, which the transport will find out.
             transport.write(record[sent:] if isinstance(sent, int) else record)
 
+    def _tlsShutdownFinished(self, reason: Failure | None) -> None:
+        if reason is not None:
+            _forget_frames(reason)
+        super()._tlsShutdownFinished(reason)
+
     def _flushSendBIO(self) -> None:
         if self._unsent:
             # Nothing overtakes it.
@@ -261,6 +268,19 @@ class PromptTls(TLSMemoryBIOProtocol):
             at += HEADER_BYTES + (data[at + 3] << 8 | data[at + 4])
         self._header = data[at:]
         self._record_left = max(0, at - len(data))
+
+
+def _forget_frames(reason: Failure) -> None:
+    """
+    Keep what went wrong with a connection, and not the frames that it went through.
+
+    One of them holds the failure, and another OpenSSL's half of the connection: 100 KiB in a ring
+    that only a look at all old objects would find, which comes once in many hours.
+    """
+    reason.cleanFailure()
+    error = reason.value
+    if error is not None:
+        error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
 def _is_one_record(data: bytes) -> bool:

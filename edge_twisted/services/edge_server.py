@@ -29,6 +29,7 @@ from edge_twisted.logs.errors import LogFolderUnusable
 from edge_twisted.logs.service import LoggingService
 from edge_twisted.logs.twistd import observe_with, streams_of
 from edge_twisted.security.development import DevelopmentCertificate, development_certificate
+from edge_twisted.services.allocator import Allocator
 from edge_twisted.services.attachments import References
 from edge_twisted.services.database import DatabaseService
 from edge_twisted.services.embedded import welcome
@@ -115,7 +116,8 @@ class EdgeServer(OrderedService):
         database = DatabaseService(configuration, self._reactor)
         database.database.vitals.measures.append(measures_of(metrics.registry))
         measure_store(cast("Store", database.store), metrics, self._reactor)
-        parts: list[IService] = [self._logging]
+        in_thread = self._reactor.callInThread
+        parts: list[IService] = [Allocator(self._reactor, in_thread), self._logging]
         if self._development is not None:
             parts.append(self._development)
         parts.append(LagMeter(self._reactor, metrics.reactor_lag.set))

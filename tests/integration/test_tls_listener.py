@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from shutil import rmtree
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from cryptography import x509
 from OpenSSL import SSL
@@ -16,7 +19,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, wrapClientTLS
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, ITCPTransport
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock, deferLater
@@ -136,6 +139,80 @@ class RenewalTests(TestCase):
         self.assertEqual(await client.ask(b"hello"), b"hello")
         self.assertEqual(client.peer, expected.chain[0])
         return client
+
+
+class Producer(Echo):
+    """A server's side that is the producer of its transport, as an HTTP connection is."""
+
+    made: ClassVar[list[weakref.ref[Any]]] = []
+    ended: ClassVar[list[Deferred[None]]] = []
+
+    def connectionMade(self) -> None:
+        assert self.transport
+        transport = cast(TLSMemoryBIOProtocol, self.transport)
+        transport.registerProducer(self, True)
+        self.made.extend(map(weakref.ref, (self, transport, transport.getHandle())))
+
+    def pauseProducing(self) -> None:
+        """Nothing is produced."""
+
+    resumeProducing = stopProducing = pauseProducing
+
+    def connectionLost(self, reason: Failure = CLOSED) -> None:
+        self.ended.pop().callback(None)
+
+
+def socket_of(tls: TLSMemoryBIOProtocol) -> ITCPTransport:
+    """Return what carries the records of a connection."""
+    return cast(ITCPTransport, tls.transport)
+
+
+class LeavingTests(TestCase):
+    """A connection that ends leaves nothing for the collector, which looks once in hours."""
+
+    async def ended(self, end: Callable[[TLSMemoryBIOProtocol], None]) -> list[object]:
+        """Return what is left of the server's side of a connection that its client ended."""
+        Producer.made.clear()
+        ended: Deferred[None] = Deferred()
+        Producer.ended.append(ended)
+        folder = Path(tempfile.mkdtemp())
+        self.addCleanup(rmtree, folder)
+        files = OLD.write(folder)
+        certificate = check_files(files.cert, files.key, "127.0.0.1", NOW).certificate
+        assert certificate
+        factory = tls_factory(
+            ReloadableTlsContext(certificate), Factory.forProtocol(Producer), reactor
+        )
+        ports = await listen(reactor, TcpAddress(host="127.0.0.1", port=0), factory, 50)
+        gc.collect()
+        gc.disable()
+        try:
+            host = cast(IPv4Address, ports[0].getHost())
+            endpoint = HostnameEndpoint(reactor, b"127.0.0.1", host.port)
+            client: Client = await connectProtocol(
+                wrapClientTLS(AnyCertificate(), endpoint), Client()
+            )
+            self.assertEqual(await client.ask(b"hello"), b"hello")
+            end(cast(TLSMemoryBIOProtocol, client.transport))
+            await ended
+            await deferLater(reactor, 0.05)
+            return [each() for each in Producer.made if each() is not None]
+        finally:
+            gc.enable()
+            await stop_listening(ports)
+
+    async def test_after_an_end_without_farewell(self) -> None:
+        """As most HTTP clients do it: the failure keeps the frames, and those the connection."""
+        left = await self.ended(lambda tls: socket_of(tls).loseConnection())
+        self.assertEqual(left, [])
+
+    async def test_after_a_reset(self) -> None:
+        left = await self.ended(lambda tls: socket_of(tls).abortConnection())
+        self.assertEqual(left, [])
+
+    async def test_after_a_farewell(self) -> None:
+        left = await self.ended(lambda tls: tls.loseConnection())
+        self.assertEqual(left, [])
 
 
 class Flood(Protocol):
