@@ -171,7 +171,17 @@ def judged(minutes: Sequence[Minute]) -> list[Figure]:
     ]
 
 
-COLUMNS = "minute,resident MiB,descriptors,threads,requests,failed,floods,p50 ms,p99 ms".split(",")
+COLUMNS = [
+    "minute",
+    "resident MiB",
+    "descriptors",
+    "threads",
+    "requests",
+    "failed",
+    "floods",
+    "p50 ms",
+    "p99 ms",
+]
 HEAD = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}"
 
 
