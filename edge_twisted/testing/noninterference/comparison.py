@@ -10,7 +10,9 @@ from typing import Final
 from attrs import define
 
 from edge_twisted.api.failures import response_to
-from edge_twisted.api.rendering import json_whole
+from edge_twisted.api.media import Media
+from edge_twisted.api.rendering import result_response, results_response
+from edge_twisted.api.response import AnyResponse, Response
 from edge_twisted.errors import EdgeError
 from edge_twisted.security.permissions import Access
 from edge_twisted.testing.noninterference.statements import Call, Questions
@@ -92,16 +94,28 @@ async def _answer(world: World, access: Access, asked: Sequence[Call]) -> bytes:
         if len(asked) == 1:
             [(text, arguments)] = asked
             result = await database.execute(
-                text, arguments, access=access, request_id=_REQUEST, timeout_seconds=None
+                text,
+                arguments,
+                access=access,
+                request_id=_REQUEST,
+                timeout_seconds=None,
+                stream=True,
             )
-            return json_whole(result)
+            return await _sent(result_response(result, Media.JSON))
         results = await database.transaction(
             asked, access=access, request_id=_REQUEST, timeout_seconds=None
         )
-        return b"\n".join(map(json_whole, results))
+        return await _sent(results_response(results, Media.JSON))
     except EdgeError as error:
-        response = response_to(error, _REQUEST)
+        return await _sent(response_to(error, _REQUEST))
+
+
+async def _sent(response: AnyResponse) -> bytes:
+    """Return the status and the body of a response, and whether it comes in pieces."""
+    if isinstance(response, Response):
         return b"%d %s" % (response.status, response.body)
+    pieces = [piece async for piece in response.pieces]
+    return b"%d in pieces %s" % (response.status, b"".join(pieces))
 
 
 def _changed(world: World) -> str | None:

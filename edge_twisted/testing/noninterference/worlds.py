@@ -19,6 +19,7 @@ from attrs import define, field
 
 from edge_twisted.config.model import CollectionRule, FineGrained, Identity
 from edge_twisted.database.database import Database, Surroundings
+from edge_twisted.database.inline import INLINE_ROWS
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica, SiteId
@@ -28,6 +29,8 @@ from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
 from edge_twisted.testing.callers import EVERYTHING
 
+#: In how many of all scenes so many documents are hidden that reads go to a thread for them.
+CROWDED: Final = 0.1
 #: The moment of all worlds.
 NOW_MS: Final = 1_791_454_108_090
 CALLER: Final = "till"
@@ -121,6 +124,8 @@ def scene_of(random: Random) -> Scene:
         name: [_hidden(random, name, number) for number in range(random.randint(1, 8))]
         for name in (*PARTLY, *NEVER)
     }
+    if random.random() < CROWDED:
+        hidden["a"] = [_hidden(random, "a", number) for number in range(INLINE_ROWS + 1)]
     return Scene(
         access=Permits.of(identity).access("execute"),
         visible={
