@@ -16,6 +16,7 @@ from edge_twisted.database.select import Reading
 from edge_twisted.database.stored import ID, Writer
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.operations import (
+    UNTYPED,
     Increment,
     Operation,
     Path,
@@ -29,6 +30,7 @@ from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_ex
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.names import resolved
 from edge_twisted.dql.plan.query import QueryPlan, field_of_term
+from edge_twisted.store.keys import at
 from edge_twisted.store.rows import Document as Row
 
 T = TypeVar("T")
@@ -61,9 +63,13 @@ class Changed:
 
     def add(self, document: Document, *, visible: bool = True) -> None:
         """Take one more document, which RETURNING shows if it is visible to the caller."""
+        self.show(document, visible=visible)
+        self.ids.append(document[ID])
+
+    def show(self, document: Document, *, visible: bool = True) -> None:
+        """Take a document that was found, and nothing about it changed."""
         if visible:
             self.documents.append(document)
-        self.ids.append(document[ID])
 
 
 @frozen
@@ -140,14 +146,24 @@ def update(plan: UpdatePlan, target: QueryPlan, run: Changing) -> Changed:
         state = run.writer.load(collection, id_.key)
         assert state is not None
         operations = plan.operations(document, env)
-        if operations:
+        if operations and not _changes_nothing(operations, document, run.rules):
             written = mutations.change(
                 run.writer, collection, id_, state, operations, run.rules, run.warnings
             )
             changed.add(written.document, visible=written.visible)
         else:
-            changed.add(document)
+            changed.show(document)
     return changed
+
+
+def _changes_nothing(operations: Sequence[Operation], document: Document, rules: Rules) -> bool:
+    """Return whether operations only take away what is not there."""
+    if rules.typing is not UNTYPED or rules.reads is not UNTYPED:
+        # Another type than the declared one may be there, which the document does not show.
+        return False
+    return all(
+        isinstance(each, Unset) and at(document, each.path) is MISSING for each in operations
+    )
 
 
 def delete(target: QueryPlan, run: Changing) -> Changed:

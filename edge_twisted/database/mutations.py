@@ -113,7 +113,7 @@ def insert(
             operations = list(writing.differences(old, fields, rules.typing))
         case ConflictPolicy.UPDATE:
             operations = [Set((name,), value) for name, value in fields.items()]
-    if not operations and policy is ConflictPolicy.UPDATE_LOCAL_DIFF:
+    if not operations:
         return None
     return change(writer, collection, new.id, old, operations, rules, warnings)
 

@@ -19,7 +19,7 @@ from edge_twisted.dql.errors import ArgumentError, DqlError, SemanticError
 from edge_twisted.dql.functions.aggregates import AGGREGATES
 from edge_twisted.dql.functions.context import NO_CONTEXT
 from edge_twisted.dql.functions.conversion import CASTS
-from edge_twisted.dql.functions.registry import function_named
+from edge_twisted.dql.functions.registry import Function, function_named
 from edge_twisted.dql.logic import logical_and, logical_not, logical_or, logical_xor
 from edge_twisted.dql.operators import arithmetic, bits, comparison, membership, text
 from edge_twisted.dql.patterns.like import ilike, like
@@ -44,6 +44,11 @@ _BINARY: Final[dict[syntax.BinaryOperator, Callable[[Operand, Operand], Operand]
     syntax.BinaryOperator.GREATER_OR_EQUAL: comparison.greater_or_equal,
     syntax.BinaryOperator.IN: membership.member,
     syntax.BinaryOperator.XOR: logical_xor,
+}
+_UNARY: Final[dict[syntax.UnaryOperator, Callable[[Operand], Operand]]] = {
+    syntax.UnaryOperator.NEGATE: arithmetic.negate,
+    syntax.UnaryOperator.PLUS: arithmetic.plus,
+    syntax.UnaryOperator.NOT: logical_not,
 }
 _PATTERNS: Final[dict[syntax.PatternKind, Callable[..., Operand]]] = {
     syntax.PatternKind.LIKE: like,
@@ -109,8 +114,7 @@ def _(node: syntax.Path, scope: Scope) -> Compiled:
 @_compile.register(syntax.Unary)
 def _(node: syntax.Unary, scope: Scope) -> Compiled:
     operand = compile_expression(node.operand, scope)
-    negates = node.operator is syntax.UnaryOperator.NEGATE
-    apply = arithmetic.negate if negates else logical_not
+    apply = _UNARY[node.operator]
     return lambda row, env: apply(operand(row, env))
 
 
@@ -237,6 +241,7 @@ def _(node: syntax.Call, scope: Scope) -> Compiled:
             f"{node.name} takes {function.min_args} {most} arguments, not {len(node.arguments)}",
             node.span,
         )
+    _check_part(function, node)
     arguments = [compile_expression(each, scope) for each in node.arguments]
     if node.name == "array_contains" and needs_no_row(node.arguments[0]):
         return _placed(node, with_list(membership.contained_in, *arguments))
@@ -277,6 +282,24 @@ def with_list(
         return result
 
     return test
+
+
+def _check_part(function: Function, node: syntax.Call) -> None:
+    """
+    Refuse a part of dates that is written out and is none.
+
+    :raises SemanticError: it is none.
+    """
+    if function.parts is None:
+        return
+    position, names = function.parts
+    part = node.arguments[position]
+    if not isinstance(part, syntax.Literal) or not isinstance(part.value, str):
+        return
+    if part.value.lower() not in names:
+        raise SemanticError(
+            f"unknown part {part.value!r} of a date: the parts are {', '.join(names)}", part.span
+        )
 
 
 #: What an array that is written out whole is made of.

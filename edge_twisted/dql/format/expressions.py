@@ -90,6 +90,8 @@ def _unary(node: Unary) -> _Formatted:
         # A sign right before a number would be read as a part of it.
         floor = _PRIMARY if isinstance(operand, Literal) else _NEGATE
         return f"-{expression(operand, floor)}", _NEGATE
+    if node.operator is UnaryOperator.PLUS:
+        return f"+{expression(operand, _NEGATE)}", _NEGATE
     if isinstance(operand, Is):
         return _is(operand, "IS NOT")
     if isinstance(operand, Between):

@@ -16,7 +16,7 @@ from typing import Final
 
 from edge_twisted.documents.values import MISSING, Operand, Value
 from edge_twisted.dql.bounds import RESULT_LIMIT_BYTES, too_large
-from edge_twisted.dql.dates.calendar import add_parts, part_named, parts_between, truncate
+from edge_twisted.dql.dates.calendar import PARTS, add_parts, part_named, parts_between, truncate
 from edge_twisted.dql.dates.directives import MONTHS
 from edge_twisted.dql.dates.formats import compile_format
 from edge_twisted.dql.dates.instants import instant_of, moment_at, read_iso, write_instant
@@ -110,6 +110,10 @@ _COMPONENTS: Final[Mapping[str, Callable[[datetime], Value]]] = {
     "tz": offset_minutes,
     "timezone": offset_minutes,
 }
+
+
+#: What `date_part` takes.
+COMPONENTS: Final = tuple(dict.fromkeys([*PARTS, *_COMPONENTS]))
 
 
 def date_part(date: Operand, part: Operand, *zone: Operand) -> Operand:

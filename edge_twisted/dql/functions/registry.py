@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from attrs import frozen
 
 from edge_twisted.documents.values import Operand
+from edge_twisted.dql.dates.calendar import PARTS
 from edge_twisted.dql.functions import (
     arrays,
     conditional,
@@ -47,6 +48,8 @@ class Function:
     #: The result may be far larger than the arguments: too much work for the reactor's thread,
     #: and too large to keep in a plan.
     grows: bool = False
+    #: Which argument is a part of dates, and the names that it may have, in lower case.
+    parts: tuple[int, Collection[str]] | None = None
 
     def accepts(self, count: int) -> bool:
         """Return whether the function may be called with ``count`` arguments."""
@@ -142,6 +145,15 @@ _CONTEXTUAL: Final[Mapping[str, tuple[Callable[..., Operand], int, int | None]]]
 _LONG: Final = frozenset({"date_range"})
 _GROWING: Final = frozenset({"date_range", "lpad", "repeat", "rpad", "split"})
 
+_PARTS: Final[Mapping[str, tuple[int, Collection[str]]]] = {
+    "date_add": (1, PARTS),
+    "date_sub": (1, PARTS),
+    "date_diff": (2, PARTS),
+    "date_part": (1, dates.COMPONENTS),
+    "date_range": (2, PARTS),
+    "date_trunc": (1, PARTS),
+}
+
 #: The functions by name, in lower case.
 FUNCTIONS: Final[Mapping[str, Function]] = {
     name: Function(
@@ -153,6 +165,7 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
         needs_context=name in _CONTEXTUAL,
         takes_long=name in _LONG,
         grows=name in _GROWING,
+        parts=_PARTS.get(name),
     )
     for name, (implementation, fewest, most) in {**_PURE, **_CONTEXTUAL}.items()
 }

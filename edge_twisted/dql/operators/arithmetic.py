@@ -87,6 +87,11 @@ def modulo(left: Operand, right: Operand) -> Operand:
     return _with_floats(_remainder, left, right)
 
 
+def plus(value: Operand) -> Operand:
+    """Unary ``+``."""
+    return value if type(value) is int or type(value) is float else propagate(value)
+
+
 def negate(value: Operand) -> Operand:
     """Unary ``-``."""
     if type(value) is int:

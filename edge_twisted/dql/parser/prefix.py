@@ -99,6 +99,14 @@ def _minus(cursor: Cursor) -> Expression:
     return Unary(UnaryOperator.NEGATE, operand, span=cursor.since(start))
 
 
+def _plus(cursor: Cursor) -> Expression:
+    """A sign that changes no number; of anything else there is no positive."""
+    start = cursor.start
+    cursor.expect("+")
+    operand = cursor.climb(cursor, _ABOVE_ALL)
+    return Unary(UnaryOperator.PLUS, operand, span=cursor.since(start))
+
+
 def _array(cursor: Cursor) -> Expression:
     start = cursor.start
     cursor.expect("[")
@@ -170,6 +178,7 @@ PREFIXES: Final[dict[str, Prefix]] = {
     "{": _object,
     ":": parameter,
     "-": _minus,
+    "+": _plus,
     "NOT": _not,
     "TRUE": _keyword(True),
     "FALSE": _keyword(False),

@@ -20,10 +20,17 @@ from edge_twisted.dql.syntax import (
     UseDirectives,
     Wildcard,
 )
-from edge_twisted.dql.tokens import NAME, RESERVED
+from edge_twisted.dql.tokens import NAME, NEVER_A_BARE_ALIAS, NUMBER, RESERVED, STRING
 
 _UNSUPPORTED_CLAUSES: Final = frozenset(
     {"UNION", "EXCEPT", "INTERSECT", "LET", "LETTING", "WINDOW", "QUALIFY", "UNNEST", "NEST"}
+)
+
+#: What asks for values instead of rows in other dialects, if an operand follows.
+_VALUES: Final = frozenset({"VALUE", "RAW", "ELEMENT"})
+_OPERANDS: Final = frozenset(
+    {NAME, NUMBER, STRING, "{", "[", ":", "CASE", "ANY", "EVERY", "ARRAY", "OBJECT"}
+    | {"TRUE", "FALSE", "NULL", "MISSING"}
 )
 
 
@@ -56,10 +63,24 @@ def select(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Select:
 
 def projection_list(cursor: Cursor) -> tuple[Projection, ...]:
     """What follows SELECT or RETURNING."""
+    _refuse_value(cursor)
     found = [_projection(cursor)]
     while cursor.accept(","):
         found.append(_projection(cursor))
     return tuple(found)
+
+
+def _refuse_value(cursor: Cursor) -> None:
+    """Refuse ``SELECT VALUE a``, which would be the field ``VALUE`` under the name ``a``."""
+    if cursor.word not in _VALUES:
+        return
+    following = cursor.peek()
+    is_name = following.isidentifier() and following not in NEVER_A_BARE_ALIAS
+    if is_name or following in _OPERANDS:
+        raise cursor.unsupported(
+            f"SELECT {cursor.word} (leave {cursor.text} out for rows with a field each; "
+            f"the field of that name is {cursor.text} AS name) is"
+        )
 
 
 def _projection(cursor: Cursor) -> Projection:

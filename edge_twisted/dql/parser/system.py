@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from edge_twisted.dql.parser.cursor import Cursor
-from edge_twisted.dql.parser.prefix import path
 from edge_twisted.dql.syntax import (
     CollectionRef,
     CreateIndex,
     DropIndex,
     IndexKey,
+    Path,
     ResetParameter,
     SetParameter,
     ShowAll,
@@ -54,9 +54,12 @@ def create(cursor: Cursor) -> Statement:
 
 def _key(cursor: Cursor) -> IndexKey:
     start = cursor.start
-    if cursor.peek() == "(":
-        raise cursor.unsupported("an index on an expression is")
-    field = path(cursor)
+    field = cursor.climb(cursor, 0)
+    if not isinstance(field, Path):
+        shown = cursor.source.text[slice(*field.span)]
+        raise cursor.unsupported(
+            f"an index on an expression, {shown}, (name a field) is", field.span
+        )
     descending = cursor.accept("DESC")
     if not descending:
         cursor.accept("ASC")

@@ -217,6 +217,7 @@ def plan_query(
     terms = _terms(statement)
     names = tuple(term.name for term in terms)
     statement = resolved(statement, terms)
+    _refuse_positions(statement)
     rows = RowScope(names)
     statement = _rewritten(statement, rows)
     selection = statement.selection
@@ -247,6 +248,23 @@ def plan_query(
         fidelity=fidelity,
         covers=covered,
     )
+
+
+def _refuse_positions(statement: syntax.Select) -> None:
+    """
+    Refuse ``ORDER BY 2``, which looks like the second column and would order by nothing.
+
+    :raises SemanticError: a key is a whole number.
+    """
+    keys = [("ORDER BY", key.expression) for key in statement.selection.order_by]
+    for clause, node in [*keys, *[("GROUP BY", each) for each in statement.group_by]]:
+        sign = node.operand if isinstance(node, syntax.Unary) else node
+        if isinstance(sign, syntax.Literal) and type(sign.value) is int:
+            raise SemanticError(
+                f"{clause} {format_expression(node)} is a number and no column: "
+                "write the expression of the column" + (", or its alias" * (clause[0] == "O")),
+                node.span,
+            )
 
 
 def _rewritten(statement: syntax.Select, rows: RowScope) -> syntax.Select:

@@ -77,12 +77,13 @@ class UnaryOperator(Enum):
     """Operators of one operand."""
 
     NEGATE = "-"
+    PLUS = "+"
     NOT = "NOT"
 
 
 @frozen(eq=False)
 class Unary(Expression):
-    """``-`` or NOT."""
+    """``-``, ``+`` or NOT."""
 
     operator: UnaryOperator
     operand: Expression
