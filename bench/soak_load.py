@@ -142,7 +142,7 @@ class Worker(threading.Thread):
                 ("wrong key", self._refused),
                 ("syntax error", self._mistaken),
             ),
-            weights=(22, 14, 8, 20, 14, 6, 4, 6, 4, 2),
+            weights=(24, 14, 8, 20, 15, 6, 1, 6, 4, 2),
         )
         return found
 

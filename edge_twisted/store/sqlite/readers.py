@@ -33,6 +33,9 @@ log = Logger()
 HURRIED_SECONDS = 0.004
 #: Steps of SQLite between two looks at the clock: some 7 rows, which may be large ones.
 HURRIED_STEPS = 100
+#: Connections that nobody uses and that are kept, with up to 4 MiB of pages each: as many as there
+#: are threads to read.  A rush of streams needs more, for as long as it lasts.
+KEPT_READERS = 3
 OpenReader = Callable[[], apsw.Connection]
 NumberOf = Callable[[str], "int | None"]
 
@@ -212,6 +215,9 @@ class ReaderPool:
         self._idle.append(connection)
         if self._closed:
             self._close_idle()
+        elif len(self._idle) > KEPT_READERS:
+            with suppress(IndexError):
+                close(self._idle.popleft())
 
     def close(self) -> None:
         """Interrupt what runs; connections in use are closed when they are given back."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from threading import Event
+from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.store.errors import ReadCancelled
 from edge_twisted.store.interface import Snapshot, Store
+from edge_twisted.store.sqlite.readers import KEPT_READERS
+from edge_twisted.store.sqlite.store import SqliteStore
 from edge_twisted.store.sqlite.streams import OPEN_STREAMS
 from tests.integration.reactor import reactor
 from tests.integration.store.base import SqliteTestCase, insert
@@ -86,3 +89,23 @@ class GivingUpTests(SqliteTestCase):
         again = await self.opened()
         with again.snapshot() as snapshot:
             self.assertIsNotNone(snapshot.body("c", KEY))
+
+
+class RushTests(SqliteTestCase):
+    async def test_a_rush_leaves_few_connections(self) -> None:
+        """Each has a page cache of its own; after a rush only those for the threads are kept."""
+        store = await self.opened()
+        await store.write("insert", insert(1))
+        streams = [
+            store.stream("rush", lambda snapshot: iter([snapshot.body("c", KEY), None]))
+            for _ in range(OPEN_STREAMS)
+        ]
+        self.assertNotIn(None, await gatherResults([stream.next() for stream in streams]))
+        for stream in streams:
+            stream.close()
+        # Behind what the closed streams give back.
+        for _ in range(2 * OPEN_STREAMS):
+            await store.read("read", lambda snapshot: snapshot.body("c", KEY))
+        opened = cast("SqliteStore", store)._open
+        assert opened is not None
+        self.assertLessEqual(len(opened.readers._idle), KEPT_READERS)
