@@ -46,7 +46,12 @@ class Trouble:
 
 
 class Health:
-    """Answers 200 to whoever asks; a probe must never need a key or be throttled."""
+    """
+    Answers 200 to whoever asks; a probe must never need a key or be throttled.
+
+    A server that is degraded serves all that it can, and one that is taken out of service serves
+    nothing: so that is told beside the status code, not by it.
+    """
 
     route = ROUTE
     max_body_bytes = 0

@@ -112,6 +112,12 @@ class Metrics:
         )
         self.store_documents = gauge("edge_store_documents", "Documents.", "collection")
         self.store_collections = gauge("edge_store_collections", "Collections.")
+        self.store_damaged = gauge(
+            "edge_store_damaged", "What is damaged of the store, as far as it was noticed.", "kind"
+        )
+        self.store_scrub_age = gauge(
+            "edge_store_scrub_age_seconds", "How long ago the store was scrubbed wholly."
+        )
         self.mesh_peers = gauge("edge_mesh_peers", "Peers that are connected.")
         self.mesh_bytes = counter("edge_mesh_bytes_total", "Bytes to and from peers.", "direction")
         self.mesh_documents = counter(

@@ -15,6 +15,7 @@ from edge_twisted.services.wall_clock import now_utc
 from edge_twisted.store.sqlite import backups, checks
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.problems import Problem
+from edge_twisted.store.sqlite.repair import discard_damaged as discarded
 from edge_twisted.store.sqlite.repair import repair as repaired
 
 
@@ -66,13 +67,20 @@ def restore(layout: Layout, source: Path, force: bool) -> None:
 @click.option(
     "--repair", is_flag=True, help="Make anew what follows from the rest; the server must not run."
 )
+@click.option(
+    "--discard-damaged",
+    is_flag=True,
+    help="First give up what is in quarantine; the server must not run.",
+)
 @click.pass_context
-def check(context: click.Context, layout: Layout, repair: bool) -> None:
+def check(context: click.Context, layout: Layout, repair: bool, discard_damaged: bool) -> None:
     """
     Check the data: the file, every document, indexes, totals, attachments.
 
-    Without --repair the server may run.  Exit status 1 if anything is wrong still.
+    With neither option the server may run.  Exit status 1 if anything is wrong still.
     """
+    if discard_damaged:
+        click.echo(f"{discarded(layout)} damaged documents and attachments were given up")
     if repair:
         mended, problems = repaired(layout)
         for each in mended:
@@ -90,7 +98,7 @@ def check(context: click.Context, layout: Layout, repair: bool) -> None:
 
 def _remedy(problem: Problem, tried: bool) -> str:
     if problem.mend is None:
-        return " (restore a backup, or evict the document and let a peer send it again)"
+        return " (restore a backup, or let a peer send it again)"
     return "" if tried else f" (with --repair, {problem.mend.value})"
 
 

@@ -57,6 +57,8 @@ def lines(told: Mapping[str, Any], now: float) -> Iterator[str]:
     """Yield a status in words; `now` is in seconds since 1970."""
     yield f"{told['device_name']} ({told['peer']}), database {told['db_id']}"
     yield from _http(told.get("http"))
+    for problem in told.get("problems", ()):
+        yield f"Degraded: {problem}"
     if told["mesh"]:
         yield f"The mesh is off: {told['mesh']}"
         return

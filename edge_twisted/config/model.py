@@ -120,6 +120,9 @@ class Database:
     auto_fetch_attachments: bool = False
     moved_out: Literal["keep", "drop"] = "keep"
     max_collections: int = 100_000
+    #: KiB a second that the scrubber reads, 0 for none, and how often it begins a pass.
+    scrub_kib_per_second: int = 1024
+    scrub_interval_hours: int = 24
 
 
 # -- http_server ------------------------------------------------------------------------------

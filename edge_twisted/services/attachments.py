@@ -6,12 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
 
 from edge_twisted.api.attachments import AttachmentNotFound, AttachmentUnavailable
 from edge_twisted.database.database import Database
 from edge_twisted.replication.scopes import is_open
 from edge_twisted.security.permissions import Access
 from edge_twisted.store.interface import Snapshot, Store
+
+log = Logger()
 
 #: Brings a blob here, in seconds at most; fires with whether it is.
 Fetcher = Callable[[str, float | None], Deferred[bool]]
@@ -56,6 +59,13 @@ class References:
     def fetch(self, attachment: str, timeout_seconds: float | None) -> Deferred[None]:
         """See `BlobReferences.fetch`; what did not come in time is fetched in the background."""
         return Deferred.fromCoroutine(self._fetch(attachment, timeout_seconds))
+
+    def fetch_again(self, attachment: str) -> None:
+        """Have a blob fetched in the background that was here."""
+        fetching = self.fetcher(attachment, None)
+        fetching.addErrback(
+            lambda failure: log.failure("A lost attachment is not fetched again", failure)
+        )
 
     async def _fetch(self, attachment: str, timeout_seconds: float | None) -> None:
         named = await self._store.read(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, cast
@@ -14,6 +15,8 @@ from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
+from edge_twisted.api.health import Trouble
+from edge_twisted.config import model
 from edge_twisted.config.model import Configuration, TemporaryFolder
 from edge_twisted.database.database import Database, Surroundings
 from edge_twisted.database.parameters import ParameterValues
@@ -22,6 +25,8 @@ from edge_twisted.services.uuid7 import uuid7
 from edge_twisted.services.wall_clock import now_ms
 from edge_twisted.store.housekeeping import Housekeeping, Retention
 from edge_twisted.store.interface import Store
+from edge_twisted.store.rows import DamageReport
+from edge_twisted.store.scrubbing import Scrubber, ScrubbingPace
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
 
@@ -65,6 +70,11 @@ class DatabaseService(Service):
         self.database.vitals.facts.append(facts_of(configuration, folder))
         self._housekeeping = Housekeeping(cast(Store, self.store), reactor, now_ms)
         self.database.watch_parameters(self._retain)
+        pace = pace_of(self._configuration)
+        self.scrubber = Scrubber(self.store.scrubbed, reactor, now_ms, pace)
+        self.store.watch_damage(self.scrubber.hurry, self._lost)
+        #: Fetches an attachment that was lost, set by who can.
+        self.fetch: Callable[[str], object] = lambda attachment: None
 
     @property
     def folder(self) -> Path:
@@ -88,12 +98,22 @@ class DatabaseService(Service):
         await self.store.open()
         self.database.start()
         self._housekeeping.start()
+        self.scrubber.start()
 
     async def _close(self) -> None:
+        await self.scrubber.stop()
         await self._housekeeping.stop()
         await self.store.close()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def troubles(self) -> Iterator[Trouble]:
+        """Yield what is wrong with the store, for whoever asks after the server's health."""
+        for text in damage_texts(self.store.damage):
+            yield Trouble("store_corrupt", text)
+
+    def _lost(self, attachment: str) -> None:
+        self.fetch(attachment)
 
     def _retain(self, parameters: ParameterValues) -> None:
         """Keep what was deleted for as long as the system parameters say."""
@@ -114,6 +134,14 @@ class DatabaseService(Service):
         return ["database"] if comparable != self._configuration else []
 
 
+def pace_of(configuration: model.Database) -> ScrubbingPace:
+    """Return how fast and how often the store is scrubbed."""
+    return ScrubbingPace(
+        bytes_per_second=configuration.scrub_kib_per_second * 1024,
+        interval_hours=configuration.scrub_interval_hours,
+    )
+
+
 def retention_of(parameters: ParameterValues) -> Retention:
     """Return how long what was deleted is kept."""
     return Retention(
@@ -122,6 +150,15 @@ def retention_of(parameters: ParameterValues) -> Retention:
         days_between_reaping=parameters.integer("days_between_reaping"),
         tombstone_reap_batch_size=parameters.integer("tombstone_reap_batch_size"),
     )
+
+
+def damage_texts(damage: DamageReport) -> Iterator[str]:
+    """Yield what is damaged in words that name nothing of the data."""
+    for count, what in ((damage.documents, "documents"), (damage.attachments, "attachments")):
+        if count:
+            yield f"{count} damaged {what} are in quarantine; the log names them"
+    if damage.pages:
+        yield "the store file is damaged; the log says where: restore a backup"
 
 
 def _new_id() -> str:

@@ -46,7 +46,7 @@ from edge_twisted.services.process import EX_CONFIG, EX_FAILED, ExitStatus, inst
 from edge_twisted.services.reload import Reloadable, Reloader
 from edge_twisted.services.replication import ReplicationParts, StoreReplication
 from edge_twisted.services.status import StatusService
-from edge_twisted.services.store_metrics import measure_store
+from edge_twisted.services.store_metrics import measure_damage, measure_store
 from edge_twisted.services.system_facts import measures_of
 from edge_twisted.services.systemd import Notifier, Watchdog, watchdog_seconds
 from edge_twisted.services.wall_clock import now_ms, now_seconds, now_utc
@@ -116,6 +116,7 @@ class EdgeServer(OrderedService):
         database = DatabaseService(configuration, self._reactor)
         database.database.vitals.measures.append(measures_of(metrics.registry))
         measure_store(cast("Store", database.store), metrics, self._reactor)
+        measure_damage(cast("Store", database.store), metrics, database.scrubber)
         in_thread = self._reactor.callInThread
         parts: list[IService] = [Allocator(self._reactor, in_thread), self._logging]
         if self._development is not None:
@@ -124,10 +125,11 @@ class EdgeServer(OrderedService):
         parts.append(database)
         parts.append(GarbageCollection())
         references = References(cast("Store", database.store), database.database)
+        database.fetch = references.fetch_again
         mesh = self._mesh_service(configuration, database, references, metrics)
         parts += [
             mesh,
-            StatusService(self._reactor, database.folder, lambda: self._status_of(mesh)),
+            StatusService(self._reactor, database.folder, lambda: self._status_of(mesh, database)),
         ]
         if configuration.http_server is not None:
             self._http = self._http_service(configuration, database, references, mesh, metrics)
@@ -194,17 +196,22 @@ class EdgeServer(OrderedService):
                 metrics=metrics,
                 blobs=store.attachments,
                 references=references,
+                troubles=[database.troubles],
             ),
             Observers(metrics.requests, AuditObserver(audit), DebugObserver(self._logging.levels)),
             audit,
             ThreadPool(self._reactor, "key-hash", 1, niceness=HASH_NICENESS).call,
         )
 
-    def _status_of(self, mesh: MeshService) -> object:
+    def _status_of(self, mesh: MeshService, database: DatabaseService) -> object:
         http = self._http
         listening = [] if http is None else [listening_text(port) for port in http.ports]
         problem = "" if http is None else http.problem
-        return {**status_of(mesh), "http": {"listening": listening, "problem": problem}}
+        return {
+            **status_of(mesh),
+            "http": {"listening": listening, "problem": problem},
+            "problems": [trouble.description for trouble in database.troubles()],
+        }
 
     def _say_ready(self) -> None:
         problem = "" if self._http is None else self._http.problem

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from edge_twisted.api.metrics import Metrics
 from edge_twisted.store.interface import Store
 from edge_twisted.store.rows import Census, Commit
+from edge_twisted.store.scrubbing import Scrubber
 
 #: So many collections have a label of their own, those with most documents: what reads metrics
 #: keeps a series for each, for months, and a page of them must not grow with the database.
@@ -34,6 +35,19 @@ def measure_store(store: Store, metrics: Metrics, clock: IReactorTime) -> None:
 
     store.on_commit(committed)
     metrics.refresh(count_documents)
+
+
+def measure_damage(store: Store, metrics: Metrics, scrubber: Scrubber) -> None:
+    """Have it told from now on what of a store is damaged, and when it was looked through last."""
+
+    def show() -> None:
+        damage = store.damage
+        metrics.store_damaged.labels("document").set(damage.documents)
+        metrics.store_damaged.labels("attachment").set(damage.attachments)
+        metrics.store_damaged.labels("page").set(len(damage.pages))
+        metrics.store_scrub_age.set(scrubber.age_seconds)
+
+    metrics.refresh(show)
 
 
 def _show(census: Census, metrics: Metrics) -> None:

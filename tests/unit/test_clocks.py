@@ -37,6 +37,7 @@ AGES = {
     ("store/attachments/ledger.py", "_judge"): "idle blobs outlive restarts; dates ahead are noted "
     "anew",
     ("store/attachments/folder.py", "tidy"): "files outlive restarts; a download begins anew",
+    ("store/scrubbing.py", "age_seconds"): "passes outlive restarts; a date ahead is one of now",
     ("testing/simulation/scenario.py", "_fault_reap"): "a simulated date",
     ("cli/status.py", "_progress"): "shows a person when the last news came",
 }

@@ -30,6 +30,8 @@ def database(section: Section, surroundings: Surroundings) -> Database:
         auto_fetch_attachments=section.flag("auto_fetch_attachments"),
         moved_out="drop" if section.text("moved_out") == "drop" else "keep",
         max_collections=section.integer("max_collections"),
+        scrub_kib_per_second=section.integer("scrub_kib_per_second"),
+        scrub_interval_hours=section.integer("scrub_interval_hours"),
     )
 
 

@@ -3,23 +3,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from edge_twisted.store.attachments import ledger
-from edge_twisted.store.attachments.folder import BlobFolder, translating
+from edge_twisted.store.attachments.folder import BlobFolder
 from edge_twisted.store.attachments.incoming import FileBlob, IncomingFile
 from edge_twisted.store.attachments.interface import BlobDownload, BlobReader, BlobWriter
-from edge_twisted.store.errors import AttachmentUnavailable, StoreError
+from edge_twisted.store.attachments.verifying import BlobScrub, Verified, VerifiedFile
+from edge_twisted.store.errors import AttachmentCorrupt, AttachmentUnavailable, StoreError
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 from edge_twisted.store.rows import AttachmentInfo
+from edge_twisted.store.scrubbing import AttachmentsStep
 from edge_twisted.store.threads import ThreadPool
 
 log = Logger()
@@ -61,11 +64,17 @@ class FileAttachments:
         self._threads = ThreadPool(threads, "store-files", FILE_THREADS)
         self._coming: set[FileBlob] = set()
         self._downloads: set[str] = set()
+        self._verified = Verified()
+        self._scrub = BlobScrub(self._folder)
+        #: Blobs in quarantine.
+        self._damaged: set[str] = set()
+        #: Called with the id of each blob that goes there, to fetch it again.
+        self.lost: Callable[[str], None] = lambda attachment: None
 
     @property
     def damaged(self) -> int:
         """How many blobs are in quarantine."""
-        return 0
+        return len(self._damaged)
 
     # -- life
 
@@ -73,6 +82,7 @@ class FileAttachments:
         """Tidy the folder, and make the facts agree with the files."""
         now = self._now_ms()
         found = await self._threads.call(lambda: self._folder.tidy(now / 1000))
+        self._damaged = await self._threads.call(self._folder.in_quarantine)
         facts = await self._database.read("attachments.booked", _booked_lengths)
         news = [info for info in found if facts.pop(info.id, None) != info.length]
         lost = list(facts)
@@ -88,6 +98,7 @@ class FileAttachments:
         for blob in tuple(self._coming):
             await (blob.abort() if blob.attachment is None else blob.pause())
         await self._threads.close()
+        self._scrub.close()
 
     # -- Attachments
 
@@ -122,12 +133,50 @@ class FileAttachments:
         return Deferred.fromCoroutine(self._open(attachment))
 
     async def _open(self, attachment: str) -> BlobReader:
-        file, length = await self._threads.call(lambda: self._opened(attachment))
-        return FileBlobReader(AttachmentInfo(attachment, length), file, self._threads)
+        try:
+            file = await self._threads.call(lambda: self._opened(attachment))
+        except AttachmentCorrupt:
+            await self.quarantine(attachment)
+            raise AttachmentUnavailable(attachment) from None
+        return FileBlobReader(attachment, file, self._threads, self._met)
 
-    def _opened(self, attachment: str) -> tuple[BinaryIO, int]:
+    def _opened(self, attachment: str) -> VerifiedFile:
         file = self._folder.open(attachment)
-        return file, os.fstat(file.fileno()).st_size
+        try:
+            return VerifiedFile(attachment, file, self._verified)
+        except BaseException:
+            file.close()
+            raise
+
+    # -- damage
+
+    def _met(self, attachment: str) -> None:
+        """A reader met a damaged blob."""
+        moving = Deferred.fromCoroutine(self.quarantine(attachment))
+        moving.addErrback(lambda failure: log.failure("A damaged attachment stays", failure))
+
+    async def quarantine(self, attachment: str) -> None:
+        """Take a damaged blob away from readers, and have it fetched again."""
+        if not await self._threads.call(lambda: self._folder.set_aside(attachment)):
+            return
+        self._damaged.add(attachment)
+        log.error(
+            "Attachment {attachment} is damaged: it is kept in quarantine until a peer sends it"
+            " again",
+            attachment=attachment,
+        )
+        await self._database.write("attachments.damaged", _Agreement([], [attachment]))
+        self.lost(attachment)
+
+    def scrub(self, folder: int) -> Deferred[AttachmentsStep]:
+        """See `edge_twisted.store.scrubbing.Scrubbed.scrub_attachments`."""
+        return Deferred.fromCoroutine(self._scrubbed(folder))
+
+    async def _scrubbed(self, folder: int) -> AttachmentsStep:
+        step, damaged = await self._threads.call(lambda: self._scrub.step(folder))
+        for attachment in damaged:
+            await self.quarantine(attachment)
+        return step
 
     def find(self, attachment: str) -> AttachmentInfo | None:
         with self._database.snapshot() as snapshot:
@@ -139,7 +188,17 @@ class FileAttachments:
     async def _collect(self, grace_seconds: float) -> int:
         count = await ledger.collect(self._database, self._now_ms, grace_seconds, self._folder.doom)
         await self._threads.call(self._folder.sweep)
+        await self._give_up()
         return count
+
+    async def _give_up(self) -> None:
+        """Forget damaged blobs that nothing names any more."""
+        for attachment in tuple(self._damaged):
+            with self._database.snapshot() as snapshot:
+                is_named = bool(snapshot.referrers(attachment, limit=1))
+            if not is_named:
+                self._damaged.discard(attachment)
+                await self._threads.call(partial(self._folder.forget_damaged, attachment))
 
     # -- for blobs on their way in
 
@@ -157,6 +216,10 @@ class FileAttachments:
         except BaseException:
             self._folder.not_booked(info.id)
             raise
+        if info.id in self._damaged:
+            self._damaged.discard(info.id)
+            await self._threads.call(lambda: self._folder.forget_damaged(info.id))
+            log.info("Attachment {attachment} is whole again", attachment=info.id)
 
     def left(self, blob: FileBlob) -> None:
         """A blob on its way in has ended."""
@@ -167,23 +230,28 @@ class FileAttachments:
 class FileBlobReader:
     """A `edge_twisted.store.attachments.interface.BlobReader`."""
 
-    def __init__(self, info: AttachmentInfo, file: BinaryIO, threads: ThreadPool) -> None:
-        self.info = info
+    def __init__(
+        self,
+        attachment: str,
+        file: VerifiedFile,
+        threads: ThreadPool,
+        damaged: Callable[[str], None],
+    ) -> None:
+        self.info = AttachmentInfo(attachment, file.length)
         self._file = file
         self._threads = threads
+        self._damaged = damaged
         self._reading = 0
         self._closed = False
 
     def read(self, offset: int, length: int) -> Deferred[bytes]:
         assert not self._closed, "read after close"
         self._reading += 1
-        return self._threads.call(lambda: self._read(offset, length)).addBoth(self._done)
-
-    def _read(self, offset: int, length: int) -> bytes:
-        with translating(self.info.id):
-            return os.pread(self._file.fileno(), length, offset)
+        return self._threads.call(lambda: self._file.read(offset, length)).addBoth(self._done)
 
     def _done(self, outcome: object) -> object:
+        if isinstance(outcome, Failure) and outcome.check(AttachmentCorrupt):
+            self._damaged(self.info.id)
         self._reading -= 1
         if self._closed and not self._reading:
             self._file.close()

@@ -46,6 +46,8 @@ class BlobFolder:
     def __init__(self, root: Path) -> None:
         self._root = root
         self.incoming = root / "incoming"
+        #: Where blobs go whose bytes are not what they were.
+        self._quarantine = root / "quarantine"
         self._lock = Lock()
         #: Blobs whose fact is not made yet, and blobs whose fact is gone.
         self._arriving: dict[str, int] = {}
@@ -78,6 +80,44 @@ class BlobFolder:
             for entry in os.scandir(folder):
                 with suppress(ValueError):
                     yield AttachmentInfo(id_of(bytes.fromhex(entry.name)), entry.stat().st_size)
+
+    def names_in(self, number: int) -> list[str]:
+        """Return the names, in hexadecimal, of the blobs in one of the 256 folders."""
+        try:
+            return sorted(os.listdir(self._root / f"{number:02x}"), reverse=True)
+        except OSError:
+            return []
+
+    # -- quarantine
+
+    def set_aside(self, attachment: str) -> bool:
+        """Move a damaged blob into quarantine; return False if it is not there any more."""
+        with self._lock, translating(attachment):
+            self._quarantine.mkdir(mode=0o700, exist_ok=True)
+            try:
+                os.rename(self.path(attachment), self._kept(attachment))
+            except FileNotFoundError:
+                return False
+            _sync(self._quarantine)
+            return True
+
+    def in_quarantine(self) -> set[str]:
+        """Return the ids of the blobs in quarantine."""
+        if not self._quarantine.exists():
+            return set()
+        found = set()
+        for name in os.listdir(self._quarantine):
+            with suppress(ValueError):
+                found.add(id_of(bytes.fromhex(name)))
+        return found
+
+    def forget_damaged(self, attachment: str) -> None:
+        """Delete what quarantine keeps of a blob, for it is whole or given up."""
+        with suppress(OSError):
+            self._kept(attachment).unlink()
+
+    def _kept(self, attachment: str) -> Path:
+        return self._quarantine / digest_of(attachment).hex()
 
     # -- in
 

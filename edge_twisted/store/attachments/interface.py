@@ -25,7 +25,12 @@ class BlobReader(Protocol):
         """The blob's id and length."""
 
     def read(self, offset: int, length: int) -> Deferred[bytes]:
-        """Fire with up to `length` bytes from `offset`; fewer only at the end."""
+        """
+        Fire with up to `length` bytes from `offset`; fewer only at the end.
+
+        :raises AttachmentCorrupt: the blob is damaged.  Of one that is read from its beginning
+            this may show only at its last piece, which is withheld: it is no blob without it.
+        """
 
     def close(self) -> None:
         """Give the file back; harmless when repeated."""
@@ -84,7 +89,8 @@ class Attachments(Protocol):
         """
         Open a complete blob.
 
-        :raises AttachmentUnavailable: it is not here.
+        :raises AttachmentUnavailable: it is not here, or it is damaged and was put into
+            quarantine; it may arrive from the mesh.
         """
 
     def find(self, attachment: str) -> AttachmentInfo | None:

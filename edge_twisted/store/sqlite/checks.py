@@ -145,6 +145,8 @@ def _blobs(connection: apsw.Connection, folder: BlobFolder) -> Iterator[Problem]
             yield Problem(f"the file of attachment {name} is gone", mend=Mend.FACT, target=key)
         elif on_disk[name] != length:
             yield Problem(f"attachment {name} has {on_disk[name]} bytes on disk, not {length}")
+    for name in folder.in_quarantine():
+        yield Problem(f"attachment {name} was found damaged and is kept in quarantine")
     for name in on_disk:
         yield from _verified(folder.path(name), name)
 

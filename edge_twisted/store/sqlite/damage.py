@@ -24,6 +24,13 @@ from edge_twisted.store.sqlite.connection import is_unreadable, translated
 
 log = Logger()
 
+#: What SQLite says of a disk that cannot read, or whose file system knows that it is damaged.
+_BAD_SECTORS = (
+    apsw.SQLITE_IOERR_READ,
+    apsw.SQLITE_IOERR_SHORT_READ,
+    apsw.SQLITE_IOERR_DATA,
+    apsw.SQLITE_IOERR_CORRUPTFS,
+)
 #: Different complaints of SQLite that are remembered; the first ones tell what is wrong.
 _MOST_PAGES = 20
 
@@ -80,7 +87,7 @@ class Damage:
         found = translated(what, error)
         if is_unreadable(error):
             self.report(UnreadableRow(what))
-        elif isinstance(found, StoreCorrupt):
+        elif isinstance(found, StoreCorrupt) or getattr(error, "extendedresult", 0) in _BAD_SECTORS:
             self.report(DamagedPage(str(error)))
         return found
 

@@ -27,8 +27,7 @@ class Problem:
     """
     One thing that is wrong.
 
-    `mend` None: it cannot be made anew; restore a backup, or evict the document and let a peer
-    send it again.
+    `mend` None: it cannot be made anew; restore a backup, or let a peer send it again.
     """
 
     what: str

@@ -18,6 +18,7 @@ from edge_twisted.documents.encoding import decode
 from edge_twisted.documents.json_text import from_text, is_literal, to_text
 from edge_twisted.documents.state import State as DocumentState
 from edge_twisted.documents.values import Value
+from edge_twisted.store.attachments.folder import BlobFolder
 from edge_twisted.store.attachments.ledger import SPACE
 from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.checks import check_connection
@@ -53,6 +54,35 @@ def repair(layout: Layout) -> tuple[list[Problem], list[Problem]]:
                 return found
             finally:
                 connection.close(True)
+    finally:
+        lock.release()
+
+
+def discard_damaged(layout: Layout) -> int:
+    """
+    Give up all that is in quarantine; return how many documents and blobs that was.
+
+    :raises DirectoryLocked: a server uses the folder.
+    :raises StoreError: the database cannot be read or written.
+    """
+    lock = FolderLock.take(layout)
+    try:
+        with translating(str(layout.database)):
+            connection = open_writer(layout.database)
+            try:
+                with connection:
+                    connection.execute(
+                        "DELETE FROM mentions WHERE row IN (SELECT row FROM quarantine)"
+                    )
+                    connection.execute("DELETE FROM quarantine")
+                    count = connection.changes()
+            finally:
+                connection.close(True)
+        folder = BlobFolder(layout.attachments)
+        for attachment in folder.in_quarantine():
+            folder.forget_damaged(attachment)
+            count += 1
+        return count
     finally:
         lock.release()
 

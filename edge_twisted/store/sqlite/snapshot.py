@@ -78,6 +78,11 @@ class SqliteSnapshot:
         self.keeps_indexes = False
         self._indexes: dict[str, tuple[int, Sequence[StoredIndex]]] = {}
 
+    @property
+    def connection(self) -> apsw.Connection:
+        """The connection, for the room's own statements."""
+        return self._connection
+
     def finish(self) -> None:
         """Close all cursors; the owner of the connection then ends the transaction."""
         self.cursors.finish()

@@ -27,6 +27,7 @@ from edge_twisted.store.interface import (
     WriteTransaction,
 )
 from edge_twisted.store.rows import Commit, Committed, DamageReport
+from edge_twisted.store.scrubbing import Scrubbed
 from edge_twisted.store.sqlite.answering import Answering
 from edge_twisted.store.sqlite.connection import translating
 from edge_twisted.store.sqlite.damage import DamageRecord
@@ -38,6 +39,7 @@ from edge_twisted.store.sqlite.opening import OpenFile, epoch_after, open_file
 from edge_twisted.store.sqlite.quarantine import Quarantining
 from edge_twisted.store.sqlite.readers import InlineReader, ReaderPool
 from edge_twisted.store.sqlite.reaper import Reaping
+from edge_twisted.store.sqlite.scrub import ScrubbedStore
 from edge_twisted.store.sqlite.state import State
 from edge_twisted.store.sqlite.streams import OPEN_STREAMS, Production, SqliteRowStream
 from edge_twisted.store.sqlite.writer import Job, Outcome, QueuedUnit, Writer
@@ -245,6 +247,21 @@ class SqliteStore:
     @property
     def damage(self) -> DamageReport:
         return self._damage.told(self._attachments.damaged)
+
+    @property
+    def scrubbed(self) -> Scrubbed:
+        """What a scrubber works on."""
+        return ScrubbedStore(cast(Any, self), self._attachments.scrub)
+
+    def watch_damage(self, hurry: Callable[[], None], lost: Callable[[str], None]) -> None:
+        """
+        Have the finding of damage acted on.
+
+        :param hurry: called when a read met damage and cannot say where it is.
+        :param lost: called with the id of a blob that went into quarantine, to be fetched again.
+        """
+        self._damage.hurry = hurry
+        self._attachments.lost = lost
 
     # -- indexes
 

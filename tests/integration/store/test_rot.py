@@ -10,10 +10,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from edge_twisted.documents.ids import DocumentId
-from edge_twisted.store.errors import DocumentDamaged
+from edge_twisted.store.errors import DirectoryLocked, DocumentDamaged
 from edge_twisted.store.interface import Store, WriteTransaction
 from edge_twisted.store.rows import DamageReport, Document
 from edge_twisted.store.sqlite.checks import check
+from edge_twisted.store.sqlite.repair import discard_damaged
 from tests.integration.reactor import reactor
 from tests.integration.store.base import SqliteTestCase, ids_in, insert
 
@@ -156,6 +157,17 @@ class RotTests(SqliteTestCase):
         self.assertEqual(check(self.layout), [])
         await store.attachments.collect(0)
         self.assertEqual(await store.attachments.collect(0), 1)
+        self.flushLoggedErrors()
+
+    async def test_the_operator_may_give_it_up(self) -> None:
+        store, _ = await self.heard()
+        key = DocumentId.of(42).key
+        self.change("body = NULL", key)
+        self.assertTrue(await store.quarantine("c", key))
+        self.assertRaises(DirectoryLocked, discard_damaged, self.layout)
+        await store.close()
+        self.assertEqual(discard_damaged(self.layout), 1)
+        self.assertEqual((check(self.layout), discard_damaged(self.layout)), ([], 0))
         self.flushLoggedErrors()
 
     async def test_a_unit_that_fails_forgets_nothing(self) -> None:

@@ -63,6 +63,8 @@ DOCUMENTED: dict[str, object] = {
     "database.auto_fetch_attachments": False,
     "database.moved_out": "keep",
     "database.max_collections": 100000,
+    "database.scrub_interval_hours": 24,
+    "database.scrub_kib_per_second": 1024,
     "http_server": NO_DEFAULT,
     "http_server.listen_addr": REQUIRED,
     "http_server.tls_config": REQUIRED,

@@ -63,6 +63,8 @@ def test_database() -> None:
         auto_fetch_attachments=True,
         moved_out="drop",
         max_collections=500,
+        scrub_kib_per_second=512,
+        scrub_interval_hours=12,
         transport=Transport(
             peer_to_peer=PeerToPeer(
                 lan_enabled=False,

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Blobs are verified where they are read: nobody gets all bytes of a damaged one.
+
+A small blob is read and hashed when it is opened.  A large one that is read from its beginning is
+hashed on the way, and its last piece is withheld if the hash is another.  A read that begins
+elsewhere has the blob hashed first, once per process.  Everything here blocks and runs on threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from hashlib import sha256
+from threading import Lock
+from typing import BinaryIO, Final
+
+from edge_twisted.store.attachments.folder import BlobFolder, translating
+from edge_twisted.store.attachments.names import digest_of, id_of
+from edge_twisted.store.errors import AttachmentCorrupt, StoreError
+from edge_twisted.store.scrubbing import AttachmentsStep
+
+#: Blobs up to this size are verified whenever they are opened: a millisecond or two.
+SMALL_BYTES: Final = 1 << 20
+#: Read at a time when a blob is hashed: how long a thread goes without looking up.
+_PIECE_BYTES: Final = 1 << 20
+#: Large blobs of which it is remembered that they were right.
+_MOST_VERIFIED: Final = 1024
+#: A step of the scrubber reads so much.
+_STEP_BYTES: Final = 256 * 1024
+_FOLDERS: Final = 256
+
+
+class Verified:
+    """Which files were found right by this process: device, inode, size and time of change."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._known: OrderedDict[tuple[int, int, int, int], None] = OrderedDict()
+
+    def add(self, status: os.stat_result) -> None:
+        """Remember a file."""
+        with self._lock:
+            self._known[_key(status)] = None
+            if len(self._known) > _MOST_VERIFIED:
+                self._known.popitem(last=False)
+
+    def has(self, status: os.stat_result) -> bool:
+        """Return whether a file is remembered."""
+        with self._lock:
+            return _key(status) in self._known
+
+
+def _key(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+class VerifiedFile:
+    """
+    The file of a complete blob, open for one reader.
+
+    :raises AttachmentCorrupt: when it is made, if it is small, else by `read`: its bytes do not
+        hash to its id.
+    """
+
+    def __init__(self, attachment: str, file: BinaryIO, verified: Verified) -> None:
+        self._attachment = attachment
+        self._file = file
+        self._verified = verified
+        self._status = os.fstat(file.fileno())
+        self.length = self._status.st_size
+        #: What was read from the beginning on; None: it cannot tell any more, or need not.
+        self._hasher = sha256()
+        self._hashed = 0
+        self._is_right = False
+        if self.length <= SMALL_BYTES:
+            self._verify()
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return up to `length` bytes from `offset`; fewer only at the end."""
+        if offset != self._hashed and not self._is_right and not self._verified.has(self._status):
+            self._verify()
+        data = self._pread(length, offset)
+        if offset == self._hashed and not self._is_right:
+            self._hasher.update(data)
+            self._hashed += len(data)
+            if self._hashed == self.length:
+                self._compare()
+        return data
+
+    def _verify(self) -> None:
+        self._hasher, self._hashed = sha256(), 0
+        while data := self._pread(_PIECE_BYTES, self._hashed):
+            self._hasher.update(data)
+            self._hashed += len(data)
+        self._compare()
+
+    def _compare(self) -> None:
+        if self._hasher.digest() != digest_of(self._attachment):
+            raise AttachmentCorrupt(self._attachment)
+        self._is_right = True
+        self._verified.add(self._status)
+
+    def _pread(self, length: int, offset: int) -> bytes:
+        with translating(self._attachment):
+            return os.pread(self._file.fileno(), length, offset)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class BlobScrub:
+    """Reads all blobs, folder by folder, a piece at a time; one call at a time."""
+
+    def __init__(self, folder: BlobFolder) -> None:
+        self._folder = folder
+        self._at: int | None = None
+        self._left: list[str] = []
+        self._file: BinaryIO | None = None
+        self._attachment = ""
+        self._hasher = sha256()
+
+    def step(self, at: int) -> tuple[AttachmentsStep, list[str]]:
+        """Read a little of folder `at`, or of those behind it; return the ids of damaged blobs."""
+        if self._at != at:
+            self._enter(at)
+        size = count = 0
+        damaged: list[str] = []
+        while size < _STEP_BYTES:
+            if self._file is None and not self._next():
+                at += 1
+                if at >= _FOLDERS:
+                    self._at = None
+                    return AttachmentsStep(
+                        folder=None, size=size, attachments=count, damaged=len(damaged)
+                    ), damaged
+                self._enter(at)
+                continue
+            piece = self._piece()
+            size += len(piece or b"")
+            if not piece:
+                count += 1
+                if piece is None or self._hasher.digest() != digest_of(self._attachment):
+                    damaged.append(self._attachment)
+                self.close()
+        return AttachmentsStep(
+            folder=at, size=size, attachments=count, damaged=len(damaged)
+        ), damaged
+
+    def _enter(self, at: int) -> None:
+        self.close()
+        self._at, self._left = at, self._folder.names_in(at)
+
+    def _next(self) -> bool:
+        """Open the next blob of the folder; return False if there is none."""
+        while self._left:
+            self._attachment = id_of(bytes.fromhex(self._left.pop()))
+            try:
+                self._file = self._folder.open(self._attachment)
+            except StoreError:
+                # Deleted meanwhile, or nobody may read it: who asks for it will hear.
+                continue
+            self._hasher = sha256()
+            return True
+        return False
+
+    def _piece(self) -> bytes | None:
+        """Return the next bytes of the blob, none at its end; None if the disk cannot read them."""
+        assert self._file is not None
+        try:
+            piece = self._file.read(_STEP_BYTES)
+        except OSError:
+            return None
+        self._hasher.update(piece)
+        return piece
+
+    def close(self) -> None:
+        """Let go of the file that is being read."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
