@@ -203,7 +203,7 @@ class Scrubber:
             log.failure("Scrubbing failed; it goes on in a while")
             seconds = _FAILED_SECONDS
         self._running = None
-        if self._pass is here:
+        if self._pass is here and (self._pace.bytes_per_second or self._hurries):
             self._again(seconds)
 
     async def _step(self, here: _Pass) -> float:

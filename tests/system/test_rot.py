@@ -13,6 +13,7 @@ import pytest
 
 from tests.system.daemon import PATIENCE_SECONDS, Client, connect, edge_server, running
 from tests.system.fixtures import configuration, write_configuration
+from tests.system.test_mesh import eventually, folder, known, mesh_configuration
 
 pytestmark = pytest.mark.system
 
@@ -112,6 +113,43 @@ def test_a_damaged_attachment_is_never_whole(tmp_path: Path) -> None:
         wait_for_health(client, "2 damaged attachments")
         answer = client.request("GET", f"/attachments/{ids[1]}", Range="bytes=0-10")
         assert answer.status == 404
+
+
+def test_what_a_peer_has_comes_back(tmp_path: Path) -> None:
+    """A document and an attachment, damaged while the server was stopped."""
+    first, second = folder(tmp_path, "first"), folder(tmp_path, "second")
+    path = str(write_configuration(first, mesh_configuration("first")))
+    small = b"s" * 5_000 + b"a small one"
+    with running(["--config", path], first) as one:
+        mesh_port = int(one.wait_for(r'Mesh listening on [^"]*:(\d+)').group(1))
+        client = connect(one.port, first / "cert.pem")
+        id_ = upload(client, small)
+        token = {"id": id_, "len": len(small), "metadata": {}}
+        good = {"_id": "x", "text": "text to be changed", "file": token}
+        client.execute("INSERT INTO tasks DOCUMENTS (:d)", {"d": good})
+        data = mesh_configuration("second", connect_config=known(mesh_port))
+        path = str(write_configuration(second, data))
+        with running(["--config", path], second) as two:
+            client = connect(two.port, second / "cert.pem")
+            eventually(lambda: rows(client) == [good])
+            assert client.request("GET", f"/attachments/{id_}").body == small
+            assert two.stop() == 0
+        (database,) = second.rglob("*.db")
+        flip(database, b"text to be changed")
+        (blob,) = second.rglob("*.attachments/??/*")
+        flip(blob, b"a small one")
+        with running(["--config", path], second) as two:
+            client = connect(two.port, second / "cert.pem")
+            eventually(lambda: rows(client) == [good])
+            two.wait_for("'x' of collection tasks is whole again")
+            eventually(lambda: client.request("GET", f"/attachments/{id_}").body == small)
+            two.wait_for(f"Attachment {id_} is whole again")
+            assert health(client) == {"status": "ok"}
+
+
+def rows(client: Client) -> Any:
+    """Return the documents of a read by id, which verifies; None if it fails."""
+    return client.execute("SELECT * FROM tasks WHERE _id = 'x'").json().get("items")
 
 
 def upload(client: Client, content: bytes) -> str:

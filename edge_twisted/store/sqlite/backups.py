@@ -136,7 +136,7 @@ def _verify(saved: Layout) -> None:
         raise RestoreRefused(
             str(saved.folder), f"it holds no {saved.database.name}: no backup of this database"
         )
-    problems = check(saved)
+    problems = [each for each in check(saved) if not each.is_kept]
     if problems:
         shown = "; ".join(map(str, problems[:_SHOWN_PROBLEMS]))
         more = len(problems) - _SHOWN_PROBLEMS

@@ -96,6 +96,7 @@ def _quarantine(connection: apsw.Connection, state: State) -> Iterator[Problem]:
             f"it was found damaged at {since} and is kept in quarantine",
             collection=names.get(number, f"number {number}"),
             id=shown_id(id_key),
+            is_kept=True,
         )
 
 
@@ -146,7 +147,9 @@ def _blobs(connection: apsw.Connection, folder: BlobFolder) -> Iterator[Problem]
         elif on_disk[name] != length:
             yield Problem(f"attachment {name} has {on_disk[name]} bytes on disk, not {length}")
     for name in folder.in_quarantine():
-        yield Problem(f"attachment {name} was found damaged and is kept in quarantine")
+        yield Problem(
+            f"attachment {name} was found damaged and is kept in quarantine", is_kept=True
+        )
     for name in on_disk:
         yield from _verified(folder.path(name), name)
 

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from edge_twisted.store.hooks import RemovalHooks
 from edge_twisted.store.rows import Document
+from edge_twisted.store.sqlite.checksums import is_whole
 from edge_twisted.store.sqlite.connection import fetch
 from edge_twisted.store.sqlite.rowids import dead_rows
 from edge_twisted.store.sqlite.state import Collection, State
@@ -30,7 +31,7 @@ STEP_SECONDS = 0.003
 STEP_ROWS = 50
 
 _OLDEST = (
-    "SELECT row, id, lsn, state, digest, attachments, received FROM documents"
+    "SELECT row, id, lsn, state, digest, attachments, received, checksum FROM documents"
     " WHERE row BETWEEN ? AND ? ORDER BY row LIMIT ?"
 )
 
@@ -45,6 +46,12 @@ class _Tombstone(NamedTuple):
     digest: int
     attachments: int
     received: int
+    checksum: int | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its bytes are what was written."""
+        return is_whole(self.checksum, self.id_key, self.digest, None, self.state)
 
     @property
     def document(self) -> Document:
@@ -150,7 +157,12 @@ class Reaping:
             _Tombstone(*found) for found in fetch(unit.settled(), _OLDEST, (first, last, rows))
         ]
         self._correct(unit, oldest)
-        old = list(takewhile(lambda found: found.received < self._before, oldest))
+        old = [
+            found
+            for found in takewhile(lambda found: found.received < self._before, oldest)
+            # What a damaged one deleted cannot be noted: it waits for the scrubber.
+            if found.is_whole
+        ]
         if not old:
             return 0
         self._hooks.call(unit, here.name, [each.document for each in old])

@@ -9,6 +9,7 @@ from itertools import count
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
+from edge_twisted.documents.ids import DocumentId
 from edge_twisted.store.attachments.folder import BlobFolder
 from edge_twisted.store.errors import (
     BackupExists,
@@ -112,6 +113,19 @@ class BackupTests(SqliteTestCase):
         BlobFolder(target / "test.attachments").path(_only(target)).unlink()
         self.assertRaises(StoreCorrupt, restore, self.layout, target, "now", force=True)
         self.assertEqual(check(self.layout), [])
+
+    async def test_what_is_in_quarantine_hinders_nothing(self) -> None:
+        store, _ = await self.filled()
+        store.before_quarantine(lambda unit, collection, rows: None)
+        key = DocumentId.of(42).key
+        self.tamper("UPDATE documents SET body = NULL WHERE id = ?", key)
+        self.assertTrue(await store.quarantine("c", key))
+        backup(self.layout, self.folder / "target")
+        await store.close()
+        restore(self.layout, self.folder / "target", "now", force=True)
+        store = await self.opened()
+        self.assertEqual(store.damage.documents, 1)
+        self.flushLoggedErrors()
 
     async def test_force_moves_the_old_aside(self) -> None:
         store, _ = await self.filled()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,13 +11,15 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from edge_twisted.documents.ids import DocumentId
-from edge_twisted.store.errors import DirectoryLocked, DocumentDamaged
+from edge_twisted.store.errors import DirectoryLocked, DocumentDamaged, StoreCorrupt
 from edge_twisted.store.interface import Store, WriteTransaction
 from edge_twisted.store.rows import DamageReport, Document
 from edge_twisted.store.sqlite.checks import check
+from edge_twisted.store.sqlite.connection import open_reader
 from edge_twisted.store.sqlite.repair import discard_damaged
+from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 from tests.integration.reactor import reactor
-from tests.integration.store.base import SqliteTestCase, ids_in, insert
+from tests.integration.store.base import SqliteTestCase, delete, ids_in, insert
 
 #: What the disk may do to a row, and which half of the checksum tells: text or state.
 CHANGES = [
@@ -159,6 +162,15 @@ class RotTests(SqliteTestCase):
         self.assertEqual(await store.attachments.collect(0), 1)
         self.flushLoggedErrors()
 
+    async def test_a_damaged_tombstone_is_not_reaped_and_holds_no_other_up(self) -> None:
+        store, _ = await self.heard()
+        await store.write("delete", delete(6))
+        self.change("state = x'c1'", DocumentId.of(5).key)
+        self.assertEqual(await store.reap(1 << 60, 100), 1)
+        self.assertTrue(await store.quarantine("c", DocumentId.of(5).key))
+        self.assertEqual(store.damage, DamageReport(documents=1))
+        self.flushLoggedErrors()
+
     async def test_the_operator_may_give_it_up(self) -> None:
         store, _ = await self.heard()
         key = DocumentId.of(42).key
@@ -195,3 +207,49 @@ class RotTests(SqliteTestCase):
         self.assertRaises(DocumentDamaged, self.get, store, key)
         self.assertTrue(await store.quarantine("c", key))
         self.flushLoggedErrors()
+
+
+class EveryByteTests(SqliteTestCase):
+    """No byte of a row can change without being noticed."""
+
+    async def test_a_read_by_id_returns_what_was_written_or_fails(self) -> None:
+        store = await self.opened()
+        await store.write("insert", insert(42, text="a text to be changed " * 5))
+        await store.write("insert", insert(43, text="another one"))
+        key = DocumentId.of(42).key
+        written = self.get(store, key)
+        await store.close()
+        path = self.layout.database
+        data = path.read_bytes()
+        end = data.index(written.state) + len(written.state) + 9
+        begin = data.index(b"a text to be changed") - 60
+        told = 0
+        with path.open("r+b", buffering=0) as file:
+            for at in range(begin, end):
+                for changed in (data[at] ^ 1, data[at] ^ 0x80):
+                    os.pwrite(file.fileno(), bytes([changed]), at)
+                    told += self.is_told(key, written)
+                os.pwrite(file.fileno(), data[at : at + 1], at)
+        # The few others are bytes that nothing is read from: commits, lengths of what is NULL.
+        self.assertGreater(told, 2 * (end - begin) * 0.8)
+
+    def get(self, store: Store, key: bytes) -> Document:
+        with store.snapshot() as snapshot:
+            found = snapshot.get("c", key)
+        assert found is not None
+        return found
+
+    def is_told(self, key: bytes, written: Document) -> bool:
+        """Read a document of the file as it is now; return whether the read failed."""
+        connection = open_reader(self.layout.database)
+        snapshot = SqliteSnapshot(connection, lambda name: 1, "test")
+        try:
+            found = snapshot.get("c", key)
+        except StoreCorrupt:
+            return True
+        finally:
+            snapshot.finish()
+            connection.close(True)
+        assert found is not None, "it vanished"
+        self.assertEqual(found._replace(lsn=written.lsn), written)
+        return False

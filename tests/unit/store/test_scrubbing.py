@@ -154,6 +154,13 @@ class ScrubberTests(SynchronousTestCase):
         self.pass_time(1, 0.01)
         self.assertEqual(self.store.asked[: ROWS + 1], WHOLE_PASS[: ROWS + 1])
 
+    def test_hurry_without_a_pace_ends_with_the_documents(self) -> None:
+        scrubber = self.scrubber(bytes_per_second=0)
+        scrubber.hurry()
+        self.pass_time(10, 0.01)
+        self.assertEqual(self.store.asked, WHOLE_PASS[: ROWS + 1])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_stop_does_not_wait_for_a_step(self) -> None:
         scrubber = self.scrubber()
         self.store.hangs = Deferred()
