@@ -33,15 +33,11 @@ class Bucket:
         return True
 
     def charge(self, count: float, now: float) -> None:
-        """Take so many, down to nothing."""
-        self._left = max(self.left(now) - count, 0.0)
-
-    def give_back(self, count: float) -> None:
-        """Put some back that turned out not to count."""
-        self._left = min(self._left + count, float(self.rate.burst))
+        """Take so many, even if they are not there: up to another `burst` is owed then."""
+        self._left = max(self.left(now) - count, -float(self.rate.burst))
 
     def left(self, now: float) -> float:
-        """Return how many are there now."""
+        """Return how many are there now; negative: so many are owed."""
         if self._at is not None and now > self._at:
             refilled = self._left + (now - self._at) * self.rate.per_second
             self._left = min(refilled, float(self.rate.burst))

@@ -68,7 +68,7 @@ class Supplying:
         some, self._waiting = self._waiting[:READ_AT_ONCE], self._waiting[READ_AT_ONCE:]
         generation = self._generation
         request = ReadDocuments(scope=self.scope, id_keys=some)
-        self.port.ask(request, lambda answer: self._send(generation, answer))
+        self.port.ask_in_turn(request, lambda answer: self._send(generation, answer))
 
     def _send(self, generation: int, answer: Answer) -> None:
         if generation != self._generation:

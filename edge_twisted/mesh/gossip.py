@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import frozen
 
+from edge_twisted.mesh.peer_key import PeerKey
 from edge_twisted.mesh.presence import Claim, PresenceGraph
 from edge_twisted.mesh.presence_codec import decode, encode
 
@@ -15,6 +16,7 @@ from edge_twisted.mesh.presence_codec import decode, encode
 class Spread:
     """An encoded record to be sent to all links, or to all but the one that it came over."""
 
+    peer: PeerKey
     record: bytes
     to_all: bool
 
@@ -38,7 +40,7 @@ class Gossip:
             if record is None or news is None:
                 continue
             own = news.peer == self.graph.local.peer
-            yield Spread(encode(news) if own else data, to_all=own)
+            yield Spread(news.peer, encode(news) if own else data, to_all=own)
 
     def everything(self) -> tuple[bytes, ...]:
         """Return all that is known, for a link that begins."""

@@ -17,7 +17,7 @@ from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh.applying import Applying, Credit
 from edge_twisted.mesh.effects import Received, ScopeRefused
 from edge_twisted.mesh.fingerprints import Fingerprints
-from edge_twisted.mesh.items import Whole
+from edge_twisted.mesh.items import ScopeKey, Whole
 from edge_twisted.mesh.messages import (
     Batch,
     Gone,
@@ -62,8 +62,12 @@ class Surroundings(Protocol):
     def register(self, stream: IncomingStream) -> int:
         """Give the stream a new number."""
 
-    def subscribed(self, stream: IncomingStream) -> None:
-        """SUBSCRIBE has been sent."""
+    @property
+    def may_subscribe(self) -> bool:
+        """Whether the peer takes another SUBSCRIBE, as far as we know."""
+
+    def say_subscribe(self, message: Subscribe, key: ScopeKey) -> None:
+        """Send SUBSCRIBE."""
 
     def have_applied(self, collection: str, applied: Applied) -> None:
         """Let the streams to the peer know what it has, and what it has older."""
@@ -92,6 +96,8 @@ class IncomingStream:
     #: None until it is subscribed to.
     number: int | None = None
     is_caught_up: bool = False
+    #: It was subscribed to so often that the peer might take more for a flood: try by the clock.
+    _waits_to_find: bool = False
     _applying: Applying | None = None
     _repair: RepairReceiver | None = None
     _fingerprints: Fingerprints = field(factory=Fingerprints)
@@ -110,6 +116,9 @@ class IncomingStream:
         """Ask where to go on, and subscribe from there; at the start, and where that was lost."""
         self.stop()
         self.state = _State.FINDING
+        self._waits_to_find = not self.session.may_subscribe
+        if self._waits_to_find:
+            return
         generation = self._generation
         request = FindPosition(scope=self.scope, sender=self.sender)
         self.port.ask(request, lambda answer: self._found(generation, answer))
@@ -128,6 +137,7 @@ class IncomingStream:
     def _halt(self) -> None:
         self._generation += 1
         self.is_caught_up = False
+        self._waits_to_find = False
         if self._applying is not None:
             self._applying.stop()
         self._end_repair()
@@ -144,16 +154,9 @@ class IncomingStream:
         self.number = self.session.register(self)
         self.state = _State.STREAMING
         self._begin_applying(position.lsn)
-        self.port.send(
-            Subscribe(
-                self.number,
-                self.scope.query,
-                encode(dict(self.scope.arguments)),
-                position.lsn,
-                position.held,
-            )
-        )
-        self.session.subscribed(self)
+        arguments = encode(dict(self.scope.arguments))
+        message = Subscribe(self.number, self.scope.query, arguments, position.lsn, position.held)
+        self.session.say_subscribe(message, self.scope.key)
         if position.lsn is None and position.held:
             self._begin_repair()
 
@@ -307,7 +310,9 @@ class IncomingStream:
             self._applying.try_again()
 
     def look_at_clock(self) -> None:
-        """Try again what waits for other links."""
+        """Try again what waits for other links, or for a subscription to be no flood."""
+        if self._waits_to_find:
+            self.find()
         if self._applying is not None:
             self._applying.try_again()
 

@@ -28,11 +28,19 @@ from edge_twisted.mesh.peer_key import PeerKey
 from edge_twisted.mesh.presence import Claim
 from edge_twisted.mesh.refusals import RefusalLog
 from edge_twisted.mesh.requests import Documents
+from edge_twisted.mesh.spreading import Spreading
 from edge_twisted.mesh.strangers import MAX_STRANGERS, Strangers
 
 log = Logger()
 
 TICK_SECONDS: Final = 0.5
+#: What links that we ended count for among the arrivals of their network (`strangers.ARRIVALS`):
+#: who breaks the protocol and comes back does so a few times a second, who floods once in five.
+CHARGES: Final = {
+    refusals.PROTOCOL_VIOLATION: 4,
+    refusals.IMPLAUSIBLE_CLAIM: 4,
+    refusals.RATE_EXCEEDED: 100,
+}
 _TOO_MANY: Final = "too many connections that have not proven membership"
 
 
@@ -81,6 +89,7 @@ class Node:
         self._links: set[Link] = set()
         self._strangers: Strangers[Link] = Strangers(parts.limits.strangers)
         self._by_peer: dict[PeerKey, Link] = {}
+        self._spreading: Spreading[Link] = Spreading()
         self._is_open = False
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = parts.clock
@@ -241,7 +250,7 @@ class Node:
         """See `LinkOwner.established`."""
         ends = link.ends
         assert ends is not None
-        self._strangers.is_met(link)
+        self._strangers.leave(link)
         old = self._by_peer.get(ends.peer)
         old_ends = old.ends if old is not None else None
         verdict = judge(ends, old_ends, self._parts.us, self._parts.documents.replica)
@@ -257,7 +266,9 @@ class Node:
         else:
             self._parts.observer.peer_connected(link)
             log.info("Peer {peer} connected at {address}", peer=ends.peer, address=link.address)
-        link.run(lambda session: session.send_presence(self._parts.gossip.everything()))
+        records = self._parts.gossip.everything()
+        self._spreading.begins(link, len(records), self._parts.clock.seconds())
+        link.run(lambda session: session.send_presence(records))
         self._publish()
 
     def compute(self, steps: Generator[None, None, object]) -> Deferred[object]:
@@ -272,12 +283,16 @@ class Node:
             self._parts.observer.told(link, event)
             return
         for spread in self._parts.gossip.heard(event.records):
-            self._spread(spread.record, None if spread.to_all else link)
+            self._spread(spread.peer, spread.record, None if spread.to_all else link)
 
     def ended(self, link: Link) -> None:
         """See `LinkOwner.ended`."""
         self._links.discard(link)
         self._strangers.leave(link)
+        self._spreading.ends(link)
+        charge = CHARGES.get(link.outcome or "", 0) if link.refused_by_us else 0
+        if charge and link.dialled is None:
+            self._strangers.charge(link.address, charge, self._parts.clock.seconds())
         self._past_bytes_in += link.bytes_in
         self._past_bytes_out += link.bytes_out
         self._log_end(link)
@@ -312,17 +327,23 @@ class Node:
         claims = [Claim(peer, link.kind) for peer, link in self._by_peer.items()]
         record = self._parts.gossip.publish(claims)
         if record is not None:
-            self._spread(record, None)
+            self._spread(self._parts.us, record, None)
 
-    def _spread(self, record: bytes, giver: Link | None) -> None:
+    def _spread(self, peer: PeerKey, record: bytes, giver: Link | None) -> None:
+        now = self._parts.clock.seconds()
         for link in tuple(self._by_peer.values()):
-            if link is not giver:
+            if link is not giver and self._spreading.goes_now(link, peer, record, now):
                 link.run(lambda session: session.send_presence((record,)))
 
     def _tick(self) -> None:
+        now = self._parts.clock.seconds()
         for link in tuple(self._links):
             link.tick()
-        self._parts.gossip.forget(self._parts.clock.seconds())
+        for link in tuple(self._by_peer.values()):
+            due = self._spreading.due(link, now)
+            if due:
+                link.run(lambda session, due=due: session.send_presence(due))  # type: ignore[misc]
+        self._parts.gossip.forget(now)
 
     def _log_end(self, link: Link) -> None:
         outcome = link.outcome or refusals.LOST

@@ -345,7 +345,7 @@ class OutgoingStream:
         self._said_caught_up = held.caught_up
         self._in_flight.append(held.sent)
         self.turns.took(held.sent.size)
-        self.port.send_encoded(held.payload)
+        self.port.send_batch(held.payload)
 
     def look_at_clock(self) -> None:
         """Say what is not urgent: how far nothing concerned the peer, and what it has older."""

@@ -23,11 +23,14 @@ class Port(Protocol):
     def send(self, message: Message) -> None:
         """Send a message."""
 
-    def send_encoded(self, payload: bytes) -> None:
-        """Send a message that `messages.encode` made."""
+    def send_batch(self, payload: bytes) -> None:
+        """Send a BATCH that `messages.encode` made."""
 
     def ask(self, request: Request, then: Callable[[Answer], None]) -> None:
         """Have the database perform a request; a failure ends the link."""
+
+    def ask_in_turn(self, request: Request, then: Callable[[Answer], None]) -> None:
+        """As `ask`, for what the peer wants read: few of these at a time, in order."""
 
     def compute(self, steps: Generator[None, None, T], then: Callable[[T], None]) -> None:
         """Have steps run to their end, without blocking anybody; a failure ends the link."""

@@ -19,6 +19,8 @@ DUPLICATE_LINK: Final = "duplicate_link"
 DUPLICATE_PEER: Final = "duplicate_peer"
 TOO_MANY_CONNECTIONS: Final = "too_many_connections"
 PROTOCOL_VIOLATION: Final = "protocol_violation"
+RATE_EXCEEDED: Final = "rate_exceeded"
+IMPLAUSIBLE_CLAIM: Final = "implausible_claim"
 #: No refusals: a link that ended as links do, or in ways of the network's own.
 GOODBYE: Final = "goodbye"
 LOST: Final = "lost"

@@ -60,6 +60,11 @@ class RepairSender:
     scope: Scope
     _source: CellSource | None = None
     _is_busy: bool = False
+    #: Of the beginning that is to be answered; None once it is.
+    _salt: bytes | None = None
+    _is_sketching: bool = False
+    #: Digests that may still be pulled: of all that there are, each once.
+    _to_pull: int = 0
     #: Counts beginnings and ends: an answer to an earlier question is for nobody.
     _generation: int = 0
 
@@ -67,16 +72,40 @@ class RepairSender:
         """Take the digests as of now, and sum them up; whatever was asked before is void."""
         self.end()
         self._is_busy = True
+        self._salt = salt
+        if not self._is_sketching:
+            self._sketch(salt)
+
+    def _sketch(self, salt: bytes) -> None:
+        """Read and sketch; one at a time, however often the peer begins anew meanwhile."""
+        generation = self._generation
+        self._is_sketching = True
+
+        def is_current() -> bool:
+            if generation == self._generation:
+                return True
+            self._is_sketching = False
+            if self._salt is not None:
+                self._sketch(self._salt)
+            return False
 
         def read(answer: Answer) -> None:
+            if not is_current():
+                return
             if isinstance(answer, ScopeClosed):
+                self._is_sketching = False
                 self._close()
                 return
             digests = cast(Digests, answer)
             steps = sketching(digests.values, salt)
-            self.port.compute(steps, self._current(lambda sketch: self._sum_up(digests, sketch)))
+            self.port.compute(steps, lambda sketch: sketched(digests, sketch))
 
-        self.port.ask(ReadDigests(scope=self.scope, for_peer=True), self._current(read))
+        def sketched(digests: Digests, sketch: Sketch) -> None:
+            if is_current():
+                self._is_sketching = False
+                self._sum_up(digests, sketch)
+
+        self.port.ask_in_turn(ReadDigests(scope=self.scope, for_peer=True), read)
 
     def take(self, message: RepairCells | RepairPull | RepairHave) -> None:
         """
@@ -91,6 +120,9 @@ class RepairSender:
             case RepairCells(request=request):
                 self._cells(request)
             case RepairPull(digests=digests):
+                self._to_pull -= len(digests)
+                if self._to_pull < 0:
+                    raise PeerViolation("more documents pulled than there are")
                 self._pull(tuple(digests))
             case RepairHave(seen=seen):
                 self._have(read_seen(seen))
@@ -99,6 +131,7 @@ class RepairSender:
         """The receiver is done, or gone."""
         self._generation += 1
         self._source = None
+        self._salt = None
         self._is_busy = False
 
     # -- inner
@@ -120,7 +153,9 @@ class RepairSender:
 
     def _sum_up(self, digests: Digests, sketch: Sketch) -> None:
         self._is_busy = False
+        self._salt = None
         self._source = CellSource(sketch)
+        self._to_pull = len(digests.values)
         known = None if digests.knowledge is None else write_vector(digests.knowledge)
         summary = sketch.summary.encoded()
         self.port.send(RepairSummary(self.number, digests.lsn, summary, known))
@@ -151,7 +186,7 @@ class RepairSender:
             else:
                 self._is_busy = False
 
-        self.port.ask(ReadDocuments(scope=self.scope, digests=some), self._current(read))
+        self.port.ask_in_turn(ReadDocuments(scope=self.scope, digests=some), self._current(read))
 
     def _have(self, seen: tuple[Seen, ...]) -> None:
         def found(answer: Answer) -> None:
@@ -165,4 +200,4 @@ class RepairSender:
             self.port.send(RepairFates(self.number))
             self.stream.offer(fates.moved_out)
 
-        self.port.ask(FindGone(scope=self.scope, seen=seen), self._current(found))
+        self.port.ask_in_turn(FindGone(scope=self.scope, seen=seen), self._current(found))

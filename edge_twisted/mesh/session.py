@@ -9,6 +9,7 @@ What messages mean in which state is in `states`; what they do to streams in `st
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from itertools import count
 from typing import Any, Final, TypeVar
@@ -34,6 +35,7 @@ from edge_twisted.mesh.frames import MAX_MESSAGE_BYTES, FrameReader, FrameWriter
 from edge_twisted.mesh.handshake import Us, check, hello
 from edge_twisted.mesh.items import ScopeKey
 from edge_twisted.mesh.pulls import Pulls
+from edge_twisted.mesh.rates import Intake, answers_to
 from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
 from edge_twisted.mesh.requests import Answer, Observe, Request, Scope
 from edge_twisted.mesh.states import GREETINGS, LinkState
@@ -41,6 +43,7 @@ from edge_twisted.mesh.streams import Streams
 from edge_twisted.mesh.violations import (
     CLOCK_SKEW,
     GOODBYE,
+    IMPLAUSIBLE_CLAIM,
     INTERNAL_ERROR,
     LOST,
     PROTOCOL_VIOLATION,
@@ -58,6 +61,10 @@ MAX_ASKED: Final = 64
 #: Bytes of messages whose questions run; with more, the connection is not read.  Decoded they take
 #: many times that, so the limit is far below what the largest messages together would be.
 MAX_ASKED_BYTES: Final = 8 << 20
+#: Questions of the peer's that read at a time: others need the readers too.
+MAX_READING: Final = 2
+#: Messages that are taken in one step: about a millisecond.  A few bytes may be very many.
+MESSAGES_AT_ONCE: Final = 64
 #: Of a BYE's detail, in characters.
 _MAX_DETAIL: Final = 1000
 
@@ -65,6 +72,7 @@ _MAX_DETAIL: Final = 1000
 _THEIR_FAULTS: Final = {
     "clock_skew": CLOCK_SKEW,
     "corrupt_item": PROTOCOL_VIOLATION,
+    "implausible_claim": IMPLAUSIBLE_CLAIM,
     MalformedReconciliation.code: PROTOCOL_VIOLATION,
 }
 
@@ -106,6 +114,12 @@ class Session:
         self._waiting_bytes = 0
         #: The size of the message that is being taken.
         self._taken_bytes = 0
+        self._intake = Intake()
+        #: Questions of the peer's that read, and those that wait for them.
+        self._reading: set[Token] = set()
+        self._to_read: deque[Ask] = deque()
+        #: Others have their turn before more is taken.
+        self._is_resting = False
         self._is_peer_ready = False
         self._progress: int | None = None
         self._announced = False
@@ -193,7 +207,8 @@ class Session:
 
     @property
     def wants_bytes(self) -> bool:
-        return len(self._waiting) < MAX_ASKED and self._waiting_bytes < MAX_ASKED_BYTES
+        few = len(self._waiting) < MAX_ASKED and self._waiting_bytes < MAX_ASKED_BYTES
+        return few and not self._is_resting
 
     @property
     def is_caught_up(self) -> bool:
@@ -209,11 +224,13 @@ class Session:
 
     def send(self, message: m.Message) -> None:
         """Send a message."""
+        self._intake.said(type(message), answers_to(message))
         # Chunks of blobs are compressed already, or gain little.
         self._put(m.encode(message), deflated=not isinstance(message, m.Blob))
 
-    def send_encoded(self, payload: bytes) -> None:
-        """Send a message that is encoded."""
+    def send_batch(self, payload: bytes) -> None:
+        """Send a BATCH that is encoded."""
+        self._intake.said(m.Batch)
         self._put(payload, deflated=True)
 
     def _put(self, payload: bytes, *, deflated: bool) -> None:
@@ -223,6 +240,17 @@ class Session:
     def ask(self, request: Request, then: Callable[[Answer], None]) -> None:
         """Have the database perform a request."""
         self._effects.append(Ask(self._token(then), request))
+
+    def ask_in_turn(self, request: Request, then: Callable[[Answer], None]) -> None:
+        """Have the database perform what the peer wants read, when others have read."""
+        self._to_read.append(Ask(self._token(then), request))
+        self._read_next()
+
+    def _read_next(self) -> None:
+        while self._to_read and len(self._reading) < MAX_READING:
+            ask = self._to_read.popleft()
+            self._reading.add(ask.token)
+            self._effects.append(ask)
 
     def compute(self, steps: Generator[None, None, T], then: Callable[[T], None]) -> None:
         """Have steps run to their end."""
@@ -241,6 +269,9 @@ class Session:
     def _forget(self, token: Token) -> Callable[[Any], None] | None:
         then, size = self._waiting.pop(token, (None, 0))
         self._waiting_bytes -= size
+        if token in self._reading:
+            self._reading.discard(token)
+            self._read_next()
         return then
 
     # -- inner: life
@@ -272,6 +303,8 @@ class Session:
     def _close(self) -> None:
         self.state = LinkState.CLOSED
         self._waiting.clear()
+        self._reading.clear()
+        self._to_read.clear()
         if self._streams is not None:
             self._streams.abandon()
             self._streams = None
@@ -285,15 +318,36 @@ class Session:
     def _read_on(self) -> None:
         """Take messages until there are none, or enough is asked; each answer reads on."""
         # A few bytes may inflate to very many messages: not reading the connection is not enough.
-        while self.state is not LinkState.CLOSED and self.wants_bytes:
+        for _ in range(MESSAGES_AT_ONCE):
+            if self.state is LinkState.CLOSED or not self.wants_bytes:
+                break
             payload = next(self._reader.messages(), None)
             if payload is None:
-                return
-            message = m.decode(payload)
-            if message is not None:
-                self._taken_bytes = len(payload)
-                self._take(message, len(payload))
-                self._taken_bytes = 0
+                break
+            self._take_payload(payload)
+        else:
+            self._rest()
+        self._tell_progress()
+
+    def _take_payload(self, payload: bytes) -> None:
+        message = m.decode(payload)
+        if message is None:
+            self._intake.take_unknown(self._now)
+            return
+        self._intake.take(message, len(payload), self._now)
+        self._taken_bytes = len(payload)
+        self._take(message, len(payload))
+        self._taken_bytes = 0
+
+    def _rest(self) -> None:
+        """Read on when everybody else had a turn."""
+
+        def rested(_: None) -> None:
+            self._is_resting = False
+
+        if self.state is not LinkState.CLOSED and not self._is_resting:
+            self._is_resting = True
+            self.compute(_nothing(), rested)
 
     def _take(self, message: m.Message, size: int) -> None:
         if self._streams is None and not isinstance(message, GREETINGS):
@@ -308,7 +362,6 @@ class Session:
                 self.ask(Observe(clock=self._peer_clock, of_us=of_you), lambda _: None)
             case m.Ready():
                 self._is_peer_ready = True
-                self._tell_progress()
             case m.Presence(records=records):
                 self.tell(PresenceHeard(tuple(records)))
             case m.Blob(message=inner):
@@ -326,7 +379,6 @@ class Session:
                 streams.announce(wanted)
             case _:
                 streams.take(message, size)
-                self._tell_progress()
 
     def _greeted(self, theirs: m.Hello) -> None:
         if self._streams is not None:
@@ -378,3 +430,8 @@ class Session:
         if lsn != self._progress:
             self._progress = lsn
             self.tell(Progress(lsn))
+
+
+def _nothing() -> Generator[None, None, None]:
+    """Compute nothing: what comes of it comes after others had their turn."""
+    yield

@@ -8,7 +8,7 @@ cannot take all.  Where places are short, the oldest stranger of the network wit
 goes; it goes at once for a newcomer of a network with fewer, else only after it had time for a
 handshake.  Without that time, a crowd of honest peers would push each other out for ever.
 
-Beside places, connections that come to nothing are counted by network: each may cost a handshake.
+Beside places, connections are counted by network: each costs a handshake.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ MAX_STRANGERS: Final = 64
 MAX_OF_NETWORK: Final = 16
 #: A handshake takes two round trips, of 0.3 s each over a satellite.
 PATIENCE_SECONDS: Final = 1.0
-#: Connections of one network that come to nothing.  Each may cost a handshake, about a
-#: millisecond: a network can take a fiftieth of the server's time.  It is above what patience lets
-#: through of `MAX_OF_NETWORK` silent ones, so it holds back only those that fail fast.
-VAIN: Final = Rate(burst=64, per_second=20.0)
-#: Networks whose vain connections are remembered; IPv6 has more than anybody can remember.
+#: Connections of one network.  Each costs a handshake, and a member's a greeting as well, a few
+#: milliseconds in all: a network can take some hundredths of the server's time.  It is above what
+#: patience lets through of `MAX_OF_NETWORK` silent ones, so it holds back only those that end fast.
+ARRIVALS: Final = Rate(burst=128, per_second=20.0)
+#: Networks whose arrivals are remembered; IPv6 has more than anybody can remember.
 MAX_NETWORKS: Final = 1024
 
 
@@ -54,7 +54,7 @@ class Strangers(Generic[G]):
     #: network -> its strangers and since when they are here, the oldest first.
     _networks: dict[str, dict[G, float]] = field(factory=dict)
     _network_of: dict[G, str] = field(factory=dict)
-    _vain: OrderedDict[str, Bucket] = field(factory=OrderedDict)
+    _arrivals: OrderedDict[str, Bucket] = field(factory=OrderedDict)
 
     def __len__(self) -> int:
         return len(self._network_of)
@@ -62,8 +62,8 @@ class Strangers(Generic[G]):
     def room(self, address: str, now: float) -> Room[G]:
         """Tell whether a connection from an address may come in; nothing is changed by it."""
         network = network_of(address)
-        vain = self._vain.get(network)
-        if vain is not None and vain.left(now) < 1:
+        arrivals = self._arrivals.get(network)
+        if arrivals is not None and arrivals.left(now) < 1:
             return Room(is_there=False)
         here = self._networks.get(network, {})
         if len(here) >= min(MAX_OF_NETWORK, self.limit):
@@ -76,14 +76,14 @@ class Strangers(Generic[G]):
         return self._after_patience(largest, now)
 
     def enter(self, guest: G, address: str, now: float) -> None:
-        """Take a connection in; until it says HELLO it counts as one that comes to nothing."""
+        """Take a connection in."""
         network = network_of(address)
         self._networks.setdefault(network, {})[guest] = now
         self._network_of[guest] = network
         self._bucket(network).take(1, now)
 
     def leave(self, guest: G) -> None:
-        """The connection is gone, or about to go; nothing if it is not among the strangers."""
+        """The connection has said HELLO, or is gone; nothing if it is no stranger's."""
         network = self._network_of.pop(guest, None)
         if network is None:
             return
@@ -92,15 +92,8 @@ class Strangers(Generic[G]):
         if not here:
             del self._networks[network]
 
-    def is_met(self, guest: G) -> None:
-        """The connection has said HELLO: it is no stranger's, and was not in vain."""
-        network = self._network_of.get(guest)
-        if network is not None:
-            self._bucket(network).give_back(1)
-            self.leave(guest)
-
     def charge(self, address: str, count: int, now: float) -> None:
-        """Count as many connections that came to nothing: a link from there did harm."""
+        """Count as many arrivals: a link from there did harm."""
         self._bucket(network_of(address)).charge(count, now)
 
     # -- inner
@@ -118,8 +111,8 @@ class Strangers(Generic[G]):
         )
 
     def _bucket(self, network: str) -> Bucket:
-        bucket = self._vain.pop(network, None) or Bucket(VAIN)
-        while len(self._vain) >= MAX_NETWORKS:
-            self._vain.popitem(last=False)
-        self._vain[network] = bucket
+        bucket = self._arrivals.pop(network, None) or Bucket(ARRIVALS)
+        while len(self._arrivals) >= MAX_NETWORKS:
+            self._arrivals.popitem(last=False)
+        self._arrivals[network] = bucket
         return bucket

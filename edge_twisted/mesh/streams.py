@@ -12,6 +12,7 @@ from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica
 from edge_twisted.errors import EdgeError
 from edge_twisted.mesh import messages as m
+from edge_twisted.mesh.buckets import Bucket
 from edge_twisted.mesh.credit import IncomingCredit
 from edge_twisted.mesh.handshake import Us
 from edge_twisted.mesh.incoming import IncomingStream
@@ -19,6 +20,7 @@ from edge_twisted.mesh.items import ScopeKey
 from edge_twisted.mesh.outgoing import OutgoingStream
 from edge_twisted.mesh.port import Port
 from edge_twisted.mesh.pulls import Pulls
+from edge_twisted.mesh.rates import OWN_SUBSCRIPTIONS, cost
 from edge_twisted.mesh.repair_sender import RepairSender
 from edge_twisted.mesh.requests import Applied, DeleteGone, Scope
 from edge_twisted.mesh.states import (
@@ -51,6 +53,7 @@ class Streams:
         self._incoming: dict[ScopeKey, IncomingStream] = {}
         self._numbered: dict[int, IncomingStream] = {}
         self._next_number = 1
+        self._pace = Bucket(OWN_SUBSCRIPTIONS)
         #: Those of the beginning whose positions are still being found; None once READY is said.
         self._unready: set[ScopeKey] | None = set()
         # -- theirs
@@ -297,9 +300,16 @@ class Streams:
         self._numbered[number] = stream
         return number
 
-    def subscribed(self, stream: IncomingStream) -> None:
-        """SUBSCRIBE has been sent."""
-        self._subscribed(stream.scope.key)
+    @property
+    def may_subscribe(self) -> bool:
+        """Whether the peer takes another SUBSCRIBE, as far as we know."""
+        return self._pace.left(self._port.now) >= 1
+
+    def say_subscribe(self, message: m.Subscribe, key: ScopeKey) -> None:
+        """Send SUBSCRIBE."""
+        self._pace.charge(cost(message, len(m.encode(message))), self._port.now)
+        self._port.send(message)
+        self._subscribed(key)
 
     def _subscribed(self, key: ScopeKey) -> None:
         if self._unready is not None:

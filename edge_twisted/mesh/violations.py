@@ -13,6 +13,10 @@ DUPLICATE_PEER: Final = "duplicate_peer"
 CLOCK_SKEW: Final = "clock_skew"
 PROTOCOL_VERSION: Final = "protocol_version"
 PROTOCOL_VIOLATION: Final = "protocol_violation"
+#: More of a kind of message than `rates` lets through.
+RATE_EXCEEDED: Final = "rate_exceeded"
+#: It is said that we made writes that we did not, and too many epochs were taken for that lately.
+IMPLAUSIBLE_CLAIM: Final = "implausible_claim"
 #: No refusals: the link ended as links do, nothing came for too long, the database here failed.
 GOODBYE: Final = "goodbye"
 LOST: Final = "lost"

@@ -53,6 +53,7 @@ def apply_batch(unit: WriteTransaction, request: Apply, context: Context) -> App
 
     :raises ClockSkew: a timestamp is too far ahead; nothing was applied.
     :raises CorruptItem: the peer sent what cannot be; nothing was applied.
+    :raises ImplausibleClaim: see `renew_if_copy`; nothing was applied.
     """
     scope = request.scope
     arrivals = Arrivals.of(scope.collection, request.items)
@@ -64,7 +65,7 @@ def apply_batch(unit: WriteTransaction, request: Apply, context: Context) -> App
     if batch.lacking:
         return Application(Lacking(id_keys=tuple(batch.lacking)))
     heard = dict(arrivals.heard)
-    renewed = _renewed(unit, request, context.replica, heard)
+    renewed = _renewed(unit, request, context, heard)
     batch.renounce(Writer(unit).stamp)
     storing = Storing(unit, scope.collection, context.own, context.now_ms)
     for each in batch.results:
@@ -85,13 +86,14 @@ def apply_batch(unit: WriteTransaction, request: Apply, context: Context) -> App
 
 
 def _renewed(
-    unit: WriteTransaction, request: Apply, own: Replica, heard: dict[Replica, int]
+    unit: WriteTransaction, request: Apply, context: Context, heard: dict[Replica, int]
 ) -> Replica | None:
     """Take a new epoch if the batch knows later writes of ours than we do."""
+    own = context.replica
     of_us = heard.pop(own, 0)
     if request.knowledge is not None:
         of_us = max(of_us, request.knowledge.seen(own))
-    return renew_if_copy(unit, own, of_us)
+    return renew_if_copy(unit, own, of_us, context.now_ms)
 
 
 def _move(unit: WriteTransaction, request: Apply) -> bool:

@@ -233,14 +233,13 @@ class StoredDocuments:
         return written.addCallback(answer)
 
     def _observe(self, request: Observe) -> Deferred[Answer]:
-        own = self.replica
+        own, now_ms = self.replica, self._now_ms()
 
         def answer(committed: Committed[Replica | None]) -> None:
             self._learn({}, committed.result)
 
-        return self._store.write("observe", lambda unit: observe(unit, request, own)).addCallback(
-            answer
-        )
+        written = self._store.write("observe", lambda unit: observe(unit, request, own, now_ms))
+        return written.addCallback(answer)
 
 
 def _remembered(snapshot: Snapshot) -> tuple[dict[Replica, int], dict[str, int]]:

@@ -24,3 +24,20 @@ class CorruptItem(EdgeError):
             f"a document of {self.collection} that a peer sent (key {self.id_key[:32].hex()})"
             f" is damaged: {self.reason}"
         )
+
+
+class ImplausibleClaim(EdgeError):
+    """Peers say again and again that this server made writes that it did not; nothing was done."""
+
+    code: ClassVar[str] = "implausible_claim"
+
+    def __init__(self, of_us: int, renewals: int) -> None:
+        super().__init__(of_us, renewals)
+        self.of_us = of_us
+        self.renewals = renewals
+
+    def __str__(self) -> str:
+        return (
+            f"it is said that this server made {self.of_us} writes that it did not make, and it"
+            f" took {self.renewals} epochs for that in an hour"
+        )

@@ -9,11 +9,12 @@ from edge_twisted.replication.identity import renew_if_copy
 from edge_twisted.store.interface import WriteTransaction
 
 
-def observe(unit: WriteTransaction, request: Observe, own: Replica) -> Replica | None:
+def observe(unit: WriteTransaction, request: Observe, own: Replica, now_ms: int) -> Replica | None:
     """
     Perform `Observe`; return who we are if that changed.
 
     :raises ClockSkew: one of the two clocks is wrong.
+    :raises ImplausibleClaim: see `renew_if_copy`.
     """
     unit.see(request.clock)
-    return renew_if_copy(unit, own, request.of_us)
+    return renew_if_copy(unit, own, request.of_us, now_ms)

@@ -15,7 +15,13 @@ _EPOCH: Final = Struct(">QQ")
 
 
 def with_epoch(fact: bytes | None, last: Dot) -> bytes:
-    """Return the fact after a site left the epoch in which `last` was its last write."""
+    """
+    Return the fact after a site left the epoch in which `last` was its last write.
+
+    One in which it wrote nothing leaves nothing behind, however many of them there are.
+    """
+    if not last.sequence:
+        return fact or b""
     return (fact or b"") + _EPOCH.pack(last.replica.epoch, last.sequence)
 
 

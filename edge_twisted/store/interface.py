@@ -232,6 +232,10 @@ class WriteTransaction(Snapshot, Protocol):
     def lsn(self) -> int:
         """The lsn under which this unit is stored (if it changes something)."""
 
+    @property
+    def replica(self) -> Replica:
+        """Who writes here; changes with `renew_epoch`."""
+
     def next_dot(self) -> Dot:
         """Name a new write of this replica: sequence numbers 1, 2, ... without a gap."""
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import ssl
 import time
@@ -68,7 +69,21 @@ class Member:
     def raw(self, data: bytes) -> None:
         """Send bytes; what the server does not take any more is lost."""
         with suppress(OSError):
-            self._socket.sendall(data)
+            self.raw_or_fail(data)
+
+    def raw_or_fail(self, data: bytes) -> None:
+        """:raises OSError: the link has ended."""
+        self._socket.sendall(data)
+
+    def drain(self, seconds: float) -> None:
+        """
+        Throw away what the server has said, and says in so many seconds.
+
+        :raises OSError: the link has ended.
+        """
+        while select.select([self._socket], [], [], seconds)[0]:
+            if not self._socket.recv(1 << 16):
+                raise ConnectionResetError("the server has closed")
 
     def hello(self, **changes: object) -> None:
         """Say hello, with some fields changed."""

@@ -19,6 +19,8 @@ from attrs import frozen
 
 from edge_twisted.mesh import messages as m
 from edge_twisted.mesh.frames import DEFLATED, MAX_FRAME_BYTES, MORE
+from edge_twisted.replication.identity import MOST_RENEWALS
+from tests.system.mesh_flooder import FLOODS, flooder
 from tests.system.mesh_member import PREY, Member, now_ms, written_once
 from tests.system.mesh_site import MESH_TOKEN, Site, eventually, site, started
 
@@ -259,6 +261,15 @@ def test_a_flood_costs_little_memory_and_others_are_served(scene: Scene) -> None
     assert scene.peak_bytes - before < GROWTH_BYTES
 
 
+@pytest.mark.parametrize("kind", [each for each in FLOODS if each != "lone claims"])
+def test_a_flood_ends_its_link_by_name_and_others_go_on(scene: Scene, kind: str) -> None:
+    before = scene.partings()
+    with flooder(scene.victim.mesh_port, MESH_TOKEN, scene.folder / "flooder", kind):
+        ended = VIOLATION if kind == "claims" else "rate_exceeded"
+        eventually("the flood is ended", lambda: scene.partings()[ended] > before[ended])
+        scene.check_unharmed(50 + list(FLOODS).index(kind))
+
+
 def test_more_than_the_window_ends_the_link(scene: Scene) -> None:
     refused = scene.partings()[VIOLATION]
     member = scene.member()
@@ -291,8 +302,19 @@ def test_who_claims_writes_of_ours_makes_us_another_and_loses_us_nothing(scene: 
     assert ids >= {"honest before", "honest after once", "honest after twice"}
 
 
+def test_claims_in_a_loop_take_few_epochs_and_then_end_their_own_links_alone(
+    scene: Scene,
+) -> None:
+    """Eight epochs in an hour, of which the test before took two."""
+    with flooder(scene.victim.mesh_port, MESH_TOKEN, scene.folder / "flooder", "lone claims"):
+        ended = "implausible_claim"
+        eventually("claims are not believed any more", lambda: scene.partings()[ended])
+    scene.check_unharmed(60)
+    assert scene.logged("refused by us: implausible_claim")
+
+
 def test_the_honest_link_never_ended_but_for_the_new_greetings(scene: Scene) -> None:
     ends = [
         each["status"] for each in scene.witness.audit() if each["event"] == "peer_disconnected"
     ]
-    assert set(ends) <= {"goodbye"} and len(ends) <= 2
+    assert set(ends) <= {"goodbye"} and len(ends) <= MOST_RENEWALS

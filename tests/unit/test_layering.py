@@ -39,7 +39,7 @@ PURE = (
     "mesh/incoming.py", "mesh/outgoing.py", "mesh/repair_", "mesh/items.py",
     "mesh/violations.py", "mesh/port.py", "mesh/applying.py", "mesh/credit.py",
     "mesh/documents_out.py", "mesh/effects.py", "mesh/fingerprints.py", "mesh/handshake.py",
-    "mesh/buckets.py", "mesh/strangers.py",
+    "mesh/buckets.py", "mesh/rates.py", "mesh/spreading.py", "mesh/strangers.py",
     "mesh/pulls.py", "mesh/states.py", "mesh/streams.py", "mesh/turns.py", "mesh/wire_values.py",
 )  # fmt: skip
 IMPURE_EXCEPTIONS = {"config/load.py"}

@@ -54,6 +54,10 @@ class MemoryTransaction(MemorySnapshot):
     def lsn(self) -> int:
         return self._data.lsn + 1
 
+    @property
+    def replica(self) -> Replica:
+        return self._data.replica
+
     def next_dot(self) -> Dot:
         data, before = self._data, self._data.sequence
         self._undo.append(lambda: setattr(data, "sequence", before))

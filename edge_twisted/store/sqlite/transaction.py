@@ -183,6 +183,10 @@ class SqliteTransaction:
         if self._cancelled():
             raise ReadCancelled(self._name)
 
+    @property
+    def replica(self) -> Replica:
+        return self.state.replica
+
     def next_dot(self) -> Dot:
         state = self.state
         state.sequence += 1

@@ -26,7 +26,9 @@ from edge_twisted.mesh.requests import (
     ReadDocuments,
     ScopeClosed,
 )
-from edge_twisted.replication.errors import CorruptItem
+from edge_twisted.replication.errors import CorruptItem, ImplausibleClaim
+from edge_twisted.replication.identity import MOST_RENEWALS, RENEWAL_WINDOW_MS
+from edge_twisted.replication.observing import observe
 from edge_twisted.testing.replica import Replica
 from tests.integration.replication.base import ReplicationTestCase, everything
 
@@ -466,6 +468,49 @@ class Cases(ReplicationTestCase):
         assert isinstance(answer, Applied)
         self.assertEqual(answer.documents, 1)
         self.assertNotEqual(a.documents.replica, own)
+
+    async def test_claims_of_writes_that_were_not_made_take_few_epochs(self) -> None:
+        """Eight an hour; what is said beyond is refused, and changes nothing."""
+        a, b, _, _ = await self.pair()
+        await a.insert("c", {"_id": "x"})
+        epochs = {a.documents.replica}
+        for _ in range(MOST_RENEWALS):
+            await a.documents.perform(Observe(clock=Timestamp(0), of_us=2**40))
+            epochs.add(a.documents.replica)
+        self.assertEqual(len(epochs), MOST_RENEWALS + 1, "a copy becomes another at once")
+        with self.assertRaises(ImplausibleClaim):
+            await a.documents.perform(Observe(clock=Timestamp(0), of_us=2**40))
+        state = fresh(Stamp(Timestamp(5), a.documents.replica, 7))
+        lie = Apply(
+            scope=a.documents.scope("SELECT * FROM c", {}),
+            sender=b.documents.replica,
+            items=(Whole(DocumentId.of("lie").key, b'{"_id":"lie"}', state),),
+            lsn=None,
+        )
+        with self.assertRaises(ImplausibleClaim):
+            await a.documents.perform(lie)
+        self.assertIn(a.documents.replica, epochs)
+        self.assertEqual(await a.rows("SELECT * FROM c"), [{"_id": "x"}])
+        with a.store.snapshot() as snapshot:
+            left = snapshot.fact("site", b"epochs")
+        self.assertEqual(len(left or b""), 16, "epochs without a write leave nothing behind")
+        self.now += RENEWAL_WINDOW_MS
+        answer = await a.documents.perform(lie)
+        assert isinstance(answer, Applied)
+        self.assertNotIn(a.documents.replica, epochs)
+
+    async def test_what_was_said_of_an_epoch_that_was_left_takes_no_other(self) -> None:
+        """As when many were on their way when the first took its epoch."""
+        a, _, _, _ = await self.pair()
+        old = a.documents.replica
+        for of_us in range(5, 50):
+            said = Observe(clock=Timestamp(0), of_us=of_us)
+            await a.store.write("said", lambda unit, said=said: observe(unit, said, old, self.now))  # type: ignore[misc]
+        self.assertNotEqual(a.store.replica, old)
+        again = Observe(clock=Timestamp(0), of_us=1)
+        new = a.store.replica
+        await a.store.write("said", lambda unit: observe(unit, again, new, self.now))
+        self.assertNotEqual(a.store.replica, new, "one was taken, and others are left")
 
     # -- what is refused
 
