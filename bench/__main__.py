@@ -15,7 +15,7 @@ import sys
 from bench import table
 from bench.plot import draw
 
-BENCHES = ("store", "dql", "http", "mesh", "reconciliation", "floods")
+BENCHES = ("store", "dql", "http", "mesh", "mesh_floods", "reconciliation", "floods")
 
 
 def main() -> int:

@@ -29,6 +29,7 @@ from edge_twisted.documents.writing import apply, insert
 from edge_twisted.mesh import messages as m
 from edge_twisted.mesh.frames import FrameWriter
 from edge_twisted.mesh.items import Announced, Left, Partial, Seen, Whole
+from edge_twisted.mesh.rates import BYTES_EACH, RATES, UNKNOWN
 from edge_twisted.mesh.states import FROM_RECEIVER, FROM_SENDER
 from edge_twisted.mesh.wire_values import write_items, write_seen, write_vector
 
@@ -59,6 +60,15 @@ def state_rows(table: Mapping[type, Mapping[Enum, Enum]]) -> Iterator[str]:
     for kind, verdicts in table.items():
         cells = " | ".join(str(verdicts[state].value) for state in states)
         yield f"| {name_of(kind)} | {cells} |"
+
+
+def rate_rows() -> Iterator[str]:
+    """Yield a table row for each kind of message that has a rate."""
+    for kind, rate in RATES.items():
+        each = BYTES_EACH.get(kind)
+        more = "" if each is None else f"{each:,} bytes"
+        yield f"| {name_of(kind)} | {rate.burst:,} | {rate.per_second:,.0f} | {more} |"
+    yield f"| kinds that are ignored | {UNKNOWN.burst:,} | {UNKNOWN.per_second:,.0f} | |"
 
 
 def examples() -> Iterator[m.Message]:

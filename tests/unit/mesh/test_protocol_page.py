@@ -12,6 +12,7 @@ import edge_twisted
 from edge_twisted.mesh import frames
 from edge_twisted.mesh import messages as m
 from edge_twisted.mesh.frames import FrameReader
+from edge_twisted.mesh.rates import OWN_PRESENCE, OWN_SUBSCRIPTIONS
 from edge_twisted.mesh.states import (
     FROM_RECEIVER,
     FROM_SENDER,
@@ -19,6 +20,7 @@ from edge_twisted.mesh.states import (
     IncomingState,
     OutgoingState,
 )
+from edge_twisted.mesh.strangers import ARRIVALS, MAX_OF_NETWORK, MAX_STRANGERS
 from edge_twisted.mesh.violations import PeerViolation
 from edge_twisted.testing.mesh_vectors import (
     checksum_rows,
@@ -26,6 +28,7 @@ from edge_twisted.testing.mesh_vectors import (
     examples,
     message_rows,
     payload_rows,
+    rate_rows,
     state_rows,
 )
 
@@ -33,7 +36,8 @@ PAGE = (Path(edge_twisted.__file__).parent.parent / "docs" / "mesh-protocol.md")
 
 
 @pytest.mark.parametrize(
-    "row", [*message_rows(), *state_rows(FROM_SENDER), *state_rows(FROM_RECEIVER)]
+    "row",
+    [*message_rows(), *state_rows(FROM_SENDER), *state_rows(FROM_RECEIVER), *rate_rows()],
 )
 def test_tables_are_printed(row: str) -> None:
     assert row in PAGE
@@ -62,6 +66,11 @@ def test_limits_are_printed() -> None:
     assert frames.MAX_MESSAGE_BYTES == 32 << 20 and "32 MiB after inflating" in PAGE
     assert f"at most {frames.MAX_GREETING_BYTES:,} bytes" in PAGE
     assert f"{m.MAX_ITEMS:,} each" in PAGE
+    assert f"{ARRIVALS.burst} connections are taken at once, then {ARRIVALS.per_second:g}" in PAGE
+    assert f"{MAX_STRANGERS}, of these {MAX_OF_NETWORK} of one network" in PAGE
+    ours = OWN_SUBSCRIPTIONS
+    assert f"{ours.burst:,} SUBSCRIBE at once and {ours.per_second:g}" in PAGE
+    assert f"{OWN_PRESENCE.burst:,} records at once and {OWN_PRESENCE.per_second:g}" in PAGE
 
 
 def test_every_message_has_a_row_in_one_table_with_every_state() -> None:
