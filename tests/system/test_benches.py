@@ -22,7 +22,7 @@ SHORT = {
     "store": (["--rounds", "1", "--documents", "1"], "point read / bare"),
 }
 #: These need wrk and PostgreSQL, or several daemons for half a minute.
-STARTED_ONLY = frozenset({"http", "mesh"})
+STARTED_ONLY = frozenset({"http", "mesh", "mesh_floods"})
 
 
 def run(*words: str) -> str:

@@ -30,6 +30,9 @@ READS_WALL_CLOCK = {
 #: Where an age is the difference of two dates, because one of them comes from another life of the
 #: process or from another machine: module and function -> why a step of the clock does no harm.
 AGES = {
+    ("replication/identity.py", "_count_renewal"): (
+        "epochs and their count outlive restarts; dates ahead do not count"
+    ),
     ("mesh/handshake.py", "check"): "compares the clocks of two servers: a wrong one is named",
     ("documents/clock.py", "see"): "compares a remote stamp with our clock: a wrong one is named",
     ("store/housekeeping.py", "reap"): "tombstones outlive restarts; one that goes early is still "
