@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from tests.system.daemon import connect
+from tests.system.daemon import Client, connect
 from tests.system.fixtures import write_certificate
 from tests.system.mesh_site import Site, eventually, new_key, site, started
 from tests.system.relay import Relay
@@ -215,8 +215,7 @@ def _write_until_killed(story: Story) -> None:
     shop = story.shop
     stopped = threading.Event()
 
-    def write(prefix: str) -> None:
-        client = connect(shop.port, shop.folder / "cert.pem", shop.key)
+    def write(client: Client, prefix: str) -> None:
         for number in range(100_000):
             id_ = f"{prefix}{number:05d}"
             try:
@@ -229,7 +228,11 @@ def _write_until_killed(story: Story) -> None:
                 story.acknowledged.add(id_)
         stopped.set()
 
-    writers = [threading.Thread(target=write, args=(each,)) for each in ("x", "y")]
+    # Connected beforehand: on a busy machine a handshake may take as long as the writing does.
+    clients = {each: connect(shop.port, shop.folder / "cert.pem", shop.key) for each in ("x", "y")}
+    writers = [
+        threading.Thread(target=write, args=(client, each)) for each, client in clients.items()
+    ]
     for each in writers:
         each.start()
     time.sleep(0.7)
