@@ -7,8 +7,9 @@ Errors on values get the span of the node in which they happen, to be shown in t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import singledispatch
+from itertools import groupby
 from typing import Any, Final, TypeVar
 
 from edge_twisted.documents.values import MISSING, Operand, Value
@@ -120,6 +121,8 @@ def _(node: syntax.Unary, scope: Scope) -> Compiled:
 
 @_compile.register(syntax.Binary)
 def _(node: syntax.Binary, scope: Scope) -> Compiled:
+    if isinstance(node.left, syntax.Binary) and node.operator is not syntax.BinaryOperator.IN:
+        return _chained(syntax.spine(node), scope)
     left = compile_expression(node.left, scope)
     right = compile_expression(node.right, scope)
     apply = _BINARY[node.operator]
@@ -134,6 +137,71 @@ def _(node: syntax.Binary, scope: Scope) -> Compiled:
         value: Operand = node.right.value
         return _placed(node, lambda row, env: apply(left(row, env), value))
     return _placed(node, lambda row, env: apply(left(row, env), right(row, env)))
+
+
+#: Goes on with the value of a chain so far.
+_Link = Callable[[Operand, Any, Environment], Operand]
+
+
+def _chained(chain: list[syntax.Binary], scope: Scope) -> Compiled:
+    """
+    Compile a chain of operators, grouped from the left, without a call within a call for each.
+
+    The scope may have the beginning of it ready.
+    """
+    begun = 0
+    first: Compiled | None = None
+    for length in sorted(scope.chains, reverse=True):
+        if first is None and length < len(chain):
+            first, begun = scope.whole(chain[length - 1]), length
+    if first is None:
+        first, begun = compile_expression(chain[0].left, scope), 0
+    start = first
+    links = [_link(list(run), scope) for run in _runs(chain[begun:])]
+    steps = len(chain)
+
+    def chained(row: Any, env: Environment) -> Operand:
+        env.spend(steps)
+        value = start(row, env)
+        for link in links:
+            value = link(value, row, env)
+        return value
+
+    return chained
+
+
+def _runs(chain: list[syntax.Binary]) -> Iterator[list[syntax.Binary]]:
+    """Yield the operators one by one, but those of a run of ``||`` together."""
+    for is_text, run in groupby(
+        chain, lambda node: node.operator is syntax.BinaryOperator.CONCATENATE
+    ):
+        if is_text:
+            yield list(run)
+        else:
+            yield from ([each] for each in run)
+
+
+def _link(run: list[syntax.Binary], scope: Scope) -> _Link:
+    rights = [compile_expression(each.right, scope) for each in run]
+    span = run[-1].span
+    if len(run) > 1:
+
+        def joined(value: Operand, row: Any, env: Environment) -> Operand:
+            try:
+                return text.concatenate_all(value, (right(row, env) for right in rights))
+            except DqlError as error:
+                raise error.at(span) from None
+
+        return joined
+    apply, right = _BINARY[run[0].operator], rights[0]
+
+    def applied(value: Operand, row: Any, env: Environment) -> Operand:
+        try:
+            return apply(value, right(row, env))
+        except DqlError as error:
+            raise error.at(span) from None
+
+    return applied
 
 
 @_compile.register(syntax.And)

@@ -8,7 +8,7 @@ its collection), a field of the only term, or a field of the one term of a join 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from attrs import evolve, field, frozen
@@ -34,6 +34,10 @@ class Scope(Protocol):
 
     def whole(self, node: syntax.Expression) -> Compiled | None:
         """Return what gives the value of a whole expression, if this scope has it ready."""
+
+    @property
+    def chains(self) -> Collection[int]:
+        """How many operators the chains have that are ready (`syntax.spine`)."""
 
     def binding(self, names: Sequence[str]) -> tuple[Scope, list[int]]:
         """Return a scope with these variables bound as well, and their positions."""
@@ -70,6 +74,10 @@ class RowScope:
     def whole(self, node: syntax.Expression) -> Compiled | None:
         """Nothing is ready."""
         return None
+
+    @property
+    def chains(self) -> Collection[int]:
+        return ()
 
     def binding(self, names: Sequence[str]) -> tuple[RowScope, list[int]]:
         first = len(self.variables)
@@ -138,6 +146,10 @@ class GroupScope:
             return None
         bound = frozenset([name for name, _ in self.variables])
         return self.ready.get(qualified(node, self.term, bound))
+
+    @property
+    def chains(self) -> Collection[int]:
+        return {length for node in self.ready if (length := len(syntax.spine(node)))}
 
     def binding(self, names: Sequence[str]) -> tuple[GroupScope, list[int]]:
         first = len(self.variables)

@@ -37,6 +37,7 @@ from edge_twisted.dql.syntax import (
     Quantified,
     Unary,
     UnaryOperator,
+    spine,
 )
 
 #: What needs no parentheses anywhere.
@@ -103,7 +104,29 @@ def _unary(node: Unary) -> _Formatted:
     return f"NOT {expression(operand, _NOT - 1)}", _NOT
 
 
+def _chained(node: Binary) -> _Formatted:
+    """A chain of operators, in parentheses up to where one binds less than the next."""
+    chain = spine(node)
+    parts: list[str] = []
+    opened = 0
+    bound: int | None = None
+    for each in chain:
+        word = each.operator.value
+        precedence = INFIXES[word].precedence
+        if bound is None:
+            parts.append(expression(each.left, precedence - 1))
+        elif bound < precedence:
+            opened += 1
+            parts.append(")")
+        parts.append(f" {word} {expression(each.right, precedence)}")
+        bound = precedence
+    assert bound is not None
+    return "(" * opened + "".join(parts), bound
+
+
 def _binary(node: Binary, word: str | None = None) -> _Formatted:
+    if node.operator is not BinaryOperator.IN:
+        return _chained(node)
     precedence = INFIXES[node.operator.value].precedence
     left = expression(node.left, precedence - 1)
     right = expression(node.right, precedence)

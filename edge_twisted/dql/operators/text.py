@@ -3,9 +3,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from edge_twisted.documents.values import Operand
-from edge_twisted.dql.bounds import within_limit
+from edge_twisted.dql.bounds import RESULT_LIMIT_BYTES, too_large, utf8_length, within_limit
 from edge_twisted.dql.propagation import propagate
+
+
+def concatenate_all(first: Operand, others: Iterable[Operand]) -> Operand:
+    """
+    ``first || a || b ...``, as one text made at the end and not a longer one for each operand.
+
+    :raises EvaluationError: the result, or what comes before an operand that is no string, is
+        larger than a document may be.
+    """
+    value = first
+    parts = [first] if type(first) is str else []
+    size = sum(map(utf8_length, parts))
+    for other in others:
+        if type(value) is str and type(other) is str:
+            parts.append(other)
+            size += utf8_length(other)
+            if size > RESULT_LIMIT_BYTES:
+                raise too_large("||")
+        else:
+            value = propagate(value, other)
+    return "".join(parts) if type(value) is str else value
 
 
 def concatenate(left: Operand, right: Operand) -> Operand:

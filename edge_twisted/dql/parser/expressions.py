@@ -161,8 +161,13 @@ def _apply(cursor: Cursor, operands: _Operands) -> None:
     nodes, starts, heights = operands.nodes, operands.starts, operands.heights
     if infix.operator is not None:
         right = nodes.pop()
-        del starts[-1], heights[-1]
-        nodes[-1] = Binary(infix.operator, nodes[-1], right, span=(starts[-1], cursor.end))
+        left = nodes[-1]
+        del starts[-1]
+        # A chain that goes on becomes no higher.
+        goes_on = isinstance(left, Binary) and left.operator is not BinaryOperator.IN
+        right_height = heights.pop()
+        heights[-1] = max(heights[-1] - goes_on, right_height)
+        nodes[-1] = Binary(infix.operator, left, right, span=(starts[-1], cursor.end))
     else:
         assert infix.chain is not None
         first = len(nodes) - count - 1

@@ -58,6 +58,7 @@ from edge_twisted.dql.syntax.expressions import (
     UnaryOperator,
     When,
     deeper_than,
+    spine,
 )
 from edge_twisted.dql.syntax.mapping import mapped
 from edge_twisted.dql.syntax.node import (
@@ -162,4 +163,5 @@ __all__ = [
     "deeper_than",
     "literal_of",
     "mapped",
+    "spine",
 ]

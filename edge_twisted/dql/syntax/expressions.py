@@ -119,6 +119,22 @@ class Binary(Expression):
     right: Expression
 
 
+def spine(node: Expression) -> list[Binary]:
+    """
+    Return a chain of operators, grouped from the left, from its first operator to its last.
+
+    ``a + b + c`` is [``a + b``, ``a + b + c``], each the left operand of the next; what is no
+    operator has none.  A chain may be as long as the statement, and whoever goes through one goes
+    through this list instead of calling itself.  IN is a chain by itself: its right side is a list.
+    """
+    found: list[Binary] = []
+    while isinstance(node, Binary) and node.operator is not BinaryOperator.IN:
+        found.append(node)
+        node = node.left
+    found.reverse()
+    return found
+
+
 @frozen(eq=False)
 class And(Expression):
     """A conjunction of at least two operands, none of them an `And` itself."""
@@ -270,13 +286,21 @@ class ObjectRange(Expression):
 
 
 def deeper_than(root: Node, limit: int) -> Expression | None:
-    """Return the first expression that is the ``limit``-th or a later one inside each other."""
-    stack = [(root, 0)]
+    """
+    Return the first expression that is the ``limit``-th or a later one inside each other.
+
+    A chain of operators (`spine`) is one level, however long it is.
+    """
+    stack: list[tuple[Node, int]] = [(root, 0)]
     while stack:
         node, depth = stack.pop()
         if isinstance(node, Expression):
             depth += 1
             if depth > limit:
                 return node
-        stack.extend((child, depth) for child in reversed(node.children()))
+        children = node.children()
+        if len(spine(node) if isinstance(node, Expression) else ()) > 1:
+            chain = spine(node)  # type: ignore[arg-type]
+            children = [chain[0].left, *[each.right for each in chain]]
+        stack.extend((child, depth) for child in reversed(children))
     return None

@@ -15,19 +15,38 @@ def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
     """
     Return the tree with `change` applied to every node, children first.
 
-    A node whose children stay the same stays the same object; spans are kept.
+    A node whose children stay the same stays the same object; spans are kept.  A chain of operators
+    may be as deep as the statement is long, so nothing here recurses.
     """
+    results: list[Node] = []
+    #: Nodes to go into, and those whose children's results are the last ones on the list.
+    stack: list[tuple[Node, int | None]] = [(node, None)]
+    while stack:
+        each, count = stack.pop()
+        if count is None:
+            children = each.children()
+            stack.append((each, len(children)))
+            stack.extend((child, None) for child in reversed(children))
+            continue
+        first = len(results) - count
+        made = results[first:]
+        del results[first:]
+        results.append(change(_with_children(each, made) if made else each))
+    return results[0]
+
+
+def _with_children(node: Node, made: list[Node]) -> Node:
+    """Return a node with other children, given in the order of `Node.children`."""
+    if all(a is b for a, b in zip(made, node.children(), strict=True)):
+        return node
+    following = iter(made)
     changed: dict[str, Any] = {}
     for each in fields(type(node)):
         old = getattr(node, each.name)
         if isinstance(old, Node):
-            new: Any = mapped(old, change)
+            changed[each.name] = next(following)
         elif isinstance(old, tuple) and each.name != "span":
-            new = tuple(mapped(item, change) if isinstance(item, Node) else item for item in old)
-            if all(a is b for a, b in zip(new, old, strict=True)):
-                new = old
-        else:
-            continue
-        if new is not old:
-            changed[each.name] = new
-    return change(evolve(node, **changed) if changed else node)
+            changed[each.name] = tuple(
+                next(following) if isinstance(item, Node) else item for item in old
+            )
+    return evolve(node, **changed)
