@@ -91,14 +91,9 @@ class _NoUnit:
     def tick(self) -> Any:
         return self._stamp
 
-    def get(self, collection: str, key: bytes) -> None:
-        return None
-
-    def fact(self, name: str, key: bytes) -> None:
-        return None
-
-    def put(self, *_: object, **__: object) -> None:
-        return None
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        """Whatever else is asked of a unit, about documents or facts, or to keep: nothing."""
+        return lambda *_, **__: None
 
 
 def document(number: int) -> dict[str, Value]:
