@@ -5,17 +5,21 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from twisted.logger import LogPublisher, globalLogPublisher
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import ILogObserver, LogPublisher, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
 from edge_twisted.config.model import Level, Logging
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.logs.service import LoggingService
 from edge_twisted.services.database import DatabaseService
+from edge_twisted.store.errors import StoreCorrupt
 from tests.integration.database.harness import Everything, rows_of
 from tests.integration.reactor import reactor
 from tests.unit.config.samples import load_text
@@ -31,12 +35,16 @@ auth: dev_mode
 """
 
 
+PAGE = 4096
+
+
 class DatabaseServiceTests(TestCase):
     timeout = 60
 
     async def setUp(self) -> None:  # type: ignore[override]
         folder = Path(self.mktemp()).absolute()
         configuration = load_text(CONFIGURATION.format(folder=folder)).configuration
+        self.configuration = configuration
         self.service = DatabaseService(configuration, reactor)
         await self.service.startService()
 
@@ -48,6 +56,38 @@ class DatabaseServiceTests(TestCase):
             statement, {}, access=Everything(), request_id="r", timeout_seconds=20
         )
         return rows_of(result)
+
+    async def test_a_damaged_page_is_told_once_and_degrades(self) -> None:
+        self.assertEqual(list(self.service.troubles()), [])
+        for number in range(60):
+            await self.rows(f"INSERT INTO c DOCUMENTS ({{'_id': {number}, 't': '{'x' * 500}'}})")
+        await self.service.stopService()
+        (path,) = self.service.folder.glob("*.db")
+        data = bytearray(path.read_bytes())
+        texts = [found.start() for found in re.finditer(b"x{500}", data)]
+        page = texts[len(texts) // 2] // PAGE * PAGE
+        data[page : page + 16] = b"\xee" * 16
+        path.write_bytes(data)
+        said: list[str] = []
+
+        def hear(event: dict[str, Any]) -> None:
+            said.append(event.get("log_format") or "")
+
+        observer = cast(ILogObserver, hear)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.service = DatabaseService(self.configuration, reactor)
+        await self.service.startService()
+        for _ in range(3):
+            await self.assertFailure(
+                Deferred.fromCoroutine(self.rows("SELECT t FROM c")), StoreCorrupt
+            )
+        while not list(self.service.troubles()):
+            await deferLater(reactor, 0.001)
+        (trouble,) = self.service.troubles()
+        self.assertEqual(trouble.code, "store_corrupt")
+        self.assertIn("the store file is damaged", trouble.description)
+        self.assertEqual(sum(each.startswith("The store file is damaged") for each in said), 1)
 
     async def test_parameters_say_how_long_tombstones_are_kept(self) -> None:
         await self.rows("ALTER SYSTEM SET tombstone_ttl_hours = 5")
