@@ -46,11 +46,15 @@ class Scene:
 
     def check_unharmed(self, number: int) -> None:
         """The honest link still carries documents; of the others' nothing is here."""
+        self.check_linked(number)
+        assert self.victim.items("SELECT _id FROM prey") == []
+
+    def check_linked(self, number: int) -> None:
+        """The honest link still carries documents."""
         id_ = f"honest {number}"
         self.witness.run("INSERT INTO rows DOCUMENTS (:d)", {"d": {"_id": id_}})
         query = "SELECT _id FROM rows WHERE _id = :id"
         eventually("it came over the honest link", lambda: self.victim.items(query, {"id": id_}))
-        assert self.victim.items("SELECT _id FROM prey") == []
 
     def logged(self, words: str) -> bool:
         """Whether the attacked server's log has a line with these words."""
@@ -309,7 +313,7 @@ def test_claims_in_a_loop_take_few_epochs_and_then_end_their_own_links_alone(
     with flooder(scene.victim.mesh_port, MESH_TOKEN, scene.folder / "flooder", "lone claims"):
         ended = "implausible_claim"
         eventually("claims are not believed any more", lambda: scene.partings()[ended])
-    scene.check_unharmed(60)
+    scene.check_linked(60)
     assert scene.logged("refused by us: implausible_claim")
 
 
