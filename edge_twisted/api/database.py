@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from twisted.internet.defer import Deferred
 
@@ -126,6 +126,7 @@ class Database(Protocol):
         """Fire when the store has the commit `lsn`, at once if it has."""
 
 
+@runtime_checkable
 class FailedAt(Protocol):
     """The error of one statement of a transaction."""
 

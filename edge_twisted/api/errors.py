@@ -221,16 +221,6 @@ class RequestTimeout(HttpError):
         )
 
 
-class StatementTimeout(HttpError):
-    """The answer was not ready in `seconds`; the work on it has been stopped."""
-
-    code = "statement_timeout"
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the answer was not ready in {seconds:g} s; the work on it was stopped")
-        self.seconds = seconds
-
-
 class LengthRequired(HttpError):
     """The endpoint needs a body, and the request has neither Content-Length nor chunks."""
 
@@ -287,25 +277,19 @@ class TransferCodingUnknown(HttpError):
     code = "transfer_coding_unknown"
 
 
-class Overloaded(HttpError):
-    """More work waits than the server takes on."""
-
-    code = "overloaded"
-
-    def __init__(self, description: str, retry_after_seconds: int = 1) -> None:
-        super().__init__(description, headers=(retry_after(retry_after_seconds),))
-
-
-class TooManyConnections(Overloaded):
+class TooManyConnections(HttpError):
     """All of the connections that the configuration allows are taken."""
 
     code = "too_many_connections"
 
 
-class Stopping(Overloaded):
-    """The server is on its way down."""
+class Stopping(HttpError):
+    """The server is on its way down: it finishes what it began, and begins nothing."""
 
     code = "stopping"
+
+    def __init__(self) -> None:
+        super().__init__("the server is stopping; try again once it has started")
 
 
 class HttpVersionUnknown(HttpError):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import orjson
 from twisted.logger import Logger
@@ -28,6 +29,10 @@ _EXPECTED = frozenset(code for code in TOLD_INSTEAD if STATUS_OF[code] == 503)
 
 #: Tells the caller where to look, and nothing of what is inside.
 INTERNAL = "the server failed on this request; its log has the cause under this request id"
+
+#: When to try again after a 503: what it reports (a full queue, a restart) is over in seconds, and
+#: the shortest wait that the header can say costs the server no more than a refusal.
+RETRY_AFTER_SECONDS: Final = 1
 
 
 def code_of(error: BaseException) -> str:
@@ -55,12 +60,9 @@ def response_to(error: BaseException, request_id: str) -> Response:
     if code == "internal_error":
         _log(error, request_id)
         return error_response(code, INTERNAL, extra, beside, request_id=request_id)
-    headers = (retry_after(1),) if STATUS_OF[code] == 503 else ()
     if code in TOLD_INSTEAD:
         _log(error, request_id)
-        return error_response(
-            code, TOLD_INSTEAD[code], extra, beside, headers=headers, request_id=request_id
-        )
+        return error_response(code, TOLD_INSTEAD[code], extra, beside, request_id=request_id)
     if isinstance(error, HttpError):
         return error_response(
             code,
@@ -71,7 +73,7 @@ def response_to(error: BaseException, request_id: str) -> Response:
         )
     if isinstance(error, DqlError):
         extra = {**position_of(error), **extra}
-    return error_response(code, str(error), extra, beside, headers=headers)
+    return error_response(code, str(error), extra, beside)
 
 
 def log_cause(failure: Failure, request_id: str, what: str = "Request {request_id} failed") -> None:
@@ -105,12 +107,19 @@ def error_response(
     headers: tuple[Field, ...] = (),
     request_id: str | None = None,
 ) -> Response:
-    """Compose the JSON of an error, the same shape for every 4xx and 5xx."""
+    """
+    Compose the response of an error: the JSON has the same shape for every 4xx and 5xx.
+
+    Here alone a 503 gets its Retry-After; a throttle computes the one of its 429 itself.
+    """
+    status = STATUS_OF[code]
+    if status == 503:
+        headers = (retry_after(RETRY_AFTER_SECONDS), *headers)
     error: dict[str, object] = {"code": code, "description": description, **(extra or {})}
     if request_id is not None:
         error["request_id"] = request_id
     body = orjson.dumps({"error": error, **(beside or {})})
-    return Response(status=STATUS_OF[code], headers=headers, body=body)
+    return Response(status=status, headers=headers, body=body)
 
 
 def position_of(error: DqlError) -> dict[str, object]:

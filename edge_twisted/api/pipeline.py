@@ -13,11 +13,12 @@ from typing import Protocol
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
-from edge_twisted.api.errors import Accompanied, HttpError, LengthRequired, MethodNotAllowed
+from edge_twisted.api.errors import Accompanied, LengthRequired, MethodNotAllowed
 from edge_twisted.api.failures import code_of, response_to
 from edge_twisted.api.request import Request
 from edge_twisted.api.resource import Finished, Gate, Observer, Resource
 from edge_twisted.api.response import AnyResponse
+from edge_twisted.dql.execute.interruption import StatementTimeout
 from edge_twisted.security.callers import Caller
 
 log = Logger()
@@ -26,12 +27,6 @@ log = Logger()
 UNKNOWN = "unknown"
 #: The client went away before there was a response; nginx's number for it.
 CLIENT_GONE = 499
-
-
-class RequestTimeout(HttpError):
-    """The answer took longer than the server works on one."""
-
-    code = "statement_timeout"
 
 
 class Endpoints(Protocol):
@@ -74,9 +69,9 @@ class Pipeline:
         except Exception as error:
             return _response_to(error, request), code_of(error)
 
-    def too_late(self, request: Request) -> tuple[AnyResponse, str | None]:
-        """Return the response to a request whose work was stopped because its time was over."""
-        error = RequestTimeout("the answer took longer than http_server.request_timeout_ms")
+    def too_late(self, request: Request, seconds: float) -> tuple[AnyResponse, str | None]:
+        """Return the response to a request whose work was stopped after `seconds`, its time."""
+        error = StatementTimeout(seconds)
         return _response_to(error, request), error.code
 
     def is_stranger(self, request: Request) -> bool:

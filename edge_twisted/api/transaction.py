@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge_twisted.api.database import Call, Database, Result
+from edge_twisted.api.database import Call, Database, FailedAt, Result
 from edge_twisted.api.decoding import call_of, decoded, object_of
 from edge_twisted.api.errors import Accompanied, InvalidRequest
 from edge_twisted.api.execute import STATEMENT_ERRORS, WAIT_FOR_PARAMETER, awaited_commit
@@ -114,10 +114,8 @@ def _calls(value: object) -> Sequence[Call]:
 
 def _placed(error: Exception) -> Exception:
     """Let a statement's own error speak, beside which statement it was."""
-    index = getattr(error, "index", None)
-    cause = getattr(error, "cause", None)
-    if isinstance(index, int) and isinstance(cause, Exception):
-        return Accompanied(cause, extra={"index": index})
+    if isinstance(error, FailedAt):
+        return Accompanied(error.cause, extra={"index": error.index})
     return error
 
 

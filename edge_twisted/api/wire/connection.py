@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from edge_twisted.api.body import RequestBody
-from edge_twisted.api.errors import HttpError, RequestTimeout
+from edge_twisted.api.errors import HttpError, RequestTimeout, Stopping
 from edge_twisted.api.request import Request
 from edge_twisted.api.wire.answer import CONTINUE
 from edge_twisted.api.wire.exchange import Exchange
@@ -318,6 +318,9 @@ class Connection(Protocol):
         if head is None:
             self._await_head()
             return False
+        if self.site.is_draining:
+            self._refuse(Stopping(), (head.method, head.target.path))
+            return False
         self._begin(head)
         return True
 
@@ -437,9 +440,13 @@ class Connection(Protocol):
 
     # -- inner: the end
 
-    def _refuse(self, error: HttpError) -> None:
-        """Answer what is no request; nothing after it can be told apart."""
-        line = request_line_of(self._reader.failed_head)
+    def _refuse(self, error: HttpError, line: tuple[str, str] | None = None) -> None:
+        """
+        Answer an error to what does not become a request, and close the connection.
+
+        `line` is the method and the path; None where the head could not be parsed.
+        """
+        line = line or request_line_of(self._reader.failed_head)
         answer = refusal(self.site, error, self.peer, is_secure=self.is_secure, line=line)
         self.transport.write(answer)
         self._is_broken = True

@@ -35,7 +35,7 @@ class Exchange(Work):
     Its connection is told when all of the response is out.
     """
 
-    __slots__ = ("_connection", "_is_late", "_sent", "body", "has_begun", "head", "request")
+    __slots__ = ("_connection", "_late_after", "_sent", "body", "has_begun", "head", "request")
 
     def __init__(
         self, connection: Connection, head: RequestHead, request: Request, body: RequestBody
@@ -46,7 +46,8 @@ class Exchange(Work):
         self.body = body
         #: Whether some of the response is out.
         self.has_begun = False
-        self._is_late = False
+        #: Seconds after which the work on the answer was stopped; None unless it was.
+        self._late_after: float | None = None
         self._sent = 0
         super().__init__()
 
@@ -71,7 +72,7 @@ class Exchange(Work):
         if self.body.is_awaited:
             self.body.fail(error)
         else:
-            self._is_late = True
+            self._late_after = self._connection.site.limits.request_timeout_ms / 1000
             self.cancel()
         return True
 
@@ -91,9 +92,9 @@ class Exchange(Work):
                     # And with it the next request on this connection, if it has come already.
                     await connection.site.strangers.turn(network_of(request.client))
             except CancelledError:
-                if not self._is_late:
+                if self._late_after is None:
                     raise
-                response, error = pipeline.too_late(request)
+                response, error = pipeline.too_late(request, self._late_after)
             status = response.status
             self.has_begun = True
             keep = connection.can_go_on()

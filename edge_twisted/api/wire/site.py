@@ -12,7 +12,7 @@ from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from edge_twisted.api.errors import TooManyConnections
+from edge_twisted.api.errors import HttpError, Stopping, TooManyConnections
 from edge_twisted.api.pipeline import Pipeline
 from edge_twisted.api.wire.answer import DateField
 from edge_twisted.api.wire.connection import Connection
@@ -96,9 +96,11 @@ class Site(ServerFactory):
     # -- IProtocolFactory
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        if self.is_draining:
+            return _Refused(self, Stopping())
         full = len(self.connections) >= self.limits.max_connections
         if full and (addr is None or not self._make_room(network_of(self.peer_of(addr)))):
-            return _Full(self)
+            return _Refused(self, TooManyConnections("all connections are taken now"))
         if not self._sweep.running:
             self._sweep.start(self._sweep_seconds(), now=False)
         return Connection(self)
@@ -190,18 +192,18 @@ class Site(ServerFactory):
         self._sweep.interval = self._sweep_seconds()
 
 
-class _Full(Protocol):
-    """A connection above the limit: told so, and closed."""
+class _Refused(Protocol):
+    """A connection that the site does not take: told why, and closed."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, error: HttpError) -> None:
         self._site = site
+        self._error = error
 
     def connectionMade(self) -> None:
         site, transport = self._site, self.transport
         assert transport is not None
         is_secure = ISSLTransport.providedBy(transport)
-        error = TooManyConnections("all connections are taken now")
-        answer = refusal(site, error, site.peer_of(transport.getPeer()), is_secure=is_secure)
+        answer = refusal(site, self._error, site.peer_of(transport.getPeer()), is_secure=is_secure)
         if is_secure:
             # A handshake would cost more than anything that is worth telling.
             transport.abortConnection()  # type: ignore[attr-defined]

@@ -584,6 +584,25 @@ def test_draining() -> None:
     assert_no_timers(memory)
 
 
+def test_a_request_that_arrives_while_the_server_drains_is_told_so() -> None:
+    """Its head had begun when the drain did, or its connection came through at the last moment."""
+    memory = MemorySite()
+    slow = memory.connect()
+    slow.send(GET[:-2])
+    memory.site.drain(10)
+    assert not slow.transport.is_ending()
+    late = memory.connect()
+    for peer, answer in ((slow, slow.send(GET[-2:])), (late, late.received())):
+        assert statuses(answer) == [503]
+        assert code(answer) == "stopping"
+        assert b"\r\nRetry-After: 1\r\n" in answer
+        assert b"\r\nConnection: close\r\n" in answer
+        assert peer.transport.is_ending()
+    assert [f.error for f in memory.notes.finished] == ["stopping"] * 2
+    assert memory.notes.finished[1].request.path == "/echo"
+    assert statuses(slow.send(GET)) == []
+
+
 def test_draining_does_not_wait_for_the_end_of_tls_to_be_confirmed() -> None:
     """An idle client need not read, and its system confirms nothing of TLS."""
     memory = MemorySite()
