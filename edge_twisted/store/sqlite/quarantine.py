@@ -10,6 +10,7 @@ and is not told that it is gone.  Once all of it is back, the damaged bytes are 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 import apsw
@@ -18,7 +19,9 @@ from twisted.logger import Logger
 from edge_twisted.documents.digest import digest
 from edge_twisted.documents.encoding import CorruptState
 from edge_twisted.documents.headers import read_header
+from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import InvalidJson, from_text
+from edge_twisted.errors import EdgeError
 from edge_twisted.store.errors import shown_id
 from edge_twisted.store.hooks import RemovalHooks
 from edge_twisted.store.interface import WriteTransaction
@@ -27,7 +30,7 @@ from edge_twisted.store.rows import Document
 from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.checksums import is_body_whole, is_state_whole
 from edge_twisted.store.sqlite.connection import fetch, is_unreadable
-from edge_twisted.store.sqlite.rowids import live_rows
+from edge_twisted.store.sqlite.rowids import dead_rows, live_rows
 from edge_twisted.store.sqlite.state import Collection, Quarantined, State
 
 log = Logger()
@@ -128,17 +131,16 @@ class Quarantining:
         here = unit.state.collections.get(self._collection)
         if here is None:
             return True
-        place = (here.number, self._id_key)
-        rows = fetch(
-            unit.direct(), "SELECT row FROM documents WHERE collection = ? AND id = ?", place
-        )
-        found = read_row(unit.direct(), rows[0][0]) if rows else None
-        if found is None or not found.is_damaged:
+        connection = unit.direct()
+        stored = _find(connection, here, self._id_key)
+        if stored is None or not stored.is_damaged:
             return True
-        found = _with_true_digest(found._replace(id_key=self._id_key))
+        found = _with_true_digest(_with_true_id(stored, self._id_key))
+        if stored.id_key != found.id_key:
+            _mend_id(connection, found)
         if not found.is_damaged:
-            # Nothing but the digest was, and that follows from the rest.
-            unit.direct().execute(
+            # Nothing but the digest or the id was, and both follow from the rest.
+            connection.execute(
                 "UPDATE documents SET digest = ? WHERE row = ?", (found.digest, found.row)
             )
             return True
@@ -147,6 +149,45 @@ class Quarantining:
             return False
         _move(unit, here, found, self._hooks)
         return True
+
+
+def _find(connection: apsw.Connection, here: Collection, id_key: bytes) -> StoredRow | None:
+    """Return the row of a document by its id key, also by the damaged one that its row has."""
+    for source, span in (("documents", ()), ("documents NOT INDEXED", _rows_of(here))):
+        within = " AND row BETWEEN ? AND ?" if span else ""
+        rows = fetch(
+            connection,
+            f"SELECT row FROM {source} WHERE collection = ? AND id = ?{within}",
+            (here.number, id_key, *span),
+        )
+        if rows:
+            return read_row(connection, rows[0][0])
+    return None
+
+
+def _rows_of(here: Collection) -> tuple[int, int]:
+    return live_rows(here.number)[0], dead_rows(here.number)[1]
+
+
+def _with_true_id(found: StoredRow, asked: bytes) -> StoredRow:
+    """Return the row under the id that its checksum says it had: as stored, asked for, or told."""
+    candidates = [found.id_key, asked]
+    with suppress(InvalidJson, EdgeError, KeyError, TypeError, AttributeError):
+        candidates.append(DocumentId.of(from_text(found.body or b"{}")["_id"]).key)
+    for id_key in candidates:
+        if is_body_whole(found.checksum, id_key, found.body):
+            return found._replace(id_key=id_key)
+    return found._replace(id_key=asked)
+
+
+def _mend_id(connection: apsw.Connection, found: StoredRow) -> None:
+    """Give a row its id back, for which the index still has it."""
+    # Else SQLite refuses, because the index has no entry of the damaged id that it could delete.
+    connection.execute("PRAGMA writable_schema = ON")
+    try:
+        connection.execute("UPDATE documents SET id = ? WHERE row = ?", (found.id_key, found.row))
+    finally:
+        connection.execute("PRAGMA writable_schema = OFF")
 
 
 def _with_true_digest(found: StoredRow) -> StoredRow:

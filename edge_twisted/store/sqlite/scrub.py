@@ -14,7 +14,9 @@ from typing import Any, Final, Protocol, TypeVar
 
 import apsw
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
+from edge_twisted.store.errors import ReadCancelled, StoreClosed, StoreError, shown_id
 from edge_twisted.store.rows import Committed
 from edge_twisted.store.scrubbing import AttachmentsStep, DocumentsStep
 from edge_twisted.store.sqlite.checksums import checksum_of
@@ -22,6 +24,8 @@ from edge_twisted.store.sqlite.connection import UNREADABLE, fetch, is_unreadabl
 from edge_twisted.store.sqlite.quarantine import COLUMNS, StoredRow, Unit, read_row
 from edge_twisted.store.sqlite.rowids import COUNT_BITS, collection_of
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
+
+log = Logger()
 
 T = TypeVar("T")
 
@@ -142,8 +146,19 @@ class ScrubbedStore:
             return verify_rows(snapshot.connection, after)
 
         step, unsealed = await self._store.read("scrub", work)
-        for place in step.damaged:
-            await self._store.quarantine(*place)
+        for collection, id_key in step.damaged:
+            try:
+                await self._store.quarantine(collection, id_key)
+            except (StoreClosed, ReadCancelled):
+                raise
+            except StoreError as error:
+                log.error(
+                    "Document {document} of collection {collection} is damaged, and could not be"
+                    " put into quarantine: {error}",
+                    document=shown_id(id_key),
+                    collection=collection,
+                    error=str(error),
+                )
         if unsealed:
             await self._store.write("scrub", Sealing(unsealed))
         return step

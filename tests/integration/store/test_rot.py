@@ -10,12 +10,14 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from edge_twisted.database.stored import Writer
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.store.errors import DirectoryLocked, DocumentDamaged, StoreCorrupt
 from edge_twisted.store.interface import Store, WriteTransaction
 from edge_twisted.store.rows import DamageReport, Document
 from edge_twisted.store.sqlite.checks import check
 from edge_twisted.store.sqlite.connection import open_reader
+from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.repair import discard_damaged
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 from tests.integration.reactor import reactor
@@ -170,6 +172,36 @@ class RotTests(SqliteTestCase):
         self.assertTrue(await store.quarantine("c", DocumentId.of(5).key))
         self.assertEqual(store.damage, DamageReport(documents=1))
         self.flushLoggedErrors()
+
+    async def test_a_damaged_id_comes_back_from_the_rest(self) -> None:
+        """Whoever meets it first: a read by the id, the log that hands it on, the scrubber."""
+        for number in range(2):
+            self.layout = Layout(self.folder / f"data-{number}", "test")
+            store = await self.opened()
+            id_ = DocumentId.of("needle-b")
+
+            def work(unit: WriteTransaction, id_: DocumentId = id_) -> None:
+                Writer(unit).save_fresh("c", id_, {"_id": "needle-b", "t": "text of it"})
+
+            await store.write("insert", work)
+            before = self.get(store, id_.key)
+            await store.close()
+            data = bytearray(self.layout.database.read_bytes())
+            data[data.rindex(id_.key, 0, data.index(b"text of it")) + 3] ^= 1
+            self.layout.database.write_bytes(data)
+            store = await self.opened()
+            store.before_quarantine(lambda unit, collection, rows: None)
+            met = id_.key
+            if number:
+                failure = store.read("log", lambda s: s.changes_after(0))
+                error: Any = await self.assertFailure(failure, DocumentDamaged)
+                met = error.id_key
+                self.assertNotEqual(met, id_.key)
+            self.assertTrue(await store.quarantine("c", met))
+            found = (await store.read("log", lambda s: s.changes_after(0))).changes
+            self.assertEqual([each.document for each in found], [before])
+            await store.close()
+            self.assertEqual(check(self.layout), [])
 
     async def test_the_operator_may_give_it_up(self) -> None:
         store, _ = await self.heard()
