@@ -34,6 +34,10 @@ PATIENCE_SECONDS: Final = 1.0
 #: milliseconds in all: a network can take some hundredths of the server's time.  It is above what
 #: patience lets through of `MAX_OF_NETWORK` silent ones, so it holds back only those that end fast.
 ARRIVALS: Final = Rate(burst=128, per_second=20.0)
+#: Connections of a network that count for it alone; those beyond count for all networks together,
+#: so that many of them cannot take more of the server's time than a few.
+FREE_ARRIVALS: Final = 8
+ALL_ARRIVALS: Final = Rate(burst=256, per_second=200.0)
 #: Networks whose arrivals are remembered; IPv6 has more than anybody can remember.
 MAX_NETWORKS: Final = 1024
 
@@ -55,6 +59,7 @@ class Strangers(Generic[G]):
     _networks: dict[str, dict[G, float]] = field(factory=dict)
     _network_of: dict[G, str] = field(factory=dict)
     _arrivals: OrderedDict[str, Bucket] = field(factory=OrderedDict)
+    _all: Bucket = field(factory=lambda: Bucket(ALL_ARRIVALS))
 
     def __len__(self) -> int:
         return len(self._network_of)
@@ -64,6 +69,8 @@ class Strangers(Generic[G]):
         network = network_of(address)
         arrivals = self._arrivals.get(network)
         if arrivals is not None and arrivals.left(now) < 1:
+            return Room(is_there=False)
+        if self._is_frequent(arrivals, now) and self._all.left(now) < 1:
             return Room(is_there=False)
         here = self._networks.get(network, {})
         if len(here) >= min(MAX_OF_NETWORK, self.limit):
@@ -80,7 +87,10 @@ class Strangers(Generic[G]):
         network = network_of(address)
         self._networks.setdefault(network, {})[guest] = now
         self._network_of[guest] = network
-        self._bucket(network).take(1, now)
+        arrivals = self._bucket(network)
+        arrivals.take(1, now)
+        if self._is_frequent(arrivals, now):
+            self._all.take(1, now)
 
     def leave(self, guest: G) -> None:
         """The connection has said HELLO, or is gone; nothing if it is no stranger's."""
@@ -97,6 +107,9 @@ class Strangers(Generic[G]):
         self._bucket(network_of(address)).charge(count, now)
 
     # -- inner
+
+    def _is_frequent(self, arrivals: Bucket | None, now: float) -> bool:
+        return arrivals is not None and arrivals.left(now) <= ARRIVALS.burst - FREE_ARRIVALS
 
     def _after_patience(self, among: dict[G, float], now: float) -> Room[G]:
         oldest, since = next(iter(among.items()))

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from edge_twisted.mesh.buckets import Bucket, Rate
 from edge_twisted.mesh.strangers import (
+    ALL_ARRIVALS,
     ARRIVALS,
+    FREE_ARRIVALS,
     MAX_NETWORKS,
     MAX_OF_NETWORK,
     MAX_STRANGERS,
@@ -90,6 +92,18 @@ def test_connections_of_one_network_are_let_in_at_a_rate() -> None:
     assert came == ARRIVALS.burst
     assert door.knock("192.0.2.2", 1.0) is not None, "others are not concerned"
     assert door.knock("192.0.2.1", 1.0 + 1 / ARRIVALS.per_second) is not None
+
+
+def test_many_networks_together_come_no_faster_than_a_few_and_a_new_one_gets_in() -> None:
+    door = Door()
+    came = 0
+    for n in range(20_000):
+        guest = door.knock(f"192.0.2.{n % 200}", 1.0)
+        if guest is not None:
+            came += 1
+            door.strangers.leave(guest)
+    assert came <= 200 * FREE_ARRIVALS + ALL_ARRIVALS.burst
+    assert door.knock("198.51.100.1", 1.0) is not None
 
 
 def test_who_did_harm_waits_for_what_it_owes() -> None:
