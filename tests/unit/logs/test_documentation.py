@@ -12,7 +12,8 @@ from edge_twisted.logs.audit import AuditEvent
 from edge_twisted.logs.fields import PUBLISHED
 from edge_twisted.logs.redaction import MIN_SECRET_LENGTH
 
-TEXT = (Path(__file__).parents[3] / "docs" / "logging.md").read_text("utf-8")
+#: However its lines are wrapped.
+TEXT = " ".join((Path(__file__).parents[3] / "docs" / "logging.md").read_text("utf-8").split())
 NAMES = [*PUBLISHED, *(event.value for event in AuditEvent), *(level.value for level in Level)]
 
 
