@@ -27,8 +27,8 @@ from twisted.internet.task import react
 
 from bench.report import Figure, publish
 from bench.store import opened
-from edge_twisted.database.database import Database, Surroundings
-from edge_twisted.database.requests import Request
+from edge_twisted.database.database import Database, TimeAndChance
+from edge_twisted.database.requests import StatementRecord
 from edge_twisted.database.result import Result
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.values import Value
@@ -222,7 +222,7 @@ def planning(figures: Figures, database: Database, store: Store) -> None:
     with store.snapshot() as snapshot:
         assert snapshot.catalog_version
 
-        request = Request("bench", FILTER, "execute", 0, 0.0)
+        request = StatementRecord("bench", FILTER, "execute", 0, 0.0)
 
         def again() -> None:
             run = database.prepared(FILTER, _least(0), Everything(), request, 60)
@@ -234,7 +234,7 @@ def planning(figures: Figures, database: Database, store: Store) -> None:
 
 def new_database(store: Store) -> Database:
     """Return a database as the server has one."""
-    surroundings = Surroundings(
+    surroundings = TimeAndChance(
         now_ms=lambda: time.time_ns() // 1_000_000, monotonic=time.monotonic, new_id=str
     )
     database = Database(store, "bench", surroundings, {})

@@ -20,12 +20,12 @@ from twisted.internet.defer import Deferred
 
 from bench.store import document
 from edge_twisted.documents.values import Value
-from edge_twisted.mesh.requests import Applied, Apply, Changes, ReadChanges
+from edge_twisted.mesh.requests import Applied, ApplyBatch, Changes, ReadChanges
 from edge_twisted.services.reactor import reactor
 from edge_twisted.store.interface import Store
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
-from edge_twisted.testing.replica import Replica
+from edge_twisted.testing.replica import ReplicaServer
 
 
 def now_ms() -> int:
@@ -33,7 +33,7 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-async def opened(folder: Path, name: str) -> Replica:
+async def opened(folder: Path, name: str) -> ReplicaServer:
     """Return a replica on a new file."""
     store = cast(
         Store,
@@ -46,10 +46,12 @@ async def opened(folder: Path, name: str) -> Replica:
         ),
     )
     await store.open()
-    return Replica(name, store, now_ms)
+    return ReplicaServer(name, store, now_ms)
 
 
-async def transfer(sender: Replica, receiver: Replica, after: int, base: object) -> list[float]:
+async def transfer(
+    sender: ReplicaServer, receiver: ReplicaServer, after: int, base: object
+) -> list[float]:
     """Send all after `after`; return seconds of reading, of applying, documents, bytes."""
     scope = receiver.documents.scope("SELECT * FROM c", {})
     reading = applying = 0.0
@@ -63,7 +65,7 @@ async def transfer(sender: Replica, receiver: Replica, after: int, base: object)
         assert isinstance(changes, Changes)
         read = time.perf_counter()
         answer = await receiver.documents.perform(
-            Apply(
+            ApplyBatch(
                 scope=scope,
                 sender=sender.documents.replica,
                 items=changes.items,

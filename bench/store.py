@@ -30,7 +30,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import react
 
 from bench.report import Figure, median, publish
-from edge_twisted.database.stored import Writer
+from edge_twisted.database.stored import DocumentWriter
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.values import Value
 from edge_twisted.services.reactor import reactor
@@ -93,7 +93,7 @@ async def inserts(store: SqliteStore, first: int, count: int) -> float:
     def insert(number: int) -> Callable[[WriteTransaction], int]:
         made = document(number)
         id_ = DocumentId.of(made["_id"])
-        return lambda unit: Writer(unit).save_fresh("orders", id_, made)
+        return lambda unit: DocumentWriter(unit).save_fresh("orders", id_, made)
 
     return await writes(store, insert, first, count)
 

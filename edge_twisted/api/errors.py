@@ -306,7 +306,7 @@ def retry_after(seconds: int) -> Field:
     return (b"Retry-After", str(seconds).encode("ascii"))
 
 
-class Accompanied(EdgeError):
+class ErrorWithDetails(EdgeError):
     """
     Another error on its way to the client, with what goes along in the JSON.
 

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from edge_twisted.api.errors import (
     STATUS_OF,
     TOLD_INSTEAD,
-    Accompanied,
+    ErrorWithDetails,
     Field,
     HttpError,
     retry_after,
@@ -37,7 +37,7 @@ RETRY_AFTER_SECONDS: Final = 1
 
 def code_of(error: BaseException) -> str:
     """Return the published code of an error; ``internal_error`` for whatever has none."""
-    if isinstance(error, Accompanied):
+    if isinstance(error, ErrorWithDetails):
         return code_of(error.cause)
     if isinstance(error, EdgeError) and error.code in STATUS_OF:
         return error.code
@@ -52,7 +52,7 @@ def response_to(error: BaseException, request_id: str) -> Response:
     """
     beside: Mapping[str, object] = {}
     extra: dict[str, object] = {}
-    while isinstance(error, Accompanied):
+    while isinstance(error, ErrorWithDetails):
         beside = {**error.beside, **beside}
         extra = {**error.extra, **extra}
         error = error.cause

@@ -66,7 +66,7 @@ class NoThrottle:
 
 
 @frozen(kw_only=True)
-class Admission:
+class GateRules:
     """Who gets in, by one configuration."""
 
     #: None is ``auth: dev_mode``.
@@ -80,10 +80,10 @@ class Admission:
 class ApiGate:
     """A `resource.Gate` whose rules can be replaced while requests are under way."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: GateRules) -> None:
         self._admission = admission
 
-    def replace(self, admission: Admission) -> None:
+    def replace(self, admission: GateRules) -> None:
         """Admit by other rules from now on."""
         self._admission = admission
 
@@ -138,7 +138,7 @@ def caller_of(request: Request) -> Caller:
 
 
 async def _first_check(
-    request: Request, key: bytes, keys: KeyRing, admission: Admission
+    request: Request, key: bytes, keys: KeyRing, admission: GateRules
 ) -> Caller | None:
     caller = await keys.identify(key, network_of(request.client))
     if caller is None:
@@ -150,7 +150,7 @@ def _unknown() -> Unauthorized:
     return Unauthorized("the API key is not known")
 
 
-def _permitted(request: Request, caller: Caller, admission: Admission) -> Caller:
+def _permitted(request: Request, caller: Caller, admission: GateRules) -> Caller:
     # Noted before anything is refused: the audit log names who was.
     request.identity = caller
     route = request.route
@@ -162,7 +162,7 @@ def _permitted(request: Request, caller: Caller, admission: Admission) -> Caller
     return caller
 
 
-def _refusal(request: Request, admission: Admission, error: HttpError) -> HttpError:
+def _refusal(request: Request, admission: GateRules, error: HttpError) -> HttpError:
     """
     Return the error that a request is refused with, which counts as any request does.
 
@@ -174,7 +174,7 @@ def _refusal(request: Request, admission: Admission, error: HttpError) -> HttpEr
     return error
 
 
-def _bearer_key(request: Request, admission: Admission) -> bytes:
+def _bearer_key(request: Request, admission: GateRules) -> bytes:
     try:
         return _key_in(request.headers.get_bytes(_AUTHORIZATION))
     except HttpError as error:
@@ -199,7 +199,7 @@ def _key_in(value: bytes | None) -> bytes:
     return key
 
 
-def _refuse_other_hosts(request: Request, admission: Admission) -> None:
+def _refuse_other_hosts(request: Request, admission: GateRules) -> None:
     """Keep pages whose names were made to resolve to this machine from driving it."""
     host = request.headers.get("host")
     if admission.hosts is None or host is None or admission.hosts.include(host):
@@ -214,7 +214,7 @@ def _refuse_other_hosts(request: Request, admission: Admission) -> None:
     )
 
 
-def _refuse_other_origins(request: Request, admission: Admission) -> None:
+def _refuse_other_origins(request: Request, admission: GateRules) -> None:
     """
     Keep pages of other sites from driving a server that asks nobody for a key.
 

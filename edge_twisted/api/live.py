@@ -6,17 +6,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from edge_twisted.api.cors import CrossOrigin
-from edge_twisted.api.gate import Admission, ApiGate, Throttle
+from edge_twisted.api.gate import ApiGate, GateRules, Throttle
 from edge_twisted.api.hosts import HostNames
 from edge_twisted.api.request import Request
 from edge_twisted.api.resource import Resource
-from edge_twisted.api.tree import Parts, build
+from edge_twisted.api.tree import ApiParts, build
 from edge_twisted.config.model import Configuration, HttpServer
 from edge_twisted.errors import EdgeError
 from edge_twisted.security.key_ring import DeferToPool, KeyRing
 
 
-class LiveApi:
+class ReloadableApi:
     """
     What a site needs to serve a configuration, and goes on needing after a reload.
 
@@ -28,7 +28,7 @@ class LiveApi:
     def __init__(
         self,
         configuration: Configuration,
-        parts: Parts,
+        parts: ApiParts,
         *,
         defer_to_pool: DeferToPool,
         throttle_of: Callable[[HttpServer], Throttle],
@@ -85,9 +85,9 @@ class LiveApi:
             return None
         return KeyRing(configuration.auth.identities, self._defer_to_pool)
 
-    def _admission(self, http: HttpServer) -> Admission:
+    def _admission(self, http: HttpServer) -> GateRules:
         cors = None if http.cors is None else CrossOrigin(http.cors)
-        return Admission(keys=self._keys, throttle=self._throttle, cors=cors, hosts=self._hosts)
+        return GateRules(keys=self._keys, throttle=self._throttle, cors=cors, hosts=self._hosts)
 
 
 def _http(configuration: Configuration) -> HttpServer:

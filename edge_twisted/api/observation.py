@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
-from edge_twisted.api.resource import Finished, Observer
+from edge_twisted.api.resource import FinishedRequest, Observer
 from edge_twisted.logs.audit import AuditEvent, AuditLine, AuditLog
 from edge_twisted.logs.levels import Levels
 
@@ -38,7 +38,7 @@ class Observers:
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
 
-    def request_finished(self, finished: Finished) -> None:
+    def request_finished(self, finished: FinishedRequest) -> None:
         """See `Observer.request_finished`; one that fails does not keep the others from it."""
         for observer in self._observers:
             try:
@@ -53,7 +53,7 @@ class AuditObserver:
     def __init__(self, audit: AuditLog) -> None:
         self._audit = audit
 
-    def request_finished(self, finished: Finished) -> None:
+    def request_finished(self, finished: FinishedRequest) -> None:
         """Record it, unless it was an open endpoint's or a bare mistake of a stranger's."""
         request = finished.request
         caller = request.identity
@@ -88,7 +88,7 @@ class DebugObserver:
     def __init__(self, levels: Levels) -> None:
         self._levels = levels
 
-    def request_finished(self, finished: Finished) -> None:
+    def request_finished(self, finished: FinishedRequest) -> None:
         """Write it down; a query string is left out, for it may hold secrets."""
         if not self._levels.debugs_server:
             return

@@ -13,10 +13,10 @@ from typing import Protocol
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
-from edge_twisted.api.errors import Accompanied, LengthRequired, MethodNotAllowed
+from edge_twisted.api.errors import ErrorWithDetails, LengthRequired, MethodNotAllowed
 from edge_twisted.api.failures import code_of, response_to
 from edge_twisted.api.request import Request
-from edge_twisted.api.resource import Finished, Gate, Observer, Resource
+from edge_twisted.api.resource import FinishedRequest, Gate, Observer, Resource
 from edge_twisted.api.response import AnyResponse
 from edge_twisted.dql.execute.interruption import StatementTimeout
 from edge_twisted.security.callers import Caller
@@ -93,7 +93,7 @@ class Pipeline:
         """Tell those who observe."""
         try:
             self._observer.request_finished(
-                Finished(
+                FinishedRequest(
                     request,
                     request.route.endpoint if request.route else UNKNOWN,
                     status,
@@ -129,6 +129,6 @@ def _has_framing(request: Request) -> bool:
 
 
 def _response_to(error: Exception, request: Request) -> AnyResponse:
-    if request.route is not None and not isinstance(error, Accompanied):
-        error = Accompanied(error, beside=request.route.beside_errors)
+    if request.route is not None and not isinstance(error, ErrorWithDetails):
+        error = ErrorWithDetails(error, beside=request.route.beside_errors)
     return response_to(error, request.id)

@@ -39,7 +39,7 @@ SERVER_VERSION = f"edge-twisted/{__version__}"
 
 
 @frozen(kw_only=True)
-class Connection:
+class PresenceLink:
     """A link between two peers, named by their keys in any order; LAN and TCP: AccessPoint."""
 
     peer: str
@@ -59,7 +59,7 @@ class Connection:
 
 
 @frozen(kw_only=True)
-class Peer:
+class PresencePeer:
     """One server of the mesh, as far as it is known."""
 
     key: str
@@ -70,7 +70,7 @@ class Peer:
     is_compatible: bool | None = True
     metadata: Mapping[str, object] = field(factory=dict)
     identity_metadata: Mapping[str, object] = field(factory=dict)
-    connections: tuple[Connection, ...] = ()
+    connections: tuple[PresenceLink, ...] = ()
 
     def as_json(self) -> Mapping[str, object]:
         """Return it in the documented shape."""
@@ -91,8 +91,8 @@ class Peer:
 class Graph:
     """The mesh as this server sees it."""
 
-    local: Peer
-    remote: tuple[Peer, ...] = ()
+    local: PresencePeer
+    remote: tuple[PresencePeer, ...] = ()
 
     def as_json(self) -> Mapping[str, object]:
         """Return it in the documented shape."""
@@ -102,9 +102,11 @@ class Graph:
         }
 
 
-def local_peer(key: str, device_name: str, *, connections: tuple[Connection, ...] = ()) -> Peer:
+def local_peer(
+    key: str, device_name: str, *, connections: tuple[PresenceLink, ...] = ()
+) -> PresencePeer:
     """Return this server; `key` is its public key's text."""
-    return Peer(
+    return PresencePeer(
         key=key,
         device_name=device_name,
         os=platform.system() or None,
@@ -113,7 +115,7 @@ def local_peer(key: str, device_name: str, *, connections: tuple[Connection, ...
     )
 
 
-class Presence:
+class PresenceResource:
     """Answers with what `graph` returns at that moment."""
 
     route = ROUTE

@@ -91,7 +91,7 @@ class Gate(Protocol):
 
 # Not frozen, which would double what it costs to make one per request.
 @define(eq=False)
-class Finished:
+class FinishedRequest:
     """A request that has been answered, or was refused or given up."""
 
     request: Request
@@ -110,5 +110,5 @@ class Finished:
 class Observer(Protocol):
     """Is told of each request when it is over: audit, metrics, the debug log."""
 
-    def request_finished(self, finished: Finished) -> None:
+    def request_finished(self, finished: FinishedRequest) -> None:
         """Note it; must not block, and an exception is logged and changes nothing."""

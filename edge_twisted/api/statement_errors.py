@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from edge_twisted.api.errors import Accompanied
+from edge_twisted.api.errors import ErrorWithDetails
 from edge_twisted.api.rendering import NO_RESULT
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import DqlError
@@ -53,9 +53,9 @@ def described(statement: str, error: Exception | None = None) -> Described:
     )
 
 
-def failed_statement(error: Exception, about: Described) -> Accompanied:
+def failed_statement(error: Exception, about: Described) -> ErrorWithDetails:
     """Return the error as `/execute` answers it: beside the members of a result."""
-    return Accompanied(error, beside={**NO_RESULT, "queryType": about.query_type})
+    return ErrorWithDetails(error, beside={**NO_RESULT, "queryType": about.query_type})
 
 
 def _by_first_word(statement: str) -> Described:

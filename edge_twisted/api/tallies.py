@@ -17,7 +17,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from edge_twisted.api.resource import Finished
+from edge_twisted.api.resource import FinishedRequest
 
 #: Methods that have a label of their own; a client can send any word.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -43,7 +43,7 @@ class RequestTallies(Collector):
         self._by_endpoint: dict[str, _Durations] = {}
         self._by_verb: dict[str, _Durations] = {}
 
-    def request_finished(self, finished: Finished) -> None:
+    def request_finished(self, finished: FinishedRequest) -> None:
         """See `Observer.request_finished`."""
         request = finished.request
         endpoint, method, seconds = finished.endpoint, request.method, finished.duration_seconds

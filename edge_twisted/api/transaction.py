@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from edge_twisted.api.database import Call, Database, FailedAt, Result
 from edge_twisted.api.decoding import call_of, decoded, object_of
-from edge_twisted.api.errors import Accompanied, InvalidRequest
+from edge_twisted.api.errors import ErrorWithDetails, InvalidRequest
 from edge_twisted.api.execute import STATEMENT_ERRORS, WAIT_FOR_PARAMETER, awaited_commit
 from edge_twisted.api.gate import caller_of
 from edge_twisted.api.media import answer_media, body_media
@@ -108,14 +108,14 @@ def _calls(value: object) -> Sequence[Call]:
         try:
             calls.append(call_of(each, f"statement {index}"))
         except InvalidRequest as error:
-            raise Accompanied(error, extra={"index": index}) from None
+            raise ErrorWithDetails(error, extra={"index": index}) from None
     return calls
 
 
 def _placed(error: Exception) -> Exception:
     """Let a statement's own error speak, beside which statement it was."""
     if isinstance(error, FailedAt):
-        return Accompanied(error.cause, extra={"index": error.index})
+        return ErrorWithDetails(error.cause, extra={"index": error.index})
     return error
 
 

@@ -38,7 +38,7 @@ _ANSWER_SECONDS = 0.5
 
 
 @frozen(kw_only=True)
-class Parts:
+class ApiParts:
     """What the endpoints are made of; it outlives reloads of the configuration."""
 
     database: Database
@@ -52,12 +52,12 @@ class Parts:
 
 
 @frozen
-class Declared:
+class EndpointDeclaration:
     """An endpoint: what it declares, whether a configuration has it, and how it is made."""
 
     operation: Operation
     is_on: Callable[[HttpServer], bool]
-    make: Callable[[Configuration, Parts], Resource]
+    make: Callable[[Configuration, ApiParts], Resource]
     #: Whether the OpenAPI document has it.
     is_described: bool = True
 
@@ -67,7 +67,7 @@ class Declared:
         return self.operation.route
 
 
-def build(configuration: Configuration, parts: Parts) -> Router:
+def build(configuration: Configuration, parts: ApiParts) -> Router:
     """Return the routes of a configuration that has an ``http_server``."""
     http = _http(configuration)
     resources = [each.make(configuration, parts) for each in ENDPOINTS if each.is_on(http)]
@@ -102,7 +102,7 @@ def _timeout_seconds(http: HttpServer) -> float | None:
 def _statements(
     endpoint: type[execute.Execute] | type[transaction.Transaction],
     configuration: Configuration,
-    parts: Parts,
+    parts: ApiParts,
 ) -> Resource:
     http = _http(configuration)
     return endpoint(
@@ -112,12 +112,12 @@ def _statements(
     )
 
 
-def _upload(configuration: Configuration, parts: Parts) -> Resource:
+def _upload(configuration: Configuration, parts: ApiParts) -> Resource:
     limit = _http(configuration).http_api.attachments_upload.max_body_bytes
     return attachments_upload.AttachmentsUpload(parts.blobs, max_body_bytes=limit)
 
 
-def _download(configuration: Configuration, parts: Parts) -> Resource:
+def _download(configuration: Configuration, parts: ApiParts) -> Resource:
     timeout = _timeout_seconds(_http(configuration))
     return attachments_download.AttachmentsDownload(
         parts.blobs,
@@ -127,55 +127,57 @@ def _download(configuration: Configuration, parts: Parts) -> Resource:
     )
 
 
-ENDPOINTS: tuple[Declared, ...] = (
-    Declared(
+ENDPOINTS: tuple[EndpointDeclaration, ...] = (
+    EndpointDeclaration(
         execute.OPERATION,
         lambda http: http.http_api.execute.enabled,
         partial(_statements, execute.Execute),
     ),
-    Declared(
+    EndpointDeclaration(
         transaction.OPERATION,
         lambda http: http.http_api.execute.enabled,
         partial(_statements, transaction.Transaction),
     ),
-    Declared(
+    EndpointDeclaration(
         attachments_upload.OPERATION,
         lambda http: http.http_api.attachments_upload.enabled,
         _upload,
     ),
-    Declared(
+    EndpointDeclaration(
         attachments_download.OPERATION,
         lambda http: http.http_api.attachments_download.enabled,
         _download,
     ),
-    Declared(
+    EndpointDeclaration(
         presence.OPERATION,
         lambda http: http.http_api.presence.enabled,
-        lambda _, parts: presence.Presence(parts.presence),
+        lambda _, parts: presence.PresenceResource(parts.presence),
     ),
-    Declared(
+    EndpointDeclaration(
         logs_download.OPERATION,
         lambda http: http.http_api.logs.enabled,
         lambda _, parts: logs_download.LogsDownload(parts.logs),
     ),
-    Declared(
+    EndpointDeclaration(
         health.OPERATION,
         lambda http: http.enable_healthcheck,
         lambda _, parts: health.Health(parts.troubles),
     ),
-    Declared(
+    EndpointDeclaration(
         metrics.OPERATION,
         lambda http: http.enable_metrics,
         lambda _, parts: metrics.MetricsPage(parts.metrics),
     ),
-    Declared(docs.PAGE_OPERATION, lambda http: http.serve_docs, lambda *_: docs.DocsPage()),
-    Declared(
+    EndpointDeclaration(
+        docs.PAGE_OPERATION, lambda http: http.serve_docs, lambda *_: docs.DocsPage()
+    ),
+    EndpointDeclaration(
         docs.REDIRECT_OPERATION,
         lambda http: http.serve_docs,
         lambda *_: docs.DocsRedirect(),
         is_described=False,
     ),
-    Declared(
+    EndpointDeclaration(
         docs.DOCUMENT_OPERATION,
         lambda http: http.serve_docs,
         lambda configuration, _: docs.DocsDocument(described(configuration)),

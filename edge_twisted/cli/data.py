@@ -14,7 +14,7 @@ from edge_twisted.config.model import TemporaryFolder
 from edge_twisted.services.wall_clock import now_utc
 from edge_twisted.store.sqlite import backups, checks
 from edge_twisted.store.sqlite.files import Layout
-from edge_twisted.store.sqlite.problems import Problem
+from edge_twisted.store.sqlite.problems import StoreProblem
 from edge_twisted.store.sqlite.repair import discard_damaged as discarded
 from edge_twisted.store.sqlite.repair import repair as repaired
 
@@ -96,7 +96,7 @@ def check(context: click.Context, layout: Layout, repair: bool, discard_damaged:
     click.echo(f"{layout.database}: no problems")
 
 
-def _remedy(problem: Problem, tried: bool) -> str:
+def _remedy(problem: StoreProblem, tried: bool) -> str:
     if problem.mend is None:
         return " (restore a backup, or let a peer send it again)"
     return "" if tried else f" (with --repair, {problem.mend.value})"

@@ -12,8 +12,8 @@ from attrs import evolve
 
 from edge_twisted.config.checks import Checks
 from edge_twisted.config.model import Configuration, ServerAuth
-from edge_twisted.config.paths import Surroundings
-from edge_twisted.config.problems import ConfigurationError, Problem
+from edge_twisted.config.paths import PathContext
+from edge_twisted.config.problems import ConfigProblem, ConfigurationError
 from edge_twisted.config.reading import Loaded, read
 from edge_twisted.config.yaml.text import MAX_FILE_BYTES
 
@@ -30,7 +30,7 @@ def load(path: Path, environ: Mapping[str, str], checks: Checks = _NO_CHECKS) ->
 
     :raises ConfigurationError: the file cannot be read, or cannot be used; the user has to mend it.
     """
-    surroundings = Surroundings(
+    surroundings = PathContext(
         # Symbolic links are not followed: a file that is linked into a folder belongs there.
         config_folder=Path(os.path.abspath(path)).parent,
         working_folder=Path.cwd(),
@@ -63,8 +63,8 @@ def _holds_secrets(configuration: Configuration) -> bool:
     return not (isinstance(auth, ServerAuth) and auth.provider == PUBLIC_PROVIDER)
 
 
-def _exposed(path: Path) -> Problem:
-    return Problem(
+def _exposed(path: Path) -> ConfigProblem:
+    return ConfigProblem(
         file=str(path),
         position=None,
         path=(),
@@ -75,5 +75,5 @@ def _exposed(path: Path) -> Problem:
 
 
 def _refuse(path: Path, what: str, right: str) -> NoReturn:
-    problem = Problem(file=str(path), position=None, path=(), what=what, right=right)
+    problem = ConfigProblem(file=str(path), position=None, path=(), what=what, right=right)
     raise ConfigurationError([problem]) from None

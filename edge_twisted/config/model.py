@@ -67,7 +67,7 @@ class SmallPeerOnly:
 
 
 @frozen(kw_only=True)
-class Subscription:
+class SubscriptionConfig:
     """One subscription query with its arguments, checked against the language's restrictions."""
 
     query: str
@@ -96,7 +96,7 @@ class TcpListen:
 
 
 @frozen(kw_only=True)
-class Transport:
+class TransportConfig:
     """How peers are found, dialled and accepted."""
 
     peer_to_peer: PeerToPeer = PeerToPeer()
@@ -108,15 +108,15 @@ class Transport:
 
 
 @frozen(kw_only=True)
-class Database:
+class DatabaseConfig:
     """The one database of this server, and its place in the mesh."""
 
     db_id: str
     device_name: str
     auth: ServerAuth | SmallPeerOnly
-    subscriptions: tuple[Subscription, ...] = ()
+    subscriptions: tuple[SubscriptionConfig, ...] = ()
     persistence_dir: Folder
-    transport: Transport = Transport()
+    transport: TransportConfig = TransportConfig()
     auto_fetch_attachments: bool = False
     moved_out: Literal["keep", "drop"] = "keep"
     max_collections: int = 100_000
@@ -236,7 +236,7 @@ Permissions = Literal["full", "data", "read_only"] | FineGrained
 
 
 @frozen(kw_only=True)
-class Identity:
+class IdentityConfig:
     """Who may call: a key's hash, what it may do (a union), and its name in audit logs."""
 
     id: str
@@ -248,7 +248,7 @@ class Identity:
 class Auth:
     """The identities that may call; None in `Configuration` means no authentication at all."""
 
-    identities: tuple[Identity, ...]
+    identities: tuple[IdentityConfig, ...]
 
 
 # -- logging ----------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ class Configuration:
     """One configuration file, complete."""
 
     path: Path
-    database: Database
+    database: DatabaseConfig
     http_server: HttpServer | None
     #: None is ``auth: dev_mode``.
     auth: Auth | None

@@ -23,7 +23,7 @@ class BadVariable(LookupError):
 
 
 @frozen(kw_only=True)
-class Surroundings:
+class PathContext:
     """What the meaning of paths depends on; both folders are absolute."""
 
     config_folder: Path

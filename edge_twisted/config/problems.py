@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with a configuration file: one `Problem` a line, all of them in one error."""
+"""What is wrong with a configuration file: one `ConfigProblem` a line, all of them in one error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_*-]+", re.ASCII)
 
 
 @frozen(order=True)
-class Position:
+class FilePosition:
     """A place in a text; line and column count characters from 1."""
 
     line: int
@@ -32,7 +32,7 @@ class Position:
 
 
 @frozen(kw_only=True)
-class Problem:
+class ConfigProblem:
     """
     One thing that is wrong, or a warning.
 
@@ -42,7 +42,7 @@ class Problem:
     """
 
     file: str
-    position: Position | None
+    position: FilePosition | None
     path: KeyPath
     what: str
     right: str
@@ -71,7 +71,9 @@ class ConfigurationError(EdgeError):
     #: EX_CONFIG of sysexits.h.
     EXIT_STATUS: ClassVar[int] = 78
 
-    def __init__(self, problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:
+    def __init__(
+        self, problems: Iterable[ConfigProblem], warnings: Iterable[ConfigProblem] = ()
+    ) -> None:
         self.problems = tuple(problems)
         self.warnings = tuple(warnings)
         super().__init__(self.problems, self.warnings)

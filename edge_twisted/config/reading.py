@@ -16,11 +16,11 @@ from attrs import frozen
 
 from edge_twisted.config.checks import Checks
 from edge_twisted.config.model import Configuration
-from edge_twisted.config.paths import Surroundings
-from edge_twisted.config.problems import ConfigurationError, Problem
+from edge_twisted.config.paths import PathContext
+from edge_twisted.config.problems import ConfigProblem, ConfigurationError
 from edge_twisted.config.reporter import Reporter
 from edge_twisted.config.rules.every import check_rules
-from edge_twisted.config.rules.view import View
+from edge_twisted.config.rules.view import ConfigView
 from edge_twisted.config.sections.auth import auth
 from edge_twisted.config.sections.database import database
 from edge_twisted.config.sections.http import http_server
@@ -37,10 +37,10 @@ class Loaded:
     """A configuration, and what is doubtful about it; the caller shows the warnings."""
 
     configuration: Configuration
-    warnings: tuple[Problem, ...] = ()
+    warnings: tuple[ConfigProblem, ...] = ()
 
 
-def read(data: bytes, path: Path, surroundings: Surroundings, checks: Checks) -> Loaded:
+def read(data: bytes, path: Path, surroundings: PathContext, checks: Checks) -> Loaded:
     """
     Read the configuration file `path`, which holds `data`.
 
@@ -67,7 +67,7 @@ def read(data: bytes, path: Path, surroundings: Surroundings, checks: Checks) ->
     return Loaded(configuration=configuration, warnings=reporter.warnings)
 
 
-def _check(data: bytes, reporter: Reporter, surroundings: Surroundings, checks: Checks) -> Plain:
+def _check(data: bytes, reporter: Reporter, surroundings: PathContext, checks: Checks) -> Plain:
     """Report all that is wrong with `data`, and return the values of the file."""
     try:
         text = text_of(data)
@@ -79,7 +79,7 @@ def _check(data: bytes, reporter: Reporter, surroundings: Surroundings, checks: 
         return None
     values = plain(document.root)
     validate(document, values, reporter)
-    view = View(
+    view = ConfigView(
         document=document,
         data=values,
         lines=lines_of(text),

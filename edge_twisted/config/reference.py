@@ -32,7 +32,7 @@ the rest the log says `needs restart`.
 
 
 @frozen
-class Row:
+class ReferenceRow:
     """One key, as the tables show it."""
 
     path: str
@@ -58,7 +58,7 @@ def paths(whole: Schema) -> Iterator[str]:
             yield row.path
 
 
-def _table(rows: list[Row]) -> str:
+def _table(rows: list[ReferenceRow]) -> str:
     lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for row in rows:
         default = "**required**" if row.required else row.default
@@ -66,9 +66,9 @@ def _table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def _rows(path: str, node: Schema, required: bool) -> Iterator[Row]:
+def _rows(path: str, node: Schema, required: bool) -> Iterator[ReferenceRow]:
     target = resolved(node)
-    yield Row(
+    yield ReferenceRow(
         path=path,
         kind=_escaped(_kind(node)),
         default=_default(node, target),
@@ -78,7 +78,7 @@ def _rows(path: str, node: Schema, required: bool) -> Iterator[Row]:
     yield from _children(path, target)
 
 
-def _children(path: str, node: Schema) -> Iterator[Row]:
+def _children(path: str, node: Schema) -> Iterator[ReferenceRow]:
     needed = node.get("required", ())
     for name, child in node.get("properties", {}).items():
         yield from _rows(f"{path}.{name}", child, name in needed)

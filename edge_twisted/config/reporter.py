@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from edge_twisted.config.problems import MAX_PROBLEMS, KeyPath, Position, Problem
+from edge_twisted.config.problems import MAX_PROBLEMS, ConfigProblem, FilePosition, KeyPath
 
 
 class Reporter:
@@ -16,19 +16,19 @@ class Reporter:
 
     def __init__(self, file: str) -> None:
         self._file = file
-        self._found: dict[Problem, None] = {}
+        self._found: dict[ConfigProblem, None] = {}
         self._paths: set[KeyPath] = set()
         #: Every path at or above a problem.
         self._above: set[KeyPath] = set()
 
-    def problem(self, path: KeyPath, position: Position | None, what: str, right: str) -> None:
+    def problem(self, path: KeyPath, position: FilePosition | None, what: str, right: str) -> None:
         """Report something for which the file must be refused."""
         if not self.is_full:
             self._paths.add(path)
             self._above.update(path[:length] for length in range(len(path) + 1))
         self._add(path, position, what, right, is_warning=False)
 
-    def warning(self, path: KeyPath, position: Position | None, what: str, right: str) -> None:
+    def warning(self, path: KeyPath, position: FilePosition | None, what: str, right: str) -> None:
         """Report something that the server can live with."""
         self._add(path, position, what, right, is_warning=True)
 
@@ -44,12 +44,12 @@ class Reporter:
         return len(self._found) >= MAX_PROBLEMS
 
     @property
-    def problems(self) -> tuple[Problem, ...]:
+    def problems(self) -> tuple[ConfigProblem, ...]:
         """The problems, in file order."""
         found = self._sorted(is_warning=False)
         if not found or not self.is_full:
             return found
-        more = Problem(
+        more = ConfigProblem(
             file=self._file,
             position=None,
             path=(),
@@ -59,16 +59,22 @@ class Reporter:
         return (*found, more)
 
     @property
-    def warnings(self) -> tuple[Problem, ...]:
+    def warnings(self) -> tuple[ConfigProblem, ...]:
         """The warnings, in file order."""
         return self._sorted(is_warning=True)
 
     def _add(
-        self, path: KeyPath, position: Position | None, what: str, right: str, *, is_warning: bool
+        self,
+        path: KeyPath,
+        position: FilePosition | None,
+        what: str,
+        right: str,
+        *,
+        is_warning: bool,
     ) -> None:
         if self.is_full:
             return
-        problem = Problem(
+        problem = ConfigProblem(
             file=self._file,
             position=position,
             path=path,
@@ -78,6 +84,6 @@ class Reporter:
         )
         self._found.setdefault(problem)
 
-    def _sorted(self, *, is_warning: bool) -> tuple[Problem, ...]:
+    def _sorted(self, *, is_warning: bool) -> tuple[ConfigProblem, ...]:
         chosen = (each for each in self._found if each.is_warning == is_warning)
-        return tuple(sorted(chosen, key=lambda each: each.position or Position(0, 0)))
+        return tuple(sorted(chosen, key=lambda each: each.position or FilePosition(0, 0)))

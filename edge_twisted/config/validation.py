@@ -11,10 +11,10 @@ from edge_twisted.config.reporter import Reporter
 from edge_twisted.config.schema import Schema, as_object
 from edge_twisted.config.violations import Violation, violations
 from edge_twisted.config.wording import describe, nearest, one_of
-from edge_twisted.config.yaml.nodes import Document, Plain
+from edge_twisted.config.yaml.nodes import Plain, YamlDocument
 
 
-def validate(document: Document, data: Plain, reporter: Reporter) -> None:
+def validate(document: YamlDocument, data: Plain, reporter: Reporter) -> None:
     """Report where `data`, which is `document` without positions, violates the schema."""
     report = _Report(document, reporter)
     # Unknown keys come first: a misspelt key is not also reported as missing.
@@ -24,7 +24,7 @@ def validate(document: Document, data: Plain, reporter: Reporter) -> None:
 
 
 class _Report:
-    def __init__(self, document: Document, reporter: Reporter) -> None:
+    def __init__(self, document: YamlDocument, reporter: Reporter) -> None:
         self._document = document
         self._reporter = reporter
         #: Keys that are probably there, misspelt.

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from attrs import define
 
-from edge_twisted.database.inline import UNBOUNDED, Bounds
+from edge_twisted.database.inline import UNBOUNDED, ReadBudget
 from edge_twisted.database.prefilters import Translation, loosely, translate
 from edge_twisted.database.stored import check_not_damaged
 from edge_twisted.documents.ids import DocumentId, InvalidDocumentId
@@ -43,7 +43,7 @@ _BATCH = 256
 
 
 @define
-class Found:
+class FoundTexts:
     """Documents as stored texts, and whether the whole condition still has to be tested."""
 
     #: Lists of rows; the last column of a row is the text.
@@ -65,11 +65,11 @@ def find(
     snapshot: Snapshot,
     plan: QueryPlan,
     env: Environment,
-    bounds: Bounds = UNBOUNDED,
+    bounds: ReadBudget = UNBOUNDED,
     fields: Fields | None = None,
     *,
     sees_all: bool = False,
-) -> Found:
+) -> FoundTexts:
     """
     Read what the access of a plan finds, in its order; if the store can, rows of `fields`.
 
@@ -88,16 +88,16 @@ def find(
             found = bodies(snapshot, access.collection, keys)
             if exact and sees_all:
                 found = _none_damaged(found, snapshot, access.collection, keys)
-            return Found(found, exact)
+            return FoundTexts(found, exact)
         case IndexScan():
             return _index_rows(snapshot, plan, access, evaluate, fields)
         case CollectionScan():
             translation = _TRANSLATIONS[plan.fidelity](plan.asked, evaluate)
             fields = fields if translation.exact else None
             rows = snapshot.scan(access.collection, translation.prefilter, fields)
-            return Found(rows, translation.exact, fields is not None)
+            return FoundTexts(rows, translation.exact, fields is not None)
     ids = _keys(snapshot, access, evaluate, bounds)
-    return Found(bodies(snapshot, _collection(access), list(ids)), False)
+    return FoundTexts(bodies(snapshot, _collection(access), list(ids)), False)
 
 
 def index_ids(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> Iterator[bytes] | None:
@@ -203,17 +203,17 @@ def _index_rows(
     access: IndexScan,
     evaluate: Evaluate,
     fields: Fields | None,
-) -> Found:
+) -> FoundTexts:
     found = reach(plan, access, evaluate)
     fields = fields if found.exact else None
     if not found.spans:
-        return Found(iter(()), True, True)
+        return FoundTexts(iter(()), True, True)
     read = read_of(access, found.spans, found.prefilter, fields)
-    return Found(snapshot.index_bodies(read), found.exact, fields is not None)
+    return FoundTexts(snapshot.index_bodies(read), found.exact, fields is not None)
 
 
 def _keys(
-    snapshot: Snapshot, access: DocumentAccess, evaluate: Evaluate, bounds: Bounds
+    snapshot: Snapshot, access: DocumentAccess, evaluate: Evaluate, bounds: ReadBudget
 ) -> Iterable[bytes]:
     """Return the id keys that an access finds, each once."""
     match access:

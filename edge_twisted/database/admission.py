@@ -27,7 +27,7 @@ class Delayed(Protocol):
 Later = Callable[[float, Callable[[], None]], Delayed]
 
 
-class TooManyRequests(EdgeError):
+class StatementLimitReached(EdgeError):
     """So many statements run already, and none ended in time; try again later."""
 
     code: ClassVar[str] = "overloaded"
@@ -43,7 +43,7 @@ class TooManyRequests(EdgeError):
         )
 
 
-class Admission:
+class StatementAdmission:
     """
     Lets a number of statements run, and the others wait for their turn, in order of arrival.
 
@@ -84,7 +84,7 @@ class Admission:
         limit = self._limit()
         wait_ms = self._wait_ms()
         if not wait_ms:
-            raise TooManyRequests(limit, 0)
+            raise StatementLimitReached(limit, 0)
         waiting: Deferred[None] = Deferred(self._waiting.remove)
         self._waiting.append(waiting)
         if self._later is not None:
@@ -109,7 +109,7 @@ class Admission:
 
     def _give_up(self, waiting: Deferred[None], limit: int, wait_ms: int) -> None:
         self._waiting.remove(waiting)
-        waiting.errback(TooManyRequests(limit, wait_ms))
+        waiting.errback(StatementLimitReached(limit, wait_ms))
 
     def _stop_timer(self, result: object, timer: Delayed) -> object:
         if timer.active():

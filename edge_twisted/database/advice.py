@@ -64,6 +64,6 @@ def create_statement(collection: str, keys: tuple[KeyPart, ...]) -> syntax.Creat
     return syntax.CreateIndex(
         name=name,
         collection=syntax.CollectionRef(None, collection),
-        keys=tuple(syntax.IndexKey(syntax.Path(key.path), key.descending) for key in keys),
+        keys=tuple(syntax.IndexKeyClause(syntax.Path(key.path), key.descending) for key in keys),
         if_not_exists=True,
     )

@@ -12,8 +12,8 @@ from edge_twisted.database import mutations
 from edge_twisted.database.departures import count_unsynced, note_evicted
 from edge_twisted.database.result import Warnings
 from edge_twisted.database.rules import Document, Rules
-from edge_twisted.database.select import Reading
-from edge_twisted.database.stored import ID, Writer
+from edge_twisted.database.select import PlanReader
+from edge_twisted.database.stored import ID, DocumentWriter
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.operations import (
     UNTYPED,
@@ -31,7 +31,7 @@ from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.names import resolved
 from edge_twisted.dql.plan.query import QueryPlan, field_of_term
 from edge_twisted.store.keys import at
-from edge_twisted.store.rows import Document as Row
+from edge_twisted.store.rows import StoredDocument as Row
 
 T = TypeVar("T")
 #: Documents written between two looks at the clock: a write takes some 50 microseconds.
@@ -39,11 +39,11 @@ _WRITES_PER_CHECK = 16
 
 
 @define(kw_only=True)
-class Changing:
+class MutationRun:
     """One execution of a mutation: where it reads and writes, and what it keeps to."""
 
-    reading: Reading
-    writer: Writer
+    reading: PlanReader
+    writer: DocumentWriter
     rules: Rules
     warnings: Warnings
 
@@ -55,7 +55,7 @@ class Changing:
 
 
 @define
-class Changed:
+class MutationOutcome:
     """What a mutation did: the documents for RETURNING, in order, and their ids."""
 
     documents: list[Document] = field(factory=list)
@@ -136,10 +136,10 @@ def _unset(path: Path) -> Callable[[Document, Environment], Operation | None]:
     return lambda document, env: Unset(path)
 
 
-def update(plan: UpdatePlan, target: QueryPlan, run: Changing) -> Changed:
+def update(plan: UpdatePlan, target: QueryPlan, run: MutationRun) -> MutationOutcome:
     """Run UPDATE on the documents that `target` finds, all found before the first is changed."""
     env = run.reading.env
-    changed = Changed()
+    changed = MutationOutcome()
     collection = _collection(target)
     for document in run.each(list(_targets(target, run))):
         id_ = DocumentId.of(document[ID])
@@ -166,9 +166,9 @@ def _changes_nothing(operations: Sequence[Operation], document: Document, rules:
     )
 
 
-def delete(target: QueryPlan, run: Changing) -> Changed:
+def delete(target: QueryPlan, run: MutationRun) -> MutationOutcome:
     """Run DELETE on the documents that `target` finds."""
-    changed = Changed()
+    changed = MutationOutcome()
     collection = _collection(target)
     for document in run.each(list(_targets(target, run))):
         id_ = DocumentId.of(document[ID])
@@ -179,9 +179,9 @@ def delete(target: QueryPlan, run: Changing) -> Changed:
     return changed
 
 
-def evict(target: QueryPlan, run: Changing) -> Changed:
+def evict(target: QueryPlan, run: MutationRun) -> MutationOutcome:
     """Run EVICT on the documents that `target` finds."""
-    changed = Changed()
+    changed = MutationOutcome()
     collection = _collection(target)
     transaction = run.writer.transaction
     rows: list[Row] = []
@@ -198,7 +198,7 @@ def evict(target: QueryPlan, run: Changing) -> Changed:
     return changed
 
 
-def _targets(target: QueryPlan, run: Changing) -> Iterator[Document]:
+def _targets(target: QueryPlan, run: MutationRun) -> Iterator[Document]:
     for row in run.reading.rows(target):
         assert isinstance(row, dict)
         yield row

@@ -17,21 +17,26 @@ from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from edge_twisted.database import system
-from edge_twisted.database.admission import Admission, Later
+from edge_twisted.database.admission import Later, StatementAdmission
 from edge_twisted.database.errors import TransactionFailed
 from edge_twisted.database.execution import Execution
-from edge_twisted.database.indexing import Indexing
+from edge_twisted.database.indexing import IndexStatements
 from edge_twisted.database.inline import are_small
 from edge_twisted.database.mutating import MUTATIONS
 from edge_twisted.database.naming import may_read_name
 from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.database.permissions import Access
-from edge_twisted.database.requests import Request, Requests, RequestState
+from edge_twisted.database.requests import StatementHistory, StatementRecord, StatementState
 from edge_twisted.database.result import Result
-from edge_twisted.database.running import Running
-from edge_twisted.database.statements import LONG_TEXT, Prepared, Statements, check_arguments
+from edge_twisted.database.running import StatementRunner
+from edge_twisted.database.statements import (
+    LONG_TEXT,
+    PreparedStatement,
+    StatementCache,
+    check_arguments,
+)
 from edge_twisted.database.transactions import numbered, run_all
-from edge_twisted.database.virtual import METRICS_SWITCH, Provider, Source, VirtualCollections
+from edge_twisted.database.virtual import METRICS_SWITCH, Provider, RowProvider, VirtualCollections
 from edge_twisted.database.vitals import Vitals
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
@@ -47,7 +52,7 @@ Call = tuple[str, Mapping[str, Value]]
 
 
 @frozen(kw_only=True)
-class Surroundings:
+class TimeAndChance:
     """Time and chance, handed in."""
 
     #: The wall clock, in ms since 1970.
@@ -81,7 +86,7 @@ class Database:
         self,
         store: Store,
         db_id: str,
-        surroundings: Surroundings,
+        surroundings: TimeAndChance,
         providers: Mapping[str, Provider],
     ) -> None:
         self._store = store
@@ -89,16 +94,16 @@ class Database:
         self._surroundings = surroundings
         self._parameters = ParameterValues()
         self._watchers: list[Callable[[ParameterValues], None]] = []
-        self._statements = Statements(
+        self._statements = StatementCache(
             self._integer("dql_statement_cache_size"), surroundings.monotonic
         )
-        self._requests = Requests(
+        self._requests = StatementHistory(
             db_id,
             surroundings.now_ms,
             surroundings.monotonic,
             lambda: self._parameters,
         )
-        self._admission = Admission(
+        self._admission = StatementAdmission(
             lambda: self._parameters.concurrent_requests,
             self._integer("dql_concurrent_request_wait_timeout_ms"),
             surroundings.later,
@@ -118,7 +123,9 @@ class Database:
         )
         for name, provider in providers.items():
             self.virtual.provide(name, provider)
-        self._running = Running(store, Indexing(store, self.virtual), self._requests, self._altered)
+        self._running = StatementRunner(
+            store, IndexStatements(store, self.virtual), self._requests, self._altered
+        )
 
     def start(self) -> None:
         """Take over what the opened store keeps."""
@@ -253,7 +260,7 @@ class Database:
     def _integer(self, name: str) -> Callable[[], int]:
         return lambda: self._parameters.integer(name)
 
-    def _sources(self) -> dict[str, Source]:
+    def _sources(self) -> dict[str, RowProvider]:
         """Return the virtual collections that the database fills itself."""
         return {
             "active_requests": lambda moment: self._requests.active(),
@@ -275,9 +282,9 @@ class Database:
         statement: str,
         args: Mapping[str, Value],
         access: Access,
-        request: Request,
+        request: StatementRecord,
         timeout_seconds: float | None,
-        prepared: Prepared | None = None,
+        prepared: PreparedStatement | None = None,
     ) -> Execution:
         """
         Return a statement with all that it runs with; `prepared` if it is parsed already.
@@ -307,10 +314,10 @@ class Database:
 
     def _at_once(
         self,
-        prepared: Prepared,
+        prepared: PreparedStatement,
         args: Mapping[str, Value],
         access: Access,
-        request: Request,
+        request: StatementRecord,
         timeout_seconds: float | None,
     ) -> Result | None:
         """Answer a statement that is known to be cheap; None: run it as any other."""
@@ -329,7 +336,7 @@ class Database:
         statement: str,
         args: Mapping[str, Value],
         access: Access,
-        request: Request,
+        request: StatementRecord,
         timeout_seconds: float | None,
         stream: bool,
     ) -> Result:
@@ -338,20 +345,20 @@ class Database:
         found = self._admitted(run, stream)
         return await found if isinstance(found, Deferred) else found
 
-    def _ended(self, outcome: Result | Failure, request: Request) -> Result | Failure:
+    def _ended(self, outcome: Result | Failure, request: StatementRecord) -> Result | Failure:
         if isinstance(outcome, Failure):
             self._finish(request, outcome.value)
             return outcome
         self._completed(outcome, request)
         return outcome
 
-    def _completed(self, result: Result, request: Request) -> None:
+    def _completed(self, result: Result, request: StatementRecord) -> None:
         rows = result.texts if result.texts is not None else result.items
         request.result_count = len(rows or ())
         request.mutation_count = len(result.mutated_ids)
         self._finish(request, None)
 
-    def _finish(self, request: Request, error: BaseException | None) -> None:
+    def _finish(self, request: StatementRecord, error: BaseException | None) -> None:
         """Let another statement in; let an error know the text that it is about."""
         if request.is_admitted:
             self._admission.leave()
@@ -363,7 +370,7 @@ class Database:
         """Return whether a text is so long that parsing it would hold up the reactor."""
         return len(text) > LONG_TEXT and not self._statements.is_known(text)
 
-    def _parsed_elsewhere(self, text: str) -> Deferred[Prepared]:
+    def _parsed_elsewhere(self, text: str) -> Deferred[PreparedStatement]:
         """Parse a text on a thread."""
         return self._store.read("parse", lambda snapshot: self._statements.prepare(text))
 
@@ -373,29 +380,29 @@ class Database:
             return self._running.start(run, stream=stream)
         turn = self._admission.enter()
         if turn is not None:
-            run.request.state = RequestState.WAITING
+            run.request.state = StatementState.WAITING
             return turn.addCallback(lambda _: self._entering(run, stream))
         return self._entering(run, stream)
 
     def _entering(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
         run.request.is_admitted = True
-        run.request.state = RequestState.RUNNING
+        run.request.state = StatementState.RUNNING
         return self._running.start(run, stream=stream)
 
-    async def _entered(self, requests: Sequence[Request]) -> None:
+    async def _entered(self, requests: Sequence[StatementRecord]) -> None:
         """:raises TooManyRequests: as many as may run do, and none ended in time."""
         turn = self._admission.enter()
         if turn is not None:
             for request in requests:
-                request.state = RequestState.WAITING
+                request.state = StatementState.WAITING
             await turn
             for request in requests:
-                request.state = RequestState.RUNNING
+                request.state = StatementState.RUNNING
 
     async def _transaction(
         self,
         statements: Sequence[Call],
-        requests: Sequence[Request],
+        requests: Sequence[StatementRecord],
         access: Access,
         timeout_seconds: float | None,
     ) -> Sequence[Result]:

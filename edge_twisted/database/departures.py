@@ -32,7 +32,7 @@ from edge_twisted.documents.vectors import decode_vector, encode_vector
 from edge_twisted.documents.versions import NO_VERSION, Dot, VersionVector
 from edge_twisted.store.errors import shown_id
 from edge_twisted.store.interface import Snapshot, WriteTransaction
-from edge_twisted.store.rows import Document
+from edge_twisted.store.rows import StoredDocument
 
 log = Logger()
 
@@ -130,7 +130,7 @@ def evicted_of(snapshot: Snapshot, collection: str, id_key: bytes) -> VersionVec
 def note_evicted(
     unit: WriteTransaction,
     collection: str,
-    rows: Sequence[Document],
+    rows: Sequence[StoredDocument],
     *,
     positions_hold: bool = False,
 ) -> None:
@@ -174,7 +174,7 @@ def note_versions_evicted(
         drop_positions(unit, collection)
 
 
-def count_unsynced(unit: Snapshot, rows: Sequence[Document]) -> int:
+def count_unsynced(unit: Snapshot, rows: Sequence[StoredDocument]) -> int:
     """Return how many documents have writes of ours that no peer is known to have."""
     if not rows:
         return 0

@@ -63,7 +63,7 @@ class DocumentTooLarge(EdgeError):
         )
 
 
-class Forbidden(EdgeError):
+class StatementForbidden(EdgeError):
     """The identity may not do this; ask whoever grants permissions."""
 
     code: ClassVar[str] = "forbidden"

@@ -17,15 +17,15 @@ from attrs import define, evolve, frozen
 from edge_twisted.database import changes, system
 from edge_twisted.database.advice import advise, create_statement
 from edge_twisted.database.catalog import SnapshotCatalog
-from edge_twisted.database.inline import UNBOUNDED, Bounds
+from edge_twisted.database.inline import UNBOUNDED, ReadBudget
 from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.database.permissions import Access, check_verb, named
-from edge_twisted.database.requests import Request
+from edge_twisted.database.requests import StatementRecord
 from edge_twisted.database.result import Result, Rows, Warnings
-from edge_twisted.database.select import Reading
-from edge_twisted.database.sight import EVERYTHING, NO_TESTS, Sight, sight_of
-from edge_twisted.database.statements import Known, Prepared
-from edge_twisted.database.viewer import COUNT, EVERYBODY, Reader, Viewer, count_of
+from edge_twisted.database.select import PlanReader
+from edge_twisted.database.sight import EVERYTHING, NO_TESTS, Visibility, sight_of
+from edge_twisted.database.statements import KnownPlan, PreparedStatement
+from edge_twisted.database.viewer import COUNT, EVERYBODY, RestrictedViewer, Viewer, count_of
 from edge_twisted.database.virtual import VirtualCollections
 from edge_twisted.documents import effort
 from edge_twisted.documents.values import Value
@@ -33,7 +33,7 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment
 from edge_twisted.dql.errors import UnsupportedError
 from edge_twisted.dql.execute.interruption import Interruption
-from edge_twisted.dql.execute.measuring import UNMEASURED, Measuring
+from edge_twisted.dql.execute.measuring import UNMEASURED, StepObserver
 from edge_twisted.dql.format import format_statement
 from edge_twisted.dql.functions.context import FunctionContext
 from edge_twisted.dql.plan.catalog import KeyPart
@@ -50,15 +50,15 @@ NO_WARNINGS = Warnings()
 
 
 @define
-class Opened:
+class OpenPlan:
     """A plan with what reads it."""
 
     plan: QueryPlan
-    reading: Reading
+    reading: PlanReader
 
 
 @frozen
-class Batch:
+class RowBatch:
     """Rows of an answer, and the end of it: `last` says that no further batch comes."""
 
     rows: Rows
@@ -70,7 +70,7 @@ class Batch:
 class Execution:
     """What a statement runs with, the same on every thread."""
 
-    prepared: Prepared
+    prepared: PreparedStatement
     arguments: Mapping[str, Value]
     context: FunctionContext
     interruption: Interruption
@@ -78,9 +78,9 @@ class Execution:
     access: Access
     virtual: VirtualCollections
     new_id: Callable[[], str]
-    request: Request
+    request: StatementRecord
     monotonic: Callable[[], float]
-    measuring: Measuring = UNMEASURED
+    measuring: StepObserver = UNMEASURED
 
     def about(self, statement: syntax.Statement) -> Execution:
         """Return the same for the statement inside this one (EXPLAIN)."""
@@ -93,7 +93,7 @@ class Execution:
 
     # -- reading
 
-    def query(self, snapshot: Snapshot, opened: Opened | None = None) -> Result:
+    def query(self, snapshot: Snapshot, opened: OpenPlan | None = None) -> Result:
         """
         Run SELECT, perhaps as it was `opened` already.
 
@@ -109,13 +109,13 @@ class Execution:
             effort.end(token)
         return self._selected(opened.plan, snapshot, rows)
 
-    def remember(self, snapshot: Snapshot, opened: Opened) -> None:
+    def remember(self, snapshot: Snapshot, opened: OpenPlan) -> None:
         """Note a plan that may be answered at once, for all callers who may do everything."""
         plan, prepared = opened.plan, self.prepared
         if (plan.one_id or plan.one_index) and self.access.is_full and not opened.reading.views:
-            prepared.known = Known(plan, snapshot.catalog_version, self.parameters)
+            prepared.known = KnownPlan(plan, snapshot.catalog_version, self.parameters)
 
-    def batches(self, snapshot: Snapshot, most: int) -> Iterator[Result | Batch]:
+    def batches(self, snapshot: Snapshot, most: int) -> Iterator[Result | RowBatch]:
         """
         Yield a result with the first rows, then the others, `most` at a time.
 
@@ -129,7 +129,7 @@ class Execution:
         while first or following is not None:
             rows = following if following is not None else Rows(texts=())
             following = next(batches, None)
-            item: Result | Batch = Batch(rows, following is None)
+            item: Result | RowBatch = RowBatch(rows, following is None)
             if first:
                 item = self._selected(opened.plan, snapshot, rows)
                 item.is_whole = following is None
@@ -163,8 +163,8 @@ class Execution:
         statement: syntax.Select,
         snapshot: Snapshot,
         role: str = "select",
-        bounds: Bounds = UNBOUNDED,
-    ) -> Opened:
+        bounds: ReadBudget = UNBOUNDED,
+    ) -> OpenPlan:
         """
         Plan a SELECT within what the caller may see, and return what reads it.
 
@@ -177,9 +177,9 @@ class Execution:
             check_verb(self.access, "select")
         sight = self.sight(statement, writes=role == "target")
         plan = self._planned(statement, snapshot, role, sight)
-        return Opened(plan, self._reading(snapshot, sight, bounds))
+        return OpenPlan(plan, self._reading(snapshot, sight, bounds))
 
-    def sight(self, statement: syntax.Select, *, writes: bool = False) -> Sight:
+    def sight(self, statement: syntax.Select, *, writes: bool = False) -> Visibility:
         """Return what the caller sees of a statement's collections."""
         return sight_of(statement, self.access, self.parameters, self.virtual, writes=writes)
 
@@ -188,7 +188,7 @@ class Execution:
         return self._planned(statement, snapshot, "returning", EVERYTHING)
 
     def _planned(
-        self, statement: syntax.Select, snapshot: Snapshot, role: str, sight: Sight
+        self, statement: syntax.Select, snapshot: Snapshot, role: str, sight: Visibility
     ) -> QueryPlan:
         fidelity = sight.fidelity(snapshot) if sight.typings else Fidelity.WHOLE
         parameters = self.parameters
@@ -211,11 +211,11 @@ class Execution:
         self.request.planned(plan, self.monotonic() - begun)
         return plan
 
-    def _reading(self, snapshot: Snapshot, sight: Sight, bounds: Bounds) -> Reading:
+    def _reading(self, snapshot: Snapshot, sight: Visibility, bounds: ReadBudget) -> PlanReader:
         spend = self.interruption.spend if bounds is UNBOUNDED else bounds.spend
         env = Environment(self.arguments, self.context, spend)
         if sight is EVERYTHING:
-            return Reading(
+            return PlanReader(
                 snapshot=snapshot,
                 env=env,
                 interruption=self.interruption,
@@ -223,7 +223,7 @@ class Execution:
                 virtual=self._virtual_documents,
                 measuring=self.measuring,
             )
-        return Reading(
+        return PlanReader(
             snapshot=snapshot,
             env=env,
             interruption=self.interruption,
@@ -238,7 +238,7 @@ class Execution:
     def _virtual_documents(self, name: str, snapshot: Snapshot) -> Any:
         viewer: Viewer = EVERYBODY
         if not self.access.is_full:
-            viewer = Reader(self.access, partial(self._count_visible, snapshot))
+            viewer = RestrictedViewer(self.access, partial(self._count_visible, snapshot))
         return self.virtual.documents(
             name, snapshot, self.parameters, self.context.now_ms, viewer=viewer
         )

@@ -18,7 +18,7 @@ from edge_twisted.store.rows import IndexDefinition, IndexKey
 
 
 @frozen
-class Indexing:
+class IndexStatements:
     """Changes the indexes of a store; each call answers the commit, the newest if none was made."""
 
     _store: Store

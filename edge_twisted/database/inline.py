@@ -18,7 +18,7 @@ from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.rows import Most
 
 #: Rows of the store; a text is the last column.
-Batch = Sequence[tuple[Any, ...]]
+StoreRows = Sequence[tuple[Any, ...]]
 
 #: Rows, the bytes of their bodies, and steps within expressions: each about 2 ms at worst, so that
 #: together they stay under the 10 ms that the reactor may be held.
@@ -44,7 +44,7 @@ class BeyondBounds(Exception):
     """The read does too much; whoever set the bounds runs it again without."""
 
 
-class Bounds:
+class ReadBudget:
     """Counts what a read does."""
 
     __slots__ = ("_bytes", "_rows", "_steps")
@@ -54,7 +54,7 @@ class Bounds:
         self._bytes = INLINE_BYTES
         self._steps = INLINE_STEPS
 
-    def batches(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+    def batches(self, batches: Iterable[StoreRows]) -> Iterator[StoreRows]:
         """Yield lists of rows; :raises BeyondBounds: they are too many, or too large."""
         for batch in batches:
             self._rows -= len(batch)
@@ -109,7 +109,7 @@ def _is_small(value: Value) -> bool:
 
 
 #: Counts nothing.
-UNBOUNDED: Final = Bounds()
+UNBOUNDED: Final = ReadBudget()
 
 
 def spare(plan: QueryPlan, error: BeyondBounds | ReadTooLong) -> None:
@@ -122,7 +122,7 @@ def spare(plan: QueryPlan, error: BeyondBounds | ReadTooLong) -> None:
 
 
 def may_run_inline(plan: QueryPlan, snapshot: Snapshot) -> bool:
-    """Return whether it is worth trying a plan on the reactor thread, within `Bounds`."""
+    """Return whether it is worth trying a plan on the reactor thread, within `ReadBudget`."""
     choice = plan.choice
     if choice is None:
         return True

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 
 from edge_twisted.database import mutations
 from edge_twisted.database.execution import Execution
-from edge_twisted.database.mutations import Written
+from edge_twisted.database.mutations import WrittenDocument
 from edge_twisted.database.result import Result, Warnings
 from edge_twisted.database.returning import returned
 from edge_twisted.database.rules import Document, Rules, rules_of
-from edge_twisted.database.stored import ID, Writer
+from edge_twisted.database.stored import ID, DocumentWriter
 from edge_twisted.documents.values import Operand, Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, RowScope, compile_expression
@@ -46,7 +46,7 @@ def insert(run: Execution, statement: syntax.Insert, transaction: WriteTransacti
         transaction.admit_collection(collection.name)
     written: list[Document] = []
     ids: list[Value] = []
-    warnings, writer = Warnings(), Writer(transaction)
+    warnings, writer = Warnings(), DocumentWriter(transaction)
     for new in _watched(run, mutations.documents_in(values, run.new_id)):
         found = _insert_one(statement, writer, new, rules, warnings)
         if found is not None:
@@ -66,7 +66,7 @@ def insert(run: Execution, statement: syntax.Insert, transaction: WriteTransacti
     )
 
 
-def _watched(run: Execution, documents: Sequence[Written]) -> Iterable[Written]:
+def _watched(run: Execution, documents: Sequence[WrittenDocument]) -> Iterable[WrittenDocument]:
     """Yield documents, looking now and then whether to go on."""
     if len(documents) == 1:
         return documents
@@ -74,8 +74,12 @@ def _watched(run: Execution, documents: Sequence[Written]) -> Iterable[Written]:
 
 
 def _insert_one(
-    statement: syntax.Insert, writer: Writer, new: Written, rules: Rules, warnings: Warnings
-) -> Written | None:
+    statement: syntax.Insert,
+    writer: DocumentWriter,
+    new: WrittenDocument,
+    rules: Rules,
+    warnings: Warnings,
+) -> WrittenDocument | None:
     name = statement.collection.name
     if statement.initial:
         return mutations.insert_initial(writer, name, new, rules, warnings)
@@ -86,7 +90,7 @@ def _compiled(run: Execution, statement: syntax.Insert) -> list[Compiled]:
     """:raises SemanticError: a document names fields, of which there are none yet."""
     found: list[Compiled] | None = run.prepared.made.get("documents")
     if found is None:
-        assert isinstance(statement.documents, syntax.Documents)
+        assert isinstance(statement.documents, syntax.DocumentsClause)
         found = [_document(each) for each in statement.documents.items]
         run.prepared.made["documents"] = found
     return found

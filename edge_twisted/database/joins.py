@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from attrs import frozen
 
 from edge_twisted.database.access import look_up
-from edge_twisted.database.inline import UNBOUNDED, Bounds
+from edge_twisted.database.inline import UNBOUNDED, ReadBudget
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment
 from edge_twisted.dql.execute.interruption import Interruption
@@ -21,21 +21,21 @@ from edge_twisted.dql.execute.joining import (
     loop_join,
     right_hash_join,
 )
-from edge_twisted.dql.execute.measuring import Measuring
+from edge_twisted.dql.execute.measuring import StepObserver
 from edge_twisted.dql.plan.joins import JoinPlan
 from edge_twisted.dql.plan.lookups import Lookup
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.store.interface import Snapshot
 
 
-class Source(Protocol):
+class TermReader(Protocol):
     """What gives the documents of terms: one execution of a plan."""
 
     snapshot: Snapshot
     env: Environment
     interruption: Interruption
-    bounds: Bounds
-    measuring: Measuring
+    bounds: ReadBudget
+    measuring: StepObserver
 
     def first(self, plan: QueryPlan) -> Iterator[Document]:
         """Yield the documents of the first term, at least those that the condition can want."""
@@ -48,10 +48,10 @@ class Source(Protocol):
 
 
 @frozen
-class Joining:
+class TermJoiner:
     """Puts the terms of one execution together."""
 
-    _reading: Source
+    _reading: TermReader
 
     def rows(self, plan: QueryPlan) -> Iterator[Any]:
         """Yield rows of one document, or None, for each term."""

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from edge_twisted.database import changes, inserting
-from edge_twisted.database.changes import Changed, Changing
-from edge_twisted.database.execution import Execution, Opened
+from edge_twisted.database.changes import MutationOutcome, MutationRun
+from edge_twisted.database.execution import Execution, OpenPlan
 from edge_twisted.database.permissions import check_verb
 from edge_twisted.database.result import Result, Warnings
 from edge_twisted.database.returning import returned
 from edge_twisted.database.rules import rules_of
-from edge_twisted.database.stored import Writer
+from edge_twisted.database.stored import DocumentWriter
 from edge_twisted.documents import effort
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import SemanticError
@@ -48,9 +48,9 @@ def _change(run: Execution, statement: Change, transaction: WriteTransaction) ->
     target = run.prepared.once("target", lambda: changes.targets_of(statement))
     opened = run.open(target, transaction, "target")
     warnings, term = Warnings(), statement.term
-    changing = Changing(
+    changing = MutationRun(
         reading=opened.reading,
-        writer=Writer(transaction),
+        writer=DocumentWriter(transaction),
         rules=rules_of(
             run.prepared, term.collection, run.parameters, run.access, opened.reading.env
         ),
@@ -68,7 +68,9 @@ def _change(run: Execution, statement: Change, transaction: WriteTransaction) ->
     )
 
 
-def _changed(run: Execution, statement: Change, changing: Changing, opened: Opened) -> Changed:
+def _changed(
+    run: Execution, statement: Change, changing: MutationRun, opened: OpenPlan
+) -> MutationOutcome:
     match statement:
         case syntax.Update():
             plan = run.prepared.once("update", lambda: changes.plan_update(statement))

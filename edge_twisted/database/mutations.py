@@ -2,7 +2,7 @@
 """
 What mutations do to single documents, within one unit of work.
 
-Every function works on a `Writer` and checks itself what its caller may see and write, so whatever
+Every function works on a `DocumentWriter` and checks itself what its caller may see and write, so whatever
 writes documents for a caller comes by here.
 """
 
@@ -18,21 +18,21 @@ from edge_twisted.database.departures import note_initial_delete, was_initial_de
 from edge_twisted.database.errors import (
     DocumentTooLarge,
     DuplicateIds,
-    Forbidden,
     IdConflict,
     NotADocument,
+    StatementForbidden,
 )
 from edge_twisted.database.result import Warnings
 from edge_twisted.database.rules import Document, Rules
-from edge_twisted.database.stored import ID, Writer, shown
+from edge_twisted.database.stored import ID, DocumentWriter, shown
 from edge_twisted.documents import writing
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import to_text
 from edge_twisted.documents.operations import UNTYPED, Operation, Set
-from edge_twisted.documents.state import State
+from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.dql.syntax import ConflictPolicy
-from edge_twisted.store.rows import Document as Row
+from edge_twisted.store.rows import StoredDocument as Row
 
 log = Logger()
 
@@ -41,7 +41,7 @@ NOT_WRITTEN: Final = "the document may not be written"
 
 
 @define
-class Written:
+class WrittenDocument:
     """A document that a mutation touched."""
 
     id: DocumentId
@@ -50,7 +50,7 @@ class Written:
     visible: bool = True
 
 
-def documents_in(values: Sequence[Operand], new_id: Callable[[], str]) -> list[Written]:
+def documents_in(values: Sequence[Operand], new_id: Callable[[], str]) -> list[WrittenDocument]:
     """
     Return the documents that INSERT was given; arrays contribute each of their elements.
 
@@ -61,25 +61,25 @@ def documents_in(values: Sequence[Operand], new_id: Callable[[], str]) -> list[W
     flat: list[Operand] = []
     for value in values:
         flat.extend(value if isinstance(value, list) else [value])
-    found: list[Written] = []
+    found: list[WrittenDocument] = []
     for each in flat:
         if not isinstance(each, dict):
             raise NotADocument(_kind(each))
         document = each if ID in each else {ID: new_id(), **each}
-        found.append(Written(DocumentId.of(document[ID]), document))
+        found.append(WrittenDocument(DocumentId.of(document[ID]), document))
     if len(found) > 1 and len({each.id.key for each in found}) < len(found):
         raise DuplicateIds
     return found
 
 
 def insert(
-    writer: Writer,
+    writer: DocumentWriter,
     collection: str,
-    new: Written,
+    new: WrittenDocument,
     policy: ConflictPolicy,
     rules: Rules,
     warnings: Warnings,
-) -> Written | None:
+) -> WrittenDocument | None:
     """
     Store a new document, or do what the policy says; None if nothing was written.
 
@@ -105,7 +105,7 @@ def insert(
         return None
     if not rules.shows(shown(new.id, old)):
         # As any other write that is not permitted: not a word about whose document it is.
-        raise Forbidden(NOT_WRITTEN)
+        raise StatementForbidden(NOT_WRITTEN)
     match policy:
         case ConflictPolicy.FAIL:
             raise IdConflict(new.id.value)
@@ -119,8 +119,8 @@ def insert(
 
 
 def insert_initial(
-    writer: Writer, collection: str, new: Written, rules: Rules, warnings: Warnings
-) -> Written | None:
+    writer: DocumentWriter, collection: str, new: WrittenDocument, rules: Rules, warnings: Warnings
+) -> WrittenDocument | None:
     """
     Store a document at the beginning of time; None if there is, or was, one with its id.
 
@@ -136,14 +136,14 @@ def insert_initial(
 
 
 def change(
-    writer: Writer,
+    writer: DocumentWriter,
     collection: str,
     id_: DocumentId,
-    state: State,
+    state: DocumentState,
     operations: Sequence[Operation],
     rules: Rules,
     warnings: Warnings,
-) -> Written:
+) -> WrittenDocument:
     """
     Apply operations to a live document.
 
@@ -151,13 +151,17 @@ def change(
     :raises Forbidden, DocumentTooLarge, InvalidWrite: it may not become what it would.
     """
     if not permits(rules, id_, state):
-        raise Forbidden("the document may not be changed")
+        raise StatementForbidden("the document may not be changed")
     changed = writing.apply(state, operations, writer.stamp(), rules.typing)
     return _saved(writer, collection, id_, changed, rules, warnings)
 
 
 def delete(
-    writer: Writer, collection: str, id_: DocumentId, state: State, rules: Rules | None
+    writer: DocumentWriter,
+    collection: str,
+    id_: DocumentId,
+    state: DocumentState,
+    rules: Rules | None,
 ) -> bool:
     """
     Delete a live document everywhere; return False, nothing done, if the rules forbid it.
@@ -172,7 +176,7 @@ def delete(
     return True
 
 
-def evict(writer: Writer, collection: str, id_: DocumentId, rules: Rules) -> Row | None:
+def evict(writer: DocumentWriter, collection: str, id_: DocumentId, rules: Rules) -> Row | None:
     """
     Forget a live document here, without a trace; return its row, for `note_evicted`.
 
@@ -189,7 +193,7 @@ def evict(writer: Writer, collection: str, id_: DocumentId, rules: Rules) -> Row
     return row
 
 
-def permits(rules: Rules, id_: DocumentId, state: State) -> bool:
+def permits(rules: Rules, id_: DocumentId, state: DocumentState) -> bool:
     """
     Return whether a live document, as it shows itself to everybody, may be read and written.
 
@@ -222,28 +226,28 @@ def check_size(id_: DocumentId, size: int, rules: Rules, warnings: Warnings) -> 
 
 
 def _saved(
-    writer: Writer,
+    writer: DocumentWriter,
     collection: str,
     id_: DocumentId,
-    state: State,
+    state: DocumentState,
     rules: Rules,
     warnings: Warnings,
-) -> Written:
+) -> WrittenDocument:
     document = shown(id_, state)
     _check(writer, collection, id_, document, rules)
     check_size(id_, writer.save(collection, id_, state), rules, warnings)
     visible = rules.shows(document)
     if rules.reads is not UNTYPED:
         document = shown(id_, state, rules.reads)
-    return Written(id_, document, visible)
+    return WrittenDocument(id_, document, visible)
 
 
 def _check(
-    writer: Writer, collection: str, id_: DocumentId, document: Document, rules: Rules
+    writer: DocumentWriter, collection: str, id_: DocumentId, document: Document, rules: Rules
 ) -> None:
     """:raises Forbidden, AttachmentForbidden: the document may not be stored as it would be."""
     if not rules.permits(document):
-        raise Forbidden(NOT_WRITTEN)
+        raise StatementForbidden(NOT_WRITTEN)
     if rules.naming is not None:
         rules.naming.check(writer.transaction, collection, id_.key, document)
 

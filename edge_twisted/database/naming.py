@@ -14,7 +14,7 @@ from typing import Final
 
 from attrs import define, field
 
-from edge_twisted.database.errors import AttachmentForbidden, Forbidden
+from edge_twisted.database.errors import AttachmentForbidden, StatementForbidden
 from edge_twisted.database.permissions import Access, predicate, read_rule
 from edge_twisted.database.stored import document_of
 from edge_twisted.documents.attachments import tokens_in
@@ -37,7 +37,7 @@ def may_read(
         return False
     try:
         rule = read_rule(access, syntax.CollectionRef(None, collection))
-    except Forbidden:
+    except StatementForbidden:
         return False
     test = predicate(rule, access.identity, env)
     return test is None or test(document_of(text))

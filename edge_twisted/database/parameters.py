@@ -45,7 +45,7 @@ class InvalidParameterValue(EdgeError):
 
 
 @frozen(kw_only=True)
-class Parameter:
+class SystemParameter:
     """One system parameter: its lower-case name, default, and what a value must be."""
 
     name: str
@@ -54,8 +54,8 @@ class Parameter:
     accepts: Callable[[Value], bool]
 
 
-def _boolean(name: str, default: bool) -> Parameter:
-    return Parameter(
+def _boolean(name: str, default: bool) -> SystemParameter:
+    return SystemParameter(
         name=name,
         default=default,
         expected="true or false",
@@ -63,16 +63,18 @@ def _boolean(name: str, default: bool) -> Parameter:
     )
 
 
-def _integer(name: str, default: int, low: int = 0, high: int = _MAX_INT) -> Parameter:
+def _integer(name: str, default: int, low: int = 0, high: int = _MAX_INT) -> SystemParameter:
     def accepts(value: Value) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
     limits = f"from {low} to {high}" if high < _MAX_INT else f"of at least {low}"
-    return Parameter(name=name, default=default, expected=f"an integer {limits}", accepts=accepts)
+    return SystemParameter(
+        name=name, default=default, expected=f"an integer {limits}", accepts=accepts
+    )
 
 
-def _choice(name: str, default: str, *choices: str) -> Parameter:
-    return Parameter(
+def _choice(name: str, default: str, *choices: str) -> SystemParameter:
+    return SystemParameter(
         name=name,
         default=default,
         expected=" or ".join(f"'{choice}'" for choice in choices),
@@ -80,8 +82,8 @@ def _choice(name: str, default: str, *choices: str) -> Parameter:
     )
 
 
-def _object(name: str) -> Parameter:
-    return Parameter(
+def _object(name: str) -> SystemParameter:
+    return SystemParameter(
         name=name,
         default={},
         expected="an object",
@@ -96,7 +98,7 @@ def _scopes(value: Value) -> bool:
 _DAY_MS = 86_400_000
 
 #: Every parameter, in the order in which SHOW ALL lists them.
-PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
+PARAMETERS: Mapping[str, SystemParameter] = MappingProxyType(
     {
         parameter.name: parameter
         for parameter in (
@@ -124,7 +126,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
             _integer("tombstone_reap_batch_size", 10_000, 1, 1_000_000),
             _boolean("tombstone_ttl_enabled", True),
             _integer("tombstone_ttl_hours", 168, 1, 876_000),
-            Parameter(
+            SystemParameter(
                 name="user_collection_sync_scopes",
                 default={},
                 expected="an object of collection name to one of " + ", ".join(SYNC_SCOPES),
@@ -135,7 +137,7 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType(
 )
 
 
-def find(name: str) -> Parameter:
+def find(name: str) -> SystemParameter:
     """Return the parameter of that name in any case; :raises UnknownParameter: if there is none."""
     parameter = PARAMETERS.get(name.lower())
     if parameter is None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol
 
-from edge_twisted.database.errors import Forbidden
+from edge_twisted.database.errors import StatementForbidden
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
@@ -61,7 +61,7 @@ def named(collection: syntax.CollectionRef) -> str:
 def check_verb(access: Access, verb: str) -> None:
     """:raises Forbidden: the caller may not run such statements."""
     if not access.is_full and not access.may_verb(verb):
-        raise Forbidden(f"{verb.replace('_', ' ').upper()} statements")
+        raise StatementForbidden(f"{verb.replace('_', ' ').upper()} statements")
 
 
 def read_rule(access: Access, collection: syntax.CollectionRef) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ def _conditions(
     name = named(collection)
     rule = rules(name)
     if rule is False:
-        raise Forbidden(f"collection {name} may not be {word}")
+        raise StatementForbidden(f"collection {name} may not be {word}")
     return rule if isinstance(rule, tuple) else ()
 
 

@@ -19,7 +19,7 @@ from edge_twisted.dql.plan.conditions import Constraint
 from edge_twisted.dql.plan.outline import NOTHING_ASKED, Outline, Part
 from edge_twisted.dql.plan.ranges import (
     Absent,
-    Between,
+    BoundedRange,
     ElementOf,
     Evaluate,
     OtherThan,
@@ -117,7 +117,7 @@ def _range(path: tuple[str, ...], range_: Range, evaluate: Evaluate) -> Translat
         case ElementOf(array=array):
             found = evaluate(array)
             return _one_of(path, found) if isinstance(found, list) else _exactly(NEVER)
-        case Between():
+        case BoundedRange():
             return _between(path, range_, evaluate)
         case OtherThan(value=value):
             return _compares(path, "!=", evaluate(value))
@@ -152,7 +152,7 @@ def _one_of(path: tuple[str, ...], values: Sequence[Operand]) -> Translation:
     return _exactly(OneOf(path, tuple(scalars)) if scalars else NEVER)
 
 
-def _between(path: tuple[str, ...], range_: Between, evaluate: Evaluate) -> Translation:
+def _between(path: tuple[str, ...], range_: BoundedRange, evaluate: Evaluate) -> Translation:
     sides: list[Translation] = []
     if range_.low is not None:
         symbol: Operator = ">=" if range_.low_included else ">"

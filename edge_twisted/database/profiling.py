@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_twisted.database.requests import Request
+from edge_twisted.database.requests import StatementRecord
 from edge_twisted.database.result import Result
 from edge_twisted.dql.plan.nodes import Description
 
@@ -23,7 +23,7 @@ def profile_of(plan: Description, result: Result, times: dict[str, int] | None) 
     return found if times is None else {**found, "times": times}
 
 
-def times_of(request: Request, elapsed: float, planning: float) -> dict[str, int]:
+def times_of(request: StatementRecord, elapsed: float, planning: float) -> dict[str, int]:
     """Return the times of a profile, of times in seconds."""
     return {
         "elapsed": int(elapsed * _NS),

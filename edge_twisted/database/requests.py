@@ -21,11 +21,11 @@ from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from edge_twisted.database.parameters import ParameterValues
-from edge_twisted.database.statements import Prepared
+from edge_twisted.database.statements import PreparedStatement
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.execute.interruption import StatementCancelled, StatementTimeout
 from edge_twisted.dql.plan.query import QueryPlan
-from edge_twisted.dql.source import Source
+from edge_twisted.dql.source import SourceText
 from edge_twisted.errors import EdgeError
 
 log = Logger()
@@ -39,7 +39,7 @@ _LOGGED_TEXT_LENGTH: Final = 200
 _NS: Final = 1_000_000_000
 
 
-class RequestState(Enum):
+class StatementState(Enum):
     """How far a request is; the value is what its row shows."""
 
     WAITING = "waiting"
@@ -55,7 +55,7 @@ class RequestState(Enum):
 
 
 @define(eq=False)
-class Request:
+class StatementRecord:
     """One statement on its way; times are in seconds of the monotonic clock."""
 
     id: str
@@ -63,7 +63,7 @@ class Request:
     kind: str
     started_ms: int
     started: float
-    state: RequestState = RequestState.RUNNING
+    state: StatementState = StatementState.RUNNING
     query_type: str = "unknown"
     collections: Sequence[str] = ()
     parse_seconds: float = 0.0
@@ -76,9 +76,9 @@ class Request:
     #: Whether it counts among the statements that run at a time.
     is_admitted: bool = False
     #: The whole text, once it is parsed; not kept when the request is over.
-    source: Source | None = None
+    source: SourceText | None = None
 
-    def prepared(self, prepared: Prepared) -> None:
+    def prepared(self, prepared: PreparedStatement) -> None:
         """Take over what parsing told; it took its time for the first request of its text only."""
         self.query_type = prepared.statement.query_type
         self.source = prepared.parsed.source
@@ -98,7 +98,7 @@ class Request:
         self.elapsed_seconds = elapsed_seconds
         self.source = None
         if error is None:
-            self.state = RequestState.COMPLETED
+            self.state = StatementState.COMPLETED
             return
         self.state = _state_after(error)
         if isinstance(error, EdgeError) and self.query_type != "unknown":
@@ -140,15 +140,15 @@ def _shown(plan: QueryPlan | None) -> Value:
     return None if plan is None else cast("Value", plan.describe())
 
 
-def _state_after(error: BaseException) -> RequestState:
+def _state_after(error: BaseException) -> StatementState:
     if isinstance(error, StatementTimeout):
-        return RequestState.TIMEOUT
+        return StatementState.TIMEOUT
     if isinstance(error, StatementCancelled | CancelledError | GeneratorExit):
-        return RequestState.CANCELLED
-    return RequestState.FATAL
+        return StatementState.CANCELLED
+    return StatementState.FATAL
 
 
-class Requests:
+class StatementHistory:
     """All requests of one database; `parameters` say how many finished ones are kept."""
 
     def __init__(
@@ -162,20 +162,20 @@ class Requests:
         self._now_ms = now_ms
         self._monotonic = monotonic
         self._parameters = parameters
-        self._active: dict[int, Request] = {}
-        self._finished: deque[Request] = deque()
-        self.counts: Counter[RequestState] = Counter()
+        self._active: dict[int, StatementRecord] = {}
+        self._finished: deque[StatementRecord] = deque()
+        self.counts: Counter[StatementState] = Counter()
         self.slow = 0
 
-    def begin(self, id_: str, text: str, kind: str) -> Request:
+    def begin(self, id_: str, text: str, kind: str) -> StatementRecord:
         """Record that a statement has arrived."""
-        request = Request(
+        request = StatementRecord(
             id_, text[:KEPT_TEXT_LENGTH], kind, self._now_ms(), started=self._monotonic()
         )
         self._active[id(request)] = request
         return request
 
-    def end(self, request: Request, error: BaseException | None) -> None:
+    def end(self, request: StatementRecord, error: BaseException | None) -> None:
         """Record that it has ended; one that took too long is logged."""
         self._active.pop(id(request), None)
         elapsed = self._monotonic() - request.started

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from edge_twisted.database import changes
 from edge_twisted.database.execution import Execution
 from edge_twisted.database.inline import UNBOUNDED
-from edge_twisted.database.select import Document, Reading
+from edge_twisted.database.select import Document, PlanReader
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.store.interface import WriteTransaction
@@ -26,7 +26,7 @@ def returned(
         return []
     select = run.prepared.once("returning", lambda: changes.returning_of(projections, term))
     plan = run.planned(select, transaction)
-    reading = Reading(
+    reading = PlanReader(
         snapshot=transaction,
         env=run.environment(),
         interruption=run.interruption,

@@ -10,9 +10,9 @@ from attrs import define
 from edge_twisted.database.naming import Naming
 from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.database.permissions import Access, predicate, read_rule, write_rule
-from edge_twisted.database.statements import Prepared
+from edge_twisted.database.statements import PreparedStatement
 from edge_twisted.database.typing import reads_of, writes_of
-from edge_twisted.documents.operations import UNTYPED, Typing
+from edge_twisted.documents.operations import UNTYPED, VariantRules
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment
@@ -27,9 +27,9 @@ class Rules:
 
     #: How large documents may be.
     parameters: ParameterValues
-    typing: Typing = UNTYPED
+    typing: VariantRules = UNTYPED
     #: How what was written is shown by RETURNING.
-    reads: Typing = UNTYPED
+    reads: VariantRules = UNTYPED
     #: Whether the caller may be shown a document as it is; None: any.
     may_see: Callable[[Document], bool] | None = None
     #: Whether the caller may write a document as it is; None: any.
@@ -52,7 +52,7 @@ class Rules:
 
 
 def rules_of(
-    prepared: Prepared,
+    prepared: PreparedStatement,
     collection: syntax.CollectionRef,
     parameters: ParameterValues,
     access: Access,

@@ -17,15 +17,15 @@ from twisted.python.failure import Failure
 from edge_twisted.database import system
 from edge_twisted.database.direct import texts_at_once
 from edge_twisted.database.execution import Execution
-from edge_twisted.database.indexing import Indexing
-from edge_twisted.database.inline import BeyondBounds, Bounds, are_small, may_run_inline, spare
+from edge_twisted.database.indexing import IndexStatements
+from edge_twisted.database.inline import BeyondBounds, ReadBudget, are_small, may_run_inline, spare
 from edge_twisted.database.mutating import mutate
 from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.database.permissions import check_verb
 from edge_twisted.database.profiling import profile_of, times_of
-from edge_twisted.database.requests import Request, Requests
+from edge_twisted.database.requests import StatementHistory, StatementRecord
 from edge_twisted.database.result import Result
-from edge_twisted.database.statements import Known, Prepared, check_arguments
+from edge_twisted.database.statements import KnownPlan, PreparedStatement, check_arguments
 from edge_twisted.database.streaming import RowBatches
 from edge_twisted.database.virtual import is_history
 from edge_twisted.documents.json_text import are_literal
@@ -33,7 +33,7 @@ from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment
 from edge_twisted.dql.errors import UnsupportedError
-from edge_twisted.dql.execute.measuring import Counted, Measured
+from edge_twisted.dql.execute.measuring import Counted, StepMeter
 from edge_twisted.dql.functions.context import FunctionContext
 from edge_twisted.store.errors import ReadTooLong, UnknownIndex
 from edge_twisted.store.interface import Snapshot, Store
@@ -46,12 +46,12 @@ BATCH_ROWS = 512
 
 
 @define
-class Running:
+class StatementRunner:
     """Runs statements; `altered` takes over changed parameters."""
 
     _store: Store
-    _indexing: Indexing
-    _requests: Requests
+    _indexing: IndexStatements
+    _requests: StatementHistory
     _altered: Callable[[ParameterValues], None]
 
     def start(self, run: Execution, *, stream: bool = False) -> Result | Deferred[Result]:
@@ -106,11 +106,11 @@ class Running:
 
     def at_once(
         self,
-        prepared: Prepared,
-        known: Known,
+        prepared: PreparedStatement,
+        known: KnownPlan,
         arguments: Mapping[str, Value],
         context: FunctionContext,
-        request: Request,
+        request: StatementRecord,
     ) -> Result | None:
         """
         Answer a SELECT of a caller who may do all; None: it is to be run as any other.
@@ -149,7 +149,7 @@ class Running:
     ) -> Result | Deferred[Result]:
         if not run.prepared.is_long and are_small(run.arguments):
             with self._store.snapshot() as snapshot:
-                opened = run.open(statement, snapshot, bounds=Bounds())
+                opened = run.open(statement, snapshot, bounds=ReadBudget())
                 if may_run_inline(opened.plan, snapshot):
                     try:
                         with self._store.hurried():
@@ -196,7 +196,7 @@ class Running:
         check_verb(run.access, "profile")
         now = run.monotonic
         hides = about.hides
-        measured = Counted() if hides else Measured(lambda: int(now() * 1e9))
+        measured = Counted() if hides else StepMeter(lambda: int(now() * 1e9))
         about.measuring = measured
         begun = now()
         await self._read("profile", about.plan_of, about)

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 from attrs import define
 
 from edge_twisted.database.access import (
-    Found,
+    FoundTexts,
     bodies,
     count,
     find,
@@ -25,8 +25,8 @@ from edge_twisted.database.access import (
     used_keys,
 )
 from edge_twisted.database.direct import bounds_of, texts_at_once
-from edge_twisted.database.inline import UNBOUNDED, Bounds
-from edge_twisted.database.joins import Joining
+from edge_twisted.database.inline import UNBOUNDED, ReadBudget
+from edge_twisted.database.joins import TermJoiner
 from edge_twisted.database.result import Rows
 from edge_twisted.database.stored import ID, document_of
 from edge_twisted.documents.id_values import id_value
@@ -37,7 +37,7 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment
 from edge_twisted.dql.execute.grouping import AggregateTerm, group
 from edge_twisted.dql.execute.interruption import Interruption
-from edge_twisted.dql.execute.measuring import UNMEASURED, Measuring
+from edge_twisted.dql.execute.measuring import UNMEASURED, StepObserver
 from edge_twisted.dql.execute.sorting import SortTerm, cut, distinct, order
 from edge_twisted.dql.plan.covering import Covers
 from edge_twisted.dql.plan.nodes import CollectionScan
@@ -54,19 +54,19 @@ BATCH_BYTES: Final = 256 * 1024
 
 
 @define(kw_only=True)
-class Reading:
+class PlanReader:
     """One execution of a plan."""
 
     snapshot: Snapshot
     env: Environment
     interruption: Interruption
     virtual: Virtual | None
-    bounds: Bounds = UNBOUNDED
+    bounds: ReadBudget = UNBOUNDED
     #: By the name of a term whose rules are in no condition: whether its caller may see a document.
     visible: Mapping[str, Callable[[Document], bool]] = MappingProxyType({})
     #: By the name of a term: what makes of a stored document what its declared types show.
     views: Mapping[str, Callable[[Document], Document]] = MappingProxyType({})
-    measuring: Measuring = UNMEASURED
+    measuring: StepObserver = UNMEASURED
     #: The tests of the other rules, for as long as only documents that pass may be measured.
     counted: Mapping[str, Callable[[Document], bool]] = MappingProxyType({})
 
@@ -118,7 +118,7 @@ class Reading:
             return False
         return not self._is_virtual(plan) and self.measuring is UNMEASURED
 
-    def _taken(self, plan: QueryPlan, found: Found) -> list[bytes]:
+    def _taken(self, plan: QueryPlan, found: FoundTexts) -> list[bytes]:
         """Return `_texts` at once, where nothing is to be tested or cut without a step per row."""
         if not found.exact or plan.limit is not None or plan.offset is not None:
             return list(self._texts(plan, found))
@@ -128,7 +128,7 @@ class Reading:
             taken += [row[-1] for row in batch]
         return taken
 
-    def _texts(self, plan: QueryPlan, found: Found) -> Iterator[bytes]:
+    def _texts(self, plan: QueryPlan, found: FoundTexts) -> Iterator[bytes]:
         batches = found.batches
         if found.exact:
             if self.bounds is UNBOUNDED:
@@ -188,7 +188,7 @@ class Reading:
         if plan.choice is None:
             rows: Iterator[Any] = step("access", iter([{}]))
         elif plan.joins:
-            rows = self.interruption.watch(Joining(self).rows(plan))
+            rows = self.interruption.watch(TermJoiner(self).rows(plan))
         elif self._is_virtual(plan):
             rows = self.first(plan)
         elif plan.covers is Covers.IDS and (ids := index_ids(self.snapshot, plan, self.env)):
@@ -212,7 +212,7 @@ class Reading:
             return self.measuring.step("access", self.interruption.watch(self.documents(source)))
         return self._documents(self._found(plan), plan)
 
-    def _documents(self, found: Found, plan: QueryPlan) -> Iterator[Document]:
+    def _documents(self, found: FoundTexts, plan: QueryPlan) -> Iterator[Document]:
         texts = self.interruption.watch(row[-1] for batch in found.batches for row in batch)
         documents = self._seen(map(document_of, texts), plan.terms[0])
         may_count = self.counted.get(plan.terms[0])
@@ -220,7 +220,7 @@ class Reading:
             documents = filter(may_count, documents)
         return self.measuring.step("access", documents)
 
-    def _found(self, plan: QueryPlan, fields: Fields | None = None) -> Found:
+    def _found(self, plan: QueryPlan, fields: Fields | None = None) -> FoundTexts:
         assert plan.choice is not None
         found = find(self.snapshot, plan, self.env, self.bounds, fields, sees_all=not self.visible)
         if self.bounds is not UNBOUNDED:

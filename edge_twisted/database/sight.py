@@ -22,7 +22,7 @@ from edge_twisted.database.permissions import (
 from edge_twisted.database.stored import hides_variants, typed_document
 from edge_twisted.database.typing import reads_of
 from edge_twisted.database.virtual import VirtualCollections
-from edge_twisted.documents.operations import UNTYPED, Typing
+from edge_twisted.documents.operations import UNTYPED, VariantRules
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment
@@ -39,7 +39,7 @@ _NO_VIEWS: Final[Mapping[str, Callable[[Document], Document]]] = MappingProxyTyp
 
 
 @frozen(kw_only=True)
-class Sight:
+class Visibility:
     """
     The rules and the types of a statement's terms, by name; those that have none are left out.
 
@@ -48,7 +48,7 @@ class Sight:
     """
 
     rules: tuple[tuple[str, tuple[Rule, ...]], ...] = ()
-    typings: tuple[tuple[str, str, Typing], ...] = ()
+    typings: tuple[tuple[str, str, VariantRules], ...] = ()
     identity: str | None = None
     in_condition: bool = True
 
@@ -111,7 +111,7 @@ class Sight:
         }
 
 
-EVERYTHING: Final = Sight()
+EVERYTHING: Final = Visibility()
 
 
 def sight_of(
@@ -121,7 +121,7 @@ def sight_of(
     virtual: VirtualCollections,
     *,
     writes: bool = False,
-) -> Sight:
+) -> Visibility:
     """
     Return what a caller sees; of what a statement `writes`, what it may change as well.
 
@@ -137,7 +137,7 @@ def sight_of(
         if typing is UNTYPED:
             return EVERYTHING
     rules: list[tuple[str, tuple[Rule, ...]]] = []
-    typings: list[tuple[str, str, Typing]] = []
+    typings: list[tuple[str, str, VariantRules]] = []
     for term in (source, *[join.term for join in statement.joins]):
         collection = term.collection
         if collection.namespace is not None:
@@ -153,7 +153,7 @@ def sight_of(
             typings.append((term.name, collection.name, typing))
     if not rules and not typings:
         return EVERYTHING
-    return Sight(
+    return Visibility(
         rules=tuple(rules),
         typings=tuple(typings),
         identity=access.identity,
@@ -165,5 +165,7 @@ def _all_hold(tests: Sequence[Callable[[Document], bool]], document: Document) -
     return all(test(document) for test in tests)
 
 
-def _viewed(snapshot: Snapshot, collection: str, typing: Typing, document: Document) -> Document:
+def _viewed(
+    snapshot: Snapshot, collection: str, typing: VariantRules, document: Document
+) -> Document:
     return typed_document(snapshot, collection, document, typing)

@@ -92,7 +92,7 @@ def _cached_plans() -> int:
 
 
 @define
-class Known:
+class KnownPlan:
     """The plan of a SELECT that may be answered at once, and for what it was made."""
 
     plan: QueryPlan
@@ -100,7 +100,7 @@ class Known:
     parameters: ParameterValues
 
 
-class Prepared:
+class PreparedStatement:
     """
     A parsed statement, and all that was made of it and holds for other arguments too.
 
@@ -134,7 +134,7 @@ class Prepared:
         self.collections = collections_of(self.statement)
         self.plans: Cache[QueryPlan] = Cache(_cached_plans)
         #: A plan for callers who may do all, with what it holds for.
-        self.known: Known | None = None
+        self.known: KnownPlan | None = None
         #: What the runs of a mutation share, by what it is.
         self.made: dict[str, Any] = {}
 
@@ -146,9 +146,11 @@ class Prepared:
             found = self.made[name] = make()
         return found
 
-    def inner(self, statement: syntax.Statement) -> Prepared:
+    def inner(self, statement: syntax.Statement) -> PreparedStatement:
         """Return the statement that this one is about (EXPLAIN), with plans of its own."""
-        return self.once("inner", lambda: Prepared(self.parsed, self.parse_seconds, statement))
+        return self.once(
+            "inner", lambda: PreparedStatement(self.parsed, self.parse_seconds, statement)
+        )
 
 
 def collections_of(statement: syntax.Statement) -> tuple[str, ...]:
@@ -157,11 +159,11 @@ def collections_of(statement: syntax.Statement) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-class Statements:
+class StatementCache:
     """Parses, and remembers what it parsed; `now` is a clock in seconds."""
 
     def __init__(self, size: Callable[[], int], now: Callable[[], float]) -> None:
-        self._kept: Cache[Prepared] = Cache(size)
+        self._kept: Cache[PreparedStatement] = Cache(size)
         #: Characters of the texts that are kept, or more: what went since the last count.
         self._length = 0
         self._now = now
@@ -170,7 +172,7 @@ class Statements:
         """Return whether a statement was parsed before and is still kept."""
         return self._kept.peek(text) is not None
 
-    def prepare(self, text: str) -> Prepared:
+    def prepare(self, text: str) -> PreparedStatement:
         """:raises DqlError: the text is no statement."""
         if len(text) > CACHED_TEXT_LIMIT:
             return self._made(text)
@@ -178,7 +180,7 @@ class Statements:
         kept.uses += 1
         return kept
 
-    def _made_to_keep(self, text: str) -> Prepared:
+    def _made_to_keep(self, text: str) -> PreparedStatement:
         made = self._made(text)
         self._length += len(text)
         if self._length > KEPT_TEXT_TOTAL:
@@ -186,10 +188,10 @@ class Statements:
             self._length = len(text) + self._kept.shrink(_length_of, KEPT_TEXT_TOTAL * 3 // 4)
         return made
 
-    def _made(self, text: str) -> Prepared:
+    def _made(self, text: str) -> PreparedStatement:
         begun = self._now()
         parsed = _parsed(text)
-        return Prepared(parsed, self._now() - begun)
+        return PreparedStatement(parsed, self._now() - begun)
 
     def rows(self) -> Iterator[dict[str, Value]]:
         """Yield what is kept as documents: ``system:shared_statements``."""

@@ -15,8 +15,8 @@ from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.excepting import excepted
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import InvalidJson, from_text, to_text
-from edge_twisted.documents.operations import UNTYPED, Typing
-from edge_twisted.documents.state import State
+from edge_twisted.documents.operations import UNTYPED, VariantRules
+from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.typed import fields_as, has_hidden_variants
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import NO_VERSION, Replica, VersionVector
@@ -30,7 +30,7 @@ HIDDEN_VARIANTS = "hidden_variants"
 
 
 @define(eq=False)
-class Writer:
+class DocumentWriter:
     """Writes documents within one unit of work."""
 
     transaction: WriteTransaction
@@ -52,16 +52,16 @@ class Writer:
             evicts = self._evicts[collection] = evictions.count > 0
         return evicted_of(self.transaction, collection, key) if evicts else NO_VERSION
 
-    def load(self, collection: str, key: bytes) -> State | None:
+    def load(self, collection: str, key: bytes) -> DocumentState | None:
         """Return the state of a document, deleted or not; None if there is none."""
         return load(self.transaction, collection, key)
 
-    def save(self, collection: str, id_: DocumentId, state: State) -> int:
+    def save(self, collection: str, id_: DocumentId, state: DocumentState) -> int:
         """Store a state; return the size of the document's text in bytes, 0 if it is deleted."""
         evicted = self.evicted(collection, id_.key)
         # What INITIAL writes is nobody's.
         if self._own is not None and (evicted or state.version.unseen):
-            before = self.load(collection, id_.key) or State()
+            before = self.load(collection, id_.key) or DocumentState()
             state = excepted(state, before, self._own, evicted.seen(self._own))
         fields = state.fields
         document = None if fields is None else {**fields, ID: id_.value}
@@ -119,7 +119,7 @@ def _checked_text(document: dict[str, Value]) -> bytes:
     return text
 
 
-def load(snapshot: Snapshot, collection: str, key: bytes) -> State | None:
+def load(snapshot: Snapshot, collection: str, key: bytes) -> DocumentState | None:
     """
     Return the state of a document, deleted or not; None if there is none.
 
@@ -180,14 +180,16 @@ def hides_variants(snapshot: Snapshot, collection: str) -> bool:
     return snapshot.fact(HIDDEN_VARIANTS, collection.encode()) is not None
 
 
-def shown(id_: DocumentId, state: State, typing: Typing = UNTYPED) -> dict[str, Value]:
+def shown(
+    id_: DocumentId, state: DocumentState, typing: VariantRules = UNTYPED
+) -> dict[str, Value]:
     """Return a live document, its id included, as `typing` shows it."""
     fields = state.fields if typing is UNTYPED else fields_as(state.root, typing)
     return {ID: id_.value, **(fields or {})}
 
 
 def typed_document(
-    snapshot: Snapshot, collection: str, document: dict[str, Value], typing: Typing
+    snapshot: Snapshot, collection: str, document: dict[str, Value], typing: VariantRules
 ) -> dict[str, Value]:
     """Return what `typing` shows of a stored document."""
     id_ = DocumentId.of(document[ID])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from edge_twisted.database.execution import Batch
+from edge_twisted.database.execution import RowBatch
 from edge_twisted.database.result import Result, Rows
 from edge_twisted.store.interface import RowStream
 
@@ -15,7 +15,7 @@ from edge_twisted.store.interface import RowStream
 class RowBatches:
     """The rows of one SELECT behind its first ones; see `edge_twisted.database.result.Batches`."""
 
-    def __init__(self, stream: RowStream[Result | Batch], give_up: Callable[[], None]) -> None:
+    def __init__(self, stream: RowStream[Result | RowBatch], give_up: Callable[[], None]) -> None:
         self._stream = stream
         #: Ends what a thread computes for the stream, which only sees rows of the store.
         self._give_up = give_up
@@ -47,7 +47,7 @@ class RowBatches:
         except CancelledError:
             self._give_up()
             raise
-        assert isinstance(batch, Batch)
+        assert isinstance(batch, RowBatch)
         if batch.last:
             self._is_over = True
             self._stream.close()

@@ -7,18 +7,18 @@ from functools import lru_cache
 
 from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.documents.nodes import Variant
-from edge_twisted.documents.operations import UNTYPED, Path, Typing
+from edge_twisted.documents.operations import UNTYPED, Path, VariantRules
 from edge_twisted.dql import syntax
 
 
-def reads_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> Typing:
+def reads_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> VariantRules:
     """Return how a statement reads a collection: strictly unless a switch says otherwise."""
     if collection.namespace == "system":
         return UNTYPED
     return _typing(collection.declarations, parameters.reads_strictly)
 
 
-def writes_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> Typing:
+def writes_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> VariantRules:
     """
     Return how a statement writes: under strict mode what is undeclared is a REGISTER.
 
@@ -27,17 +27,17 @@ def writes_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> 
     return _typing(collection.declarations, parameters.writes_strictly)
 
 
-def _typing(declarations: tuple[syntax.FieldDeclaration, ...], strict: bool) -> Typing:
+def _typing(declarations: tuple[syntax.FieldDeclaration, ...], strict: bool) -> VariantRules:
     if not declarations:
         return _STRICT if strict else UNTYPED
     return _declared(declarations, strict)
 
 
-_STRICT = Typing(strict=True)
+_STRICT = VariantRules(strict=True)
 
 
 @lru_cache(maxsize=256)
-def _declared(declarations: tuple[syntax.FieldDeclaration, ...], strict: bool) -> Typing:
+def _declared(declarations: tuple[syntax.FieldDeclaration, ...], strict: bool) -> VariantRules:
     declared: dict[Path, Variant] = {}
     waiting: list[tuple[Path, syntax.FieldDeclaration]] = [((), each) for each in declarations]
     while waiting:
@@ -50,4 +50,4 @@ def _declared(declarations: tuple[syntax.FieldDeclaration, ...], strict: bool) -
         for path in list(declared):
             for length in range(1, len(path)):
                 declared.setdefault(path[:length], Variant.MAP)
-    return Typing(declared=declared, strict=strict)
+    return VariantRules(declared=declared, strict=strict)

@@ -44,7 +44,7 @@ EVERYBODY: Final = Everybody()
 
 
 @frozen
-class Reader:
+class RestrictedViewer:
     """A viewer with rules; `_count_visible` counts the documents that one of them shows."""
 
     _access: Access

@@ -42,15 +42,17 @@ class Moment:
     viewer: Viewer = EVERYBODY
 
 
-Source = Callable[[Moment], Iterable[Document]]
+RowProvider = Callable[[Moment], Iterable[Document]]
 
 
 class VirtualCollections:
     """All virtual collections by name."""
 
-    def __init__(self, sources: Mapping[str, Source], metrics_shown: Callable[[], bool]) -> None:
+    def __init__(
+        self, sources: Mapping[str, RowProvider], metrics_shown: Callable[[], bool]
+    ) -> None:
         self._metrics_shown = metrics_shown
-        self._sources: dict[str, Source] = {
+        self._sources: dict[str, RowProvider] = {
             "dual": _dual,
             "indexes": _indexes,
             "collections": _collections,
@@ -67,7 +69,7 @@ class VirtualCollections:
         """Let another part of the server fill a collection, which need not be known yet."""
         self._sources[name] = lambda moment: provider()
 
-    def provide_by(self, name: str, source: Source) -> None:
+    def provide_by(self, name: str, source: RowProvider) -> None:
         """As `provide`, from the snapshot that the statement reads."""
         self._sources[name] = source
 

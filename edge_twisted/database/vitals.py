@@ -14,9 +14,9 @@ from typing import Final
 from attrs import define, field, frozen
 
 from edge_twisted import __version__
-from edge_twisted.database.admission import Admission
-from edge_twisted.database.requests import Requests, RequestState
-from edge_twisted.database.statements import Statements
+from edge_twisted.database.admission import StatementAdmission
+from edge_twisted.database.requests import StatementHistory, StatementState
+from edge_twisted.database.statements import StatementCache
 from edge_twisted.database.virtual import Document, Moment
 from edge_twisted.documents.values import Value
 
@@ -48,9 +48,9 @@ class Vitals:
     started_ms: int
     #: For how long it has been there, in seconds, whatever was done to the wall clock.
     uptime_seconds: Callable[[], float]
-    requests: Requests
-    statements: Statements
-    admission: Admission
+    requests: StatementHistory
+    statements: StatementCache
+    admission: StatementAdmission
     #: Give what other parts know, on any thread; see `virtual.Provider`.
     facts: list[Callable[[], Iterable[Fact]]] = field(factory=list)
     measures: list[Callable[[], Iterable[Measure]]] = field(factory=list)
@@ -128,8 +128,8 @@ class Vitals:
 
 
 _FINISHED: Final = (
-    RequestState.COMPLETED,
-    RequestState.TIMEOUT,
-    RequestState.CANCELLED,
-    RequestState.FATAL,
+    StatementState.COMPLETED,
+    StatementState.TIMEOUT,
+    StatementState.CANCELLED,
+    StatementState.FATAL,
 )

@@ -26,9 +26,9 @@ from functools import lru_cache
 from typing import Final
 from zlib import crc32
 
-from edge_twisted.documents.counts import Count
+from edge_twisted.documents.counts import CounterState
 from edge_twisted.documents.entries import Stamp
-from edge_twisted.documents.nodes import Node, Variant
+from edge_twisted.documents.nodes import PathNode, Variant
 from edge_twisted.documents.versions import Replica
 
 #: The greatest below 2 ** 32; every number below it is the cube of one.
@@ -44,13 +44,13 @@ _ENTRY, _RESTART, _SHARE = (
 )
 
 
-def checksum(root: Node) -> int:
+def checksum(root: PathNode) -> int:
     """Return the checksum of a tree, from 0 to below `PRIME`."""
     total = base = mark = 0
     of: Stamp | None = None
     by: Replica | None = None
     # The document itself is what an empty name makes of 0.
-    waiting: list[tuple[int, Mapping[str, Node]]] = [(0, {"": root})]
+    waiting: list[tuple[int, Mapping[str, PathNode]]] = [(0, {"": root})]
     while waiting:
         above, nodes = waiting.pop()
         for name, node in nodes.items():
@@ -75,7 +75,7 @@ def checksum(root: Node) -> int:
     return total % PRIME
 
 
-def _counted(variant: Variant, count: Count) -> int:
+def _counted(variant: Variant, count: CounterState) -> int:
     total = sum(_mark(key.replica, share.sequence) for key, share in count.shares.items())
     total *= _SHARE[variant]
     if count.restart is not None:

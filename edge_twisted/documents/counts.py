@@ -45,7 +45,7 @@ class Share:
 
 
 @frozen
-class Count:
+class CounterState:
     """
     A count: where it began, None being 0 at the beginning of time, and the shares since.
 
@@ -62,7 +62,7 @@ class Count:
         total = self.start + sum(share.total for share in self.shares.values())
         return total if INTEGER_MIN <= total <= INTEGER_MAX else float(total)
 
-    def added(self, amount: int, dot: Dot) -> Count:
+    def added(self, amount: int, dot: Dot) -> CounterState:
         """
         Return the count after an increment.
 
@@ -74,7 +74,7 @@ class Count:
         if not INTEGER_MIN <= total <= INTEGER_MAX:
             raise CounterOverflow(total)
         share = Share(dot.sequence, total)
-        return Count(self.restart, self.start, {**self.shares, key: share})
+        return CounterState(self.restart, self.start, {**self.shares, key: share})
 
     def newest(self, replica: Replica) -> Dot:
         """Return the key of the share that a replica added to last, of the first if to none."""
@@ -85,7 +85,9 @@ class Count:
                 found, sequence = key, share.sequence
         return found
 
-    def merged(self, other: Count, seen: VersionVector, other_seen: VersionVector) -> Count:
+    def merged(
+        self, other: CounterState, seen: VersionVector, other_seen: VersionVector
+    ) -> CounterState:
         """
         Return the count that has seen both.
 
@@ -105,9 +107,9 @@ class Count:
             has_mine, has_theirs = key in self.shares, key in other.shares
             if (has_mine or not seen.covers(dot)) and (has_theirs or not other_seen.covers(dot)):
                 shares[key] = share
-        return Count(self.restart, self.start, shares)
+        return CounterState(self.restart, self.start, shares)
 
-    def forgets(self, other: Count, seen: VersionVector, other_seen: VersionVector) -> bool:
+    def forgets(self, other: CounterState, seen: VersionVector, other_seen: VersionVector) -> bool:
         """Return whether `merged` drops something because one side has forgotten it."""
         kept = self.merged(other, NO_VERSION, NO_VERSION)
         return self.merged(other, seen, other_seen) != kept
@@ -119,7 +121,7 @@ class Count:
 
 
 #: A count and what its side has seen.
-_Seen = tuple[Count, VersionVector]
+_Seen = tuple[CounterState, VersionVector]
 
 
 def _restart_rank(side: _Seen) -> tuple[int, int, tuple[()] | Stamp]:
@@ -144,6 +146,6 @@ def _later(mine: Share | None, theirs: Share | None) -> Share:
     return max(found, key=lambda share: share.sequence)
 
 
-def restarted(stamp: Stamp, start: int) -> Count:
+def restarted(stamp: Stamp, start: int) -> CounterState:
     """Return a new count that begins with a number."""
-    return Count(stamp, start)
+    return CounterState(stamp, start)

@@ -25,10 +25,10 @@ import msgspec.msgpack
 from attrs import frozen
 
 from edge_twisted.documents.checksums import PRIME, checksum
-from edge_twisted.documents.counts import Count
+from edge_twisted.documents.counts import CounterState
 from edge_twisted.documents.encoding import CorruptState
 from edge_twisted.documents.entries import Entries, Entry, Stamp
-from edge_twisted.documents.nodes import EMPTY, Node, Variant, nodes_of, walk
+from edge_twisted.documents.nodes import EMPTY, PathNode, Variant, nodes_of, walk
 from edge_twisted.documents.records import (
     Slot,
     Tables,
@@ -38,7 +38,7 @@ from edge_twisted.documents.records import (
     with_slots,
     write_record,
 )
-from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.state import DocumentState, merge
 from edge_twisted.documents.values import MISSING
 from edge_twisted.documents.versions import Dot, Replica, VersionVector
 from edge_twisted.errors import EdgeError
@@ -66,13 +66,13 @@ class Delta:
     :ivar left_out: the checksum of these slots.
     """
 
-    changes: State
+    changes: DocumentState
     since: VersionVector
     unsaid: frozenset[Dot]
     left_out: int
 
 
-def delta(state: State, known: VersionVector) -> Delta:
+def delta(state: DocumentState, known: VersionVector) -> Delta:
     """
     Return what of `state` somebody lacks who has seen `known`.
 
@@ -84,7 +84,7 @@ def delta(state: State, known: VersionVector) -> Delta:
     unsaid = frozenset(stamp.dot for stamp in stamps)
     since = _newest(unsaid | counted)
     left_out = (checksum(state.root) - checksum(root)) % PRIME
-    return Delta(State(root, state.life, state.version), since, unsaid, left_out)
+    return Delta(DocumentState(root, state.life, state.version), since, unsaid, left_out)
 
 
 def _newest(dots: Iterable[Dot]) -> VersionVector:
@@ -102,14 +102,14 @@ def _newest(dots: Iterable[Dot]) -> VersionVector:
     return VersionVector(found)
 
 
-def apply_delta(state: State | None, changes: Delta) -> State:
+def apply_delta(state: DocumentState | None, changes: Delta) -> DocumentState:
     """
     Return the state after a delta; None is a document that is not here.
 
     :raises DeltaGap: something that the delta builds on has not been seen, or was forgotten;
         nothing is changed.
     """
-    state = state or State()
+    state = state or DocumentState()
     if not state.version.includes(changes.since):
         raise DeltaGap
     merged = merge(state, changes.changes, changes.unsaid)
@@ -181,10 +181,14 @@ def _decoded(written: Any) -> Delta:
         if first:
             newest[replica] = first
             unsaid.update(Dot(replica, sequence) for sequence in dots)
-    return Delta(State(root, lives, version), VersionVector(newest), frozenset(unsaid), left_out)
+    return Delta(
+        DocumentState(root, lives, version), VersionVector(newest), frozenset(unsaid), left_out
+    )
 
 
-def _pruned(node: Node, known: VersionVector, unsaid: set[Stamp], counted: set[Dot]) -> Node | None:
+def _pruned(
+    node: PathNode, known: VersionVector, unsaid: set[Stamp], counted: set[Dot]
+) -> PathNode | None:
     """
     Return the part of a tree that holds unknown writes; None if there are none.
 
@@ -192,7 +196,7 @@ def _pruned(node: Node, known: VersionVector, unsaid: set[Stamp], counted: set[D
     :param counted: gets the writes in counts that are left out.
     """
     slots: dict[Variant, Entries] = {}
-    counts: dict[Variant, Count] = {}
+    counts: dict[Variant, CounterState] = {}
     for variant, entries in node.slots.items():
         count = node.counts.get(variant)
         dots = [] if count is None else count.dots()
@@ -203,12 +207,12 @@ def _pruned(node: Node, known: VersionVector, unsaid: set[Stamp], counted: set[D
         slots[variant] = entries
         if count is not None:
             counts[variant] = count
-    children: dict[str, Node] = {}
+    children: dict[str, PathNode] = {}
     for name, child in node.children.items():
         pruned = _pruned(child, known, unsaid, counted)
         if pruned is not None:
             children[name] = pruned
-    return Node(slots, counts, children) if slots or children else None
+    return PathNode(slots, counts, children) if slots or children else None
 
 
 def _are_known(entries: Entries, known: VersionVector) -> bool:

@@ -25,7 +25,7 @@ from edge_twisted.documents.entries import Entry, Stamp, winner
 from edge_twisted.documents.nodes import (
     EMPTY,
     Memo,
-    Node,
+    PathNode,
     Shown,
     Variant,
     nodes_of,
@@ -42,7 +42,7 @@ from edge_twisted.documents.records import (
     with_slots,
     write_record,
 )
-from edge_twisted.documents.state import State
+from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.values import MISSING, Operand, Value
 from edge_twisted.documents.versions import Replica, SiteId, VersionVector
 from edge_twisted.errors import EdgeError
@@ -64,7 +64,7 @@ class CorruptState(EdgeError):
         return f"the merge state of the document is damaged: {self.reason}"
 
 
-def encode(state: State) -> bytes:
+def encode(state: DocumentState) -> bytes:
     """Return the merge state; equal states have equal bytes."""
     base = _base(state)
     if base is not None and _is_fresh(state, base):
@@ -89,7 +89,7 @@ def fresh(stamp: Stamp) -> bytes:
     return _encode([replica.site, replica.epoch, stamp.sequence, stamp.timestamp])
 
 
-def decode(data: bytes, fields: Mapping[str, Value] | None) -> State:
+def decode(data: bytes, fields: Mapping[str, Value] | None) -> DocumentState:
     """
     Return the state of a document that shows `fields` (without the id), None being deleted.
 
@@ -107,7 +107,7 @@ def decode(data: bytes, fields: Mapping[str, Value] | None) -> State:
 # -- writing
 
 
-def _base(state: State) -> Stamp | None:
+def _base(state: DocumentState) -> Stamp | None:
     """Return the stamp that most slots share; of equally common ones the greatest."""
     common: dict[Stamp, int] = {}
     for node in nodes_of(state.root):
@@ -120,7 +120,7 @@ def _base(state: State) -> Stamp | None:
     return max(common, key=lambda stamp: (common[stamp], stamp), default=None)
 
 
-def _is_fresh(state: State, base: Stamp) -> bool:
+def _is_fresh(state: DocumentState, base: Stamp) -> bool:
     if state.life != (Entry(base, True),) or state.version != VersionVector([base.dot]):
         return False
     memo: Memo = {}
@@ -131,7 +131,7 @@ def _is_fresh(state: State, base: Stamp) -> bool:
 def _records(
     tables: Tables | None,
     path: Path,
-    node: Node,
+    node: PathNode,
     found: Shown | None,
     base: Stamp | None,
     memo: Memo,
@@ -157,7 +157,7 @@ def _records(
         yield from _records(tables, (*path, name), child, below, base, memo)
 
 
-def _told_variant(node: Node, found: Shown | None) -> Variant | None:
+def _told_variant(node: PathNode, found: Shown | None) -> Variant | None:
     """Return the variant that a reader infers from the shown value, if that is the right one."""
     if found is None or _implied(found.value) is not found.variant:
         return None
@@ -176,20 +176,20 @@ def _implied(value: Value) -> Variant:
 # -- reading
 
 
-def _decode_fresh(written: Any, fields: Mapping[str, Value] | None) -> State:
+def _decode_fresh(written: Any, fields: Mapping[str, Value] | None) -> DocumentState:
     site, epoch, sequence, timestamp = written
     if fields is None:
         raise ValueError("a document that was written once cannot be deleted")
     stamp = Stamp(Timestamp(timestamp), Replica(SiteId(site), epoch), sequence)
     children = {name: _told((name,), value, stamp, {}) for name, value in fields.items()}
-    root = Node(children=children) if children else EMPTY
-    return State(root, (Entry(stamp, True),), VersionVector([stamp.dot]))
+    root = PathNode(children=children) if children else EMPTY
+    return DocumentState(root, (Entry(stamp, True),), VersionVector([stamp.dot]))
 
 
 _Slots = dict[Variant, list[Any]]
 
 
-def _decode_full(written: Any, fields: Mapping[str, Value] | None) -> State:
+def _decode_full(written: Any, fields: Mapping[str, Value] | None) -> DocumentState:
     replicas, stamps, seen, base, life, records = written
     tables, version = Tables.read(replicas, stamps, seen)
     by_path: dict[Path, _Slots] = {}
@@ -199,7 +199,7 @@ def _decode_full(written: Any, fields: Mapping[str, Value] | None) -> State:
     if fields is not None:
         mark = tables.stamps[base] if base >= 0 else None
         children = {name: _told((name,), v, mark, by_path) for name, v in fields.items()}
-        root = Node(children=children)
+        root = PathNode(children=children)
     placed: list[Slot] = []
     for path, slots in by_path.items():
         value = _value_at(fields, path)
@@ -209,10 +209,10 @@ def _decode_full(written: Any, fields: Mapping[str, Value] | None) -> State:
             placed.append((path, variant, held, counted))
     root = with_slots(root, placed)
     lives = tuple(Entry(tables.stamps[at], True if alive else MISSING) for at, alive in life)
-    return State(root, lives, version)
+    return DocumentState(root, lives, version)
 
 
-def _told(path: Path, value: Value, base: Stamp | None, records: Mapping[Path, _Slots]) -> Node:
+def _told(path: Path, value: Value, base: Stamp | None, records: Mapping[Path, _Slots]) -> PathNode:
     """Return the node that a shown value stands for, without what records say of it."""
     slots = records.get(path, {})
     if any(len(entry) == 3 for entries, _ in slots.values() for entry in entries):
@@ -220,17 +220,17 @@ def _told(path: Path, value: Value, base: Stamp | None, records: Mapping[Path, _
     variant = _implied(value)
     if variant is Variant.ATTACHMENT and Variant.MAP in slots:
         variant = Variant.MAP
-    children: dict[str, Node] = {}
+    children: dict[str, PathNode] = {}
     if variant is Variant.MAP and isinstance(value, dict):
         children = {
             name: _told((*path, name), inner, base, records) for name, inner in value.items()
         }
     if variant in slots:
-        return Node(children=children)
+        return PathNode(children=children)
     if base is None:
         raise ValueError("a shown field has neither a record nor a base")
     held: Value = True if variant is Variant.MAP else value
-    return Node({variant: (Entry(base, held),)}, children=children)
+    return PathNode({variant: (Entry(base, held),)}, children=children)
 
 
 def _value_at(fields: Mapping[str, Value] | None, path: Path) -> Operand:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from edge_twisted.documents.counts import Count, Share
-from edge_twisted.documents.nodes import EMPTY, Node
-from edge_twisted.documents.state import State
+from edge_twisted.documents.counts import CounterState, Share
+from edge_twisted.documents.nodes import EMPTY, PathNode
+from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.versions import Dot, Replica, Span
 
 #: Of one writer in one document: who evicts and writes it again and again, and never gets back
@@ -16,7 +16,9 @@ from edge_twisted.documents.versions import Dot, Replica, Span
 MOST_EXCEPTIONS: Final = 64
 
 
-def excepted(state: State, before: State, own: Replica, evicted: int) -> State:
+def excepted(
+    state: DocumentState, before: DocumentState, own: Replica, evicted: int
+) -> DocumentState:
     """
     Return a document that was just written, its version without writes that were evicted.
 
@@ -39,11 +41,11 @@ def excepted(state: State, before: State, own: Replica, evicted: int) -> State:
     unseen = version.unseen.get(own)
     if not unseen:
         return state
-    return State(_recounted(state.root, before.root, write, unseen), state.life, version)
+    return DocumentState(_recounted(state.root, before.root, write, unseen), state.life, version)
 
 
-def _recounted(node: Node, before: Node, write: Dot, unseen: Sequence[Span]) -> Node:
-    return Node(
+def _recounted(node: PathNode, before: PathNode, write: Dot, unseen: Sequence[Span]) -> PathNode:
+    return PathNode(
         node.slots,
         {
             variant: _counted_apart(count, before.counts.get(variant), write, unseen)
@@ -56,7 +58,9 @@ def _recounted(node: Node, before: Node, write: Dot, unseen: Sequence[Span]) -> 
     )
 
 
-def _counted_apart(count: Count, before: Count | None, write: Dot, unseen: Sequence[Span]) -> Count:
+def _counted_apart(
+    count: CounterState, before: CounterState | None, write: Dot, unseen: Sequence[Span]
+) -> CounterState:
     """
     Return a count with what a write added to it in a share of its own, if it has to be.
 
@@ -79,4 +83,4 @@ def _counted_apart(count: Count, before: Count | None, write: Dot, unseen: Seque
     if old is not None:
         shares[key] = old
     shares[write] = Share(write.sequence, added.total - (old.total if old else 0))
-    return Count(restart, count.start, shares)
+    return CounterState(restart, count.start, shares)

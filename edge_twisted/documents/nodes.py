@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from attrs import field, frozen
 
-from edge_twisted.documents.counts import Count
+from edge_twisted.documents.counts import CounterState
 from edge_twisted.documents.entries import Entries, Entry, Rank, Stamp, merged, rank, winner
 from edge_twisted.documents.values import MISSING, Operand, Value
 from edge_twisted.documents.versions import Dot, VersionVector
@@ -33,12 +33,12 @@ class Variant(IntEnum):
 
 
 _NO_SLOTS: Final[Mapping[Variant, Entries]] = MappingProxyType({})
-_NO_COUNTS: Final[Mapping[Variant, Count]] = MappingProxyType({})
-_NO_CHILDREN: Final[Mapping[str, Node]] = MappingProxyType({})
+_NO_COUNTS: Final[Mapping[Variant, CounterState]] = MappingProxyType({})
+_NO_CHILDREN: Final[Mapping[str, PathNode]] = MappingProxyType({})
 
 
 @frozen(eq=False)
-class Node:
+class PathNode:
     """
     One path: its slots, its counts, and the paths below it.
 
@@ -47,25 +47,25 @@ class Node:
     """
 
     slots: Mapping[Variant, Entries] = _NO_SLOTS
-    counts: Mapping[Variant, Count] = _NO_COUNTS
-    children: Mapping[str, Node] = field(default=_NO_CHILDREN)
+    counts: Mapping[Variant, CounterState] = _NO_COUNTS
+    children: Mapping[str, PathNode] = field(default=_NO_CHILDREN)
 
-    def with_slot(self, variant: Variant, stamp: Stamp, value: Operand) -> Node:
+    def with_slot(self, variant: Variant, stamp: Stamp, value: Operand) -> PathNode:
         """Return the node after a write, which supersedes all that the slot holds."""
         slots = {**self.slots, variant: (Entry(stamp, value),)}
-        return Node(slots, self.counts, self.children)
+        return PathNode(slots, self.counts, self.children)
 
-    def with_count(self, variant: Variant, count: Count, stamp: Stamp) -> Node:
+    def with_count(self, variant: Variant, count: CounterState, stamp: Stamp) -> PathNode:
         """Return the node after a write of a counter."""
         slots = {**self.slots, variant: (Entry(stamp, True),)}
-        return Node(slots, {**self.counts, variant: count}, self.children)
+        return PathNode(slots, {**self.counts, variant: count}, self.children)
 
     def is_there(self, variant: Variant) -> bool:
         """Return whether a variant holds a value; for a map, whether it was written itself."""
         return winner(self.slots.get(variant, ())) is not None
 
 
-EMPTY: Final = Node()
+EMPTY: Final = PathNode()
 
 
 @frozen
@@ -81,7 +81,7 @@ class Shown:
 Memo = dict[int, "Shown | None"]
 
 
-def shown(node: Node, memo: Memo | None = None) -> Shown | None:
+def shown(node: PathNode, memo: Memo | None = None) -> Shown | None:
     """Return what a node shows, None if nothing."""
     if not node.children and len(node.slots) == 1:
         # Almost all paths.
@@ -95,7 +95,7 @@ def shown(node: Node, memo: Memo | None = None) -> Shown | None:
     return best
 
 
-def shown_as(node: Node, variant: Variant) -> Shown | None:
+def shown_as(node: PathNode, variant: Variant) -> Shown | None:
     """Return what a node shows if only one variant counts, None if that is not there."""
     if variant is Variant.MAP:
         return shown_map(node)
@@ -107,7 +107,7 @@ def shown_as(node: Node, variant: Variant) -> Shown | None:
     return Shown(value, variant, rank(entry))
 
 
-def shown_map(node: Node, memo: Memo | None = None) -> Shown | None:
+def shown_map(node: PathNode, memo: Memo | None = None) -> Shown | None:
     """Return the object that the children and the presence of a map make, None if none."""
     if memo is not None and id(node) in memo:
         return memo[id(node)]
@@ -149,7 +149,7 @@ class Side(NamedTuple):
         return self.seen.covers(dot) and dot not in self.unsaid
 
 
-def merged_nodes(left: Node, left_side: Side, right: Node, right_side: Side) -> Node:
+def merged_nodes(left: PathNode, left_side: Side, right: PathNode, right_side: Side) -> PathNode:
     """
     Return the merge of two trees.
 
@@ -166,7 +166,7 @@ def merged_nodes(left: Node, left_side: Side, right: Node, right_side: Side) -> 
             kept = _kept(mine or (), right_side) or _kept(theirs or (), left_side)
         if kept:
             slots[variant] = kept
-    counts: dict[Variant, Count] = {}
+    counts: dict[Variant, CounterState] = {}
     for variant in {**left.counts, **right.counts}:
         if variant in slots:
             count, counted = left.counts.get(variant), right.counts.get(variant)
@@ -175,7 +175,7 @@ def merged_nodes(left: Node, left_side: Side, right: Node, right_side: Side) -> 
                 if count and counted
                 else _either(count, counted)
             )
-    children: dict[str, Node] = {}
+    children: dict[str, PathNode] = {}
     for name in {**left.children, **right.children}:
         own, other = left.children.get(name), right.children.get(name)
         if own is None or other is None:
@@ -186,10 +186,10 @@ def merged_nodes(left: Node, left_side: Side, right: Node, right_side: Side) -> 
             child = merged_nodes(own, left_side, other, right_side)
         if child.slots or child.children:
             children[name] = child
-    return Node(slots, counts, children)
+    return PathNode(slots, counts, children)
 
 
-def forgets(left: Node, left_side: Side, right: Node, right_side: Side) -> bool:
+def forgets(left: PathNode, left_side: Side, right: PathNode, right_side: Side) -> bool:
     """Return whether a merge drops something because one side has forgotten it (`Side.forgot`)."""
     for variant in {**left.slots, **right.slots}:
         mine, theirs = left.slots.get(variant), right.slots.get(variant)
@@ -212,20 +212,20 @@ def forgets(left: Node, left_side: Side, right: Node, right_side: Side) -> bool:
     )
 
 
-def _left_of(node: Node, other: Side) -> Node:
+def _left_of(node: PathNode, other: Side) -> PathNode:
     """Return what stays of a tree of which the other side has nothing: mostly all of it."""
     if _is_untouched(node, other):
         return node
     slots = {variant: _kept(entries, other) for variant, entries in node.slots.items()}
     children = {name: _left_of(child, other) for name, child in node.children.items()}
-    return Node(
+    return PathNode(
         {variant: kept for variant, kept in slots.items() if kept},
         {variant: count for variant, count in node.counts.items() if slots.get(variant)},
         {name: child for name, child in children.items() if child.slots or child.children},
     )
 
 
-def _is_untouched(root: Node, other: Side) -> bool:
+def _is_untouched(root: PathNode, other: Side) -> bool:
     """Return whether the other side has forgotten nothing of a tree."""
     kept: Stamp | None = None
     # Most are fields: a generator would cost more than what it yields.
@@ -247,25 +247,25 @@ def _kept(entries: Entries, other: Side) -> Entries:
     return tuple(entry for entry in entries if not other.forgot(entry))
 
 
-def _either(left: Count | None, right: Count | None) -> Count:
+def _either(left: CounterState | None, right: CounterState | None) -> CounterState:
     count = left or right
     assert count is not None
     return count
 
 
-def is_map(node: Node) -> bool:
+def is_map(node: PathNode) -> bool:
     """Return whether the map of a node shows, without making its value."""
     if node.is_there(Variant.MAP):
         return True
     return any(_shows(child) for child in node.children.values())
 
 
-def _shows(node: Node) -> bool:
+def _shows(node: PathNode) -> bool:
     others = (variant for variant in node.slots if variant is not Variant.MAP)
     return any(map(node.is_there, others)) or is_map(node)
 
 
-def nodes_of(root: Node) -> Iterator[Node]:
+def nodes_of(root: PathNode) -> Iterator[PathNode]:
     """Yield every node, parents first, in no promised order."""
     waiting = [root]
     while waiting:
@@ -274,7 +274,7 @@ def nodes_of(root: Node) -> Iterator[Node]:
         waiting.extend(node.children.values())
 
 
-def walk(node: Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Node]]:
+def walk(node: PathNode, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], PathNode]]:
     """Yield every node with its path, parents first, in no promised order."""
     waiting = [(path, node)]
     while waiting:

@@ -66,7 +66,7 @@ Operation = Set | Unset | Increment | Restart
 
 
 @frozen(kw_only=True)
-class Typing:
+class VariantRules:
     """
     Which variant a statement means, path by path.
 
@@ -113,4 +113,4 @@ class Typing:
             raise InvalidWrite(f'Unsupported DML operation on {declared.name} field "{field}"')
 
 
-UNTYPED: Final = Typing()
+UNTYPED: Final = VariantRules()

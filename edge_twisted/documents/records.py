@@ -19,15 +19,15 @@ from typing import Any, Final
 from attrs import define, field
 
 from edge_twisted.documents.clock import Timestamp
-from edge_twisted.documents.counts import Count, Share
+from edge_twisted.documents.counts import CounterState, Share
 from edge_twisted.documents.entries import Entries, Entry, Stamp
-from edge_twisted.documents.nodes import EMPTY, Node, Variant
+from edge_twisted.documents.nodes import EMPTY, PathNode, Variant
 from edge_twisted.documents.operations import Path
 from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.documents.versions import Dot, Replica, SiteId, Span, VersionVector
 
 #: A slot that was read: its path, what it is of, what it holds, and a counter's count.
-Slot = tuple[Path, Variant, Entries, Count | None]
+Slot = tuple[Path, Variant, Entries, CounterState | None]
 #: Documents are less deep; who walks a tree may recurse.
 _MAX_PATH: Final = 256
 
@@ -106,7 +106,7 @@ def read_seen(replicas: Sequence[Replica], written: Any) -> VersionVector:
     return VersionVector(seen, unseen)
 
 
-def stamps_of(node: Node) -> Iterable[Stamp]:
+def stamps_of(node: PathNode) -> Iterable[Stamp]:
     """Yield the stamps in the slots and counts of one node."""
     for entries in node.slots.values():
         for entry in entries:
@@ -117,7 +117,7 @@ def stamps_of(node: Node) -> Iterable[Stamp]:
 
 
 def write_record(
-    tables: Tables, path: Path, node: Node, variant: Variant, shown: Stamp | None = None
+    tables: Tables, path: Path, node: PathNode, variant: Variant, shown: Stamp | None = None
 ) -> list[Any]:
     """Return one slot's record; the value of the entry with stamp `shown` is left out."""
     entries = [_write_entry(tables, entry, shown) for entry in node.slots.get(variant, ())]
@@ -134,7 +134,7 @@ def _write_entry(tables: Tables, entry: Entry, shown: Stamp | None) -> list[Any]
     return [at, entry.value]
 
 
-def _count(tables: Tables, count: Count) -> list[Any]:
+def _count(tables: Tables, count: CounterState) -> list[Any]:
     shares = [
         [tables.replica(replica), share.sequence, share.total, began]
         if began
@@ -160,7 +160,7 @@ def read_entries(
     return tuple(found)
 
 
-def read_count(tables: Tables, written: Any) -> Count:
+def read_count(tables: Tables, written: Any) -> CounterState:
     """Return a counter's count; :raises ValueError: a share is written twice, or wrongly."""
     restart, start, written_shares = written
     shares: dict[Dot, Share] = {}
@@ -177,10 +177,10 @@ def read_count(tables: Tables, written: Any) -> Count:
         shares[key] = Share(sequence, total)
     if len(shares) < len(written_shares):
         raise ValueError("a share that is there twice")
-    return Count(None if restart < 0 else tables.stamps[restart], start, shares)
+    return CounterState(None if restart < 0 else tables.stamps[restart], start, shares)
 
 
-def with_slots(root: Node, slots: Sequence[Slot]) -> Node:
+def with_slots(root: PathNode, slots: Sequence[Slot]) -> PathNode:
     """
     Return the tree with slots set, all of one map together: one by one, each would copy all.
 
@@ -191,7 +191,7 @@ def with_slots(root: Node, slots: Sequence[Slot]) -> Node:
     return _with_slots(root, slots, 0)
 
 
-def _with_slots(node: Node, slots: Sequence[Slot], depth: int) -> Node:
+def _with_slots(node: PathNode, slots: Sequence[Slot], depth: int) -> PathNode:
     entries, counts = dict(node.slots), dict(node.counts)
     below: dict[str, list[Slot]] = {}
     for slot in slots:
@@ -206,4 +206,4 @@ def _with_slots(node: Node, slots: Sequence[Slot], depth: int) -> Node:
     children = dict(node.children)
     for name, group in below.items():
         children[name] = _with_slots(children.get(name, EMPTY), group, depth + 1)
-    return Node(entries, counts, children)
+    return PathNode(entries, counts, children)

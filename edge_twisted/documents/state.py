@@ -14,13 +14,13 @@ from attrs import define, field
 
 from edge_twisted.documents import nodes
 from edge_twisted.documents.entries import Entries, merged, winner
-from edge_twisted.documents.nodes import EMPTY, Node, Side, merged_nodes, shown_map
+from edge_twisted.documents.nodes import EMPTY, PathNode, Side, merged_nodes, shown_map
 from edge_twisted.documents.values import MISSING, Value
 from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, VersionVector
 
 
 @define(eq=False, slots=False)
-class State:
+class DocumentState:
     """
     One document, without its id; never changed once made.
 
@@ -29,7 +29,7 @@ class State:
     a deleted document keeps, unreadable.
     """
 
-    root: Node = EMPTY
+    root: PathNode = EMPTY
     life: Entries = ()
     version: VersionVector = field(default=NO_VERSION)
 
@@ -64,7 +64,9 @@ class State:
         return found.value if found and isinstance(found.value, dict) else {}
 
 
-def forgets(left: State, right: State, unsaid: Collection[Dot] = frozenset()) -> bool:
+def forgets(
+    left: DocumentState, right: DocumentState, unsaid: Collection[Dot] = frozenset()
+) -> bool:
     """
     Return whether `merge` drops something because one side has forgotten it.
 
@@ -79,7 +81,9 @@ def forgets(left: State, right: State, unsaid: Collection[Dot] = frozenset()) ->
     return nodes.forgets(left.root, here, right.root, there)
 
 
-def merge(left: State, right: State, unsaid: Collection[Dot] = frozenset()) -> State:
+def merge(
+    left: DocumentState, right: DocumentState, unsaid: Collection[Dot] = frozenset()
+) -> DocumentState:
     """
     Return the state that has seen what either has seen.
 
@@ -97,7 +101,7 @@ def merge(left: State, right: State, unsaid: Collection[Dot] = frozenset()) -> S
             return right
         seen = NO_VERSION
     here, there = Side(seen), Side(right.version, unsaid)
-    return State(
+    return DocumentState(
         root=merged_nodes(left.root, here, right.root, there),
         life=merged(left.life, seen, right.life, right.version),
         version=left.version.joined(right.version),

@@ -8,17 +8,25 @@ path that is not declared shows its register alone.
 
 from __future__ import annotations
 
-from edge_twisted.documents.nodes import Node, Shown, Variant, is_map, nodes_of, shown_as, shown_map
-from edge_twisted.documents.operations import Path, Typing
+from edge_twisted.documents.nodes import (
+    PathNode,
+    Shown,
+    Variant,
+    is_map,
+    nodes_of,
+    shown_as,
+    shown_map,
+)
+from edge_twisted.documents.operations import Path, VariantRules
 from edge_twisted.documents.values import Value
 
 
-def fields_as(root: Node, typing: Typing) -> dict[str, Value]:
+def fields_as(root: PathNode, typing: VariantRules) -> dict[str, Value]:
     """Return the fields of a live document, without its id, as `typing` shows them."""
     return _fields(root, (), typing)
 
 
-def _fields(node: Node, path: Path, typing: Typing) -> dict[str, Value]:
+def _fields(node: PathNode, path: Path, typing: VariantRules) -> dict[str, Value]:
     fields: dict[str, Value] = {}
     for name, child in node.children.items():
         found = _shown(child, (*path, name), typing)
@@ -27,7 +35,7 @@ def _fields(node: Node, path: Path, typing: Typing) -> dict[str, Value]:
     return fields
 
 
-def _shown(node: Node, path: Path, typing: Typing) -> Shown | None:
+def _shown(node: PathNode, path: Path, typing: VariantRules) -> Shown | None:
     variant = typing.read_as(path)
     if variant is Variant.MAP:
         return _map(node, path, typing)
@@ -41,7 +49,7 @@ def _shown(node: Node, path: Path, typing: Typing) -> Shown | None:
     return best
 
 
-def _map(node: Node, path: Path, typing: Typing) -> Shown | None:
+def _map(node: PathNode, path: Path, typing: VariantRules) -> Shown | None:
     """Return the map with what may be seen of it; it is as late as the whole of it."""
     whole = shown_map(node)
     if whole is None:
@@ -49,7 +57,7 @@ def _map(node: Node, path: Path, typing: Typing) -> Shown | None:
     return Shown(_fields(node, path, typing), Variant.MAP, whole.rank)
 
 
-def has_hidden_variants(root: Node) -> bool:
+def has_hidden_variants(root: PathNode) -> bool:
     """
     Return whether some path holds two variants at once, of which the document shows one.
 

@@ -16,9 +16,9 @@ from typing import Any, Final
 from attrs import frozen
 
 from edge_twisted.documents.clock import BEGINNING
-from edge_twisted.documents.counts import Count, restarted
+from edge_twisted.documents.counts import CounterState, restarted
 from edge_twisted.documents.entries import Entry, Stamp
-from edge_twisted.documents.nodes import EMPTY, Node, Variant, is_map
+from edge_twisted.documents.nodes import EMPTY, PathNode, Variant, is_map
 from edge_twisted.documents.operations import (
     UNTYPED,
     Increment,
@@ -27,10 +27,10 @@ from edge_twisted.documents.operations import (
     Path,
     Restart,
     Set,
-    Typing,
     Unset,
+    VariantRules,
 )
-from edge_twisted.documents.state import State
+from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.typed import fields_as
 from edge_twisted.documents.values import MISSING, Value, canonical, equal
 from edge_twisted.documents.versions import SITE_BYTES, Replica, SiteId
@@ -42,7 +42,9 @@ Fields = Mapping[str, Value]
 MAX_DEPTH: Final = 200
 
 
-def insert(previous: State | None, fields: Fields, stamp: Stamp, typing: Typing = UNTYPED) -> State:
+def insert(
+    previous: DocumentState | None, fields: Fields, stamp: Stamp, typing: VariantRules = UNTYPED
+) -> DocumentState:
     """
     Begin a new life with these fields (without the id).
 
@@ -50,13 +52,13 @@ def insert(previous: State | None, fields: Fields, stamp: Stamp, typing: Typing 
 
     :raises InvalidWrite: a field does not fit its declared type.
     """
-    old = previous or State()
+    old = previous or DocumentState()
     check_depth(fields)
     root = _with_fields(_buried(old.root, stamp), (), fields, stamp, typing)
     return _next(old, root, stamp)
 
 
-def initial(fields: Fields, typing: Typing = UNTYPED) -> State:
+def initial(fields: Fields, typing: VariantRules = UNTYPED) -> DocumentState:
     """
     Return what INSERT INITIAL writes where there is no document.
 
@@ -68,8 +70,11 @@ def initial(fields: Fields, typing: Typing = UNTYPED) -> State:
 
 
 def apply(
-    state: State, operations: Iterable[Operation], stamp: Stamp, typing: Typing = UNTYPED
-) -> State:
+    state: DocumentState,
+    operations: Iterable[Operation],
+    stamp: Stamp,
+    typing: VariantRules = UNTYPED,
+) -> DocumentState:
     """
     Apply operations, which must concern different paths, as one write.
 
@@ -84,12 +89,14 @@ def apply(
     return _next(state, _changed(state.root, changes, 0), stamp)
 
 
-def delete(state: State, stamp: Stamp) -> State:
+def delete(state: DocumentState, stamp: Stamp) -> DocumentState:
     """Delete the document: its fields stay, unreadable, until its tombstone is reaped."""
-    return State(state.root, (Entry(stamp, MISSING),), state.version.with_dot(stamp.dot))
+    return DocumentState(state.root, (Entry(stamp, MISSING),), state.version.with_dot(stamp.dot))
 
 
-def differences(state: State, fields: Fields, typing: Typing = UNTYPED) -> Iterator[Set]:
+def differences(
+    state: DocumentState, fields: Fields, typing: VariantRules = UNTYPED
+) -> Iterator[Set]:
     """
     Yield what has to be set for the document to show these fields; none if it shows them.
 
@@ -98,7 +105,7 @@ def differences(state: State, fields: Fields, typing: Typing = UNTYPED) -> Itera
     yield from _differences((), fields_as(state.root, typing), fields, typing)
 
 
-def _differences(path: Path, have: Fields, want: Fields, typing: Typing) -> Iterator[Set]:
+def _differences(path: Path, have: Fields, want: Fields, typing: VariantRules) -> Iterator[Set]:
     for name, value in want.items():
         old = have.get(name, MISSING)
         here = (*path, name)
@@ -111,8 +118,8 @@ def _differences(path: Path, have: Fields, want: Fields, typing: Typing) -> Iter
             yield Set(here, value)
 
 
-def _next(state: State, root: Node, stamp: Stamp) -> State:
-    return State(root, (Entry(stamp, True),), state.version.with_dot(stamp.dot))
+def _next(state: DocumentState, root: PathNode, stamp: Stamp) -> DocumentState:
+    return DocumentState(root, (Entry(stamp, True),), state.version.with_dot(stamp.dot))
 
 
 _NESTED: Final = frozenset({dict, list})
@@ -163,10 +170,10 @@ class _Change:
     path: Path
     makes: bool
     stamp: Stamp
-    apply: Callable[[Node], Node]
+    apply: Callable[[PathNode], PathNode]
 
 
-def _change(operation: Operation, stamp: Stamp, typing: Typing) -> _Change:
+def _change(operation: Operation, stamp: Stamp, typing: VariantRules) -> _Change:
     path = operation.path
     if len(path) > MAX_DEPTH:
         raise InvalidWrite(f"A document may be nested {MAX_DEPTH} levels deep")
@@ -196,7 +203,7 @@ def _change(operation: Operation, stamp: Stamp, typing: Typing) -> _Change:
             )
 
 
-def _changed(node: Node, changes: Sequence[_Change], depth: int) -> Node:
+def _changed(node: PathNode, changes: Sequence[_Change], depth: int) -> PathNode:
     """
     Return a tree with changes below it made, all of which lead through it at `depth`.
 
@@ -219,10 +226,12 @@ def _changed(node: Node, changes: Sequence[_Change], depth: int) -> Node:
         if making is not None and not is_map(child):
             child = child.with_slot(Variant.MAP, making.stamp, True)
         children[name] = _changed(child, group, depth + 1)
-    return Node(node.slots, node.counts, children)
+    return PathNode(node.slots, node.counts, children)
 
 
-def _written(node: Node, path: Path, value: Value, stamp: Stamp, typing: Typing) -> Node:
+def _written(
+    node: PathNode, path: Path, value: Value, stamp: Stamp, typing: VariantRules
+) -> PathNode:
     variant = typing.variant(path, value)
     if variant is Variant.MAP:
         return _map_written(node, path, value, stamp, typing)
@@ -233,7 +242,9 @@ def _written(node: Node, path: Path, value: Value, stamp: Stamp, typing: Typing)
     return node.with_slot(variant, stamp, value)
 
 
-def _map_written(node: Node, path: Path, value: Value, stamp: Stamp, typing: Typing) -> Node:
+def _map_written(
+    node: PathNode, path: Path, value: Value, stamp: Stamp, typing: VariantRules
+) -> PathNode:
     if not isinstance(value, dict):
         raise InvalidWrite(f'Expected an object for the MAP field "{".".join(path)}"')
     # Presence is written only where nothing else shows the map: two writers of two keys of
@@ -243,33 +254,35 @@ def _map_written(node: Node, path: Path, value: Value, stamp: Stamp, typing: Typ
     return _with_fields(node, path, value, stamp, typing)
 
 
-def _with_fields(node: Node, path: Path, fields: Fields, stamp: Stamp, typing: Typing) -> Node:
+def _with_fields(
+    node: PathNode, path: Path, fields: Fields, stamp: Stamp, typing: VariantRules
+) -> PathNode:
     """Return a map with fields written, all at once: one by one, each would copy all of them."""
     children = dict(node.children)
     for name, value in fields.items():
         old = children.get(name, EMPTY)
         children[name] = _written(old, (*path, name), value, stamp, typing)
-    return Node(node.slots, node.counts, children)
+    return PathNode(node.slots, node.counts, children)
 
 
-def _added(node: Node, variant: Variant, amount: int, stamp: Stamp) -> Node:
+def _added(node: PathNode, variant: Variant, amount: int, stamp: Stamp) -> PathNode:
     count = node.counts.get(variant)
     if count is None:
-        count = Count()
+        count = CounterState()
     elif not node.is_there(variant):
         # It was removed: what it had counted before must not come back.
         count = restarted(stamp, 0)
     return node.with_count(variant, count.added(amount, stamp.dot), stamp)
 
 
-def _buried(node: Node, stamp: Stamp) -> Node:
+def _buried(node: PathNode, stamp: Stamp) -> PathNode:
     """Return the tree with everything in it removed."""
     slots = {
         variant: entries if shown_nothing(entries) else (Entry(stamp, MISSING),)
         for variant, entries in node.slots.items()
     }
     children = {name: _buried(child, stamp) for name, child in node.children.items()}
-    return Node(slots, node.counts, children)
+    return PathNode(slots, node.counts, children)
 
 
 def shown_nothing(entries: tuple[Entry, ...]) -> bool:

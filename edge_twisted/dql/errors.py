@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
-from edge_twisted.dql.source import Position, Source, Span
+from edge_twisted.dql.source import SourcePosition, SourceText, Span
 from edge_twisted.errors import EdgeError
 
 
@@ -26,7 +26,7 @@ class DqlError(EdgeError):
     phase: ClassVar[str] = "error"
 
     def __init__(
-        self, message: str, span: Span | None = None, source: Source | None = None
+        self, message: str, span: Span | None = None, source: SourceText | None = None
     ) -> None:
         super().__init__(message, span, source)
         self.message = message
@@ -39,14 +39,14 @@ class DqlError(EdgeError):
             self.span = span
         return self
 
-    def within(self, source: Source) -> Self:
+    def within(self, source: SourceText) -> Self:
         """Say in which text it happened, unless that is known."""
         if self.source is None:
             self.source = source
         return self
 
     @property
-    def position(self) -> Position | None:
+    def position(self) -> SourcePosition | None:
         """Line, column and snippet, if the place and the text are known."""
         if self.span is None or self.source is None:
             return None

@@ -14,7 +14,7 @@ from typing import Final
 
 from edge_twisted.dql.errors import LexicalError
 from edge_twisted.dql.literals import decode_number, decode_string
-from edge_twisted.dql.source import Source, Span
+from edge_twisted.dql.source import SourceText, Span
 from edge_twisted.dql.tokens import BARE_NAME, END, NAME, NUMBER, STRING, DirectiveComment, Tokens
 
 #: A statement is typed, or made from a template; data goes into arguments.
@@ -51,23 +51,23 @@ _UNFINISHED: Final = {
 }
 
 
-def source_of(text: str | bytes) -> Source:
+def source_of(text: str | bytes) -> SourceText:
     """
     Return the source of a text; bytes are UTF-8.
 
     :raises LexicalError: they are not.
     """
     if isinstance(text, str):
-        return Source(text)
+        return SourceText(text)
     try:
-        return Source(text.decode())
+        return SourceText(text.decode())
     except UnicodeDecodeError as error:
         readable = text[: error.start].decode()
         place = len(readable), len(readable) + 1
-        raise LexicalError("not valid UTF-8", place, Source(readable)) from None
+        raise LexicalError("not valid UTF-8", place, SourceText(readable)) from None
 
 
-def tokenize(source: Source) -> Tokens:
+def tokenize(source: SourceText) -> Tokens:
     """
     Divide a text into tokens.
 

@@ -25,7 +25,7 @@ _NEAR_LENGTH: Final = 20
 
 
 @frozen(kw_only=True)
-class Position:
+class SourcePosition:
     """A place as people are told it: ``line`` and ``column`` count from 1, in characters."""
 
     line: int
@@ -35,12 +35,12 @@ class Position:
 
 
 @frozen
-class Source:
+class SourceText:
     """The text of one statement."""
 
     text: str
 
-    def position(self, span: Span) -> Position:
+    def position(self, span: Span) -> SourcePosition:
         """
         Return where ``span`` is.
 
@@ -49,7 +49,7 @@ class Source:
         """
         start = min(span[0], len(self.text))
         line_start = self.text.rfind("\n", 0, start) + 1
-        return Position(
+        return SourcePosition(
             line=self.text.count("\n", 0, start) + 1,
             column=start - line_start + 1,
             snippet=self._snippet(line_start, start, span[1]),

@@ -26,7 +26,7 @@ _GZIP_WINDOW: Final = 31  # zlib's way to ask for a gzip header and trailer
 _MODE = 0o640
 
 
-class Entry(Protocol):
+class ArchiveEntry(Protocol):
     """One file of the archive."""
 
     @property
@@ -45,7 +45,7 @@ class MemoryEntry:
     content: bytes
 
     def pieces(self, modified: float) -> Iterator[bytes]:
-        """See `Entry.pieces`."""
+        """See `ArchiveEntry.pieces`."""
         yield _header(self.name, len(self.content), modified)
         for start in range(0, len(self.content), PIECE_BYTES):
             yield self.content[start : start + PIECE_BYTES]
@@ -60,7 +60,7 @@ class FileEntry:
     path: Path
 
     def pieces(self, modified: float) -> Iterator[bytes]:
-        """See `Entry.pieces`."""
+        """See `ArchiveEntry.pieces`."""
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -77,7 +77,7 @@ class FileEntry:
         yield _filling(status.st_size)
 
 
-def gzip_tar(entries: Iterable[Entry], modified: float) -> Iterator[bytes]:
+def gzip_tar(entries: Iterable[ArchiveEntry], modified: float) -> Iterator[bytes]:
     """
     Return the archive in pieces of some ten kilobytes, none empty.
 

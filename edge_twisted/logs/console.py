@@ -24,7 +24,7 @@ MAX_WAITING_BYTES: Final = 1024 * 1024
 REPEAT_SECONDS: Final = 60.0
 
 
-class Stream(Protocol):
+class OutputStream(Protocol):
     """Where a console writes to."""
 
     def is_terminal(self) -> bool:
@@ -51,7 +51,7 @@ class DescriptorStream:
         return os.isatty(self._descriptor)
 
     def write(self, data: memoryview) -> int:
-        """Write some of `data`; see `Stream.write`."""
+        """Write some of `data`; see `OutputStream.write`."""
         # What poll calls writable takes PIPE_BUF bytes without blocking (pipe(7)).
         if not self._poll.poll(0):
             return 0
@@ -61,7 +61,7 @@ class DescriptorStream:
 class Console:
     """Writes lines to a stream, in order, each whole or not at all."""
 
-    def __init__(self, name: str, stream: Stream, clock: IReactorTime) -> None:
+    def __init__(self, name: str, stream: OutputStream, clock: IReactorTime) -> None:
         self.name = name
         self._stream = stream
         self._clock = clock

@@ -11,10 +11,10 @@ from attrs import field, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from edge_twisted.config.model import Logging
-from edge_twisted.logs.console import Console, DescriptorStream, Stream
+from edge_twisted.logs.console import Console, DescriptorStream, OutputStream
 from edge_twisted.logs.levels import DEBUG_RANK, RANK, Part
 from edge_twisted.logs.memory import LineBuffer
-from edge_twisted.logs.router import Output, Route, Spelling
+from edge_twisted.logs.router import Output, OutputRoute, Spelling
 
 #: What ``GET /logs`` has of the edge server when no rotating logs are configured.
 EDGE_BUFFER_BYTES: Final = 1024 * 1024
@@ -23,14 +23,14 @@ DATA_BUFFER_BYTES: Final = 1024 * 1024
 
 
 @frozen(kw_only=True)
-class Streams:
+class StandardStreams:
     """The standard streams, and what the environment says about them."""
 
-    out: Stream = field(factory=lambda: DescriptorStream(1))
-    err: Stream = field(factory=lambda: DescriptorStream(2))
+    out: OutputStream = field(factory=lambda: DescriptorStream(1))
+    err: OutputStream = field(factory=lambda: DescriptorStream(2))
     environ: Mapping[str, str] = field(factory=lambda: os.environ)
 
-    def spelling(self, stream: Stream, chosen: Literal["text", "json"] | None) -> Spelling:
+    def spelling(self, stream: OutputStream, chosen: Literal["text", "json"] | None) -> Spelling:
         """Return how lines are spelled on `stream`: `chosen`, else by who looks at it."""
         person = stream.is_terminal()
         if chosen == "json" or (chosen is None and not person):
@@ -46,7 +46,7 @@ class Outputs:
         self,
         logging: Logging,
         clock: IReactorTime,
-        streams: Streams,
+        streams: StandardStreams,
         rotating: Output | None,
     ) -> None:
         self._logging = logging
@@ -62,19 +62,21 @@ class Outputs:
         same = logging.console == "std_err" or streams.out is streams.err
         self._edge = self._err if same else Console("standard output", streams.out, clock)
 
-    def routes(self, logging: Logging) -> list[Route]:
+    def routes(self, logging: Logging) -> list[OutputRoute]:
         """Return who gets which lines by the levels of `logging`; its places are not looked at."""
         edge = {Part.EDGE_SERVER: RANK[logging.level]}
         data = {Part.DATA: RANK[logging.ditto_sdk]}
         routes = [
-            Route(name="ditto_sdk buffer", output=self.data_buffer, ranks={Part.DATA: DEBUG_RANK}),
+            OutputRoute(
+                name="ditto_sdk buffer", output=self.data_buffer, ranks={Part.DATA: DEBUG_RANK}
+            ),
             self._console_route(self._err, self._streams.err, data),
         ]
         if self._logging.console != "off":
             stream = self._streams.err if self._edge is self._err else self._streams.out
             routes.append(self._console_route(self._edge, stream, edge))
         name, output = self._kept
-        routes.append(Route(name=name, output=output, ranks=edge | data))
+        routes.append(OutputRoute(name=name, output=output, ranks=edge | data))
         return routes
 
     def stop_consoles(self) -> None:
@@ -82,7 +84,9 @@ class Outputs:
         self._edge.stop()
         self._err.stop()
 
-    def _console_route(self, console: Console, stream: Stream, ranks: Mapping[Part, int]) -> Route:
+    def _console_route(
+        self, console: Console, stream: OutputStream, ranks: Mapping[Part, int]
+    ) -> OutputRoute:
         spelling = self._streams.spelling(stream, self._logging.format)
         name = f"{console.name} ({'/'.join(part.value for part in ranks)})"
-        return Route(name=name, output=console, ranks=ranks, spelling=spelling)
+        return OutputRoute(name=name, output=console, ranks=ranks, spelling=spelling)

@@ -55,7 +55,7 @@ class Spelling(Enum):
 
 
 @frozen(kw_only=True, eq=False)
-class Route:
+class OutputRoute:
     """An output, its spelling, and the least rank that it wants of a part; absent is nothing."""
 
     name: str
@@ -75,7 +75,7 @@ def on_reactor_thread() -> bool:
 
 
 @implementer(ILogObserver)
-class Router:
+class LogRouter:
     """Observes ``twisted.logger`` and feeds the outputs."""
 
     def __init__(
@@ -88,14 +88,14 @@ class Router:
         self._redactor = redactor
         self._call_from_thread = call_from_thread
         self._on_reactor_thread = on_reactor_thread
-        self._waiting: deque[list[tuple[Route, bytes]]] = deque()
+        self._waiting: deque[list[tuple[OutputRoute, bytes]]] = deque()
         self._delivering = False
         self._broken: set[str] = set()
         #: Asked about events that name their kind, on the reactor thread.
         self.is_line: IsLine = lambda *_: True
         self.use(())
 
-    def use(self, routes: Sequence[Route]) -> None:
+    def use(self, routes: Sequence[OutputRoute]) -> None:
         """Feed these outputs from now on."""
         self._routes = tuple(routes)
         self._floors = {
@@ -131,7 +131,7 @@ class Router:
         rank, _ = rank_and_name(event)
         return rank >= self._floors[part_of(event.get("log_namespace") or "")]
 
-    def _observe(self, event: LogEvent, without: Route | None = None) -> None:
+    def _observe(self, event: LogEvent, without: OutputRoute | None = None) -> None:
         rank, level = rank_and_name(event)
         part = part_of(event.get("log_namespace") or "")
         if rank < self._floors[part]:
@@ -157,7 +157,7 @@ class Router:
             }
             return Line(instead, level, self._redactor)
 
-    def _deliver(self, delivery: list[tuple[Route, bytes]]) -> None:
+    def _deliver(self, delivery: list[tuple[OutputRoute, bytes]]) -> None:
         self._waiting.append(delivery)
         if self._delivering:
             return
@@ -172,7 +172,7 @@ class Router:
         finally:
             self._delivering = False
 
-    def _give(self, route: Route, line: bytes) -> None:
+    def _give(self, route: OutputRoute, line: bytes) -> None:
         try:
             route.output.write(line)
         except Exception:
@@ -183,7 +183,7 @@ class Router:
         else:
             self._broken.discard(route.name)
 
-    def _tell_others(self, broken: Route) -> None:
+    def _tell_others(self, broken: OutputRoute) -> None:
         def observe(event: LogEvent) -> None:
             self._observe(event, without=broken)
 

@@ -17,15 +17,15 @@ from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.logger import ILogObserver, LogPublisher, globalLogPublisher
 
 from edge_twisted.config.model import Configuration, Logging
-from edge_twisted.logs.archive import Entry, FileEntry, MemoryEntry, gzip_tar
+from edge_twisted.logs.archive import ArchiveEntry, FileEntry, MemoryEntry, gzip_tar
 from edge_twisted.logs.audit import AuditEvent, AuditLog, FileAuditLog, NullAuditLog
 from edge_twisted.logs.errors import LogFolderUnusable
 from edge_twisted.logs.levels import Levels
-from edge_twisted.logs.outputs import Outputs, Streams
+from edge_twisted.logs.outputs import Outputs, StandardStreams
 from edge_twisted.logs.places import AUDIT_KEY, ROTATING_KEY, check_names
 from edge_twisted.logs.redaction import Redactor
 from edge_twisted.logs.repeats import Repeats
-from edge_twisted.logs.router import CallFromThread, Router
+from edge_twisted.logs.router import CallFromThread, LogRouter
 from edge_twisted.logs.series import audit_series, rotating_series
 
 #: What only a restart changes.
@@ -53,7 +53,7 @@ class LoggingService(Service):
         call_from_thread: CallFromThread,
         *,
         now: Callable[[], float],
-        streams: Streams | None = None,
+        streams: StandardStreams | None = None,
         publisher: LogPublisher = globalLogPublisher,
     ) -> None:
         self._logging = logging
@@ -76,11 +76,11 @@ class LoggingService(Service):
         self._outputs = Outputs(
             logging,
             clock,
-            streams or Streams(),
+            streams or StandardStreams(),
             self._rotating.writer if self._rotating is not None else None,
         )
         #: The observer of ``twisted.logger`` events.
-        self.observer = Router(self.redactor, call_from_thread=call_from_thread)
+        self.observer = LogRouter(self.redactor, call_from_thread=call_from_thread)
         self._repeats = Repeats(clock, self.observer.observe)
         self.observer.is_line = self._repeats.is_line
         self.observer.use(self._outputs.routes(logging))
@@ -91,7 +91,7 @@ class LoggingService(Service):
         configuration: Configuration,
         clock: IReactorTime,
         threads: IReactorFromThreads,
-        streams: Streams,
+        streams: StandardStreams,
         now: Callable[[], float],
     ) -> LoggingService:
         """Return the logging of a whole server, which knows all secrets of its configuration."""
@@ -171,7 +171,7 @@ class LoggingService(Service):
     def _needing_restart(self, new: Logging) -> list[str]:
         return [key for key, value in _FIXED.items() if value(new) != value(self._logging)]
 
-    def _entries(self, *, with_audit: bool) -> Iterator[Entry]:
+    def _entries(self, *, with_audit: bool) -> Iterator[ArchiveEntry]:
         if self._rotating is None:
             content = self._outputs.edge_buffer.content()
             yield MemoryEntry("edge-server/edge-server.log", content)

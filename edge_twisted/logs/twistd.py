@@ -20,7 +20,7 @@ from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 
-from edge_twisted.logs.outputs import Streams
+from edge_twisted.logs.outputs import StandardStreams
 from edge_twisted.logs.service import LoggingService
 
 #: twistd's own default is pieces of 1 MB that nothing ever deletes.
@@ -40,13 +40,13 @@ def observe_with(parent: object, logging: LoggingService) -> None:
         parent.setComponent(ILogObserver, logging.observer_for_twistd())
 
 
-def streams_of(options: Mapping[str, object]) -> Streams:
+def streams_of(options: Mapping[str, object]) -> StandardStreams:
     """Return where console lines go by twistd's own options; opens nothing yet."""
     path = options.get("logfile") or None
     if path == "-" or (path is None and options.get("nodaemon")):
-        return Streams()
+        return StandardStreams()
     file = LogFileStream(str(path or "twistd.log"))
-    return Streams(out=file, err=file)
+    return StandardStreams(out=file, err=file)
 
 
 class LogFileStream:

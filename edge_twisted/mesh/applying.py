@@ -19,7 +19,7 @@ from edge_twisted.mesh.items import Announced, Item, Left, Whole
 from edge_twisted.mesh.messages import Ack, Batch, Supply, Want
 from edge_twisted.mesh.port import Port
 from edge_twisted.mesh.pulls import Pulls
-from edge_twisted.mesh.requests import Answer, Applied, Apply, Lacking, Scope
+from edge_twisted.mesh.requests import Answer, Applied, ApplyBatch, Lacking, Scope
 from edge_twisted.mesh.violations import PeerViolation
 from edge_twisted.mesh.wire_values import read_items, read_vector, read_wholes
 
@@ -27,7 +27,7 @@ from edge_twisted.mesh.wire_values import read_items, read_vector, read_wholes
 WANT_AT_ONCE: Final = 256
 
 
-class Credit(Protocol):
+class WindowAccount(Protocol):
     """The window that we named to the peer."""
 
     def take(self, size: int) -> None:
@@ -41,7 +41,7 @@ class Credit(Protocol):
         """Count what was acknowledged or dropped."""
 
 
-class Stream(Protocol):
+class BatchStream(Protocol):
     """The stream, as the queue of its batches sees it."""
 
     def have_applied(self, applied: Applied) -> None:
@@ -54,7 +54,7 @@ class Stream(Protocol):
         """The cursor here is not where the stream left it."""
 
     def apply_begins(self) -> int:
-        """Number an `Apply` that is about to be asked for."""
+        """Number an `ApplyBatch` that is about to be asked for."""
 
     def apply_ends(self, number: int) -> None:
         """It is done."""
@@ -67,7 +67,7 @@ class _Waiting:
     message: Batch
     size: int
     items: tuple[Item, ...]
-    #: `Applying.forget_echoes` calls before it came.
+    #: `BatchQueue.forget_echoes` calls before it came.
     age: int
     #: Digests that this batch claimed in `Pulls`.
     claimed: set[int] = field(factory=set)
@@ -85,12 +85,12 @@ class _Waiting:
 
 
 @define(eq=False)
-class Applying:
+class BatchQueue:
     """The queue of one stream's batches."""
 
     port: Port
-    stream: Stream
-    credit: Credit
+    stream: BatchStream
+    credit: WindowAccount
     pulls: Pulls
     number: int
     scope: Scope
@@ -175,7 +175,7 @@ class Applying:
         then: Callable[[Applied | Lacking], None],
     ) -> None:
         number = self.stream.apply_begins()
-        request = Apply(
+        request = ApplyBatch(
             scope=self.scope,
             sender=self.sender,
             items=items,
@@ -299,7 +299,7 @@ class Applying:
         self._apply(items, None, None, self._age, applied)
 
     def move(self, lsn: int, knowledge: VersionVector | None) -> None:
-        """Set the cursor after a repair; `Stream.have_moved` or `cursor_lost` follows."""
+        """Set the cursor after a repair; `BatchStream.have_moved` or `cursor_lost` follows."""
 
         def applied(answer: Applied | Lacking) -> None:
             if isinstance(answer, Lacking) or not answer.moved:

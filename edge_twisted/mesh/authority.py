@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from edge_twisted.config.mesh_key import mesh_key
-from edge_twisted.config.model import Database, ServerAuth
+from edge_twisted.config.model import DatabaseConfig, ServerAuth
 
 #: The provider whose tokens are for development: they make a mesh of their own.
 DEVELOPMENT_PROVIDER: Final = "__playgroundProvider"
@@ -54,7 +54,7 @@ class NoAuthority:
     reason: str
 
 
-def authority_of(database: Database) -> Authority | NoAuthority:
+def authority_of(database: DatabaseConfig) -> Authority | NoAuthority:
     """Return the authority that a valid configuration stands for."""
     auth = database.auth
     if isinstance(auth, ServerAuth):

@@ -54,7 +54,7 @@ class Info(Protocol):
         """Its bytes."""
 
 
-class Reader(Protocol):
+class BlobContent(Protocol):
     """An open blob."""
 
     def read(self, offset: int, length: int) -> Awaitable[bytes]:
@@ -81,13 +81,13 @@ class Download(Protocol):
         """Keep what came for later; harmless when repeated."""
 
 
-class Attachments(Protocol):
+class LocalBlobs(Protocol):
     """The blobs of the store."""
 
     def find(self, attachment: str) -> Info | None:
         """Return what is known of a complete blob."""
 
-    def open(self, attachment: str) -> Awaitable[Reader]:
+    def open(self, attachment: str) -> Awaitable[BlobContent]:
         """Open a complete blob."""
 
     def resume(self, attachment: str) -> Awaitable[Download]:
@@ -111,7 +111,7 @@ class Neighbours(Protocol):
 class CarrierParts:
     """What a carrier works with."""
 
-    attachments: Attachments
+    attachments: LocalBlobs
     #: Whether a document that a peer may see names a blob.
     may_send: Callable[[Peer, str], Awaitable[bool]]
     neighbours: Neighbours
@@ -129,7 +129,7 @@ class BlobCarrier:
         self._downloads: dict[str, Download] = {}
         #: What is done to a download is done in order.
         self._turns: dict[str, DeferredLock] = {}
-        self._readers: dict[tuple[Peer, str], Reader | None] = {}
+        self._readers: dict[tuple[Peer, str], BlobContent | None] = {}
         self._waiters: dict[str, list[Deferred[bool]]] = {}
         self._tasks: set[Deferred[None]] = set()
         self._effects: deque[Effect] = deque()

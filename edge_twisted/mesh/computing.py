@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 SLICE_SECONDS: Final = 0.004
 
 
-class Computing:
+class ComputationQueue:
     """Runs generators to their end; a step of theirs takes about a millisecond."""
 
     def __init__(self, clock: IReactorTime) -> None:

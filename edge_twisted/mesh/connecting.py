@@ -22,7 +22,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from edge_twisted.mesh.link import Link
-from edge_twisted.mesh.node import Node
+from edge_twisted.mesh.node import MeshNode
 from edge_twisted.mesh.tls import MeshTls
 
 #: Of one address of a host; names with several addresses get a little longer.
@@ -30,7 +30,7 @@ CONNECT_SECONDS: Final = 8.0
 
 
 @frozen(kw_only=True)
-class Target:
+class PeerAddress:
     """A peer's address: a host name or an IP address without brackets, and a port."""
 
     host: str
@@ -41,14 +41,14 @@ class Target:
 
 
 #: Gives the way to an address.
-EndpointOf = Callable[[Target], IStreamClientEndpoint]
+EndpointOf = Callable[[PeerAddress], IStreamClientEndpoint]
 
 
 @implementer(IProtocolFactory)
 class LinkAcceptor:
     """The factory of the mesh's listener: turns strangers away when there are too many."""
 
-    def __init__(self, node: Node, tls: MeshTls, clock: IReactorTime) -> None:
+    def __init__(self, node: MeshNode, tls: MeshTls, clock: IReactorTime) -> None:
         self._node = node
         #: The link of the connection that is being taken in, while it is.
         self._taken: list[Link] = []
@@ -76,14 +76,14 @@ class Connector:
     """Makes connections to targets, with a link inside TLS on each."""
 
     def __init__(
-        self, node: Node, tls: MeshTls, clock: IReactorTime, endpoint_of: EndpointOf
+        self, node: MeshNode, tls: MeshTls, clock: IReactorTime, endpoint_of: EndpointOf
     ) -> None:
         self._node = node
         self._tls = tls
         self._clock = clock
         self._endpoint_of = endpoint_of
 
-    def connect(self, target: Target) -> Deferred[Link]:
+    def connect(self, target: PeerAddress) -> Deferred[Link]:
         """Fire with the link once the connection stands; its handshakes are still to come."""
         inner = Factory.forProtocol(lambda: self._node.new_link(str(target)))
         inner.noisy = False

@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 
 from edge_twisted.mesh import refusals
 from edge_twisted.mesh.backoff import Backoff
-from edge_twisted.mesh.connecting import Target
+from edge_twisted.mesh.connecting import PeerAddress
 from edge_twisted.mesh.link import Link
 from edge_twisted.mesh.peer_key import PeerKey
 
@@ -45,7 +45,7 @@ REPEAT_SECONDS: Final = 60.0
 STEADY_SECONDS: Final = 5.0
 
 
-class Peers(Protocol):
+class LinkedPeers(Protocol):
     """What the dialer asks of the node."""
 
     @property
@@ -71,8 +71,8 @@ class DialState(Enum):
 class DialParts:
     """What all dials work with; `draw` returns a number from 0 to below 1."""
 
-    connect: Callable[[Target], Deferred[Link]]
-    peers: Peers
+    connect: Callable[[PeerAddress], Deferred[Link]]
+    peers: LinkedPeers
     clock: IReactorTime
     draw: Callable[[], float]
 
@@ -83,20 +83,20 @@ class Dialer:
     def __init__(self, parts: DialParts, most_seconds: float) -> None:
         self._parts = parts
         self._most_seconds = most_seconds
-        self._dials: dict[Target, Dial] = {}
+        self._dials: dict[PeerAddress, Dial] = {}
 
     @property
     def dials(self) -> tuple[Dial, ...]:
         """Every address that is dialled."""
         return tuple(self._dials.values())
 
-    def add(self, target: Target) -> None:
+    def add(self, target: PeerAddress) -> None:
         """Dial an address from now on, until it is removed; harmless when repeated."""
         if target not in self._dials:
             dial = self._dials[target] = Dial(target, self._parts, self._most_seconds)
             dial.begin()
 
-    def remove(self, target: Target) -> None:
+    def remove(self, target: PeerAddress) -> None:
         """Dial an address no more; a link that it led to lives on."""
         dial = self._dials.pop(target, None)
         if dial is not None:
@@ -122,7 +122,7 @@ class Dialer:
 class Dial:
     """One address."""
 
-    def __init__(self, target: Target, parts: DialParts, most_seconds: float) -> None:
+    def __init__(self, target: PeerAddress, parts: DialParts, most_seconds: float) -> None:
         self.target = target
         self.state = DialState.WAITING
         #: Why it is not linked, in a few words; empty before the first try.

@@ -23,7 +23,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from edge_twisted.mesh.connecting import Target
+from edge_twisted.mesh.connecting import PeerAddress
 from edge_twisted.mesh.peer_key import PeerKey
 
 log = Logger()
@@ -71,7 +71,7 @@ class Announcement:
 
 
 #: Told an instance's name and its addresses, none when it has vanished; from any thread.
-Heard = Callable[[str, tuple[Target, ...]], None]
+Heard = Callable[[str, tuple[PeerAddress, ...]], None]
 
 
 class MdnsSession(Protocol):
@@ -108,8 +108,8 @@ class DiscoveryParts:
     names: MeshNames
     us: PeerKey
     announce: Announcement | None
-    found: Callable[[Target], None]
-    vanished: Callable[[Target], None]
+    found: Callable[[PeerAddress], None]
+    vanished: Callable[[PeerAddress], None]
     clock: IReactorTime
     in_thread: Callable[[Callable[[], object]], Deferred[object]]
     from_thread: Callable[[Callable[[], None]], None]
@@ -121,7 +121,7 @@ class Discovery:
     def __init__(self, parts: DiscoveryParts) -> None:
         self._parts = parts
         self._own = parts.names.instance(parts.us)
-        self._instances: dict[str, tuple[Target, ...]] = {}
+        self._instances: dict[str, tuple[PeerAddress, ...]] = {}
         self._session: MdnsSession | None = None
         self._addresses: frozenset[str] = frozenset()
         self._timer: IDelayedCall | None = None
@@ -130,7 +130,7 @@ class Discovery:
         self._has_complained = False
 
     @property
-    def targets(self) -> frozenset[Target]:
+    def targets(self) -> frozenset[PeerAddress]:
         """Every address that is announced now."""
         return frozenset(target for each in self._instances.values() for target in each)
 
@@ -206,15 +206,15 @@ class Discovery:
 
     # -- inner: what is heard
 
-    def _heard(self, name: str, targets: tuple[Target, ...]) -> None:
+    def _heard(self, name: str, targets: tuple[PeerAddress, ...]) -> None:
         """From whatever thread."""
         self._parts.from_thread(lambda: self._take_if_running(name, targets))
 
-    def _take_if_running(self, name: str, targets: tuple[Target, ...]) -> None:
+    def _take_if_running(self, name: str, targets: tuple[PeerAddress, ...]) -> None:
         if self._is_running:
             self._take(name, targets)
 
-    def _take(self, name: str, targets: tuple[Target, ...]) -> None:
+    def _take(self, name: str, targets: tuple[PeerAddress, ...]) -> None:
         """Take over what an instance's addresses are now."""
         if name == self._own or not name.startswith(self._parts.names.prefix):
             return

@@ -31,7 +31,7 @@ def runs(answer: Answer) -> Iterator[Sequence[Whole]]:
 
 
 @define(eq=False)
-class Supplying:
+class Supplier:
     """
     Answers WANT, some documents at a time; one WANT at a time.
 
@@ -87,7 +87,7 @@ class Supplying:
 
 
 @define(eq=False)
-class Offering:
+class Offerer:
     """Sends OFFER: at once, or what was gathered when the stream is quiet."""
 
     port: Port

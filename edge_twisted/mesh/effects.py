@@ -10,7 +10,7 @@ from attrs import frozen
 
 from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh.items import ScopeKey
-from edge_twisted.mesh.requests import Request, Scope
+from edge_twisted.mesh.requests import DocumentRequest, Scope
 
 #: Names a question of a session, so that the answer finds it.
 Token = NewType("Token", int)
@@ -28,7 +28,7 @@ class Ask:
     """Have `Documents` perform a request; give the answer to `Session.answered`."""
 
     token: Token
-    request: Request
+    request: DocumentRequest
 
 
 @frozen
@@ -79,7 +79,7 @@ class BlobHeard:
 
 
 @frozen
-class Progress:
+class StreamProgress:
     """How far the peer has come with what it takes of us, for `system:data_sync_info`."""
 
     acknowledged_lsn: int
@@ -110,7 +110,9 @@ class Withheld:
     size: int
 
 
-Event = Established | PresenceHeard | BlobHeard | Progress | Received | ScopeRefused | Withheld
+Event = (
+    Established | PresenceHeard | BlobHeard | StreamProgress | Received | ScopeRefused | Withheld
+)
 
 
 @frozen

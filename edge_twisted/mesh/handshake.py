@@ -28,7 +28,7 @@ from edge_twisted.mesh.violations import (
 MAX_NAME: Final = 256
 
 
-class Home(Protocol):
+class HelloFacts(Protocol):
     """What a session may ask of the database without waiting (`requests.Documents`)."""
 
     @property
@@ -51,10 +51,10 @@ class Home(Protocol):
 
 
 @frozen(kw_only=True)
-class Us:
+class LocalServer:
     """What a session says of this server, and where it has time and chance from."""
 
-    home: Home
+    home: HelloFacts
     #: 32 bytes, the same for servers of one database and for no others.
     database: bytes
     peer_key: str
@@ -65,7 +65,7 @@ class Us:
     window_bytes: int = WINDOW_BYTES
 
 
-def hello(us: Us, replica: Replica) -> Hello:
+def hello(us: LocalServer, replica: Replica) -> Hello:
     """Return what we say of ourselves."""
     return Hello(
         list(VERSIONS),
@@ -79,7 +79,7 @@ def hello(us: Us, replica: Replica) -> Hello:
     )
 
 
-def check(us: Us, replica: Replica, certified_key: str, theirs: Hello) -> Replica:
+def check(us: LocalServer, replica: Replica, certified_key: str, theirs: Hello) -> Replica:
     """
     Return who the peer is, whose certificate names `certified_key`.
 

@@ -41,14 +41,14 @@ class IdentityUnusable(EdgeError):
 
 
 @frozen(kw_only=True)
-class Identity:
+class PeerIdentity:
     """The server's key, and its text form, under which peers know it."""
 
     key: ec.EllipticCurvePrivateKey = field(repr=False)
     peer_key: PeerKey
 
     @classmethod
-    def of(cls, key: ec.EllipticCurvePrivateKey) -> Identity:
+    def of(cls, key: ec.EllipticCurvePrivateKey) -> PeerIdentity:
         """Return the identity that a key makes."""
         return cls(key=key, peer_key=peer_key(key.public_key()))
 
@@ -58,7 +58,7 @@ def key_file(folder: Path, db_id: str) -> Path:
     return folder / f"{db_id}.mesh-key.pem"
 
 
-def load_or_make(path: Path) -> Identity:
+def load_or_make(path: Path) -> PeerIdentity:
     """
     Return the identity kept at `path`; make it if there is none.  Blocks on the disk.
 
@@ -79,17 +79,17 @@ def load_or_make(path: Path) -> Identity:
         raise IdentityUnusable(path, "it is no PEM private key without a passphrase") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise IdentityUnusable(path, "its key is not of the curve P-256")
-    return Identity.of(key)
+    return PeerIdentity.of(key)
 
 
-def _make(path: Path) -> Identity:
+def _make(path: Path) -> PeerIdentity:
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
         _write(path, pem)
     except OSError as error:
         raise IdentityUnusable(path, error.strerror or str(error)) from error
-    return Identity.of(key)
+    return PeerIdentity.of(key)
 
 
 def _write(path: Path, data: bytes) -> None:

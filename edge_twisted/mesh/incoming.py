@@ -14,7 +14,7 @@ from typing import Final, Protocol, cast
 from attrs import define, field
 
 from edge_twisted.documents.versions import Replica
-from edge_twisted.mesh.applying import Applying, Credit
+from edge_twisted.mesh.applying import BatchQueue, WindowAccount
 from edge_twisted.mesh.effects import Received, ScopeRefused
 from edge_twisted.mesh.fingerprints import Fingerprints
 from edge_twisted.mesh.items import ScopeKey, Whole
@@ -33,15 +33,15 @@ from edge_twisted.mesh.messages import (
 )
 from edge_twisted.mesh.port import Port
 from edge_twisted.mesh.pulls import Pulls
-from edge_twisted.mesh.repair_receiver import Outcome, Reconciled, RepairReceiver
+from edge_twisted.mesh.repair_receiver import Reconciled, RepairOutcome, RepairReceiver
 from edge_twisted.mesh.requests import (
     Answer,
     Applied,
     Changes,
     FindPosition,
-    Position,
     ReadChanges,
     Scope,
+    StreamPosition,
 )
 from edge_twisted.mesh.states import IncomingState
 from edge_twisted.mesh.wire_values import write_seen
@@ -52,7 +52,7 @@ _State = IncomingState
 MOST_INCOMPLETE: Final = 3
 
 
-class Surroundings(Protocol):
+class StreamHost(Protocol):
     """What of the rest of the session a stream needs."""
 
     @property
@@ -87,8 +87,8 @@ class IncomingStream:
     """One stream; see the head of this module."""
 
     port: Port
-    session: Surroundings
-    credit: Credit
+    session: StreamHost
+    credit: WindowAccount
     pulls: Pulls
     scope: Scope
     sender: Replica
@@ -98,7 +98,7 @@ class IncomingStream:
     is_caught_up: bool = False
     #: It was subscribed to so often that the peer might take more for a flood: try by the clock.
     _waits_to_find: bool = False
-    _applying: Applying | None = None
+    _applying: BatchQueue | None = None
     _repair: RepairReceiver | None = None
     _fingerprints: Fingerprints = field(factory=Fingerprints)
     #: Counts beginnings: an answer to a question of an earlier one means nothing.
@@ -150,7 +150,7 @@ class IncomingStream:
     def _found(self, generation: int, answer: Answer) -> None:
         if generation != self._generation:
             return
-        position = cast(Position, answer)
+        position = cast(StreamPosition, answer)
         self.number = self.session.register(self)
         self.state = _State.STREAMING
         self._begin_applying(position.lsn)
@@ -162,7 +162,7 @@ class IncomingStream:
 
     def _begin_applying(self, position: int | None) -> None:
         assert self.number is not None
-        self._applying = Applying(
+        self._applying = BatchQueue(
             port=self.port,
             stream=self,
             credit=self.credit,
@@ -174,7 +174,7 @@ class IncomingStream:
         )
 
     @property
-    def _queue(self) -> Applying:
+    def _queue(self) -> BatchQueue:
         assert self._applying is not None
         return self._applying
 
@@ -278,14 +278,14 @@ class IncomingStream:
             done=self._repaired,
         )
 
-    def _repaired(self, outcome: Outcome | Reconciled, found: bool) -> None:
+    def _repaired(self, outcome: RepairOutcome | Reconciled, found: bool) -> None:
         """Move the cursor to where the sender's set was taken, and stream from there."""
         assert self._repair is not None
         self._incomplete = self._incomplete + 1 if self._repair.is_incomplete else 0
         self._repairs_again = 0 < self._incomplete < MOST_INCOMPLETE
         self._repair = None
         self._fingerprints.repaired(self.port.now, found=found)
-        if outcome is Outcome.TOO_DIFFERENT:
+        if outcome is RepairOutcome.TOO_DIFFERENT:
             self._asks_after_stream = True
             self._queue.rewind()
             self._resume(0)

@@ -41,7 +41,7 @@ from edge_twisted.mesh.effects import (
     Tell,
     Token,
 )
-from edge_twisted.mesh.link_choice import Ends
+from edge_twisted.mesh.link_choice import LinkEnds
 from edge_twisted.mesh.peer_key import PeerKey
 from edge_twisted.mesh.presence import LinkKind
 from edge_twisted.mesh.requests import Documents
@@ -93,9 +93,9 @@ class Link(TwistedProtocol):
         self._clock = clock
         self.dialled = dialled
         self.address = dialled or ""
-        #: Proven by the handshake; the key of `Ends` once both HELLOs are in.
+        #: Proven by the handshake; the key of `LinkEnds` once both HELLOs are in.
         self.peer: PeerKey | None = None
-        self.ends: Ends | None = None
+        self.ends: LinkEnds | None = None
         self.device_name = ""
         self.session: LinkSession | None = None
         #: A refusal or another word of `refusals`, and who said it.
@@ -266,7 +266,7 @@ class Link(TwistedProtocol):
             self.refuse(refusals.PROTOCOL_VIOLATION, "HELLO and certificate name different peers")
             return
         self.device_name = event.device_name
-        self.ends = Ends(
+        self.ends = LinkEnds(
             peer=self.peer, replica=event.replica, dialled_by_us=self.dialled is not None
         )
         self._owner.established(self, event)

@@ -18,7 +18,7 @@ from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh.peer_key import PeerKey
 
 
-class Verdict(Enum):
+class LinkVerdict(Enum):
     """What becomes of a link that has just been established."""
 
     KEEP = "keep"
@@ -33,7 +33,7 @@ class Verdict(Enum):
 
 
 @frozen(kw_only=True)
-class Ends:
+class LinkEnds:
     """An established link: whom it leads to, and whether we dialled it."""
 
     peer: PeerKey
@@ -41,16 +41,16 @@ class Ends:
     dialled_by_us: bool
 
 
-def judge(new: Ends, old: Ends | None, us: PeerKey, our_replica: Replica) -> Verdict:
+def judge(new: LinkEnds, old: LinkEnds | None, us: PeerKey, our_replica: Replica) -> LinkVerdict:
     """Return what becomes of `new`, given the link with that peer that there is already, if any."""
     if new.peer == us:
         same = new.replica == our_replica
-        return Verdict.SELF_LINK if same else Verdict.DUPLICATE_PEER
+        return LinkVerdict.SELF_LINK if same else LinkVerdict.DUPLICATE_PEER
     if old is None:
-        return Verdict.KEEP
+        return LinkVerdict.KEEP
     if new.replica != old.replica:
-        return Verdict.DUPLICATE_PEER
+        return LinkVerdict.DUPLICATE_PEER
     if new.dialled_by_us == old.dialled_by_us:
-        return Verdict.DUPLICATE_LINK if new.dialled_by_us else Verdict.REPLACE
+        return LinkVerdict.DUPLICATE_LINK if new.dialled_by_us else LinkVerdict.REPLACE
     stays = new.dialled_by_us == (us < new.peer)
-    return Verdict.REPLACE if stays else Verdict.DUPLICATE_LINK
+    return LinkVerdict.REPLACE if stays else LinkVerdict.DUPLICATE_LINK

@@ -23,7 +23,7 @@ from zeroconf import (
     Zeroconf,
 )
 
-from edge_twisted.mesh.connecting import Target
+from edge_twisted.mesh.connecting import PeerAddress
 from edge_twisted.mesh.discovery import SERVICE_TYPE, Announcement, Heard, MdnsSession
 
 log = Logger()
@@ -128,7 +128,7 @@ class _Session:
             log.failure("An announcement could not be read")
 
 
-def _targets(info: ServiceInfo | None) -> tuple[Target, ...]:
+def _targets(info: ServiceInfo | None) -> tuple[PeerAddress, ...]:
     """Return the addresses of an instance, those of IPv4 first; none if it did not say."""
     if info is None or not info.port:
         return ()
@@ -136,4 +136,4 @@ def _targets(info: ServiceInfo | None) -> tuple[Target, ...]:
         *info.parsed_scoped_addresses(IPVersion.V4Only),
         *info.parsed_scoped_addresses(IPVersion.V6Only),
     ]
-    return tuple(Target(host=each, port=info.port) for each in addresses)
+    return tuple(PeerAddress(host=each, port=info.port) for each in addresses)

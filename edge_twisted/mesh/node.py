@@ -19,16 +19,16 @@ from twisted.logger import Logger
 
 from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh import refusals
-from edge_twisted.mesh.computing import Computing
+from edge_twisted.mesh.computing import ComputationQueue
 from edge_twisted.mesh.effects import Established, LinkSession, PresenceHeard
 from edge_twisted.mesh.gossip import Gossip
 from edge_twisted.mesh.link import Link
-from edge_twisted.mesh.link_choice import Verdict, judge
+from edge_twisted.mesh.link_choice import LinkVerdict, judge
 from edge_twisted.mesh.peer_key import PeerKey
 from edge_twisted.mesh.presence import Claim
 from edge_twisted.mesh.refusals import RefusalLog
 from edge_twisted.mesh.requests import Documents
-from edge_twisted.mesh.spreading import Spreading
+from edge_twisted.mesh.spreading import PresenceSpread
 from edge_twisted.mesh.strangers import MAX_STRANGERS, Strangers
 
 log = Logger()
@@ -78,18 +78,18 @@ class NodeParts:
     limits: Limits
 
 
-class Node:
+class MeshNode:
     """See the head of this module.  For the reactor thread."""
 
     def __init__(self, parts: NodeParts) -> None:
         self._parts = parts
         self.limits = parts.limits
-        self._computing = Computing(parts.clock)
+        self._computing = ComputationQueue(parts.clock)
         self.refusal_log = RefusalLog(parts.clock)
         self._links: set[Link] = set()
         self._strangers: Strangers[Link] = Strangers(parts.limits.strangers)
         self._by_peer: dict[PeerKey, Link] = {}
-        self._spreading: Spreading[Link] = Spreading()
+        self._spreading: PresenceSpread[Link] = PresenceSpread()
         self._is_open = False
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = parts.clock
@@ -254,10 +254,10 @@ class Node:
         old = self._by_peer.get(ends.peer)
         old_ends = old.ends if old is not None else None
         verdict = judge(ends, old_ends, self._parts.us, self._parts.documents.replica)
-        if verdict not in (Verdict.KEEP, Verdict.REPLACE):
+        if verdict not in (LinkVerdict.KEEP, LinkVerdict.REPLACE):
             link.refuse(verdict.value)
             return
-        if verdict is Verdict.KEEP and self.is_full:
+        if verdict is LinkVerdict.KEEP and self.is_full:
             link.refuse(refusals.TOO_MANY_CONNECTIONS)
             return
         self._by_peer[ends.peer] = link

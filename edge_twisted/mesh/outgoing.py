@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol
 from attrs import define, field
 
 from edge_twisted.documents.versions import NO_VERSION, VersionVector
-from edge_twisted.mesh.documents_out import Offering, Supplying
+from edge_twisted.mesh.documents_out import Offerer, Supplier
 from edge_twisted.mesh.effects import Withheld
 from edge_twisted.mesh.messages import Batch, Closed, Opened, Stale, encode
 from edge_twisted.mesh.port import Port
@@ -28,7 +28,7 @@ from edge_twisted.mesh.requests import (
     ScopeClosed,
 )
 from edge_twisted.mesh.states import OutgoingState
-from edge_twisted.mesh.turns import Turns
+from edge_twisted.mesh.turns import SendWindow
 from edge_twisted.mesh.violations import PeerViolation
 from edge_twisted.mesh.wire_values import (
     news_of,
@@ -67,7 +67,7 @@ class Held(NamedTuple):
     caught_up: bool
 
 
-class Applies(Protocol):
+class ApplyProgress(Protocol):
     """The applying of what the peer sends, whose commits concern streams back to it."""
 
     def newest_apply(self, collection: str) -> int:
@@ -82,8 +82,8 @@ class OutgoingStream:
     """One stream; see the head of this module."""
 
     port: Port
-    turns: Turns
-    applies: Applies
+    turns: SendWindow
+    applies: ApplyProgress
     number: int
     scope: Scope
     state: OutgoingState = OutgoingState.STREAMING
@@ -112,12 +112,12 @@ class OutgoingStream:
     _after_apply: int = 0
     #: Counts beginnings: an answer to a question of an earlier one means nothing.
     _generation: int = 0
-    _supplying: Supplying = field(init=False)
-    _offering: Offering = field(init=False)
+    _supplying: Supplier = field(init=False)
+    _offering: Offerer = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._supplying = Supplying(self.port, self.number, self.scope, self.scope_closed)
-        self._offering = Offering(self.port, self.number, self.scope)
+        self._supplying = Supplier(self.port, self.number, self.scope, self.scope_closed)
+        self._offering = Offerer(self.port, self.number, self.scope)
 
     # -- life
 

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from edge_twisted.mesh.effects import Event
 from edge_twisted.mesh.messages import Message
-from edge_twisted.mesh.requests import Answer, Request
+from edge_twisted.mesh.requests import Answer, DocumentRequest
 
 T = TypeVar("T")
 
@@ -26,10 +26,10 @@ class Port(Protocol):
     def send_batch(self, payload: bytes) -> None:
         """Send a BATCH that `messages.encode` made."""
 
-    def ask(self, request: Request, then: Callable[[Answer], None]) -> None:
+    def ask(self, request: DocumentRequest, then: Callable[[Answer], None]) -> None:
         """Have the database perform a request; a failure ends the link."""
 
-    def ask_in_turn(self, request: Request, then: Callable[[Answer], None]) -> None:
+    def ask_in_turn(self, request: DocumentRequest, then: Callable[[Answer], None]) -> None:
         """As `ask`, for what the peer wants read: few of these at a time, in order."""
 
     def compute(self, steps: Generator[None, None, T], then: Callable[[T], None]) -> None:

@@ -42,7 +42,7 @@ FORGET_SECONDS: Final = 60.0
 LinkKind = Literal["AccessPoint", "WebSocket"]
 
 
-class Stamp(NamedTuple):
+class RecordVersion(NamedTuple):
     """The version of a record: the start of its peer's process, and its changes since."""
 
     boot: int
@@ -57,11 +57,11 @@ class Claim(NamedTuple):
 
 
 @frozen(kw_only=True)
-class Record:
+class PresenceRecord:
     """What a peer says of itself; `claims` are sorted and hold no peer twice by one kind."""
 
     peer: PeerKey
-    stamp: Stamp
+    stamp: RecordVersion
     device_name: str
     os: str
     version: str
@@ -73,7 +73,7 @@ class Record:
         return (self.stamp, self.claims, self.device_name, self.os, self.version)
 
 
-def is_sound(record: Record) -> bool:
+def is_sound(record: PresenceRecord) -> bool:
     """Tell whether a record that came from elsewhere keeps the bounds."""
     return (
         is_peer_key(record.peer)
@@ -89,26 +89,26 @@ def is_sound(record: Record) -> bool:
 class PresenceGraph:
     """The mesh as the peer of `local` knows it."""
 
-    def __init__(self, local: Record) -> None:
+    def __init__(self, local: PresenceRecord) -> None:
         self._local = local
-        self._records: dict[PeerKey, Record] = {}
+        self._records: dict[PeerKey, PresenceRecord] = {}
         self._claims = 0
-        self._reachable: dict[PeerKey, Record] | None = None
+        self._reachable: dict[PeerKey, PresenceRecord] | None = None
         self._out_of_reach_since: dict[PeerKey, float] = {}
 
     @property
-    def local(self) -> Record:
+    def local(self) -> PresenceRecord:
         """This peer's own record, as last published."""
         return self._local
 
-    def publish(self, claims: Iterable[Claim]) -> Record | None:
+    def publish(self, claims: Iterable[Claim]) -> PresenceRecord | None:
         """Take over this peer's links; return its new record, to be sent to all, or None."""
         fresh = tuple(sorted(set(claims)))[:MAX_CONNECTIONS]
         if fresh == self._local.claims:
             return None
         return self._restamp(self._local.stamp, fresh)
 
-    def receive(self, record: Record) -> Record | None:
+    def receive(self, record: PresenceRecord) -> PresenceRecord | None:
         """
         Take a sound record over if it is news.
 
@@ -128,16 +128,16 @@ class PresenceGraph:
         self._reachable = None
         return record
 
-    def everything(self) -> Sequence[Record]:
+    def everything(self) -> Sequence[PresenceRecord]:
         """Return all records, for a link that begins: this peer's, then the others'."""
         return (self._local, *self._records.values())
 
-    def peers(self) -> Sequence[Record]:
+    def peers(self) -> Sequence[PresenceRecord]:
         """Return the others that can be reached, by key."""
         reachable = self._reached()
         return [reachable[key] for key in sorted(reachable) if key != self._local.peer]
 
-    def links(self, record: Record) -> Sequence[Claim]:
+    def links(self, record: PresenceRecord) -> Sequence[Claim]:
         """Return the links of a record that both ends claim, to peers that can be reached."""
         reachable = self._reached()
         return [
@@ -159,13 +159,13 @@ class PresenceGraph:
 
     # -- inner
 
-    def _restamp(self, above: Stamp, claims: tuple[Claim, ...]) -> Record:
-        stamp = Stamp(above.boot, above.counter + 1)
+    def _restamp(self, above: RecordVersion, claims: tuple[Claim, ...]) -> PresenceRecord:
+        stamp = RecordVersion(above.boot, above.counter + 1)
         self._local = evolve(self._local, stamp=stamp, claims=claims)
         self._reachable = None
         return self._local
 
-    def _has_room_for(self, record: Record, known: Record | None) -> bool:
+    def _has_room_for(self, record: PresenceRecord, known: PresenceRecord | None) -> bool:
         if self._fits(record, known):
             return True
         # Those out of reach go first, the longest so before the others.
@@ -177,7 +177,7 @@ class PresenceGraph:
                 return True
         return False
 
-    def _fits(self, record: Record, known: Record | None) -> bool:
+    def _fits(self, record: PresenceRecord, known: PresenceRecord | None) -> bool:
         claims = self._claims + len(record.claims) - (len(known.claims) if known else 0)
         return claims <= MAX_CLAIMS and (known is not None or len(self._records) < MAX_RECORDS)
 
@@ -185,12 +185,12 @@ class PresenceGraph:
         self._claims -= len(self._records.pop(key).claims)
         self._out_of_reach_since.pop(key, None)
 
-    def _reached(self) -> Mapping[PeerKey, Record]:
+    def _reached(self) -> Mapping[PeerKey, PresenceRecord]:
         if self._reachable is None:
             self._reachable = dict(self._walk())
         return self._reachable
 
-    def _walk(self) -> Iterator[tuple[PeerKey, Record]]:
+    def _walk(self) -> Iterator[tuple[PeerKey, PresenceRecord]]:
         """Yield all that can be reached over links that both ends claim, the local peer first."""
         records = {**self._records, self._local.peer: self._local}
         claimed = {key: frozenset(record.claims) for key, record in records.items()}

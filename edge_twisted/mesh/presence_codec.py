@@ -14,8 +14,8 @@ from edge_twisted.mesh.presence import (
     MAX_NAME,
     Claim,
     LinkKind,
-    Record,
-    Stamp,
+    PresenceRecord,
+    RecordVersion,
     is_sound,
 )
 
@@ -42,7 +42,7 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Wire)
 
 
-def encode(record: Record) -> bytes:
+def encode(record: PresenceRecord) -> bytes:
     """Return a record as bytes, names cut to their bounds."""
     wire = _Wire(
         form=FORMAT,
@@ -57,7 +57,7 @@ def encode(record: Record) -> bytes:
     return _encoder.encode(wire)
 
 
-def decode(data: bytes) -> Record | None:
+def decode(data: bytes) -> PresenceRecord | None:
     """Return the record in `data`, or None if it is none that this peer understands."""
     if len(data) > MAX_RECORD_BYTES:
         return None
@@ -67,9 +67,9 @@ def decode(data: bytes) -> Record | None:
         return None
     if wire.form != FORMAT:
         return None
-    record = Record(
+    record = PresenceRecord(
         peer=PeerKey(wire.peer),
-        stamp=Stamp(wire.boot, wire.counter),
+        stamp=RecordVersion(wire.boot, wire.counter),
         device_name=wire.device_name,
         os=wire.os,
         version=wire.version,

@@ -49,7 +49,7 @@ from edge_twisted.mesh.wire_values import read_vector, read_wholes, write_seen
 CHUNK: Final = 512
 
 
-class Outcome(Enum):
+class RepairOutcome(Enum):
     """How a repair can end without a new cursor."""
 
     #: Streaming everything is cheaper than reconciling; ask after what only we have then.
@@ -79,7 +79,7 @@ class Stage(Enum):
     OURSELVES = "ourselves"
 
 
-class Applies(Protocol):
+class AsideApplier(Protocol):
     """The stream, as its repair needs it."""
 
     def apply_aside(self, items: tuple[Whole, ...], then: Callable[[], None]) -> None:
@@ -91,12 +91,12 @@ class RepairReceiver:
     """One repair; see the head of this module."""
 
     port: Port
-    stream: Applies
+    stream: AsideApplier
     number: int
     scope: Scope
     salt: bytes
     #: Gets how it ended, and whether it brought anything.
-    done: Callable[[Outcome | Reconciled, bool], None]
+    done: Callable[[RepairOutcome | Reconciled, bool], None]
     stage: Stage = Stage.OURSELVES
     _sketch: Sketch | None = None
     _summary: RepairSummary | None = None
@@ -204,7 +204,7 @@ class RepairReceiver:
                 self._pull, self._have = list(only_there), only_here
                 self._pull_next()
             case _:
-                self._end(Outcome.TOO_DIFFERENT)
+                self._end(RepairOutcome.TOO_DIFFERENT)
 
     # -- what differs
 
@@ -253,13 +253,13 @@ class RepairReceiver:
 
     def _finish(self) -> None:
         if self._summary is None:
-            self._end(Outcome.FATES_KNOWN)
+            self._end(RepairOutcome.FATES_KNOWN)
         else:
             # What changed since the summary has not come: to know its writes before it is here
             # would make it a document that was deleted.  The stream tells of them when it has.
             known = None if self._missing else self._summary.knowledge
             self._end(Reconciled(self._summary.lsn, None if known is None else read_vector(known)))
 
-    def _end(self, outcome: Outcome | Reconciled) -> None:
+    def _end(self, outcome: RepairOutcome | Reconciled) -> None:
         self._is_over = True
         self.done(outcome, self._brought)

@@ -39,14 +39,14 @@ class Scope:
 
 @frozen(kw_only=True)
 class FindPosition:
-    """Where a stream from `sender` goes on.  Answer: `Position`."""
+    """Where a stream from `sender` goes on.  Answer: `StreamPosition`."""
 
     scope: Scope
     sender: Replica
 
 
 @frozen(kw_only=True)
-class Position:
+class StreamPosition:
     """`lsn` None: nothing is known of this sender; `held`: documents in the collection here."""
 
     lsn: int | None
@@ -54,7 +54,7 @@ class Position:
 
 
 @frozen(kw_only=True)
-class Apply:
+class ApplyBatch:
     """
     Merge a batch and move the cursor, in one transaction.  Answer: `Applied` or `Lacking`.
 
@@ -236,9 +236,9 @@ class Observe:
     of_us: int
 
 
-Request = (
+DocumentRequest = (
     FindPosition
-    | Apply
+    | ApplyBatch
     | DeleteGone
     | ReadChanges
     | ReadDocuments
@@ -248,7 +248,7 @@ Request = (
     | Observe
 )
 Answer = (
-    Position
+    StreamPosition
     | Lacking
     | Applied
     | Changes
@@ -299,5 +299,5 @@ class Documents(Protocol):
         :raises DqlError: it is no subscription.
         """
 
-    def perform(self, request: Request) -> Deferred[Answer]:
+    def perform(self, request: DocumentRequest) -> Deferred[Answer]:
         """Fire with the answer; mutations only once they are durable."""

@@ -26,20 +26,20 @@ from edge_twisted.mesh.effects import (
     Established,
     Event,
     PresenceHeard,
-    Progress,
     Send,
+    StreamProgress,
     Tell,
     Token,
 )
 from edge_twisted.mesh.frames import MAX_MESSAGE_BYTES, FrameReader, FrameWriter
-from edge_twisted.mesh.handshake import Us, check, hello
+from edge_twisted.mesh.handshake import LocalServer, check, hello
 from edge_twisted.mesh.items import ScopeKey
 from edge_twisted.mesh.pulls import Pulls
 from edge_twisted.mesh.rates import Intake, answers_to
 from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
-from edge_twisted.mesh.requests import Answer, Observe, Request, Scope
+from edge_twisted.mesh.requests import Answer, DocumentRequest, Observe, Scope
 from edge_twisted.mesh.states import GREETINGS, LinkState
-from edge_twisted.mesh.streams import Streams
+from edge_twisted.mesh.streams import LinkStreams
 from edge_twisted.mesh.violations import (
     CLOCK_SKEW,
     GOODBYE,
@@ -90,7 +90,7 @@ class Session:
 
     def __init__(
         self,
-        us: Us,
+        us: LocalServer,
         certified_key: str,
         scopes: Iterable[Scope] = (),
         *,
@@ -104,7 +104,7 @@ class Session:
         self._has_other_sources = has_other_sources
         self._replica = us.home.replica
         self.state = LinkState.WAIT_HELLO
-        self._streams: Streams | None = None
+        self._streams: LinkStreams | None = None
         self._reader = FrameReader()
         self._writer = FrameWriter()
         self._effects: list[Effect] = []
@@ -237,11 +237,11 @@ class Session:
         if self.state is not LinkState.CLOSED:
             self._effects.append(Send(self._writer.message(payload, deflated=deflated)))
 
-    def ask(self, request: Request, then: Callable[[Answer], None]) -> None:
+    def ask(self, request: DocumentRequest, then: Callable[[Answer], None]) -> None:
         """Have the database perform a request."""
         self._effects.append(Ask(self._token(then), request))
 
-    def ask_in_turn(self, request: Request, then: Callable[[Answer], None]) -> None:
+    def ask_in_turn(self, request: DocumentRequest, then: Callable[[Answer], None]) -> None:
         """Have the database perform what the peer wants read, when others have read."""
         self._to_read.append(Ask(self._token(then), request))
         self._read_next()
@@ -388,7 +388,7 @@ class Session:
         self._peer_clock = Timestamp(theirs.clock)
         self._reader.limit_bytes = MAX_MESSAGE_BYTES
         self.state = LinkState.ESTABLISHED
-        self._streams = Streams(self, us, peer, theirs.window, self._pulls)
+        self._streams = LinkStreams(self, us, peer, theirs.window, self._pulls)
         self.tell(Established(theirs.peer_key, theirs.device_name, peer))
         self.send(m.Met(us.home.heard_of(peer)))
         self._say_announce()
@@ -429,7 +429,7 @@ class Session:
         lsn = self._streams.passed()
         if lsn != self._progress:
             self._progress = lsn
-            self.tell(Progress(lsn))
+            self.tell(StreamProgress(lsn))
 
 
 def _nothing() -> Generator[None, None, None]:

@@ -26,7 +26,7 @@ class _Pace:
     waiting: dict[PeerKey, bytes] = field(factory=dict)
 
 
-class Spreading(Generic[L]):
+class PresenceSpread(Generic[L]):
     """See the head of this module; `L` is a link, `now` monotonic seconds."""
 
     def __init__(self) -> None:

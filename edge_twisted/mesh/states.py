@@ -48,7 +48,7 @@ class OutgoingState(Enum):
     REFUSED = "refused"
 
 
-class Verdict(Enum):
+class MessageVerdict(Enum):
     """What becomes of a message."""
 
     TAKE = "take"
@@ -58,7 +58,7 @@ class Verdict(Enum):
     REFUSE = "refuse"
 
 
-_TAKE, _DROP, _REFUSE = Verdict.TAKE, Verdict.DROP, Verdict.REFUSE
+_TAKE, _DROP, _REFUSE = MessageVerdict.TAKE, MessageVerdict.DROP, MessageVerdict.REFUSE
 
 #: Allowed before both HELLOs are in.
 GREETINGS: Final = (m.Hello, m.Bye)
@@ -79,7 +79,7 @@ OF_THE_LINK: Final = (
 )
 
 
-def _incoming(streaming: Verdict, repairing: Verdict) -> dict[Enum, Verdict]:
+def _incoming(streaming: MessageVerdict, repairing: MessageVerdict) -> dict[Enum, MessageVerdict]:
     # What was on its way when the sender closed is void.
     return {
         IncomingState.STREAMING: streaming,
@@ -90,7 +90,7 @@ def _incoming(streaming: Verdict, repairing: Verdict) -> dict[Enum, Verdict]:
 
 #: What the sender of a stream sends, by the state at its receiver.  Numbers that the receiver has
 #: given up are dropped; others that it never gave are refused.
-FROM_SENDER: Final[Mapping[type, Mapping[Enum, Verdict]]] = {
+FROM_SENDER: Final[Mapping[type, Mapping[Enum, MessageVerdict]]] = {
     m.Batch: _incoming(_TAKE, _DROP),
     m.Supply: _incoming(_TAKE, _DROP),
     m.Offer: _incoming(_TAKE, _TAKE),
@@ -105,7 +105,7 @@ FROM_SENDER: Final[Mapping[type, Mapping[Enum, Verdict]]] = {
 }
 
 
-def _outgoing(streaming: Verdict, waiting: Verdict) -> dict[Enum, Verdict]:
+def _outgoing(streaming: MessageVerdict, waiting: MessageVerdict) -> dict[Enum, MessageVerdict]:
     # The receiver may not know yet that it is not served.
     return {
         OutgoingState.STREAMING: streaming,
@@ -117,7 +117,7 @@ def _outgoing(streaming: Verdict, waiting: Verdict) -> dict[Enum, Verdict]:
 
 #: What the receiver of a stream sends, by the state at its sender.  Numbers that the receiver
 #: gave up, or never gave, are refused.
-FROM_RECEIVER: Final[Mapping[type, Mapping[Enum, Verdict]]] = {
+FROM_RECEIVER: Final[Mapping[type, Mapping[Enum, MessageVerdict]]] = {
     m.Unsubscribe: dict.fromkeys(OutgoingState, _TAKE),
     m.Ack: _outgoing(_TAKE, _DROP),
     m.Want: _outgoing(_TAKE, _DROP),

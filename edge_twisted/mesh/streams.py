@@ -14,7 +14,7 @@ from edge_twisted.errors import EdgeError
 from edge_twisted.mesh import messages as m
 from edge_twisted.mesh.buckets import Bucket
 from edge_twisted.mesh.credit import IncomingCredit
-from edge_twisted.mesh.handshake import Us
+from edge_twisted.mesh.handshake import LocalServer
 from edge_twisted.mesh.incoming import IncomingStream
 from edge_twisted.mesh.items import ScopeKey
 from edge_twisted.mesh.outgoing import OutgoingStream
@@ -27,25 +27,27 @@ from edge_twisted.mesh.states import (
     FROM_RECEIVER,
     FROM_SENDER,
     IncomingState,
+    MessageVerdict,
     OutgoingState,
-    Verdict,
 )
-from edge_twisted.mesh.turns import Turns
+from edge_twisted.mesh.turns import SendWindow
 from edge_twisted.mesh.violations import PeerViolation
 from edge_twisted.mesh.wire_values import read_seen, read_wholes
 
 _arguments: Final = msgspec.msgpack.Decoder(dict[str, object])
 
 
-class Streams:
+class LinkStreams:
     """All streams of one link; see the head of this module."""
 
-    def __init__(self, port: Port, us: Us, peer: Replica, peer_window: int, pulls: Pulls) -> None:
+    def __init__(
+        self, port: Port, us: LocalServer, peer: Replica, peer_window: int, pulls: Pulls
+    ) -> None:
         self._port = port
         self._us = us
         self._peer = peer
         self._pulls = pulls
-        self._turns = Turns()
+        self._turns = SendWindow()
         self._turns.limit_bytes = peer_window
         self._credit = IncomingCredit(us.window_bytes)
         self._announces = False
@@ -360,10 +362,10 @@ class Streams:
 
 
 def _is_taken(table: object, kind: type, state: object) -> bool:
-    verdicts = cast(dict[type, dict[object, Verdict]], table)
-    verdict = verdicts[kind].get(state, Verdict.REFUSE)
-    if verdict is Verdict.REFUSE:
+    verdicts = cast(dict[type, dict[object, MessageVerdict]], table)
+    verdict = verdicts[kind].get(state, MessageVerdict.REFUSE)
+    if verdict is MessageVerdict.REFUSE:
         raise PeerViolation(
             f"{kind.__name__} for a stream that is {getattr(state, 'value', state)}"
         )
-    return verdict is Verdict.TAKE
+    return verdict is MessageVerdict.TAKE

@@ -22,7 +22,7 @@ from zope.interface import implementer
 
 from edge_twisted.mesh.authority import Authority
 from edge_twisted.mesh.certificates import authority_certificate, issue
-from edge_twisted.mesh.identity import Identity
+from edge_twisted.mesh.identity import PeerIdentity
 
 #: X509_V_FLAG_NO_CHECK_TIME: see the head of `certificates`.
 _NO_CHECK_TIME: Final = 0x200000
@@ -32,7 +32,7 @@ _NO_CHECK_TIME: Final = 0x200000
 class MeshTls:
     """Makes both ends of links for one member; contexts are made once and never changed."""
 
-    def __init__(self, authority: Authority, identity: Identity, now: datetime) -> None:
+    def __init__(self, authority: Authority, identity: PeerIdentity, now: datetime) -> None:
         certificate = issue(authority.key, identity.key.public_key(), now)
         anchor = authority_certificate(authority.key)
         self._server = _context(SSL.TLS_SERVER_METHOD, identity, certificate, anchor)
@@ -50,7 +50,7 @@ class MeshTls:
 
 
 def _context(
-    method: int, identity: Identity, certificate: x509.Certificate, anchor: x509.Certificate
+    method: int, identity: PeerIdentity, certificate: x509.Certificate, anchor: x509.Certificate
 ) -> SSL.Context:
     context = SSL.Context(method)
     context.set_min_proto_version(SSL.TLS1_3_VERSION)

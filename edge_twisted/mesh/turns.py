@@ -16,7 +16,7 @@ from typing import Final, Protocol
 MAX_TURNS: Final = 2
 
 
-class Taker(Protocol):
+class WindowTaker(Protocol):
     """A stream, as turns see it."""
 
     @property
@@ -24,7 +24,7 @@ class Taker(Protocol):
         """Whether there is something to read, now."""
 
     def read(self) -> None:
-        """Begin to read a batch; `Turns.hold` or `Turns.release` follows."""
+        """Begin to read a batch; `SendWindow.hold` or `SendWindow.release` follows."""
 
     @property
     def held_bytes(self) -> int | None:
@@ -34,30 +34,30 @@ class Taker(Protocol):
         """Send that message."""
 
 
-class Turns:
+class SendWindow:
     """See the head of this module.  `limit_bytes` is the window that the peer named."""
 
     def __init__(self) -> None:
         self.limit_bytes = 0
         self._in_flight = 0
-        self._queue: deque[Taker] = deque()
-        self._out: list[Taker] = []
+        self._queue: deque[WindowTaker] = deque()
+        self._out: list[WindowTaker] = []
         #: Those of `_out` that have read, in that order.
-        self._holding: deque[Taker] = deque()
+        self._holding: deque[WindowTaker] = deque()
 
-    def request(self, stream: Taker) -> None:
+    def request(self, stream: WindowTaker) -> None:
         """Give a stream a turn as soon as it is its, if it wants one by then."""
         if stream not in self._queue and stream not in self._out:
             self._queue.append(stream)
         self.run()
 
-    def hold(self, stream: Taker) -> None:
+    def hold(self, stream: WindowTaker) -> None:
         """The stream has read what it will send."""
         if stream in self._out:
             self._holding.append(stream)
         self.run()
 
-    def release(self, stream: Taker) -> None:
+    def release(self, stream: WindowTaker) -> None:
         """The stream has nothing to send, or is no more: the next one's turn."""
         if stream in self._out:
             self._out.remove(stream)
@@ -93,7 +93,7 @@ class Turns:
         """Tell whether the peer takes so much: up to its window, or one alone that is larger."""
         return not self._in_flight or self._in_flight + size <= self.limit_bytes
 
-    def _send(self, stream: Taker) -> None:
+    def _send(self, stream: WindowTaker) -> None:
         stream.send_held()
         if stream.held_bytes is not None:
             return

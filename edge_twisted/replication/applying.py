@@ -14,32 +14,32 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-from edge_twisted.database.stored import Writer, note_hidden_variants
+from edge_twisted.database.stored import DocumentWriter, note_hidden_variants
 from edge_twisted.documents.clock import BEGINNING
 from edge_twisted.documents.versions import Replica
-from edge_twisted.mesh.requests import Applied, Apply, Lacking
+from edge_twisted.mesh.requests import Applied, ApplyBatch, Lacking
 from edge_twisted.replication import knowledge
 from edge_twisted.replication.arrivals import Arrivals
 from edge_twisted.replication.identity import note_heard, renew_if_copy
-from edge_twisted.replication.merging import Batch
-from edge_twisted.replication.scopes import Own, Scopes
-from edge_twisted.replication.storing import Storing
+from edge_twisted.replication.merging import Merge
+from edge_twisted.replication.scopes import OwnSubscriptions, Scopes
+from edge_twisted.replication.storing import MergeWriter
 from edge_twisted.store.interface import WriteTransaction
 
 
 @frozen(kw_only=True)
-class Context:
+class BatchContext:
     """What applying needs beside the unit of work."""
 
     scopes: Scopes
-    own: Own
+    own: OwnSubscriptions
     #: Who we are.
     replica: Replica
     now_ms: int
 
 
-class Application(NamedTuple):
-    """The answer to `Apply`, and what came to light on the way."""
+class BatchOutcome(NamedTuple):
+    """The answer to `ApplyBatch`, and what came to light on the way."""
 
     answer: Applied | Lacking
     renewed: Replica | None = None
@@ -47,9 +47,9 @@ class Application(NamedTuple):
     heard: Mapping[Replica, int] = MappingProxyType({})
 
 
-def apply_batch(unit: WriteTransaction, request: Apply, context: Context) -> Application:
+def apply_batch(unit: WriteTransaction, request: ApplyBatch, context: BatchContext) -> BatchOutcome:
     """
-    Perform `Apply`.
+    Perform `ApplyBatch`.
 
     :raises ClockSkew: a timestamp is too far ahead; nothing was applied.
     :raises CorruptItem: the peer sent what cannot be; nothing was applied.
@@ -59,15 +59,15 @@ def apply_batch(unit: WriteTransaction, request: Apply, context: Context) -> App
     arrivals = Arrivals.of(scope.collection, request.items)
     if arrivals.newest != BEGINNING:
         unit.see(arrivals.newest)
-    batch = Batch(unit, scope, context.scopes)
+    batch = Merge(unit, scope, context.scopes)
     for item, header in arrivals.items:
         batch.take(item, header)
     if batch.lacking:
-        return Application(Lacking(id_keys=tuple(batch.lacking)))
+        return BatchOutcome(Lacking(id_keys=tuple(batch.lacking)))
     heard = dict(arrivals.heard)
     renewed = _renewed(unit, request, context, heard)
-    batch.renounce(Writer(unit).stamp)
-    storing = Storing(unit, scope.collection, context.own, context.now_ms)
+    batch.renounce(DocumentWriter(unit).stamp)
+    storing = MergeWriter(unit, scope.collection, context.own, context.now_ms)
     for each in batch.results:
         storing.store(each)
     storing.finish()
@@ -82,11 +82,11 @@ def apply_batch(unit: WriteTransaction, request: Apply, context: Context) -> App
         older=tuple(batch.older),
         attachments=tuple(dict.fromkeys(storing.attachments)),
     )
-    return Application(applied, renewed, note_heard(unit, heard))
+    return BatchOutcome(applied, renewed, note_heard(unit, heard))
 
 
 def _renewed(
-    unit: WriteTransaction, request: Apply, context: Context, heard: dict[Replica, int]
+    unit: WriteTransaction, request: ApplyBatch, context: BatchContext, heard: dict[Replica, int]
 ) -> Replica | None:
     """Take a new epoch if the batch knows later writes of ours than we do."""
     own = context.replica
@@ -96,7 +96,7 @@ def _renewed(
     return renew_if_copy(unit, own, of_us, context.now_ms)
 
 
-def _move(unit: WriteTransaction, request: Apply) -> bool:
+def _move(unit: WriteTransaction, request: ApplyBatch) -> bool:
     """Move the cursor; return False if it is not where the sender thinks."""
     if request.lsn is None:
         return True

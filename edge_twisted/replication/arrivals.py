@@ -17,7 +17,7 @@ from edge_twisted.documents.encoding import CorruptState, decode, encode
 from edge_twisted.documents.headers import INITIAL_EPOCH, Header, read_header
 from edge_twisted.documents.ids import DocumentId, InvalidDocumentId
 from edge_twisted.documents.json_text import InvalidJson, from_text, to_text
-from edge_twisted.documents.state import State
+from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.values import Value, sort_key
 from edge_twisted.documents.versions import Dot, Replica
 from edge_twisted.mesh.items import Item, Partial, Whole
@@ -30,7 +30,7 @@ MAX_BODY_BYTES: Final = 256 * 2**20
 MAX_ID_KEY_BYTES: Final = 64 * 1024
 
 
-class Checked(NamedTuple):
+class CheckedDocument(NamedTuple):
     """A document that came whole and is what it says."""
 
     value: dict[str, Value] | None
@@ -90,7 +90,7 @@ def _check_once(collection: str, items: tuple[Item, ...]) -> None:
         seen.add(item.id_key)
 
 
-def check_fresh(collection: str, item: Whole) -> Checked:
+def check_fresh(collection: str, item: Whole) -> CheckedDocument:
     """
     Check a document that was written once: its state says nothing of the fields.
 
@@ -100,10 +100,10 @@ def check_fresh(collection: str, item: Whole) -> Checked:
         raise CorruptItem(collection, item.id_key, "what was written once is not deleted")
     value = _value(collection, item.id_key, item.body)
     attachments = tokens_in(value) if b'"metadata":' in item.body else ()
-    return Checked(value, tuple(dict.fromkeys(attachments)))
+    return CheckedDocument(value, tuple(dict.fromkeys(attachments)))
 
 
-def check_full(collection: str, item: Whole) -> tuple[State, Checked]:
+def check_full(collection: str, item: Whole) -> tuple[DocumentState, CheckedDocument]:
     """
     Decode any document.
 
@@ -124,7 +124,7 @@ def check_full(collection: str, item: Whole) -> tuple[State, Checked]:
     attachments: Iterator[str] = iter(())
     if item.body is not None and b'"metadata":' in item.body:
         attachments = tokens_in(value)
-    return state, Checked(value, tuple(dict.fromkeys(attachments)))
+    return state, CheckedDocument(value, tuple(dict.fromkeys(attachments)))
 
 
 def check_delta(collection: str, item: Partial) -> Delta:

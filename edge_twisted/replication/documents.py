@@ -13,27 +13,27 @@ from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh.requests import (
     Answer,
-    Apply,
+    ApplyBatch,
     DeleteGone,
+    DocumentRequest,
     FindGone,
     FindPosition,
     FindSeen,
     Observe,
-    Position,
     ReadChanges,
     ReadDigests,
     ReadDocuments,
-    Request,
     Scope,
+    StreamPosition,
     Watcher,
 )
-from edge_twisted.replication.applying import Application, Context, apply_batch
+from edge_twisted.replication.applying import BatchContext, BatchOutcome, apply_batch
 from edge_twisted.replication.identity import load_heard
 from edge_twisted.replication.knowledge import cursor, note_quarantined, note_reaped
 from edge_twisted.replication.moved_out import moved_out_documents
 from edge_twisted.replication.observing import observe
 from edge_twisted.replication.repairing import delete_gone, find_gone, find_seen, read_digests
-from edge_twisted.replication.scopes import Own, Scopes
+from edge_twisted.replication.scopes import OwnSubscriptions, Scopes
 from edge_twisted.replication.sending import read_changes, read_documents
 from edge_twisted.store.errors import DocumentDamaged
 from edge_twisted.store.interface import Snapshot, Store, WriteTransaction
@@ -56,7 +56,7 @@ class StoredDocuments:
         self._store = store
         self._now_ms = now_ms
         self._scopes = Scopes()
-        self._own = Own(drop=drop_moved_out)
+        self._own = OwnSubscriptions(drop=drop_moved_out)
         self._heard: dict[Replica, int] = {}
         self._watchers: list[Watcher] = []
         self._generations: dict[str, int] = {}
@@ -163,7 +163,7 @@ class StoredDocuments:
 
     # -- requests
 
-    def perform(self, request: Request) -> Deferred[Answer]:
+    def perform(self, request: DocumentRequest) -> Deferred[Answer]:
         """
         Fire with the answer; mutations only once they are durable.
 
@@ -172,7 +172,7 @@ class StoredDocuments:
         """
         return Deferred.fromCoroutine(self._perform_whole(request))
 
-    async def _perform_whole(self, request: Request) -> Answer:
+    async def _perform_whole(self, request: DocumentRequest) -> Answer:
         met: set[tuple[str, bytes]] = set()
         while True:
             try:
@@ -184,9 +184,9 @@ class StoredDocuments:
                     raise
                 met.add(place)
 
-    def _perform(self, request: Request) -> Deferred[Answer]:
+    def _perform(self, request: DocumentRequest) -> Deferred[Answer]:
         match request:
-            case Apply():
+            case ApplyBatch():
                 return self._apply(request)
             case DeleteGone():
                 return self._write("delete gone", lambda unit: delete_gone(unit, request))
@@ -195,12 +195,12 @@ class StoredDocuments:
         name = type(request).__name__
         return self._store.read(name, lambda snapshot: self._read(request, snapshot))
 
-    def _read(self, request: Request, snapshot: Snapshot) -> Answer:
+    def _read(self, request: DocumentRequest, snapshot: Snapshot) -> Answer:
         match request:
             case FindPosition(scope=scope, sender=sender):
                 info = snapshot.collection(scope.collection)
                 held = info.count if info is not None else 0
-                return Position(lsn=cursor(snapshot, scope, sender), held=held)
+                return StreamPosition(lsn=cursor(snapshot, scope, sender), held=held)
             case ReadChanges():
                 return read_changes(snapshot, request, self._scopes)
             case ReadDocuments():
@@ -219,12 +219,12 @@ class StoredDocuments:
 
         return self._store.write(name, work).addCallback(answer)
 
-    def _apply(self, request: Apply) -> Deferred[Answer]:
-        context = Context(
+    def _apply(self, request: ApplyBatch) -> Deferred[Answer]:
+        context = BatchContext(
             scopes=self._scopes, own=self._own, replica=self.replica, now_ms=self._now_ms()
         )
 
-        def answer(committed: Committed[Application]) -> Answer:
+        def answer(committed: Committed[BatchOutcome]) -> Answer:
             done = committed.result
             self._learn(done.heard, done.renewed)
             return done.answer

@@ -30,12 +30,12 @@ from edge_twisted.database.departures import (
 from edge_twisted.documents.digest import digest
 from edge_twisted.documents.encoding import CorruptState
 from edge_twisted.documents.headers import INITIAL_EPOCH, read_header, servers_part
-from edge_twisted.documents.state import State
+from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.vectors import decode_vector, encode_vector
 from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, VersionVector
 from edge_twisted.mesh.requests import Scope
 from edge_twisted.store.interface import Snapshot, WriteTransaction
-from edge_twisted.store.rows import Document
+from edge_twisted.store.rows import StoredDocument
 
 _KNOWLEDGE: Final = "knowledge"
 _REAPED: Final = "reaped"
@@ -120,7 +120,7 @@ class Knowledge:
             return False
         return not self.evictions.hold(self._snapshot, self._collection, id_key, life)
 
-    def former(self, id_key: bytes, here: VersionVector, there: State) -> VersionVector:
+    def former(self, id_key: bytes, here: VersionVector, there: DocumentState) -> VersionVector:
         """
         Return what of a state that came belongs to a former life of a document that lives here.
 
@@ -153,7 +153,7 @@ def join_knowledge(unit: WriteTransaction, collection: str, news: VersionVector)
         unit.put_fact(_KNOWLEDGE, key, encode_vector(after))
 
 
-def note_reaped(unit: WriteTransaction, collection: str, rows: Sequence[Document]) -> None:
+def note_reaped(unit: WriteTransaction, collection: str, rows: Sequence[StoredDocument]) -> None:
     """Remember of tombstones that are reaped in this unit what is not known otherwise."""
     known = Knowledge(unit, collection).vector
     prefix = prefix_of(collection)
@@ -172,7 +172,9 @@ def note_reaped(unit: WriteTransaction, collection: str, rows: Sequence[Document
             unit.put_fact(_REAPED, key, None)
 
 
-def note_quarantined(unit: WriteTransaction, collection: str, rows: Sequence[Document]) -> None:
+def note_quarantined(
+    unit: WriteTransaction, collection: str, rows: Sequence[StoredDocument]
+) -> None:
     """
     Remember of damaged documents that they are unknown here, and not deleted.
 
@@ -182,7 +184,7 @@ def note_quarantined(unit: WriteTransaction, collection: str, rows: Sequence[Doc
     note_versions_evicted(unit, collection, versions)
 
 
-def _most_of(unit: WriteTransaction, collection: str, row: Document) -> VersionVector:
+def _most_of(unit: WriteTransaction, collection: str, row: StoredDocument) -> VersionVector:
     """Return the version of a damaged document, or more than that where the damage hides it."""
     try:
         version = read_header(row.state).version

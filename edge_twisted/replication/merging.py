@@ -15,7 +15,7 @@ from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.excepting import excepted
 from edge_twisted.documents.headers import Header, read_header
 from edge_twisted.documents.json_text import to_text
-from edge_twisted.documents.state import State, forgets, merge
+from edge_twisted.documents.state import DocumentState, forgets, merge
 from edge_twisted.documents.typed import has_hidden_variants
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import NO_VERSION, VersionVector
@@ -26,10 +26,10 @@ from edge_twisted.replication.arrivals import check_delta, check_fresh, check_fu
 from edge_twisted.replication.knowledge import Knowledge
 from edge_twisted.replication.scopes import Scopes
 from edge_twisted.store.interface import Snapshot
-from edge_twisted.store.rows import Document
+from edge_twisted.store.rows import StoredDocument
 
 
-class Result(NamedTuple):
+class MergedDocument(NamedTuple):
     """A document as it is to be stored."""
 
     id_key: bytes
@@ -40,7 +40,7 @@ class Result(NamedTuple):
     attachments: Collection[str]
     value: dict[str, Value] | None
     #: What is here of it.
-    before: Document | None
+    before: StoredDocument | None
     #: The peer has all that is in it.
     is_theirs: bool
 
@@ -48,14 +48,14 @@ class Result(NamedTuple):
 class _Renounced(NamedTuple):
     """A document that has seen what it gives up, and its row as it is here."""
 
-    found: Document
-    state: State
+    found: StoredDocument
+    state: DocumentState
     id_value: Value
     #: It lives by what was deleted.
     has_ended: bool
 
 
-class Batch:
+class Merge:
     """
     The documents of a batch against those here; nothing is written.
 
@@ -73,7 +73,7 @@ class Batch:
         self._collection = scope.collection
         self._scopes = scopes
         self._knowledge = Knowledge(here, scope.collection)
-        self.results: list[Result] = []
+        self.results: list[MergedDocument] = []
         self.lacking: list[bytes] = []
         self.renounced: list[_Renounced] = []
         self.hides = False
@@ -96,14 +96,14 @@ class Batch:
         else:
             self._take_known(item, header, found)
 
-    def _take_notice(self, item: Item, found: Document | None) -> None:
+    def _take_notice(self, item: Item, found: StoredDocument | None) -> None:
         assert isinstance(item, Announced | Left)
         if found is not None and found.digest == item.digest:
             self.echoes.append((item.id_key, item.digest))
         elif isinstance(item, Announced) or self._is_wanted(found):
             self.lacking.append(item.id_key)
 
-    def _is_wanted(self, found: Document | None) -> bool:
+    def _is_wanted(self, found: StoredDocument | None) -> bool:
         """Return whether we have to learn that a document left the scope."""
         if found is None or found.body is None:
             return False
@@ -142,7 +142,7 @@ class Batch:
     ) -> None:
         self.echoes.append((item.id_key, number))
         self.results.append(
-            Result(
+            MergedDocument(
                 item.id_key,
                 item.body,
                 item.state,
@@ -155,7 +155,7 @@ class Batch:
             )
         )
 
-    def _take_known(self, item: Item, header: Header, found: Document) -> None:
+    def _take_known(self, item: Item, header: Header, found: StoredDocument) -> None:
         theirs = header.version
         mine = read_header(found.state).version
         if mine.includes(theirs):
@@ -177,7 +177,7 @@ class Batch:
             former = self._knowledge.former(item.id_key, mine, merged)
         if former:
             # What has been seen and is not here is gone, whoever still has it.
-            merged = State(state.root, state.life, mine.joined(former))
+            merged = DocumentState(state.root, state.life, mine.joined(former))
         id_value = id_value if their_id is None else their_id
         revives = before is None and merged.is_alive
         has_ended = revives and self._knowledge.has_ended(item.id_key, merged.living)
@@ -189,7 +189,7 @@ class Batch:
         else:
             self._merged(found, merged, id_value, theirs.includes(merged.version))
 
-    def _with(self, state: State, item: Item) -> tuple[State, Value, bool]:
+    def _with(self, state: DocumentState, item: Item) -> tuple[DocumentState, Value, bool]:
         """
         Return a state merged with what came, the id of that, None if it does not say, and whether
         something was dropped that one side had forgotten.
@@ -214,17 +214,19 @@ class Batch:
             if has_ended:
                 state = delete(merged, stamp)
             else:
-                state = State(merged.root, merged.life, merged.version.with_dot(stamp.dot))
+                state = DocumentState(merged.root, merged.life, merged.version.with_dot(stamp.dot))
             # What was evicted here may have come back with this very merge.
             evicted = evicted_of(self._here, self._collection, found.id_key)
             state = excepted(state, merged, stamp.replica, evicted.seen(stamp.replica))
             self._merged(found, state, id_value, False)
 
-    def _look(self, state: State) -> None:
+    def _look(self, state: DocumentState) -> None:
         if self._looks and state.is_alive and has_hidden_variants(state.root):
             self.hides, self._looks = True, False
 
-    def _merged(self, found: Document, merged: State, id_value: Value, is_theirs: bool) -> None:
+    def _merged(
+        self, found: StoredDocument, merged: DocumentState, id_value: Value, is_theirs: bool
+    ) -> None:
         fields = merged.fields
         value = None if fields is None else {**fields, ID: id_value}
         body = None if value is None else to_text(value)
@@ -233,7 +235,7 @@ class Batch:
         if is_theirs:
             self.echoes.append((found.id_key, number))
         self.results.append(
-            Result(
+            MergedDocument(
                 found.id_key,
                 body,
                 encode(merged),

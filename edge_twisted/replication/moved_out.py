@@ -12,7 +12,7 @@ from edge_twisted.database.departures import prefix_of
 from edge_twisted.database.stored import ID, document_of
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.subscriptions import Subscription
-from edge_twisted.replication.scopes import Own
+from edge_twisted.replication.scopes import OwnSubscriptions
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 
 _MOVED_OUT: Final = "moved-out"
@@ -38,7 +38,7 @@ def unlist(unit: WriteTransaction, collection: str, id_key: bytes) -> None:
         unit.put_fact(_MOVED_OUT, key, None)
 
 
-def moved_out_documents(snapshot: Snapshot, own: Own) -> Iterator[dict[str, Value]]:
+def moved_out_documents(snapshot: Snapshot, own: OwnSubscriptions) -> Iterator[dict[str, Value]]:
     """
     Yield the rows of ``system:moved_out``: documents that are kept but no longer kept up to date.
 
@@ -54,7 +54,9 @@ def moved_out_documents(snapshot: Snapshot, own: Own) -> Iterator[dict[str, Valu
         after = facts[-1][0]
 
 
-def _row(snapshot: Snapshot, own: Own, key: bytes, value: bytes) -> dict[str, Value] | None:
+def _row(
+    snapshot: Snapshot, own: OwnSubscriptions, key: bytes, value: bytes
+) -> dict[str, Value] | None:
     name, _, id_key = key.partition(b"\x00")
     collection = name.decode("utf-8", "surrogatepass")
     subscriptions = own.conditional(collection)

@@ -33,7 +33,7 @@ class PeerProgress:
     received_at: int = NONE
 
 
-class Peers:
+class PeerRecords:
     """All direct peers that there ever were, by peer key; on the reactor thread."""
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class Peers:
 
 
 def store_peers(unit: WriteTransaction, changed: Mapping[str, PeerProgress]) -> None:
-    """Keep what `Peers.take_changes` returned."""
+    """Keep what `PeerRecords.take_changes` returned."""
     if not changed:
         return
     newest = max(peer.acknowledged_lsn for peer in changed.values())

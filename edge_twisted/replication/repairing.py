@@ -6,7 +6,7 @@ from __future__ import annotations
 from array import array
 
 from edge_twisted.database.mutations import delete
-from edge_twisted.database.stored import ID, Writer, document_of
+from edge_twisted.database.stored import ID, DocumentWriter, document_of
 from edge_twisted.documents.encoding import decode
 from edge_twisted.documents.headers import read_header, read_life
 from edge_twisted.documents.ids import DocumentId
@@ -98,7 +98,7 @@ def delete_gone(unit: WriteTransaction, request: DeleteGone) -> None:
     The delete is a write of ours, so that it travels on to all who have the document; two servers
     that make it at the same time agree.
     """
-    writer = Writer(unit)
+    writer = DocumentWriter(unit)
     collection = request.collection
     for seen in request.seen:
         document = unit.get(collection, seen.id_key)

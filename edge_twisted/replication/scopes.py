@@ -72,7 +72,7 @@ class Scopes:
 
 
 @define(eq=False)
-class Own:
+class OwnSubscriptions:
     """
     This server's own subscriptions, to tell which documents moved out of all of them.
 

@@ -11,7 +11,7 @@ from edge_twisted.documents.encoding import decode
 from edge_twisted.documents.headers import read_header
 from edge_twisted.documents.nodes import nodes_of
 from edge_twisted.documents.records import stamps_of
-from edge_twisted.documents.state import State
+from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.versions import VersionVector
 from edge_twisted.mesh.items import Announced, Item, Left, Partial, Whole
 from edge_twisted.mesh.requests import (
@@ -25,7 +25,7 @@ from edge_twisted.mesh.requests import (
 from edge_twisted.replication.knowledge import Knowledge
 from edge_twisted.replication.scopes import Scopes, is_open
 from edge_twisted.store.interface import Snapshot
-from edge_twisted.store.rows import Document
+from edge_twisted.store.rows import StoredDocument
 
 #: Documents that one batch looks at, matching or not: some tens of milliseconds of a reader.
 MOST_LOOKED_AT: Final = 4_000
@@ -111,7 +111,7 @@ class _Reading:
         most = request.announce_above
         self._most: float = float("inf") if most is None else most
 
-    def item(self, document: Document) -> Item | None:
+    def item(self, document: StoredDocument) -> Item | None:
         """Return what the receiver should hear of a document; None: nothing."""
         id_key, _, body, state, number = document
         if self._skip and self._skip.get(id_key) == number:
@@ -130,7 +130,7 @@ class _Reading:
         return Whole(id_key, body, state)
 
 
-def _partial(document: Document, base: VersionVector, size: int) -> Partial | None:
+def _partial(document: StoredDocument, base: VersionVector, size: int) -> Partial | None:
     """Return what changed since `base`, if the receiver should have the rest, and it is less."""
     header = read_header(document.state)
     if header.write is not None or not any(map(base.seen, header.version)):
@@ -146,7 +146,7 @@ def _partial(document: Document, base: VersionVector, size: int) -> Partial | No
     return Partial(document.id_key, data) if len(data) < size else None
 
 
-def _knows(state: State, base: VersionVector) -> bool:
+def _knows(state: DocumentState, base: VersionVector) -> bool:
     """Return whether somebody who has seen `base` has seen some write of this very document."""
     if any(base.covers(entry.stamp.dot) for entry in state.life):
         return True

@@ -7,16 +7,16 @@ from math import isfinite
 from typing import Any
 
 from edge_twisted.documents.attachments import is_token
-from edge_twisted.documents.counts import Count
-from edge_twisted.documents.nodes import Node, Variant, walk
-from edge_twisted.documents.state import State
+from edge_twisted.documents.counts import CounterState
+from edge_twisted.documents.nodes import PathNode, Variant, walk
+from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.values import INTEGER_MAX, INTEGER_MIN, MISSING
 from edge_twisted.documents.versions import Dot, VersionVector
 
 _COUNTERS = (Variant.COUNTER, Variant.PN_COUNTER)
 
 
-def check_state(state: State, version: VersionVector) -> None:
+def check_state(state: DocumentState, version: VersionVector) -> None:
     """
     Check the slots of a state, or of a delta with that version.
 
@@ -32,7 +32,7 @@ def check_state(state: State, version: VersionVector) -> None:
         _check_node(node, version)
 
 
-def _check_node(node: Node, version: VersionVector) -> None:
+def _check_node(node: PathNode, version: VersionVector) -> None:
     for variant, entries in node.slots.items():
         for entry in entries:
             _check_covered(version, entry.stamp.replica, entry.stamp.sequence)
@@ -55,7 +55,7 @@ def _check_entry(variant: Variant, value: Any) -> None:
         _check_value(value)
 
 
-def _check_count(count: Count, version: VersionVector) -> None:
+def _check_count(count: CounterState, version: VersionVector) -> None:
     if count.restart is not None:
         _check_covered(version, count.restart.replica, count.restart.sequence)
     _check_integer(count.start)

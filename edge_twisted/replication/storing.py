@@ -12,30 +12,32 @@ from edge_twisted.database.departures import (
 )
 from edge_twisted.database.stored import document_of
 from edge_twisted.replication import moved_out
-from edge_twisted.replication.merging import Result
-from edge_twisted.replication.scopes import Own
+from edge_twisted.replication.merging import MergedDocument
+from edge_twisted.replication.scopes import OwnSubscriptions
 from edge_twisted.store.interface import WriteTransaction
-from edge_twisted.store.rows import Document
+from edge_twisted.store.rows import StoredDocument
 
 
-class Storing:
+class MergeWriter:
     """
     Stores the results of one batch in its unit of work.
 
     :ivar attachments: ids of the blobs that the documents name.
     """
 
-    def __init__(self, unit: WriteTransaction, collection: str, own: Own, now_ms: int) -> None:
+    def __init__(
+        self, unit: WriteTransaction, collection: str, own: OwnSubscriptions, now_ms: int
+    ) -> None:
         self._unit = unit
         self._collection = collection
         self._drops = own.drop
         self._subscriptions = own.conditional(collection)
         self._now_ms = now_ms
         self._any_evicted = Evictions.of(unit, collection).count > 0
-        self._dropped: list[Document] = []
+        self._dropped: list[StoredDocument] = []
         self.attachments: list[str] = []
 
-    def store(self, result: Result) -> None:
+    def store(self, result: MergedDocument) -> None:
         """Store one document, or drop it if it moved out of all subscriptions."""
         unit, collection, id_key = self._unit, self._collection, result.id_key
         if self._subscriptions and result.before is not None and self._moved_out(result):
@@ -60,7 +62,7 @@ class Storing:
         """Note what was dropped."""
         note_evicted(self._unit, self._collection, self._dropped, positions_hold=True)
 
-    def _moved_out(self, result: Result) -> bool:
+    def _moved_out(self, result: MergedDocument) -> bool:
         """List, unlist or drop a document; return whether it was dropped."""
         before = result.before
         assert before is not None

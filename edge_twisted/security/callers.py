@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import frozen
 
-from edge_twisted.config.model import Identity
+from edge_twisted.config.model import IdentityConfig
 from edge_twisted.security.permissions import Permits
 
 
@@ -19,7 +19,7 @@ class Caller:
     permits: Permits
 
     @classmethod
-    def of(cls, identity: Identity) -> Caller:
+    def of(cls, identity: IdentityConfig) -> Caller:
         """Return the caller that an identity of the configuration is."""
         return cls(identity.id, Permits.of(identity))
 

@@ -40,7 +40,7 @@ class CertificateReload:
 
 
 @frozen(kw_only=True)
-class Prepared:
+class PreparedReload:
     """What a reload would take over, and the state of the files when it was examined."""
 
     files: TlsFiles
@@ -89,14 +89,14 @@ class CertificateWatch:
             self._next.cancel()
             self._next = None
 
-    def prepare(self, files: TlsFiles) -> Prepared:
+    def prepare(self, files: TlsFiles) -> PreparedReload:
         """Examine `files` for a reload, and change nothing; `commit` takes what this returns."""
         # Looked at before it is read: a change in between is then found by the next look.
         state = state_of(files)
         check = check_files(files.cert, files.key, self._listen_host, self._now())
-        return Prepared(files=files, state=state, check=check)
+        return PreparedReload(files=files, state=state, check=check)
 
-    def commit(self, prepared: Prepared) -> None:
+    def commit(self, prepared: PreparedReload) -> None:
         """
         Watch these files from now on, and serve what was found in them.
 

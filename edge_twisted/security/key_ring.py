@@ -27,11 +27,11 @@ from attrs import frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from edge_twisted.config.model import Identity
+from edge_twisted.config.model import IdentityConfig
 from edge_twisted.security.api_keys import claimed_id_of, public_id_of
 from edge_twisted.security.callers import Caller
 from edge_twisted.security.key_hash import KeyHash
-from edge_twisted.security.turns import Turns
+from edge_twisted.security.turns import FairSlots
 
 #: Wrong keys that are remembered, so that none is hashed twice in a row: about 1 MiB.
 MAX_REFUSED = 4096
@@ -58,7 +58,7 @@ class _Entries:
     foreign: tuple[_Entry, ...]
 
     @classmethod
-    def of(cls, identities: Iterable[Identity]) -> _Entries:
+    def of(cls, identities: Iterable[IdentityConfig]) -> _Entries:
         entries = [_Entry(KeyHash.parse(each.api_key_hash), Caller.of(each)) for each in identities]
         return cls(
             {e.hash.public_id: e for e in entries if e.hash.public_id is not None},
@@ -114,7 +114,7 @@ class KeyRing:
 
     def __init__(
         self,
-        identities: Iterable[Identity],
+        identities: Iterable[IdentityConfig],
         defer_to_pool: DeferToPool,
         *,
         parallel: int = 1,
@@ -126,7 +126,7 @@ class KeyRing:
         self._seen: dict[bytes, _Entry] = {}
         self._refused: OrderedDict[bytes, None] = OrderedDict()
         self._checks: dict[bytes, _Check] = {}
-        self._turns = Turns(parallel)
+        self._turns = FairSlots(parallel)
 
     def known(self, key: bytes) -> Caller | None:
         """Return the caller whose key passed before; None: ask `identify`."""
@@ -166,7 +166,7 @@ class KeyRing:
             work.addBoth(self._checked, digest, self._entries)
         return check.join()
 
-    def replace(self, identities: Iterable[Identity]) -> None:
+    def replace(self, identities: Iterable[IdentityConfig]) -> None:
         """
         Take a new configuration's identities over, at once and as a whole.
 

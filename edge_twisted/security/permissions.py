@@ -15,7 +15,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from edge_twisted.config.model import CollectionRule, FineGrained, Identity, Permissions
+from edge_twisted.config.model import CollectionRule, FineGrained, IdentityConfig, Permissions
 
 #: Yes, no, or where at least one of these conditions holds.
 Rule = bool | tuple[str, ...]
@@ -149,7 +149,7 @@ class Permits:
     _accesses: dict[str, Access] = field(init=False, factory=dict, eq=False, repr=False)
 
     @classmethod
-    def of(cls, identity: Identity) -> Permits:
+    def of(cls, identity: IdentityConfig) -> Permits:
         """Add up the permission sets of an identity."""
         return cls(identity.id, _grants(identity.permissions))
 

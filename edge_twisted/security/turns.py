@@ -13,7 +13,7 @@ MAX_WAITING_PER_SOURCE = 64
 MAX_WAITING = 1024
 
 
-class Turns:
+class FairSlots:
     """At most `parallel` holders; who waits is served source by source, in turn."""
 
     def __init__(self, parallel: int) -> None:

@@ -20,7 +20,7 @@ log = Logger()
 Fetcher = Callable[[str, float | None], Deferred[bool]]
 
 
-class References:
+class StoredBlobReferences:
     """
     Answers from the rows of the store.
 

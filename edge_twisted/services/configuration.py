@@ -28,7 +28,7 @@ from edge_twisted.dql.errors import DqlError, SemanticError
 from edge_twisted.dql.format import format_expression
 from edge_twisted.dql.names import below, free_paths
 from edge_twisted.dql.parser import parse_expression
-from edge_twisted.dql.source import Source
+from edge_twisted.dql.source import SourceText
 from edge_twisted.dql.subscriptions import Subscription
 from edge_twisted.security.certificates import CertificateCheck, check_files
 from edge_twisted.security.errors import BadKeyHash
@@ -104,7 +104,7 @@ def _subscription_problems(query: str, args: Mapping[str, Plain]) -> Sequence[Qu
 
 def _condition_problems(text: str, collection: str) -> Sequence[QueryProblem]:
     def check() -> None:
-        source = Source(text)
+        source = SourceText(text)
         node = parse_expression(text)
         try:
             compile_expression(below(node, ""), RowScope(("",)))

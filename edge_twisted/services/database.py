@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from edge_twisted.api.health import Trouble
 from edge_twisted.config import model
 from edge_twisted.config.model import Configuration, TemporaryFolder
-from edge_twisted.database.database import Database, Surroundings
+from edge_twisted.database.database import Database, TimeAndChance
 from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.services.system_facts import facts_of
 from edge_twisted.services.uuid7 import uuid7
@@ -59,7 +59,7 @@ class DatabaseService(Service):
         self.database = Database(
             self.store,
             self._configuration.db_id,
-            Surroundings(
+            TimeAndChance(
                 now_ms=now_ms,
                 monotonic=monotonic,
                 new_id=_new_id,
@@ -134,7 +134,7 @@ class DatabaseService(Service):
         return ["database"] if comparable != self._configuration else []
 
 
-def pace_of(configuration: model.Database) -> ScrubbingPace:
+def pace_of(configuration: model.DatabaseConfig) -> ScrubbingPace:
     """Return how fast and how often the store is scrubbed."""
     return ScrubbingPace(
         bytes_per_second=configuration.scrub_kib_per_second * 1024,

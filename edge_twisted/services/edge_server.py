@@ -21,7 +21,7 @@ from zope.interface import implementer
 
 from edge_twisted.api.metrics import Metrics
 from edge_twisted.api.observation import AuditObserver, DebugObserver, Observers
-from edge_twisted.api.tree import Parts
+from edge_twisted.api.tree import ApiParts
 from edge_twisted.config.model import Configuration, TcpAddress
 from edge_twisted.errors import EdgeError
 from edge_twisted.logs.audit import AuditEvent
@@ -30,7 +30,7 @@ from edge_twisted.logs.service import LoggingService
 from edge_twisted.logs.twistd import observe_with, streams_of
 from edge_twisted.security.development import DevelopmentCertificate, development_certificate
 from edge_twisted.services.allocator import Allocator
-from edge_twisted.services.attachments import References
+from edge_twisted.services.attachments import StoredBlobReferences
 from edge_twisted.services.database import DatabaseService
 from edge_twisted.services.embedded import welcome
 from edge_twisted.services.garbage import GarbageCollection
@@ -124,7 +124,7 @@ class EdgeServer(OrderedService):
         parts.append(LagMeter(self._reactor, metrics.reactor_lag.set))
         parts.append(database)
         parts.append(GarbageCollection())
-        references = References(cast("Store", database.store), database.database)
+        references = StoredBlobReferences(cast("Store", database.store), database.database)
         database.fetch = references.fetch_again
         mesh = self._mesh_service(configuration, database, references, metrics)
         parts += [
@@ -144,7 +144,7 @@ class EdgeServer(OrderedService):
         self,
         configuration: Configuration,
         database: DatabaseService,
-        references: References,
+        references: StoredBlobReferences,
         metrics: Metrics,
     ) -> MeshService:
         store = cast("Store", database.store)
@@ -180,7 +180,7 @@ class EdgeServer(OrderedService):
         self,
         configuration: Configuration,
         database: DatabaseService,
-        references: References,
+        references: StoredBlobReferences,
         mesh: MeshService,
         metrics: Metrics,
     ) -> HttpService:
@@ -189,7 +189,7 @@ class EdgeServer(OrderedService):
         return HttpService(
             configuration,
             self._reactor,
-            Parts(
+            ApiParts(
                 database=database.database,
                 presence=mesh.presence,
                 logs=self._logging,

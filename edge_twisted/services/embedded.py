@@ -26,7 +26,7 @@ from pathlib import Path
 
 from edge_twisted.config.model import (
     Configuration,
-    Database,
+    DatabaseConfig,
     Endpoint,
     HttpApi,
     HttpServer,
@@ -35,7 +35,7 @@ from edge_twisted.config.model import (
     ServerAuth,
     TcpAddress,
     TlsFiles,
-    Transport,
+    TransportConfig,
 )
 
 PORT = 8443
@@ -48,7 +48,7 @@ def embedded_configuration(folder: Path) -> Configuration:
     on = Endpoint(enabled=True)
     return Configuration(
         path=folder / "(embedded)",
-        database=Database(
+        database=DatabaseConfig(
             db_id="00000000-0000-4000-8000-000000000000",
             device_name="edge-device",
             auth=ServerAuth(
@@ -59,7 +59,7 @@ def embedded_configuration(folder: Path) -> Configuration:
             ),
             persistence_dir=data,
             # Its token is known to everybody: on a network it would let anyone in.
-            transport=Transport(peer_to_peer=PeerToPeer(lan_enabled=False)),
+            transport=TransportConfig(peer_to_peer=PeerToPeer(lan_enabled=False)),
         ),
         http_server=HttpServer(
             listen_addr=TcpAddress(host="localhost", port=PORT),

@@ -20,12 +20,12 @@ from twisted.logger import Logger
 from edge_twisted.api.client_address import UNIX, client_address, plain
 from edge_twisted.api.health import Trouble
 from edge_twisted.api.hosts import HostNames
-from edge_twisted.api.live import LiveApi
+from edge_twisted.api.live import ReloadableApi
 from edge_twisted.api.pipeline import Pipeline
 from edge_twisted.api.request_ids import request_ids
 from edge_twisted.api.resource import Observer
 from edge_twisted.api.throttle import Throttle
-from edge_twisted.api.tree import Parts
+from edge_twisted.api.tree import ApiParts
 from edge_twisted.api.wire.site import Site
 from edge_twisted.config.model import Configuration, HttpServer, TcpAddress
 from edge_twisted.errors import EdgeError
@@ -59,7 +59,7 @@ class HttpService(Service):
         self,
         configuration: Configuration,
         reactor: Reactor,
-        parts: Parts,
+        parts: ApiParts,
         observer: Observer,
         audit: AuditLog,
         defer_to_pool: DeferToPool,
@@ -78,7 +78,7 @@ class HttpService(Service):
         self._ports: list[IListeningPort] = []
         address = self._http.listen_addr
         self._tls: ReloadableTlsContext | None = None
-        self._api = LiveApi(
+        self._api = ReloadableApi(
             configuration,
             parts,
             defer_to_pool=defer_to_pool,

@@ -21,9 +21,9 @@ from twisted.logger import Logger
 
 from edge_twisted.api.presence import Graph
 from edge_twisted.config.addresses import host_port
-from edge_twisted.config.model import Configuration, TcpAddress, Transport
+from edge_twisted.config.model import Configuration, TcpAddress, TransportConfig
 from edge_twisted.mesh.authority import Authority, NoAuthority, authority_of
-from edge_twisted.mesh.connecting import Connector, LinkAcceptor, Target, endpoints
+from edge_twisted.mesh.connecting import Connector, LinkAcceptor, PeerAddress, endpoints
 from edge_twisted.mesh.dialer import Dialer, DialParts
 from edge_twisted.mesh.discovery import (
     Announcement,
@@ -34,10 +34,10 @@ from edge_twisted.mesh.discovery import (
 )
 from edge_twisted.mesh.effects import LinkSession
 from edge_twisted.mesh.gossip import Gossip
-from edge_twisted.mesh.identity import Identity, key_file, load_or_make
+from edge_twisted.mesh.identity import PeerIdentity, key_file, load_or_make
 from edge_twisted.mesh.link import Link
 from edge_twisted.mesh.mdns import ZeroconfMdns
-from edge_twisted.mesh.node import Limits, Node, NodeObserver, NodeParts
+from edge_twisted.mesh.node import Limits, MeshNode, NodeObserver, NodeParts
 from edge_twisted.mesh.peer_key import PeerKey
 from edge_twisted.mesh.presence import PresenceGraph
 from edge_twisted.mesh.requests import Documents
@@ -69,13 +69,13 @@ class Replication(NodeObserver, Protocol):
     def documents(self) -> Documents:
         """The database."""
 
-    async def start(self, node: Node | None) -> None:
+    async def start(self, node: MeshNode | None) -> None:
         """Begin; the store is open, no link is there yet, and without a node none will be."""
 
     async def stop(self) -> None:
         """Keep what must be kept; no link is there any more, the store is still open."""
 
-    def session(self, node: Node, peer: PeerKey) -> LinkSession:
+    def session(self, node: MeshNode, peer: PeerKey) -> LinkSession:
         """Return the session of a new link with a peer that has shown its certificate."""
 
     def lags(self, peers: Iterable[PeerKey]) -> Mapping[PeerKey, int]:
@@ -112,7 +112,7 @@ class MeshService(Service):
         self._parts = parts
         self.replication = parts.replication
         self._authority: Authority | NoAuthority = NoAuthority("the mesh has not started")
-        self.node: Node | None = None
+        self.node: MeshNode | None = None
         self.dialer: Dialer | None = None
         self.discovery: Discovery | None = None
         self.graph: PresenceGraph | None = None
@@ -137,7 +137,7 @@ class MeshService(Service):
             lags = self.replication.lags
             self._parts.account.refresh(node, lambda: lags(node.peers))
 
-    def is_configured(self, target: Target) -> bool:
+    def is_configured(self, target: PeerAddress) -> bool:
         """Tell whether an address is dialled for ever, rather than while it is announced."""
         return target in _known(self.configuration.transport)
 
@@ -194,13 +194,13 @@ class MeshService(Service):
         self.node.start()
         await self._open(self.node, identity, self._authority)
 
-    def _make_node(self, identity: Identity, graph: PresenceGraph) -> Node:
+    def _make_node(self, identity: PeerIdentity, graph: PresenceGraph) -> MeshNode:
         replication = self.replication
 
         def session_of(link: Link, peer: PeerKey) -> LinkSession:
             return replication.session(node, peer)
 
-        node = Node(
+        node = MeshNode(
             NodeParts(
                 us=identity.peer_key,
                 documents=replication.documents,
@@ -213,7 +213,7 @@ class MeshService(Service):
         )
         return node
 
-    async def _open(self, node: Node, identity: Identity, authority: Authority) -> None:
+    async def _open(self, node: MeshNode, identity: PeerIdentity, authority: Authority) -> None:
         transport = self.configuration.transport
         tls = MeshTls(authority, identity, now_utc())
         connector = Connector(node, tls, self._reactor, endpoints(self._reactor))
@@ -229,7 +229,7 @@ class MeshService(Service):
         if transport.peer_to_peer.lan_enabled and transport.peer_to_peer.lan_mdns_enabled:
             self._discover(authority, identity.peer_key, dialer)
 
-    async def _listen(self, acceptor: LinkAcceptor, transport: Transport) -> None:
+    async def _listen(self, acceptor: LinkAcceptor, transport: TransportConfig) -> None:
         address = TcpAddress(host=transport.tcp_listen.ip, port=transport.tcp_listen.port)
         self.ports = await listen_tcp(self._reactor, address, acceptor, _BACKLOG)
         for port in self.ports:
@@ -258,7 +258,7 @@ class MeshService(Service):
         )
         self.discovery.start()
 
-    def _vanished(self, target: Target) -> None:
+    def _vanished(self, target: PeerAddress) -> None:
         """What is known from the configuration is dialled for ever."""
         if self.dialer is not None and not self.is_configured(target):
             self.dialer.remove(target)
@@ -277,7 +277,7 @@ class MeshService(Service):
             await self._parts.attachments.stop()
         await self.replication.stop()
 
-    async def _part(self, node: Node) -> None:
+    async def _part(self, node: MeshNode) -> None:
         links = list(node.stop())
         cut = self._reactor.callLater(_GOODBYE_SECONDS, node.cut)
         for link in links:
@@ -308,8 +308,8 @@ class _All:
             observer.told(link, event)
 
 
-def _known(transport: Transport) -> Sequence[Target]:
+def _known(transport: TransportConfig) -> Sequence[PeerAddress]:
     """Return the servers of the configuration, each once."""
     addresses = [host_port(each) for each in transport.known_tcp_servers]
-    targets = [Target(host=each.host.lower(), port=each.port) for each in addresses]
+    targets = [PeerAddress(host=each.host.lower(), port=each.port) for each in addresses]
     return list(dict.fromkeys(targets))

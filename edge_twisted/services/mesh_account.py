@@ -11,12 +11,12 @@ from edge_twisted.api.metrics import Metrics
 from edge_twisted.logs.audit import AuditEvent, AuditLog
 from edge_twisted.mesh.effects import Received
 from edge_twisted.mesh.link import Link
-from edge_twisted.mesh.node import Node
+from edge_twisted.mesh.node import MeshNode
 from edge_twisted.mesh.peer_key import PeerKey
 
 
 class MeshAccount:
-    """Part of an observer of a `Node`."""
+    """Part of an observer of a `MeshNode`."""
 
     def __init__(self, metrics: Metrics, audit: AuditLog, clock: IReactorTime) -> None:
         self._metrics = metrics
@@ -51,7 +51,7 @@ class MeshAccount:
         if isinstance(event, Received):
             self._metrics.mesh_documents.labels("in").inc(event.documents)
 
-    def refresh(self, node: Node, lags: Callable[[], Mapping[PeerKey, int]]) -> None:
+    def refresh(self, node: MeshNode, lags: Callable[[], Mapping[PeerKey, int]]) -> None:
         """Set what nobody counts along the way; `lags` gives commits per connected peer."""
         metrics = self._metrics
         metrics.mesh_peers.set(len(node.peers))

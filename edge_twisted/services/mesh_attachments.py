@@ -12,9 +12,9 @@ from edge_twisted.mesh import refusals
 from edge_twisted.mesh.blob_carrier import BlobCarrier, CarrierParts
 from edge_twisted.mesh.effects import BlobHeard, Received
 from edge_twisted.mesh.link import Link
-from edge_twisted.mesh.node import Node
+from edge_twisted.mesh.node import MeshNode
 from edge_twisted.mesh.peer_key import PeerKey
-from edge_twisted.services.attachments import References
+from edge_twisted.services.attachments import StoredBlobReferences
 
 if TYPE_CHECKING:
     from edge_twisted.store.interface import Store
@@ -31,7 +31,7 @@ class MeshAttachments:
     def __init__(
         self,
         store: Store,
-        references: References,
+        references: StoredBlobReferences,
         clock: IReactorTime,
         entropy: Callable[[int], bytes],
         *,
@@ -50,7 +50,7 @@ class MeshAttachments:
         )
         references.fetcher = self.carrier.fetch
 
-    def start(self, node: Node) -> None:
+    def start(self, node: MeshNode) -> None:
         """Begin; the store is open."""
         self._links.node = node
         self.carrier.start()
@@ -83,7 +83,7 @@ class MeshAttachments:
 class _Links:
     """The links of a node, as `edge_twisted.mesh.blob_carrier.Neighbours`."""
 
-    node: Node | None = None
+    node: MeshNode | None = None
 
     def send(self, peer: str, message: bytes) -> None:
         link = self._link(peer)

@@ -6,21 +6,21 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 
-from edge_twisted.api.presence import SERVER_VERSION, Connection, Graph, Peer
+from edge_twisted.api.presence import SERVER_VERSION, Graph, PresenceLink, PresencePeer
 from edge_twisted.mesh.peer_key import PeerKey
-from edge_twisted.mesh.presence import PresenceGraph, Record, Stamp
+from edge_twisted.mesh.presence import PresenceGraph, PresenceRecord, RecordVersion
 
 
-def local_record(us: PeerKey, device_name: str, boot_ms: int) -> Record:
+def local_record(us: PeerKey, device_name: str, boot_ms: int) -> PresenceRecord:
     """
     Return the first record of this server's life.
 
     A clock that was set back since the last life does no harm: peers that still know that life
     tell of it, and it is outdone.
     """
-    return Record(
+    return PresenceRecord(
         peer=us,
-        stamp=Stamp(max(boot_ms, 0), 0),
+        stamp=RecordVersion(max(boot_ms, 0), 0),
         device_name=device_name,
         os=platform.system(),
         version=SERVER_VERSION,
@@ -35,15 +35,17 @@ def shown_graph(graph: PresenceGraph, metadata: Mapping[str, object] | None = No
     )
 
 
-def _peer(graph: PresenceGraph, record: Record, metadata: Mapping[str, object]) -> Peer:
-    return Peer(
+def _peer(
+    graph: PresenceGraph, record: PresenceRecord, metadata: Mapping[str, object]
+) -> PresencePeer:
+    return PresencePeer(
         key=record.peer,
         device_name=record.device_name,
         os=record.os or None,
         version=record.version or None,
         metadata=metadata,
         connections=tuple(
-            Connection(peer=record.peer, other=claim.peer, kind=claim.kind)
+            PresenceLink(peer=record.peer, other=claim.peer, kind=claim.kind)
             for claim in graph.links(record)
         ),
     )

@@ -9,7 +9,7 @@ from typing import TypedDict
 from edge_twisted.api.presence import SERVER_VERSION
 from edge_twisted.mesh.dialer import Dial
 from edge_twisted.mesh.link import Link
-from edge_twisted.mesh.node import Node
+from edge_twisted.mesh.node import MeshNode
 from edge_twisted.mesh.peer_key import PeerKey
 from edge_twisted.services.listening import listening_text
 from edge_twisted.services.mesh import MeshService
@@ -45,7 +45,7 @@ class AddressStatus(TypedDict):
     problem: str
 
 
-class Status(TypedDict):
+class MeshStatus(TypedDict):
     """Everything; `mesh` is empty, or why this server links with nobody."""
 
     peer: str
@@ -60,12 +60,12 @@ class Status(TypedDict):
     addresses: Sequence[AddressStatus]
 
 
-def status_of(mesh: MeshService) -> Status:
+def status_of(mesh: MeshService) -> MeshStatus:
     """Return the state of a mesh that has started."""
     graph = mesh.graph
     assert graph is not None
     direct: Mapping[PeerKey, Link] = mesh.node.peers if mesh.node is not None else {}
-    return Status(
+    return MeshStatus(
         peer=graph.local.peer,
         device_name=graph.local.device_name,
         db_id=mesh.configuration.db_id,
@@ -103,7 +103,7 @@ def _peers(mesh: MeshService, direct: Mapping[PeerKey, Link]) -> Iterator[PeerSt
         )
 
 
-def _age(node: Node | None, link: Link) -> float:
+def _age(node: MeshNode | None, link: Link) -> float:
     assert node is not None
     return node.now - link.began
 

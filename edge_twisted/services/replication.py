@@ -17,16 +17,16 @@ from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.documents.values import Value
 from edge_twisted.errors import EdgeError
 from edge_twisted.mesh.authority import database_hash
-from edge_twisted.mesh.effects import Progress, Received, ScopeRefused, Withheld
-from edge_twisted.mesh.handshake import Us
+from edge_twisted.mesh.effects import Received, ScopeRefused, StreamProgress, Withheld
+from edge_twisted.mesh.handshake import LocalServer
 from edge_twisted.mesh.link import Link
-from edge_twisted.mesh.node import Node
+from edge_twisted.mesh.node import MeshNode
 from edge_twisted.mesh.peer_key import PeerKey
 from edge_twisted.mesh.pulls import Pulls
 from edge_twisted.mesh.requests import Scope
 from edge_twisted.mesh.session import Session
 from edge_twisted.replication.documents import StoredDocuments
-from edge_twisted.replication.peers import PeerProgress, Peers, store_peers
+from edge_twisted.replication.peers import PeerProgress, PeerRecords, store_peers
 from edge_twisted.replication.scopes import closed_collections
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ KEEP_SECONDS: Final = 2.0
 class ReplicationParts:
     """What replication works with; construction does no I/O."""
 
-    configuration: model.Database
+    configuration: model.DatabaseConfig
     store: Store
     database: Database
     clock: IReactorTime
@@ -60,9 +60,9 @@ class StoreReplication:
         self.documents = StoredDocuments(
             parts.store, parts.now_ms, drop_moved_out=configuration.moved_out == "drop"
         )
-        self.peers = Peers()
+        self.peers = PeerRecords()
         self._pulls = Pulls()
-        self._node: Node | None = None
+        self._node: MeshNode | None = None
         self._scopes: tuple[Scope, ...] = ()
         self._ends: list[Callable[[], None]] = []
         self._keeping = LoopingCall(self._keep)
@@ -74,7 +74,7 @@ class StoreReplication:
 
     # -- life
 
-    async def start(self, node: Node | None) -> None:
+    async def start(self, node: MeshNode | None) -> None:
         """Begin; the store is open.  Without a node nothing is synced, but it can be read about."""
         parts = self._parts
         with parts.store.snapshot() as snapshot:
@@ -102,10 +102,10 @@ class StoreReplication:
 
     # -- for the mesh
 
-    def session(self, node: Node, peer: PeerKey) -> Session:
+    def session(self, node: MeshNode, peer: PeerKey) -> Session:
         """Return the session of a new link with a peer that has shown its certificate."""
         parts, documents = self._parts, self.documents
-        us = Us(
+        us = LocalServer(
             home=documents,
             database=database_hash(parts.configuration.db_id),
             peer_key=node.us,
@@ -151,7 +151,7 @@ class StoreReplication:
         """See `NodeObserver.told`."""
         assert link.peer is not None
         match event:
-            case Progress(acknowledged_lsn):
+            case StreamProgress(acknowledged_lsn):
                 self.peers.acknowledged(link.peer, acknowledged_lsn)
             case Received(documents=documents) if documents:
                 self.peers.received(link.peer, self._parts.now_ms())

@@ -205,14 +205,14 @@ class RestoreRefused(StoreError):
     summary = "nothing was restored"
 
 
-class AttachmentUnavailable(StoreError):
+class BlobUnavailable(StoreError):
     """The blob is not here; it may arrive from the mesh."""
 
     code = "attachment_unavailable"
     summary = "the attachment is not here"
 
 
-class AttachmentCorrupt(StoreError):
+class BlobCorrupt(StoreError):
     """The bytes do not hash to the blob's id; what was received of it has been thrown away."""
 
     code = "attachment_corrupt"

@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Dot, Replica, VersionVector
-from edge_twisted.store.attachments.interface import Attachments
+from edge_twisted.store.attachments.interface import BlobStore
 from edge_twisted.store.fields import Fields
 from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.prefilter import Prefilter
@@ -31,11 +31,11 @@ from edge_twisted.store.rows import (
     Commit,
     Committed,
     DamageReport,
-    Document,
     IndexDefinition,
     IndexInfo,
     Most,
     ScanRow,
+    StoredDocument,
 )
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class Snapshot(Protocol):
 
     # -- documents
 
-    def get(self, collection: str, id_key: bytes) -> Document | None:
+    def get(self, collection: str, id_key: bytes) -> StoredDocument | None:
         """
         Return the document, its tombstone if it was deleted, or None.
 
@@ -321,7 +321,7 @@ class WriteTransaction(Snapshot, Protocol):
 MOST_COLLECTIONS = 100_000
 
 #: See `Store.before_reap` and `Store.before_quarantine`.
-RemovalHook = Callable[[WriteTransaction, str, Sequence[Document]], None]
+RemovalHook = Callable[[WriteTransaction, str, Sequence[StoredDocument]], None]
 
 
 class RowStream(Protocol[T]):
@@ -367,7 +367,7 @@ class Store(Protocol):
         """The newest durable commit."""
 
     @property
-    def attachments(self) -> Attachments:
+    def attachments(self) -> BlobStore:
         """The blobs of this database."""
 
     def write(self, name: str, work: Callable[[WriteTransaction], T]) -> Deferred[Committed[T]]:

@@ -26,7 +26,7 @@ ScanRow = tuple[bytes, bytes]  # (id key, body)
 BodyRow = tuple[bytes]
 
 
-class Document(NamedTuple):
+class StoredDocument(NamedTuple):
     """One stored document, live or deleted (a tuple, because it is made for every read)."""
 
     id_key: bytes
@@ -43,7 +43,7 @@ class Change(NamedTuple):
     """The newest version of one document, in the order of commits."""
 
     collection: str
-    document: Document
+    document: StoredDocument
 
 
 @frozen(kw_only=True)

@@ -27,7 +27,7 @@ from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from edge_twisted.database.database import Database, Surroundings
+from edge_twisted.database.database import Database, TimeAndChance
 from edge_twisted.database.result import Result
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.values import Value
@@ -52,7 +52,7 @@ def memory_database(monotonic: Callable[[], float] = lambda: 0.0) -> Database:
     store = MemoryStore(Data(Replica(SiteId(b"example's store."), 0)), lambda: NOW_MS)
     store.open()
     numbers = count(1)
-    surroundings = Surroundings(
+    surroundings = TimeAndChance(
         now_ms=lambda: NOW_MS, monotonic=monotonic, new_id=lambda: f"new-{next(numbers)}"
     )
     database = Database(cast(Store, store), "example", surroundings, {"data_sync_info": lambda: ()})

@@ -24,24 +24,24 @@ from edge_twisted.mesh.items import Announced, Item, Left, Partial, ScopeKey, Se
 from edge_twisted.mesh.requests import (
     Answer,
     Applied,
-    Apply,
+    ApplyBatch,
     Changes,
     CursorUnknown,
     DeleteGone,
     Digests,
+    DocumentRequest,
     Fates,
     FindGone,
     FindPosition,
     FindSeen,
     Lacking,
     Observe,
-    Position,
     ReadChanges,
     ReadDigests,
     ReadDocuments,
-    Request,
     Scope,
     ScopeClosed,
+    StreamPosition,
 )
 from edge_twisted.mesh.wire_values import read_vector, write_vector
 
@@ -151,13 +151,13 @@ class FakeDocuments:
 
     # -- Documents
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: DocumentRequest) -> Answer:
         """Perform a request."""
         match request:
             case FindPosition(scope=scope, sender=sender):
                 held = len(self.docs.get(scope.collection, {}))
-                return Position(lsn=self.cursors.get((sender, scope.key)), held=held)
-            case Apply():
+                return StreamPosition(lsn=self.cursors.get((sender, scope.key)), held=held)
+            case ApplyBatch():
                 return self._apply(request)
             case DeleteGone(collection=collection, seen=seen):
                 self._delete(collection, seen)
@@ -170,7 +170,7 @@ class FakeDocuments:
             case _:
                 return self._answer_reads(request)
 
-    def _answer_reads(self, request: Request) -> Answer:
+    def _answer_reads(self, request: DocumentRequest) -> Answer:
         assert isinstance(request, ReadDocuments | FindGone | ReadDigests | FindSeen)
         scope = request.scope
         docs = self.docs.get(scope.collection, {})
@@ -208,7 +208,7 @@ class FakeDocuments:
         self.docs.setdefault(collection, {})[id_key] = doc
         self._changed.add(collection)
 
-    def _apply(self, request: Apply) -> Answer:
+    def _apply(self, request: ApplyBatch) -> Answer:
         scope, docs = request.scope, self.docs.get(request.scope.collection, {})
         lacking = tuple(i.id_key for i in request.items if self._lacks(scope, docs, i))
         if lacking:
@@ -272,7 +272,7 @@ class FakeDocuments:
         both = max((b for b in (mine.body, body) if b is not None), default=None)
         return item.id_key, version, Doc(mine.version.joined(version), both, 0), True
 
-    def _move(self, request: Apply) -> bool:
+    def _move(self, request: ApplyBatch) -> bool:
         if request.lsn is None:
             return True
         key = (request.sender, request.scope.key)

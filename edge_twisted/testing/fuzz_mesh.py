@@ -19,12 +19,12 @@ from edge_twisted.mesh import messages as m
 from edge_twisted.mesh.effects import Ask, Close, Compute, Effect, Send, Tell
 from edge_twisted.mesh.frames import MAX_GREETING_BYTES, FrameReader, FrameWriter
 from edge_twisted.mesh.handshake import hello
-from edge_twisted.mesh.requests import Apply, DeleteGone
+from edge_twisted.mesh.requests import ApplyBatch, DeleteGone
 from edge_twisted.mesh.session import Session
 from edge_twisted.mesh.states import LinkState
 from edge_twisted.mesh.violations import PeerViolation
 from edge_twisted.testing.fake_documents import fake_scope
-from edge_twisted.testing.mesh_pair import End, fake_key, fake_us, two
+from edge_twisted.testing.mesh_pair import LinkEnd, fake_key, fake_us, two
 from edge_twisted.testing.mesh_vectors import examples
 
 #: Bytes that a message may become in a reader that the fuzzer feeds.
@@ -114,7 +114,7 @@ def fuzz_messages(data: bytes) -> None:
     left, right = two()
     left.write("tasks", {"a": "1", "b": "x" * 700})
     scopes = [fake_scope("tasks"), fake_scope("tasks red")]
-    end = End(left, Session(fake_us(left), fake_key(right), scopes))
+    end = LinkEnd(left, Session(fake_us(left), fake_key(right), scopes))
     end.take(end.session.start(0.0))
     peer = FrameWriter()
     _say(end, peer, m.encode(hello(fake_us(right), right.replica)))
@@ -143,14 +143,14 @@ def fuzz_messages(data: bytes) -> None:
         _check(end)
 
 
-def _answer(end: End, source: _Source, now: float) -> None:
+def _answer(end: LinkEnd, source: _Source, now: float) -> None:
     """Answer one of the questions, not always the oldest."""
     if end.asked:
         end.asked.rotate(-source.below(len(end.asked)))
         end.step(now)
 
 
-def _say(end: End, peer: FrameWriter, payload: bytes, now: float = 0.0) -> None:
+def _say(end: LinkEnd, peer: FrameWriter, payload: bytes, now: float = 0.0) -> None:
     before = end.documents.lsn
     effects = end.session.receive(peer.message(payload), now)
     assert end.documents.lsn == before
@@ -163,12 +163,12 @@ def _check_refusal(effects: list[Effect]) -> None:
     if closes:
         assert closes == [len(effects) - 1], "something after the end"
         for effect in effects:
-            asks = isinstance(effect, Ask) and isinstance(effect.request, Apply | DeleteGone)
+            asks = isinstance(effect, Ask) and isinstance(effect.request, ApplyBatch | DeleteGone)
             assert not asks, "a refused link changes the database"
             assert isinstance(effect, Send | Close | Tell) or not isinstance(effect, Compute)
 
 
-def _check(end: End) -> None:
+def _check(end: LinkEnd) -> None:
     session = end.session
     if end.closed is not None:
         assert session.state is LinkState.CLOSED

@@ -11,10 +11,10 @@ from typing import TypeVar
 from attrs import define, field
 
 from edge_twisted.mesh.effects import Ask, Close, Compute, Effect, Event, Send, Tell
-from edge_twisted.mesh.handshake import Us
+from edge_twisted.mesh.handshake import LocalServer
 from edge_twisted.mesh.pulls import Pulls
 from edge_twisted.mesh.reconciliation.sketch import run
-from edge_twisted.mesh.requests import Answer, Request, Scope
+from edge_twisted.mesh.requests import Answer, DocumentRequest, Scope
 from edge_twisted.mesh.session import Session
 from edge_twisted.testing.fake_documents import FakeDocuments, fake_replica, fake_scope
 
@@ -24,7 +24,7 @@ E = TypeVar("E")
 NOW_MS = 1_764_000_000_000
 
 
-def fake_us(documents: FakeDocuments, **changes: object) -> Us:
+def fake_us(documents: FakeDocuments, **changes: object) -> LocalServer:
     """Return what a session says of a server whose peer key is made of its site id."""
     facts: dict[str, object] = {
         "home": documents,
@@ -35,7 +35,7 @@ def fake_us(documents: FakeDocuments, **changes: object) -> Us:
         "entropy": _salts(documents.replica.site[0]),
         **changes,
     }
-    return Us(**facts)  # type: ignore[arg-type]
+    return LocalServer(**facts)  # type: ignore[arg-type]
 
 
 def fake_key(documents: FakeDocuments) -> str:
@@ -49,14 +49,14 @@ def _salts(seed: int) -> Callable[[int], bytes]:
 
 
 @define(eq=False, slots=False)
-class End:
+class LinkEnd:
     """One side of a link: a session, its database, and what came out of it."""
 
     documents: FakeDocuments
     session: Session
     to_peer: deque[bytes] = field(factory=deque)
     asked: deque[Ask | Compute] = field(factory=deque)
-    requests: list[Request] = field(factory=list)
+    requests: list[DocumentRequest] = field(factory=list)
     events: list[Event] = field(factory=list)
     closed: Close | None = None
     sent_bytes: int = 0
@@ -98,7 +98,7 @@ class End:
         self.take(self.session.answered(ask.token, answer, now))
         return True
 
-    def perform(self, request: Request) -> Answer:
+    def perform(self, request: DocumentRequest) -> Answer:
         """Perform a request; tests put something else in its place."""
         return self.documents.answer(request)
 
@@ -114,11 +114,11 @@ class End:
 
 
 @define(eq=False)
-class Pair:
+class LinkPair:
     """A link between two servers, and the time on it."""
 
-    left: End
-    right: End
+    left: LinkEnd
+    right: LinkEnd
     now: float = 0.0
 
     @classmethod
@@ -129,17 +129,17 @@ class Pair:
         *,
         left_wants: Iterable[str] = (),
         right_wants: Iterable[str] = (),
-    ) -> Pair:
+    ) -> LinkPair:
         """Link two servers; each wants some scopes of the other."""
         return cls(_end(left, right, left_wants), _end(right, left, right_wants))
 
-    def start(self) -> Pair:
+    def start(self) -> LinkPair:
         """Let both say hello, and go on until nothing happens any more."""
         for end in (self.left, self.right):
             end.take(end.session.start(self.now))
         return self.settle()
 
-    def settle(self) -> Pair:
+    def settle(self) -> LinkPair:
         """Carry bytes and answer questions until nothing happens any more."""
         while self.step():
             pass
@@ -158,7 +158,7 @@ class Pair:
                     peer.take(peer.session.receive(data, self.now))
         return moved
 
-    def wait(self, seconds: float) -> Pair:
+    def wait(self, seconds: float) -> LinkPair:
         """Let time pass in ticks, all that happens included."""
         for _ in range(round(seconds * 2)):
             self.now += 0.5
@@ -174,10 +174,10 @@ class Pair:
         return self.left.sent_bytes + self.right.sent_bytes
 
 
-def _end(documents: FakeDocuments, peer: FakeDocuments, wants: Iterable[str]) -> End:
+def _end(documents: FakeDocuments, peer: FakeDocuments, wants: Iterable[str]) -> LinkEnd:
     scopes: list[Scope] = [fake_scope(query) for query in wants]
     session = Session(fake_us(documents), fake_key(peer), scopes, pulls=Pulls())
-    return End(documents, session)
+    return LinkEnd(documents, session)
 
 
 def two() -> tuple[FakeDocuments, FakeDocuments]:

@@ -30,10 +30,10 @@ from edge_twisted.mesh.effects import (
 from edge_twisted.mesh.gossip import Gossip
 from edge_twisted.mesh.items import ScopeKey
 from edge_twisted.mesh.link import Link
-from edge_twisted.mesh.node import Limits, Node, NodeObserver, NodeParts
+from edge_twisted.mesh.node import Limits, MeshNode, NodeObserver, NodeParts
 from edge_twisted.mesh.peer_key import PeerKey
-from edge_twisted.mesh.presence import PresenceGraph, Record, Stamp
-from edge_twisted.mesh.requests import Answer, Request, Scope, Watcher
+from edge_twisted.mesh.presence import PresenceGraph, PresenceRecord, RecordVersion
+from edge_twisted.mesh.requests import Answer, DocumentRequest, Scope, Watcher
 
 #: Silence after which a peer is dead, and the pings that keep it alive.
 DEAD_SECONDS = 4.5
@@ -56,7 +56,7 @@ class NoDocuments:
     def scope(self, query: str, arguments: object) -> Scope:
         raise NotImplementedError
 
-    def perform(self, request: Request) -> Deferred[Answer]:
+    def perform(self, request: DocumentRequest) -> Deferred[Answer]:
         return succeed(None)
 
 
@@ -188,7 +188,7 @@ class TestPeer:
 
     __test__ = False
 
-    node: Node
+    node: MeshNode
     graph: PresenceGraph
     observer: RecordingObserver
     documents: NoDocuments
@@ -211,7 +211,9 @@ def test_peer(
 ) -> TestPeer:
     """Return a node that has been started; it tells `told`, or else writes down what happens."""
     documents = NoDocuments(Replica(SiteId(site), 1))
-    record = Record(peer=us, stamp=Stamp(1, 1), device_name=name, os="Linux", version="test")
+    record = PresenceRecord(
+        peer=us, stamp=RecordVersion(1, 1), device_name=name, os="Linux", version="test"
+    )
     graph, observer = PresenceGraph(record), RecordingObserver()
     sessions: list[HelloSession] = []
 
@@ -228,7 +230,7 @@ def test_peer(
         clock=clock,
         limits=limits or Limits(connections=64),
     )
-    node = Node(parts)
+    node = MeshNode(parts)
     node.start()
     return TestPeer(node, graph, observer, documents, sessions)
 

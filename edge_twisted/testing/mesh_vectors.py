@@ -18,7 +18,7 @@ import msgspec
 
 from edge_twisted.documents.checksums import checksum
 from edge_twisted.documents.clock import COUNTER_BITS, Timestamp
-from edge_twisted.documents.counts import Count, Share
+from edge_twisted.documents.counts import CounterState, Share
 from edge_twisted.documents.deltas import delta, encode_delta
 from edge_twisted.documents.entries import Entry, Stamp
 from edge_twisted.documents.nodes import EMPTY, Variant
@@ -143,9 +143,9 @@ def _slot(variant: Variant, what: str, path: Path, stamp: Stamp) -> Slot:
     entries = (Entry(stamp, True),) if what == "entry" else ()
     count = None
     if what == "restart":
-        count = Count(stamp)
+        count = CounterState(stamp)
     elif what == "share":
-        count = Count(None, 0, {Dot(stamp.replica, 0): Share(stamp.sequence, 1)})
+        count = CounterState(None, 0, {Dot(stamp.replica, 0): Share(stamp.sequence, 1)})
     return path, variant, entries, count
 
 

@@ -11,7 +11,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from edge_twisted.database.database import Database, Surroundings
+from edge_twisted.database.database import Database, TimeAndChance
 from edge_twisted.database.result import Result
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.values import Value
@@ -19,7 +19,7 @@ from edge_twisted.documents.versions import VersionVector
 from edge_twisted.mesh.items import Item, Whole
 from edge_twisted.mesh.requests import (
     Applied,
-    Apply,
+    ApplyBatch,
     Changes,
     CursorUnknown,
     DeleteGone,
@@ -29,12 +29,12 @@ from edge_twisted.mesh.requests import (
     FindPosition,
     FindSeen,
     Lacking,
-    Position,
     ReadChanges,
     ReadDigests,
     ReadDocuments,
     Scope,
     ScopeClosed,
+    StreamPosition,
 )
 from edge_twisted.replication.documents import StoredDocuments
 from edge_twisted.replication.scopes import closed_collections
@@ -44,7 +44,7 @@ from edge_twisted.testing.callers import Everything
 T = TypeVar("T")
 
 
-class Replica:
+class ReplicaServer:
     """One server's data, on an opened store."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Replica:
         self.name = name
         self.store = store
         numbers = count(1)
-        surroundings = Surroundings(
+        surroundings = TimeAndChance(
             now_ms=now_ms,
             monotonic=lambda: 0.0,
             new_id=lambda: f"{name}-{next(numbers)}",
@@ -87,15 +87,15 @@ class Replica:
 
 
 @define(kw_only=True)
-class Stream:
+class ReplicaStream:
     """
     One direction between two replicas, as a session keeps it, without a wire.
 
     :ivar applied: what became of each batch.
     """
 
-    receiver: Replica
-    sender: Replica
+    receiver: ReplicaServer
+    sender: ReplicaServer
     scope: Scope
     announce_above: int | None = None
     limit_bytes: int = 256 * 1024
@@ -112,7 +112,7 @@ class Stream:
         position = await self._ask(
             self.receiver, FindPosition(scope=self.scope, sender=self.sender.documents.replica)
         )
-        assert isinstance(position, Position)
+        assert isinstance(position, StreamPosition)
         if position.lsn is None and position.held:
             if not await self._repair(position.lsn):
                 return False
@@ -143,11 +143,11 @@ class Stream:
                 self.base = changes.knowledge
                 return True
 
-    async def _position(self) -> Position:
+    async def _position(self) -> StreamPosition:
         found = await self._ask(
             self.receiver, FindPosition(scope=self.scope, sender=self.sender.documents.replica)
         )
-        assert isinstance(found, Position)
+        assert isinstance(found, StreamPosition)
         return found
 
     async def _apply(
@@ -161,7 +161,7 @@ class Stream:
         while True:
             answer = await self._ask(
                 self.receiver,
-                Apply(
+                ApplyBatch(
                     scope=self.scope,
                     sender=self.sender.documents.replica,
                     items=items,
@@ -208,12 +208,12 @@ class Stream:
             )
         return True
 
-    async def _read(self, replica: Replica, **which: Any) -> tuple[Whole, ...]:
+    async def _read(self, replica: ReplicaServer, **which: Any) -> tuple[Whole, ...]:
         answer = await self._ask(replica, ReadDocuments(scope=self.scope, **which))
         assert isinstance(answer, tuple)
         return answer
 
-    async def _ask(self, replica: Replica, request: Any) -> Any:
+    async def _ask(self, replica: ReplicaServer, request: Any) -> Any:
         return await replica.documents.perform(request)
 
 

@@ -80,7 +80,9 @@ _OPERATORS = [each for each in syntax.BinaryOperator if each is not syntax.Binar
 
 def _compound(inner: st.SearchStrategy[syntax.Expression]) -> st.SearchStrategy[syntax.Expression]:
     arrays = st.builds(syntax.ArrayLiteral, _tuples(inner))
-    pairs = st.builds(syntax.Pair, literals.filter(lambda k: type(k.value) is str) | inner, inner)
+    pairs = st.builds(
+        syntax.ObjectPair, literals.filter(lambda k: type(k.value) is str) | inner, inner
+    )
     branches = st.builds(syntax.When, inner, inner)
     return st.one_of(
         st.builds(syntax.Unary, st.sampled_from(syntax.UnaryOperator), inner),
@@ -166,7 +168,7 @@ selects = st.builds(
     selection=selections,
     directives=_tuples(_use_directives, most=2),
 )
-_documents = st.builds(syntax.Documents, _tuples(expressions, least=1))
+_documents = st.builds(syntax.DocumentsClause, _tuples(expressions, least=1))
 _returning = _tuples(projections)
 inserts = st.builds(
     syntax.Insert,
@@ -219,7 +221,7 @@ _system: st.SearchStrategy[syntax.Statement] = st.one_of(
         syntax.CreateIndex,
         name=full_names,
         collection=_bare_collections,
-        keys=_tuples(st.builds(syntax.IndexKey, paths, st.booleans()), least=1),
+        keys=_tuples(st.builds(syntax.IndexKeyClause, paths, st.booleans()), least=1),
         if_not_exists=st.booleans(),
     ),
     st.builds(

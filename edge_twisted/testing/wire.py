@@ -15,10 +15,10 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from zope.interface import directlyProvides
 
-from edge_twisted.api.gate import Admission, ApiGate
+from edge_twisted.api.gate import ApiGate, GateRules
 from edge_twisted.api.pipeline import Pipeline
 from edge_twisted.api.request import Request
-from edge_twisted.api.resource import Finished, Resource, Route
+from edge_twisted.api.resource import FinishedRequest, Resource, Route
 from edge_twisted.api.response import AnyResponse, Response, StreamingResponse
 from edge_twisted.api.routing import Router
 from edge_twisted.api.wire.site import Site
@@ -134,15 +134,15 @@ class Gives:
 class Notes:
     """An observer that keeps what it is told."""
 
-    finished: list[Finished] = field(factory=list)
+    finished: list[FinishedRequest] = field(factory=list)
 
-    def request_finished(self, finished: Finished) -> None:
+    def request_finished(self, finished: FinishedRequest) -> None:
         """See `Observer.request_finished`."""
         self.finished.append(finished)
 
 
 @define
-class Endpoints:
+class FixedEndpoints:
     """A router with a gate."""
 
     router: Router
@@ -153,11 +153,11 @@ class Endpoints:
         return self.router.find(request)
 
 
-class Transport(StringTransport):
+class NotingTransport(StringTransport):
     """A transport that notes how its connection ended."""
 
     #: What carries TLS, if it is TLS.
-    transport: Transport | None = None
+    transport: NotingTransport | None = None
 
     def __init__(self, address: Any = None) -> None:
         super().__init__(peerAddress=address)
@@ -191,11 +191,11 @@ class Transport(StringTransport):
 
 
 @frozen
-class Peer:
+class WireClient:
     """A client's end of a connection in memory."""
 
     server: Any
-    transport: Transport
+    transport: NotingTransport
 
     def send(self, data: bytes) -> bytes:
         """Send bytes, and return what came back at once."""
@@ -224,14 +224,14 @@ class MemorySite:
     takes: Takes = field(factory=Takes)
     gives: Gives = field(factory=Gives)
     notes: Notes = field(factory=Notes)
-    gate: ApiGate = field(factory=lambda: ApiGate(Admission(keys=None)))
+    gate: ApiGate = field(factory=lambda: ApiGate(GateRules(keys=None)))
     clock: Clock = field(factory=Clock)
     site: Site = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         router = Router([self.echo, self.waits, self.takes, self.gives, Echo(route=_SECRET)])
         self.site = Site(
-            Pipeline(Endpoints(router, self.gate), self.notes),
+            Pipeline(FixedEndpoints(router, self.gate), self.notes),
             http_server(**self.settings),
             self.clock,
             now=self.clock.seconds,
@@ -242,15 +242,15 @@ class MemorySite:
             client_of=lambda peer, _fields: peer,
         )
 
-    def connect(self, *, over_tls: bool = False) -> Peer:
+    def connect(self, *, over_tls: bool = False) -> WireClient:
         """Open a connection."""
-        transport = Transport()
+        transport = NotingTransport()
         if over_tls:
             directlyProvides(transport, ISSLTransport)
-            transport.transport = Transport()
+            transport.transport = NotingTransport()
         server = self.site.buildProtocol(transport.getPeer())
         server.makeConnection(transport)
-        return Peer(server, transport)
+        return WireClient(server, transport)
 
     def pass_time(self, seconds: float, step: float = 0.05) -> None:
         """Let time pass, in steps short enough for every timer."""

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 
 from edge_twisted.documents.clock import Timestamp, timestamp
 from edge_twisted.documents.entries import Entries, Stamp
-from edge_twisted.documents.nodes import Node, Variant
-from edge_twisted.documents.operations import Increment, Operation, Set, Typing
-from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.nodes import PathNode, Variant
+from edge_twisted.documents.operations import Increment, Operation, Set, VariantRules
+from edge_twisted.documents.state import DocumentState, merge
 from edge_twisted.documents.values import MISSING, Value
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.documents.writing import apply, delete, insert
 
 NAMES = {Replica(SiteId(b"a" * 16), 1): "A", Replica(SiteId(b"b" * 16), 1): "B"}
-TYPES = Typing(declared={("sold",): Variant.COUNTER})
+TYPES = VariantRules(declared={("sold",): Variant.COUNTER})
 
 
 class Server:
@@ -25,7 +25,7 @@ class Server:
     def __init__(self, replica: Replica) -> None:
         self.replica = replica
         self.sequence = 0
-        self.state: State | None = None
+        self.state: DocumentState | None = None
 
     def stamp(self, second: int) -> Stamp:
         """Return the stamp of the next write."""
@@ -41,10 +41,10 @@ def text() -> str:
 def _steps() -> Iterator[str]:
     a, b = (Server(replica) for replica in NAMES)
 
-    def write(server: Server, change: Callable[[State | None], State]) -> None:
+    def write(server: Server, change: Callable[[DocumentState | None], DocumentState]) -> None:
         server.state = change(server.state)
 
-    def now(server: Server) -> State:
+    def now(server: Server) -> DocumentState:
         assert server.state is not None
         return server.state
 
@@ -81,7 +81,7 @@ def _steps() -> Iterator[str]:
     yield from _stored("A and B", now(a))
 
 
-def _stored(who: str, state: State) -> Iterator[str]:
+def _stored(who: str, state: DocumentState) -> Iterator[str]:
     version = ", ".join(f"{NAMES[replica]}:{n}" for replica, n in sorted(state.version.items()))
     yield f"   {who} stores    version {{{version}}}"
     yield f"     life       {_entries(state.life)}"
@@ -90,7 +90,7 @@ def _stored(who: str, state: State) -> Iterator[str]:
     yield f"     shows      {shown}"
 
 
-def _slots(node: Node, path: str) -> Iterator[str]:
+def _slots(node: PathNode, path: str) -> Iterator[str]:
     for variant, entries in node.slots.items():
         line = f"     {path:10} {variant.name.lower()} {_entries(entries)}"
         if (count := node.counts.get(variant)) is not None:

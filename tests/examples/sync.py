@@ -16,7 +16,7 @@ from edge_twisted.mesh.frames import FrameReader
 from edge_twisted.mesh.items import Announced, Item, Left, Partial, Whole
 from edge_twisted.mesh.wire_values import read_items, read_seen, read_vector, read_wholes
 from edge_twisted.replication import knowledge
-from edge_twisted.testing.mesh_pair import Pair
+from edge_twisted.testing.mesh_pair import LinkPair
 from tests.integration.mesh.test_sessions_over_stores import QUERY, Site, StoredEnd
 
 NAMES = {1: "A", 2: "B", 3: "C"}
@@ -37,7 +37,7 @@ class Link:
     sender: Site
     receiver: Site
     lines: list[str] = field(factory=list)
-    pair: Pair = field(init=False)
+    pair: LinkPair = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         sender = RecordedEnd.of(self.sender, self.receiver, ())
@@ -46,7 +46,7 @@ class Link:
             assert isinstance(end, RecordedEnd)
             end.arrow = arrow.format(_name(self.sender), _name(self.receiver))
             end.lines = self.lines
-        self.pair = Pair(sender, receiver).start()
+        self.pair = LinkPair(sender, receiver).start()
 
     def told(self, seconds: float) -> list[str]:
         """Return what was said since the last call, and for so many seconds from now on."""

@@ -14,7 +14,7 @@ from edge_twisted.dql.errors import UnsupportedError
 from edge_twisted.dql.execute.interruption import Interruption, StatementCancelled
 from edge_twisted.errors import EdgeError
 from edge_twisted.store.attachments.names import id_of
-from edge_twisted.store.errors import AttachmentCorrupt, IndexExists, StoreOverloaded
+from edge_twisted.store.errors import BlobCorrupt, IndexExists, StoreOverloaded
 from edge_twisted.testing.dql_examples import answer, memory_database
 from tests.integration.store.base import SqliteTestCase, insert
 
@@ -61,7 +61,7 @@ class StoreTests(SqliteTestCase):
         store = await self.opened()
         download = await store.attachments.resume(id_of(hashlib.sha256(b"wanted").digest()))
         await download.write(b"wasted")
-        with self.assertRaises(AttachmentCorrupt) as caught:
+        with self.assertRaises(BlobCorrupt) as caught:
             await download.finish()
         self.assertEqual(caught.exception.code, "attachment_corrupt")
 

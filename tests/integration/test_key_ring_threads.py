@@ -16,7 +16,7 @@ from twisted.python.threadable import isInIOThread
 from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import TestCase
 
-from edge_twisted.config.model import Identity
+from edge_twisted.config.model import IdentityConfig
 from edge_twisted.security.api_keys import generate
 from edge_twisted.security.key_ring import KeyRing
 from edge_twisted.store.threads import ThreadPool as StoreThreads
@@ -43,7 +43,7 @@ class ThreadsTests(TestCase):
 
         keys = [generate() for _ in range(4)]
         identities = [
-            Identity(id=str(number), api_key_hash=made.hash, permissions=("full",))
+            IdentityConfig(id=str(number), api_key_hash=made.hash, permissions=("full",))
             for number, made in enumerate(keys)
         ]
         ring = KeyRing(identities, defer)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_twisted.config.model import Identity, Permissions, TlsFiles
+from edge_twisted.config.model import IdentityConfig, Permissions, TlsFiles
 from edge_twisted.security.api_keys import generate, public_id_of
 from edge_twisted.security.certificates import examine
 from edge_twisted.security.errors import BadKeyHash
@@ -90,7 +90,7 @@ def test_blocks_are_parts_of_the_file(data: bytes) -> None:
 
 
 def permits(sets: list[Permissions]) -> Permits:
-    return Permits.of(Identity(id="till", api_key_hash="", permissions=tuple(sets)))
+    return Permits.of(IdentityConfig(id="till", api_key_hash="", permissions=tuple(sets)))
 
 
 def permitted(rule: Rule) -> set[str]:

@@ -12,17 +12,17 @@ import pytest
 
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.entries import Entry, Stamp
-from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.state import DocumentState, merge
 from edge_twisted.documents.values import MISSING
 from edge_twisted.documents.versions import Dot, Replica, SiteId
 from edge_twisted.documents.writing import delete, initial, insert
-from edge_twisted.testing.simulation.bounds import Bounds
+from edge_twisted.testing.simulation.bounds import DocumentBounds
 
 
 class Recorded(NamedTuple):
     """A state as the oracle takes it."""
 
-    state: State
+    state: DocumentState
     lost: bool = False
 
 
@@ -31,23 +31,23 @@ def _stamp(site: str, sequence: int) -> Stamp:
     return Stamp(Timestamp(1000 + sequence), name, sequence)
 
 
-def _wrote(site: str, sequence: int, *seen: State) -> State:
+def _wrote(site: str, sequence: int, *seen: DocumentState) -> DocumentState:
     return insert(_joined(seen), {}, _stamp(site, sequence))
 
 
-def _deleted(site: str, sequence: int, *seen: State) -> State:
+def _deleted(site: str, sequence: int, *seen: DocumentState) -> DocumentState:
     return delete(_joined(seen), _stamp(site, sequence))
 
 
-def _joined(states: tuple[State, ...]) -> State:
-    result = State()
+def _joined(states: tuple[DocumentState, ...]) -> DocumentState:
+    result = DocumentState()
     for each in states:
         result = merge(result, each)
     return result
 
 
-def _bounds(*records: Recorded) -> Bounds:
-    bounds = Bounds()
+def _bounds(*records: Recorded) -> DocumentBounds:
+    bounds = DocumentBounds()
     for each in records:
         bounds.take(each.state, is_delete=not each.state.is_alive, lost=each.lost)
     return bounds
@@ -124,16 +124,18 @@ def test_initial_writes_lose_against_a_removal() -> None:
 def test_initial_writes_are_no_reason_to_leave_a_lost_write_out() -> None:
     """It may still be what kills, with the delete that covers it."""
     over = _wrote("b", 30, A3)
-    shown = State(life=(*INITIAL.life, *over.life), version=over.version.joined(INITIAL.version))
+    shown = DocumentState(
+        life=(*INITIAL.life, *over.life), version=over.version.joined(INITIAL.version)
+    )
     anew = Recorded(_deleted("b", 69, _wrote("b", 64)))
     beside = Recorded(_wrote("d", 1), lost=True)
     assert not _bounds(Recorded(A3), Recorded(shown, lost=True), anew, beside).certainly_lives()
 
 
-def _gave_up(site: str, sequence: int, former: State) -> State:
+def _gave_up(site: str, sequence: int, former: DocumentState) -> DocumentState:
     """Return what INITIAL wrote, once a former life was given up for it: a version, no entry."""
     version = former.version.joined(INITIAL.version).with_dot(_stamp(site, sequence).dot)
-    return State(life=INITIAL.life, version=version)
+    return DocumentState(life=INITIAL.life, version=version)
 
 
 def test_a_lost_delete_of_initial_writes_counts_without_what_superseded_it() -> None:
@@ -157,7 +159,7 @@ def test_of_a_document_that_only_lost_deletes_tell_of_nothing_is_known() -> None
 
 def _history(random: Random, *, initials: bool) -> list[Recorded]:
     """Make up writes of three servers that hear of each other and forget, and what is lost."""
-    holdings = [State(), State(), State()]
+    holdings = [DocumentState(), DocumentState(), DocumentState()]
     written = [0, 0, 0]
     records: list[Recorded] = []
     while len(records) < 7:
@@ -168,7 +170,7 @@ def _history(random: Random, *, initials: bool) -> list[Recorded]:
                 holdings[at] = merge(mine, random.choice(holdings))
                 continue
             case "forget":
-                holdings[at] = State()
+                holdings[at] = DocumentState()
                 continue
             case "initial" if not initials or mine.version:
                 continue
@@ -180,7 +182,7 @@ def _history(random: Random, *, initials: bool) -> list[Recorded]:
                 stamp = Stamp(Timestamp(1000 + sum(written)), *dot)
                 value = MISSING if kind == "delete" and mine.is_alive else True
                 version = mine.version.with_dot(dot)
-                state = State(life=(Entry(stamp, value),), version=version)
+                state = DocumentState(life=(Entry(stamp, value),), version=version)
         holdings[at] = state
         records.append(Recorded(state, random.random() < 0.6))
     return records

@@ -8,13 +8,13 @@ from typing import Any
 from edge_twisted.documents.headers import read_header
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.store.interface import WriteTransaction
-from edge_twisted.testing.replica import Replica
-from edge_twisted.testing.simulation.holdings import Holdings
+from edge_twisted.testing.replica import ReplicaServer
+from edge_twisted.testing.simulation.holdings import Contents
 from edge_twisted.testing.simulation.node import Server
-from edge_twisted.testing.simulation.oracle import Oracle, Record
+from edge_twisted.testing.simulation.oracle import ObservedState, Oracle
 from edge_twisted.testing.simulation.scenario import WHOLE, Mesh
 from edge_twisted.testing.simulation.storage import MemoryStorage
-from edge_twisted.testing.simulation.workload import Statement
+from edge_twisted.testing.simulation.workload import WorkloadStatement
 from edge_twisted.testing.simulation.world import World
 from tests.integration.replication.base import ReplicationTestCase
 
@@ -22,11 +22,11 @@ X = ("c", DocumentId.of("x").key)
 OPEN = "SELECT * FROM c WHERE open = true"
 
 
-def _everything(record: Record) -> bool:
+def _everything(record: ObservedState) -> bool:
     return True
 
 
-def _nothing(record: Record) -> bool:
+def _nothing(record: ObservedState) -> bool:
     return False
 
 
@@ -37,7 +37,7 @@ class ForgettingTests(ReplicationTestCase):
     `b` writes x, `a` closes it, and so `b` drops it.
     """
 
-    async def _dropped(self) -> tuple[Replica, Replica]:
+    async def _dropped(self) -> tuple[ReplicaServer, ReplicaServer]:
         a = self.a = await self.replica("a")
         b = self.b = await self.replica("b", drop_moved_out=True)
         self.c = await self.replica("c")
@@ -46,7 +46,7 @@ class ForgettingTests(ReplicationTestCase):
         b.documents.subscribe([to_b.scope])
         await b.insert("c", {"_id": "x", "open": True})
         self._record(1, b)
-        self.backup = Holdings.of(b.store)
+        self.backup = Contents.of(b.store)
         self.written = read_header(self.backup.documents[X].state).version
         await to_a.sync()
         await a.run("UPDATE c SET open = false")
@@ -55,18 +55,18 @@ class ForgettingTests(ReplicationTestCase):
         self.assertEqual(await b.rows("SELECT * FROM c"), [])
         return a, b
 
-    def _record(self, number: int, replica: Replica) -> None:
-        self.oracle.wrote(number, X, Holdings.of(replica.store).documents[X])
+    def _record(self, number: int, replica: ReplicaServer) -> None:
+        self.oracle.wrote(number, X, Contents.of(replica.store).documents[X])
 
-    def _now(self) -> dict[int, Holdings]:
-        return {n: Holdings.of(each.store) for n, each in enumerate((self.a, self.b, self.c))}
+    def _now(self) -> dict[int, Contents]:
+        return {n: Contents.of(each.store) for n, each in enumerate((self.a, self.b, self.c))}
 
     def _is_certain(self) -> bool:
         """Return whether what `b` wrote must be there in the end."""
         return self.oracle.bounds()[X].must.version.includes(self.written)
 
-    async def _evict_from(self, number: int, replica: Replica) -> None:
-        before = Holdings.of(replica.store)
+    async def _evict_from(self, number: int, replica: ReplicaServer) -> None:
+        before = Contents.of(replica.store)
         await replica.run("EVICT FROM c WHERE _id = 'x'")
         self.oracle.forget(number, _everything, before=before, now=self._now())
 
@@ -78,20 +78,20 @@ class ForgettingTests(ReplicationTestCase):
 
     async def test_who_is_restored_loses_what_others_dropped(self) -> None:
         a, _ = await self._dropped()
-        now = {**self._now(), 0: Holdings()}
-        self.oracle.forget(0, _everything, before=Holdings.of(a.store), now=now)
+        now = {**self._now(), 0: Contents()}
+        self.oracle.forget(0, _everything, before=Contents.of(a.store), now=now)
         self.assertFalse(self._is_certain())
 
     async def test_a_backup_that_still_has_it_keeps_it(self) -> None:
         a, _ = await self._dropped()
-        self.oracle.forget(0, _nothing, before=Holdings.of(a.store), now=self._now())
+        self.oracle.forget(0, _nothing, before=Contents.of(a.store), now=self._now())
         self.assertFalse(self.oracle.records[0].lost)
 
     async def test_a_backup_brings_back_what_was_lost(self) -> None:
         a, b = await self._dropped()
         await self._evict_from(0, a)
         now = {**self._now(), 1: self.backup}
-        self.oracle.forget(1, _nothing, before=Holdings.of(b.store), now=now)
+        self.oracle.forget(1, _nothing, before=Contents.of(b.store), now=now)
         self.assertTrue(self._is_certain())
 
     async def test_what_a_third_one_holds_stays(self) -> None:
@@ -118,15 +118,15 @@ class ForgettingTests(ReplicationTestCase):
     async def test_what_came_back_was_not_let_go(self) -> None:
         a, _ = await self._dropped()
         now = self._now()
-        now[1] = Holdings(self.backup.documents, now[1].departed)
-        self.oracle.forget(0, _nothing, before=Holdings.of(a.store), now={**now, 0: Holdings()})
+        now[1] = Contents(self.backup.documents, now[1].departed)
+        self.oracle.forget(0, _nothing, before=Contents.of(a.store), now={**now, 0: Contents()})
         self.assertFalse(self.oracle.records[0].lost)
 
     async def test_what_was_dropped_and_written_anew_counts_by_its_version(self) -> None:
         a, b = await self._dropped()
         await b.insert("c", {"_id": "x", "open": True})
         self._record(1, b)
-        anew = read_header(Holdings.of(b.store).documents[X].state).version
+        anew = read_header(Contents.of(b.store).documents[X].state).version
         await self._evict_from(0, a)
         self.assertEqual(self.oracle.bounds()[X].must.version, anew)
 
@@ -152,7 +152,7 @@ class HeldWhileDownTests(ReplicationTestCase):
 
     def _insert(self, mesh: Mesh, server: Server, id_: Any) -> None:
         text = "INSERT INTO c DOCUMENTS (:d)"
-        mesh.run(server, Statement("insert", text, {"d": {"_id": id_}}, "c"))
+        mesh.run(server, WorkloadStatement("insert", text, {"d": {"_id": id_}}, "c"))
 
     def test_who_is_down_holds_what_it_had(self) -> None:
         mesh, server = self._mesh()

@@ -18,7 +18,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from edge_twisted.config.model import Database, Secret, SmallPeerOnly, TemporaryFolder
+from edge_twisted.config.model import DatabaseConfig, Secret, SmallPeerOnly, TemporaryFolder
 from edge_twisted.documents.clock import timestamp
 from edge_twisted.documents.json_text import to_text
 from edge_twisted.documents.values import Value, sort_key
@@ -27,7 +27,7 @@ from edge_twisted.mesh import messages as m
 from edge_twisted.mesh.authority import Authority, authority_of, database_hash
 from edge_twisted.mesh.certificates import authority_certificate, issue
 from edge_twisted.mesh.frames import MAX_MESSAGE_BYTES, FrameReader, FrameWriter
-from edge_twisted.mesh.identity import Identity
+from edge_twisted.mesh.identity import PeerIdentity
 from edge_twisted.mesh.items import Whole
 from tests.system.fixtures import DB_ID
 
@@ -46,7 +46,7 @@ class Member:
     """A link to the mesh port of a server; nothing has been said yet."""
 
     def __init__(self, port: int, token: str, folder: Path, address: str = "127.0.0.1") -> None:
-        self.identity = Identity.of(ec.generate_private_key(ec.SECP256R1()))
+        self.identity = PeerIdentity.of(ec.generate_private_key(ec.SECP256R1()))
         self.site = SiteId(os.urandom(16))
         self.reader, self.writer = FrameReader(), FrameWriter()
         self.reader.limit_bytes = MAX_MESSAGE_BYTES
@@ -161,10 +161,10 @@ def written_once(site: bytes, epoch: int, sequence: int, at_ms: int) -> bytes:
     return msgspec.msgpack.encode([site, epoch, sequence, timestamp(at_ms)])
 
 
-def _context(token: str, identity: Identity, folder: Path) -> ssl.SSLContext:
+def _context(token: str, identity: PeerIdentity, folder: Path) -> ssl.SSLContext:
     auth = SmallPeerOnly(offline_license_token=Secret(token), key_b64=None)
     authority = authority_of(
-        Database(db_id=DB_ID, device_name="", auth=auth, persistence_dir=TemporaryFolder())
+        DatabaseConfig(db_id=DB_ID, device_name="", auth=auth, persistence_dir=TemporaryFolder())
     )
     assert isinstance(authority, Authority)
     certificate = issue(authority.key, identity.key.public_key(), datetime.now(UTC))

@@ -27,7 +27,7 @@ from edge_twisted.api.errors import (
     TransferCodingUnknown,
 )
 from edge_twisted.api.request import Headers
-from edge_twisted.api.wire.target import Target, target_of
+from edge_twisted.api.wire.target import RequestTarget, target_of
 
 #: As many as twisted.web takes; a browser sends about twenty.
 MAX_FIELDS: Final = 500
@@ -61,7 +61,7 @@ class RequestHead:
     """A head that can be understood in one way only."""
 
     method: str
-    target: Target
+    target: RequestTarget
     #: By lower-case name; values of a name that came more than once are joined by ``", "``.
     fields: Mapping[bytes, bytes]
     #: The same for endpoints.

@@ -16,7 +16,7 @@ _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 @define
-class Target:
+class RequestTarget:
     """Where a request goes."""
 
     #: Decoded; begins with a slash, or is ``*``.
@@ -27,7 +27,7 @@ class Target:
     host: bytes | None = None
 
 
-def target_of(method: bytes, raw: bytes) -> Target:
+def target_of(method: bytes, raw: bytes) -> RequestTarget:
     """
     Take a target apart; `raw` has no blanks, control characters or bytes beyond ASCII.
 
@@ -36,7 +36,7 @@ def target_of(method: bytes, raw: bytes) -> Target:
     host = None
     if not raw.startswith(b"/"):
         if raw == b"*" and method == b"OPTIONS":
-            return Target("*", "")
+            return RequestTarget("*", "")
         absolute = _ABSOLUTE.fullmatch(raw)
         if absolute is None:
             raise MalformedRequest("the request target must be a path")
@@ -45,7 +45,7 @@ def target_of(method: bytes, raw: bytes) -> Target:
     if b"#" in raw:
         raise MalformedRequest("a request target has no fragment")
     text, _, query = raw.decode("ascii").partition("?")
-    return Target(_decoded(text) if "%" in text else text, query, host)
+    return RequestTarget(_decoded(text) if "%" in text else text, query, host)
 
 
 def _decoded(path: str) -> str:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from edge_twisted.config.problems import KeyPath, quoted
-from edge_twisted.config.rules.view import View
+from edge_twisted.config.rules.view import ConfigView
 from edge_twisted.config.wording import nearest, one_of
 
 _IDENTITIES = ("auth", "identities")
@@ -12,7 +12,7 @@ _HASH = "must be the `Secure Public Hash` that `edge-server api-key generate` pr
 _SETS = ("auth", "permission_sets")
 
 
-def check_auth(view: View) -> None:
+def check_auth(view: ConfigView) -> None:
     """Report what is wrong with `auth`."""
     #: What tells one key from another -> the identity that has it.
     owners: dict[str, str] = {}
@@ -26,7 +26,7 @@ def check_auth(view: View) -> None:
             _condition(view, (*rules, collection, "write"))
 
 
-def _credential(view: View, name: str, owners: dict[str, str]) -> None:
+def _credential(view: ConfigView, name: str, owners: dict[str, str]) -> None:
     path = (*_IDENTITIES, name, "credential", "api_key")
     text = view.text(*path)
     if text is None:
@@ -42,7 +42,7 @@ def _credential(view: View, name: str, owners: dict[str, str]) -> None:
             view.problem(path, what, "generate a key for each identity")
 
 
-def _permissions(view: View, path: KeyPath) -> None:
+def _permissions(view: ConfigView, path: KeyPath) -> None:
     known = view.value(*_SETS)
     if not isinstance(known, dict):
         return
@@ -57,7 +57,7 @@ def _permissions(view: View, path: KeyPath) -> None:
         view.problem(place, f"there is no permission set {quoted(name)}", right + hint)
 
 
-def _condition(view: View, path: KeyPath) -> None:
+def _condition(view: ConfigView, path: KeyPath) -> None:
     text = view.text(*path)
     if text is not None:
         right = "must be true, false, or a DQL condition"

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from edge_twisted.config.problems import KeyPath
 from edge_twisted.config.rules.folders import check_folder
-from edge_twisted.config.rules.view import View
+from edge_twisted.config.rules.view import ConfigView
 from edge_twisted.config.yaml.nodes import Plain
 
 #: Transports of the reference that this server does not have.
 ABSENT_RADIOS = ("lan_multicast_enabled", "ble_enabled", "awdl_enabled", "wifi_aware_enabled")
 
 
-def check_database(view: View) -> None:
+def check_database(view: ConfigView) -> None:
     """Report what is wrong with `database`."""
     if not view.mapping("database"):
         return
@@ -31,7 +31,7 @@ def check_database(view: View) -> None:
         _subscription(view, ("database", "subscriptions", index), subscription)
 
 
-def _subscription(view: View, path: KeyPath, subscription: Plain) -> None:
+def _subscription(view: ConfigView, path: KeyPath, subscription: Plain) -> None:
     args: Plain = {}
     if isinstance(subscription, dict):
         args = subscription.get("args", {})

@@ -7,10 +7,10 @@ from edge_twisted.config.rules.auth import check_auth
 from edge_twisted.config.rules.database import check_database
 from edge_twisted.config.rules.folders import check_folder
 from edge_twisted.config.rules.http import check_http_server
-from edge_twisted.config.rules.view import View
+from edge_twisted.config.rules.view import ConfigView
 
 
-def check_rules(view: View) -> None:
+def check_rules(view: ConfigView) -> None:
     """Report what is wrong with the file as far as the schema cannot tell."""
     check_database(view)
     check_http_server(view)

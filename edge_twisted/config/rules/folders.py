@@ -6,14 +6,14 @@ from __future__ import annotations
 from edge_twisted.config.model import TemporaryFolder
 from edge_twisted.config.paths import BadVariable
 from edge_twisted.config.problems import KeyPath
-from edge_twisted.config.rules.view import View
+from edge_twisted.config.rules.view import ConfigView
 from edge_twisted.config.yaml.nodes import Plain
 
 _WRITABLE = "must be a folder that this user can write to, or can make"
 
 
 def check_folder(
-    view: View, path: KeyPath, default: Plain = None, *, is_private: bool = False
+    view: ConfigView, path: KeyPath, default: Plain = None, *, is_private: bool = False
 ) -> None:
     """
     Report what is wrong with the folder at `path`; without it, with the one of `default`.
@@ -46,7 +46,7 @@ def check_folder(
         view.problem(path, reason, _WRITABLE)
 
 
-def warn_of_tilde(view: View, path: KeyPath) -> None:
+def warn_of_tilde(view: ConfigView, path: KeyPath) -> None:
     """Warn of a path that a shell would expand and this server does not."""
     text = view.text(*path)
     if text is not None and text.startswith("~"):

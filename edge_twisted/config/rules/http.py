@@ -7,13 +7,13 @@ from edge_twisted.config.addresses import BadFormat, is_loopback, listen_address
 from edge_twisted.config.model import ListenAddress, TcpAddress, TlsFiles, UnixAddress
 from edge_twisted.config.problems import quoted
 from edge_twisted.config.rules.folders import warn_of_tilde
-from edge_twisted.config.rules.view import View
+from edge_twisted.config.rules.view import ConfigView
 
 #: A route that no strategy ever counts.
 EXEMPT_ROUTE = "/health"
 
 
-def check_http_server(view: View) -> None:
+def check_http_server(view: ConfigView) -> None:
     """Report what is wrong with `http_server`."""
     listen = _listen_address(view)
     _tls(view, listen)
@@ -25,7 +25,7 @@ def check_http_server(view: View) -> None:
         view.warning(("http_server", "listen_addr"), what, "listen on 127.0.0.1, or use keys")
 
 
-def _listen_address(view: View) -> ListenAddress | None:
+def _listen_address(view: ConfigView) -> ListenAddress | None:
     path = ("http_server", "listen_addr")
     text = view.text(*path)
     if text is None:
@@ -43,7 +43,7 @@ def _listen_address(view: View) -> ListenAddress | None:
     return listen
 
 
-def _tls(view: View, listen: ListenAddress | None) -> None:
+def _tls(view: ConfigView, listen: ListenAddress | None) -> None:
     path = ("http_server", "tls_config")
     cert, key = view.text(*path, "cert"), view.text(*path, "key")
     if cert is None or key is None:
@@ -57,7 +57,7 @@ def _tls(view: View, listen: ListenAddress | None) -> None:
         report((*path, finding.role), finding.what, finding.right)
 
 
-def _old_spelling(view: View) -> None:
+def _old_spelling(view: ConfigView) -> None:
     path = ("http_server", "http_api")
     endpoints = view.mapping(*path)
     if "enable_execute" not in endpoints:
@@ -69,7 +69,7 @@ def _old_spelling(view: View) -> None:
         view.old_spelling(old, "execute")
 
 
-def _strategy(view: View, index: int) -> None:
+def _strategy(view: ConfigView, index: int) -> None:
     path = ("http_server", "throttling", "strategies", index)
     strategy = view.text(*path, "strategy")
     route = view.text(*path, "path")

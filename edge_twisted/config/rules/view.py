@@ -14,24 +14,24 @@ from typing import Final
 from attrs import field, frozen
 
 from edge_twisted.config.checks import Checks, QueryProblem
-from edge_twisted.config.paths import Surroundings
+from edge_twisted.config.paths import PathContext
 from edge_twisted.config.problems import KeyPath
 from edge_twisted.config.reporter import Reporter
-from edge_twisted.config.yaml.nodes import Document, Plain, Scalar
+from edge_twisted.config.yaml.nodes import Plain, Scalar, YamlDocument
 from edge_twisted.config.yaml.places import inside
 
 _NOTHING: Final[Mapping[str, Plain]] = {}
 
 
 @frozen(kw_only=True)
-class View:
+class ConfigView:
     """The file as the rules see it."""
 
-    document: Document
+    document: YamlDocument
     data: Plain = field(repr=False)
     lines: Sequence[str] = field(repr=False)
     reporter: Reporter
-    surroundings: Surroundings
+    surroundings: PathContext
     checks: Checks
 
     def value(self, *path: str | int) -> Plain:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edge_twisted.config.model import Auth, CollectionRule, FineGrained, Identity, Permissions
+from edge_twisted.config.model import Auth, CollectionRule, FineGrained, IdentityConfig, Permissions
 from edge_twisted.config.sections.section import Section
 from edge_twisted.config.yaml.nodes import Plain
 
@@ -17,10 +17,10 @@ def auth(section: Section) -> Auth:
     return Auth(identities=tuple(_identity(name, each, sets) for name, each in identities.items()))
 
 
-def _identity(name: str, section: Section, sets: Mapping[str, Permissions]) -> Identity:
+def _identity(name: str, section: Section, sets: Mapping[str, Permissions]) -> IdentityConfig:
     chosen = section.value("permissions")
     names = chosen if isinstance(chosen, list) else [chosen]
-    return Identity(
+    return IdentityConfig(
         id=section.text("id") if "id" in section else name,
         api_key_hash=section.section("credential").text("api_key"),
         permissions=tuple(sets[str(each)] for each in dict.fromkeys(map(str, names))),

@@ -4,23 +4,23 @@
 from __future__ import annotations
 
 from edge_twisted.config.model import (
-    Database,
+    DatabaseConfig,
     PeerToPeer,
     Secret,
     ServerAuth,
     SmallPeerOnly,
-    Subscription,
+    SubscriptionConfig,
     TcpListen,
-    Transport,
+    TransportConfig,
 )
-from edge_twisted.config.paths import Surroundings
+from edge_twisted.config.paths import PathContext
 from edge_twisted.config.sections.section import Section
 from edge_twisted.config.yaml.nodes import Plain
 
 
-def database(section: Section, surroundings: Surroundings) -> Database:
+def database(section: Section, surroundings: PathContext) -> DatabaseConfig:
     """Build the database's part of the configuration."""
-    return Database(
+    return DatabaseConfig(
         db_id=section.text("db_id").lower(),
         device_name=section.text("device_name"),
         auth=_auth(section.section("auth")),
@@ -52,18 +52,20 @@ def _auth(section: Section) -> ServerAuth | SmallPeerOnly:
     )
 
 
-def _subscription(value: Plain) -> Subscription:
+def _subscription(value: Plain) -> SubscriptionConfig:
     if not isinstance(value, dict):
-        return Subscription(query=str(value))
+        return SubscriptionConfig(query=str(value))
     args = value.get("args")
-    return Subscription(query=str(value["query"]), args=args if isinstance(args, dict) else {})
+    return SubscriptionConfig(
+        query=str(value["query"]), args=args if isinstance(args, dict) else {}
+    )
 
 
-def _transport(section: Section) -> Transport:
+def _transport(section: Section) -> TransportConfig:
     peer_to_peer = section.section("peer_to_peer")
     connect = section.section("connect_config")
     listen = section.section("listen_config").section("tcp_listen")
-    return Transport(
+    return TransportConfig(
         peer_to_peer=PeerToPeer(
             lan_enabled=peer_to_peer.flag("lan_enabled"),
             lan_mdns_enabled=peer_to_peer.flag("lan_mdns_enabled"),

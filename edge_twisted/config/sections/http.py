@@ -14,7 +14,7 @@ from edge_twisted.config.model import (
     ThrottleStrategy,
     TlsFiles,
 )
-from edge_twisted.config.paths import Surroundings
+from edge_twisted.config.paths import PathContext
 from edge_twisted.config.sections.section import Section
 from edge_twisted.config.yaml.nodes import Plain
 
@@ -25,7 +25,7 @@ _STRATEGIES: Final[dict[str, Literal["ip_address", "api_key", "route"]]] = {
 }
 
 
-def http_server(section: Section, surroundings: Surroundings) -> HttpServer:
+def http_server(section: Section, surroundings: PathContext) -> HttpServer:
     """Build the HTTP server's part of the configuration."""
     throttling = section.section("throttling")
     return HttpServer(
@@ -49,7 +49,7 @@ def http_server(section: Section, surroundings: Surroundings) -> HttpServer:
     )
 
 
-def _tls(section: Section, surroundings: Surroundings) -> TlsFiles | None:
+def _tls(section: Section, surroundings: PathContext) -> TlsFiles | None:
     if section.value("tls_config") == "dev_mode":
         return None
     files = section.section("tls_config")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from edge_twisted.config.model import AuditLogs, Level, Logging, RotatingLogs
-from edge_twisted.config.paths import Surroundings
+from edge_twisted.config.paths import PathContext
 from edge_twisted.config.sections.section import Section
 
 _CONSOLES: Final[dict[str, Literal["std_out", "std_err", "off"]]] = {
@@ -23,7 +23,7 @@ _FREQUENCIES: Final[dict[str, Literal["minutely", "hourly", "daily", "never"]]] 
 }
 
 
-def logging(section: Section, surroundings: Surroundings) -> Logging:
+def logging(section: Section, surroundings: PathContext) -> Logging:
     """Build the logs' part of the configuration."""
     server = section.section("edge_server")
     return Logging(
@@ -36,7 +36,7 @@ def logging(section: Section, surroundings: Surroundings) -> Logging:
     )
 
 
-def _audit(server: Section, surroundings: Surroundings) -> AuditLogs | None:
+def _audit(server: Section, surroundings: PathContext) -> AuditLogs | None:
     value = server.value("audit_logs")
     if value is None:
         return None
@@ -46,7 +46,7 @@ def _audit(server: Section, surroundings: Surroundings) -> AuditLogs | None:
     )
 
 
-def _rotating(server: Section, surroundings: Surroundings) -> RotatingLogs | None:
+def _rotating(server: Section, surroundings: PathContext) -> RotatingLogs | None:
     if "rotating_logs" not in server:
         return None
     logs = server.section("rotating_logs")

@@ -14,19 +14,19 @@ from typing import Final, NoReturn
 
 import yaml
 
-from edge_twisted.config.problems import KeyPath, Position
+from edge_twisted.config.problems import FilePosition, KeyPath
 from edge_twisted.config.reporter import Reporter
 from edge_twisted.config.yaml.merge import MERGE, is_merge_key, merge
 from edge_twisted.config.yaml.nodes import (
     MAX_DEPTH,
-    Broken,
-    Document,
-    Entry,
+    BrokenNode,
     Mapping,
+    MappingEntry,
     Node,
     Scalar,
     Sequence,
     Text,
+    YamlDocument,
 )
 from edge_twisted.config.yaml.scalars import BadNumber, resolve
 from edge_twisted.config.yaml.syntax_errors import explain
@@ -43,12 +43,12 @@ class _GiveUpError(Exception):
     """What was reported last makes it pointless, or too costly, to read on."""
 
 
-def compose(text: str, reporter: Reporter) -> Document | None:
+def compose(text: str, reporter: Reporter) -> YamlDocument | None:
     """
     Parse `text` and report what is wrong with it as YAML.
 
     Returns None if it cannot be read to its end.  Values of the returned tree that were reported
-    are `Broken`.
+    are `BrokenNode`.
     """
     composer = _Composer(text, reporter)
     try:
@@ -77,18 +77,18 @@ class _Composer:
         """Where in the tree the parser is."""
         return tuple(self._steps)
 
-    def document(self) -> Document:
+    def document(self) -> YamlDocument:
         next(self._events)  # the start of the stream
         first = next(self._events)
         if isinstance(first, yaml.StreamEndEvent):
-            return Document(Scalar(position=self._start(first), value=None, text=_NO_TEXT))
+            return YamlDocument(Scalar(position=self._start(first), value=None, text=_NO_TEXT))
         root = self._node(next(self._events))
         next(self._events)  # the end of the document
         after = next(self._events)
         if not isinstance(after, yaml.StreamEndEvent):
             self._steps.clear()
             self._stop(after, "a second document begins here", "keep one document in the file")
-        return Document(root)
+        return YamlDocument(root)
 
     # -- nodes
 
@@ -133,7 +133,7 @@ class _Composer:
         if found is None:
             what = "no anchor of this name comes before it"
             return self._broken(event, what, "quote a text that begins with `*`")
-        if not isinstance(found, Scalar | Sequence | Mapping | Broken):
+        if not isinstance(found, Scalar | Sequence | Mapping | BrokenNode):
             return self._broken(event, "this alias is inside what it refers to", "spell it out")
         self._nodes += found.size - 1
         if self._nodes > MAX_NODES:
@@ -171,7 +171,7 @@ class _Composer:
         )
 
     def _mapping(self, start: yaml.Event) -> Mapping:
-        entries: dict[str, Entry] = {}
+        entries: dict[str, MappingEntry] = {}
         to_merge: tuple[yaml.Event, Node] | None = None
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             is_merge = is_merge_key(event)
@@ -185,7 +185,7 @@ class _Composer:
             else:
                 node = self._node(next(self._events))
                 if key is not None:
-                    entries[key] = Entry(key_position=self._start(event), node=node)
+                    entries[key] = MappingEntry(key_position=self._start(event), node=node)
             self._steps.pop()
         if to_merge is not None:
             entries = self._merge(entries, *to_merge)
@@ -201,11 +201,13 @@ class _Composer:
         node = self._node(event)
         if isinstance(node, Scalar) and isinstance(node.value, str):
             return node.value
-        if not isinstance(node, Broken):
+        if not isinstance(node, BrokenNode):
             self._report(event, "a key must be text", "put it in quotes")
         return None
 
-    def _merge(self, entries: dict[str, Entry], event: yaml.Event, node: Node) -> dict[str, Entry]:
+    def _merge(
+        self, entries: dict[str, MappingEntry], event: yaml.Event, node: Node
+    ) -> dict[str, MappingEntry]:
         try:
             return merge(entries, node)
         except ValueError as error:
@@ -216,18 +218,18 @@ class _Composer:
 
     # -- reports
 
-    def _start(self, event: yaml.Event) -> Position:
+    def _start(self, event: yaml.Event) -> FilePosition:
         mark = event.start_mark
         assert mark is not None  # parsed events have marks
         # libyaml puts what is missing at the end of the file into a line that is not there.
-        return min(Position(mark.line + 1, mark.column + 1), self._last)
+        return min(FilePosition(mark.line + 1, mark.column + 1), self._last)
 
     def _report(self, event: yaml.Event, what: str, right: str) -> None:
         self._reporter.problem(self.path, self._start(event), what, right)
 
-    def _broken(self, event: yaml.Event, what: str, right: str) -> Broken:
+    def _broken(self, event: yaml.Event, what: str, right: str) -> BrokenNode:
         self._report(event, what, right)
-        return Broken(position=self._start(event))
+        return BrokenNode(position=self._start(event))
 
     def _stop(self, event: yaml.Event, what: str, right: str) -> NoReturn:
         self._report(event, what, right)
@@ -238,9 +240,9 @@ class _Composer:
         self._stop(event, what, "shorten it")
 
 
-_NO_TEXT: Final = Text(end=Position(1, 1), style=None)
+_NO_TEXT: Final = Text(end=FilePosition(1, 1), style=None)
 
 
-def _end(event: yaml.Event) -> Position:
+def _end(event: yaml.Event) -> FilePosition:
     assert event.end_mark is not None
-    return Position(event.end_mark.line + 1, event.end_mark.column + 1)
+    return FilePosition(event.end_mark.line + 1, event.end_mark.column + 1)

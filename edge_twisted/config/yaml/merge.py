@@ -8,7 +8,7 @@ from collections.abc import Mapping as MappingOf
 
 import yaml
 
-from edge_twisted.config.yaml.nodes import Broken, Entry, Mapping, Node, Sequence
+from edge_twisted.config.yaml.nodes import BrokenNode, Mapping, MappingEntry, Node, Sequence
 
 MERGE = "<<"
 
@@ -18,7 +18,7 @@ def is_merge_key(event: yaml.Event) -> bool:
     return isinstance(event, yaml.ScalarEvent) and event.value == MERGE and not event.style
 
 
-def merge(own: MappingOf[str, Entry], node: Node) -> dict[str, Entry]:
+def merge(own: MappingOf[str, MappingEntry], node: Node) -> dict[str, MappingEntry]:
     """
     Return the entries of `own` and, after them, what the value `node` of a merge key adds.
 
@@ -38,5 +38,5 @@ def _mappings(node: Node) -> Iterator[Mapping]:
     for each in nodes:
         if isinstance(each, Mapping):
             yield each
-        elif not isinstance(each, Broken):
+        elif not isinstance(each, BrokenNode):
             raise ValueError("`<<` takes an object, or a list of objects")

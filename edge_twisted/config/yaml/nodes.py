@@ -13,7 +13,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from edge_twisted.config.problems import KeyPath, Position
+from edge_twisted.config.problems import FilePosition, KeyPath
 
 #: Nesting that no configuration needs; whoever walks the tree may recurse.
 MAX_DEPTH: Final = 50
@@ -26,7 +26,7 @@ Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 class Text:
     """How a scalar is written, to find a place inside it: the position just after it, its style."""
 
-    end: Position
+    end: FilePosition
     #: None for plain, else the character that begins it: ``'``, ``"``, ``|`` or ``>``.
     style: str | None
 
@@ -35,7 +35,7 @@ class Text:
 class Scalar:
     """A text, number, truth value or null."""
 
-    position: Position
+    position: FilePosition
     value: bool | int | float | str | None = field(repr=False)
     text: Text
     size: int = 1
@@ -46,17 +46,17 @@ class Scalar:
 class Sequence:
     """A list."""
 
-    position: Position
+    position: FilePosition
     items: tuple[Node, ...]
     size: int
     height: int
 
 
 @frozen(kw_only=True)
-class Entry:
+class MappingEntry:
     """One key of a mapping, and what it has."""
 
-    key_position: Position
+    key_position: FilePosition
     node: Node
 
 
@@ -64,22 +64,22 @@ class Entry:
 class Mapping:
     """An object, with what its merge keys bring in after its own entries."""
 
-    position: Position
-    entries: MappingOf[str, Entry]
+    position: FilePosition
+    entries: MappingOf[str, MappingEntry]
     size: int
     height: int
 
 
 @frozen(kw_only=True)
-class Broken:
+class BrokenNode:
     """Something that was reported already and must not cause any further complaint."""
 
-    position: Position
+    position: FilePosition
     size: int = 1
     height: int = 1
 
 
-Node = Scalar | Sequence | Mapping | Broken
+Node = Scalar | Sequence | Mapping | BrokenNode
 
 
 def plain(node: Node) -> Plain:
@@ -91,12 +91,12 @@ def plain(node: Node) -> Plain:
             return [plain(item) for item in node.items]
         case Mapping():
             return {key: plain(entry.node) for key, entry in node.entries.items()}
-        case Broken():
+        case BrokenNode():
             return None
 
 
 @frozen
-class Document:
+class YamlDocument:
     """A whole file: its root, and where each path of it stands."""
 
     root: Node
@@ -108,7 +108,7 @@ class Document:
             node = _child(node, step)
         return node
 
-    def value_position(self, path: KeyPath) -> Position:
+    def value_position(self, path: KeyPath) -> FilePosition:
         """Where the value at `path` begins; if there is none, where the nearest one above does."""
         node: Node = self.root
         for step in path:
@@ -118,7 +118,7 @@ class Document:
             node = below
         return node.position
 
-    def key_position(self, path: KeyPath) -> Position:
+    def key_position(self, path: KeyPath) -> FilePosition:
         """Where the entry at `path` begins: its key, or the item of a list, or the whole file."""
         if path and isinstance(path[-1], str):
             parent = self.node(path[:-1])
@@ -130,10 +130,10 @@ class Document:
         """Whether `path` is at or below something that was reported as broken."""
         node: Node | None = self.root
         for step in path:
-            if isinstance(node, Broken):
+            if isinstance(node, BrokenNode):
                 return True
             node = _child(node, step)
-        return isinstance(node, Broken)
+        return isinstance(node, BrokenNode)
 
 
 def _child(node: Node | None, step: str | int) -> Node | None:

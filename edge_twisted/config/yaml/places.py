@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge_twisted.config.problems import Position
+from edge_twisted.config.problems import FilePosition
 from edge_twisted.config.yaml.nodes import Scalar
 
 
-def inside(scalar: Scalar, lines: Sequence[str], line: int, column: int) -> Position | None:
+def inside(scalar: Scalar, lines: Sequence[str], line: int, column: int) -> FilePosition | None:
     """
     Return where line `line`, column `column` of the text `scalar` stands in the file.
 
@@ -27,12 +27,12 @@ def inside(scalar: Scalar, lines: Sequence[str], line: int, column: int) -> Posi
         return None
     if end.column - start.column != len(value) + 2 * marks:
         return None
-    return Position(start.line, start.column + marks + column - 1)
+    return FilePosition(start.line, start.column + marks + column - 1)
 
 
 def _in_literal(
     scalar: Scalar, value: str, lines: Sequence[str], line: int, column: int
-) -> Position | None:
+) -> FilePosition | None:
     texts = value.split("\n")
     number = scalar.position.line + line
     if line > len(texts) or number > len(lines):
@@ -40,4 +40,4 @@ def _in_literal(
     written, text = lines[number - 1], texts[line - 1]
     if not written.endswith(text):
         return None
-    return Position(number, len(written) - len(text) + column)
+    return FilePosition(number, len(written) - len(text) + column)

@@ -13,7 +13,7 @@ from typing import Final
 
 import yaml
 
-from edge_twisted.config.problems import Position
+from edge_twisted.config.problems import FilePosition
 from edge_twisted.config.yaml.nodes import MAX_DEPTH
 from edge_twisted.config.yaml.text import end_of
 
@@ -116,15 +116,15 @@ _WORDS: Final = (
 _UNCLOSED: Final = ("unexpected end of stream", "',' or")
 
 
-def explain(error: yaml.YAMLError, text: str) -> tuple[Position, str, str]:
+def explain(error: yaml.YAMLError, text: str) -> tuple[FilePosition, str, str]:
     """Return where in `text` the parser gave up, what is wrong, and what would be right."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return Position(1, 1), "the file is not YAML", "correct its syntax"
+        return FilePosition(1, 1), "the file is not YAML", "correct its syntax"
     problem = error.problem or ""
     mark = error.problem_mark
     if _NO_COLON in problem and error.context_mark is not None:
         mark = error.context_mark  # the key; the problem is found in the next line
-    position = Position(mark.line + 1, mark.column + 1)
+    position = FilePosition(mark.line + 1, mark.column + 1)
     at = text[mark.index : mark.index + 1]
     if mark.index >= len(text):
         position = end_of(text)  # libyaml counts a line too many there

@@ -7,7 +7,7 @@ import codecs
 import re
 from typing import Final
 
-from edge_twisted.config.problems import Position
+from edge_twisted.config.problems import FilePosition
 
 #: No configuration of one server needs more; checking takes time with the size.
 MAX_FILE_BYTES: Final = 2**20
@@ -29,7 +29,7 @@ _LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 class UnreadableText(ValueError):
     """The bytes are no text that YAML could be in; `position` is where that shows."""
 
-    def __init__(self, position: Position, what: str, right: str) -> None:
+    def __init__(self, position: FilePosition, what: str, right: str) -> None:
         super().__init__(what)
         self.position = position
         self.what = what
@@ -44,7 +44,7 @@ def text_of(data: bytes) -> str:
     """
     if len(data) > MAX_FILE_BYTES:
         raise UnreadableText(
-            Position(1, 1),
+            FilePosition(1, 1),
             f"the file has more than {MAX_FILE_BYTES} bytes",
             "shorten it",
         )
@@ -70,12 +70,12 @@ def text_of(data: bytes) -> str:
     return text
 
 
-def end_of(text: str) -> Position:
+def end_of(text: str) -> FilePosition:
     """Return the position just after `text`, which begins at line 1, column 1."""
     line, start = 1, 0
     for found in _LINE_BREAK.finditer(text):
         line, start = line + 1, found.end()
-    return Position(line, len(text) - start + 1)
+    return FilePosition(line, len(text) - start + 1)
 
 
 def lines_of(text: str) -> list[str]:

@@ -6,8 +6,8 @@ from __future__ import annotations
 from edge_twisted.dql.compile.environment import Compiled, Environment
 from edge_twisted.dql.compile.expressions import compile_expression
 from edge_twisted.dql.compile.ranges import register
-from edge_twisted.dql.compile.scope import GroupScope, RowScope, Scope
+from edge_twisted.dql.compile.scope import GroupScope, NameScope, RowScope
 
 register()
 
-__all__ = ["Compiled", "Environment", "GroupScope", "RowScope", "Scope", "compile_expression"]
+__all__ = ["Compiled", "Environment", "GroupScope", "RowScope", "NameScope", "compile_expression"]

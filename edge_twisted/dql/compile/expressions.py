@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from edge_twisted.documents.values import MISSING, Operand, Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile.environment import Compiled, Environment
-from edge_twisted.dql.compile.scope import Scope
+from edge_twisted.dql.compile.scope import NameScope
 from edge_twisted.dql.errors import ArgumentError, DqlError, SemanticError
 from edge_twisted.dql.functions.aggregates import AGGREGATES
 from edge_twisted.dql.functions.context import NO_CONTEXT
@@ -58,7 +58,7 @@ _PATTERNS: Final[dict[syntax.PatternKind, Callable[..., Operand]]] = {
 }
 
 
-def compile_expression(node: syntax.Expression, scope: Scope) -> Compiled:
+def compile_expression(node: syntax.Expression, scope: NameScope) -> Compiled:
     """
     Return the function that gives the expression's value for a row.
 
@@ -71,11 +71,11 @@ def compile_expression(node: syntax.Expression, scope: Scope) -> Compiled:
 
 
 @singledispatch
-def _compile(node: syntax.Expression, scope: Scope) -> Compiled:
+def _compile(node: syntax.Expression, scope: NameScope) -> Compiled:
     raise SemanticError(f"{type(node).__name__} cannot stand here", node.span)
 
 
-def add_case(kind: type[Node_], case: Callable[[Node_, Scope], Compiled]) -> None:
+def add_case(kind: type[Node_], case: Callable[[Node_, NameScope], Compiled]) -> None:
     """Add how one kind of expression is compiled."""
     _compile.register(kind)(case)
 
@@ -85,17 +85,17 @@ def _constant(value: Operand) -> Compiled:
 
 
 @_compile.register(syntax.Literal)
-def _(node: syntax.Literal, scope: Scope) -> Compiled:
+def _(node: syntax.Literal, scope: NameScope) -> Compiled:
     return _constant(node.value)
 
 
 @_compile.register(syntax.MissingLiteral)
-def _(node: syntax.MissingLiteral, scope: Scope) -> Compiled:
+def _(node: syntax.MissingLiteral, scope: NameScope) -> Compiled:
     return _constant(MISSING)
 
 
 @_compile.register(syntax.Parameter)
-def _(node: syntax.Parameter, scope: Scope) -> Compiled:
+def _(node: syntax.Parameter, scope: NameScope) -> Compiled:
     name = node.name
 
     def argument(row: Any, env: Environment) -> Operand:
@@ -108,19 +108,19 @@ def _(node: syntax.Parameter, scope: Scope) -> Compiled:
 
 
 @_compile.register(syntax.Path)
-def _(node: syntax.Path, scope: Scope) -> Compiled:
+def _(node: syntax.Path, scope: NameScope) -> Compiled:
     return scope.path(node)
 
 
 @_compile.register(syntax.Unary)
-def _(node: syntax.Unary, scope: Scope) -> Compiled:
+def _(node: syntax.Unary, scope: NameScope) -> Compiled:
     operand = compile_expression(node.operand, scope)
     apply = _UNARY[node.operator]
     return lambda row, env: apply(operand(row, env))
 
 
 @_compile.register(syntax.Binary)
-def _(node: syntax.Binary, scope: Scope) -> Compiled:
+def _(node: syntax.Binary, scope: NameScope) -> Compiled:
     if isinstance(node.left, syntax.Binary) and node.operator is not syntax.BinaryOperator.IN:
         return _chained(syntax.spine(node), scope)
     left = compile_expression(node.left, scope)
@@ -143,7 +143,7 @@ def _(node: syntax.Binary, scope: Scope) -> Compiled:
 _Link = Callable[[Operand, Any, Environment], Operand]
 
 
-def _chained(chain: list[syntax.Binary], scope: Scope) -> Compiled:
+def _chained(chain: list[syntax.Binary], scope: NameScope) -> Compiled:
     """
     Compile a chain of operators, grouped from the left, without a call within a call for each.
 
@@ -181,7 +181,7 @@ def _runs(chain: list[syntax.Binary]) -> Iterator[list[syntax.Binary]]:
             yield from ([each] for each in run)
 
 
-def _link(run: list[syntax.Binary], scope: Scope) -> _Link:
+def _link(run: list[syntax.Binary], scope: NameScope) -> _Link:
     rights = [compile_expression(each.right, scope) for each in run]
     span = run[-1].span
     if len(run) > 1:
@@ -205,7 +205,7 @@ def _link(run: list[syntax.Binary], scope: Scope) -> _Link:
 
 
 @_compile.register(syntax.And)
-def _(node: syntax.And, scope: Scope) -> Compiled:
+def _(node: syntax.And, scope: NameScope) -> Compiled:
     operands = [compile_expression(each, scope) for each in node.operands]
 
     def conjunction(row: Any, env: Environment) -> Operand:
@@ -220,7 +220,7 @@ def _(node: syntax.And, scope: Scope) -> Compiled:
 
 
 @_compile.register(syntax.Or)
-def _(node: syntax.Or, scope: Scope) -> Compiled:
+def _(node: syntax.Or, scope: NameScope) -> Compiled:
     operands = [compile_expression(each, scope) for each in node.operands]
 
     def disjunction(row: Any, env: Environment) -> Operand:
@@ -235,7 +235,7 @@ def _(node: syntax.Or, scope: Scope) -> Compiled:
 
 
 @_compile.register(syntax.Between)
-def _(node: syntax.Between, scope: Scope) -> Compiled:
+def _(node: syntax.Between, scope: NameScope) -> Compiled:
     operand = compile_expression(node.operand, scope)
     low = compile_expression(node.low, scope)
     high = compile_expression(node.high, scope)
@@ -243,21 +243,21 @@ def _(node: syntax.Between, scope: Scope) -> Compiled:
 
 
 @_compile.register(syntax.Like)
-def _(node: syntax.Like, scope: Scope) -> Compiled:
+def _(node: syntax.Like, scope: NameScope) -> Compiled:
     apply = _PATTERNS[node.kind]
     parts = [node.operand, node.pattern, *([node.escape] if node.escape else [])]
     return _call(node, apply, [compile_expression(part, scope) for part in parts])
 
 
 @_compile.register(syntax.Is)
-def _(node: syntax.Is, scope: Scope) -> Compiled:
+def _(node: syntax.Is, scope: NameScope) -> Compiled:
     operand = compile_expression(node.operand, scope)
     wanted = None if node.absence is syntax.Absence.NULL else MISSING
     return lambda row, env: operand(row, env) is wanted
 
 
 @_compile.register(syntax.Case)
-def _(node: syntax.Case, scope: Scope) -> Compiled:
+def _(node: syntax.Case, scope: NameScope) -> Compiled:
     branches = [
         (compile_expression(each.condition, scope), compile_expression(each.result, scope))
         for each in node.branches
@@ -285,7 +285,7 @@ def _(node: syntax.Case, scope: Scope) -> Compiled:
 
 
 @_compile.register(syntax.Cast)
-def _(node: syntax.Cast, scope: Scope) -> Compiled:
+def _(node: syntax.Cast, scope: NameScope) -> Compiled:
     convert = CASTS.get(node.type_name)
     if convert is None:
         raise SemanticError(
@@ -295,7 +295,7 @@ def _(node: syntax.Cast, scope: Scope) -> Compiled:
 
 
 @_compile.register(syntax.Call)
-def _(node: syntax.Call, scope: Scope) -> Compiled:
+def _(node: syntax.Call, scope: NameScope) -> Compiled:
     if node.name in AGGREGATES:
         raise SemanticError(f"the aggregate {node.name} cannot stand here", node.span)
     function = function_named(node.name)
@@ -374,7 +374,7 @@ def _check_part(function: Function, node: syntax.Call) -> None:
 _WRITTEN: Final = (
     syntax.ArrayLiteral,
     syntax.ObjectLiteral,
-    syntax.Pair,
+    syntax.ObjectPair,
     syntax.Literal,
     syntax.MissingLiteral,
 )
@@ -392,7 +392,7 @@ def _written_out(node: syntax.Expression, compiled: Compiled) -> list[Value] | N
 
 
 @_compile.register(syntax.ArrayLiteral)
-def _(node: syntax.ArrayLiteral, scope: Scope) -> Compiled:
+def _(node: syntax.ArrayLiteral, scope: NameScope) -> Compiled:
     elements = [compile_expression(each, scope) for each in node.elements]
 
     def array(row: Any, env: Environment) -> Operand:
@@ -403,7 +403,7 @@ def _(node: syntax.ArrayLiteral, scope: Scope) -> Compiled:
 
 
 @_compile.register(syntax.ObjectLiteral)
-def _(node: syntax.ObjectLiteral, scope: Scope) -> Compiled:
+def _(node: syntax.ObjectLiteral, scope: NameScope) -> Compiled:
     pairs = [
         (compile_expression(each.key, scope), compile_expression(each.value, scope))
         for each in node.pairs

@@ -12,7 +12,7 @@ from edge_twisted.documents.values import MISSING, Missing, Operand, Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile.environment import Compiled, Environment
 from edge_twisted.dql.compile.expressions import add_case, compile_expression, needs_no_row
-from edge_twisted.dql.compile.scope import Scope
+from edge_twisted.dql.compile.scope import NameScope
 from edge_twisted.dql.operators.membership import Listed
 
 Pairs = Iterator[tuple[Value, Value]]
@@ -48,7 +48,7 @@ def _deep(source: list[Value] | dict[str, Value]) -> Pairs:
             yield from _deep(value)
 
 
-def _bind(node: syntax.Binding, scope: Scope) -> tuple[_Bound, Scope]:
+def _bind(node: syntax.Binding, scope: NameScope) -> tuple[_Bound, NameScope]:
     source = compile_expression(node.source, scope)
     names = [node.name] if node.index is None else [node.name, node.index]
     inner, positions = scope.binding(names)
@@ -61,7 +61,7 @@ def _bind(node: syntax.Binding, scope: Scope) -> tuple[_Bound, Scope]:
     return _Bound(source, node.recursive, set_), inner
 
 
-def _quantified(node: syntax.Quantified, scope: Scope) -> Compiled:
+def _quantified(node: syntax.Quantified, scope: NameScope) -> Compiled:
     bound, inner = _bind(node.binding, scope)
     wanted = _equal_to_variable(node)
     if wanted is not None:
@@ -141,7 +141,7 @@ def _any_equal(bound: _Bound, wanted: Compiled) -> Compiled:
     return found
 
 
-def _array(node: syntax.ArrayRange, scope: Scope) -> Compiled:
+def _array(node: syntax.ArrayRange, scope: NameScope) -> Compiled:
     bound, inner = _bind(node.binding, scope)
     element = compile_expression(node.element, inner)
     when = compile_expression(node.condition, inner) if node.condition else None
@@ -164,7 +164,7 @@ def _array(node: syntax.ArrayRange, scope: Scope) -> Compiled:
     return array
 
 
-def _object(node: syntax.ObjectRange, scope: Scope) -> Compiled:
+def _object(node: syntax.ObjectRange, scope: NameScope) -> Compiled:
     bound, inner = _bind(node.binding, scope)
     key = compile_expression(node.key, inner)
     content = compile_expression(node.value, inner)

@@ -22,7 +22,7 @@ from edge_twisted.dql.names import qualified
 Names = tuple[str, ...]
 
 
-class Scope(Protocol):
+class NameScope(Protocol):
     """Gives paths, and perhaps whole expressions, their meaning."""
 
     def path(self, node: syntax.Path) -> Compiled:
@@ -39,7 +39,7 @@ class Scope(Protocol):
     def chains(self) -> Collection[int]:
         """How many operators the chains have that are ready (`syntax.spine`)."""
 
-    def binding(self, names: Sequence[str]) -> tuple[Scope, list[int]]:
+    def binding(self, names: Sequence[str]) -> tuple[NameScope, list[int]]:
         """Return a scope with these variables bound as well, and their positions."""
 
 

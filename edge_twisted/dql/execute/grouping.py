@@ -20,7 +20,7 @@ class AggregateTerm:
 
 
 @frozen
-class Group:
+class GroupValues:
     """What expressions above the grouping see: keys and results, in the order of the statement."""
 
     keys: tuple[Operand, ...]
@@ -31,7 +31,7 @@ def group(
     rows: Iterable[object],
     keys: Sequence[Callable[[object], Operand]],
     aggregates: Sequence[AggregateTerm],
-) -> Iterator[Group]:
+) -> Iterator[GroupValues]:
     """
     Yield a group for each combination of keys, in the order in which they first came.
 
@@ -52,4 +52,4 @@ def group(
         for accumulator, value in zip(entry[1], values, strict=True):
             accumulator.add(value(row))
     for found, accumulators in groups.values():
-        yield Group(found, tuple(each.result() for each in accumulators))
+        yield GroupValues(found, tuple(each.result() for each in accumulators))

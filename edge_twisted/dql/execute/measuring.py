@@ -16,7 +16,7 @@ from attrs import define, field
 Row = TypeVar("Row")
 
 
-class Measuring(Protocol):
+class StepObserver(Protocol):
     """Is shown every step as it is put together, the lowest first."""
 
     @property
@@ -78,7 +78,7 @@ class Counted:
 
 
 @define
-class Measured:
+class StepMeter:
     """Counts rows and time; `now` gives nanoseconds."""
 
     of_visible: ClassVar[bool] = False

@@ -18,7 +18,7 @@ from edge_twisted.dql.syntax import (
     DropIndex,
     Evict,
     Explain,
-    IndexKey,
+    IndexKeyClause,
     Insert,
     Profile,
     Projection,
@@ -122,7 +122,7 @@ def _create_index(node: CreateIndex) -> list[str]:
     ]
 
 
-def _index_key(node: IndexKey) -> str:
+def _index_key(node: IndexKeyClause) -> str:
     return words.path(node.path.names) + (" DESC" if node.descending else "")
 
 

@@ -14,7 +14,7 @@ from edge_twisted.dql.lexer import source_of, tokenize
 from edge_twisted.dql.parser.cursor import NESTING_LIMIT, PARAMETER_LIMIT, Cursor
 from edge_twisted.dql.parser.expressions import climb
 from edge_twisted.dql.parser.statements import statement
-from edge_twisted.dql.source import Source, Span
+from edge_twisted.dql.source import SourceText, Span
 from edge_twisted.dql.syntax import Expression, Statement, deeper_than
 from edge_twisted.dql.tokens import END
 
@@ -24,7 +24,7 @@ class Parsed:
     """A statement, its text, and its parameters with the place where each is named first."""
 
     statement: Statement
-    source: Source
+    source: SourceText
     parameters: dict[str, Span]
 
 
@@ -53,7 +53,7 @@ def parse_expression(text: str) -> Expression:
 
     :raises DqlError: as `parse` does.
     """
-    source = Source(text)
+    source = SourceText(text)
     cursor = _cursor(source)
     try:
         tree = climb(cursor)
@@ -63,7 +63,7 @@ def parse_expression(text: str) -> Expression:
     return tree
 
 
-def _cursor(source: Source) -> Cursor:
+def _cursor(source: SourceText) -> Cursor:
     try:
         return Cursor(source, tokenize(source), climb)
     except DqlError as error:

@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from attrs import define, field
 
 from edge_twisted.dql.errors import ParseError, UnsupportedError
-from edge_twisted.dql.source import Source, Span
+from edge_twisted.dql.source import SourceText, Span
 from edge_twisted.dql.syntax import Expression
 from edge_twisted.dql.tokens import (
     END,
@@ -40,7 +40,7 @@ class Cursor:
     at its first token and leaves the cursor after its last.
     """
 
-    source: Source
+    source: SourceText
     tokens: Tokens
     #: The rule for expressions, which the rules of its parts need in turn.
     climb: Climb

@@ -17,7 +17,7 @@ from edge_twisted.dql.syntax import (
     ConflictPolicy,
     CounterOperation,
     Delete,
-    Documents,
+    DocumentsClause,
     Evict,
     Expression,
     Insert,
@@ -66,7 +66,7 @@ def insert(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Insert:
 
 def _documents(
     cursor: Cursor, outer: tuple[UseDirectives, ...], initial: bool
-) -> Documents | Select:
+) -> DocumentsClause | Select:
     if cursor.word == "SELECT" and not initial:
         return select(cursor, outer)
     start = cursor.start
@@ -80,7 +80,7 @@ def _documents(
     items = _document(cursor)
     while cursor.accept(","):
         items += _document(cursor)
-    return Documents(tuple(items), span=cursor.since(start))
+    return DocumentsClause(tuple(items), span=cursor.since(start))
 
 
 def _document(cursor: Cursor) -> list[Expression]:

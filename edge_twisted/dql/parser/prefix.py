@@ -16,7 +16,7 @@ from edge_twisted.dql.syntax import (
     Literal,
     MissingLiteral,
     ObjectLiteral,
-    Pair,
+    ObjectPair,
     Parameter,
     Path,
     Unary,
@@ -122,13 +122,13 @@ def _array(cursor: Cursor) -> Expression:
 def _object(cursor: Cursor) -> Expression:
     start = cursor.start
     cursor.expect("{")
-    pairs: list[Pair] = []
+    pairs: list[ObjectPair] = []
     while cursor.word != "}" or pairs:
         pair_start = cursor.start
         key = cursor.climb(cursor, 0)
         cursor.expect(":")
         value = cursor.climb(cursor, 0)
-        pairs.append(Pair(key, value, span=cursor.since(pair_start)))
+        pairs.append(ObjectPair(key, value, span=cursor.since(pair_start)))
         if not cursor.accept(","):
             break
     cursor.expect("}")

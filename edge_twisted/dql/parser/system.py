@@ -8,7 +8,7 @@ from edge_twisted.dql.syntax import (
     CollectionRef,
     CreateIndex,
     DropIndex,
-    IndexKey,
+    IndexKeyClause,
     Path,
     ResetParameter,
     SetParameter,
@@ -52,7 +52,7 @@ def create(cursor: Cursor) -> Statement:
     )
 
 
-def _key(cursor: Cursor) -> IndexKey:
+def _key(cursor: Cursor) -> IndexKeyClause:
     start = cursor.start
     field = cursor.climb(cursor, 0)
     if not isinstance(field, Path):
@@ -63,7 +63,7 @@ def _key(cursor: Cursor) -> IndexKey:
     descending = cursor.accept("DESC")
     if not descending:
         cursor.accept("ASC")
-    return IndexKey(field, descending, span=cursor.since(start))
+    return IndexKeyClause(field, descending, span=cursor.since(start))
 
 
 def _collection(cursor: Cursor) -> CollectionRef:

@@ -52,7 +52,7 @@ class Fidelity(Enum):
 
 
 @frozen(kw_only=True)
-class Request:
+class TermRequest:
     """What is asked of one term: its documents under a condition, perhaps in an order."""
 
     term: syntax.Term
@@ -72,7 +72,7 @@ class Choice:
     ordered: bool = False
 
 
-def choose(request: Request, indexes: Sequence[Index], directives: Directives) -> Choice:
+def choose(request: TermRequest, indexes: Sequence[Index], directives: Directives) -> Choice:
     """Return the best access for a request among the indexes that are complete."""
     parts = conjuncts(request.where)
     found = {
@@ -108,7 +108,7 @@ def _scan(term: syntax.Term) -> CollectionScan:
     )
 
 
-def _nothing(request: Request) -> Choice | None:
+def _nothing(request: TermRequest) -> Choice | None:
     """Return an access that finds nothing, if that is what the condition comes to."""
     where = request.where
     if not isinstance(where, syntax.Literal | syntax.MissingLiteral):
@@ -117,7 +117,7 @@ def _nothing(request: Request) -> Choice | None:
     return Choice(access=IdScan(alias=term.name, collection=term.collection.name), residual=None)
 
 
-def _used_ids(request: Request, parts: tuple[syntax.Expression, ...]) -> Choice | None:
+def _used_ids(request: TermRequest, parts: tuple[syntax.Expression, ...]) -> Choice | None:
     ids: list[syntax.Expression] = []
     lists: list[syntax.Expression] = []
     for use in request.term.uses:
@@ -137,7 +137,7 @@ def _used_ids(request: Request, parts: tuple[syntax.Expression, ...]) -> Choice 
 
 
 def _by_id(
-    request: Request, parts: tuple[syntax.Expression, ...], found: dict[int, Constraint]
+    request: TermRequest, parts: tuple[syntax.Expression, ...], found: dict[int, Constraint]
 ) -> Choice | None:
     for position, each in found.items():
         if each.path != ID_PATH:
@@ -155,7 +155,7 @@ def _by_id(
 
 
 def _by_index(
-    request: Request,
+    request: TermRequest,
     parts: tuple[syntax.Expression, ...],
     found: dict[int, Constraint],
     indexes: Sequence[Index],
@@ -187,7 +187,7 @@ def _index_scan(term: syntax.Term, ranges: IndexRanges, backwards: bool) -> Inde
 
 
 def _by_union(
-    request: Request,
+    request: TermRequest,
     parts: tuple[syntax.Expression, ...],
     indexes: Sequence[Index],
     directives: Directives,
@@ -197,7 +197,7 @@ def _by_union(
             continue
         children: list[IndexScan | IdScan] = []
         for branch in part.operands:
-            of_branch = Request(
+            of_branch = TermRequest(
                 term=_plain(request.term),
                 field_of=request.field_of,
                 where=branch,
@@ -217,7 +217,9 @@ def _plain(term: syntax.Term) -> syntax.Term:
     return syntax.Term(term.collection, term.alias)
 
 
-def _by_order(request: Request, indexes: Sequence[Index], directives: Directives) -> Choice | None:
+def _by_order(
+    request: TermRequest, indexes: Sequence[Index], directives: Directives
+) -> Choice | None:
     if not request.order_by or not (request.limited or directives.prefer_order):
         return None
     for index in indexes:
@@ -229,7 +231,7 @@ def _by_order(request: Request, indexes: Sequence[Index], directives: Directives
     return None
 
 
-def _order_of(ranges: IndexRanges, request: Request) -> tuple[bool, bool]:
+def _order_of(ranges: IndexRanges, request: TermRequest) -> tuple[bool, bool]:
     """Return whether reading these ranges gives the order asked for, and whether backwards."""
     index = ranges.index
     wanted = [(_field(key, request), key.descending) for key in request.order_by]
@@ -255,6 +257,6 @@ def _order_of(ranges: IndexRanges, request: Request) -> tuple[bool, bool]:
     return matched and len(turned) <= 1, True in turned
 
 
-def _field(key: syntax.SortKey, request: Request) -> FieldPath | None:
+def _field(key: syntax.SortKey, request: TermRequest) -> FieldPath | None:
     expression = key.expression
     return request.field_of(expression) if isinstance(expression, syntax.Path) else None

@@ -11,7 +11,7 @@ from attrs import frozen
 from edge_twisted.dql import syntax
 from edge_twisted.dql.plan.ranges import (
     Absent,
-    Between,
+    BoundedRange,
     ElementOf,
     OtherThan,
     Points,
@@ -72,7 +72,7 @@ def constraint(condition: syntax.Expression, field_of: FieldOf) -> Constraint | 
             return _comparison(condition, field_of)
         case syntax.Between(operand=operand, low=low, high=high):
             if is_constant(low) and is_constant(high):
-                return _on(operand, Between(low=low, high=high), field_of)
+                return _on(operand, BoundedRange(low=low, high=high), field_of)
         case syntax.Like(kind=syntax.PatternKind.LIKE, operand=operand, pattern=pattern):
             return _like(condition, operand, pattern, field_of)
         case syntax.Is(operand=operand, absence=absence):
@@ -103,10 +103,10 @@ def _comparison(condition: syntax.Binary, field_of: FieldOf) -> Constraint | Non
 _COMPARED: Final[dict[syntax.BinaryOperator, Callable[[syntax.Expression], Range]]] = {
     syntax.BinaryOperator.EQUAL: lambda value: Points((value,)),
     syntax.BinaryOperator.NOT_EQUAL: OtherThan,
-    syntax.BinaryOperator.LESS: lambda value: Between(high=value, high_included=False),
-    syntax.BinaryOperator.LESS_OR_EQUAL: lambda value: Between(high=value),
-    syntax.BinaryOperator.GREATER: lambda value: Between(low=value, low_included=False),
-    syntax.BinaryOperator.GREATER_OR_EQUAL: lambda value: Between(low=value),
+    syntax.BinaryOperator.LESS: lambda value: BoundedRange(high=value, high_included=False),
+    syntax.BinaryOperator.LESS_OR_EQUAL: lambda value: BoundedRange(high=value),
+    syntax.BinaryOperator.GREATER: lambda value: BoundedRange(low=value, low_included=False),
+    syntax.BinaryOperator.GREATER_OR_EQUAL: lambda value: BoundedRange(low=value),
 }
 
 

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from edge_twisted.documents.values import Operand
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Compiled, GroupScope, RowScope, Scope, compile_expression
+from edge_twisted.dql.compile import Compiled, GroupScope, NameScope, RowScope, compile_expression
 from edge_twisted.dql.compile.environment import Environment
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.functions.aggregates import (
@@ -31,7 +31,7 @@ class Aggregate:
 
 
 @frozen(kw_only=True)
-class Grouping:
+class GroupPlan:
     """The compiled keys and aggregates, and what the expressions above them may name."""
 
     keys: tuple[Compiled, ...]
@@ -60,7 +60,7 @@ def _result(at: int) -> Compiled:
 
 def grouping_of(
     group_by: Sequence[syntax.Expression], above: Iterable[syntax.Node], scope: RowScope
-) -> Grouping | None:
+) -> GroupPlan | None:
     """
     Return the grouping of a statement, None if it has neither keys nor aggregates.
 
@@ -73,7 +73,7 @@ def grouping_of(
                 calls.setdefault(qualified(node, scope.only), node)
     if not group_by and not calls:
         return None
-    return Grouping(
+    return GroupPlan(
         keys=tuple(compile_expression(each, scope) for each in group_by),
         aggregates=tuple(_aggregate(call, scope) for call in calls.values()),
         expressions=(*group_by, *calls.values()),
@@ -81,7 +81,7 @@ def grouping_of(
     )
 
 
-def _aggregate(call: syntax.Call, scope: Scope) -> Aggregate:
+def _aggregate(call: syntax.Call, scope: NameScope) -> Aggregate:
     if call.star:
         if call.name != "count":
             raise SemanticError(f"{call.name}(*) means nothing, only count(*) does", call.span)

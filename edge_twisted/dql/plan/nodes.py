@@ -19,7 +19,7 @@ from edge_twisted.dql.plan.access import IndexRanges
 Description = dict[str, object]
 
 
-class Access(Protocol):
+class AccessPath(Protocol):
     """How the documents of one term are found."""
 
     def describe(self) -> Description:

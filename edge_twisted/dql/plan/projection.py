@@ -11,7 +11,7 @@ from attrs import frozen
 
 from edge_twisted.documents.values import MISSING, Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Compiled, Environment, Scope, compile_expression
+from edge_twisted.dql.compile import Compiled, Environment, NameScope, compile_expression
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.plan.conditions import FieldOf, FieldPath
 
@@ -61,7 +61,7 @@ def aliases(projections: Sequence[syntax.Projection]) -> dict[str, syntax.Expres
 
 
 def compile_projection(
-    projections: Sequence[syntax.Projection], terms: Sequence[str], scope: Scope
+    projections: Sequence[syntax.Projection], terms: Sequence[str], scope: NameScope
 ) -> Projection:
     """
     Return what makes the rows of the result.
@@ -125,7 +125,7 @@ def _joined(terms: Sequence[str]) -> _Step:
 
 
 def _step(
-    projection: syntax.Projection, position: int, terms: Sequence[str], scope: Scope
+    projection: syntax.Projection, position: int, terms: Sequence[str], scope: NameScope
 ) -> _Step:
     match projection:
         case syntax.Wildcard(qualifier=qualifier):

@@ -15,16 +15,16 @@ from attrs import define, evolve, field, frozen
 
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Compiled, RowScope, Scope, compile_expression
+from edge_twisted.dql.compile import Compiled, NameScope, RowScope, compile_expression
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.format import format_expression
 from edge_twisted.dql.names import qualified, resolved
 from edge_twisted.dql.plan.catalog import Catalog, Index
-from edge_twisted.dql.plan.choice import Choice, Fidelity, Request, choose
+from edge_twisted.dql.plan.choice import Choice, Fidelity, TermRequest, choose
 from edge_twisted.dql.plan.conditions import FieldOf, FieldPath
 from edge_twisted.dql.plan.covering import Covers, count_name, covering, covers
 from edge_twisted.dql.plan.directives import Directives, directives_of
-from edge_twisted.dql.plan.grouping import Grouping, grouping_of
+from edge_twisted.dql.plan.grouping import GroupPlan, grouping_of
 from edge_twisted.dql.plan.joins import JoinPlan, join_plans
 from edge_twisted.dql.plan.nodes import (
     CollectionScan,
@@ -41,7 +41,7 @@ from edge_twisted.dql.rewrite import rewritten
 
 
 @frozen(kw_only=True)
-class Sorting:
+class SortColumn:
     """One key of the order."""
 
     value: Compiled
@@ -75,11 +75,11 @@ class QueryPlan:
     where: Compiled | None
     asked: Outline
     joins: tuple[JoinPlan, ...]
-    grouping: Grouping | None
+    grouping: GroupPlan | None
     having: Compiled | None
     projection: Projection
     #: Empty if there is no order, or if the access keeps it.
-    order: tuple[Sorting, ...]
+    order: tuple[SortColumn, ...]
     limit: Compiled | None
     offset: Compiled | None
     fidelity: Fidelity = Fidelity.WHOLE
@@ -332,7 +332,7 @@ def _choice(
     # What a RIGHT join adds has no document of the first term, and must be there all the same.
     narrows = is_stored and not _is_right(statement)
     alone = is_stored and len(terms) == 1
-    request = Request(
+    request = TermRequest(
         term=term,
         field_of=field_of,
         where=statement.selection.where if narrows else None,
@@ -379,21 +379,23 @@ def _guarded(guard: Guard, terms: Sequence[syntax.Term]) -> Compiled:
     return lambda row, env: test(row, env) is True and asked(row, env) is True
 
 
-def _compiled(node: syntax.Expression | None, scope: Scope) -> Compiled | None:
+def _compiled(node: syntax.Expression | None, scope: NameScope) -> Compiled | None:
     return None if node is None else compile_expression(node, scope)
 
 
-def _grouping(statement: syntax.Select, rows: RowScope) -> Grouping | None:
+def _grouping(statement: syntax.Select, rows: RowScope) -> GroupPlan | None:
     having = [statement.having] if statement.having else []
     above = [*statement.projections, *having, *statement.selection.order_by]
     found = grouping_of(statement.group_by, above, rows)
     if found is None and statement.having is not None:
         # HAVING works on the single group of all rows.
-        return Grouping(keys=(), aggregates=(), expressions=())
+        return GroupPlan(keys=(), aggregates=(), expressions=())
     return found
 
 
-def _projection_scope(statement: syntax.Select, grouping: Grouping | None, rows: RowScope) -> Scope:
+def _projection_scope(
+    statement: syntax.Select, grouping: GroupPlan | None, rows: RowScope
+) -> NameScope:
     if grouping is None:
         return rows
     for each in statement.projections:
@@ -408,7 +410,7 @@ def _depends(node: syntax.Node, name: str) -> SemanticError:
     )
 
 
-def _having(statement: syntax.Select, grouping: Grouping | None) -> Compiled | None:
+def _having(statement: syntax.Select, grouping: GroupPlan | None) -> Compiled | None:
     if statement.having is None or grouping is None:
         return None
     message = "HAVING clause terms must depend only on group keys or aggregates"
@@ -430,16 +432,16 @@ def _order_paths(statement: syntax.Select) -> tuple[syntax.SortKey, ...]:
 
 
 def _sortings(
-    statement: syntax.Select, grouping: Grouping | None, rows: RowScope
-) -> tuple[Sorting, ...]:
-    scope: Scope = rows
+    statement: syntax.Select, grouping: GroupPlan | None, rows: RowScope
+) -> tuple[SortColumn, ...]:
+    scope: NameScope = rows
     if grouping is not None:
         message = "ORDER BY terms must depend only on group keys or aggregates"
         scope = grouping.scope(lambda path: SemanticError(message, path.span))
     if statement.distinct:
         _check_distinct(statement, rows)
     return tuple(
-        Sorting(
+        SortColumn(
             value=compile_expression(key.expression, scope), descending=key.descending, node=key
         )
         for key in _order_paths(statement)

@@ -98,7 +98,7 @@ def _equal_to(value: Operand) -> Intervals:
 
 
 @frozen(kw_only=True)
-class Between:
+class BoundedRange:
     """Comparisons with a lower bound, an upper one, or both; always within one type."""
 
     low: syntax.Expression | None = None

@@ -220,7 +220,7 @@ class ArrayLiteral(Expression):
 
 
 @frozen(eq=False)
-class Pair(Node):
+class ObjectPair(Node):
     """``key: value`` of an object; the key is a string in any sensible statement."""
 
     key: Expression
@@ -231,7 +231,7 @@ class Pair(Node):
 class ObjectLiteral(Expression):
     """``{'a': b}``; of two equal keys the later counts."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ObjectPair, ...]
 
 
 @frozen(eq=False)

@@ -64,7 +64,7 @@ class ConflictPolicy(Enum):
 
 
 @frozen(eq=False)
-class Documents(Node):
+class DocumentsClause(Node):
     """``DOCUMENTS (a), (b)``: each a document, or an array of documents."""
 
     items: tuple[Expression, ...]
@@ -77,7 +77,7 @@ class Insert(Statement):
     query_type = "insert"
 
     collection: CollectionRef
-    documents: Documents | Select
+    documents: DocumentsClause | Select
     initial: bool = False
     policy: ConflictPolicy = ConflictPolicy.FAIL
     returning: tuple[Projection, ...] = ()
@@ -148,7 +148,7 @@ class Evict(Statement):
 
 
 @frozen(eq=False)
-class IndexKey(Node):
+class IndexKeyClause(Node):
     """``path [ASC|DESC]``."""
 
     path: Path
@@ -163,7 +163,7 @@ class CreateIndex(Statement):
 
     name: str
     collection: CollectionRef
-    keys: tuple[IndexKey, ...]
+    keys: tuple[IndexKeyClause, ...]
     if_not_exists: bool = False
 
 

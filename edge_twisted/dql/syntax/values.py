@@ -9,7 +9,7 @@ from edge_twisted.dql.syntax.expressions import (
     Expression,
     Literal,
     ObjectLiteral,
-    Pair,
+    ObjectPair,
 )
 
 
@@ -22,11 +22,11 @@ def literal_of(value: Value) -> Expression | None:
         found = tuple(each for each in elements if each is not None)
         return ArrayLiteral(found) if len(found) == len(elements) else None
     if isinstance(value, dict):
-        pairs: list[Pair] = []
+        pairs: list[ObjectPair] = []
         for key in sorted(value):
             inner = literal_of(value[key])
             if inner is None:
                 return None
-            pairs.append(Pair(Literal(key), inner))
+            pairs.append(ObjectPair(Literal(key), inner))
         return ObjectLiteral(tuple(pairs))
     return Literal(value)

@@ -27,8 +27,8 @@ from edge_twisted.mesh.blobs.messages import (
     Unavailable,
     Want,
 )
-from edge_twisted.mesh.blobs.searches import Found, Searches
-from edge_twisted.mesh.blobs.serving import Serving
+from edge_twisted.mesh.blobs.searches import BlobFound, Searches
+from edge_twisted.mesh.blobs.serving import BlobServer
 
 #: Pulls of one neighbour that wait for a look at the store.
 _MOST_LOOKS: Final = 64
@@ -56,7 +56,7 @@ class BlobExchange:
         self._peers: dict[Peer, None] = {}
         self._searches = Searches()
         self._fetches = Fetches(self)
-        self._serving = Serving()
+        self._serving = BlobServer()
         self._looking: dict[tuple[Peer, str], Pull] = {}
         self._routes: dict[str, _Route] = {}
         self._effects: list[Effect] = []
@@ -237,14 +237,14 @@ class BlobExchange:
         while self._searches.outcomes:
             outcomes, self._searches.outcomes = self._searches.outcomes, []
             for outcome in outcomes:
-                if not isinstance(outcome, Found):
+                if not isinstance(outcome, BlobFound):
                     self._fetches.exhausted(outcome.attachment, now)
                     continue
                 if not outcome.ours:
                     self._remember(outcome, now)
                 self._fetches.found(outcome.attachment, outcome.peer, outcome.length, now)
 
-    def _remember(self, found: Found, now: float) -> None:
+    def _remember(self, found: BlobFound, now: float) -> None:
         route = self._routes.pop(found.attachment, None) or _Route(now)
         route.since = now
         route.sources[found.peer] = found.length

@@ -44,7 +44,7 @@ LONGEST_REST_SECONDS: Final = 900.0
 FORGOTTEN_SECONDS: Final = 86_400.0
 
 
-class Searching(Protocol):
+class BlobSearcher(Protocol):
     """How others are asked."""
 
     def begin(self, attachment: str) -> None:
@@ -60,7 +60,7 @@ class Searching(Protocol):
 class Fetches:
     """All blobs on their way here."""
 
-    def __init__(self, searching: Searching) -> None:
+    def __init__(self, searching: BlobSearcher) -> None:
         self._searching = searching
         self._all: dict[str, Fetch] = {}
         self._pools: dict[Peer, CreditPool] = {}

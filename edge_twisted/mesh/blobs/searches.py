@@ -37,7 +37,7 @@ class _Search:
 
 
 @frozen
-class Found:
+class BlobFound:
     """Somebody can give a blob; `ours` says that we searched for ourselves."""
 
     attachment: str
@@ -53,7 +53,7 @@ class Exhausted:
     attachment: str
 
 
-Outcome = Found | Exhausted
+Outcome = BlobFound | Exhausted
 
 
 class Searches:
@@ -126,7 +126,7 @@ class Searches:
         if search is None or peer not in search.pending:
             return
         search.pending.discard(peer)
-        found = Found(search.attachment, peer, have.length, ours=search.asker is None)
+        found = BlobFound(search.attachment, peer, have.length, ours=search.asker is None)
         self.outcomes.append(found)
         if search.asker is not None and not search.found:
             self.effects.append(Say(search.asker, Have(have.search, have.length)))

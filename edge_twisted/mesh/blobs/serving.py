@@ -35,7 +35,7 @@ class _Serve:
     is_open: bool = False
 
 
-class Serving:
+class BlobServer:
     """All blobs that neighbours pull from here."""
 
     def __init__(self) -> None:

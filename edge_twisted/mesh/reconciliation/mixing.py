@@ -38,7 +38,7 @@ SALT_BYTES: Final = 16
 _KEYS: Final = Struct("<5Q")
 
 
-class Mixing:
+class TokenPermutation:
     """
     The permutation of 64-bit integers that a salt (16 bytes) stands for.
 

@@ -19,7 +19,7 @@ from edge_twisted.mesh.reconciliation.mixing import (
 )
 from edge_twisted.mesh.reconciliation.patterns import MOST_CELLS
 from edge_twisted.mesh.reconciliation.peeling import PartPeeler
-from edge_twisted.mesh.reconciliation.rows import Rows
+from edge_twisted.mesh.reconciliation.rows import CellRows
 from edge_twisted.mesh.reconciliation.sketch import Sketch, run
 from edge_twisted.mesh.reconciliation.source import MOST_REQUESTS
 from edge_twisted.mesh.reconciliation.wire import (
@@ -79,7 +79,7 @@ class Peeler:
         self._cells = 1
         self._requests = 0
         self._parts: dict[int, PartPeeler] = {}
-        self._rows = Rows(sketch, SUMMARY_LEVEL)
+        self._rows = CellRows(sketch, SUMMARY_LEVEL)
         self._found: dict[int, int] = {}
         listed = _LISTED_BYTES * max(summary.count, sketch.summary.count)
         self._budget = max(listed, _SMALL_BYTES)
@@ -147,7 +147,7 @@ class Peeler:
         if level > MOST_LEVEL or guess * _DIFFERENCE_BYTES > self._budget:
             return TooDifferent()
         self._level, self._cells = level, 0
-        self._rows = Rows(self._sketch, level)
+        self._rows = CellRows(self._sketch, level)
         self._parts = {part: PartPeeler(level, part) for part in range(1 << level)}
         return self._next(max(2, guess * 3 >> level + 2))
 

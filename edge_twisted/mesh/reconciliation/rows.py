@@ -13,7 +13,7 @@ from edge_twisted.mesh.reconciliation.sketch import Sketch
 _STEP = 2048
 
 
-class Rows:
+class CellRows:
     """Gives cells in the order in which they are asked for: rows that grow, of fewer parts."""
 
     def __init__(self, sketch: Sketch, level: int) -> None:

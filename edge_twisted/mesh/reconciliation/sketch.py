@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from edge_twisted.mesh.reconciliation.mixing import (
     SUM_MASK,
     TOKEN_BITS,
-    Mixing,
+    TokenPermutation,
     entries,
 )
 from edge_twisted.mesh.reconciliation.wire import SUMMARY_LEVEL, Fingerprint, Summary
@@ -25,7 +25,7 @@ class SketchBuilder:
     """Takes digests a batch at a time, so that whoever reads them does other things between."""
 
     def __init__(self, salt: bytes) -> None:
-        self._mixing = Mixing(salt)
+        self._mixing = TokenPermutation(salt)
         self._buckets = tuple(array("Q") for _ in range(1 << _BUCKET_LEVEL))
 
     def add(self, digests: Iterable[int]) -> None:
@@ -60,7 +60,9 @@ class Sketch:
     with `of`, or with a `SketchBuilder` where the reactor must not wait.
     """
 
-    def __init__(self, mixing: Mixing, buckets: Sequence[array[int]], summary: Summary) -> None:
+    def __init__(
+        self, mixing: TokenPermutation, buckets: Sequence[array[int]], summary: Summary
+    ) -> None:
         self.mixing = mixing
         self.summary = summary
         self._buckets = buckets

@@ -8,7 +8,7 @@ from typing import Final
 
 from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
 from edge_twisted.mesh.reconciliation.mixing import CELL_BYTES
-from edge_twisted.mesh.reconciliation.rows import Rows
+from edge_twisted.mesh.reconciliation.rows import CellRows
 from edge_twisted.mesh.reconciliation.sketch import Sketch
 from edge_twisted.mesh.reconciliation.wire import SUMMARY_LEVEL, CellRequest
 
@@ -27,7 +27,7 @@ class CellSource:
     def __init__(self, sketch: Sketch) -> None:
         self._sketch = sketch
         self._last: CellRequest | None = None
-        self._rows: Rows | None = None
+        self._rows: CellRows | None = None
         self._requests = 0
 
     def answering(self, request: bytes) -> Iterator[bytes]:
@@ -39,7 +39,7 @@ class CellSource:
         asked = CellRequest.decoded(request)
         self._check(asked)
         if self._rows is None:
-            self._rows = Rows(self._sketch, asked.level)
+            self._rows = CellRows(self._sketch, asked.level)
         self._last = asked
         self._requests += 1
         return self._cells(self._rows, asked)
@@ -61,7 +61,7 @@ class CellSource:
         if not going_on or not set(asked.parts) <= set(last.parts):
             raise MalformedReconciliation("request", "that does not go on with the last")
 
-    def _cells(self, rows: Rows, asked: CellRequest) -> Iterator[bytes]:
+    def _cells(self, rows: CellRows, asked: CellRequest) -> Iterator[bytes]:
         for step in rows.taking(asked.parts, asked.start, asked.stop):
             if step is None:
                 yield b""

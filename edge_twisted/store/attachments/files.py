@@ -19,7 +19,7 @@ from edge_twisted.store.attachments.folder import BlobFolder
 from edge_twisted.store.attachments.incoming import FileBlob, IncomingFile
 from edge_twisted.store.attachments.interface import BlobDownload, BlobReader, BlobWriter
 from edge_twisted.store.attachments.verifying import BlobScrub, Verified, VerifiedFile
-from edge_twisted.store.errors import AttachmentCorrupt, AttachmentUnavailable, StoreError
+from edge_twisted.store.errors import BlobCorrupt, BlobUnavailable, StoreError
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 from edge_twisted.store.rows import AttachmentInfo
 from edge_twisted.store.scrubbing import AttachmentsStep
@@ -33,14 +33,14 @@ FILE_THREADS = 2
 _BOOKED_AT_ONCE = 200
 
 
-class Database(ledger.Database, Protocol):
+class BlobDatabase(ledger.LedgerStore, Protocol):
     """The part of a store that blobs need."""
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Give a snapshot for a short read."""
 
 
-class FileAttachments:
+class FileBlobStore:
     """
     A `edge_twisted.store.attachments.interface.Attachments` in a folder.
 
@@ -50,7 +50,7 @@ class FileAttachments:
     def __init__(
         self,
         root: Path,
-        database: Database,
+        database: BlobDatabase,
         *,
         threads: IReactorFromThreads,
         now_ms: Callable[[], int],
@@ -109,7 +109,7 @@ class FileAttachments:
     def resume(self, attachment: str) -> Deferred[BlobDownload]:
         try:
             path = self._folder.partial(attachment)
-        except AttachmentUnavailable:
+        except BlobUnavailable:
             return fail()
         if attachment in self._downloads:
             return fail(StoreError(attachment, "being downloaded already"))
@@ -135,9 +135,9 @@ class FileAttachments:
     async def _open(self, attachment: str) -> BlobReader:
         try:
             file = await self._threads.call(lambda: self._opened(attachment))
-        except AttachmentCorrupt:
+        except BlobCorrupt:
             await self.quarantine(attachment)
-            raise AttachmentUnavailable(attachment) from None
+            raise BlobUnavailable(attachment) from None
         return FileBlobReader(attachment, file, self._threads, self._met)
 
     def _opened(self, attachment: str) -> VerifiedFile:
@@ -250,7 +250,7 @@ class FileBlobReader:
         return self._threads.call(lambda: self._file.read(offset, length)).addBoth(self._done)
 
     def _done(self, outcome: object) -> object:
-        if isinstance(outcome, Failure) and outcome.check(AttachmentCorrupt):
+        if isinstance(outcome, Failure) and outcome.check(BlobCorrupt):
             self._damaged(self.info.id)
         self._reading -= 1
         if self._closed and not self._reading:
@@ -269,7 +269,9 @@ def _booked_lengths(snapshot: Snapshot) -> dict[str, int]:
     after: bytes | None = b""
     while after is not None:
         facts = snapshot.facts(ledger.SPACE, after=after)
-        found.update((key.decode(), ledger.Booked.decoded(value).length) for key, value in facts)
+        found.update(
+            (key.decode(), ledger.BlobBooking.decoded(value).length) for key, value in facts
+        )
         after = facts[-1][0] if facts else None
     return found
 

@@ -18,8 +18,8 @@ from typing import BinaryIO
 
 from edge_twisted.store.attachments.names import digest_of, id_of
 from edge_twisted.store.errors import (
-    AttachmentCorrupt,
-    AttachmentUnavailable,
+    BlobCorrupt,
+    BlobUnavailable,
     of_os_error,
 )
 from edge_twisted.store.modes import FOLDER_MODE, make_folder
@@ -159,7 +159,7 @@ class BlobFolder:
             try:
                 return open(self.path(attachment), "rb", buffering=0)
             except FileNotFoundError:
-                raise AttachmentUnavailable(attachment) from None
+                raise BlobUnavailable(attachment) from None
 
     def doom(self, attachment: str) -> None:
         """The blob's fact is gone: `sweep` deletes the file."""
@@ -196,7 +196,7 @@ def verify(path: Path, attachment: str) -> None:
         while chunk := file.read(_HASH_BYTES):
             hasher.update(chunk)
     if hasher.digest() != digest_of(attachment):
-        raise AttachmentCorrupt(attachment)
+        raise BlobCorrupt(attachment)
 
 
 def _sync(folder: Path) -> None:

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, DeferredLock, succeed
 
 from edge_twisted.store.attachments.folder import BlobFolder, translating
 from edge_twisted.store.attachments.names import id_of
-from edge_twisted.store.errors import AttachmentCorrupt
+from edge_twisted.store.errors import BlobCorrupt
 from edge_twisted.store.modes import FILE_MODE
 from edge_twisted.store.rows import AttachmentInfo
 from edge_twisted.store.threads import ThreadPool
@@ -68,7 +68,7 @@ class IncomingFile:
         self.path.unlink(missing_ok=True)
 
 
-class Owner(Protocol):
+class BlobOwner(Protocol):
     """Whom a blob on its way in belongs to."""
 
     def book(self, info: AttachmentInfo, uploader: str | None) -> Deferred[None]:
@@ -83,7 +83,7 @@ class FileBlob:
 
     def __init__(
         self,
-        owner: Owner,
+        owner: BlobOwner,
         threads: ThreadPool,
         folder: BlobFolder,
         file: IncomingFile,
@@ -125,7 +125,7 @@ class FileBlob:
         try:
             info = self._file.finish()
             if self.attachment not in (None, info.id):
-                raise AttachmentCorrupt(self.attachment or "")
+                raise BlobCorrupt(self.attachment or "")
             with translating(info.id):
                 self._folder.place(self._file.path, info.id)
         except BaseException:

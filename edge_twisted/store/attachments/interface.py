@@ -69,10 +69,10 @@ class BlobDownload(BlobWriter, Protocol):
     """A blob on its way in whose id is known, so that what arrived can be kept for later."""
 
     def pause(self) -> Deferred[None]:
-        """Keep what arrived for a later `Attachments.resume`, also after a restart."""
+        """Keep what arrived for a later `BlobStore.resume`, also after a restart."""
 
 
-class Attachments(Protocol):
+class BlobStore(Protocol):
     """The blobs of one database."""
 
     def upload(self, uploader: str | None = None) -> Deferred[BlobWriter]:

@@ -32,7 +32,7 @@ MOST_UPLOADERS = 16
 STEP = 100
 
 
-class Database(Protocol):
+class LedgerStore(Protocol):
     """The part of a store that blobs are booked in."""
 
     def write(self, name: str, work: Callable[[WriteTransaction], T]) -> Deferred[Committed[T]]:
@@ -43,7 +43,7 @@ class Database(Protocol):
 
 
 @frozen
-class Booked:
+class BlobBooking:
     """A blob's fact: its length, and since when (ms since 1970) nothing names it, if noted."""
 
     length: int
@@ -54,14 +54,14 @@ class Booked:
         return msgspec.msgpack.encode([self.length, self.idle_since])
 
     @classmethod
-    def decoded(cls, value: bytes) -> Booked:
+    def decoded(cls, value: bytes) -> BlobBooking:
         """Return what `encoded` was made of."""
         return cls(*msgspec.msgpack.decode(value))
 
 
 def book(unit: WriteTransaction, info: AttachmentInfo, uploader: str | None = None) -> None:
     """Note that a blob is here, and which identity uploaded it; its grace time begins anew."""
-    unit.put_fact(SPACE, info.id.encode("ascii"), Booked(info.length).encoded())
+    unit.put_fact(SPACE, info.id.encode("ascii"), BlobBooking(info.length).encoded())
     if uploader is not None:
         others = [each for each in uploaders(unit, info.id) if each != uploader]
         kept = [*others[1 - MOST_UPLOADERS :], uploader]
@@ -83,11 +83,11 @@ def forget(unit: WriteTransaction, attachment: str) -> None:
 def find(snapshot: Snapshot, attachment: str) -> AttachmentInfo | None:
     """Return what is known of a blob, None if it is not here."""
     value = snapshot.fact(SPACE, attachment.encode("ascii", "replace"))
-    return None if value is None else AttachmentInfo(attachment, Booked.decoded(value).length)
+    return None if value is None else AttachmentInfo(attachment, BlobBooking.decoded(value).length)
 
 
 async def collect(
-    database: Database,
+    database: LedgerStore,
     now_ms: Callable[[], int],
     grace_seconds: float,
     forgotten: Callable[[str], None],
@@ -130,7 +130,7 @@ class _Examination:
             name = key.decode("ascii")
             if not snapshot.referrers(name, limit=1):
                 idle.append(name)
-            elif Booked.decoded(value).idle_since is not None:
+            elif BlobBooking.decoded(value).idle_since is not None:
                 wanted.append(name)
         return _Page(idle, wanted, facts[-1][0] if len(facts) == STEP else None)
 
@@ -166,9 +166,9 @@ class _Verdict:
     def _note(self, unit: WriteTransaction, name: str, idle_since: int | None) -> None:
         booked = self._booked(unit, name)
         if booked is not None and booked.idle_since != idle_since:
-            changed = Booked(booked.length, idle_since)
+            changed = BlobBooking(booked.length, idle_since)
             unit.put_fact(SPACE, name.encode("ascii"), changed.encoded())
 
-    def _booked(self, unit: WriteTransaction, name: str) -> Booked | None:
+    def _booked(self, unit: WriteTransaction, name: str) -> BlobBooking | None:
         value = unit.fact(SPACE, name.encode("ascii"))
-        return None if value is None else Booked.decoded(value)
+        return None if value is None else BlobBooking.decoded(value)

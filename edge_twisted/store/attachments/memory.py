@@ -12,22 +12,24 @@ from twisted.internet.defer import Deferred, fail, succeed
 from edge_twisted.store.attachments import ledger
 from edge_twisted.store.attachments.interface import BlobDownload, BlobReader, BlobWriter
 from edge_twisted.store.attachments.names import digest_of, id_of
-from edge_twisted.store.errors import AttachmentCorrupt, AttachmentUnavailable, StoreError
+from edge_twisted.store.errors import BlobCorrupt, BlobUnavailable, StoreError
 from edge_twisted.store.rows import AttachmentInfo
 
 
 @define(eq=False)
-class Blobs:
+class MemoryBlobFolder:
     """The counterpart of a folder: complete blobs, and what arrived of others, by id."""
 
     complete: dict[str, bytes] = field(factory=dict)
     partial: dict[str, bytes] = field(factory=dict)
 
 
-class MemoryAttachments:
+class MemoryBlobStore:
     """A `edge_twisted.store.attachments.interface.Attachments`."""
 
-    def __init__(self, database: ledger.Database, blobs: Blobs, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, database: ledger.LedgerStore, blobs: MemoryBlobFolder, now_ms: Callable[[], int]
+    ) -> None:
         self._database = database
         self._blobs = blobs
         self._now_ms = now_ms
@@ -39,7 +41,7 @@ class MemoryAttachments:
     def resume(self, attachment: str) -> Deferred[BlobDownload]:
         try:
             digest_of(attachment)
-        except AttachmentUnavailable:
+        except BlobUnavailable:
             return fail()
         if attachment in self._downloads:
             return fail(StoreError(attachment, "being downloaded already"))
@@ -49,7 +51,7 @@ class MemoryAttachments:
     def open(self, attachment: str) -> Deferred[BlobReader]:
         content = self._blobs.complete.get(attachment)
         if content is None:
-            return fail(AttachmentUnavailable(attachment))
+            return fail(BlobUnavailable(attachment))
         return succeed(MemoryBlobReader(attachment, content))
 
     def find(self, attachment: str) -> AttachmentInfo | None:
@@ -89,7 +91,7 @@ class MemoryBlob:
 
     def __init__(
         self,
-        owner: MemoryAttachments,
+        owner: MemoryBlobStore,
         attachment: str | None,
         content: bytes,
         uploader: str | None = None,
@@ -113,7 +115,7 @@ class MemoryBlob:
         content = bytes(self._content)
         self._end(None)
         if self._attachment not in (None, id_of(sha256(content).digest())):
-            return fail(AttachmentCorrupt(self._attachment or ""))
+            return fail(BlobCorrupt(self._attachment or ""))
         return Deferred.fromCoroutine(self._owner.keep(content, self._uploader))
 
     def abort(self) -> Deferred[None]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
-from edge_twisted.store.errors import AttachmentUnavailable
+from edge_twisted.store.errors import BlobUnavailable
 
 _ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -23,9 +23,9 @@ def digest_of(attachment: str) -> bytes:
     :raises AttachmentUnavailable: it is no id, so no blob has it.
     """
     if not _ID.fullmatch(attachment):
-        raise AttachmentUnavailable(attachment[:64], "not an attachment id")
+        raise BlobUnavailable(attachment[:64], "not an attachment id")
     digest = urlsafe_b64decode(attachment + "=")
     if id_of(digest) != attachment:
         # The last character holds two bits too many, which must be zero: one blob, one id.
-        raise AttachmentUnavailable(attachment, "not an attachment id")
+        raise BlobUnavailable(attachment, "not an attachment id")
     return digest

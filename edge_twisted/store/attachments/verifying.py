@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 
 from edge_twisted.store.attachments.folder import BlobFolder, translating
 from edge_twisted.store.attachments.names import digest_of, id_of
-from edge_twisted.store.errors import AttachmentCorrupt, StoreError
+from edge_twisted.store.errors import BlobCorrupt, StoreError
 from edge_twisted.store.scrubbing import AttachmentsStep
 
 #: Blobs up to this size are verified whenever they are opened: a millisecond or two.
@@ -97,7 +97,7 @@ class VerifiedFile:
 
     def _compare(self) -> None:
         if self._hasher.digest() != digest_of(self._attachment):
-            raise AttachmentCorrupt(self._attachment)
+            raise BlobCorrupt(self._attachment)
         self._is_right = True
         self._verified.add(self._status)
 

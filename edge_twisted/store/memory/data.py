@@ -9,33 +9,33 @@ from attrs import define, evolve, field
 
 from edge_twisted.documents.clock import HybridClock
 from edge_twisted.documents.versions import Replica
-from edge_twisted.store.attachments.memory import Blobs
+from edge_twisted.store.attachments.memory import MemoryBlobFolder
 from edge_twisted.store.interface import MOST_COLLECTIONS
-from edge_twisted.store.rows import CollectionInfo, Document, IndexInfo
+from edge_twisted.store.rows import CollectionInfo, IndexInfo, StoredDocument
 
 _64_BITS = (1 << 64) - 1
 
 
 @define(eq=False)
-class Row:
+class MemoryRow:
     """A document as it is kept; `received` (ms since 1970) is None unless it is a tombstone."""
 
-    document: Document
+    document: StoredDocument
     attachments: frozenset[str]
     received: int | None
 
 
 @define(eq=False)
-class Collection:
+class MemoryCollection:
     """The rows of a collection by id key, and its indexes by name."""
 
     name: str
-    rows: dict[bytes, Row] = field(factory=dict)
+    rows: dict[bytes, MemoryRow] = field(factory=dict)
     indexes: dict[str, IndexInfo] = field(factory=dict)
     lsn: int = 0
     reaped_lsn: int = 0
 
-    def live(self) -> Iterator[tuple[bytes, bytes, Document]]:
+    def live(self) -> Iterator[tuple[bytes, bytes, StoredDocument]]:
         """Yield (id key, body, document) of the live documents."""
         for id_key, row in self.rows.items():
             if row.document.body is not None:
@@ -56,7 +56,7 @@ class Collection:
             fingerprint=b"".join(half.to_bytes(8, "big") for half in halves),
         )
 
-    def copy(self) -> Collection:
+    def copy(self) -> MemoryCollection:
         """Return a collection that later writes to this one do not change."""
         return evolve(self, rows=dict(self.rows), indexes=dict(self.indexes))
 
@@ -70,9 +70,9 @@ class Data:
     lsn: int = 0
     catalog: int = 0
     clock: HybridClock = field(factory=HybridClock)
-    collections: dict[str, Collection] = field(factory=dict)
+    collections: dict[str, MemoryCollection] = field(factory=dict)
     facts: dict[tuple[str, bytes], bytes] = field(factory=dict)
-    blobs: Blobs = field(factory=Blobs)
+    blobs: MemoryBlobFolder = field(factory=MemoryBlobFolder)
     #: As many collections may statements make.
     most_collections: int = MOST_COLLECTIONS
 

@@ -23,10 +23,10 @@ from edge_twisted.store.rows import (
     Change,
     ChangeBatch,
     CollectionInfo,
-    Document,
     IndexInfo,
     Most,
     ScanRow,
+    StoredDocument,
     census_of,
 )
 
@@ -73,7 +73,7 @@ class MemorySnapshot:
 
     # -- documents
 
-    def get(self, collection: str, id_key: bytes) -> Document | None:
+    def get(self, collection: str, id_key: bytes) -> StoredDocument | None:
         here = self._data.collections.get(collection)
         row = here.rows.get(id_key) if here else None
         return row.document if row else None
@@ -113,7 +113,7 @@ class MemorySnapshot:
             [(doc.id_key, doc.digest) for doc in documents if tombstones or doc.body is not None]
         )
 
-    def _live(self, collection: str) -> Iterable[tuple[bytes, bytes, Document]]:
+    def _live(self, collection: str) -> Iterable[tuple[bytes, bytes, StoredDocument]]:
         here = self._data.collections.get(collection)
         return here.live() if here else ()
 

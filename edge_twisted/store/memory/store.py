@@ -10,12 +10,12 @@ from typing import Generic, TypeVar
 from twisted.internet.defer import Deferred, execute, fail, succeed
 
 from edge_twisted.documents.versions import Replica
-from edge_twisted.store.attachments.interface import Attachments
-from edge_twisted.store.attachments.memory import MemoryAttachments
+from edge_twisted.store.attachments.interface import BlobStore
+from edge_twisted.store.attachments.memory import MemoryBlobStore
 from edge_twisted.store.errors import ReadCancelled, StoreClosed, UnknownIndex
 from edge_twisted.store.hooks import Hooks, RemovalHooks, call_effect
 from edge_twisted.store.interface import RemovalHook, RowStream, Snapshot, WriteTransaction
-from edge_twisted.store.memory.data import Collection, Data
+from edge_twisted.store.memory.data import Data, MemoryCollection
 from edge_twisted.store.memory.snapshot import MemorySnapshot
 from edge_twisted.store.memory.transaction import MemoryTransaction
 from edge_twisted.store.rows import Commit, Committed, DamageReport
@@ -36,7 +36,7 @@ class MemoryStore:
         self._hooks = Hooks()
         self._reap_hooks = RemovalHooks()
         self._is_open = False
-        self._attachments = MemoryAttachments(self, data.blobs, now_ms)
+        self._attachments = MemoryBlobStore(self, data.blobs, now_ms)
 
     # -- life
 
@@ -57,7 +57,7 @@ class MemoryStore:
         return self._data.lsn
 
     @property
-    def attachments(self) -> Attachments:
+    def attachments(self) -> BlobStore:
         return self._attachments
 
     # -- work
@@ -133,7 +133,7 @@ class MemoryStore:
         return DamageReport()
 
     def index_ready(self, collection: str, name: str) -> Deferred[None]:
-        here = self._data.collections.get(collection, Collection(collection))
+        here = self._data.collections.get(collection, MemoryCollection(collection))
         if name not in here.indexes:
             return fail(UnknownIndex(f"{collection}.{name}"))
         return succeed(None)

@@ -13,7 +13,7 @@ from edge_twisted.store import epochs
 from edge_twisted.store.errors import IndexExists, TooManyCollections, UnknownIndex
 from edge_twisted.store.memory import data as kept
 from edge_twisted.store.memory.snapshot import MemorySnapshot
-from edge_twisted.store.rows import Document, IndexDefinition, IndexInfo
+from edge_twisted.store.rows import IndexDefinition, IndexInfo, StoredDocument
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -104,15 +104,15 @@ class MemoryTransaction(MemorySnapshot):
         value: Mapping[str, Value] | None = None,
     ) -> None:
         received = self._now_ms() if body is None else None
-        document = Document(id_key, self.lsn, body, state, digest)
+        document = StoredDocument(id_key, self.lsn, body, state, digest)
         rows = self._touch(collection).rows
-        self._set(rows, id_key, kept.Row(document, frozenset(attachments), received))
+        self._set(rows, id_key, kept.MemoryRow(document, frozenset(attachments), received))
 
     def remove(self, collection: str, id_key: bytes) -> None:
         if self.get(collection, id_key) is not None:
             self._set(self._touch(collection).rows, id_key, None)
 
-    def _touch(self, name: str) -> kept.Collection:
+    def _touch(self, name: str) -> kept.MemoryCollection:
         here = self._collection(name)
         before = here.lsn
         self._undo.append(lambda: setattr(here, "lsn", before))
@@ -120,9 +120,9 @@ class MemoryTransaction(MemorySnapshot):
         self._touched.add(name)
         return here
 
-    def _collection(self, name: str) -> kept.Collection:
+    def _collection(self, name: str) -> kept.MemoryCollection:
         if name not in self._data.collections:
-            self._set(self._data.collections, name, kept.Collection(name))
+            self._set(self._data.collections, name, kept.MemoryCollection(name))
             self._data.catalog += 1
         return self._data.collections[name]
 

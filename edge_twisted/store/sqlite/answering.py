@@ -22,7 +22,7 @@ SLICE_SECONDS: Final = 0.004
 Answer = Callable[[], None]
 
 
-class Answering:
+class AnswerQueue:
     """
     Calls what answers, in the order in which it was added; for the reactor thread.
 

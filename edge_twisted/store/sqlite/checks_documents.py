@@ -16,16 +16,16 @@ from edge_twisted.documents.encoding import decode
 from edge_twisted.documents.headers import read_header
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import from_text, to_text
-from edge_twisted.documents.state import State as DocumentState
+from edge_twisted.documents.state import DocumentState as DocumentState
 from edge_twisted.documents.values import Value
 from edge_twisted.errors import EdgeError
 from edge_twisted.store.keys import KEY_LIMIT_BYTES, entry
 from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.checksums import is_body_whole, is_state_whole, is_whole
 from edge_twisted.store.sqlite.connection import fetch
-from edge_twisted.store.sqlite.problems import Mend, Problem
+from edge_twisted.store.sqlite.problems import Mend, StoreProblem
 from edge_twisted.store.sqlite.rowids import dead_rows, live_rows
-from edge_twisted.store.sqlite.state import Collection, State, StoredIndex, signed
+from edge_twisted.store.sqlite.state import CollectionState, StoredIndex, WriterState, signed
 
 _ID = "_id"
 _PAGE_ROWS = 200
@@ -37,7 +37,7 @@ _ROWS = (
 _ROWS_WITHOUT_BODY = _ROWS.replace(selection.TEXT, "x''")
 
 
-class Row(NamedTuple):
+class CheckedRow(NamedTuple):
     """A stored document."""
 
     row: int
@@ -54,7 +54,9 @@ class Row(NamedTuple):
 class CollectionCheck:
     """One pass over a collection; `problems` may be called once."""
 
-    def __init__(self, connection: apsw.Connection, site: State, here: Collection) -> None:
+    def __init__(
+        self, connection: apsw.Connection, site: WriterState, here: CollectionState
+    ) -> None:
         self._connection = connection
         self._site = site
         self._here = here
@@ -66,7 +68,7 @@ class CollectionCheck:
         #: How many entries each index should have.
         self._entries: Counter[int] = Counter()
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[StoreProblem]:
         """Yield what is wrong with the documents, then with what is kept of all of them."""
         for row in self._rows():
             yield from self._document(row)
@@ -75,8 +77,10 @@ class CollectionCheck:
         for index in self._here.indexes:
             yield from self._index(index)
 
-    def _problem(self, what: str, row: Row | None = None, mend: Mend | None = None) -> Problem:
-        return Problem(
+    def _problem(
+        self, what: str, row: CheckedRow | None = None, mend: Mend | None = None
+    ) -> StoreProblem:
+        return StoreProblem(
             what,
             collection=self._here.name,
             id=None if row is None else _shown_id(row),
@@ -84,7 +88,7 @@ class CollectionCheck:
             target=self._here.number if row is None else row.row,
         )
 
-    def _rows(self) -> Iterator[Row]:
+    def _rows(self) -> Iterator[CheckedRow]:
         after = live_rows(self._here.number)[0] - 1
         while True:
             page = (self._here.number, after, _PAGE_ROWS)
@@ -98,7 +102,7 @@ class CollectionCheck:
                     for found in fetch(self._connection, _ROWS_WITHOUT_BODY, page)
                     for row in [self._with_body(found)]
                 ]
-            yield from map(Row._make, rows)
+            yield from map(CheckedRow._make, rows)
             if len(rows) < _PAGE_ROWS:
                 return
             after = rows[-1][0]
@@ -114,7 +118,7 @@ class CollectionCheck:
 
     # -- one document
 
-    def _document(self, row: Row) -> Iterator[Problem]:
+    def _document(self, row: CheckedRow) -> Iterator[StoreProblem]:
         self._newest = max(self._newest, row.lsn)
         if row.body is not None:
             self._live += 1
@@ -137,7 +141,7 @@ class CollectionCheck:
         yield from self._state(row, fields)
         yield from self._kept_of(row, document)
 
-    def _place(self, row: Row) -> Iterator[Problem]:
+    def _place(self, row: CheckedRow) -> Iterator[StoreProblem]:
         first, last = (dead_rows if row.body is None else live_rows)(self._here.number)
         if not first <= row.row <= last:
             kind = "a tombstone" if row.body is None else "a live document"
@@ -147,7 +151,7 @@ class CollectionCheck:
         if row.lsn < 1:
             yield self._problem(f"{row.lsn} is no commit", row)
 
-    def _checksum(self, row: Row) -> Iterator[Problem]:
+    def _checksum(self, row: CheckedRow) -> Iterator[StoreProblem]:
         try:
             number = digest(row.id_key, read_header(row.state).version)
         except (EdgeError, TypeError):
@@ -156,7 +160,7 @@ class CollectionCheck:
         if not is_whole(row.checksum, row.id_key, number, row.body, row.state):
             yield self._problem("its bytes are not what was written: the checksum differs", row)
 
-    def _state(self, row: Row, fields: dict[str, Value] | None) -> Iterator[Problem]:
+    def _state(self, row: CheckedRow, fields: dict[str, Value] | None) -> Iterator[StoreProblem]:
         try:
             state = decode(row.state, fields)
         except EdgeError as error:
@@ -170,7 +174,7 @@ class CollectionCheck:
         own = state.version.seen(self._site.replica)
         self._greatest_sequence = max(self._greatest_sequence, own)
 
-    def _follows(self, row: Row, state: DocumentState) -> bool:
+    def _follows(self, row: CheckedRow, state: DocumentState) -> bool:
         """Return whether the text follows from the merge state, and neither was changed since."""
         if row.body is None or state.fields is None:
             return False
@@ -179,7 +183,7 @@ class CollectionCheck:
             row.checksum, row.id_key, text
         )
 
-    def _kept_of(self, row: Row, document: dict[str, Value]) -> Iterator[Problem]:
+    def _kept_of(self, row: CheckedRow, document: dict[str, Value]) -> Iterator[StoreProblem]:
         wanted = set(tokens_in(document))
         kept = {
             name
@@ -205,7 +209,7 @@ class CollectionCheck:
                 "SELECT 1 FROM entries WHERE number = ? AND key = ? AND row = ?",
                 place,
             ):
-                yield Problem(
+                yield StoreProblem(
                     f"index {index.definition.name} lacks it",
                     collection=self._here.name,
                     id=_shown_id(row),
@@ -215,7 +219,7 @@ class CollectionCheck:
 
     # -- all of them
 
-    def _totals(self) -> Iterator[Problem]:
+    def _totals(self) -> Iterator[StoreProblem]:
         here = self._here
         if here.live != self._live:
             yield self._problem(
@@ -224,7 +228,7 @@ class CollectionCheck:
         if (here.digest_sum, here.digest_xor) != (signed(self._sum), signed(self._xor)):
             yield self._problem("its fingerprint is not that of its documents", mend=Mend.TOTALS)
 
-    def _progress(self) -> Iterator[Problem]:
+    def _progress(self) -> Iterator[StoreProblem]:
         site, here = self._site, self._here
         if self._newest > here.lsn or max(here.lsn, here.reaped_lsn) > site.lsn:
             newest = max(self._newest, here.lsn)
@@ -233,7 +237,7 @@ class CollectionCheck:
                 mend=Mend.PROGRESS,
             )
         if self._greatest_sequence > site.sequence:
-            yield Problem(
+            yield StoreProblem(
                 f"it has write {self._greatest_sequence} of this server, which is said to have"
                 f" made {site.sequence}",
                 collection=here.name,
@@ -241,7 +245,7 @@ class CollectionCheck:
                 target=self._greatest_sequence,
             )
 
-    def _index(self, index: StoredIndex) -> Iterator[Problem]:
+    def _index(self, index: StoredIndex) -> Iterator[StoreProblem]:
         if index.progress is not None:
             # What is behind the progress may have entries, or not yet.
             return
@@ -250,7 +254,7 @@ class CollectionCheck:
         ).get
         wanted = self._entries[index.number]
         if count > wanted:
-            yield Problem(
+            yield StoreProblem(
                 f"index {index.definition.name} has {count} entries, {count - wanted} too many",
                 collection=self._here.name,
                 mend=Mend.ENTRIES,
@@ -263,7 +267,7 @@ def _text(state: DocumentState) -> bytes | None:
     return None if fields is None else to_text(fields)
 
 
-def _shown_id(row: Row) -> str:
+def _shown_id(row: CheckedRow) -> str:
     try:
         return json.dumps(from_text(row.body or b"")[_ID], ensure_ascii=False)
     except (EdgeError, KeyError, TypeError):

@@ -24,7 +24,7 @@ GATHER_UNITS = 256
 GATHER_SECONDS = 0.010
 
 
-class Gathering(Generic[T]):
+class SubmissionQueue(Generic[T]):
     """
     Sends what is submitted in lists; for the reactor thread.
 

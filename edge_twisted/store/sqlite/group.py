@@ -16,7 +16,7 @@ from edge_twisted.store.sqlite.checksums import is_whole
 from edge_twisted.store.sqlite.connection import UNREADABLE, is_unreadable
 from edge_twisted.store.sqlite.damage import Damage
 from edge_twisted.store.sqlite.pending import Layer, PendingRow, flush
-from edge_twisted.store.sqlite.state import Collection, State
+from edge_twisted.store.sqlite.state import CollectionState, WriterState
 
 _FIND = (
     f"SELECT row, lsn, digest, attachments, received, {selection.TEXT}, state, checksum"
@@ -25,7 +25,7 @@ _FIND = (
 
 
 @define(eq=False)
-class Group:
+class CommitGroup:
     """
     The transaction that is open on the writer's connection, and what is not written into it yet.
 
@@ -33,7 +33,7 @@ class Group:
     """
 
     connection: apsw.Connection
-    state: State
+    state: WriterState
     now_ms: Callable[[], int]
     new_epoch: Callable[[int], int]
     #: Called on the reactor thread: (collection, name) of an index that is ready, or gone.
@@ -62,7 +62,7 @@ class Group:
         """False if SQLite rolled the transaction back on its own, as it may on errors."""
         return not self._begun or self.connection.in_transaction
 
-    def find(self, collection: Collection, id_key: bytes) -> PendingRow:
+    def find(self, collection: CollectionState, id_key: bytes) -> PendingRow:
         """
         Return the document as the units before left it.
 
@@ -94,7 +94,7 @@ class Group:
             state,
         )
 
-    def _stored(self, collection: Collection, id_key: bytes) -> Any:
+    def _stored(self, collection: CollectionState, id_key: bytes) -> Any:
         try:
             return self.begin().execute(_FIND, (collection.number, id_key)).get
         except UNREADABLE as error:

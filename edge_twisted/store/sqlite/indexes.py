@@ -27,7 +27,7 @@ from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.connection import fetch
 from edge_twisted.store.sqlite.pending import Entries, insert_entries
 from edge_twisted.store.sqlite.rowids import live_rows
-from edge_twisted.store.sqlite.state import Collection, State, StoredIndex
+from edge_twisted.store.sqlite.state import CollectionState, StoredIndex, WriterState
 
 #: A step of building holds other writes up for about this long, plus its commit.
 STEP_SECONDS = 0.004
@@ -47,7 +47,7 @@ class Unit(Protocol):
     jobs: list[Job]
 
     @property
-    def state(self) -> State:
+    def state(self) -> WriterState:
         """What the writer knows by heart."""
 
     def direct(self) -> apsw.Connection:
@@ -64,21 +64,21 @@ class Unit(Protocol):
 Job = Callable[[Unit], bool]
 
 
-def unfinished(connection: apsw.Connection, state: State) -> list[Job]:
+def unfinished(connection: apsw.Connection, state: WriterState) -> list[Job]:
     """Return the jobs that an earlier process left."""
     jobs: list[Job] = [
-        Building(here.name, index.definition.name)
+        IndexBuild(here.name, index.definition.name)
         for here in state.collections.values()
         for index in here.indexes
         if index.progress is not None
     ]
     dropped = fetch(connection, "SELECT number FROM indexes WHERE dropped")
-    return [*jobs, *(Purging(number) for (number,) in dropped)]
+    return [*jobs, *(IndexPurge(number) for (number,) in dropped)]
 
 
 def entries_of(
     unit: Unit,
-    here: Collection,
+    here: CollectionState,
     body: bytes | None,
     value: Mapping[str, Value] | None,
     *,
@@ -105,7 +105,7 @@ def entries_of(
     return found
 
 
-def create(unit: Unit, here: Collection, definition: IndexDefinition) -> None:
+def create(unit: Unit, here: CollectionState, definition: IndexDefinition) -> None:
     """Begin an index, and have it built once this unit is durable."""
     if any(index.definition.name == definition.name for index in here.indexes):
         raise IndexExists(f"{definition.collection}.{definition.name}")
@@ -129,7 +129,7 @@ def create(unit: Unit, here: Collection, definition: IndexDefinition) -> None:
         ),
     )
     _set(unit, here, (*here.indexes, index))
-    unit.jobs.append(Building(here.name, definition.name))
+    unit.jobs.append(IndexBuild(here.name, definition.name))
 
 
 def drop(unit: Unit, collection: str, name: str) -> None:
@@ -140,12 +140,12 @@ def drop(unit: Unit, collection: str, name: str) -> None:
         raise UnknownIndex(f"{collection}.{name}")
     unit.direct().execute("UPDATE indexes SET dropped = 1 WHERE number = ?", (index.number,))
     _set(unit, here, tuple(each for each in here.indexes if each is not index))
-    unit.jobs.append(Purging(index.number))
+    unit.jobs.append(IndexPurge(index.number))
     unit.index_changed(collection, name)
 
 
 @frozen
-class Building:
+class IndexBuild:
     """The job that adds to an index the documents that were there before it."""
 
     collection: str
@@ -159,7 +159,7 @@ class Building:
         return _build(unit, here, index, index.progress)
 
 
-def _build(unit: Unit, here: Collection, index: StoredIndex, progress: int) -> bool:
+def _build(unit: Unit, here: CollectionState, index: StoredIndex, progress: int) -> bool:
     connection = unit.direct()
     _, last = live_rows(here.number)
     end = perf_counter() + STEP_SECONDS
@@ -182,7 +182,7 @@ def _build(unit: Unit, here: Collection, index: StoredIndex, progress: int) -> b
 
 
 @frozen
-class Purging:
+class IndexPurge:
     """The job that deletes the entries of a dropped index, then forgets its number."""
 
     number: int
@@ -200,13 +200,13 @@ class Purging:
         return False
 
 
-def _find(here: Collection | None, name: str) -> StoredIndex | None:
+def _find(here: CollectionState | None, name: str) -> StoredIndex | None:
     if here is None:
         return None
     return next((each for each in here.indexes if each.definition.name == name), None)
 
 
-def _replace(unit: Unit, here: Collection, index: StoredIndex) -> None:
+def _replace(unit: Unit, here: CollectionState, index: StoredIndex) -> None:
     unit.direct().execute(
         "UPDATE indexes SET progress = ?, exact = ? WHERE number = ?",
         (index.progress, index.exact, index.number),
@@ -218,7 +218,7 @@ def _replace(unit: Unit, here: Collection, index: StoredIndex) -> None:
     )
 
 
-def _set(unit: Unit, here: Collection, found: tuple[StoredIndex, ...]) -> None:
+def _set(unit: Unit, here: CollectionState, found: tuple[StoredIndex, ...]) -> None:
     before = here.indexes
     here.indexes = tuple(sorted(found, key=lambda index: index.definition.name))
     unit.state.catalog += 1

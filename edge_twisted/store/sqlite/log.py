@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from edge_twisted.store.errors import DocumentDamaged, StoreCorrupt
-from edge_twisted.store.rows import Change, ChangeBatch, Document
+from edge_twisted.store.rows import Change, ChangeBatch, StoredDocument
 from edge_twisted.store.sqlite.checksums import is_whole
 from edge_twisted.store.sqlite.scans import Cursors
 from edge_twisted.store.sqlite.selection import TEXT
@@ -25,7 +25,7 @@ class _Logged(NamedTuple):
 
     lsn: int
     collection: str
-    document: Document
+    document: StoredDocument
 
 
 def changes_after(
@@ -75,7 +75,7 @@ def _verified(cursors: Cursors, name: str, rows: Iterator[list[Any]]) -> Iterato
         for id_key, changed, body, digest, checksum, state in batch:
             if not is_whole(checksum, id_key, digest, body, state):
                 raise cursors.damage.document(name, id_key)
-            yield _Logged(changed, name, Document(id_key, changed, body, state, digest))
+            yield _Logged(changed, name, StoredDocument(id_key, changed, body, state, digest))
 
 
 def _name_unreadable(cursors: Cursors, number: int, name: str, after: int) -> None:

@@ -15,7 +15,7 @@ from edge_twisted.store import epochs
 from edge_twisted.store.sqlite.connection import close, open_reader, open_writer, translating
 from edge_twisted.store.sqlite.files import FolderLock, Layout, make_private
 from edge_twisted.store.sqlite.migrations import create, shipped_migrations, upgrade
-from edge_twisted.store.sqlite.state import State
+from edge_twisted.store.sqlite.state import WriterState
 
 log = Logger()
 
@@ -30,7 +30,7 @@ class OpenFile:
     layout: Layout
     lock: FolderLock
     writer: apsw.Connection
-    state: State
+    state: WriterState
     #: For the reactor thread.
     inline: apsw.Connection
     vfs: str | None
@@ -68,7 +68,7 @@ def open_file(layout: Layout, entropy: Callable[[int], bytes], vfs: str | None =
             writer = open_writer(path, vfs)
             opened.append(writer)
             _notice_copy(writer, layout, entropy)
-            state = State.load(writer)
+            state = WriterState.load(writer)
             inline = open_reader(path, vfs)
         return OpenFile(layout, lock, writer, state, inline, vfs)
     except BaseException:

@@ -23,7 +23,7 @@ class Mend(Enum):
 
 
 @frozen
-class Problem:
+class StoreProblem:
     """
     One thing that is wrong.
 

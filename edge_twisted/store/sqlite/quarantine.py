@@ -26,12 +26,12 @@ from edge_twisted.store.errors import shown_id
 from edge_twisted.store.hooks import RemovalHooks
 from edge_twisted.store.interface import WriteTransaction
 from edge_twisted.store.keys import KEY_LIMIT_BYTES, entry
-from edge_twisted.store.rows import Document
+from edge_twisted.store.rows import StoredDocument
 from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.checksums import is_body_whole, is_state_whole
 from edge_twisted.store.sqlite.connection import fetch, is_unreadable
 from edge_twisted.store.sqlite.rowids import dead_rows, live_rows
-from edge_twisted.store.sqlite.state import Collection, Quarantined, State
+from edge_twisted.store.sqlite.state import CollectionState, Quarantined, WriterState
 
 log = Logger()
 
@@ -46,13 +46,13 @@ COLUMNS_WITHOUT_TEXT = COLUMNS.replace(selection.TEXT, "NULL")
 _MOVED = "row, collection, id, lsn, attachments, received, literal, body, state, checksum"
 
 
-class Unit(WriteTransaction, Protocol):
+class QuarantineUnit(WriteTransaction, Protocol):
     """The part of a unit of work that quarantine needs."""
 
     now_ms: Callable[[], int]
 
     @property
-    def state(self) -> State:
+    def state(self) -> WriterState:
         """What the writer knows by heart."""
 
     def direct(self) -> apsw.Connection:
@@ -61,7 +61,7 @@ class Unit(WriteTransaction, Protocol):
     def on_undo(self, step: Callable[[], None]) -> None:
         """Call `step` if the unit fails."""
 
-    def changes(self, collection: Collection) -> None:
+    def changes(self, collection: CollectionState) -> None:
         """Note that the unit changes what queries see of a collection."""
 
 
@@ -127,7 +127,7 @@ class Quarantining:
         self._id_key = id_key
         self._hooks = hooks
 
-    def __call__(self, unit: Unit) -> bool:
+    def __call__(self, unit: QuarantineUnit) -> bool:
         here = unit.state.collections.get(self._collection)
         if here is None:
             return True
@@ -151,7 +151,7 @@ class Quarantining:
         return True
 
 
-def _find(connection: apsw.Connection, here: Collection, id_key: bytes) -> StoredRow | None:
+def _find(connection: apsw.Connection, here: CollectionState, id_key: bytes) -> StoredRow | None:
     """Return the row of a document by its id key, also by the damaged one that its row has."""
     for source, span in (("documents", ()), ("documents NOT INDEXED", _rows_of(here))):
         within = " AND row BETWEEN ? AND ?" if span else ""
@@ -165,7 +165,7 @@ def _find(connection: apsw.Connection, here: Collection, id_key: bytes) -> Store
     return None
 
 
-def _rows_of(here: Collection) -> tuple[int, int]:
+def _rows_of(here: CollectionState) -> tuple[int, int]:
     return live_rows(here.number)[0], dead_rows(here.number)[1]
 
 
@@ -200,8 +200,10 @@ def _with_true_digest(found: StoredRow) -> StoredRow:
     return mended if mended.is_state_whole else found
 
 
-def _move(unit: Unit, here: Collection, found: StoredRow, hooks: RemovalHooks) -> None:
-    document = Document(found.id_key, found.lsn, found.body, found.state, found.digest)
+def _move(
+    unit: QuarantineUnit, here: CollectionState, found: StoredRow, hooks: RemovalHooks
+) -> None:
+    document = StoredDocument(found.id_key, found.lsn, found.body, found.state, found.digest)
     hooks.call(unit, here.name, [document])
     forget(unit, here.name, found.id_key)
     connection = unit.direct()
@@ -234,7 +236,7 @@ def _say(collection: str, id_key: bytes) -> None:
     )
 
 
-def _forget_entries(connection: apsw.Connection, here: Collection, found: StoredRow) -> None:
+def _forget_entries(connection: apsw.Connection, here: CollectionState, found: StoredRow) -> None:
     """Delete the index entries of a row; where they are not where they should be, look for them."""
     try:
         document = from_text(found.body or b"null")
@@ -254,7 +256,7 @@ def _forget_entries(connection: apsw.Connection, here: Collection, found: Stored
         )
 
 
-def _count_anew(connection: apsw.Connection, here: Collection) -> None:
+def _count_anew(connection: apsw.Connection, here: CollectionState) -> None:
     here.live = here.digest_sum = here.digest_xor = 0
     for (number,) in connection.execute(
         "SELECT digest FROM documents WHERE row BETWEEN ? AND ?", live_rows(here.number)
@@ -262,7 +264,7 @@ def _count_anew(connection: apsw.Connection, here: Collection) -> None:
         here.count(number, 1)
 
 
-def forget(unit: Unit, collection: str, id_key: bytes) -> None:
+def forget(unit: QuarantineUnit, collection: str, id_key: bytes) -> None:
     """Forget the damaged bytes of a document, if there are any."""
     here, state = unit.state.collections.get(collection), unit.state
     if here is None:

@@ -19,11 +19,11 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from edge_twisted.store.hooks import RemovalHooks
-from edge_twisted.store.rows import Document
+from edge_twisted.store.rows import StoredDocument
 from edge_twisted.store.sqlite.checksums import is_whole
 from edge_twisted.store.sqlite.connection import fetch
 from edge_twisted.store.sqlite.rowids import dead_rows
-from edge_twisted.store.sqlite.state import Collection, State
+from edge_twisted.store.sqlite.state import CollectionState, WriterState
 from edge_twisted.store.sqlite.transaction import SqliteTransaction
 
 STEP_SECONDS = 0.003
@@ -54,9 +54,9 @@ class _Tombstone(NamedTuple):
         return is_whole(self.checksum, self.id_key, self.digest, None, self.state)
 
     @property
-    def document(self) -> Document:
+    def document(self) -> StoredDocument:
         """The tombstone as others see it."""
-        return Document(self.id_key, self.lsn, None, self.state, self.digest)
+        return StoredDocument(self.id_key, self.lsn, None, self.state, self.digest)
 
 
 class _Progress(NamedTuple):
@@ -69,7 +69,7 @@ class _Progress(NamedTuple):
     reaped: int
 
 
-class Reaping:
+class ReapJob:
     """
     One run of the reaper: a job for the writer, called until it returns False.
 
@@ -91,7 +91,7 @@ class Reaping:
         self._names: list[str] | None = None
         self._progress = self._before_step = _Progress(place=0, left=most, reaped=0)
         #: What the writer knew at the last step.
-        self._state: State | None = None
+        self._state: WriterState | None = None
         self._cancelled = False
         self.done: Deferred[int] = Deferred(self._cancel)
 
@@ -115,7 +115,7 @@ class Reaping:
         unit.after_commit(self._finish)
         return False
 
-    def _resumed(self, state: State) -> list[str]:
+    def _resumed(self, state: WriterState) -> list[str]:
         """Return the collections of this run; go back one step if that may have been lost."""
         if self._names is None:
             # Collections that are made while this runs have no old tombstones.
@@ -147,7 +147,7 @@ class Reaping:
         if not self.done.called:
             self.done.errback(failure)
 
-    def _reap(self, unit: SqliteTransaction, here: Collection, rows: int) -> int:
+    def _reap(self, unit: SqliteTransaction, here: CollectionState, rows: int) -> int:
         """Forget the oldest tombstones of a collection, at most `rows`; return how many."""
         first, last = dead_rows(here.number)
         if here.next_dead == first:

@@ -16,7 +16,7 @@ from edge_twisted.documents.attachments import tokens_in
 from edge_twisted.documents.digest import digest
 from edge_twisted.documents.encoding import decode
 from edge_twisted.documents.json_text import from_text, is_literal, to_text
-from edge_twisted.documents.state import State as DocumentState
+from edge_twisted.documents.state import DocumentState as DocumentState
 from edge_twisted.documents.values import Value
 from edge_twisted.store.attachments.folder import BlobFolder
 from edge_twisted.store.attachments.ledger import SPACE
@@ -24,7 +24,7 @@ from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.checks import check_connection
 from edge_twisted.store.sqlite.connection import open_writer, translating
 from edge_twisted.store.sqlite.files import FolderLock, Layout
-from edge_twisted.store.sqlite.problems import Mend, Problem
+from edge_twisted.store.sqlite.problems import Mend, StoreProblem
 from edge_twisted.store.sqlite.rowids import live_rows
 from edge_twisted.store.sqlite.state import signed
 
@@ -34,7 +34,7 @@ _ROUNDS = 4
 _DOCUMENT = f"SELECT id, {selection.TEXT}, state FROM documents WHERE row = ?"
 
 
-def repair(layout: Layout) -> tuple[list[Problem], list[Problem]]:
+def repair(layout: Layout) -> tuple[list[StoreProblem], list[StoreProblem]]:
     """
     Return what was wrong and has been made anew, and what is wrong still.
 
@@ -87,8 +87,10 @@ def discard_damaged(layout: Layout) -> int:
         lock.release()
 
 
-def _rounds(connection: apsw.Connection, layout: Layout) -> tuple[list[Problem], list[Problem]]:
-    mended: list[Problem] = []
+def _rounds(
+    connection: apsw.Connection, layout: Layout
+) -> tuple[list[StoreProblem], list[StoreProblem]]:
+    mended: list[StoreProblem] = []
     for _ in range(_ROUNDS):
         found = list(check_connection(connection, layout))
         work = [each for each in found if each.mend is not None and each not in mended]
@@ -100,7 +102,7 @@ def _rounds(connection: apsw.Connection, layout: Layout) -> tuple[list[Problem],
     return [each for each in mended if each not in left], left
 
 
-def _mend(connection: apsw.Connection, work: Sequence[Problem]) -> None:
+def _mend(connection: apsw.Connection, work: Sequence[StoreProblem]) -> None:
     done: set[tuple[Mend, object]] = set()
     for each in work:
         mend, target = each.mend, each.target

@@ -19,7 +19,7 @@ from edge_twisted.store.rows import BodyRow, ByteRange, Most, ScanRow
 from edge_twisted.store.sqlite.connection import UNREADABLE
 from edge_twisted.store.sqlite.damage import Damage
 from edge_twisted.store.sqlite.rowids import live_rows
-from edge_twisted.store.sqlite.selection import TEXT, Selection
+from edge_twisted.store.sqlite.selection import TEXT, RowSelection
 
 #: SQL and its bindings.
 Statement = tuple[str, Sequence[Any]]
@@ -161,7 +161,7 @@ def scan(
     fields: Fields | None = None,
 ) -> Iterator[list[ScanRow]]:
     """Yield the live documents of a collection, in the order of their rows."""
-    wanted = Selection(prefilter, fields)
+    wanted = RowSelection(prefilter, fields)
     sql = f"SELECT id, {wanted.text} FROM documents WHERE row BETWEEN ? AND ?{wanted.condition}"
     bindings = (*wanted.values, *live_rows(collection), *wanted.more)
     yield from wanted.batches(cursors.batches(sql, bindings))
@@ -179,7 +179,7 @@ def index_bodies(
     number: int,
     spans: Sequence[ByteRange],
     descending: bool,
-    wanted: Selection | None,
+    wanted: RowSelection | None,
 ) -> Iterator[list[BodyRow]]:
     """Yield the texts of an index's documents, as they are `wanted`; None: plain bodies."""
     statements = index_statements(number, spans, descending, wanted)
@@ -189,7 +189,7 @@ def index_bodies(
 
 
 def _texts(
-    cursors: Cursors, statement: Statement, wanted: Selection | None
+    cursors: Cursors, statement: Statement, wanted: RowSelection | None
 ) -> Iterator[list[BodyRow]]:
     found = cursors.batches(*statement)
     return found if wanted is None else wanted.batches(found)
@@ -198,7 +198,7 @@ def _texts(
 def index_texts(
     cursor: apsw.Cursor,
     statements: Sequence[Statement],
-    wanted: Selection | None,
+    wanted: RowSelection | None,
     most: Most,
     first: int | None,
 ) -> list[bytes] | None:
@@ -224,7 +224,7 @@ def index_texts(
 
 
 def index_statements(
-    number: int, spans: Sequence[ByteRange], descending: bool, wanted: Selection | None
+    number: int, spans: Sequence[ByteRange], descending: bool, wanted: RowSelection | None
 ) -> list[Statement]:
     """Return a statement for each span that selects the texts of its documents."""
     found: list[Statement] = []
@@ -263,7 +263,7 @@ def index_count(
             source = f"FROM entries CROSS JOIN documents USING (row) WHERE {where}"
             found = _counted(cursors, source, bindings, prefilter)
             if found is None:
-                kept = index_bodies(cursors, number, [span], False, Selection(prefilter))
+                kept = index_bodies(cursors, number, [span], False, RowSelection(prefilter))
                 found = sum(map(len, kept))
         total += found
     return total
@@ -273,7 +273,7 @@ def _counted(
     cursors: Cursors, source: str, bindings: Sequence[Any], prefilter: Prefilter
 ) -> int | None:
     """Return how many rows a prefilter keeps; None if SQL cannot tell for all of them."""
-    wanted = Selection(prefilter)
+    wanted = RowSelection(prefilter)
     if not wanted.condition:
         return None
     sql = f"SELECT count(*), total(NOT literal) {source}{wanted.condition}"

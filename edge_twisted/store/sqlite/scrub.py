@@ -21,7 +21,7 @@ from edge_twisted.store.rows import Committed
 from edge_twisted.store.scrubbing import AttachmentsStep, DocumentsStep
 from edge_twisted.store.sqlite.checksums import checksum_of
 from edge_twisted.store.sqlite.connection import UNREADABLE, fetch, is_unreadable
-from edge_twisted.store.sqlite.quarantine import COLUMNS, StoredRow, Unit, read_row
+from edge_twisted.store.sqlite.quarantine import COLUMNS, QuarantineUnit, StoredRow, read_row
 from edge_twisted.store.sqlite.rowids import COUNT_BITS, collection_of
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 
@@ -99,7 +99,7 @@ class Sealing:
     def __init__(self, rows: Sequence[int]) -> None:
         self._rows = rows
 
-    def __call__(self, unit: Unit) -> None:
+    def __call__(self, unit: QuarantineUnit) -> None:
         connection = unit.direct()
         for row in self._rows:
             found = read_row(connection, row)
@@ -109,13 +109,13 @@ class Sealing:
             connection.execute("UPDATE documents SET checksum = ? WHERE row = ?", (seal, row))
 
 
-class Store(Protocol):
+class ScrubTarget(Protocol):
     """The part of the store that scrubbing needs."""
 
     def read(self, name: str, work: Callable[[SqliteSnapshot], T]) -> Deferred[T]:
         """Run a read on a thread."""
 
-    def write(self, name: str, work: Callable[[Unit], T]) -> Deferred[Committed[T]]:
+    def write(self, name: str, work: Callable[[QuarantineUnit], T]) -> Deferred[Committed[T]]:
         """Run a unit of work."""
 
     def snapshot(self) -> AbstractContextManager[SqliteSnapshot]:
@@ -133,7 +133,7 @@ class ScrubbedStore:
     """
 
     def __init__(
-        self, store: Store, scrub_attachments: Callable[[int], Deferred[AttachmentsStep]]
+        self, store: ScrubTarget, scrub_attachments: Callable[[int], Deferred[AttachmentsStep]]
     ) -> None:
         self._store = store
         self.scrub_attachments = scrub_attachments

@@ -22,7 +22,7 @@ from edge_twisted.store.sqlite.prefilter import compiled, json_path
 TEXT = "CAST(iif(literal, json(body), ' ' || json(body)) AS BLOB)"
 
 
-class Selection:
+class RowSelection:
     """The documents that a prefilter keeps, as bodies or as rows of some fields."""
 
     def __init__(self, prefilter: Prefilter | None, fields: Fields | None = None) -> None:

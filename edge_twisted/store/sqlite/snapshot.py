@@ -21,10 +21,10 @@ from edge_twisted.store.rows import (
     Census,
     ChangeBatch,
     CollectionInfo,
-    Document,
     IndexInfo,
     Most,
     ScanRow,
+    StoredDocument,
 )
 from edge_twisted.store.sqlite import scans
 from edge_twisted.store.sqlite.checksums import BODY_HALF, is_body_whole, is_whole
@@ -32,8 +32,8 @@ from edge_twisted.store.sqlite.connection import UNREADABLE, is_unreadable
 from edge_twisted.store.sqlite.damage import Damage
 from edge_twisted.store.sqlite.log import changes_after
 from edge_twisted.store.sqlite.rowids import dead_rows, live_rows
-from edge_twisted.store.sqlite.selection import TEXT, Selection
-from edge_twisted.store.sqlite.state import Collection as CollectionState
+from edge_twisted.store.sqlite.selection import TEXT, RowSelection
+from edge_twisted.store.sqlite.state import CollectionState as CollectionState
 from edge_twisted.store.sqlite.state import StoredIndex, fingerprint, read_indexes
 
 _GET = f"SELECT lsn, {TEXT}, state, digest, checksum FROM documents WHERE collection = ? AND id = ?"
@@ -128,7 +128,7 @@ class SqliteSnapshot:
 
     # -- documents
 
-    def get(self, collection: str, id_key: bytes) -> Document | None:
+    def get(self, collection: str, id_key: bytes) -> StoredDocument | None:
         number = self._number_of(collection)
         if number is None:
             return None
@@ -138,7 +138,7 @@ class SqliteSnapshot:
         lsn, body, state, digest, checksum = row
         if not is_whole(checksum, id_key, digest, body, state):
             raise self._damage.document(collection, id_key)
-        return Document(id_key, lsn, body, state, digest)
+        return StoredDocument(id_key, lsn, body, state, digest)
 
     def body(self, collection: str, id_key: bytes) -> bytes | None:
         number = self._number_of(collection)
@@ -331,8 +331,8 @@ class SqliteSnapshot:
         return found
 
 
-def _wanted(prefilter: Prefilter | None, fields: Fields | None) -> Selection | None:
-    return None if prefilter is None and fields is None else Selection(prefilter, fields)
+def _wanted(prefilter: Prefilter | None, fields: Fields | None) -> RowSelection | None:
+    return None if prefilter is None and fields is None else RowSelection(prefilter, fields)
 
 
 def _info(

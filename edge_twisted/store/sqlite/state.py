@@ -40,7 +40,7 @@ class StoredIndex:
 
 
 @define(eq=False)
-class Collection:
+class CollectionState:
     """A collection: its totals, its indexes, and where its next rows go."""
 
     number: int
@@ -100,7 +100,7 @@ class Quarantined(NamedTuple):
 
 
 @define(eq=False)
-class State:
+class WriterState:
     """Everything above, for one file."""
 
     replica: Replica
@@ -108,7 +108,7 @@ class State:
     clock: HybridClock
     lsn: int
     catalog: int
-    collections: dict[str, Collection] = field(factory=dict)
+    collections: dict[str, CollectionState] = field(factory=dict)
     next_collection: int = 1
     next_index: int = 1
     #: Names of the collections whose totals are not saved yet.
@@ -119,7 +119,7 @@ class State:
     spaces: set[str] = field(factory=set)
 
     @classmethod
-    def load(cls, connection: apsw.Connection) -> State:
+    def load(cls, connection: apsw.Connection) -> WriterState:
         """Read the state of an open file."""
         site, epoch, sequence, clock, lsn, catalog = connection.execute(
             "SELECT site, epoch, sequence, clock, lsn, catalog FROM site"
@@ -135,7 +135,7 @@ class State:
             "SELECT number, name, live, lsn, reaped_lsn, digest_sum, digest_xor FROM collections"
             " ORDER BY number"
         ):
-            collection = Collection(*row)
+            collection = CollectionState(*row)
             _find_ends(connection, collection)
             collection.indexes = read_indexes(connection, collection)
             state.collections[collection.name] = collection
@@ -146,11 +146,11 @@ class State:
         state.next_index = (newest or 0) + 1
         return state
 
-    def new_collection(self, name: str) -> Collection:
+    def new_collection(self, name: str) -> CollectionState:
         """Begin a collection; it is saved with the other totals."""
         number = self.next_collection
         self.next_collection += 1
-        collection = Collection(
+        collection = CollectionState(
             number, name, next_live=live_rows(number)[0], next_dead=dead_rows(number)[0]
         )
         self.collections[name] = collection
@@ -181,7 +181,9 @@ class State:
         )
 
 
-def read_indexes(connection: apsw.Connection, collection: Collection) -> tuple[StoredIndex, ...]:
+def read_indexes(
+    connection: apsw.Connection, collection: CollectionState
+) -> tuple[StoredIndex, ...]:
     """Read the indexes of a collection, by name."""
     return tuple(
         StoredIndex(
@@ -213,7 +215,7 @@ def _spaces(connection: apsw.Connection) -> set[str]:
     return found
 
 
-def _load_quarantine(connection: apsw.Connection, state: State) -> None:
+def _load_quarantine(connection: apsw.Connection, state: WriterState) -> None:
     """Read what is in quarantine: its rows are not free, and its ids have to be looked up."""
     numbered = {each.number: each for each in state.collections.values()}
     for number, id_key, row, digest in connection.execute(
@@ -230,7 +232,7 @@ def _load_quarantine(connection: apsw.Connection, state: State) -> None:
             collection.next_dead = max(collection.next_dead, row + 1)
 
 
-def _find_ends(connection: apsw.Connection, collection: Collection) -> None:
+def _find_ends(connection: apsw.Connection, collection: CollectionState) -> None:
     for live, (first, last) in (
         (True, live_rows(collection.number)),
         (False, dead_rows(collection.number)),

@@ -15,8 +15,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from edge_twisted.documents.versions import Replica
-from edge_twisted.store.attachments.files import FileAttachments
-from edge_twisted.store.attachments.interface import Attachments
+from edge_twisted.store.attachments.files import FileBlobStore
+from edge_twisted.store.attachments.interface import BlobStore
 from edge_twisted.store.errors import StoreClosed, StoreOverloaded, UnknownIndex
 from edge_twisted.store.hooks import Hooks, RemovalHooks, call_effect
 from edge_twisted.store.interface import (
@@ -28,21 +28,21 @@ from edge_twisted.store.interface import (
 )
 from edge_twisted.store.rows import Commit, Committed, DamageReport
 from edge_twisted.store.scrubbing import Scrubbed
-from edge_twisted.store.sqlite.answering import Answering
+from edge_twisted.store.sqlite.answering import AnswerQueue
 from edge_twisted.store.sqlite.connection import translating
 from edge_twisted.store.sqlite.damage import DamageRecord
 from edge_twisted.store.sqlite.files import Layout
-from edge_twisted.store.sqlite.gathering import Gathering
-from edge_twisted.store.sqlite.group import Group
-from edge_twisted.store.sqlite.indexes import Building
+from edge_twisted.store.sqlite.gathering import SubmissionQueue
+from edge_twisted.store.sqlite.group import CommitGroup
+from edge_twisted.store.sqlite.indexes import IndexBuild
 from edge_twisted.store.sqlite.opening import OpenFile, epoch_after, open_file
 from edge_twisted.store.sqlite.quarantine import Quarantining
 from edge_twisted.store.sqlite.readers import InlineReader, ReaderPool
-from edge_twisted.store.sqlite.reaper import Reaping
+from edge_twisted.store.sqlite.reaper import ReapJob
 from edge_twisted.store.sqlite.scrub import ScrubbedStore
-from edge_twisted.store.sqlite.state import State
+from edge_twisted.store.sqlite.state import WriterState
 from edge_twisted.store.sqlite.streams import OPEN_STREAMS, Production, SqliteRowStream
-from edge_twisted.store.sqlite.writer import Job, Outcome, QueuedUnit, Writer
+from edge_twisted.store.sqlite.writer import GroupOutcome, Job, QueuedUnit, Writer
 from edge_twisted.store.threads import ThreadPool, shorten_switch_interval
 
 log = Logger()
@@ -87,7 +87,7 @@ class SqliteStore:
         self._entropy = entropy
         self._vfs = vfs
         self._hooks = Hooks()
-        self._answering = Answering(threads)
+        self._answering = AnswerQueue(threads)
         self._reap_hooks = RemovalHooks()
         self._next_to_reap: str | None = None
         self._damage = DamageRecord(threads, self.quarantine)
@@ -98,7 +98,7 @@ class SqliteStore:
         self._waiting = 0
         self._lsn = 0
         self._replica: Replica | None = None
-        self._attachments = FileAttachments(
+        self._attachments = FileBlobStore(
             layout.attachments, self, threads=threads, now_ms=now_ms, entropy=entropy
         )
         self._index_waiters: dict[tuple[str, str], list[Deferred[None]]] = {}
@@ -174,7 +174,7 @@ class SqliteStore:
         return self._lsn
 
     @property
-    def attachments(self) -> Attachments:
+    def attachments(self) -> BlobStore:
         return self._attachments
 
     def number_of(self, collection: str) -> int | None:
@@ -222,7 +222,7 @@ class SqliteStore:
         """
         if self._open is None:
             return fail(StoreClosed("reap"))
-        job = Reaping(received_before, most, self._reap_hooks, self._next_to_reap)
+        job = ReapJob(received_before, most, self._reap_hooks, self._next_to_reap)
 
         def remember(outcome: T) -> T:
             self._next_to_reap = job.next_collection
@@ -290,9 +290,9 @@ class SqliteStore:
                 waiter.errback(failure)
 
     def _job_failed(self, job: Job, failure: Failure) -> None:
-        if isinstance(job, Reaping):
+        if isinstance(job, ReapJob):
             job.fail(failure)
-        elif isinstance(job, Building):
+        elif isinstance(job, IndexBuild):
             self._answer_index_waiters(job.collection, job.name, failure)
 
     # -- commits
@@ -300,7 +300,7 @@ class SqliteStore:
     def on_commit(self, hook: Callable[[Commit], None]) -> Callable[[], None]:
         return self._hooks.add(hook)
 
-    def committed(self, state: State | None, outcome: Outcome) -> None:
+    def committed(self, state: WriterState | None, outcome: GroupOutcome) -> None:
         """Learn from the writer's thread what is durable, and answer on the reactor's."""
         progress = None
         if state is not None:
@@ -309,14 +309,14 @@ class SqliteStore:
             progress = state.lsn, state.replica
         self._reactor.callFromThread(self._answer, outcome, progress)
 
-    def _publish(self, state: State) -> None:
+    def _publish(self, state: WriterState) -> None:
         # The newest are the last, and none ever goes.  Other threads look names up meanwhile, which
         # one added at a time does not disturb; to copy all for each would cost as many steps.
         news = len(state.collections) - len(self._numbers)
         for each in islice(reversed(state.collections.values()), news):
             self._numbers[each.name] = each.number
 
-    def _answer(self, outcome: Outcome, progress: tuple[int, Replica] | None) -> None:
+    def _answer(self, outcome: GroupOutcome, progress: tuple[int, Replica] | None) -> None:
         if progress is not None:
             self._lsn, self._replica = progress
         self._waiting -= len(outcome.units)
@@ -346,8 +346,8 @@ class SqliteStore:
             answers.append(lambda: self._hooks.call(commit))
         self._answering.add(answers)
 
-    def _new_group(self, connection: apsw.Connection, state: State) -> Group:
-        return Group(
+    def _new_group(self, connection: apsw.Connection, state: WriterState) -> CommitGroup:
+        return CommitGroup(
             connection,
             state,
             self._now_ms,
@@ -371,7 +371,9 @@ class _Open:
         self._written = self._writing.call(writer.run)
         self.inline = InlineReader(file.inline, store.number_of, store._damage.met)
         self.readers = ReaderPool(pool, file.reader, store.number_of, store._damage.met)
-        self._gathering: Gathering[QueuedUnit] = Gathering(store._reactor, writer.queue.put)
+        self._gathering: SubmissionQueue[QueuedUnit] = SubmissionQueue(
+            store._reactor, writer.queue.put
+        )
         #: Hands a unit to the writer, with the others that come along.
         self.submit = self._gathering.submit
         self._streams: set[SqliteRowStream[Any]] = set()

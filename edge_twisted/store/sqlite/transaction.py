@@ -20,20 +20,20 @@ from edge_twisted.store.rows import (
     Census,
     ChangeBatch,
     CollectionInfo,
-    Document,
     IndexDefinition,
     IndexInfo,
     Most,
     ScanRow,
+    StoredDocument,
     census_of,
 )
 from edge_twisted.store.sqlite import indexes
-from edge_twisted.store.sqlite.group import Group
+from edge_twisted.store.sqlite.group import CommitGroup
 from edge_twisted.store.sqlite.log import changes_after
 from edge_twisted.store.sqlite.pending import NO_ENTRIES, Entries, Layer, PendingRow, flush
 from edge_twisted.store.sqlite.quarantine import forget
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
-from edge_twisted.store.sqlite.state import Collection as CollectionState
+from edge_twisted.store.sqlite.state import CollectionState as CollectionState
 from edge_twisted.store.sqlite.state import Totals, fingerprint
 
 
@@ -51,7 +51,7 @@ class SqliteTransaction:
     _changed = False
     _committing = False
 
-    def __init__(self, group: Group, name: str, cancelled: Callable[[], bool]) -> None:
+    def __init__(self, group: CommitGroup, name: str, cancelled: Callable[[], bool]) -> None:
         self._group = group
         self._name = name
         self._cancelled = cancelled
@@ -218,14 +218,14 @@ class SqliteTransaction:
 
     # -- reading documents
 
-    def get(self, collection: str, id_key: bytes) -> Document | None:
+    def get(self, collection: str, id_key: bytes) -> StoredDocument | None:
         here = self.state.collections.get(collection)
         if here is None or id_key > here.greatest_id:
             return None
         found = self._find(here, id_key)
         if found.row is None:
             return None
-        return Document(id_key, found.lsn, found.body, found.state, found.digest)
+        return StoredDocument(id_key, found.lsn, found.body, found.state, found.digest)
 
     def body(self, collection: str, id_key: bytes) -> bytes | None:
         here = self.state.collections.get(collection)

@@ -25,9 +25,9 @@ from twisted.python.failure import Failure
 
 from edge_twisted.store.rows import Committed
 from edge_twisted.store.sqlite.connection import UNREADABLE, close, translated
-from edge_twisted.store.sqlite.group import Group
+from edge_twisted.store.sqlite.group import CommitGroup
 from edge_twisted.store.sqlite.indexes import unfinished
-from edge_twisted.store.sqlite.state import State
+from edge_twisted.store.sqlite.state import WriterState
 from edge_twisted.store.sqlite.transaction import SqliteTransaction
 
 log = Logger()
@@ -84,7 +84,7 @@ class QueuedUnit:
 
 
 @define(eq=False)
-class Outcome:
+class GroupOutcome:
     """What one physical transaction came to: for the reactor thread."""
 
     units: list[QueuedUnit]
@@ -97,10 +97,10 @@ class Outcome:
     failed: tuple[Job, Failure] | None = None
 
 
-class Progress(Protocol):
+class DurabilityListener(Protocol):
     """Who learns, on the writer's thread, what has become durable."""
 
-    def committed(self, state: State | None, outcome: Outcome) -> None:
+    def committed(self, state: WriterState | None, outcome: GroupOutcome) -> None:
         """
         A physical transaction has ended; its units wait for their answers.
 
@@ -119,15 +119,15 @@ class Writer:
     def __init__(
         self,
         connection: apsw.Connection,
-        state: State,
-        new_group: Callable[[apsw.Connection, State], Group],
-        progress: Progress,
+        state: WriterState,
+        new_group: Callable[[apsw.Connection, WriterState], CommitGroup],
+        progress: DurabilityListener,
     ) -> None:
         self.queue: SimpleQueue[list[QueuedUnit] | Job | None] = SimpleQueue()
         self._connection = connection
         self._new_group = new_group
         self._progress = progress
-        self._state: State | None = state
+        self._state: WriterState | None = state
         self._jobs: deque[Job] = deque(unfinished(connection, state))
         self._carried: deque[QueuedUnit] = deque()
         self._rest_until = 0.0
@@ -195,14 +195,14 @@ class Writer:
         self._carried.extendleft(reversed(units[len(ran) :]))
         for unit in ran:
             self._jobs.extend(unit.jobs)
-        self._tell(Outcome(ran, *changed, perf_counter() - started))
+        self._tell(GroupOutcome(ran, *changed, perf_counter() - started))
 
     def _step(self) -> None:
         started = perf_counter()
         job = self._jobs[0]
         unit = QueuedUnit("maintenance", job)
         _, changed = self._execute([unit])
-        outcome = Outcome([], *changed, perf_counter() - started, unit.effects)
+        outcome = GroupOutcome([], *changed, perf_counter() - started, unit.effects)
         if self._state is None:
             # The disk failed, not the job: it may do better in a while.
             self._rest_until = perf_counter() + REST_SECONDS
@@ -217,13 +217,13 @@ class Writer:
             self._jobs.popleft()
         self._tell(outcome)
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _tell(self, outcome: GroupOutcome) -> None:
         self._progress.committed(self._state, outcome)
 
     def _execute(self, units: list[QueuedUnit]) -> tuple[list[QueuedUnit], Changed]:
         """Run some of the units, the first ones, and commit; return them and what changed."""
         ran: list[QueuedUnit] = []
-        group: Group | None = None
+        group: CommitGroup | None = None
         end = perf_counter() + GROUP_SECONDS
         try:
             group = self._begin()
@@ -240,12 +240,12 @@ class Writer:
             return ran, (set(), set())
         return ran, (group.collections, group.spaces)
 
-    def _begin(self) -> Group:
+    def _begin(self) -> CommitGroup:
         if self._state is None:
-            self._state = State.load(self._connection)
+            self._state = WriterState.load(self._connection)
         return self._new_group(self._connection, self._state)
 
-    def _run_unit(self, group: Group, unit: QueuedUnit) -> None:
+    def _run_unit(self, group: CommitGroup, unit: QueuedUnit) -> None:
         transaction = SqliteTransaction(group, unit.name, unit.is_cancelled)
         try:
             unit.result = unit.work(transaction)
@@ -261,7 +261,7 @@ class Writer:
         if transaction.jobs:
             unit.jobs = transaction.jobs
 
-    def _lose(self, group: Group | None, ran: list[QueuedUnit], error: BaseException) -> None:
+    def _lose(self, group: CommitGroup | None, ran: list[QueuedUnit], error: BaseException) -> None:
         """The physical transaction failed: nothing of it was stored, and all must hear so."""
         log.error(
             "{count} units of work were not stored: {error}",
@@ -302,7 +302,7 @@ class Writer:
         self._checkpoint_at = self._frames + CHECKPOINT_FRAMES
 
 
-def _failure(group: Group | None, name: str, error: BaseException) -> Failure:
+def _failure(group: CommitGroup | None, name: str, error: BaseException) -> Failure:
     if isinstance(error, UNREADABLE):
         translate = translated if group is None else group.damage.translated
         error = translate(name, error)

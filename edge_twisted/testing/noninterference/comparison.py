@@ -19,9 +19,9 @@ from edge_twisted.testing.noninterference.statements import Call, Questions
 from edge_twisted.testing.noninterference.worlds import (
     CALLER,
     Kind,
+    ObservedWorld,
     Opening,
     Scene,
-    World,
     in_memory,
     scene_of,
     world_of,
@@ -61,7 +61,7 @@ async def interference(
 
 
 async def _asked(
-    seed: int, scene: Scene, worlds: Sequence[World], random: Random, most: int
+    seed: int, scene: Scene, worlds: Sequence[ObservedWorld], random: Random, most: int
 ) -> tuple[int, Difference | None]:
     questions = Questions(random)
     count = 0
@@ -87,7 +87,7 @@ async def _asked(
     return count, None
 
 
-async def _answer(world: World, access: Access, asked: Sequence[Call]) -> bytes:
+async def _answer(world: ObservedWorld, access: Access, asked: Sequence[Call]) -> bytes:
     """Return what the caller gets, to the byte."""
     database = world.database
     try:
@@ -118,7 +118,7 @@ async def _sent(response: AnyResponse) -> bytes:
     return b"%d in pieces %s" % (response.status, b"".join(pieces))
 
 
-def _changed(world: World) -> str | None:
+def _changed(world: ObservedWorld) -> str | None:
     """Return which hidden documents are not as they were, None if all are."""
     now = world.texts_of(world.hidden)
     differing = {place: text for place, text in now.items() if text != world.hidden[place]}

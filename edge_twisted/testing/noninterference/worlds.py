@@ -17,8 +17,8 @@ from typing import Final, cast
 
 from attrs import define, field
 
-from edge_twisted.config.model import CollectionRule, FineGrained, Identity
-from edge_twisted.database.database import Database, Surroundings
+from edge_twisted.config.model import CollectionRule, FineGrained, IdentityConfig
+from edge_twisted.database.database import Database, TimeAndChance
 from edge_twisted.database.inline import INLINE_ROWS
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.values import Value
@@ -80,7 +80,7 @@ _NUMBERS: Final = (0, 1, 2, 2.5, -1, 9223372036854775807, None)
 
 
 @define(kw_only=True)
-class World:
+class ObservedWorld:
     """One database, and the texts of its hidden documents, None of those that are gone."""
 
     kind: Kind
@@ -119,7 +119,9 @@ def scene_of(random: Random) -> Scene:
     if random.random() < 0.5:
         rules["*"] = CollectionRule(read="owner = :identity", write=True)
         rules.update({name: CollectionRule() for name in NEVER})
-    identity = Identity(id=CALLER, api_key_hash="", permissions=(FineGrained(collections=rules),))
+    identity = IdentityConfig(
+        id=CALLER, api_key_hash="", permissions=(FineGrained(collections=rules),)
+    )
     hidden = {
         name: [_hidden(random, name, number) for number in range(random.randint(1, 8))]
         for name in (*PARTLY, *NEVER)
@@ -182,11 +184,11 @@ def _one(random: Random, *values: Value) -> Value:
     return random.choice(values)
 
 
-async def world_of(scene: Scene, kind: Kind, opening: Opening) -> World:
+async def world_of(scene: Scene, kind: Kind, opening: Opening) -> ObservedWorld:
     """Return a database with the documents of a scene."""
     store = await opening(kind.value)
     numbers, ticks = count(1), count()
-    surroundings = Surroundings(
+    surroundings = TimeAndChance(
         now_ms=lambda: NOW_MS,
         # Each look at this clock takes time, so that times tell how much was done: so much that
         # neither seconds nor nanoseconds are rounded.
@@ -195,12 +197,12 @@ async def world_of(scene: Scene, kind: Kind, opening: Opening) -> World:
     )
     database = Database(store, "world", surroundings, {"data_sync_info": lambda: ()})
     database.start()
-    world = World(kind=kind, database=database, store=store)
+    world = ObservedWorld(kind=kind, database=database, store=store)
     await _filled(world, scene)
     return world
 
 
-async def _filled(world: World, scene: Scene) -> None:
+async def _filled(world: ObservedWorld, scene: Scene) -> None:
     kind = world.kind
     hidden = {} if kind is Kind.BARE else scene.hidden
     # Every world commits as often: `steady` is written everywhere, and read by nobody.
@@ -239,7 +241,7 @@ def _inserted(
     return found
 
 
-async def _together(world: World, statements: list[tuple[str, Document]]) -> None:
+async def _together(world: ObservedWorld, statements: list[tuple[str, Document]]) -> None:
     await world.database.transaction(
         statements, access=EVERYTHING, request_id="scene", timeout_seconds=None
     )

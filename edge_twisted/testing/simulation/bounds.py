@@ -22,24 +22,24 @@ from attrs import define, field
 from edge_twisted.documents.clock import BEGINNING
 from edge_twisted.documents.encoding import encode
 from edge_twisted.documents.entries import Entries, Stamp, winner
-from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.state import DocumentState, merge
 from edge_twisted.documents.values import MISSING
 from edge_twisted.documents.versions import NO_VERSION, VersionVector
 
 
 @define(eq=False)
-class Bounds:
+class DocumentBounds:
     """What is certain of one document."""
 
     #: All that cannot be lost.
-    must: State = field(factory=State)
+    must: DocumentState = field(factory=DocumentState)
     #: All that any delete had seen.
     seen_by_deletes: VersionVector = NO_VERSION
     #: What may be lost, without fields: deletes, and everything else.
-    _lost_deletes: list[State] = field(factory=list)
-    _lost_writes: list[State] = field(factory=list)
+    _lost_deletes: list[DocumentState] = field(factory=list)
+    _lost_writes: list[DocumentState] = field(factory=list)
 
-    def take(self, state: State, *, is_delete: bool, lost: bool) -> None:
+    def take(self, state: DocumentState, *, is_delete: bool, lost: bool) -> None:
         """Take one recorded state into account."""
         if is_delete:
             self.seen_by_deletes = self.seen_by_deletes.joined(state.version)
@@ -103,17 +103,17 @@ class Bounds:
         return joined.is_alive or not joined.version
 
 
-def lacks(found: State, certain: State) -> bool:
+def lacks(found: DocumentState, certain: DocumentState) -> bool:
     """Return whether something that is certain is not in a state."""
     return encode(merge(found, certain)) != encode(found)
 
 
-def _life_of(state: State) -> State:
+def _life_of(state: DocumentState) -> DocumentState:
     """Return a state without its fields: whether a document lives does not depend on them."""
-    return State(life=state.life, version=state.version)
+    return DocumentState(life=state.life, version=state.version)
 
 
-def _common(states: Sequence[State]) -> Entries:
+def _common(states: Sequence[DocumentState]) -> Entries:
     """
     Return the entries that no state has seen without having them.
 

@@ -12,14 +12,14 @@ from edge_twisted.documents.headers import read_header
 from edge_twisted.documents.vectors import decode_vector
 from edge_twisted.documents.versions import VersionVector
 from edge_twisted.store.interface import Snapshot, Store
-from edge_twisted.store.rows import Document
+from edge_twisted.store.rows import StoredDocument
 
 #: Collection and id key.
 Place = tuple[str, bytes]
 
 
 @frozen(eq=False)
-class Holdings:
+class Contents:
     """
     Everything that was in a store, tombstones included; it stays what it was.
 
@@ -27,11 +27,11 @@ class Holdings:
         the version that went.
     """
 
-    documents: Mapping[Place, Document] = field(factory=dict)
+    documents: Mapping[Place, StoredDocument] = field(factory=dict)
     departed: Mapping[Place, VersionVector] = field(factory=dict)
 
     @classmethod
-    def of(cls, store: Store) -> Holdings:
+    def of(cls, store: Store) -> Contents:
         """Return what an open store holds now."""
         with store.snapshot() as snapshot:
             return cls(_documents(snapshot), _departed(snapshot))
@@ -52,13 +52,13 @@ class Holdings:
         return is_explained and not self.holds(place, version)
 
 
-def documents_of(store: Store) -> dict[Place, Document]:
+def documents_of(store: Store) -> dict[Place, StoredDocument]:
     """Return everything that is in a store, tombstones included."""
     with store.snapshot() as snapshot:
         return _documents(snapshot)
 
 
-def _documents(snapshot: Snapshot) -> dict[Place, Document]:
+def _documents(snapshot: Snapshot) -> dict[Place, StoredDocument]:
     batch = snapshot.changes_after(0, limit=1 << 30, limit_bytes=1 << 40)
     return {(each.collection, each.document.id_key): each.document for each in batch.changes}
 

@@ -48,7 +48,7 @@ class _Direction:
     is_ending: bool = False
 
 
-class Connection:
+class SimulatedConnection:
     """
     A connection between two ends, 0 and 1.
 

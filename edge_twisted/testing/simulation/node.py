@@ -19,22 +19,22 @@ from edge_twisted.mesh.effects import (
     Compute,
     Effect,
     Established,
-    Progress,
     Received,
     Send,
+    StreamProgress,
     Tell,
 )
-from edge_twisted.mesh.handshake import Us
-from edge_twisted.mesh.link_choice import Ends, Verdict, judge
+from edge_twisted.mesh.handshake import LocalServer
+from edge_twisted.mesh.link_choice import LinkEnds, LinkVerdict, judge
 from edge_twisted.mesh.peer_key import PeerKey
 from edge_twisted.mesh.pulls import Pulls
-from edge_twisted.mesh.requests import Apply, DeleteGone, Observe
+from edge_twisted.mesh.requests import ApplyBatch, DeleteGone, Observe
 from edge_twisted.mesh.session import Session
 from edge_twisted.mesh.violations import LOST
 from edge_twisted.store.rows import Commit
-from edge_twisted.testing.replica import Replica
-from edge_twisted.testing.simulation.holdings import Holdings
-from edge_twisted.testing.simulation.network import Connection
+from edge_twisted.testing.replica import ReplicaServer
+from edge_twisted.testing.simulation.holdings import Contents
+from edge_twisted.testing.simulation.network import SimulatedConnection
 from edge_twisted.testing.simulation.storage import Storage
 from edge_twisted.testing.simulation.world import EPOCH_MS, World
 
@@ -55,17 +55,17 @@ class SimulationFailed(AssertionError):
 
 
 @define(eq=False)
-class End:
+class ConnectionEnd:
     """A server's end of a connection, and the session on it."""
 
     server: Server
     peer: Server
     dialled: bool
     incarnation: int
-    connection: Connection | None = None
+    connection: SimulatedConnection | None = None
     side: int = 0
     session: Session | None = None
-    ends: Ends | None = None
+    ends: LinkEnds | None = None
     is_over: bool = False
     reason: str = ""
     _unread: deque[bytes] = field(factory=deque)
@@ -142,7 +142,7 @@ class End:
                 self._close(reason, detail)
             case Tell(Established() as event):
                 self.server.established(self, event)
-            case Tell(Progress(acknowledged_lsn=lsn)):
+            case Tell(StreamProgress(acknowledged_lsn=lsn)):
                 if lsn > self.server.replica.store.lsn:
                     raise SimulationFailed("a peer acknowledged what was never committed")
             case Tell(Received(documents=documents)):
@@ -200,12 +200,12 @@ class Server:
         self.pulls = Pulls()
         self.is_up = False
         self.incarnation = 0
-        self.ends: list[End] = []
+        self.ends: list[ConnectionEnd] = []
         self.documents_received = 0
-        self.held_when_down = Holdings()
+        self.held_when_down = Contents()
         self._writes_at = 0.0
         self._commits_at = 0.0
-        self.replica: Replica
+        self.replica: ReplicaServer
         self.start()
 
     # -- life
@@ -218,7 +218,9 @@ class Server:
         """Open the database, and begin to tick."""
         self.is_up = True
         store = self.storage.open(self.now_ms)
-        self.replica = Replica(self.name, store, self.now_ms, drop_moved_out=self.drops_moved_out)
+        self.replica = ReplicaServer(
+            self.name, store, self.now_ms, drop_moved_out=self.drops_moved_out
+        )
         self._subscribe()
         self.replica.documents.watch(self)
         store.on_commit(self._commit)
@@ -242,9 +244,9 @@ class Server:
         self.storage.close()
 
     @property
-    def held(self) -> Holdings:
+    def held(self) -> Contents:
         """What it holds; while it is down, what it will start with."""
-        return Holdings.of(self.replica.store) if self.is_up else self.held_when_down
+        return Contents.of(self.replica.store) if self.is_up else self.held_when_down
 
     def subscribe(self, queries: tuple[str, ...]) -> None:
         """Change the subscriptions, over the links that there are."""
@@ -267,7 +269,7 @@ class Server:
     def new_session(self, peer: Server) -> Session:
         """Return a session for a link with a peer."""
         documents = self.replica.documents
-        us = Us(
+        us = LocalServer(
             home=documents,
             database=_DATABASE,
             peer_key=self.key,
@@ -286,28 +288,30 @@ class Server:
 
     # -- links
 
-    def linked(self, peer: Server) -> End | None:
+    def linked(self, peer: Server) -> ConnectionEnd | None:
         """Return the established link with a peer."""
         for end in self.ends:
             if end.peer is peer and end.ends is not None and not end.is_over:
                 return end
         return None
 
-    def forget(self, end: End) -> None:
+    def forget(self, end: ConnectionEnd) -> None:
         """A connection is gone."""
         if end in self.ends:
             self.ends.remove(end)
 
-    def established(self, end: End, event: Established) -> None:
+    def established(self, end: ConnectionEnd, event: Established) -> None:
         """Decide between two links with one peer."""
-        ends = Ends(peer=PeerKey(event.peer_key), replica=event.replica, dialled_by_us=end.dialled)
+        ends = LinkEnds(
+            peer=PeerKey(event.peer_key), replica=event.replica, dialled_by_us=end.dialled
+        )
         old = self.linked(end.peer)
         verdict = judge(ends, old.ends if old else None, self.key, self.replica.documents.replica)
         end.ends = ends
-        if verdict is Verdict.REPLACE:
+        if verdict is LinkVerdict.REPLACE:
             assert old is not None
             old.refuse("duplicate_link")
-        elif verdict is not Verdict.KEEP:
+        elif verdict is not LinkVerdict.KEEP:
             end.refuse(verdict.value)
 
     # -- Watcher, commits, time
@@ -372,10 +376,10 @@ class Server:
 
     # -- what sessions ask
 
-    def perform(self, end: End, token: Any, request: Any) -> None:
+    def perform(self, end: ConnectionEnd, token: Any, request: Any) -> None:
         """Perform a request after a while, and give the answer after another."""
         moment = self.world.now + self.world.random.random() * WORK_SECONDS
-        if isinstance(request, Apply | DeleteGone | Observe):
+        if isinstance(request, ApplyBatch | DeleteGone | Observe):
             moment = self._writes_at = max(moment, self._writes_at)
 
         def work() -> None:
@@ -395,7 +399,7 @@ class Server:
 
         self._at(moment, work)
 
-    def compute(self, end: End, token: Any, steps: Any) -> None:
+    def compute(self, end: ConnectionEnd, token: Any, steps: Any) -> None:
         """Run a computation."""
         result = None
         try:

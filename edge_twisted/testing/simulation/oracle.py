@@ -15,13 +15,13 @@ from attrs import define, field
 
 from edge_twisted.documents.encoding import decode
 from edge_twisted.documents.json_text import from_text
-from edge_twisted.documents.state import State
-from edge_twisted.store.rows import Document
-from edge_twisted.testing.simulation.bounds import Bounds
-from edge_twisted.testing.simulation.holdings import Holdings, Place
+from edge_twisted.documents.state import DocumentState
+from edge_twisted.store.rows import StoredDocument
+from edge_twisted.testing.simulation.bounds import DocumentBounds
+from edge_twisted.testing.simulation.holdings import Contents, Place
 
 
-def state_of(document: Document) -> State:
+def state_of(document: StoredDocument) -> DocumentState:
     """Return the state of a stored document."""
     if document.body is None:
         return decode(document.state, None)
@@ -31,12 +31,12 @@ def state_of(document: Document) -> State:
 
 
 @define(eq=False)
-class Record:
+class ObservedState:
     """A state that was on a server; `lost` if that proves nothing any more."""
 
     server: int
     place: Place
-    state: State
+    state: DocumentState
     is_delete: bool
     serial: int
     lost: bool = False
@@ -48,7 +48,7 @@ class Record:
 class Oracle:
     """All records, and what follows from them."""
 
-    records: list[Record] = field(factory=list)
+    records: list[ObservedState] = field(factory=list)
     #: Sum of the increments of the tally: all, and those that may be lost.
     tally: int = 0
     tally_lost: int = 0
@@ -56,13 +56,15 @@ class Oracle:
     _tallies: list[tuple[int, int, int]] = field(factory=list)
     serial: int = 0
 
-    def wrote(self, server: int, place: Place, document: Document) -> None:
+    def wrote(self, server: int, place: Place, document: StoredDocument) -> None:
         """A user's statement made this of a document."""
         self.serial += 1
         is_delete = document.body is None
         if is_delete:
             self.deleted.add(place)
-        self.records.append(Record(server, place, state_of(document), is_delete, self.serial))
+        self.records.append(
+            ObservedState(server, place, state_of(document), is_delete, self.serial)
+        )
 
     def tallied(self, server: int, amount: int) -> None:
         """A user added to the tally."""
@@ -73,11 +75,11 @@ class Oracle:
     def forget(
         self,
         server: int,
-        concerns: Callable[[Record], bool],
+        concerns: Callable[[ObservedState], bool],
         *,
         since: int = 0,
-        before: Holdings,
-        now: Mapping[int, Holdings],
+        before: Contents,
+        now: Mapping[int, Contents],
     ) -> None:
         """
         What a server had, of the records that `concerns` names, is gone there.
@@ -107,10 +109,12 @@ class Oracle:
             for place, document in holdings.documents.items():
                 self._found(number, place, document)
 
-    def _found(self, server: int, place: Place, document: Document) -> None:
+    def _found(self, server: int, place: Place, document: StoredDocument) -> None:
         self.serial += 1
         state, is_delete = state_of(document), document.body is None
-        self.records.append(Record(server, place, state, is_delete, self.serial, is_write=False))
+        self.records.append(
+            ObservedState(server, place, state, is_delete, self.serial, is_write=False)
+        )
 
     def tallies_lost_since(self, server: int, since: int) -> None:
         """Increments of a server may be lost."""
@@ -124,10 +128,10 @@ class Oracle:
 
     # -- bounds
 
-    def bounds(self) -> dict[Place, Bounds]:
+    def bounds(self) -> dict[Place, DocumentBounds]:
         """Return what is certain of each document that was ever written."""
-        found: dict[Place, Bounds] = {}
+        found: dict[Place, DocumentBounds] = {}
         for record in self.records:
-            bounds = found.setdefault(record.place, Bounds())
+            bounds = found.setdefault(record.place, DocumentBounds())
             bounds.take(record.state, is_delete=record.is_delete, lost=record.lost)
         return found

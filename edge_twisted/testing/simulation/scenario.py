@@ -13,13 +13,13 @@ from attrs import define, field
 from edge_twisted.errors import EdgeError
 from edge_twisted.testing.callers import Everything
 from edge_twisted.testing.simulation import workload
-from edge_twisted.testing.simulation.holdings import Holdings, documents_of
-from edge_twisted.testing.simulation.network import Connection, Quality
-from edge_twisted.testing.simulation.node import End, Server, SimulationFailed
+from edge_twisted.testing.simulation.holdings import Contents, documents_of
+from edge_twisted.testing.simulation.network import Quality, SimulatedConnection
+from edge_twisted.testing.simulation.node import ConnectionEnd, Server, SimulationFailed
 from edge_twisted.testing.simulation.oracle import Oracle
 from edge_twisted.testing.simulation.storage import MemoryStorage, SqliteStorage, Storage
 from edge_twisted.testing.simulation.verdict import check_end
-from edge_twisted.testing.simulation.workload import Statement
+from edge_twisted.testing.simulation.workload import WorkloadStatement
 from edge_twisted.testing.simulation.world import World
 
 Heard = Callable[[str], object] | None
@@ -60,11 +60,11 @@ class Mesh:
     #: Who dials whom.
     dials: list[tuple[int, int]] = field(factory=list)
     blocked: set[frozenset[int]] = field(factory=set)
-    connections: list[Connection] = field(factory=list)
+    connections: list[SimulatedConnection] = field(factory=list)
     oracle: Oracle = field(factory=Oracle)
     faults: frozenset[str] = frozenset()
     #: Of each server that has a backup: the serial of the oracle then, and what it held.
-    backups: dict[int, tuple[int, Holdings]] = field(factory=dict)
+    backups: dict[int, tuple[int, Contents]] = field(factory=dict)
     is_healing: bool = False
     reaped: bool = False
     restored: bool = False
@@ -133,10 +133,10 @@ class Mesh:
     def connect(self, dialler: Server, dialled: Server) -> None:
         """Connect two servers."""
         ends = (
-            End(dialler, dialled, True, dialler.incarnation),
-            End(dialled, dialler, False, dialled.incarnation),
+            ConnectionEnd(dialler, dialled, True, dialler.incarnation),
+            ConnectionEnd(dialled, dialler, False, dialled.incarnation),
         )
-        connection = Connection(self.world, self.quality, ends)
+        connection = SimulatedConnection(self.world, self.quality, ends)
         self.connections.append(connection)
         self.connections = [each for each in self.connections if each.is_open]
         for side, end in enumerate(ends):
@@ -146,7 +146,7 @@ class Mesh:
         for end in ends:
             self.world.soon(0.02, lambda end=end: self._begin(end))  # type: ignore[misc]
 
-    def _begin(self, end: End) -> None:
+    def _begin(self, end: ConnectionEnd) -> None:
         is_same = end.incarnation == end.server.incarnation
         if is_same and not end.is_over and end.connection and end.connection.is_open:
             end.start()
@@ -169,7 +169,7 @@ class Mesh:
             return
         self.run(server, workload.statement(self.world.random))
 
-    def run(self, server: Server, statement: Statement) -> bool:
+    def run(self, server: Server, statement: WorkloadStatement) -> bool:
         """Run a statement on a server, and tell the oracle; False if it failed."""
         # Whose clock is wrong would write what nobody believes for as long as that.
         if abs(server.offset_ms) > MOST_BELIEVED_MS:
@@ -202,7 +202,7 @@ class Mesh:
         act: Callable[[Server], None] = getattr(self, f"_fault_{fault}")
         act(server)
 
-    def _a_connection(self) -> Connection | None:
+    def _a_connection(self) -> SimulatedConnection | None:
         living = [each for each in self.connections if each.is_open]
         return self.world.random.choice(living) if living else None
 
@@ -267,7 +267,7 @@ class Mesh:
         self.restored = True
         self._start_later(server)
 
-    def _held(self) -> dict[int, Holdings]:
+    def _held(self) -> dict[int, Contents]:
         return {each.number: each.held for each in self.servers}
 
     def _fault_skew(self, server: Server) -> None:
@@ -323,7 +323,7 @@ class Mesh:
 
     def _set_scopes(self, server: Server, scopes: dict[str, str]) -> None:
         text = "ALTER SYSTEM SET USER_COLLECTION_SYNC_SCOPES = :s"
-        self.run(server, Statement("alter", text, {"s": scopes}, ""))
+        self.run(server, WorkloadStatement("alter", text, {"s": scopes}, ""))
 
     def _fault_double(self, server: Server) -> None:
         if self.dials:
@@ -426,7 +426,7 @@ def _simulate(seed: int, folder: Path | None, heard: Heard) -> Mesh:
         mesh.build()
         mesh.run(
             mesh.servers[0],
-            Statement("insert", "INSERT INTO t DOCUMENTS ({'_id': 'tally'})", {}, "t"),
+            WorkloadStatement("insert", "INSERT INTO t DOCUMENTS ({'_id': 'tally'})", {}, "t"),
         )
         world.run_until(world.now + 3)
         random = world.random

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from edge_twisted.documents.headers import INITIAL_EPOCH
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.nodes import nodes_of
-from edge_twisted.documents.state import State
+from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.values import MISSING
-from edge_twisted.store.rows import Document
-from edge_twisted.testing.simulation.bounds import Bounds, lacks
+from edge_twisted.store.rows import StoredDocument
+from edge_twisted.testing.simulation.bounds import DocumentBounds, lacks
 from edge_twisted.testing.simulation.holdings import Place, documents_of
 from edge_twisted.testing.simulation.node import Server, SimulationFailed
 from edge_twisted.testing.simulation.oracle import Oracle, state_of
@@ -34,7 +34,9 @@ def differences(servers: Sequence[Server]) -> list[str]:
     return found
 
 
-def _agree(server: Server, place: Place, ours: Document | None, theirs: Document | None) -> bool:
+def _agree(
+    server: Server, place: Place, ours: StoredDocument | None, theirs: StoredDocument | None
+) -> bool:
     if not (_is_wanted(server, place, ours) or _is_wanted(server, place, theirs)):
         return True
     if _is_live(ours) or _is_live(theirs):
@@ -42,11 +44,11 @@ def _agree(server: Server, place: Place, ours: Document | None, theirs: Document
     return True
 
 
-def _is_live(document: Document | None) -> bool:
+def _is_live(document: StoredDocument | None) -> bool:
     return document is not None and document.body is not None
 
 
-def _is_wanted(server: Server, place: Place, document: Document | None) -> bool:
+def _is_wanted(server: Server, place: Place, document: StoredDocument | None) -> bool:
     """Return whether a server subscribes to a document as it is."""
     if document is None or document.body is None:
         return False
@@ -56,7 +58,7 @@ def _is_wanted(server: Server, place: Place, document: Document | None) -> bool:
     )
 
 
-def _shown(document: Document | None) -> str:
+def _shown(document: StoredDocument | None) -> str:
     if document is None:
         return "nothing"
     version = state_of(document).version
@@ -85,8 +87,10 @@ def check_end(servers: Sequence[Server], oracle: Oracle, *, reaped: bool) -> Non
     _check_tally(documents, oracle)
 
 
-def _problem(place: Place, bounds: Bounds, document: Document | None, *, forgot: bool) -> str:
-    found = State() if document is None else state_of(document)
+def _problem(
+    place: Place, bounds: DocumentBounds, document: StoredDocument | None, *, forgot: bool
+) -> str:
+    found = DocumentState() if document is None else state_of(document)
     if not found.is_alive and bounds.certainly_lives():
         return "a live document is gone"
     if found.is_alive and not bounds.may_live() and not (forgot and _is_new_initial(found, bounds)):
@@ -97,7 +101,7 @@ def _problem(place: Place, bounds: Bounds, document: Document | None, *, forgot:
     return "an acknowledged write is lost" if lacks(found, bounds.must) else ""
 
 
-def _is_new_initial(found: State, bounds: Bounds) -> bool:
+def _is_new_initial(found: DocumentState, bounds: DocumentBounds) -> bool:
     """
     Return whether a document shows what INITIAL wrote, which no delete has seen, and no more.
 
@@ -114,7 +118,7 @@ def _is_new_initial(found: State, bounds: Bounds) -> bool:
     return is_only and not any(map(bounds.seen_by_deletes.seen, writers))
 
 
-def _check_tally(documents: dict[Place, Document], oracle: Oracle) -> None:
+def _check_tally(documents: dict[Place, StoredDocument], oracle: Oracle) -> None:
     for (collection, _), document in documents.items():
         if collection != TALLIES or document.body is None:
             continue

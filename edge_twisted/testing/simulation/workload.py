@@ -17,7 +17,7 @@ _PATHS = ("a", "b", "n", "o.p", "o.q", "o")
 _VALUES: tuple[Any, ...] = (1, 2, "s", None, [1, 2], {"p": 1}, {"q": {"r": 2}}, True, 0.5)
 
 
-class Statement(NamedTuple):
+class WorkloadStatement(NamedTuple):
     """A statement with its arguments; what kind it is, and which document it is about."""
 
     kind: str
@@ -27,10 +27,10 @@ class Statement(NamedTuple):
     amount: int = 0
 
 
-def statement(random: Random) -> Statement:
+def statement(random: Random) -> WorkloadStatement:
     """Make up a statement."""
     kinds, weights = zip(*_KINDS.items(), strict=True)
-    make: Callable[[Random, str, Any], Statement]
+    make: Callable[[Random, str, Any], WorkloadStatement]
     (make,) = random.choices(kinds, weights)
     return make(random, random.choice(COLLECTIONS), random.choice(_IDS))
 
@@ -44,60 +44,60 @@ def fields(random: Random) -> dict[str, Any]:
     return found
 
 
-def _insert(random: Random, collection: str, id_: Any) -> Statement:
+def _insert(random: Random, collection: str, id_: Any) -> WorkloadStatement:
     policy = random.choice(("", " ON ID CONFLICT DO UPDATE", " ON ID CONFLICT DO NOTHING"))
     documents = [{"_id": id_, **fields(random)}]
     if random.random() < 0.3:
         documents.append({"_id": f"many-{random.randrange(20)}", **fields(random)})
     text = f"INSERT INTO {collection} DOCUMENTS (:d){policy}"
-    return Statement("insert", text, {"d": documents}, collection)
+    return WorkloadStatement("insert", text, {"d": documents}, collection)
 
 
-def _initial(random: Random, collection: str, id_: Any) -> Statement:
+def _initial(random: Random, collection: str, id_: Any) -> WorkloadStatement:
     document = {"_id": id_, "a": random.choice((1, 2)), "i": True}
     text = f"INSERT INTO {collection} INITIAL DOCUMENTS (:d)"
-    return Statement("initial", text, {"d": document}, collection)
+    return WorkloadStatement("initial", text, {"d": document}, collection)
 
 
-def _set(random: Random, collection: str, id_: Any) -> Statement:
+def _set(random: Random, collection: str, id_: Any) -> WorkloadStatement:
     arguments = {"id": id_, "v": random.choice(_VALUES)}
     text = f"UPDATE {collection} SET {random.choice(_PATHS)} = :v WHERE _id = :id"
-    return Statement("set", text, arguments, collection)
+    return WorkloadStatement("set", text, arguments, collection)
 
 
-def _set_many(random: Random, collection: str, id_: Any) -> Statement:
+def _set_many(random: Random, collection: str, id_: Any) -> WorkloadStatement:
     text = f"UPDATE {collection} SET b = :v WHERE a = 1"
-    return Statement("set", text, {"v": random.choice(_VALUES)}, collection)
+    return WorkloadStatement("set", text, {"v": random.choice(_VALUES)}, collection)
 
 
-def _unset(random: Random, collection: str, id_: Any) -> Statement:
+def _unset(random: Random, collection: str, id_: Any) -> WorkloadStatement:
     text = f"UPDATE {collection} UNSET {random.choice(_PATHS)} WHERE _id = :id"
-    return Statement("unset", text, {"id": id_}, collection)
+    return WorkloadStatement("unset", text, {"id": id_}, collection)
 
 
-def _increment(random: Random, collection: str, id_: Any) -> Statement:
+def _increment(random: Random, collection: str, id_: Any) -> WorkloadStatement:
     arguments = {"id": id_, "v": random.randrange(-3, 9)}
     kind = random.choice(("INCREMENT BY", "INCREMENT BY", "RESTART WITH"))
     text = f"UPDATE {collection} APPLY {random.choice(_PATHS)} {kind} :v WHERE _id = :id"
-    return Statement("increment", text, arguments, collection)
+    return WorkloadStatement("increment", text, arguments, collection)
 
 
-def _delete(random: Random, collection: str, id_: Any) -> Statement:
+def _delete(random: Random, collection: str, id_: Any) -> WorkloadStatement:
     text = f"DELETE FROM {collection} WHERE _id = :id"
-    return Statement("delete", text, {"id": id_}, collection)
+    return WorkloadStatement("delete", text, {"id": id_}, collection)
 
 
-def _delete_many(random: Random, collection: str, id_: Any) -> Statement:
-    return Statement("delete", f"DELETE FROM {collection} WHERE b = 2", {}, collection)
+def _delete_many(random: Random, collection: str, id_: Any) -> WorkloadStatement:
+    return WorkloadStatement("delete", f"DELETE FROM {collection} WHERE b = 2", {}, collection)
 
 
-def _tally(random: Random, collection: str, id_: Any) -> Statement:
+def _tally(random: Random, collection: str, id_: Any) -> WorkloadStatement:
     amount = random.randrange(1, 5)
     text = f"UPDATE {TALLIES} APPLY n INCREMENT BY :v WHERE _id = 'tally'"
-    return Statement("tally", text, {"v": amount}, TALLIES, amount)
+    return WorkloadStatement("tally", text, {"v": amount}, TALLIES, amount)
 
 
-_KINDS: dict[Callable[[Random, str, Any], Statement], int] = {
+_KINDS: dict[Callable[[Random, str, Any], WorkloadStatement], int] = {
     _insert: 25,
     _initial: 4,
     _set: 25,
@@ -110,11 +110,11 @@ _KINDS: dict[Callable[[Random, str, Any], Statement], int] = {
 }
 
 
-def evict(random: Random) -> Statement:
+def evict(random: Random) -> WorkloadStatement:
     """Make up an EVICT."""
     collection = random.choice(COLLECTIONS)
     text = f"EVICT FROM {collection} WHERE _id = :id"
-    return Statement("evict", text, {"id": random.choice(_IDS)}, collection)
+    return WorkloadStatement("evict", text, {"id": random.choice(_IDS)}, collection)
 
 
 def key_of(id_: Any) -> bytes:

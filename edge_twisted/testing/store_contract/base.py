@@ -15,7 +15,7 @@ from edge_twisted.store.interface import Store
 T = TypeVar("T")
 
 
-class Broken(Exception):
+class UnitFailure(Exception):
     """What a unit of work raises in these tests."""
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge_twisted.store.interface import WriteTransaction
-from edge_twisted.store.rows import Document
-from edge_twisted.testing.store_contract.base import Broken, StoreTestCase, flat
+from edge_twisted.store.rows import StoredDocument
+from edge_twisted.testing.store_contract.base import StoreTestCase, UnitFailure, flat
 from edge_twisted.testing.stored_documents import deleting, key, put, putting, removing
 
 
@@ -71,7 +71,7 @@ class DocumentContract(StoreTestCase):
         ]
         for number, each in enumerate(fields):
             await store.write("insert", putting("c", number, **each))
-        got: list[Document] = []
+        got: list[StoredDocument] = []
         with store.snapshot() as snapshot:
             for number in range(len(fields)):
                 found = snapshot.get("c", key(number))
@@ -231,22 +231,22 @@ class DocumentContract(StoreTestCase):
         for n in range(3):
             await store.write("insert", putting("c", n))
             await store.write("delete", deleting("c", n))
-        heard: list[tuple[str, Document]] = []
+        heard: list[tuple[str, StoredDocument]] = []
 
-        def hook(unit: WriteTransaction, collection: str, rows: Sequence[Document]) -> None:
+        def hook(unit: WriteTransaction, collection: str, rows: Sequence[StoredDocument]) -> None:
             for row in rows:
                 self.assertEqual(unit.get(collection, row.id_key), row)
                 heard.append((collection, row))
                 unit.put_fact("reaped", row.id_key, b"1")
             if len(heard) > 2:
-                raise Broken
+                raise UnitFailure
 
         with store.snapshot() as snapshot:
             there = [snapshot.get("c", key(n)) for n in range(3)]
         end = store.before_reap(hook)
         self.assertEqual(await store.reap(2**47, 2), 2)
         self.assertEqual(heard, [("c", each) for each in there[:2]])
-        with self.assertRaises(Broken):
+        with self.assertRaises(UnitFailure):
             await store.reap(2**47, 2)
         with store.snapshot() as snapshot:
             facts = snapshot.facts("reaped")
@@ -255,7 +255,7 @@ class DocumentContract(StoreTestCase):
         end()
         self.assertEqual(await store.reap(2**47, 2), 1)
         self.assertEqual((len(heard), store.lsn), (3, 6))
-        self.flushLoggedErrors(Broken)
+        self.flushLoggedErrors(UnitFailure)
 
     async def test_facts(self) -> None:
         """Facts are set, overwritten, forgotten, and listed by prefix in pages."""
@@ -289,9 +289,9 @@ class DocumentContract(StoreTestCase):
         def receive(unit: WriteTransaction) -> None:
             put(unit, "c", 1, {})
             unit.put_fact("cursors", b"peer", b"1")
-            raise Broken
+            raise UnitFailure
 
-        await self.assertFailure(store.write("receive", receive), Broken)
+        await self.assertFailure(store.write("receive", receive), UnitFailure)
         with store.snapshot() as snapshot:
             self.assertIsNone(snapshot.fact("cursors", b"peer"))
             self.assertIsNone(snapshot.get("c", key(1)))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.store.interface import WriteTransaction
 from edge_twisted.store.rows import Census, Commit
-from edge_twisted.testing.store_contract.base import Broken, StoreTestCase
+from edge_twisted.testing.store_contract.base import StoreTestCase, UnitFailure
 from edge_twisted.testing.stored_documents import deleting, key, put, putting
 
 
@@ -71,9 +71,9 @@ class LogContract(StoreTestCase):
 
         def receive_and_break(unit: WriteTransaction) -> None:
             receive(unit)
-            raise Broken
+            raise UnitFailure
 
-        await self.assertFailure(store.write("receive", receive_and_break), Broken)
+        await self.assertFailure(store.write("receive", receive_and_break), UnitFailure)
         with store.snapshot() as snapshot:
             self.assertEqual((snapshot.lsn, snapshot.changes_after(0).changes), (0, ()))
             self.assertIsNone(snapshot.fact("cursors", b"peer"))

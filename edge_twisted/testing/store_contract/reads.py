@@ -18,7 +18,7 @@ from edge_twisted.store.index_read import EVERYTHING, IndexRead
 from edge_twisted.store.interface import Snapshot, Store, WriteTransaction
 from edge_twisted.store.prefilter import AllOf, AnyOf, Compares, IsKind, holds
 from edge_twisted.store.rows import ByteRange, IndexDefinition, IndexKey, Most
-from edge_twisted.testing.store_contract.base import Broken, StoreTestCase, flat
+from edge_twisted.testing.store_contract.base import StoreTestCase, UnitFailure, flat
 from edge_twisted.testing.stored_documents import deleting, put, putting
 
 BY_N = IndexDefinition(collection="c", name="by_n", keys=(IndexKey(path=("n",)),))
@@ -46,9 +46,9 @@ class ReadContract(StoreTestCase):
         self.assertEqual(await store.read("count", lambda s: len(flat(s.scan("c")))), 3)
 
         def broken(snapshot: Snapshot) -> None:
-            raise Broken
+            raise UnitFailure
 
-        await self.assertFailure(store.read("broken", broken), Broken)
+        await self.assertFailure(store.read("broken", broken), UnitFailure)
 
     async def test_index_bodies_come_in_the_order_of_their_keys(self) -> None:
         """Either way round, through one span or several; counts and ids are those of the bodies."""
@@ -221,11 +221,11 @@ class ReadContract(StoreTestCase):
 
         def broken(snapshot: Snapshot) -> Iterator[int]:
             yield 1
-            raise Broken
+            raise UnitFailure
 
         stream = store.stream("broken", broken)
         self.assertEqual(await stream.next(), 1)
-        await self.assertFailure(stream.next(), Broken)
+        await self.assertFailure(stream.next(), UnitFailure)
         await self.assertFailure(stream.next(), ReadCancelled)
 
     async def test_nested_snapshots(self) -> None:

@@ -11,7 +11,7 @@ from edge_twisted.documents.versions import VersionVector
 from edge_twisted.store.errors import StoreClosed
 from edge_twisted.store.interface import WriteTransaction
 from edge_twisted.store.rows import Commit
-from edge_twisted.testing.store_contract.base import Broken, StoreTestCase, flat, noted
+from edge_twisted.testing.store_contract.base import StoreTestCase, UnitFailure, flat, noted
 from edge_twisted.testing.stored_documents import deleting, key, put, putting, removing
 
 
@@ -55,13 +55,13 @@ class UnitContract(StoreTestCase):
             unit.remove("c", key(1))
             unit.put_fact("space", b"k", b"v")
             unit.after_commit(lambda: self.fail("an effect of a failed unit"))
-            raise Broken
+            raise UnitFailure
 
         good = store.write("good", putting("c", 3))
         bad = store.write("bad", broken)
         after = store.write("after", putting("c", 4))
         self.assertEqual([(await good).lsn, (await after).lsn], [2, 3])
-        await self.assertFailure(bad, Broken)
+        await self.assertFailure(bad, UnitFailure)
         with store.snapshot() as snapshot:
             self.assertEqual(snapshot.body("c", key(1)), b'{"_id":1,"v":"old"}')
             self.assertIsNone(snapshot.collection("other"))
@@ -80,11 +80,11 @@ class UnitContract(StoreTestCase):
             self.assertEqual(len(flat(unit.scan("c"))), 2)
             put(unit, "c", 3, {})
             self.assertEqual(len(flat(unit.scan("c"))), 3)
-            raise Broken
+            raise UnitFailure
 
         bad = store.write("bad", broken)
         good = store.write("good", putting("c", 4))
-        await self.assertFailure(bad, Broken)
+        await self.assertFailure(bad, UnitFailure)
         await good
         with store.snapshot() as snapshot:
             self.assertEqual(sorted(k for k, _ in flat(snapshot.scan("c"))), [key(1), key(4)])
@@ -170,10 +170,10 @@ class UnitContract(StoreTestCase):
 
         def broken(unit: WriteTransaction) -> None:
             unit.next_dot()
-            raise Broken
+            raise UnitFailure
 
         await store.write("one", putting("c", 1))
-        await self.assertFailure(store.write("broken", broken), Broken)
+        await self.assertFailure(store.write("broken", broken), UnitFailure)
         dots: list[int] = []
         await store.write("two", lambda unit: dots.append(unit.next_dot().sequence))
         self.assertEqual(dots, [2])
@@ -199,9 +199,9 @@ class UnitContract(StoreTestCase):
             dot = unit.next_dot()
             self.assertEqual(unit.written, written.with_dot(dot))
             unit.renew_epoch()
-            raise Broken
+            raise UnitFailure
 
-        await self.assertFailure(store.write("broken", broken), Broken)
+        await self.assertFailure(store.write("broken", broken), UnitFailure)
         with store.snapshot() as snapshot:
             self.assertEqual(snapshot.written, written)
         store = await self.reopen(store)
@@ -242,7 +242,7 @@ class UnitContract(StoreTestCase):
         store = await self.opened()
 
         def explode(*args: object) -> None:
-            raise Broken
+            raise UnitFailure
 
         store.on_commit(explode)
 
@@ -252,7 +252,7 @@ class UnitContract(StoreTestCase):
 
         await store.write("work", work)
         await store.read("later", lambda snapshot: None)
-        self.assertEqual(len(self.flushLoggedErrors(Broken)), 2)
+        self.assertEqual(len(self.flushLoggedErrors(UnitFailure)), 2)
 
     async def test_a_closed_store_refuses_work(self) -> None:
         """Work that waits when a store is closed is finished first; later work is refused."""

@@ -16,7 +16,7 @@ from edge_twisted.api.request import Request
 from edge_twisted.api.resource import Resource
 from edge_twisted.api.response import Response
 from edge_twisted.api.transaction import Transaction
-from edge_twisted.config.model import CollectionRule, FineGrained, Identity
+from edge_twisted.config.model import CollectionRule, FineGrained, IdentityConfig
 from edge_twisted.errors import EdgeError
 from edge_twisted.security.callers import ANYBODY, Caller
 from edge_twisted.testing.api_requests import answered, api_request
@@ -25,7 +25,7 @@ from tests.integration.database.harness import DatabaseTestCase
 OWN = FineGrained(
     collections={"tasks": CollectionRule(read="owner = :identity", write="owner = :identity")}
 )
-TILL = Caller.of(Identity(id="till", api_key_hash="", permissions=(OWN,)))
+TILL = Caller.of(IdentityConfig(id="till", api_key_hash="", permissions=(OWN,)))
 
 
 class OverTheStore(DatabaseTestCase):

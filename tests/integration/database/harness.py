@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
-from edge_twisted.database.database import Database, Surroundings
+from edge_twisted.database.database import Database, TimeAndChance
 from edge_twisted.database.result import Result
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.values import Value
@@ -44,7 +44,7 @@ class DatabaseTestCase(TestCase):
         )
         await self.store.open()
         self.addCleanup(self.store.close)
-        surroundings = Surroundings(
+        surroundings = TimeAndChance(
             now_ms=lambda: 1_790_000_000_000,
             monotonic=time.monotonic,
             new_id=lambda: f"new-{next(numbers)}",

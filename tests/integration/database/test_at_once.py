@@ -8,9 +8,9 @@ from unittest.mock import patch
 
 from attrs import frozen
 
-from edge_twisted.database.errors import Forbidden
+from edge_twisted.database.errors import StatementForbidden
 from edge_twisted.database.permissions import Rule
-from edge_twisted.database.running import Running
+from edge_twisted.database.running import StatementRunner
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.errors import ArgumentError
 from edge_twisted.dql.execute.interruption import StatementTimeout
@@ -49,14 +49,14 @@ class AtOnceTests(DatabaseTestCase):
         await self.insert("t", *[{"_id": n, "g": n % 2, "n": n} for n in range(8)])
         await self.run_("CREATE INDEX by_g ON t (g)")
         self.short = 0
-        whole = Running.at_once
+        whole = StatementRunner.at_once
 
-        def counted(running: Running, *args: Any) -> Any:
+        def counted(running: StatementRunner, *args: Any) -> Any:
             result = whole(running, *args)
             self.short += result is not None
             return result
 
-        patching = patch.object(Running, "at_once", counted)
+        patching = patch.object(StatementRunner, "at_once", counted)
         patching.start()
         self.addCleanup(patching.stop)
 
@@ -84,7 +84,7 @@ class AtOnceTests(DatabaseTestCase):
                 self.assertIn(3, await self.ids(statement, **args))
             self.assertNotIn(3, await self.ids(statement, Some(("n > 3",)), **args))
             self.assertIn(3, await self.ids(statement, Some(("n < 4",)), **args))
-            with self.assertRaises(Forbidden):
+            with self.assertRaises(StatementForbidden):
                 await self.ids(statement, Some(False), **args)
             self.assertIn(3, await self.ids(statement, **args))
         self.assertEqual(self.short, 4)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_twisted.config.model import CollectionRule, FineGrained, Identity
+from edge_twisted.config.model import CollectionRule, FineGrained, IdentityConfig
 from edge_twisted.database import execution
-from edge_twisted.database.errors import Forbidden, IdConflict, TransactionFailed
+from edge_twisted.database.errors import IdConflict, StatementForbidden, TransactionFailed
 from edge_twisted.dql.errors import EvaluationError
 from edge_twisted.errors import EdgeError
 from edge_twisted.security.permissions import Access, Permits
@@ -21,7 +21,7 @@ SEEN: dict[str, Any] = {"_id": "s", "owner": "till", "n": 1}
 def access_of(identity: str = "till", **rules: CollectionRule) -> Access:
     """Return what an identity may do that has a rule for each collection."""
     permissions = (FineGrained(collections=rules),)
-    return Permits.of(Identity(id=identity, api_key_hash="", permissions=permissions)).access(
+    return Permits.of(IdentityConfig(id=identity, api_key_hash="", permissions=permissions)).access(
         "execute"
     )
 
@@ -46,7 +46,9 @@ class HiddenDocuments(DatabaseTestCase):
             return type(error)
 
     async def test_no_policy_takes_a_hidden_document_over(self) -> None:
-        for policy, expected in zip(POLICIES, (Forbidden, [], Forbidden, Forbidden), strict=True):
+        for policy, expected in zip(
+            POLICIES, (StatementForbidden, [], StatementForbidden, StatementForbidden), strict=True
+        ):
             for document in ({"_id": "h", "owner": "till"}, dict(HIDDEN)):
                 with self.subTest(policy=policy, document=document):
                     text = f"INSERT INTO t DOCUMENTS (:d) ON ID CONFLICT {policy} RETURNING *"
@@ -66,7 +68,7 @@ class HiddenDocuments(DatabaseTestCase):
         for source in ("DOCUMENTS (:d)", "SELECT 'h' AS _id, 'till' AS owner FROM t"):
             text = f"INSERT INTO t {source} ON ID CONFLICT DO UPDATE"
             args = {"d": [{"_id": "new", "owner": "till"}, {"_id": "h"}]} if ":d" in text else {}
-            self.assertEqual(await self.outcome(text, **args), Forbidden)
+            self.assertEqual(await self.outcome(text, **args), StatementForbidden)
         self.assertEqual(await self.rows("SELECT _id FROM t WHERE _id = 'new'"), [])
         await self.assert_untouched()
 
@@ -88,7 +90,7 @@ class HiddenDocuments(DatabaseTestCase):
                 ),
                 TransactionFailed,
             )
-            self.assertEqual((error.index, type(error.cause)), (index, Forbidden))
+            self.assertEqual((error.index, type(error.cause)), (index, StatementForbidden))
         await self.assert_untouched()
         self.assertEqual(await self.rows("SELECT _id FROM t WHERE _id = 'mine'"), [])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from edge_twisted.database.database import Database, Surroundings
+from edge_twisted.database.database import Database, TimeAndChance
 from edge_twisted.database.result import Result
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.execute.interruption import StatementTimeout
@@ -81,7 +81,7 @@ class InterruptionTests(DatabaseTestCase):
     async def run_for(self, statement: str, seconds: float) -> Result:
         """Run a statement whose clock goes on by a second at each look."""
         ticks = count()
-        surroundings = Surroundings(
+        surroundings = TimeAndChance(
             now_ms=lambda: 0, monotonic=lambda: float(next(ticks)), new_id=lambda: str(next(ticks))
         )
         database = Database(self.store, "db", surroundings, {})

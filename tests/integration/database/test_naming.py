@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_twisted.config.model import CollectionRule, FineGrained, Identity, Permissions
+from edge_twisted.config.model import CollectionRule, FineGrained, IdentityConfig, Permissions
 from edge_twisted.database import naming
 from edge_twisted.database.errors import AttachmentForbidden, TransactionFailed
 from edge_twisted.security.permissions import Access, Permits
@@ -19,7 +19,7 @@ DROPPING = FineGrained(collections={"t": CollectionRule(read="owner = 'nobody'",
 
 
 def access_of(permissions: Permissions = OWN, identity: str = "till") -> Access:
-    found = Identity(id=identity, api_key_hash="", permissions=(permissions,))
+    found = IdentityConfig(id=identity, api_key_hash="", permissions=(permissions,))
     return Permits.of(found).access("execute")
 
 

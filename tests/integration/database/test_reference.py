@@ -12,7 +12,7 @@ import pytest
 import edge_twisted
 from edge_twisted.api.errors import STATUS_OF
 from edge_twisted.database import errors as database_errors
-from edge_twisted.database.admission import TooManyRequests
+from edge_twisted.database.admission import StatementLimitReached
 from edge_twisted.database.parameters import PARAMETERS
 from edge_twisted.database.virtual import ALIASES
 from edge_twisted.documents.json_text import to_text
@@ -119,7 +119,7 @@ def codes() -> Iterator[str]:
         for each in vars(module).values():
             if isinstance(each, type) and issubclass(each, EdgeError):
                 yield each.code
-    yield TooManyRequests.code
+    yield StatementLimitReached.code
 
 
 def test_every_code_is_documented_and_published() -> None:

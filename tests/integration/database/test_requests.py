@@ -10,9 +10,9 @@ from twisted.internet.defer import gatherResults
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from edge_twisted.config.model import Identity, Permissions
-from edge_twisted.database.admission import TooManyRequests
-from edge_twisted.database.errors import Forbidden
+from edge_twisted.config.model import IdentityConfig, Permissions
+from edge_twisted.database.admission import StatementLimitReached
+from edge_twisted.database.errors import StatementForbidden
 from edge_twisted.database.vitals import Fact, Measure
 from edge_twisted.dql.errors import DqlError, SemanticError
 from edge_twisted.dql.execute.interruption import StatementTimeout
@@ -127,7 +127,7 @@ class ProviderTests(SynchronousTestCase):
 
 
 def access_of(*permissions: Permissions) -> Access:
-    identity = Identity(id="till", api_key_hash="", permissions=permissions)
+    identity = IdentityConfig(id="till", api_key_hash="", permissions=permissions)
     return Permits.of(identity).access("execute")
 
 
@@ -144,13 +144,13 @@ class PermissionTests(SynchronousTestCase):
                     answer(database, statement, {}, access_of(level))
                 else:
                     access = access_of(level)
-                    self.assertRaises(Forbidden, answer, database, statement, {}, access)
+                    self.assertRaises(StatementForbidden, answer, database, statement, {}, access)
         answer(database, "SELECT * FROM __collections", {}, access_of("read_only"))
 
     def test_only_full_access_deletes_from_the_history(self) -> None:
         database = memory_database()
         statement = "DELETE FROM system:request_history"
-        self.assertRaises(Forbidden, answer, database, statement, {}, access_of("data"))
+        self.assertRaises(StatementForbidden, answer, database, statement, {}, access_of("data"))
         answer(database, statement, {}, access_of("full"))
 
 
@@ -178,7 +178,7 @@ class ConcurrencyTests(DatabaseTestCase):
             "INSERT INTO t DOCUMENTS ({'_id': 2})",
             {}, access=Everything(), request_id="r2", timeout_seconds=20,
         )  # fmt: skip
-        await self.refused("SELECT * FROM t", TooManyRequests)
+        await self.refused("SELECT * FROM t", StatementLimitReached)
         await self.run_("ALTER SYSTEM RESET dql_concurrent_request_limit")
         await writing
         await running

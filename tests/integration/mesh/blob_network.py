@@ -14,12 +14,12 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from edge_twisted.database.database import Database, Surroundings
+from edge_twisted.database.database import Database, TimeAndChance
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.mesh.blob_carrier import BlobCarrier, CarrierParts
 from edge_twisted.mesh.blobs.messages import Chunk, decode, encode
-from edge_twisted.services.attachments import References
+from edge_twisted.services.attachments import StoredBlobReferences
 from edge_twisted.store.attachments.interface import BlobWriter
 from edge_twisted.store.interface import Store, WriteTransaction
 from edge_twisted.store.memory.data import Data
@@ -118,7 +118,7 @@ class Server:
         database = Database(
             self.store,
             "test",
-            Surroundings(
+            TimeAndChance(
                 now_ms=lambda: 1_700_000_000_000,
                 monotonic=network.clock.seconds,
                 new_id=lambda: str(next(numbers)),
@@ -128,7 +128,7 @@ class Server:
         )
         database.start()
         self.database = database
-        self.references = References(self.store, database)
+        self.references = StoredBlobReferences(self.store, database)
         self.carrier = BlobCarrier(
             CarrierParts(
                 attachments=self.store.attachments,

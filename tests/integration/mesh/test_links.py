@@ -20,11 +20,11 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
-from edge_twisted.config.model import Database, Secret, SmallPeerOnly, TemporaryFolder
+from edge_twisted.config.model import DatabaseConfig, Secret, SmallPeerOnly, TemporaryFolder
 from edge_twisted.mesh.authority import Authority, authority_of
-from edge_twisted.mesh.connecting import Connector, LinkAcceptor, Target, endpoints
+from edge_twisted.mesh.connecting import Connector, LinkAcceptor, PeerAddress, endpoints
 from edge_twisted.mesh.dialer import Dialer, DialParts, DialState
-from edge_twisted.mesh.identity import Identity
+from edge_twisted.mesh.identity import PeerIdentity
 from edge_twisted.mesh.node import Limits
 from edge_twisted.mesh.tls import MeshTls
 from edge_twisted.services.listening import stop_listening
@@ -45,8 +45,8 @@ class Server:
     tls: MeshTls
 
     @property
-    def address(self) -> Target:
-        return Target(host="127.0.0.1", port=cast(Any, self.port.getHost()).port)
+    def address(self) -> PeerAddress:
+        return PeerAddress(host="127.0.0.1", port=cast(Any, self.port.getHost()).port)
 
     async def stop(self) -> None:
         self.dialer.stop()
@@ -71,7 +71,7 @@ class LinkTests(TestCase):
         db_id: str = DB_ID,
         key_b64: str | None = None,
         *,
-        identity: Identity | None = None,
+        identity: PeerIdentity | None = None,
         site: bytes | None = None,
         limits: Limits | None = None,
         now: datetime | None = None,
@@ -80,10 +80,12 @@ class LinkTests(TestCase):
             offline_license_token=Secret(token), key_b64=Secret(key_b64) if key_b64 else None
         )
         authority = authority_of(
-            Database(db_id=db_id, device_name=name, auth=auth, persistence_dir=TemporaryFolder())
+            DatabaseConfig(
+                db_id=db_id, device_name=name, auth=auth, persistence_dir=TemporaryFolder()
+            )
         )
         assert isinstance(authority, Authority)
-        identity = identity or Identity.of(ec.generate_private_key(ec.SECP256R1()))
+        identity = identity or PeerIdentity.of(ec.generate_private_key(ec.SECP256R1()))
         site = site or name.encode().ljust(16)
         peer = test_peer(identity.peer_key, name, reactor, site=site, limits=limits)
         tls = MeshTls(authority, identity, now or datetime.now(UTC))
@@ -195,7 +197,7 @@ class LinkTests(TestCase):
     async def test_two_addresses_of_one_peer_make_one_link(self) -> None:
         a, b = self.server("a"), self.server("b")
         b.dialer.add(a.address)
-        b.dialer.add(Target(host="localhost", port=a.address.port))
+        b.dialer.add(PeerAddress(host="localhost", port=a.address.port))
         await self.until(lambda: a.peer.seen == ["b"] and b.peer.seen == ["a"])
         await self.until(
             lambda: {each.state for each in b.dialer.dials} == {DialState.LINKED, DialState.RESTING}
@@ -207,7 +209,7 @@ class LinkTests(TestCase):
         a, b = self.server("a"), self.server("b")
         b.dialer.add(a.address)
         await self.until(lambda: b.peer.seen == ["a"])
-        second = Target(host="localhost", port=a.address.port)
+        second = PeerAddress(host="localhost", port=a.address.port)
         b.dialer.add(second)
         await self.until(lambda: b.dialer.dials[1].state is DialState.RESTING)
         b.dialer.remove(a.address)
@@ -218,7 +220,7 @@ class LinkTests(TestCase):
 
     async def test_two_lives_of_one_identity_are_named(self) -> None:
         a = self.server("a")
-        identity = Identity.of(ec.generate_private_key(ec.SECP256R1()))
+        identity = PeerIdentity.of(ec.generate_private_key(ec.SECP256R1()))
         b = self.server("b", identity=identity)
         copy = self.server("copy", identity=identity)
         b.dialer.add(a.address)

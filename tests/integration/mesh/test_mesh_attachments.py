@@ -18,17 +18,17 @@ from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
-from edge_twisted.config.model import Database as DatabaseConfiguration
+from edge_twisted.config.model import DatabaseConfig as DatabaseConfiguration
 from edge_twisted.config.model import Secret, SmallPeerOnly, TemporaryFolder
-from edge_twisted.database.database import Database, Surroundings
+from edge_twisted.database.database import Database, TimeAndChance
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.mesh.authority import Authority, authority_of
-from edge_twisted.mesh.connecting import Connector, LinkAcceptor, Target, endpoints
+from edge_twisted.mesh.connecting import Connector, LinkAcceptor, PeerAddress, endpoints
 from edge_twisted.mesh.dialer import Dialer, DialParts
 from edge_twisted.mesh.effects import Received
-from edge_twisted.mesh.identity import Identity
+from edge_twisted.mesh.identity import PeerIdentity
 from edge_twisted.mesh.tls import MeshTls
-from edge_twisted.services.attachments import References
+from edge_twisted.services.attachments import StoredBlobReferences
 from edge_twisted.services.listening import stop_listening
 from edge_twisted.services.mesh_attachments import MeshAttachments
 from edge_twisted.store.attachments.interface import BlobWriter
@@ -47,15 +47,15 @@ class Server:
     """A store, a node, and what brings attachments."""
 
     store: Store
-    references: References
+    references: StoredBlobReferences
     attachments: MeshAttachments
     peer: TestPeer
     dialer: Dialer
     port: IListeningPort
 
     @property
-    def address(self) -> Target:
-        return Target(host="127.0.0.1", port=cast(Any, self.port.getHost()).port)
+    def address(self) -> PeerAddress:
+        return PeerAddress(host="127.0.0.1", port=cast(Any, self.port.getHost()).port)
 
     async def add(self, content: bytes) -> str:
         writer: BlobWriter = await self.store.attachments.upload()
@@ -97,12 +97,12 @@ class MeshAttachmentsTests(TestCase):
             ),
         )
         await store.open()
-        surroundings = Surroundings(
+        surroundings = TimeAndChance(
             now_ms=lambda: int(time.time() * 1000),
             monotonic=time.monotonic,
             new_id=lambda: os.urandom(8).hex(),
         )
-        references = References(store, Database(store, DB_ID, surroundings, {}))
+        references = StoredBlobReferences(store, Database(store, DB_ID, surroundings, {}))
         attachments = MeshAttachments(
             store, references, reactor, os.urandom, fetches_unasked=fetches_unasked
         )
@@ -112,7 +112,11 @@ class MeshAttachmentsTests(TestCase):
         return server
 
     def _linked(
-        self, name: str, store: Store, references: References, attachments: MeshAttachments
+        self,
+        name: str,
+        store: Store,
+        references: StoredBlobReferences,
+        attachments: MeshAttachments,
     ) -> Server:
         auth = SmallPeerOnly(offline_license_token=Secret("secret"), key_b64=None)
         authority = authority_of(
@@ -121,7 +125,7 @@ class MeshAttachmentsTests(TestCase):
             )
         )
         assert isinstance(authority, Authority)
-        identity = Identity.of(ec.generate_private_key(ec.SECP256R1()))
+        identity = PeerIdentity.of(ec.generate_private_key(ec.SECP256R1()))
         peer = test_peer(
             identity.peer_key, name, reactor, site=name.encode().ljust(16), told=attachments
         )

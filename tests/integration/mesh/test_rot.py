@@ -13,14 +13,14 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from edge_twisted.documents.ids import DocumentId
-from edge_twisted.mesh.handshake import Us
+from edge_twisted.mesh.handshake import LocalServer
 from edge_twisted.mesh.pulls import Pulls
-from edge_twisted.mesh.requests import Answer, Request
+from edge_twisted.mesh.requests import Answer, DocumentRequest
 from edge_twisted.mesh.session import Session
 from edge_twisted.store.errors import DocumentDamaged
 from edge_twisted.store.rows import Commit, DamageReport
-from edge_twisted.testing.mesh_pair import End, Pair
-from edge_twisted.testing.replica import Replica
+from edge_twisted.testing.mesh_pair import LinkEnd, LinkPair
+from edge_twisted.testing.replica import ReplicaServer
 from edge_twisted.testing.simulation.storage import SqliteStorage
 
 QUERY = "SELECT * FROM tasks"
@@ -35,7 +35,7 @@ class Site:
         self.storage = SqliteStorage(cast(Any, SimpleNamespace(entropy=os.urandom)), folder)
         self.key = f"pk{number}"
         store = self.storage.open(self.tick)
-        self.replica = Replica(f"s{number}", store, self.tick)
+        self.replica = ReplicaServer(f"s{number}", store, self.tick)
         self.changed: set[str] = set()
         store.on_commit(self._committed)
 
@@ -73,7 +73,7 @@ class Site:
         self.changed |= commit.collections
 
 
-class FileEnd(End):
+class FileEnd(LinkEnd):
     """An end whose questions a file answers."""
 
     site: Site
@@ -81,7 +81,7 @@ class FileEnd(End):
     @classmethod
     def of(cls, site: Site, peer: Site) -> FileEnd:
         documents = site.replica.documents
-        us = Us(
+        us = LocalServer(
             home=documents,
             database=b"d" * 32,
             peer_key=site.key,
@@ -96,7 +96,7 @@ class FileEnd(End):
         documents.watch(cast(Any, end))
         return end
 
-    def perform(self, request: Request) -> Answer:
+    def perform(self, request: DocumentRequest) -> Answer:
         documents = self.site.replica.documents
         return self.site.storage.wait(documents.perform(request))
 
@@ -123,8 +123,8 @@ def sites(tmp_path: Path) -> Any:
         each.storage.close()
 
 
-def linked(a: Site, b: Site) -> Pair:
-    return Pair(FileEnd.of(a, b), FileEnd.of(b, a)).start()
+def linked(a: Site, b: Site) -> LinkPair:
+    return LinkPair(FileEnd.of(a, b), FileEnd.of(b, a)).start()
 
 
 def filled(a: Site) -> list[Any]:

@@ -10,16 +10,16 @@ from twisted.python.failure import Failure
 
 from edge_twisted.documents.versions import Replica as ReplicaName
 from edge_twisted.documents.versions import SiteId
-from edge_twisted.mesh.handshake import Us
+from edge_twisted.mesh.handshake import LocalServer
 from edge_twisted.mesh.pulls import Pulls
-from edge_twisted.mesh.requests import Answer, Request
+from edge_twisted.mesh.requests import Answer, DocumentRequest
 from edge_twisted.mesh.session import Session
 from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
 from edge_twisted.store.rows import Commit
-from edge_twisted.testing.mesh_pair import End, Pair
-from edge_twisted.testing.replica import Replica, now
+from edge_twisted.testing.mesh_pair import LinkEnd, LinkPair
+from edge_twisted.testing.replica import ReplicaServer, now
 
 QUERY = "SELECT * FROM tasks"
 
@@ -33,7 +33,7 @@ class Site:
         store = cast(Store, MemoryStore(data, self.tick))
         store.open()
         self.key = f"pk{number}"
-        self.replica = Replica(f"s{number}", store, self.tick)
+        self.replica = ReplicaServer(f"s{number}", store, self.tick)
         self.changed: set[str] = set()
         store.on_commit(self._committed)
 
@@ -51,7 +51,7 @@ class Site:
         self.changed |= commit.collections
 
 
-class StoredEnd(End):
+class StoredEnd(LinkEnd):
     """An end whose questions a store answers."""
 
     site: Site
@@ -59,7 +59,7 @@ class StoredEnd(End):
     @classmethod
     def of(cls, site: Site, peer: Site, queries: tuple[str, ...]) -> StoredEnd:
         documents = site.replica.documents
-        us = Us(
+        us = LocalServer(
             home=documents,
             database=b"d" * 32,
             peer_key=site.key,
@@ -73,7 +73,7 @@ class StoredEnd(End):
         end.site = site
         return end
 
-    def perform(self, request: Request) -> Answer:
+    def perform(self, request: DocumentRequest) -> Answer:
         found: list[object] = []
         asked: Deferred[Answer] = self.site.replica.documents.perform(request)
         asked.addBoth(found.append)
@@ -89,9 +89,9 @@ class StoredEnd(End):
             self.take(self.session.committed(lsn, changed, now))
 
 
-def linked(a: Site, b: Site, *queries: str) -> Pair:
+def linked(a: Site, b: Site, *queries: str) -> LinkPair:
     wanted = queries or (QUERY,)
-    return Pair(StoredEnd.of(a, b, wanted), StoredEnd.of(b, a, wanted)).start()
+    return LinkPair(StoredEnd.of(a, b, wanted), StoredEnd.of(b, a, wanted)).start()
 
 
 def same(a: Site, b: Site, collection: str = "tasks") -> list[Any]:
@@ -152,7 +152,7 @@ def test_servers_in_sync_reconnect_for_three_hundred_bytes() -> None:
     a, b = Site(1), Site(2)
     insert(a, 500)
     linked(a, b).wait(3)
-    pair = Pair(StoredEnd.of(a, b, (QUERY,)), StoredEnd.of(b, a, (QUERY,)))
+    pair = LinkPair(StoredEnd.of(a, b, (QUERY,)), StoredEnd.of(b, a, (QUERY,)))
     for end in (pair.left, pair.right):
         end.take(end.session.start(0.0))
     hellos = pair.total_bytes

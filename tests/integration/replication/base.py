@@ -19,7 +19,7 @@ from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
-from edge_twisted.testing.replica import Replica, Stream
+from edge_twisted.testing.replica import ReplicaServer, ReplicaStream
 
 START_MS = 1_790_000_000_000
 
@@ -38,7 +38,7 @@ class ReplicationTestCase(TestCase):
         self.now += 1
         return self.now
 
-    async def replica(self, name: str, *, drop_moved_out: bool = False) -> Replica:
+    async def replica(self, name: str, *, drop_moved_out: bool = False) -> ReplicaServer:
         self.made += 1
         if self.sqlite:
             folder = Path(self.mktemp())
@@ -58,26 +58,30 @@ class ReplicationTestCase(TestCase):
             store = cast(Store, MemoryStore(data, self.now_ms))
         await store.open()
         self.addCleanup(store.close)
-        replica = Replica(name, store, self.now_ms, drop_moved_out=drop_moved_out)
+        replica = ReplicaServer(name, store, self.now_ms, drop_moved_out=drop_moved_out)
         # Before the store closes: the end of a test may come before who watches hears of a commit.
         self.addCleanup(replica.documents.stop)
         return replica
 
-    def stream(self, sender: Replica, receiver: Replica, query: str, **more: Any) -> Stream:
+    def stream(
+        self, sender: ReplicaServer, receiver: ReplicaServer, query: str, **more: Any
+    ) -> ReplicaStream:
         arguments = more.pop("arguments", {})
         scope = receiver.documents.scope(query, arguments)
-        return Stream(receiver=receiver, sender=sender, scope=scope, **more)
+        return ReplicaStream(receiver=receiver, sender=sender, scope=scope, **more)
 
-    def links(self, query: str, *replicas: Replica) -> list[Stream]:
+    def links(self, query: str, *replicas: ReplicaServer) -> list[ReplicaStream]:
         """Streams from each of some replicas to each other one."""
         return [self.stream(a, b, query) for a, b in permutations(replicas, 2)]
 
-    async def pair(self, query: str = "SELECT * FROM c") -> tuple[Replica, Replica, Stream, Stream]:
+    async def pair(
+        self, query: str = "SELECT * FROM c"
+    ) -> tuple[ReplicaServer, ReplicaServer, ReplicaStream, ReplicaStream]:
         """Two replicas that subscribe to each other."""
         a, b = await self.replica("a"), await self.replica("b")
         return a, b, self.stream(b, a, query), self.stream(a, b, query)
 
-    async def exchange(self, *streams: Stream) -> None:
+    async def exchange(self, *streams: ReplicaStream) -> None:
         """Sync each stream until nothing changes any more."""
         for _ in range(10):
             before = [s.receiver.store.lsn for s in streams]
@@ -87,20 +91,20 @@ class ReplicationTestCase(TestCase):
                 return
         raise AssertionError("it never ends")
 
-    async def reap(self, *replicas: Replica) -> None:
+    async def reap(self, *replicas: ReplicaServer) -> None:
         """Forget all tombstones."""
         self.now += 10
         for each in replicas:
             await each.store.reap(self.now, 1000)
 
-    def same(self, *replicas: Replica, tombstones: bool = True) -> None:
+    def same(self, *replicas: ReplicaServer, tombstones: bool = True) -> None:
         """The replicas have the same documents, byte for byte."""
         found = [everything(each, tombstones) for each in replicas]
         for each in found[1:]:
             self.assertEqual(each, found[0])
 
 
-def everything(replica: Replica, tombstones: bool = True) -> dict[str, Any]:
+def everything(replica: ReplicaServer, tombstones: bool = True) -> dict[str, Any]:
     """Return all documents with their states, and the fingerprints."""
     result: dict[str, Any] = {}
     with replica.store.snapshot() as snapshot:
@@ -115,5 +119,5 @@ def everything(replica: Replica, tombstones: bool = True) -> dict[str, Any]:
     return result
 
 
-def key_scope(replica: Replica, query: str) -> Scope:
+def key_scope(replica: ReplicaServer, query: str) -> Scope:
     return replica.documents.scope(query, {})

@@ -10,7 +10,7 @@ from edge_twisted.database import departures
 from edge_twisted.database.stored import load
 from edge_twisted.documents.excepting import MOST_EXCEPTIONS
 from edge_twisted.documents.ids import DocumentId
-from edge_twisted.testing.replica import Replica, Stream
+from edge_twisted.testing.replica import ReplicaServer, ReplicaStream
 from tests.integration.replication.base import ReplicationTestCase
 
 ALL = "SELECT * FROM c"
@@ -62,7 +62,9 @@ class Cases(ReplicationTestCase):
         for each in (a, b, c):
             self.assertEqual(await each.rows(ALL), [])
 
-    async def _evicted_but_told(self, *others: Any) -> tuple[list[Replica], list[Stream]]:
+    async def _evicted_but_told(
+        self, *others: Any
+    ) -> tuple[list[ReplicaServer], list[ReplicaStream]]:
         """
         Return who began, who was told, and who wrote over it and evicted that; and their links.
 

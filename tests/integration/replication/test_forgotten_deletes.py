@@ -6,8 +6,8 @@ from __future__ import annotations
 from itertools import islice, permutations
 from typing import Any
 
-from edge_twisted.mesh.requests import Apply, Changes, ReadChanges
-from edge_twisted.testing.replica import Replica
+from edge_twisted.mesh.requests import ApplyBatch, Changes, ReadChanges
+from edge_twisted.testing.replica import ReplicaServer
 from tests.integration.replication.base import ReplicationTestCase
 
 ALL = "SELECT * FROM c"
@@ -17,11 +17,11 @@ SOME = "SELECT * FROM c WHERE v = 1"
 class Cases(ReplicationTestCase):
     """The tests; run on both stores below."""
 
-    def _remembered(self, replica: Replica) -> int:
+    def _remembered(self, replica: ReplicaServer) -> int:
         with replica.store.snapshot() as snapshot:
             return len(snapshot.facts("reaped"))
 
-    async def _rows(self, *replicas: Replica) -> list[Any]:
+    async def _rows(self, *replicas: ReplicaServer) -> list[Any]:
         return [await each.rows("SELECT * FROM c ORDER BY _id") for each in replicas]
 
     async def test_a_delete_under_a_condition_is_not_forgotten(self) -> None:
@@ -46,7 +46,9 @@ class Cases(ReplicationTestCase):
         assert isinstance(changes, Changes)
         sender = a.documents.replica
         await b.documents.perform(
-            Apply(scope=to_b.scope, sender=sender, items=changes.items, lsn=changes.lsn, after=None)
+            ApplyBatch(
+                scope=to_b.scope, sender=sender, items=changes.items, lsn=changes.lsn, after=None
+            )
         )
         await self.stream(b, c, ALL).sync()
         await b.run("DELETE FROM c")
@@ -258,7 +260,7 @@ class DeletedAfterEviction(ReplicationTestCase):
 class ForgottenWrites(ReplicationTestCase):
     """A write over somebody's field that only some have heard of, and its writer forgets."""
 
-    async def _forgotten(self) -> tuple[list[Replica], list[Any]]:
+    async def _forgotten(self) -> tuple[list[ReplicaServer], list[Any]]:
         """Return those who have heard nothing, the write, and its writer; and what links them."""
         replicas = [await self.replica(name) for name in ("late", "told", "writer")]
         _, told, writer = replicas

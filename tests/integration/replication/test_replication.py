@@ -15,7 +15,7 @@ from edge_twisted.documents.versions import VersionVector
 from edge_twisted.mesh.items import Announced, Left, Partial, Seen, Whole
 from edge_twisted.mesh.requests import (
     Applied,
-    Apply,
+    ApplyBatch,
     Changes,
     CursorUnknown,
     FindGone,
@@ -29,7 +29,7 @@ from edge_twisted.mesh.requests import (
 from edge_twisted.replication.errors import CorruptItem, ImplausibleClaim
 from edge_twisted.replication.identity import MOST_RENEWALS, RENEWAL_WINDOW_MS
 from edge_twisted.replication.observing import observe
-from edge_twisted.testing.replica import Replica
+from edge_twisted.testing.replica import ReplicaServer
 from tests.integration.replication.base import ReplicationTestCase, everything
 
 X = DocumentId.of("x").key
@@ -162,7 +162,7 @@ class Cases(ReplicationTestCase):
         self.same(a, b)
         again = self.stream(a, b, "SELECT * FROM c WHERE true", announce_above=512)
         answer = await b.documents.perform(
-            Apply(
+            ApplyBatch(
                 scope=again.scope,
                 sender=a.documents.replica,
                 items=tuple(first.items),
@@ -200,7 +200,7 @@ class Cases(ReplicationTestCase):
         await stream.sync()
         self.assertEqual(await b.rows("SELECT * FROM c"), [])
 
-    def _moved_out(self, replica: Replica) -> list[dict[str, Any]]:
+    def _moved_out(self, replica: ReplicaServer) -> list[dict[str, Any]]:
         with replica.store.snapshot() as snapshot:
             return list(replica.documents.moved_out(snapshot))
 
@@ -380,7 +380,7 @@ class Cases(ReplicationTestCase):
         assert isinstance(changes, Changes)
         await b.run("EVICT FROM c WHERE _id = 'x'")
         answer = await b.documents.perform(
-            Apply(
+            ApplyBatch(
                 scope=to_b.scope,
                 sender=a.documents.replica,
                 items=changes.items,
@@ -458,7 +458,7 @@ class Cases(ReplicationTestCase):
         later = Stamp(Timestamp(5), own, 7)
         scope = a.documents.scope("SELECT * FROM c", {})
         answer = await a.documents.perform(
-            Apply(
+            ApplyBatch(
                 scope=scope,
                 sender=b.documents.replica,
                 items=(Whole(X, row.body, fresh(later)),),
@@ -481,7 +481,7 @@ class Cases(ReplicationTestCase):
         with self.assertRaises(ImplausibleClaim):
             await a.documents.perform(Observe(clock=Timestamp(0), of_us=2**40))
         state = fresh(Stamp(Timestamp(5), a.documents.replica, 7))
-        lie = Apply(
+        lie = ApplyBatch(
             scope=a.documents.scope("SELECT * FROM c", {}),
             sender=b.documents.replica,
             items=(Whole(DocumentId.of("lie").key, b'{"_id":"lie"}', state),),
@@ -526,7 +526,9 @@ class Cases(ReplicationTestCase):
         scope = b.documents.scope("SELECT * FROM c", {})
 
         async def refused(kind: type[Exception], *items: Any) -> None:
-            request = Apply(scope=scope, sender=a.documents.replica, items=items, lsn=5, after=None)
+            request = ApplyBatch(
+                scope=scope, sender=a.documents.replica, items=items, lsn=5, after=None
+            )
             with self.assertRaises(kind):
                 await b.documents.perform(request)
             self.assertEqual(everything(b), {})
@@ -574,7 +576,7 @@ class Cases(ReplicationTestCase):
         scope = b.documents.scope("SELECT * FROM c", {})
         for at in range(len(row.state)):
             damaged = row.state[:at] + bytes([row.state[at] ^ 1]) + row.state[at + 1 :]
-            request = Apply(
+            request = ApplyBatch(
                 scope=scope,
                 sender=a.documents.replica,
                 items=(Whole(X, row.body, damaged),),
@@ -602,7 +604,7 @@ class Cases(ReplicationTestCase):
         self.assertEqual([type(each) for each in changes.items], [Partial])
         await b.run("EVICT FROM c")
         answer = await b.documents.perform(
-            Apply(scope=to_b.scope, sender=a.documents.replica, items=changes.items, lsn=None)
+            ApplyBatch(scope=to_b.scope, sender=a.documents.replica, items=changes.items, lsn=None)
         )
         self.assertEqual(answer, Lacking(id_keys=(X,)))
 
@@ -616,7 +618,7 @@ class Cases(ReplicationTestCase):
         assert row is not None
         await b.run("UPDATE c SET v = 1")
         answer = await b.documents.perform(
-            Apply(
+            ApplyBatch(
                 scope=to_b.scope,
                 sender=a.documents.replica,
                 items=(Whole(X, row.body, row.state),),
@@ -633,7 +635,7 @@ class Cases(ReplicationTestCase):
         await b.insert("c", {"_id": "x", "v": 1}, {"_id": "y", "v": 2})
         keys = [DocumentId.of(name).key for name in ("x", "y", "z")]
         answer = await b.documents.perform(
-            Apply(
+            ApplyBatch(
                 scope=stream.scope,
                 sender=a.documents.replica,
                 items=tuple(Left(key, 5) for key in keys),

@@ -11,7 +11,7 @@ from edge_twisted.documents.ids import DocumentId
 from edge_twisted.store.errors import DocumentDamaged
 from edge_twisted.store.rows import DamageReport
 from edge_twisted.store.sqlite.store import SqliteStore
-from edge_twisted.testing.replica import Replica
+from edge_twisted.testing.replica import ReplicaServer
 from tests.integration.replication.base import ReplicationTestCase
 
 #: What the disk may do: to the text, to the name of the writer in the state, to all of it.
@@ -24,7 +24,7 @@ DAMAGES = [
 ]
 
 
-def damage(replica: Replica, assignment: str, id_: str = "x") -> None:
+def damage(replica: ReplicaServer, assignment: str, id_: str = "x") -> None:
     """Change a document in the file, behind the store's back."""
     path = cast(SqliteStore, replica.store)._layout.database
     connection = apsw.Connection(str(path))
@@ -38,7 +38,7 @@ class RotTests(ReplicationTestCase):
 
     sqlite = True
 
-    async def three(self) -> tuple[Replica, Replica, Replica]:
+    async def three(self) -> tuple[ReplicaServer, ReplicaServer, ReplicaServer]:
         """Two that have the documents x and y, and one that has nothing yet."""
         a, b, c = [await self.replica(name) for name in "abc"]
         await a.insert("c", {"_id": "x", "a": "good"}, {"_id": "y", "a": "good"})
@@ -47,7 +47,7 @@ class RotTests(ReplicationTestCase):
         await self.exchange(*self.links("SELECT * FROM c", a, b))
         return a, b, c
 
-    async def has(self, replica: Replica) -> Any:
+    async def has(self, replica: ReplicaServer) -> Any:
         return sorted(await replica.rows("SELECT * FROM c"), key=lambda row: row["_id"])
 
     async def test_it_is_not_spread_and_comes_back(self) -> None:
@@ -133,7 +133,7 @@ class RotTests(ReplicationTestCase):
         self.flushLoggedErrors()
 
 
-def _run(replica: Replica, statement: str) -> Any:
+def _run(replica: ReplicaServer, statement: str) -> Any:
     from twisted.internet.defer import Deferred
 
     return Deferred.fromCoroutine(replica.run(statement))

@@ -13,7 +13,7 @@ import apsw
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from edge_twisted.database.stored import Writer, document_of
+from edge_twisted.database.stored import DocumentWriter, document_of
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.store.interface import Store, WriteTransaction
 from edge_twisted.store.rows import IndexDefinition, IndexKey
@@ -29,7 +29,7 @@ def insert(number: int, **fields: Any) -> Callable[[WriteTransaction], None]:
     id_ = DocumentId.of(number)
 
     def work(unit: WriteTransaction) -> None:
-        Writer(unit).save_fresh("c", id_, {"_id": number, "n": number % 7, **fields})
+        DocumentWriter(unit).save_fresh("c", id_, {"_id": number, "n": number % 7, **fields})
 
     return work
 
@@ -86,7 +86,7 @@ def delete(number: int) -> Callable[[WriteTransaction], None]:
     from edge_twisted.documents.writing import delete as deleted
 
     def work(unit: WriteTransaction) -> None:
-        writer, id_ = Writer(unit), DocumentId.of(number)
+        writer, id_ = DocumentWriter(unit), DocumentId.of(number)
         state = writer.load("c", id_.key)
         assert state is not None
         writer.save("c", id_, deleted(state, writer.stamp()))

@@ -19,7 +19,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from edge_twisted.database.stored import Writer
+from edge_twisted.database.stored import DocumentWriter
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.store.interface import WriteTransaction
 from edge_twisted.store.rows import IndexDefinition, IndexKey
@@ -49,7 +49,9 @@ def unpack(path: Path, layout: Layout) -> None:
 
 
 def _insert(number: int) -> Callable[[WriteTransaction], int]:
-    return lambda unit: Writer(unit).save_fresh("c", DocumentId.of(number), DOCUMENTS[number])
+    return lambda unit: DocumentWriter(unit).save_fresh(
+        "c", DocumentId.of(number), DOCUMENTS[number]
+    )
 
 
 async def _make(path: Path) -> None:

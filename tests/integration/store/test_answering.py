@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edge_twisted.store.sqlite.answering import SLICE_SECONDS, Answering
+from edge_twisted.store.sqlite.answering import SLICE_SECONDS, AnswerQueue
 
 
 class Case:
@@ -16,7 +16,7 @@ class Case:
         self.now = 0.0
         self.answered: list[int] = []
         self.turns: list[Callable[[], object]] = []
-        self.answering = Answering(self, lambda: self.now)  # type: ignore[arg-type]
+        self.answering = AnswerQueue(self, lambda: self.now)  # type: ignore[arg-type]
 
     def callFromThread(self, function: Callable[[], object], *_: Any) -> None:
         self.turns.append(function)

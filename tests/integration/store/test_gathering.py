@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edge_twisted.store.sqlite.gathering import GATHER_SECONDS, GATHER_UNITS, Gathering
+from edge_twisted.store.sqlite.gathering import GATHER_SECONDS, GATHER_UNITS, SubmissionQueue
 
 
 class Turns:
@@ -30,7 +30,7 @@ class Case:
     def __init__(self) -> None:
         self.turns = Turns()
         self.sent: list[list[int]] = []
-        self.gathering: Gathering[int] = Gathering(
+        self.gathering: SubmissionQueue[int] = SubmissionQueue(
             self.turns,  # type: ignore[arg-type]
             self.sent.append,
             lambda: self.turns.now,

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from edge_twisted.store.hooks import RemovalHooks
 from edge_twisted.store.housekeeping import Housekeeping, Retention
 from edge_twisted.store.interface import Store, WriteTransaction
-from edge_twisted.store.rows import Document
+from edge_twisted.store.rows import StoredDocument
 from edge_twisted.store.sqlite import reaper
 from edge_twisted.store.sqlite import writer as writing
 from edge_twisted.store.sqlite.store import SqliteStore
@@ -61,7 +61,7 @@ class ReapingTests(SqliteTestCase):
         store.before_reap(self.hear)
         return store
 
-    def hear(self, unit: WriteTransaction, collection: str, rows: Sequence[Document]) -> None:
+    def hear(self, unit: WriteTransaction, collection: str, rows: Sequence[StoredDocument]) -> None:
         self.heard.extend([collection] * len(rows))
 
     def left_in(self, store: Store, count: int) -> list[str]:
@@ -97,7 +97,9 @@ class ReapingTests(SqliteTestCase):
     async def test_a_collection_that_cannot_be_reaped_keeps_no_other_waiting(self) -> None:
         store = await self.deleted_in(3)
 
-        def breaking(unit: WriteTransaction, collection: str, rows: Sequence[Document]) -> None:
+        def breaking(
+            unit: WriteTransaction, collection: str, rows: Sequence[StoredDocument]
+        ) -> None:
             if collection == "c01":
                 raise Broken
 
@@ -127,7 +129,7 @@ class ReapingTests(SqliteTestCase):
             run.cancel()
             cancelled.set()
 
-        def wait(unit: WriteTransaction, collection: str, rows: Sequence[Document]) -> None:
+        def wait(unit: WriteTransaction, collection: str, rows: Sequence[StoredDocument]) -> None:
             if collection == "c04":
                 reactor.callFromThread(cancel)
                 cancelled.wait(30)
@@ -150,7 +152,7 @@ class ReapingTests(SqliteTestCase):
             Deferred.fromCoroutine(keeping.stop()).chainDeferred(stopped)
             stopping.set()
 
-        def wait(unit: WriteTransaction, collection: str, rows: Sequence[Document]) -> None:
+        def wait(unit: WriteTransaction, collection: str, rows: Sequence[StoredDocument]) -> None:
             if collection == "c04":
                 reactor.callFromThread(stop)
                 stopping.wait(30)
@@ -195,7 +197,7 @@ class StepTests(SqliteTestCase):
         times = iter([0.0, 1.0, 2.0, 100.0, 101.0, 200.0])
         self.patch(reaper, "STEP_SECONDS", 50.0)
         self.patch(reaper, "perf_counter", lambda: next(times))
-        job: Callable[[SqliteTransaction], bool] = reaper.Reaping(ALWAYS, 100, RemovalHooks())
+        job: Callable[[SqliteTransaction], bool] = reaper.ReapJob(ALWAYS, 100, RemovalHooks())
         step = cast("Callable[[WriteTransaction], bool]", job)
         self.assertTrue((await store.write("step", step)).result)
         with store.snapshot() as snapshot:

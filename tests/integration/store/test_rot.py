@@ -10,11 +10,11 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from edge_twisted.database.stored import Writer
+from edge_twisted.database.stored import DocumentWriter
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.store.errors import DirectoryLocked, DocumentDamaged, StoreCorrupt
 from edge_twisted.store.interface import Store, WriteTransaction
-from edge_twisted.store.rows import DamageReport, Document
+from edge_twisted.store.rows import DamageReport, StoredDocument
 from edge_twisted.store.sqlite.checks import check
 from edge_twisted.store.sqlite.connection import open_reader
 from edge_twisted.store.sqlite.files import Layout
@@ -50,10 +50,10 @@ WHOLE = set(range(101)) - {5}
 class RotTests(SqliteTestCase):
     """Documents of a store whose file was changed behind its back."""
 
-    async def heard(self) -> tuple[Store, list[Document]]:
+    async def heard(self) -> tuple[Store, list[StoredDocument]]:
         """Return a store, and what those hear who note what goes into quarantine."""
         store, _ = await self.filled()
-        heard: list[Document] = []
+        heard: list[StoredDocument] = []
         store.before_quarantine(lambda unit, collection, rows: heard.extend(rows))
         return store, heard
 
@@ -114,7 +114,7 @@ class RotTests(SqliteTestCase):
         self.assertFalse(await store.quarantine("c", key))
         self.assertRaises(DocumentDamaged, self.get, store, key)
 
-    def get(self, store: Store, key: bytes) -> Document | None:
+    def get(self, store: Store, key: bytes) -> StoredDocument | None:
         with store.snapshot() as snapshot:
             return snapshot.get("c", key)
 
@@ -181,7 +181,7 @@ class RotTests(SqliteTestCase):
             id_ = DocumentId.of("needle-b")
 
             def work(unit: WriteTransaction, id_: DocumentId = id_) -> None:
-                Writer(unit).save_fresh("c", id_, {"_id": "needle-b", "t": "text of it"})
+                DocumentWriter(unit).save_fresh("c", id_, {"_id": "needle-b", "t": "text of it"})
 
             await store.write("insert", work)
             before = self.get(store, id_.key)
@@ -265,13 +265,13 @@ class EveryByteTests(SqliteTestCase):
         # The few others are bytes that nothing is read from: commits, lengths of what is NULL.
         self.assertGreater(told, 2 * (end - begin) * 0.8)
 
-    def get(self, store: Store, key: bytes) -> Document:
+    def get(self, store: Store, key: bytes) -> StoredDocument:
         with store.snapshot() as snapshot:
             found = snapshot.get("c", key)
         assert found is not None
         return found
 
-    def is_told(self, key: bytes, written: Document) -> bool:
+    def is_told(self, key: bytes, written: StoredDocument) -> bool:
         """Read a document of the file as it is now; return whether the read failed."""
         connection = open_reader(self.layout.database)
         snapshot = SqliteSnapshot(connection, lambda name: 1, "test")

@@ -12,12 +12,12 @@ from typing import Any, cast
 import apsw
 from twisted.internet.task import deferLater
 
-from edge_twisted.database.stored import Writer
+from edge_twisted.database.stored import DocumentWriter
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.store.attachments.folder import BlobFolder
 from edge_twisted.store.attachments.names import id_of
 from edge_twisted.store.attachments.verifying import SMALL_BYTES
-from edge_twisted.store.errors import AttachmentCorrupt, AttachmentUnavailable, StoreCorrupt
+from edge_twisted.store.errors import BlobCorrupt, BlobUnavailable, StoreCorrupt
 from edge_twisted.store.interface import Store, WriteTransaction
 from edge_twisted.store.rows import DamageReport
 from edge_twisted.store.sqlite.checks import check
@@ -52,7 +52,9 @@ async def scrubbed(store: Store) -> tuple[int, int]:
 
 def into(collection: str, number: int) -> Any:
     def work(unit: WriteTransaction) -> None:
-        Writer(unit).save_fresh(collection, DocumentId.of(number), {"_id": number, "t": "x" * 300})
+        DocumentWriter(unit).save_fresh(
+            collection, DocumentId.of(number), {"_id": number, "t": "x" * 300}
+        )
 
     return work
 
@@ -177,10 +179,10 @@ class BlobTests(SqliteTestCase):
         self.assertEqual(await reader.read(0, 10_000), content)
         reader.close()
         self.change(path)
-        await self.assertFailure(store.attachments.open(name), AttachmentUnavailable)
+        await self.assertFailure(store.attachments.open(name), BlobUnavailable)
         self.assertIsNone(store.attachments.find(name))
         self.assertEqual((lost, store.damage), ([name], DamageReport(attachments=1)))
-        await self.assertFailure(store.attachments.open(name), AttachmentUnavailable)
+        await self.assertFailure(store.attachments.open(name), BlobUnavailable)
         self.assertIn("quarantine", str(check(self.layout)[0]))
         # Kept over a restart, and over the collector, for a document names it.
         await store.close()
@@ -208,10 +210,10 @@ class BlobTests(SqliteTestCase):
         reader = await store.attachments.open(name)
         for at in range(2):
             await reader.read(at * SMALL_BYTES, SMALL_BYTES)
-        await self.assertFailure(reader.read(2 * SMALL_BYTES, SMALL_BYTES), AttachmentCorrupt)
+        await self.assertFailure(reader.read(2 * SMALL_BYTES, SMALL_BYTES), BlobCorrupt)
         reader.close()
         await self.settled(store, 1)
-        await self.assertFailure(store.attachments.open(name), AttachmentUnavailable)
+        await self.assertFailure(store.attachments.open(name), BlobUnavailable)
 
     async def test_no_range_of_a_large_one_is_served(self) -> None:
         store = await self.opened()
@@ -222,7 +224,7 @@ class BlobTests(SqliteTestCase):
         reader.close()
         self.change(path)
         reader = await store.attachments.open(name)
-        await self.assertFailure(reader.read(5, 5), AttachmentCorrupt)
+        await self.assertFailure(reader.read(5, 5), BlobCorrupt)
         reader.close()
         await self.settled(store, 1)
 
@@ -243,7 +245,7 @@ class BlobTests(SqliteTestCase):
         store = await self.opened()
         name, _, path = await self.blob(store, 8192)
         self.change(path)
-        await self.assertFailure(store.attachments.open(name), AttachmentUnavailable)
+        await self.assertFailure(store.attachments.open(name), BlobUnavailable)
         await store.write("evict", lambda unit: unit.remove("c", DocumentId.of(8192).key))
         await store.attachments.collect(0)
         self.assertEqual(store.damage, DamageReport())

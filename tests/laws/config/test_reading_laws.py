@@ -9,7 +9,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_twisted.config.problems import ConfigurationError, Problem
+from edge_twisted.config.problems import ConfigProblem, ConfigurationError
 from edge_twisted.config.reporter import Reporter
 from edge_twisted.config.yaml.compose import compose
 from edge_twisted.config.yaml.nodes import plain
@@ -20,7 +20,7 @@ LINE = re.compile(r"edge\.yaml:\d+:\d+: (?:[^\s:]\S*: )?\S.*; \S.*")
 EXAMPLES = 150
 
 
-def problems_of(data: str | bytes) -> tuple[Problem, ...]:
+def problems_of(data: str | bytes) -> tuple[ConfigProblem, ...]:
     try:
         load_text(data)
     except ConfigurationError as error:

@@ -16,7 +16,7 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import EvaluationError
 from edge_twisted.dql.plan.catalog import Index, KeyPart
-from edge_twisted.dql.plan.choice import Request, choose
+from edge_twisted.dql.plan.choice import TermRequest, choose
 from edge_twisted.dql.plan.directives import Directives
 from edge_twisted.dql.plan.nodes import IndexScan, UnionScan
 from edge_twisted.dql.plan.outline import outline
@@ -155,7 +155,7 @@ def test_an_index_finds_what_the_condition_wants(
         collection="c",
         keys=tuple(KeyPart((n,), d) for n, d in zip(names, descending, strict=False)),
     )
-    request = Request(term=TERM, field_of=FIELD_OF, where=condition)
+    request = TermRequest(term=TERM, field_of=FIELD_OF, where=condition)
     choice = choose(request, [index], Directives())
     access = choice.access
     scans = access.children if isinstance(access, UnionScan) else (access,)

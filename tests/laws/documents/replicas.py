@@ -13,7 +13,7 @@ from edge_twisted.documents.encoding import decode, encode
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.json_text import to_text
 from edge_twisted.documents.operations import InvalidWrite, Operation
-from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.state import DocumentState, merge
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.documents.writing import apply, delete, initial, insert
@@ -24,7 +24,7 @@ class Site:
     """One replica of one document."""
 
     number: int
-    state: State = field(factory=State)
+    state: DocumentState = field(factory=DocumentState)
     written: int = 0
     last: int = 0
 
@@ -70,7 +70,7 @@ class Site:
         self.state = apply_delta(self.state, news)
 
 
-def reread(state: State) -> State:
+def reread(state: DocumentState) -> DocumentState:
     if not state.version:
         return state
     data = encode(state)
@@ -80,6 +80,6 @@ def reread(state: State) -> State:
     return again
 
 
-def summary(state: State) -> tuple[bytes, bytes]:
+def summary(state: DocumentState) -> tuple[bytes, bytes]:
     """All that is visible of a state, and all that is written of it."""
     return (encode(state) if state.version else b""), to_text(dict(state.fields or {}))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_twisted.documents.deltas import apply_delta, delta
-from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.state import DocumentState, merge
 from edge_twisted.testing.strategies_documents import fields, operations
 from tests.laws.documents.replicas import Site, reread, summary
 
@@ -76,7 +76,7 @@ def test_a_delta_does_what_the_whole_does(history: list[tuple[object, ...]]) -> 
     same(apply_delta(a, delta(b, a.version)), whole)
     # Knowledge that is older than what the receiver has, or of other documents too.
     same(apply_delta(whole, delta(c, a.version)), merge(whole, c))
-    same(apply_delta(None, delta(b, State().version)), b)
+    same(apply_delta(None, delta(b, DocumentState().version)), b)
 
 
 @settings(max_examples=500, deadline=None)
@@ -89,5 +89,5 @@ def test_written_and_read_again(history: list[tuple[object, ...]]) -> None:
             same(merge(state, other.state), merge(each.state, other.state))
 
 
-def same(left: State, right: State) -> None:
+def same(left: DocumentState, right: DocumentState) -> None:
     assert summary(left) == summary(right)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from edge_twisted.documents.deltas import DeltaGap, apply_delta, delta
 from edge_twisted.documents.excepting import excepted
 from edge_twisted.documents.operations import Increment, Operation
-from edge_twisted.documents.state import State, forgets, merge
+from edge_twisted.documents.state import DocumentState, forgets, merge
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import NO_VERSION, Dot, VersionVector
 from tests.laws.documents.replicas import Site, reread
@@ -57,9 +57,9 @@ class Evicting(Forgetful):
 
     def _evict(self) -> None:
         self.evicted = self.evicted.joined(self.state.version)
-        self.state = State()
+        self.state = DocumentState()
 
-    def _except_evicted(self, before: State) -> None:
+    def _except_evicted(self, before: DocumentState) -> None:
         own = self.replica
         self.state = excepted(self.state, before, own, self.evicted.seen(own))
 
@@ -77,7 +77,7 @@ class Counting(Evicting):
             self.added[Dot(self.replica, self.written)] = amount
 
 
-def run(history: list[tuple[object, ...]]) -> list[State]:
+def run(history: list[tuple[object, ...]]) -> list[DocumentState]:
     return [each.state for each in sites_after(history, Evicting)]
 
 

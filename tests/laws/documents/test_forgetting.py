@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from edge_twisted.documents.deltas import DeltaGap, apply_delta, delta
 from edge_twisted.documents.operations import Increment, Operation, Restart, Set, Unset
-from edge_twisted.documents.state import State, forgets, merge
+from edge_twisted.documents.state import DocumentState, forgets, merge
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import VersionVector
 from tests.laws.documents.replicas import Site, reread
@@ -56,15 +56,15 @@ class Forgetful(Site):
     """A site that may lose what it has, and goes on counting its writes."""
 
     def write_anew(self, fields: dict[str, Value], moment: int) -> None:
-        self.state = State()
+        self.state = DocumentState()
         self.insert(fields, moment)
 
     def hear_anew(self, other: Site) -> None:
-        self.state = State()
+        self.state = DocumentState()
         self.hear_whole(other)
 
 
-def run(history: list[tuple[object, ...]]) -> list[State]:
+def run(history: list[tuple[object, ...]]) -> list[DocumentState]:
     """Return the states of three sites that began with the same document."""
     return [each.state for each in sites_after(history, Forgetful)]
 
@@ -73,7 +73,7 @@ F = TypeVar("F", bound=Forgetful)
 
 
 def sites_after(
-    history: list[tuple[object, ...]], kind: type[F], states: list[State] | None = None
+    history: list[tuple[object, ...]], kind: type[F], states: list[DocumentState] | None = None
 ) -> list[F]:
     """Return three sites after a history; `states` gets what each had after each of its steps."""
     sites = [kind(number) for number in range(3)]
@@ -151,7 +151,7 @@ def test_a_newer_count_is_taken_as_it_is(
 ) -> None:
     """All three begin with counting, and whoever has what one of them had at any time hears."""
     began: list[tuple[object, ...]] = [("apply", at, each, 1) for at, each in enumerate(first)]
-    states: list[State] = []
+    states: list[DocumentState] = []
     sites_after([*began, *history], Forgetful, states)
     for old, new in permutations(states, 2):
         if is_newer(new.version, old.version):
@@ -167,7 +167,7 @@ class Telling(Forgetful):
         super().hear_whole(other)
         if theirs.version and forgets(mine, theirs):
             merged, dot = self.state, self.stamp(0).dot
-            self.state = State(merged.root, merged.life, merged.version.with_dot(dot))
+            self.state = DocumentState(merged.root, merged.life, merged.version.with_dot(dot))
 
 
 @settings(max_examples=500, deadline=None, derandomize=True)

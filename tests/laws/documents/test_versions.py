@@ -11,7 +11,7 @@ from edge_twisted.documents.digest import digest
 from edge_twisted.documents.encoding import decode, encode
 from edge_twisted.documents.entries import Entry, Stamp
 from edge_twisted.documents.headers import read_header
-from edge_twisted.documents.state import State
+from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.values import MISSING
 from edge_twisted.documents.vectors import decode_vector, encode_vector
 from edge_twisted.documents.versions import Dot, Replica, SiteId, Span, VersionVector
@@ -74,7 +74,7 @@ def test_they_are_written_and_read(seen: set[Dot]) -> None:
 @given(dots.filter(bool))
 def test_states_carry_them(seen: set[Dot]) -> None:
     stamp = Stamp(Timestamp(5), *max(seen))
-    state = State(life=(Entry(stamp, MISSING),), version=vector(seen))
+    state = DocumentState(life=(Entry(stamp, MISSING),), version=vector(seen))
     data = encode(state)
     assert decode(data, None).version == state.version
     assert read_header(data).version == state.version

@@ -17,8 +17,8 @@ from edge_twisted.mesh.presence import (
     MAX_STAMP,
     Claim,
     PresenceGraph,
-    Record,
-    Stamp,
+    PresenceRecord,
+    RecordVersion,
     is_sound,
 )
 from edge_twisted.mesh.presence_codec import MAX_RECORD_BYTES, decode, encode
@@ -30,10 +30,12 @@ def key(number: int) -> PeerKey:
     return PeerKey(f"pk{number:044d}")
 
 
-def record(number: int, *links: int, boot: int = 1, counter: int = 1, name: str = "") -> Record:
-    return Record(
+def record(
+    number: int, *links: int, boot: int = 1, counter: int = 1, name: str = ""
+) -> PresenceRecord:
+    return PresenceRecord(
         peer=key(number),
-        stamp=Stamp(boot, counter),
+        stamp=RecordVersion(boot, counter),
         device_name=name or f"peer {number}",
         os="Linux",
         version="edge-twisted/0",
@@ -45,9 +47,9 @@ US = record(0)
 numbers = st.integers(1, 5)
 claims = st.builds(Claim, st.integers(0, 5).map(key), st.sampled_from(KINDS))
 records = st.builds(
-    Record,
+    PresenceRecord,
     peer=numbers.map(key),
-    stamp=st.builds(Stamp, st.integers(0, 2), st.integers(0, 3)),
+    stamp=st.builds(RecordVersion, st.integers(0, 2), st.integers(0, 3)),
     device_name=st.sampled_from(["a", "b"]),
     os=st.just("Linux"),
     version=st.just("v"),
@@ -59,7 +61,7 @@ def shown(graph: PresenceGraph) -> object:
     return [(each, graph.links(each)) for each in (graph.local, *graph.peers())]
 
 
-def graph_of(received: Sequence[Record], *links: int) -> PresenceGraph:
+def graph_of(received: Sequence[PresenceRecord], *links: int) -> PresenceGraph:
     graph = PresenceGraph(US)
     graph.publish([Claim(key(each), "AccessPoint") for each in links])
     for each in received:
@@ -69,7 +71,7 @@ def graph_of(received: Sequence[Record], *links: int) -> PresenceGraph:
 
 @given(st.lists(records, max_size=12), st.data(), st.lists(numbers, max_size=3))
 def test_any_order_and_any_duplicates_give_the_same_graph(
-    received: list[Record], data: st.DataObject, links: list[int]
+    received: list[PresenceRecord], data: st.DataObject, links: list[int]
 ) -> None:
     again = data.draw(st.lists(st.sampled_from(received))) if received else []
     shuffled = data.draw(st.permutations([*received, *again]))
@@ -77,7 +79,7 @@ def test_any_order_and_any_duplicates_give_the_same_graph(
 
 
 @given(st.lists(records, max_size=12))
-def test_news_is_passed_on_once(received: list[Record]) -> None:
+def test_news_is_passed_on_once(received: list[PresenceRecord]) -> None:
     graph = PresenceGraph(US)
     for each in received:
         passed = graph.receive(each)
@@ -86,7 +88,7 @@ def test_news_is_passed_on_once(received: list[Record]) -> None:
 
 
 @given(st.lists(records, max_size=12), st.lists(numbers, max_size=3))
-def test_what_is_shown_hangs_together(received: list[Record], links: list[int]) -> None:
+def test_what_is_shown_hangs_together(received: list[PresenceRecord], links: list[int]) -> None:
     """Every link is claimed by both ends and shown at both; every peer has one."""
     graph = graph_of(received, *links)
     everybody = {each.peer: each for each in (graph.local, *graph.peers())}
@@ -102,7 +104,7 @@ def test_what_is_shown_hangs_together(received: list[Record], links: list[int]) 
 
 
 @given(records)
-def test_records_survive_the_wire(original: Record) -> None:
+def test_records_survive_the_wire(original: PresenceRecord) -> None:
     assert decode(encode(original)) == original
 
 
@@ -153,7 +155,7 @@ def test_an_older_life_of_ours_is_outdone() -> None:
     graph.publish([Claim(key(1), "AccessPoint")])
     ours = graph.receive(record(0, 4, boot=7, counter=9))
     assert ours is not None
-    assert ours.stamp == Stamp(7, 10)
+    assert ours.stamp == RecordVersion(7, 10)
     assert ours.claims == (Claim(key(1), "AccessPoint"),)
     assert graph.receive(record(0, 4, boot=7, counter=9)) is None
 

@@ -15,7 +15,7 @@ from edge_twisted.errors import EdgeError
 from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
-from edge_twisted.testing.replica import Replica, Stream, now
+from edge_twisted.testing.replica import ReplicaServer, ReplicaStream, now
 from edge_twisted.testing.strategies_documents import fields
 from tests.integration.replication.base import everything
 
@@ -49,17 +49,17 @@ class World:
     def __init__(self) -> None:
         self.moment = 1_790_000_000_000
         self.servers = [self._server(number) for number in range(SERVERS)]
-        self.streams: dict[tuple[int, int, str], Stream] = {}
+        self.streams: dict[tuple[int, int, str], ReplicaStream] = {}
 
     def _now(self) -> int:
         self.moment += 1
         return self.moment
 
-    def _server(self, number: int) -> Replica:
+    def _server(self, number: int) -> ReplicaServer:
         data = Data(ReplicaName(SiteId(bytes([number]) * 16), 1))
         store = cast(Store, MemoryStore(data, self._now))
         now(_open(store))
-        return Replica(str(number), store, self._now)
+        return ReplicaServer(str(number), store, self._now)
 
     def run(self, at: int, statement: str, **arguments: Any) -> None:
         with suppress(EdgeError):
@@ -71,7 +71,7 @@ class World:
         stream = self.streams.get((sender, receiver, query))
         if stream is None:
             scope = self.servers[receiver].documents.scope(query, {})
-            stream = Stream(
+            stream = ReplicaStream(
                 receiver=self.servers[receiver], sender=self.servers[sender], scope=scope
             )
             self.streams[sender, receiver, query] = stream
@@ -118,7 +118,7 @@ async def _open(store: Store) -> None:
     await store.open()
 
 
-async def _renew(replica: Replica) -> None:
+async def _renew(replica: ReplicaServer) -> None:
     await replica.store.write("renew", lambda unit: unit.renew_epoch())
 
 
@@ -154,5 +154,5 @@ def test_what_everybody_deleted_and_forgot_stays_deleted(history: list[tuple[Any
         assert now(each.rows("SELECT * FROM c")) == []
 
 
-async def _reap(replica: Replica, before: int) -> None:
+async def _reap(replica: ReplicaServer, before: int) -> None:
     await replica.store.reap(before, 1000)

@@ -14,7 +14,7 @@ from edge_twisted.api.failures import response_to
 from edge_twisted.api.request import Request
 from edge_twisted.api.resource import Resource
 from edge_twisted.api.response import Response, StreamingResponse
-from edge_twisted.config.model import Identity
+from edge_twisted.config.model import IdentityConfig
 from edge_twisted.errors import EdgeError
 from edge_twisted.security.callers import ANYBODY, Caller
 from edge_twisted.testing.api_requests import answered, api_request
@@ -22,7 +22,7 @@ from edge_twisted.testing.fake_attachments import FakeBlobs, FakeReferences, att
 
 CONTENT = bytes(range(256)) * 1000
 BOUNDARY = "----b"
-READER = Caller.of(Identity(id="r", api_key_hash="", permissions=("read_only",)))
+READER = Caller.of(IdentityConfig(id="r", api_key_hash="", permissions=("read_only",)))
 
 
 class Full(EdgeError):

@@ -8,22 +8,22 @@ import re
 import pytest
 
 from edge_twisted.api.cors import CrossOrigin
-from edge_twisted.api.gate import Admission
+from edge_twisted.api.gate import GateRules
 from edge_twisted.api.hosts import HostNames
 from edge_twisted.config.model import Cors
-from edge_twisted.testing.wire import MemorySite, Peer
+from edge_twisted.testing.wire import MemorySite, WireClient
 
 ORIGIN = "https://till.example"
 
 
-def connected(*origins: str, hosts: HostNames | None = None) -> Peer:
+def connected(*origins: str, hosts: HostNames | None = None) -> WireClient:
     memory = MemorySite()
     cors = CrossOrigin(Cors(allowed_origins=origins)) if origins else None
-    memory.gate.replace(Admission(keys=None, cors=cors, hosts=hosts))
+    memory.gate.replace(GateRules(keys=None, cors=cors, hosts=hosts))
     return memory.connect()
 
 
-def ask(peer: Peer, method: str, path: str, **fields: str) -> tuple[int, dict[str, str]]:
+def ask(peer: WireClient, method: str, path: str, **fields: str) -> tuple[int, dict[str, str]]:
     names = {"Host": "x", **{name.replace("_", "-"): value for name, value in fields.items()}}
     lines = "".join(f"{name}: {value}\r\n" for name, value in names.items())
     head = peer.send(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode()).partition(b"\r\n\r\n")[0]

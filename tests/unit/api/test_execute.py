@@ -18,7 +18,7 @@ from edge_twisted.api.request import Request
 from edge_twisted.api.response import Response
 from edge_twisted.api.transaction import MAX_STATEMENTS, Transaction
 from edge_twisted.dql.errors import ParseError
-from edge_twisted.dql.source import Source
+from edge_twisted.dql.source import SourceText
 from edge_twisted.errors import EdgeError
 from edge_twisted.testing.api_requests import answered, api_request
 from edge_twisted.testing.fake_database import FakeDatabase, FakeResult
@@ -112,7 +112,7 @@ class Statements(Case):
         )
 
     def test_one_that_does_not_parse_is_unknown_and_has_its_place(self) -> None:
-        error = ParseError("expected a statement", (0, 3), Source("FOO"))
+        error = ParseError("expected a statement", (0, 3), SourceText("FOO"))
         self.database.answers["FOO"] = error
         status, said = self.error(self.start(self.request({"statement": "FOO"})))
         self.assertEqual((status, said["queryType"]), (400, "unknown"))

@@ -16,14 +16,14 @@ from edge_twisted.api.errors import (
     TooManyRequests,
     Unauthorized,
 )
-from edge_twisted.api.gate import Admission, ApiGate, caller_of
+from edge_twisted.api.gate import ApiGate, GateRules, caller_of
 from edge_twisted.api.health import ROUTE as HEALTH
 from edge_twisted.api.logs_download import ROUTE as LOGS
 from edge_twisted.api.presence import ROUTE as PRESENCE
 from edge_twisted.api.request import Request
 from edge_twisted.api.resource import Route
 from edge_twisted.api.transaction import ROUTE as TRANSACTION
-from edge_twisted.config.model import Cors, Identity, Permissions
+from edge_twisted.config.model import Cors, IdentityConfig, Permissions
 from edge_twisted.security.api_keys import generate
 from edge_twisted.security.callers import ANYBODY, Caller
 from edge_twisted.security.key_ring import KeyRing
@@ -50,8 +50,8 @@ class CountingThrottle:
         return b"RateLimit: %d\r\n" % self.left
 
 
-def identity(*permissions: Permissions) -> Identity:
-    return Identity(id="till", api_key_hash=MADE.hash, permissions=permissions)
+def identity(*permissions: Permissions) -> IdentityConfig:
+    return IdentityConfig(id="till", api_key_hash=MADE.hash, permissions=permissions)
 
 
 class Case(SynchronousTestCase):
@@ -61,7 +61,7 @@ class Case(SynchronousTestCase):
         self.hashes: list[Deferred[bool]] = []
         self.throttle = CountingThrottle(100)
         self.keys = KeyRing([identity("data")], self.in_pool)
-        self.gate = ApiGate(Admission(keys=self.keys, throttle=self.throttle))
+        self.gate = ApiGate(GateRules(keys=self.keys, throttle=self.throttle))
 
     def in_pool(self, work: Callable[[], bool]) -> Deferred[bool]:
         return succeed(work())
@@ -161,14 +161,14 @@ class Keys(Case):
         self.successResultOf(self.admitted(request))
         self.keys.replace([])
         self.refusal(self.request(f"Bearer {MADE.key}"), Unauthorized)
-        self.gate.replace(Admission(keys=None))
+        self.gate.replace(GateRules(keys=None))
         self.assertIs(self.gate.admit(self.request()), ANYBODY)
         self.assertEqual(self.gate.lines(request), b"")
 
     def test_a_check_under_way_answers_by_the_rules_it_began_with(self) -> None:
         waiting: Deferred[bool] = Deferred()
         keys = KeyRing([identity("full")], lambda _: waiting)
-        self.gate.replace(Admission(keys=keys))
+        self.gate.replace(GateRules(keys=keys))
         answer = self.gate.admit(self.request(f"Bearer {MADE.key}", LOGS))
         assert isinstance(answer, Deferred)
         self.assertNoResult(answer)
@@ -185,7 +185,7 @@ class Origins(Case):
 
     def setUp(self) -> None:
         super().setUp()
-        self.gate.replace(Admission(keys=None))
+        self.gate.replace(GateRules(keys=None))
 
     def test_programs_and_own_pages_pass(self) -> None:
         self.assertIs(self.gate.admit(self.request()), ANYBODY)
@@ -199,14 +199,14 @@ class Origins(Case):
 
     def test_those_that_are_allowed_do(self) -> None:
         cors = CrossOrigin(Cors(allowed_origins=("https://till.example",)))
-        self.gate.replace(Admission(keys=None, cors=cors))
+        self.gate.replace(GateRules(keys=None, cors=cors))
         self.assertIs(self.gate.admit(self.request(Origin="https://till.example")), ANYBODY)
         self.refusal(self.request(Origin="https://till.example.evil"), Forbidden)
-        self.gate.replace(Admission(keys=None, cors=CrossOrigin(Cors(allowed_origins=("*",)))))
+        self.gate.replace(GateRules(keys=None, cors=CrossOrigin(Cors(allowed_origins=("*",)))))
         self.assertIs(self.gate.admit(self.request(Origin="http://any")), ANYBODY)
 
     def test_with_keys_the_key_decides(self) -> None:
-        self.gate.replace(Admission(keys=self.keys))
+        self.gate.replace(GateRules(keys=self.keys))
         answer = self.gate.admit(self.request(f"Bearer {MADE.key}", Origin="http://evil.example"))
         assert isinstance(answer, Deferred)
         self.assertIsNotNone(self.successResultOf(answer))

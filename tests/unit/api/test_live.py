@@ -13,13 +13,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edge_twisted.api.errors import EndpointDisabled, Unauthorized
 from edge_twisted.api.gate import Throttle
-from edge_twisted.api.live import LiveApi
+from edge_twisted.api.live import ReloadableApi
 from edge_twisted.api.request import Request
 from edge_twisted.config.model import (
     Auth,
     Configuration,
     HttpServer,
-    Identity,
+    IdentityConfig,
     ThrottleStrategy,
 )
 from edge_twisted.security.api_keys import generate
@@ -34,7 +34,7 @@ STRATEGY = ThrottleStrategy(strategy="ip_address", max_requests=1, window_secs=1
 
 def keyed(by: Configuration, *hashes: str) -> Configuration:
     identities = tuple(
-        Identity(id=f"id-{n}", api_key_hash=text, permissions=("full",))
+        IdentityConfig(id=f"id-{n}", api_key_hash=text, permissions=("full",))
         for n, text in enumerate(hashes)
     )
     return evolve(by, auth=Auth(identities=identities))
@@ -49,7 +49,7 @@ class Reloads(SynchronousTestCase):
         self.first = configuration(folder)
         self.less = configuration(folder, http_api={"presence": True}, rest=False)
         self.throttles: list[CountingThrottle] = []
-        self.live = LiveApi(
+        self.live = ReloadableApi(
             self.first, parts(), defer_to_pool=self.in_pool, throttle_of=self.throttle_of
         )
 

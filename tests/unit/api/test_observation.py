@@ -16,14 +16,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from edge_twisted.api import metrics as page_of_metrics
 from edge_twisted.api.metrics import Metrics, MetricsPage
 from edge_twisted.api.observation import AuditObserver, DebugObserver, Observers
-from edge_twisted.api.resource import Finished
-from edge_twisted.config.model import Identity, Level, Logging
+from edge_twisted.api.resource import FinishedRequest
+from edge_twisted.config.model import IdentityConfig, Level, Logging
 from edge_twisted.logs.audit import AuditEvent, AuditFields, AuditLine
 from edge_twisted.logs.levels import Levels
 from edge_twisted.security.callers import ANYBODY, Caller
 from edge_twisted.testing.api_requests import answered, api_request
 
-TILL = Caller.of(Identity(id="till", api_key_hash="", permissions=("full",)))
+TILL = Caller.of(IdentityConfig(id="till", api_key_hash="", permissions=("full",)))
 
 
 class ListAudit:
@@ -50,11 +50,11 @@ def finished(
     method: str = "POST",
     seconds: float = 0.0123456,
     verb: str | None = "select",
-) -> Finished:
+) -> FinishedRequest:
     request = api_request(method, "/execute", identity=identity)
     request.verb = verb
     request.collections = ("tasks",)
-    return Finished(
+    return FinishedRequest(
         request=request,
         endpoint=endpoint,
         status=status,
@@ -214,7 +214,7 @@ class Observing(SynchronousTestCase):
 
     def test_one_that_fails_does_not_keep_the_others_from_it(self) -> None:
         class Broken:
-            def request_finished(self, finished: Finished) -> None:
+            def request_finished(self, finished: FinishedRequest) -> None:
                 raise RuntimeError("broken")
 
         audit = ListAudit()

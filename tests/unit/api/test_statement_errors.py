@@ -6,7 +6,7 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError
 
 from edge_twisted.api.statement_errors import Described, described
-from edge_twisted.database.errors import Forbidden
+from edge_twisted.database.errors import StatementForbidden
 from edge_twisted.dql.errors import ParseError
 from edge_twisted.security.permissions import Permits
 from edge_twisted.testing.dql_examples import answer, memory_database
@@ -16,7 +16,7 @@ DELETE = Described(query_type="delete", verb="delete", collections=("tasks",))
 
 
 def test_a_short_one_is_parsed() -> None:
-    assert described("DELETE FROM tasks", Forbidden("x")) == DELETE
+    assert described("DELETE FROM tasks", StatementForbidden("x")) == DELETE
     assert described("DELETE FORM tasks", ParseError("x")) == Described()
 
 
@@ -26,7 +26,7 @@ def test_a_long_one_is_told_by_its_error() -> None:
     text = f"{PADDING}DELETE FROM tasks"
     try:
         answer(memory_database(), text, {}, nobody)
-    except Forbidden as error:
+    except StatementForbidden as error:
         assert described(text, error) == DELETE
     else:
         raise AssertionError("it was not refused")

@@ -24,11 +24,17 @@ from edge_twisted.api.errors import ERRORS, EndpointDisabled, MethodNotAllowed, 
 from edge_twisted.api.logs_download import LogsDownload
 from edge_twisted.api.metrics import Metrics
 from edge_twisted.api.openapi.schemas import SCHEMAS
-from edge_twisted.api.presence import Connection, Graph, Peer, Presence, local_peer
-from edge_twisted.api.tree import ENDPOINTS, Parts, build, described
+from edge_twisted.api.presence import (
+    Graph,
+    PresenceLink,
+    PresencePeer,
+    PresenceResource,
+    local_peer,
+)
+from edge_twisted.api.tree import ENDPOINTS, ApiParts, build, described
 from edge_twisted.cli.main import edge_server
 from edge_twisted.config.load import load
-from edge_twisted.config.model import Auth, Configuration, Identity
+from edge_twisted.config.model import Auth, Configuration, IdentityConfig
 from edge_twisted.logs.archive import MemoryEntry, gzip_tar
 from edge_twisted.security.callers import ANYBODY, Caller
 from edge_twisted.testing.api_requests import answered, api_request
@@ -50,8 +56,8 @@ http_server:
 auth: dev_mode
 """
 MESH = Graph(
-    local=local_peer("pkB", "hub", connections=(Connection(peer="pkB", other="pkA"),)),
-    remote=(Peer(key="pkA", device_name="till"),),
+    local=local_peer("pkB", "hub", connections=(PresenceLink(peer="pkB", other="pkA"),)),
+    remote=(PresencePeer(key="pkA", device_name="till"),),
 )
 
 
@@ -72,9 +78,9 @@ def configuration(folder: Path, http_api: object = True, rest: bool = True) -> C
     return load(path, {}).configuration
 
 
-def parts() -> Parts:
+def parts() -> ApiParts:
     blobs = FakeBlobs()
-    return Parts(
+    return ApiParts(
         database=FakeDatabase(),
         presence=lambda: MESH,
         logs=FakeLogs(),
@@ -196,7 +202,7 @@ class Described(SynchronousTestCase):
 
     def test_answers_are_as_described(self) -> None:
         graph = self.successResultOf(
-            Deferred.fromCoroutine(answered(Presence(lambda: MESH), api_request()))
+            Deferred.fromCoroutine(answered(PresenceResource(lambda: MESH), api_request()))
         )
         Draft202012Validator(SCHEMAS["Presence"]).validate(orjson.loads(graph.body))
 
@@ -243,7 +249,7 @@ class Pages(SynchronousTestCase):
 
     def test_presence_has_the_documented_shape(self) -> None:
         response = self.successResultOf(
-            Deferred.fromCoroutine(answered(Presence(lambda: MESH), api_request()))
+            Deferred.fromCoroutine(answered(PresenceResource(lambda: MESH), api_request()))
         )
         said = orjson.loads(response.body)
         local = said["localPeer"]
@@ -270,7 +276,7 @@ class Pages(SynchronousTestCase):
         self.assertEqual([each["deviceName"] for each in said["remotePeers"]], ["till"])
 
     def test_logs_have_audit_for_full_only(self) -> None:
-        fine = Caller.of(Identity(id="a", api_key_hash="", permissions=("data",)))
+        fine = Caller.of(IdentityConfig(id="a", api_key_hash="", permissions=("data",)))
         for caller, names in (
             (ANYBODY, ["edge-server/a.log", "audit/b.log"]),
             (fine, ["edge-server/a.log"]),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_twisted.config.checks import Checks
-from edge_twisted.config.paths import Surroundings
+from edge_twisted.config.paths import PathContext
 from edge_twisted.config.problems import ConfigurationError
 from edge_twisted.config.reading import Loaded, read
 
@@ -29,7 +29,7 @@ ENVIRON: Final[Mapping[str, str]] = {"LOG_DIR": "env-logs", "EMPTY": ""}
 
 def load_text(text: str | bytes, checks: Checks | None = None) -> Loaded:
     """Read `text` as the file ``/etc/edge/edge.yaml``, with ``/srv`` as the current folder."""
-    surroundings = Surroundings(config_folder=FOLDER, working_folder=Path("/srv"), environ=ENVIRON)
+    surroundings = PathContext(config_folder=FOLDER, working_folder=Path("/srv"), environ=ENVIRON)
     data = text.encode() if isinstance(text, str) else text
     return read(data, Path("edge.yaml"), surroundings, checks or Checks())
 

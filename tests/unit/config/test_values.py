@@ -12,12 +12,12 @@ from edge_twisted.config.model import (
     AuditLogs,
     CollectionRule,
     Cors,
-    Database,
+    DatabaseConfig,
     Endpoint,
     FineGrained,
     HttpApi,
     HttpServer,
-    Identity,
+    IdentityConfig,
     Level,
     Logging,
     PeerToPeer,
@@ -25,13 +25,13 @@ from edge_twisted.config.model import (
     Secret,
     ServerAuth,
     SmallPeerOnly,
-    Subscription,
+    SubscriptionConfig,
     TcpAddress,
     TcpListen,
     TemporaryFolder,
     ThrottleStrategy,
     TlsFiles,
-    Transport,
+    TransportConfig,
     UnixAddress,
 )
 from tests.unit.config.samples import FULL, MINIMAL, lines_of, load_text, warnings_of
@@ -46,7 +46,7 @@ http_server:
 
 
 def test_database() -> None:
-    assert load_text(FULL).configuration.database == Database(
+    assert load_text(FULL).configuration.database == DatabaseConfig(
         db_id="12345678-1234-4123-1234-123456789012",
         device_name="hub",
         auth=ServerAuth(
@@ -56,8 +56,8 @@ def test_database() -> None:
             enable_cloud_sync=False,
         ),
         subscriptions=(
-            Subscription(query="SELECT * FROM tasks"),
-            Subscription(query="SELECT * FROM orders WHERE total > :min", args={"min": 0}),
+            SubscriptionConfig(query="SELECT * FROM tasks"),
+            SubscriptionConfig(query="SELECT * FROM orders WHERE total > :min", args={"min": 0}),
         ),
         persistence_dir=Path("/etc/edge/data"),
         auto_fetch_attachments=True,
@@ -65,7 +65,7 @@ def test_database() -> None:
         max_collections=500,
         scrub_kib_per_second=512,
         scrub_interval_hours=12,
-        transport=Transport(
+        transport=TransportConfig(
             peer_to_peer=PeerToPeer(
                 lan_enabled=False,
                 lan_mdns_enabled=False,
@@ -126,8 +126,10 @@ def test_auth() -> None:
         },
     )
     assert auth.identities == (
-        Identity(id="the-first", api_key_hash="aGFzaC1vZi1maXJzdA==", permissions=("full", fine)),
-        Identity(id="second", api_key_hash="aGFzaC1vZi1zZWNvbmQ=", permissions=("data",)),
+        IdentityConfig(
+            id="the-first", api_key_hash="aGFzaC1vZi1maXJzdA==", permissions=("full", fine)
+        ),
+        IdentityConfig(id="second", api_key_hash="aGFzaC1vZi1zZWNvbmQ=", permissions=("data",)),
     )
 
 
@@ -223,7 +225,7 @@ logging: {edge_server: {audit_logs: null, rotating_logs: null}}
 auth: dev_mode
 """
     configuration = load_text(MINIMAL.replace("auth: dev_mode\n", text)).configuration
-    assert configuration.database.transport == Transport()
+    assert configuration.database.transport == TransportConfig()
     assert configuration.logging == Logging()
 
 

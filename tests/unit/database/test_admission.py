@@ -6,7 +6,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from edge_twisted.database.admission import Admission, TooManyRequests
+from edge_twisted.database.admission import StatementAdmission, StatementLimitReached
 
 
 class AdmissionTests(SynchronousTestCase):
@@ -14,7 +14,9 @@ class AdmissionTests(SynchronousTestCase):
         self.clock = Clock()
         self.limit = 1
         self.wait_ms = 2_000
-        self.admission = Admission(lambda: self.limit, lambda: self.wait_ms, self.clock.callLater)
+        self.admission = StatementAdmission(
+            lambda: self.limit, lambda: self.wait_ms, self.clock.callLater
+        )
 
     def test_without_a_limit_everybody_runs(self) -> None:
         self.limit = 0
@@ -39,7 +41,7 @@ class AdmissionTests(SynchronousTestCase):
         self.clock.advance(1.9)
         self.assertNoResult(waiting)
         self.clock.advance(0.2)
-        error = self.failureResultOf(waiting, TooManyRequests).value
+        error = self.failureResultOf(waiting, StatementLimitReached).value
         self.assertIn("none ended within 2000 ms", str(error))
         self.admission.leave()
         self.assertIsNone(self.admission.enter(), "who gave up left no trace")
@@ -47,7 +49,7 @@ class AdmissionTests(SynchronousTestCase):
     def test_a_wait_of_nothing_refuses_at_once(self) -> None:
         self.wait_ms = 0
         self.admission.enter()
-        self.assertRaises(TooManyRequests, self.admission.enter)
+        self.assertRaises(StatementLimitReached, self.admission.enter)
 
     def test_who_goes_away_leaves_the_queue(self) -> None:
         self.admission.enter()

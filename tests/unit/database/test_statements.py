@@ -4,19 +4,19 @@
 from __future__ import annotations
 
 from edge_twisted.database import statements
-from edge_twisted.database.statements import KEPT_TEXT_TOTAL, Statements
+from edge_twisted.database.statements import KEPT_TEXT_TOTAL, StatementCache
 
 
 def long_text(number: int, length: int = 8_000) -> str:
     return f"SELECT * FROM t WHERE n = {number} AND x = '" + "x" * (length - 50) + "'"
 
 
-def kept_length(kept: Statements) -> int:
+def kept_length(kept: StatementCache) -> int:
     return sum(len(str(row["text"])) for row in kept.rows())
 
 
 def test_generated_texts_do_not_fill_memory() -> None:
-    kept = Statements(lambda: 100_000, lambda: 0.0)
+    kept = StatementCache(lambda: 100_000, lambda: 0.0)
     for number in range(3 * KEPT_TEXT_TOTAL // 8_000):
         kept.prepare(long_text(number))
         assert kept_length(kept) <= KEPT_TEXT_TOTAL
@@ -26,7 +26,7 @@ def test_generated_texts_do_not_fill_memory() -> None:
 
 
 def test_a_text_in_use_outlives_generated_ones() -> None:
-    kept = Statements(lambda: 100_000, lambda: 0.0)
+    kept = StatementCache(lambda: 100_000, lambda: 0.0)
     used = kept.prepare("SELECT * FROM t WHERE _id = :id")
     for number in range(3 * KEPT_TEXT_TOTAL // 8_000):
         kept.prepare(long_text(number))
@@ -35,7 +35,7 @@ def test_a_text_in_use_outlives_generated_ones() -> None:
 
 def test_the_count_does_not_drift() -> None:
     """Neither what the other bound threw out, nor what is asked for again, is counted for ever."""
-    kept = Statements(lambda: 3, lambda: 0.0)
+    kept = StatementCache(lambda: 3, lambda: 0.0)
     for number in range(4 * KEPT_TEXT_TOTAL // 8_000):
         kept.prepare(long_text(number % 7))
     assert len(kept) == 3

@@ -11,9 +11,9 @@ import pytest
 
 from edge_twisted.documents.checksums import PRIME, checksum
 from edge_twisted.documents.clock import Timestamp
-from edge_twisted.documents.counts import Count, Share
+from edge_twisted.documents.counts import CounterState, Share
 from edge_twisted.documents.entries import Entry, Stamp
-from edge_twisted.documents.nodes import EMPTY, Node, Variant
+from edge_twisted.documents.nodes import EMPTY, PathNode, Variant
 from edge_twisted.documents.records import Slot, with_slots
 from edge_twisted.documents.versions import Dot, Replica, SiteId
 
@@ -24,13 +24,15 @@ def entries(*writes: tuple[Replica, int]) -> tuple[Entry, ...]:
     return tuple(Entry(Stamp(Timestamp(1), by, sequence), True) for by, sequence in writes)
 
 
-def of(slots: Iterable[tuple[str, int]], variant: Variant = Variant.REGISTER) -> Node:
+def of(slots: Iterable[tuple[str, int]], variant: Variant = Variant.REGISTER) -> PathNode:
     """Return a document of paths, written with dots, with a write of ONE in each."""
     held = [(path.split("."), entries((ONE, sequence))) for path, sequence in slots]
     return with_slots(EMPTY, [(tuple(path), variant, each, None) for path, each in held])
 
 
-def slot(path: str, variant: Variant, held: tuple[Entry, ...], count: Count | None = None) -> Slot:
+def slot(
+    path: str, variant: Variant, held: tuple[Entry, ...], count: CounterState | None = None
+) -> Slot:
     return tuple(path.split(".")) if path else (), variant, held, count
 
 
@@ -43,7 +45,7 @@ def by(replica: Replica, sequence: int) -> int:
 
 
 def test_it_is_what_the_page_says() -> None:
-    count = Count(
+    count = CounterState(
         Stamp(Timestamp(1), OTHER, 3), 0, {Dot(ONE, 0): Share(8, 2), Dot(OTHER, 0): Share(9, 2)}
     )
     root = with_slots(
@@ -78,23 +80,23 @@ def test_it_is_what_the_page_says() -> None:
     ],
     ids=["sequences", "names", "levels", "empty names", "variants"],
 )
-def test_what_is_exchanged_does_not_cancel_out(exchanged: list[Node]) -> None:
+def test_what_is_exchanged_does_not_cancel_out(exchanged: list[PathNode]) -> None:
     assert all(checksum(one) != checksum(two) for one, two in combinations(exchanged, 2))
 
 
 def test_counts_differ_by_each_of_their_writes() -> None:
     began, later = (Stamp(Timestamp(1), ONE, sequence) for sequence in (5, 6))
     counts = [
-        Count(),
-        Count(began),
-        Count(later),
-        Count(None, 0, {Dot(ONE, 0): Share(5, 1)}),
-        Count(None, 0, {Dot(OTHER, 0): Share(5, 1)}),
-        Count(began, 0, {Dot(ONE, 0): Share(6, 1)}),
-        Count(later, 0, {Dot(ONE, 0): Share(5, 1)}),
-        Count(None, 0, {Dot(ONE, 0): Share(4, 1), Dot(OTHER, 0): Share(6, 1)}),
-        Count(None, 0, {Dot(ONE, 0): Share(5, 1), Dot(OTHER, 0): Share(5, 1)}),
-        Count(None, 0, {Dot(ONE, 0): Share(6, 1), Dot(OTHER, 0): Share(4, 1)}),
+        CounterState(),
+        CounterState(began),
+        CounterState(later),
+        CounterState(None, 0, {Dot(ONE, 0): Share(5, 1)}),
+        CounterState(None, 0, {Dot(OTHER, 0): Share(5, 1)}),
+        CounterState(began, 0, {Dot(ONE, 0): Share(6, 1)}),
+        CounterState(later, 0, {Dot(ONE, 0): Share(5, 1)}),
+        CounterState(None, 0, {Dot(ONE, 0): Share(4, 1), Dot(OTHER, 0): Share(6, 1)}),
+        CounterState(None, 0, {Dot(ONE, 0): Share(5, 1), Dot(OTHER, 0): Share(5, 1)}),
+        CounterState(None, 0, {Dot(ONE, 0): Share(6, 1), Dot(OTHER, 0): Share(4, 1)}),
     ]
     found = {
         checksum(with_slots(EMPTY, [slot("n", variant, entries((ONE, 9)), count)]))

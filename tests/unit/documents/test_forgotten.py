@@ -23,7 +23,7 @@ from edge_twisted.documents.deltas import (
 from edge_twisted.documents.encoding import CorruptState, decode, encode
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.operations import Increment, Restart, Set, Unset
-from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.state import DocumentState, merge
 from edge_twisted.documents.versions import NO_VERSION, Replica, SiteId
 
 WRITER, OTHER, THIRD = (Replica(SiteId(bytes([n]) * 16), 1) for n in (1, 2, 3))
@@ -44,7 +44,7 @@ AGAIN = writing.insert(None, {"b": {"q": 3}}, stamp(9))
 
 
 @pytest.mark.parametrize("before", [LIVING, DELETED], ids=["missed the delete", "has it"])
-def test_the_former_life_is_gone_whoever_merges(before: State) -> None:
+def test_the_former_life_is_gone_whoever_merges(before: DocumentState) -> None:
     for merged in (merge(before, AGAIN), merge(AGAIN, before)):
         assert merged.fields == {"b": {"q": 3}}
         assert encode(merged) == encode(AGAIN)

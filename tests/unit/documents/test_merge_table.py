@@ -18,10 +18,10 @@ from edge_twisted.documents.operations import (
     Operation,
     Restart,
     Set,
-    Typing,
     Unset,
+    VariantRules,
 )
-from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.state import DocumentState, merge
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.documents.writing import apply, delete, differences, initial, insert
@@ -34,7 +34,7 @@ def stamp(site: str, sequence: int, moment: int) -> Stamp:
     return Stamp(Timestamp(moment), Replica(SiteId(site.encode() * 16), 0), sequence)
 
 
-Write = Callable[[State, Stamp], State]
+Write = Callable[[DocumentState, Stamp], DocumentState]
 
 
 def ops(*operations: Operation) -> Write:
@@ -45,7 +45,7 @@ def both(
     a: Sequence[Write], b: Sequence[Write], start: Fields | None = START, a_last: bool = False
 ) -> Fields | None:
     """What both replicas show after the exchange; B writes later, unless `a_last`."""
-    begun = State() if start is None else insert(None, start, stamp("z", 1, 1))
+    begun = DocumentState() if start is None else insert(None, start, stamp("z", 1, 1))
     left = right = begun
     for number, write in enumerate(a, 1):
         left = write(left, stamp("a", number, (50 if a_last else 10) + number))
@@ -162,7 +162,7 @@ def test_a_removed_counter_begins_anew() -> None:
 
 
 def test_declared_types() -> None:
-    typing = Typing(declared={("r",): Variant.REGISTER, ("c",): Variant.COUNTER})
+    typing = VariantRules(declared={("r",): Variant.REGISTER, ("c",): Variant.COUNTER})
     state = insert(None, {"r": {"a": 1}, "c": 5}, stamp("a", 1, 1), typing)
     assert state.fields == {"r": {"a": 1}, "c": 5}
     state = apply(state, [Set(("r",), {"b": 2})], stamp("a", 2, 2), typing)
@@ -173,7 +173,7 @@ def test_declared_types() -> None:
 
 
 def test_strict_mode_knows_only_registers() -> None:
-    strict = Typing(strict=True)
+    strict = VariantRules(strict=True)
     state = insert(None, {"o": {"a": 1}}, stamp("a", 1, 1), strict)
     state = apply(state, [Set(("o",), {"b": 1})], stamp("a", 2, 2), strict)
     assert state.fields == {"o": {"b": 1}}

@@ -15,7 +15,7 @@ from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.excepting import excepted
 from edge_twisted.documents.nodes import Variant
 from edge_twisted.documents.operations import Increment
-from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.state import DocumentState, merge
 from edge_twisted.documents.versions import Dot, Replica, SiteId
 from edge_twisted.documents.writing import apply, insert
 from edge_twisted.replication.soundness import check_state
@@ -27,7 +27,7 @@ def stamp(sequence: int) -> Stamp:
     return Stamp(Timestamp(sequence << 16), OWN, sequence)
 
 
-def counted(state: State, amount: int, sequence: int) -> State:
+def counted(state: DocumentState, amount: int, sequence: int) -> DocumentState:
     return apply(state, [Increment(("n",), amount)], stamp(sequence))
 
 
@@ -35,18 +35,18 @@ COPY = counted(insert(None, {"a": 1}, stamp(1)), 5, 2)
 AGAIN = excepted(counted(COPY, 1, 4), COPY, OWN, 3)
 
 
-def shares(state: State) -> list[Any]:
+def shares(state: DocumentState) -> list[Any]:
     """Return the shares of the only count, as they are written."""
     found: list[Any] = written(state)[-1][-1][-1][-1]
     return found
 
 
-def written(state: State) -> list[Any]:
+def written(state: DocumentState) -> list[Any]:
     found: list[Any] = msgspec.msgpack.decode(encode(state))
     return found
 
 
-def read(shares: list[Any]) -> State:
+def read(shares: list[Any]) -> DocumentState:
     """Return the state of a document with these shares of its only count."""
     found = written(AGAIN)
     found[-1][-1][-1][-1] = shares

@@ -9,7 +9,7 @@ from edge_twisted.documents.deltas import decode_delta, delta, encode_delta
 from edge_twisted.documents.encoding import decode, encode
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.operations import Set, Unset
-from edge_twisted.documents.state import State, merge
+from edge_twisted.documents.state import DocumentState, merge
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import NO_VERSION, Replica, SiteId
 
@@ -21,7 +21,7 @@ def stamp(sequence: int) -> Stamp:
     return Stamp(Timestamp(sequence << 16), REPLICA, sequence)
 
 
-def wide() -> State:
+def wide() -> DocumentState:
     half = FIELDS // 2
     fields: dict[str, Value] = {f"f{n}": n for n in range(half)}
     state = writing.insert(None, fields, stamp(1))
@@ -34,6 +34,6 @@ def test_a_wide_document_is_written_stored_and_sent() -> None:
     assert len(state.fields) == FIELDS
     assert decode(encode(state), state.fields).fields == state.fields
     sent = decode_delta(encode_delta(delta(state, NO_VERSION)))
-    assert merge(State(), sent.changes).fields == state.fields
+    assert merge(DocumentState(), sent.changes).fields == state.fields
     emptied = writing.apply(state, [Unset((name,)) for name in state.fields], stamp(3))
     assert emptied.fields == {}

@@ -14,8 +14,8 @@ from attrs import define, evolve, field
 from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, Logger, LogPublisher
 
-from edge_twisted.config.model import Configuration, Database, Logging, Secret, SmallPeerOnly
-from edge_twisted.logs.outputs import Streams
+from edge_twisted.config.model import Configuration, DatabaseConfig, Logging, Secret, SmallPeerOnly
+from edge_twisted.logs.outputs import StandardStreams
 from edge_twisted.logs.service import LoggingService
 
 #: 2026-11-24 07:50:00 UTC, on a minute.
@@ -23,7 +23,7 @@ START = 1_795_506_600.0
 
 CONFIGURATION = Configuration(
     path=Path("/etc/edge.yaml"),
-    database=Database(
+    database=DatabaseConfig(
         db_id="12345678-1234-4123-1234-123456789012",
         device_name="till-1",
         auth=SmallPeerOnly(offline_license_token=Secret("canary-license-token")),
@@ -102,7 +102,7 @@ class Server:
             self.clock,
             lambda function: function(),
             now=self.clock.seconds,
-            streams=Streams(out=self.out, err=self.err, environ=self.environ),
+            streams=StandardStreams(out=self.out, err=self.err, environ=self.environ),
             publisher=self.publisher,
         )
         # As twistd does before it starts services.

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from edge_twisted.config.model import Level, Logging
 from edge_twisted.logs.levels import RANK, Levels, Part, part_of
 from edge_twisted.logs.redaction import Redactor
-from edge_twisted.logs.router import MAX_LINES_ABOUT_A_LINE, Route, Router
+from edge_twisted.logs.router import MAX_LINES_ABOUT_A_LINE, LogRouter, OutputRoute
 
 EDGE, DATA = "edge_twisted.api.site", "edge_twisted.store.sqlite.writer"
 ALL = {Part.EDGE_SERVER: 0, Part.DATA: 0}
@@ -40,13 +40,15 @@ def fail() -> None:
     raise RuntimeError("broken")
 
 
-def router_to(*outputs: Kept) -> Router:
-    router = Router(Redactor(), call_from_thread=lambda function: function())
-    router.use([Route(name=f"o{i}", output=output, ranks=ALL) for i, output in enumerate(outputs)])
+def router_to(*outputs: Kept) -> LogRouter:
+    router = LogRouter(Redactor(), call_from_thread=lambda function: function())
+    router.use(
+        [OutputRoute(name=f"o{i}", output=output, ranks=ALL) for i, output in enumerate(outputs)]
+    )
     return router
 
 
-def logger(router: Router, namespace: str = EDGE) -> Logger:
+def logger(router: LogRouter, namespace: str = EDGE) -> Logger:
     return Logger(namespace=namespace, observer=router)
 
 
@@ -54,8 +56,8 @@ def logger(router: Router, namespace: str = EDGE) -> Logger:
 @pytest.mark.parametrize(("namespace", "part"), [(EDGE, Part.EDGE_SERVER), (DATA, Part.DATA)])
 def test_each_part_has_its_level(level: Level, namespace: str, part: Part) -> None:
     output = Kept()
-    router = Router(Redactor(), call_from_thread=lambda function: function())
-    router.use([Route(name="o", output=output, ranks={part: RANK[level]})])
+    router = LogRouter(Redactor(), call_from_thread=lambda function: function())
+    router.use([OutputRoute(name="o", output=output, ranks={part: RANK[level]})])
     for each in (EDGE, DATA):
         log = logger(router, each)
         log.debug("verbose", log_verbose=True)
@@ -142,8 +144,8 @@ def test_an_output_that_talks_about_every_line_is_stopped() -> None:
 def test_a_line_from_another_thread_is_rendered_there_and_written_here() -> None:
     calls: list[Callable[[], None]] = []
     output = Kept()
-    router = Router(Redactor(), call_from_thread=calls.append, on_reactor_thread=lambda: False)
-    router.use([Route(name="o", output=output, ranks=ALL)])
+    router = LogRouter(Redactor(), call_from_thread=calls.append, on_reactor_thread=lambda: False)
+    router.use([OutputRoute(name="o", output=output, ranks=ALL)])
     things = ["a"]
     logger(router).info("{things}", things=things)
     things.append("changed afterwards")
@@ -165,7 +167,7 @@ def test_an_event_that_cannot_be_rendered_is_told() -> None:
 
 
 def test_without_outputs_nothing_is_rendered() -> None:
-    router = Router(Redactor(), call_from_thread=lambda function: function())
+    router = LogRouter(Redactor(), call_from_thread=lambda function: function())
 
     class Untouchable:
         def __format__(self, spec: str) -> str:

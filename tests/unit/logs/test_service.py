@@ -27,7 +27,7 @@ from edge_twisted.config.model import (
 )
 from edge_twisted.logs.audit import AuditEvent
 from edge_twisted.logs.errors import LogFolderUnusable
-from edge_twisted.logs.outputs import DATA_BUFFER_BYTES, EDGE_BUFFER_BYTES, Streams
+from edge_twisted.logs.outputs import DATA_BUFFER_BYTES, EDGE_BUFFER_BYTES, StandardStreams
 from edge_twisted.logs.service import LoggingService
 from edge_twisted.services.reload import Reloadable
 from tests.unit.logs.support import (
@@ -408,7 +408,7 @@ def test_a_whole_servers_logging_knows_its_secrets() -> None:
         CONFIGURATION,
         clock_at(),
         NoThreads(),
-        Streams(out=stream, err=stream),
+        StandardStreams(out=stream, err=stream),
         clock_at().seconds,
     )
     event = {"log_format": "{x}", "x": "canary-license-token", "log_time": 0.0}

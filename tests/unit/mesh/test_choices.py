@@ -12,7 +12,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.mesh.backoff import FIRST_SECONDS, Backoff
-from edge_twisted.mesh.link_choice import Ends, Verdict, judge
+from edge_twisted.mesh.link_choice import LinkEnds, LinkVerdict, judge
 from edge_twisted.mesh.peer_key import PeerKey
 from edge_twisted.mesh.refusals import (
     MAX_LINES,
@@ -25,10 +25,10 @@ A, B = PeerKey("pkA"), PeerKey("pkB")
 REPLICA_A, REPLICA_B = (Replica(SiteId(bytes([n]) * 16), 1) for n in (1, 2))
 
 
-def ends(us: PeerKey, *, dialled: bool) -> Ends:
+def ends(us: PeerKey, *, dialled: bool) -> LinkEnds:
     """A link between A and B as `us` sees it."""
     peer, replica = (B, REPLICA_B) if us == A else (A, REPLICA_A)
-    return Ends(peer=peer, replica=replica, dialled_by_us=dialled)
+    return LinkEnds(peer=peer, replica=replica, dialled_by_us=dialled)
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -37,31 +37,33 @@ def test_when_both_dial_both_keep_the_link_of_the_smaller_key(first: bool) -> No
     by_a_at_a, by_b_at_a = ends(A, dialled=True), ends(A, dialled=False)
     by_a_at_b, by_b_at_b = ends(B, dialled=False), ends(B, dialled=True)
     if first:
-        assert judge(by_a_at_a, by_b_at_a, A, REPLICA_A) is Verdict.REPLACE
-        assert judge(by_a_at_b, by_b_at_b, B, REPLICA_B) is Verdict.REPLACE
+        assert judge(by_a_at_a, by_b_at_a, A, REPLICA_A) is LinkVerdict.REPLACE
+        assert judge(by_a_at_b, by_b_at_b, B, REPLICA_B) is LinkVerdict.REPLACE
     else:
-        assert judge(by_b_at_a, by_a_at_a, A, REPLICA_A) is Verdict.DUPLICATE_LINK
-        assert judge(by_b_at_b, by_a_at_b, B, REPLICA_B) is Verdict.DUPLICATE_LINK
+        assert judge(by_b_at_a, by_a_at_a, A, REPLICA_A) is LinkVerdict.DUPLICATE_LINK
+        assert judge(by_b_at_b, by_a_at_b, B, REPLICA_B) is LinkVerdict.DUPLICATE_LINK
 
 
 def test_who_dialled_twice_knows_best() -> None:
     assert judge(ends(A, dialled=True), ends(A, dialled=True), A, REPLICA_A) is (
-        Verdict.DUPLICATE_LINK
+        LinkVerdict.DUPLICATE_LINK
     )
-    assert judge(ends(B, dialled=False), ends(B, dialled=False), B, REPLICA_B) is Verdict.REPLACE
+    assert (
+        judge(ends(B, dialled=False), ends(B, dialled=False), B, REPLICA_B) is LinkVerdict.REPLACE
+    )
 
 
 @pytest.mark.parametrize(("new", "old"), list(product([True, False], repeat=2)))
 def test_two_lives_of_one_identity(new: bool, old: bool) -> None:
-    other = Ends(peer=B, replica=Replica(SiteId(b"\x03" * 16), 1), dialled_by_us=new)
-    assert judge(other, ends(A, dialled=old), A, REPLICA_A) is Verdict.DUPLICATE_PEER
-    ours = Ends(peer=A, replica=Replica(REPLICA_A.site, 2), dialled_by_us=new)
-    assert judge(ours, None, A, REPLICA_A) is Verdict.DUPLICATE_PEER
+    other = LinkEnds(peer=B, replica=Replica(SiteId(b"\x03" * 16), 1), dialled_by_us=new)
+    assert judge(other, ends(A, dialled=old), A, REPLICA_A) is LinkVerdict.DUPLICATE_PEER
+    ours = LinkEnds(peer=A, replica=Replica(REPLICA_A.site, 2), dialled_by_us=new)
+    assert judge(ours, None, A, REPLICA_A) is LinkVerdict.DUPLICATE_PEER
 
 
 def test_our_own_address() -> None:
-    own = Ends(peer=A, replica=REPLICA_A, dialled_by_us=True)
-    assert judge(own, None, A, REPLICA_A) is Verdict.SELF_LINK
+    own = LinkEnds(peer=A, replica=REPLICA_A, dialled_by_us=True)
+    assert judge(own, None, A, REPLICA_A) is LinkVerdict.SELF_LINK
 
 
 def test_delays_grow_up_to_the_bound_and_are_drawn() -> None:

@@ -9,13 +9,13 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from edge_twisted.mesh.computing import SLICE_SECONDS, Computing
+from edge_twisted.mesh.computing import SLICE_SECONDS, ComputationQueue
 
 
 class ComputingTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.computing = Computing(self.clock)
+        self.computing = ComputationQueue(self.clock)
         self.steps: list[str] = []
 
     def work(self, name: str, steps: int, seconds: float) -> Generator[None, None, str]:

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from edge_twisted.mesh.connecting import Target, endpoints
+from edge_twisted.mesh.connecting import PeerAddress, endpoints
 from edge_twisted.mesh.dialer import (
     ATTEMPT_SECONDS,
     SELF_REST_SECONDS,
@@ -25,7 +25,7 @@ from edge_twisted.mesh.link import Link
 from edge_twisted.mesh.peer_key import PeerKey
 
 THEM = PeerKey("pkThem")
-TARGET = Target(host="192.0.2.1", port=4040)
+TARGET = PeerAddress(host="192.0.2.1", port=4040)
 
 
 @define(eq=False)
@@ -70,7 +70,7 @@ class DialerTests(SynchronousTestCase):
         )
         self.dialer = Dialer(parts, 2.0)
 
-    def connect(self, target: Target) -> Deferred[Link]:
+    def connect(self, target: PeerAddress) -> Deferred[Link]:
         self.attempts.append(Deferred())
         return self.attempts[-1]
 
@@ -200,7 +200,7 @@ class DialerTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_a_way_that_cannot_be_taken_is_a_failed_try(self) -> None:
-        def fail(target: Target) -> Deferred[Link]:
+        def fail(target: PeerAddress) -> Deferred[Link]:
             raise UnicodeError("label too long")
 
         parts = DialParts(connect=fail, peers=self.peers, clock=self.clock, draw=lambda: 0.5)
@@ -234,10 +234,10 @@ class DialerTests(SynchronousTestCase):
 class TargetTests(SynchronousTestCase):
     def test_addresses_are_written_as_in_the_configuration(self) -> None:
         self.assertEqual(str(TARGET), "192.0.2.1:4040")
-        self.assertEqual(str(Target(host="2001:db8::1", port=1)), "[2001:db8::1]:1")
+        self.assertEqual(str(PeerAddress(host="2001:db8::1", port=1)), "[2001:db8::1]:1")
 
     def test_hosts_of_every_kind_are_connected_to(self) -> None:
         reactor = MemoryReactorClock()
         for host in ("192.0.2.1", "2001:db8::1", "fe80::1%eth0"):
-            endpoint = endpoints(reactor)(Target(host=host, port=4040))
+            endpoint = endpoints(reactor)(PeerAddress(host=host, port=4040))
             self.assertIsInstance(endpoint, HostnameEndpoint)

@@ -23,14 +23,14 @@ from edge_twisted.mesh.session import (
 from edge_twisted.mesh.wire_values import read_seen, write_seen
 from edge_twisted.replication import scopes
 from edge_twisted.testing.fake_documents import fake_scope
-from edge_twisted.testing.mesh_pair import End, fake_key, fake_us, two
+from edge_twisted.testing.mesh_pair import LinkEnd, fake_key, fake_us, two
 
 
-def met() -> tuple[End, FrameWriter]:
+def met() -> tuple[LinkEnd, FrameWriter]:
     """Return an end that wants tasks, and what its peer writes with; both have said hello."""
     left, right = two()
     session = Session(fake_us(left), fake_key(right), [fake_scope("tasks")])
-    end, peer = End(left, session), FrameWriter()
+    end, peer = LinkEnd(left, session), FrameWriter()
     end.take(end.session.start(0.0))
     greeting = peer.message(m.encode(hello(fake_us(right), right.replica)))
     end.take(end.session.receive(greeting, 0.0))
@@ -45,7 +45,7 @@ def gone(number: int, size: int = 1) -> m.Gone:
     return m.Gone(1, False, [m.WireSeen(b"\1" * size, vector)])
 
 
-def deletions(end: End) -> int:
+def deletions(end: LinkEnd) -> int:
     return sum(isinstance(each, Ask) and isinstance(each.request, DeleteGone) for each in end.asked)
 
 
@@ -106,7 +106,9 @@ def test_what_one_side_says_of_many_versions_is_cut_to_size() -> None:
 # -- rates
 
 
-def pour(end: End, peer: FrameWriter, messages: list[m.Message], now: float = 0.0) -> str | None:
+def pour(
+    end: LinkEnd, peer: FrameWriter, messages: list[m.Message], now: float = 0.0
+) -> str | None:
     """Send messages, and let all be answered; return how the link ended, if it did."""
     end.take(end.session.receive(b"".join(peer.message(m.encode(each)) for each in messages), now))
     while end.closed is None and end.step(now):

@@ -26,7 +26,7 @@ from edge_twisted.mesh.effects import Ask, Close, Compute, Effect, Established, 
 from edge_twisted.mesh.items import ScopeKey
 from edge_twisted.mesh.link import CLOSE_SECONDS, HANDSHAKE_SECONDS, MAX_STALLED_BYTES, Link
 from edge_twisted.mesh.peer_key import peer_key
-from edge_twisted.mesh.requests import Answer, Observe, Request, Scope
+from edge_twisted.mesh.requests import Answer, DocumentRequest, Observe, Scope
 from edge_twisted.testing.mesh_peers import NoDocuments
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -53,7 +53,7 @@ class Documents(NoDocuments):
 
     asked: list[Deferred[Answer]]
 
-    def perform(self, request: Request) -> Deferred[Answer]:
+    def perform(self, request: DocumentRequest) -> Deferred[Answer]:
         self.asked.append(Deferred(lambda _: None))
         return self.asked[-1]
 

@@ -16,11 +16,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from OpenSSL import SSL
 
-from edge_twisted.config.model import Database, Secret, ServerAuth, SmallPeerOnly, TemporaryFolder
+from edge_twisted.config.model import (
+    DatabaseConfig,
+    Secret,
+    ServerAuth,
+    SmallPeerOnly,
+    TemporaryFolder,
+)
 from edge_twisted.mesh.authority import Authority, NoAuthority, authority_of
 from edge_twisted.mesh.certificates import certified_peer, issue
 from edge_twisted.mesh.discovery import MeshNames
-from edge_twisted.mesh.identity import Identity, IdentityUnusable, key_file, load_or_make
+from edge_twisted.mesh.identity import IdentityUnusable, PeerIdentity, key_file, load_or_make
 from edge_twisted.mesh.peer_key import is_peer_key, peer_key
 from edge_twisted.mesh.tls import MeshTls
 from edge_twisted.testing.tls import MemoryTls
@@ -30,9 +36,9 @@ NOW = datetime(2026, 11, 25, tzinfo=UTC)
 CURVE = ec.SECP256R1()
 
 
-def database(token: str = "token-for-tests", **changes: Any) -> Database:
+def database(token: str = "token-for-tests", **changes: Any) -> DatabaseConfig:
     return evolve(
-        Database(
+        DatabaseConfig(
             db_id=DB_ID,
             device_name="till",
             auth=SmallPeerOnly(offline_license_token=Secret(token)),
@@ -46,18 +52,18 @@ def server_auth(provider: str, token: str = "token-for-tests") -> ServerAuth:
     return ServerAuth(access_token=Secret(token), auth_url="https://localhost", provider=provider)
 
 
-def authority(of: Database) -> Authority:
+def authority(of: DatabaseConfig) -> Authority:
     found = authority_of(of)
     assert isinstance(found, Authority)
     return found
 
 
-def scalar(of: Database) -> int:
+def scalar(of: DatabaseConfig) -> int:
     return authority(of).key.private_numbers().private_value
 
 
-def tls(of: Database, now: datetime = NOW) -> tuple[MeshTls, Identity]:
-    identity = Identity.of(ec.generate_private_key(CURVE))
+def tls(of: DatabaseConfig, now: datetime = NOW) -> tuple[MeshTls, PeerIdentity]:
+    identity = PeerIdentity.of(ec.generate_private_key(CURVE))
     return MeshTls(authority(of), identity, now), identity
 
 
@@ -98,7 +104,7 @@ def test_with_a_shared_key_the_token_plays_no_part() -> None:
     der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     shared = Secret(base64.b64encode(der).decode())
 
-    def with_token(token: str) -> Database:
+    def with_token(token: str) -> DatabaseConfig:
         auth = SmallPeerOnly(offline_license_token=Secret(token), key_b64=shared)
         return database(auth=auth)
 
@@ -137,7 +143,7 @@ def test_members_know_each_other() -> None:
     [database("another token"), database(db_id="12345678-1234-4123-1234-123456789013")],
     ids=["token", "db_id"],
 )
-def test_strangers_are_refused(other: Database) -> None:
+def test_strangers_are_refused(other: DatabaseConfig) -> None:
     (server, _), (client, _) = tls(database()), tls(other)
     with pytest.raises(SSL.Error, match="certificate verify failed"):
         handshake(server, client)

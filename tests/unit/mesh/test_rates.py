@@ -20,7 +20,7 @@ from edge_twisted.mesh.rates import (
     answers_to,
     cost,
 )
-from edge_twisted.mesh.spreading import Spreading
+from edge_twisted.mesh.spreading import PresenceSpread
 from edge_twisted.mesh.violations import PeerViolation, Refused
 from edge_twisted.testing.mesh_vectors import examples
 
@@ -122,7 +122,7 @@ def test_what_we_keep_to_is_half_of_what_is_taken() -> None:
 
 
 def test_presence_beyond_the_pace_waits_and_the_newest_of_a_peer_goes() -> None:
-    spreading: Spreading[str] = Spreading()
+    spreading: PresenceSpread[str] = PresenceSpread()
     spreading.begins("link", OWN_PRESENCE.burst - 1, 0.0)
     a, b = PeerKey("pka"), PeerKey("pkb")
     assert spreading.goes_now("link", a, b"a1", 0.0)

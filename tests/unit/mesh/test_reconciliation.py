@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
-from edge_twisted.mesh.reconciliation.mixing import CELL_BYTES, CELL_MASK, Mixing, entries
+from edge_twisted.mesh.reconciliation.mixing import CELL_BYTES, CELL_MASK, TokenPermutation, entries
 from edge_twisted.mesh.reconciliation.patterns import MOST_CELLS, cells_of
 from edge_twisted.mesh.reconciliation.peeler import Decoded, NeedMore, Peeler, TooDifferent
 from edge_twisted.mesh.reconciliation.peeling import PartPeeler
@@ -33,9 +33,9 @@ def request(start: int, stop: int, parts: list[int], level: int = 4) -> bytes:
 
 
 def test_vectors_of_the_document() -> None:
-    (token,) = Mixing(SALT).tokens([1])
+    (token,) = TokenPermutation(SALT).tokens([1])
     assert f"{token:016x}" == documented("token(1)")
-    assert Mixing(SALT).digest(token) == 1
+    assert TokenPermutation(SALT).digest(token) == 1
     (entry,) = entries([token])
     assert f"{entry:026x}" == documented("entry(1)")
     cells = " ".join(str(cell) for cell in cells_of(entry, 0, MOST_CELLS))
@@ -154,7 +154,7 @@ def test_a_wrong_summary_is_noticed_at_the_end() -> None:
 
 def test_cells_that_give_one_entry_for_ever_are_a_violation() -> None:
     """Found in one cell but missing from the others: taking it out puts its negative there."""
-    tokens = Mixing(SALT).tokens(range(4000))
+    tokens = TokenPermutation(SALT).tokens(range(4000))
     token = next(token for token in tokens if token >> 60 == 3)
     (entry,) = entries([token])
     theirs = [0] * 64
@@ -167,7 +167,7 @@ def test_cells_that_give_one_entry_for_ever_are_a_violation() -> None:
 
 
 def test_an_entry_of_another_part_is_not_believed() -> None:
-    token = next(token for token in Mixing(SALT).tokens(range(4000)) if token >> 60 == 3)
+    token = next(token for token in TokenPermutation(SALT).tokens(range(4000)) if token >> 60 == 3)
     peeler = PartPeeler(4, 5)
     peeler.feed(entries([token]), [0], lambda _: False)
     assert not peeler.found
@@ -177,5 +177,5 @@ def test_an_entry_of_another_part_is_not_believed() -> None:
 def test_small_parts_of_a_deep_level() -> None:
     sketch = Sketch.of(range(20_000), SALT)
     whole = [token for part in range(1 << 11) for token in sketch.tokens(11, part)]
-    assert whole == sorted(Mixing(SALT).tokens(range(20_000)))
+    assert whole == sorted(TokenPermutation(SALT).tokens(range(20_000)))
     assert len(CellSource(sketch).answer(request(0, 3, [0, 77, 2047], level=11))) == 9 * CELL_BYTES

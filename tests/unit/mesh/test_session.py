@@ -19,25 +19,25 @@ from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.mesh import messages as wire
 from edge_twisted.mesh.effects import Ask, Close, Compute, Effect, Established, Send, Tell, Token
 from edge_twisted.mesh.frames import FrameReader, FrameWriter
-from edge_twisted.mesh.handshake import Us
+from edge_twisted.mesh.handshake import LocalServer
 from edge_twisted.mesh.items import ScopeKey, Whole
 from edge_twisted.mesh.requests import (
     Applied,
-    Apply,
+    ApplyBatch,
     Changes,
     CursorUnknown,
     Digests,
+    DocumentRequest,
     Fates,
     FindGone,
     FindPosition,
     FindSeen,
     Lacking,
-    Position,
     ReadChanges,
     ReadDigests,
     ReadDocuments,
-    Request,
     Scope,
+    StreamPosition,
 )
 from edge_twisted.mesh.session import DEAD_SECONDS, Session
 from edge_twisted.mesh.states import LinkState
@@ -64,7 +64,7 @@ class Fake:
     documents: dict[bytes, tuple[int, bytes]] = field(factory=dict)
     lsn: int = 0
     cursor: int | None = None
-    asked: list[Request] = field(factory=list)
+    asked: list[DocumentRequest] = field(factory=list)
     #: Says of some documents that they have to come whole first.
     lacks: set[bytes] = field(factory=set)
     forgets_cursors: bool = False
@@ -79,14 +79,14 @@ class Fake:
     def whole(self, id_key: bytes) -> Whole:
         return Whole(id_key, self.documents[id_key][1], b"state")
 
-    def answer(self, request: Request) -> Any:
+    def answer(self, request: DocumentRequest) -> Any:
         self.asked.append(request)
         match request:
             case FindPosition():
-                return Position(lsn=self.cursor, held=len(self.documents))
+                return StreamPosition(lsn=self.cursor, held=len(self.documents))
             case ReadChanges(after=after):
                 return self._changes(request, after)
-            case Apply():
+            case ApplyBatch():
                 return self._apply(request)
             case ReadDocuments(id_keys=id_keys, digests=digests):
                 found = [key for key in self.documents if key in id_keys]
@@ -108,7 +108,7 @@ class Fake:
         kept = [self.whole(key) for _, key in new if request.skip.get(key) != self.digest(key)]
         return Changes(items=tuple(kept), lsn=self.lsn, more=False)
 
-    def _apply(self, request: Apply) -> Any:
+    def _apply(self, request: ApplyBatch) -> Any:
         lacking = [item.id_key for item in request.items if item.id_key in self.lacks]
         if lacking:
             self.lacks.clear()
@@ -151,8 +151,8 @@ class Home:
         return scope_of(query, arguments)
 
 
-def us(name: str, **changes: Any) -> Us:
-    made = Us(
+def us(name: str, **changes: Any) -> LocalServer:
+    made = LocalServer(
         home=Home(Replica(SiteId(name.encode() * 16), 1)),
         database=b"d" * 32,
         peer_key=f"pk-{name}",
@@ -233,8 +233,8 @@ SCOPES = (scope_of(QUERY, {}),)
 
 
 def pair(
-    a: Us,
-    b: Us,
+    a: LocalServer,
+    b: LocalServer,
     in_a: Fake | None = None,
     in_b: Fake | None = None,
     a_wants: tuple[Scope, ...] = SCOPES,
@@ -266,7 +266,7 @@ def test_what_a_peer_gave_does_not_go_back_to_it() -> None:
     there.a.database.put(b"1", b"one")
     there.commit(there.a)
     there.run()
-    applied = [r for r in there.a.database.asked if isinstance(r, Apply) and r.items]
+    applied = [r for r in there.a.database.asked if isinstance(r, ApplyBatch) and r.items]
     assert applied == []
 
 
@@ -363,7 +363,7 @@ def established() -> tuple[Session, FrameWriter]:
 )
 def test_what_nobody_waits_for_ends_the_link(message: wire.Message) -> None:
     session, writer = established()
-    effects = session.answered(Token(1), Position(lsn=None, held=0), 0.0)
+    effects = session.answered(Token(1), StreamPosition(lsn=None, held=0), 0.0)
     assert any(isinstance(effect, Send) for effect in effects), "it subscribes"
     effects = session.receive(writer.message(wire.encode(message)), 0.0)
     closes = [effect for effect in effects if isinstance(effect, Close)]

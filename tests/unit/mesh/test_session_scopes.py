@@ -9,33 +9,33 @@ from edge_twisted.mesh.effects import ScopeRefused
 from edge_twisted.mesh.requests import (
     Answer,
     CursorUnknown,
+    DocumentRequest,
     FindGone,
     ReadChanges,
     ReadDigests,
     ReadDocuments,
-    Request,
     ScopeClosed,
 )
 from edge_twisted.testing.fake_documents import FakeDocuments
-from edge_twisted.testing.mesh_pair import Pair, two
+from edge_twisted.testing.mesh_pair import LinkPair, two
 
 
-def is_open(pair: Pair) -> bool:
+def is_open(pair: LinkPair) -> bool:
     return pair.left.closed is None and pair.right.closed is None
 
 
-def open_again(pair: Pair, left: FakeDocuments) -> None:
+def open_again(pair: LinkPair, left: FakeDocuments) -> None:
     """Serve the tasks again."""
     left.closed.clear()
     pair.left.take(pair.left.session.committed(left.lsn, frozenset({"tasks"}), pair.now))
     pair.wait(3)
 
 
-def close_at(pair: Pair, left: FakeDocuments, kind: type) -> list[Request]:
+def close_at(pair: LinkPair, left: FakeDocuments, kind: type) -> list[DocumentRequest]:
     """Close the tasks just before the left side is asked that; return what it was asked."""
-    asked: list[Request] = []
+    asked: list[DocumentRequest] = []
 
-    def perform(request: Request) -> Answer:
+    def perform(request: DocumentRequest) -> Answer:
         if isinstance(request, kind) and not asked:
             asked.append(request)
             left.closed.add("tasks")
@@ -49,7 +49,7 @@ def test_a_closed_sync_scope_is_served_once_it_opens() -> None:
     left, right = two()
     left.write("tasks", {"a": "1"})
     left.closed.add("tasks")
-    pair = Pair.of(left, right, right_wants=["tasks"]).start()
+    pair = LinkPair.of(left, right, right_wants=["tasks"]).start()
     assert right.shown("tasks") == {}
     assert [e.key for e in pair.right.told(ScopeRefused)] == [b"tasks"]
     left.write("tasks", {"b": "2"})
@@ -69,7 +69,7 @@ def test_a_closed_sync_scope_is_served_once_it_opens() -> None:
 def test_what_is_lacking_when_the_scope_closes_comes_once_it_opens() -> None:
     left, right = two()
     left.write("tasks", {"a": "1", "b": "1"})
-    pair = Pair.of(left, right, right_wants=["tasks"]).start()
+    pair = LinkPair.of(left, right, right_wants=["tasks"]).start()
     right.docs["tasks"].clear()
     right.knowledge.clear()
     asked = close_at(pair, left, ReadDocuments)
@@ -86,11 +86,11 @@ def test_what_is_lacking_when_the_scope_closes_comes_once_it_opens() -> None:
 def test_a_repair_in_which_the_scope_closes_is_made_once_it_opens(kind: type) -> None:
     left, right = two()
     left.write("tasks", dict.fromkeys("abc", "1"))
-    Pair.of(left, right, right_wants=["tasks"]).start()
+    LinkPair.of(left, right, right_wants=["tasks"]).start()
     left.write("tasks", {"a": None, "b": "2"})
     left.reap("tasks")
     right.cursors.clear()
-    pair = Pair.of(left, right, right_wants=["tasks"])
+    pair = LinkPair.of(left, right, right_wants=["tasks"])
     asked = close_at(pair, left, kind)
     pair.start().wait(3)
     assert asked and right.shown("tasks")["a"] == "1"
@@ -106,13 +106,13 @@ def test_what_a_stream_leaves_of_the_window_is_not_used_before_the_peer_hears_of
     at: int, kind: str
 ) -> None:
     left, right = two()
-    pair = Pair.of(left, right, right_wants=["tasks", "others"]).start()
+    pair = LinkPair.of(left, right, right_wants=["tasks", "others"]).start()
     for number in range(8):
         for name in ("tasks", "others"):
             left.write(name, {f"{number}": "x" * 100_000})
     reads = 0
 
-    def perform(request: Request) -> Answer:
+    def perform(request: DocumentRequest) -> Answer:
         nonlocal reads
         if isinstance(request, ReadChanges) and request.scope.query == "tasks":
             reads += 1

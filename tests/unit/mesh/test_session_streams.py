@@ -11,13 +11,14 @@ import pytest
 from edge_twisted.documents.clock import ClockSkew
 from edge_twisted.mesh import applying, wire_values
 from edge_twisted.mesh.credit import WINDOW_BYTES
-from edge_twisted.mesh.effects import Ask, Established, Progress, ScopeRefused, Send, Withheld
+from edge_twisted.mesh.effects import Ask, Established, ScopeRefused, Send, StreamProgress, Withheld
 from edge_twisted.mesh.frames import FrameReader
 from edge_twisted.mesh.messages import Batch, Message, Want, decode
 from edge_twisted.mesh.pulls import Pulls
 from edge_twisted.mesh.requests import (
     Answer,
-    Apply,
+    ApplyBatch,
+    DocumentRequest,
     FindGone,
     FindPosition,
     FindSeen,
@@ -25,25 +26,24 @@ from edge_twisted.mesh.requests import (
     ReadChanges,
     ReadDigests,
     ReadDocuments,
-    Request,
 )
 from edge_twisted.testing.fake_documents import FakeDocuments, fake_scope
-from edge_twisted.testing.mesh_pair import End, Pair, two
+from edge_twisted.testing.mesh_pair import LinkEnd, LinkPair, two
 
 
-def both(left: FakeDocuments, right: FakeDocuments) -> Pair:
+def both(left: FakeDocuments, right: FakeDocuments) -> LinkPair:
     """A link on which both want all tasks."""
-    return Pair.of(left, right, left_wants=["tasks"], right_wants=["tasks"])
+    return LinkPair.of(left, right, left_wants=["tasks"], right_wants=["tasks"])
 
 
 R = TypeVar("R")
 
 
-def asked(end: End, kind: type[R]) -> list[R]:
+def asked(end: LinkEnd, kind: type[R]) -> list[R]:
     return [request for request in end.requests if isinstance(request, kind)]
 
 
-def said(end: End) -> Iterator[Message]:
+def said(end: LinkEnd) -> Iterator[Message]:
     """Yield the messages that an end sent, if they were recorded."""
     reader = FrameReader()
     reader.limit_bytes = 1 << 25
@@ -55,7 +55,7 @@ def said(end: End) -> Iterator[Message]:
             yield message
 
 
-def is_open(pair: Pair) -> bool:
+def is_open(pair: LinkPair) -> bool:
     return pair.left.closed is None and pair.right.closed is None
 
 
@@ -65,7 +65,7 @@ def is_open(pair: Pair) -> bool:
 def test_a_subscription_brings_what_is_there_and_what_comes() -> None:
     left, right = two()
     left.write("tasks", {"a": "1", "b": "2"})
-    pair = Pair.of(left, right, right_wants=["tasks"]).start()
+    pair = LinkPair.of(left, right, right_wants=["tasks"]).start()
     assert right.shown("tasks") == {"a": "1", "b": "2"}
     assert pair.right.told(Established) == [Established("pk1", "device 1", left.replica)]
     left.write("tasks", {"a": "3"})
@@ -75,7 +75,9 @@ def test_a_subscription_brings_what_is_there_and_what_comes() -> None:
     assert right.shown("tasks") == {"a": "3"}
     assert right.shown("others") == {}
     assert pair.right.session.is_caught_up
-    assert pair.left.told(Progress)[-1] == Progress(4), "what is not wanted counts as passed"
+    assert pair.left.told(StreamProgress)[-1] == StreamProgress(4), (
+        "what is not wanted counts as passed"
+    )
 
 
 def test_both_ways_and_nothing_goes_back() -> None:
@@ -87,7 +89,7 @@ def test_both_ways_and_nothing_goes_back() -> None:
     left.write("tasks", {"a": "2"})
     pair.wait(3)
     assert left.shown("tasks") == right.shown("tasks") == {"a": "2", "b": "3", "c": "4"}
-    sent = [item for request in asked(pair.left, Apply) for item in request.items]
+    sent = [item for request in asked(pair.left, ApplyBatch) for item in request.items]
     assert sorted(item.id_key for item in sent) == [b"b", b"c"]
     quiet = pair.total_bytes
     pair.wait(3)
@@ -100,20 +102,20 @@ def test_echoes_are_known_before_the_commit_is_read() -> None:
     pair = both(left, right).start()
     left.write("tasks", {"a": "1"})
     # The commit of what was applied is told before the answer that says what was applied.
-    while not asked(pair.right, Apply) or pair.right.documents.lsn == 0:
+    while not asked(pair.right, ApplyBatch) or pair.right.documents.lsn == 0:
         pair.step()
     reads = [
         e for e in pair.right.asked if isinstance(e, Ask) and isinstance(e.request, ReadChanges)
     ]
     assert all(b"a" in e.request.skip for e in reads if isinstance(e.request, ReadChanges))
     pair.wait(2)
-    assert not any(r.items for r in asked(pair.left, Apply))
+    assert not any(r.items for r in asked(pair.left, ApplyBatch))
 
 
 def test_a_burst_gathers_into_few_batches_while_one_is_on_its_way() -> None:
     left, right = two()
-    pair = Pair.of(left, right, right_wants=["tasks"]).start()
-    before = len(asked(pair.right, Apply))
+    pair = LinkPair.of(left, right, right_wants=["tasks"]).start()
+    before = len(asked(pair.right, ApplyBatch))
     for number in range(200):
         left.write("tasks", {f"task {number:08d}": str(number)})
         pair.left.tell_commits(pair.now)
@@ -121,14 +123,14 @@ def test_a_burst_gathers_into_few_batches_while_one_is_on_its_way() -> None:
             pair.step()
     pair.settle()
     assert len(right.shown("tasks")) == 200
-    assert len(asked(pair.right, Apply)) - before <= 25
+    assert len(asked(pair.right, ApplyBatch)) - before <= 25
     assert pair.right.session.is_caught_up
 
 
 def test_later_changes_come_as_deltas() -> None:
     left, right = two()
     left.write("tasks", {"a": "1"})
-    pair = Pair.of(left, right, right_wants=["tasks"]).start()
+    pair = LinkPair.of(left, right, right_wants=["tasks"]).start()
     left.write("tasks", {"a": "2"})
     pair.settle()
     assert [len(m.items.partial) for m in said(pair.left) if isinstance(m, Batch)] == [0, 1]
@@ -148,7 +150,7 @@ def test_an_in_sync_reconnect_is_small_and_takes_one_round_trip() -> None:
     assert is_open(again)
     assert again.left.session.is_caught_up and again.right.session.is_caught_up
     assert again.total_bytes - hellos <= 300
-    assert not any(r.items for e in (again.left, again.right) for r in asked(e, Apply))
+    assert not any(r.items for e in (again.left, again.right) for r in asked(e, ApplyBatch))
     # HELLO; SUBSCRIBE; BATCH; ACK: what it takes to be in sync is the first three.
     assert [type(m).__name__ for m in said(again.left)] == [
         "Hello", "Met", "Subscribe", "Ready", "Batch", "Ack",
@@ -158,7 +160,7 @@ def test_an_in_sync_reconnect_is_small_and_takes_one_round_trip() -> None:
 def test_first_subscriptions_with_a_condition_bring_what_matches() -> None:
     left, right = two()
     left.write("tasks", {"a": "red", "b": "blue"})
-    pair = Pair.of(left, right, right_wants=["tasks red"]).start()
+    pair = LinkPair.of(left, right, right_wants=["tasks red"]).start()
     assert right.shown("tasks") == {"a": "red"}
     left.write("tasks", {"a": "blue"})
     pair.settle()
@@ -175,7 +177,7 @@ def test_first_subscriptions_with_a_condition_bring_what_matches() -> None:
 def test_a_delta_without_its_base_is_replaced_by_the_document() -> None:
     left, right = two()
     left.write("tasks", {"a": "1", "b": "1"})
-    pair = Pair.of(left, right, right_wants=["tasks"]).start()
+    pair = LinkPair.of(left, right, right_wants=["tasks"]).start()
     del right.docs["tasks"][b"a"]
     right.knowledge.clear()
     left.write("tasks", {"a": "2", "b": "2"})
@@ -187,12 +189,12 @@ def test_a_delta_without_its_base_is_replaced_by_the_document() -> None:
 def test_what_is_lacking_and_not_there_any_more_is_left_out() -> None:
     left, right = two()
     left.write("tasks", {"a": "1", "b": "1"})
-    pair = Pair.of(left, right, right_wants=["tasks"]).start()
+    pair = LinkPair.of(left, right, right_wants=["tasks"]).start()
     right.docs["tasks"].clear()
     right.knowledge.clear()
     left.write("tasks", {"a": "2", "b": "2"})
 
-    def perform(request: Request) -> Answer:
+    def perform(request: DocumentRequest) -> Answer:
         if isinstance(request, ReadDocuments):
             left.docs["tasks"].pop(b"a", None)
         return left.answer(request)
@@ -202,7 +204,7 @@ def test_what_is_lacking_and_not_there_any_more_is_left_out() -> None:
     assert right.shown("tasks") == {"b": "2"}
     assert is_open(pair)
     # It may have been evicted there: to know its writes would make it one that was deleted.
-    assert asked(pair.right, Apply)[-1].knowledge is None
+    assert asked(pair.right, ApplyBatch)[-1].knowledge is None
 
 
 def test_many_lacking_documents_are_asked_for_in_several_wants(
@@ -212,7 +214,7 @@ def test_many_lacking_documents_are_asked_for_in_several_wants(
     left, right = two()
     bodies = {f"{n:03d}": "1" for n in range(100)}
     left.write("tasks", dict(bodies))
-    pair = Pair.of(left, right, right_wants=["tasks"]).start()
+    pair = LinkPair.of(left, right, right_wants=["tasks"]).start()
     right.docs["tasks"].clear()
     right.knowledge.clear()
     left.write("tasks", dict.fromkeys(bodies, "2"))
@@ -257,7 +259,7 @@ def test_large_documents_are_announced_to_who_has_other_sources() -> None:
     left, right = two()
     large = "x" * 2000
     left.write("tasks", {"a": large, "b": "small"})
-    pair = Pair.of(left, right, right_wants=["tasks"])
+    pair = LinkPair.of(left, right, right_wants=["tasks"])
     pair.right.session._has_other_sources = lambda: True
     pair.start()
     assert right.shown("tasks") == {"a": large, "b": "small"}
@@ -273,7 +275,7 @@ def test_two_links_pull_a_version_once() -> None:
     large = "x" * 2000
     left.write("tasks", {"a": large})
     third.docs, third.lsn, third.knowledge = left.docs, left.lsn, left.knowledge
-    pairs = [Pair.of(source, middle, right_wants=["tasks"]) for source in (left, third)]
+    pairs = [LinkPair.of(source, middle, right_wants=["tasks"]) for source in (left, third)]
     pulls = Pulls()
 
     def tell_commits(now: float) -> None:
@@ -349,10 +351,10 @@ def test_a_useless_cursor_is_repaired(damage: str) -> None:
 def test_all_that_only_the_receiver_has_is_asked_after_however_long_its_ids() -> None:
     left, right = two()
     left.write("tasks", {f"same{n}": "1" for n in range(2000)})
-    Pair.of(left, right, right_wants=["tasks"]).start().wait(20)
+    LinkPair.of(left, right, right_wants=["tasks"]).start().wait(20)
     right.write("tasks", {f"{n}" * 1500: "0" for n in range(100, 500)})
     right.cursors.clear()
-    pair = Pair.of(left, right, right_wants=["tasks"]).start().wait(20)
+    pair = LinkPair.of(left, right, right_wants=["tasks"]).start().wait(20)
     assert sum(len(each.seen) for each in asked(pair.left, FindGone)) == 400
     assert is_open(pair)
 
@@ -363,13 +365,13 @@ def test_who_could_not_ask_after_all_that_only_it_has_repairs_again(
 ) -> None:
     left, right = two()
     left.write("tasks", {"a": "1"})
-    pair = Pair.of(left, right, right_wants=["tasks"]).start()
+    pair = LinkPair.of(left, right, right_wants=["tasks"]).start()
     right.write("tasks", {"ours": "0"})
     right.cursors.clear()
-    pair = Pair.of(left, right, right_wants=["tasks"])
+    pair = LinkPair.of(left, right, right_wants=["tasks"])
     changed = 0
 
-    def perform(request: Request) -> Answer:
+    def perform(request: DocumentRequest) -> Answer:
         nonlocal changed
         if isinstance(request, FindSeen) and changed < times:
             # Its digest is another one by now: whether the sender saw it deleted is not known.
@@ -389,16 +391,16 @@ def test_what_changes_during_a_repair_is_not_known_before_it_comes(changes: bool
     left, right = two()
     left.write("tasks", {"a": "1"})
     right.write("tasks", {"own": "1"})
-    pair = Pair.of(left, right, right_wants=["tasks"])
+    pair = LinkPair.of(left, right, right_wants=["tasks"])
 
-    def perform(request: Request) -> Answer:
+    def perform(request: DocumentRequest) -> Answer:
         if changes and isinstance(request, ReadDocuments) and left.shown("tasks")["a"] == "1":
             left.write("tasks", {"a": "2"})
         return left.answer(request)
 
     pair.left.perform = perform  # type: ignore[method-assign]
     pair.start()
-    after_repair = next(each for each in asked(pair.right, Apply) if each.lsn == 1)
+    after_repair = next(each for each in asked(pair.right, ApplyBatch) if each.lsn == 1)
     assert (after_repair.knowledge is None) is changes
     assert right.shown("tasks") == {"a": "2" if changes else "1", "own": "1"}
     assert right.heard_of(left.replica) == left.sequence
@@ -436,7 +438,7 @@ def test_a_receiver_that_rightly_has_more_settles() -> None:
     left, right = two()
     left.write("tasks", {"a": "1"})
     right.write("tasks", {"own": "2"})
-    pair = Pair.of(left, right, right_wants=["tasks"]).start().wait(60)
+    pair = LinkPair.of(left, right, right_wants=["tasks"]).start().wait(60)
     repairs = len(asked(pair.right, ReadDigests))
     assert repairs <= 3
     pair.wait(120)
@@ -451,7 +453,7 @@ def test_what_is_evicted_comes_again() -> None:
     left, right = two()
     left.write("tasks", {"a": "1"})
     left.write("others", {"a": "1"})
-    pair = Pair.of(left, right, right_wants=["tasks", "others"]).start()
+    pair = LinkPair.of(left, right, right_wants=["tasks", "others"]).start()
     right.evict("tasks")
     right.knowledge.clear()
     pair.right.take(pair.right.session.cursors_dropped(frozenset({"tasks"}), pair.now))
@@ -465,7 +467,7 @@ def test_eviction_while_batches_are_on_their_way_loses_nothing() -> None:
     for steps in range(40):
         left, right = two()
         left.write("tasks", {"a": "1"})
-        pair = Pair.of(left, right, right_wants=["tasks"]).start()
+        pair = LinkPair.of(left, right, right_wants=["tasks"]).start()
         left.write("tasks", {"b": "2"})
         for _ in range(steps):
             pair.step()
@@ -490,7 +492,9 @@ def test_what_is_evicted_while_the_peer_stores_it_comes_back() -> None:
     pair.right.take(pair.right.session.cursors_dropped(frozenset({"tasks"}), pair.now))
     pair.settle()
     # The stream that begins anew is read before what comes back with it is stored.
-    applies = [e for e in pair.left.asked if isinstance(e, Ask) and isinstance(e.request, Apply)]
+    applies = [
+        e for e in pair.left.asked if isinstance(e, Ask) and isinstance(e.request, ApplyBatch)
+    ]
     assert applies
     others = [each for each in pair.left.asked if each not in applies]
     pair.left.asked.clear()
@@ -504,7 +508,7 @@ def test_what_is_evicted_while_the_peer_stores_it_comes_back() -> None:
 def test_a_query_that_is_none_is_refused_alone() -> None:
     left, right = two()
     left.write("tasks", {"a": "1"})
-    pair = Pair.of(left, right, right_wants=["tasks"])
+    pair = LinkPair.of(left, right, right_wants=["tasks"])
     strange = fake_scope("tasks x").__class__(
         key=fake_scope("z").key, query="a b c", arguments={}, collection="tasks", is_whole=True
     )
@@ -519,7 +523,7 @@ def test_subscriptions_change_at_run_time_and_leave_others_alone() -> None:
     left, right = two()
     left.write("tasks", {"a": "1"})
     left.write("others", {"o": "1"})
-    pair = Pair.of(left, right, right_wants=["tasks"]).start()
+    pair = LinkPair.of(left, right, right_wants=["tasks"]).start()
     finds = len(asked(pair.right, FindPosition))
     pair.right.take(pair.right.session.subscribe(fake_scope("others"), pair.now))
     pair.right.take(pair.right.session.subscribe(fake_scope("tasks"), pair.now))
@@ -544,15 +548,15 @@ def test_unacknowledged_bytes_keep_to_the_window_over_several_scopes() -> None:
     for name in names:
         for number in range(40):
             left.write(name, {f"{number}": "x" * 50_000})
-    pair = Pair.of(left, right, right_wants=names)
+    pair = LinkPair.of(left, right, right_wants=names)
     most = 0
     order: list[str] = []
 
-    def perform(request: Request) -> Answer:
+    def perform(request: DocumentRequest) -> Answer:
         nonlocal most
         assert pair.right.session._streams is not None
         most = max(most, pair.right.session._streams._credit.pending_bytes)
-        if isinstance(request, Apply):
+        if isinstance(request, ApplyBatch):
             order.append(request.scope.query)
         return right.answer(request)
 
@@ -574,9 +578,9 @@ def test_unacknowledged_bytes_keep_to_the_window_over_several_scopes() -> None:
 def test_a_commit_larger_than_the_window_comes_alone_and_whole() -> None:
     left, right = two()
     left.write("tasks", {f"{number}": "x" * 100_000 for number in range(30)})
-    pair = Pair.of(left, right, right_wants=["tasks"]).start()
+    pair = LinkPair.of(left, right, right_wants=["tasks"]).start()
     assert len(right.shown("tasks")) == 30
-    assert [len(r.items) for r in asked(pair.right, Apply)] == [30]
+    assert [len(r.items) for r in asked(pair.right, ApplyBatch)] == [30]
     assert is_open(pair)
 
 
@@ -586,8 +590,8 @@ def test_a_commit_beyond_a_message_is_split_and_moves_the_cursor_last(
     monkeypatch.setattr(wire_values, "MAX_ITEMS", 10)
     left, right = two()
     left.write("tasks", {f"{number}": "x" for number in range(25)})
-    pair = Pair.of(left, right, right_wants=["tasks"]).start()
-    applies = [(len(r.items), r.lsn) for r in asked(pair.right, Apply)]
+    pair = LinkPair.of(left, right, right_wants=["tasks"]).start()
+    applies = [(len(r.items), r.lsn) for r in asked(pair.right, ApplyBatch)]
     assert applies == [(10, None), (10, None), (5, 1)]
     assert len(right.shown("tasks")) == 25
     left.write("tasks", {"new": "1"})
@@ -599,7 +603,7 @@ def test_a_commit_beyond_a_message_is_split_and_moves_the_cursor_last(
 def test_a_document_beyond_any_message_stays_and_is_named() -> None:
     left, right = two()
     left.write("tasks", {"a": "1", "huge": "x" * (31 << 20)})
-    pair = Pair.of(left, right, right_wants=["tasks"]).start()
+    pair = LinkPair.of(left, right, right_wants=["tasks"]).start()
     assert right.shown("tasks") == {"a": "1"}
     assert [e.id_key for e in pair.left.told(Withheld)] == [b"huge"]
     assert is_open(pair)
@@ -611,10 +615,10 @@ def test_a_document_beyond_any_message_stays_and_is_named() -> None:
 def test_clock_skew_in_a_batch_ends_the_link_and_leaves_the_cursor() -> None:
     left, right = two()
     left.write("tasks", {"a": "1"})
-    pair = Pair.of(left, right, right_wants=["tasks"])
+    pair = LinkPair.of(left, right, right_wants=["tasks"])
 
-    def perform(request: Request) -> Answer:
-        if isinstance(request, Apply):
+    def perform(request: DocumentRequest) -> Answer:
+        if isinstance(request, ApplyBatch):
             raise ClockSkew(700_000)
         return right.answer(request)
 
@@ -628,9 +632,9 @@ def test_clock_skew_in_a_batch_ends_the_link_and_leaves_the_cursor() -> None:
 def test_what_fails_here_is_not_told_in_detail() -> None:
     left, right = two()
     left.write("tasks", {"a": "1"})
-    pair = Pair.of(left, right, right_wants=["tasks"])
+    pair = LinkPair.of(left, right, right_wants=["tasks"])
 
-    def perform(request: Request) -> Answer:
+    def perform(request: DocumentRequest) -> Answer:
         raise OSError("disk /secret/path")
 
     pair.right.perform = perform  # type: ignore[method-assign]

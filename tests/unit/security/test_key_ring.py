@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from edge_twisted.config.model import Identity
+from edge_twisted.config.model import IdentityConfig
 from edge_twisted.security import key_ring, turns
 from edge_twisted.security.api_keys import generate
 from edge_twisted.security.errors import BadKeyHash, KeyCheckOverloaded
@@ -28,8 +28,8 @@ def foreign_hash(key: bytes) -> str:
     return base64.b64encode(f"$scrypt$ln=1,r=1,p=1${parts[0]}${parts[1]}".encode()).decode()
 
 
-def identity(name: str, hashed: str) -> Identity:
-    return Identity(id=name, api_key_hash=hashed, permissions=("full",))
+def identity(name: str, hashed: str) -> IdentityConfig:
+    return IdentityConfig(id=name, api_key_hash=hashed, permissions=("full",))
 
 
 class Pool:
@@ -60,7 +60,7 @@ class KeyRingTests(SynchronousTestCase):
         # Coroutines that never end would complain when they are collected.
         self.pool.run()
 
-    def ring(self, *identities: Identity) -> KeyRing:
+    def ring(self, *identities: IdentityConfig) -> KeyRing:
         return KeyRing(identities, self.pool.defer)
 
     def ask(self, ring: KeyRing, key: str | bytes, source: str = "a") -> str | None:
@@ -238,7 +238,7 @@ class KeyRingTests(SynchronousTestCase):
 
 class TurnsTests(SynchronousTestCase):
     def test_one_who_leaves_the_queue_gives_nobody_s_turn_away(self) -> None:
-        queue = turns.Turns(1)
+        queue = turns.FairSlots(1)
         self.successResultOf(queue.take("a"))
         leaves, stays = queue.take("a"), queue.take("a")
         leaves.addErrback(lambda _: None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_twisted.config.model import CollectionRule, FineGrained, Identity, Permissions
+from edge_twisted.config.model import CollectionRule, FineGrained, IdentityConfig, Permissions
 from edge_twisted.security.permissions import ENDPOINTS, Permits
 
 DOCUMENTS = {"execute", "attachments_upload", "attachments_download"}
@@ -17,7 +17,7 @@ OWN = "owner = :identity"
 
 
 def permits(*permissions: Permissions) -> Permits:
-    return Permits.of(Identity(id="till", api_key_hash="", permissions=permissions))
+    return Permits.of(IdentityConfig(id="till", api_key_hash="", permissions=permissions))
 
 
 def fine(*endpoints: str, **rules: CollectionRule) -> FineGrained:

@@ -11,13 +11,13 @@ import pytest
 from attrs import define, evolve, field
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 
-from edge_twisted.config.model import Configuration, Database, Secret, SmallPeerOnly
+from edge_twisted.config.model import Configuration, DatabaseConfig, Secret, SmallPeerOnly
 from edge_twisted.errors import EdgeError
 from edge_twisted.services.reload import Reloader
 
 OLD = Configuration(
     path=Path("/etc/edge.yaml"),
-    database=Database(
+    database=DatabaseConfig(
         db_id="12345678-1234-4123-1234-123456789012",
         device_name="till-1",
         auth=SmallPeerOnly(offline_license_token=Secret("token")),

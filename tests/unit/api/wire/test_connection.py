@@ -10,11 +10,11 @@ import pytest
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
-from edge_twisted.api.gate import Admission, ApiGate
+from edge_twisted.api.gate import ApiGate, GateRules
 from edge_twisted.api.wire.chunks import ChunkDecoder
 from edge_twisted.api.wire.connection import LINGER_BYTES, REQUESTS_PER_TURN
 from edge_twisted.security.key_ring import KeyRing
-from edge_twisted.testing.wire import Echo, Gives, MemorySite, Peer
+from edge_twisted.testing.wire import Echo, Gives, MemorySite, WireClient
 
 GET = b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -125,7 +125,7 @@ def test_a_body_at_hand_is_taken_wherever_in_a_queue_it_is(before: int) -> None:
 
 def test_what_a_stranger_sends_along_is_not_looked_at() -> None:
     echo = Echo(route=evolve(Echo().route, needs_key=True))
-    memory = MemorySite(gate=ApiGate(Admission(keys=KeyRing([], lambda _: Deferred()))), echo=echo)
+    memory = MemorySite(gate=ApiGate(GateRules(keys=KeyRing([], lambda _: Deferred()))), echo=echo)
     peer = memory.connect()
     peer.send(chunked("/echo", *[b"x"] * 1000) + GET)
     peer.send(b"1\r\nx\r\n" * 1000)
@@ -438,7 +438,7 @@ def test_without_a_limit_it_may_take_forever() -> None:
     assert statuses(peer.received()) == [200]
 
 
-def drip(memory: MemorySite, peer: Peer, piece: bytes, seconds: int) -> bytes:
+def drip(memory: MemorySite, peer: WireClient, piece: bytes, seconds: int) -> bytes:
     """Send a piece of body in each second, which the endpoint takes; return what came back."""
     answer = b""
     for _ in range(seconds):

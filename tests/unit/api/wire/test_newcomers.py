@@ -6,20 +6,20 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from edge_twisted.api.gate import Admission, ApiGate
+from edge_twisted.api.gate import ApiGate, GateRules
 from edge_twisted.api.wire.newcomers import Newcomers
-from edge_twisted.testing.wire import MemorySite, Peer
+from edge_twisted.testing.wire import MemorySite, WireClient
 
 GET = b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n"
 SECRET = b"GET /secret HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def connect(memory: MemorySite, client: str) -> Peer:
+def connect(memory: MemorySite, client: str) -> WireClient:
     memory.site.peer_of = lambda _: client
     return memory.connect()
 
 
-def is_refused(peer: Peer) -> bool:
+def is_refused(peer: WireClient) -> bool:
     return b" 503 " in peer.received()
 
 
@@ -63,7 +63,7 @@ def test_whoever_is_known_stays() -> None:
 
 
 def test_an_open_endpoint_makes_nobody_known() -> None:
-    memory = MemorySite(settings={"max_connections": 3}, gate=ApiGate(Admission(keys=None)))
+    memory = MemorySite(settings={"max_connections": 3}, gate=ApiGate(GateRules(keys=None)))
     crowd = [connect(memory, "192.0.2.1") for _ in range(3)]
     for each in crowd:
         each.send(GET)

@@ -8,13 +8,13 @@ from collections.abc import Callable
 import pytest
 from twisted.internet.defer import Deferred, succeed
 
-from edge_twisted.api.gate import Admission, ApiGate
+from edge_twisted.api.gate import ApiGate, GateRules
 from edge_twisted.api.wire.site import STRANGERS_PER_TURN
-from edge_twisted.config.model import Identity
+from edge_twisted.config.model import IdentityConfig
 from edge_twisted.security.api_keys import generate
 from edge_twisted.security.key_ring import KeyRing
 from edge_twisted.testing.turning_clock import TurningClock
-from edge_twisted.testing.wire import MemorySite, Peer
+from edge_twisted.testing.wire import MemorySite, WireClient
 
 MADE = generate()
 #: As many connections as a flood may well have, and requests ahead on each.
@@ -32,9 +32,9 @@ def at_once(work: Callable[[], bool]) -> Deferred[bool]:
 
 @pytest.fixture
 def memory() -> MemorySite:
-    identity = Identity(id="till", api_key_hash=MADE.hash, permissions=("full",))
+    identity = IdentityConfig(id="till", api_key_hash=MADE.hash, permissions=("full",))
     keys = KeyRing([identity], at_once)
-    memory = MemorySite(gate=ApiGate(Admission(keys=keys)), clock=TurningClock())
+    memory = MemorySite(gate=ApiGate(GateRules(keys=keys)), clock=TurningClock())
     # The key has been seen before.
     assert b" 200 " in memory.connect().send(get("/secret", MADE.key))
     memory.notes.finished.clear()
@@ -98,7 +98,7 @@ def test_without_keys_nobody_is_a_stranger() -> None:
 
 
 def test_a_stranger_who_leaves_gives_the_turn_up(memory: MemorySite) -> None:
-    peers: list[Peer] = [memory.connect() for _ in range(STRANGERS_PER_TURN + 1)]
+    peers: list[WireClient] = [memory.connect() for _ in range(STRANGERS_PER_TURN + 1)]
     for peer in peers:
         peer.send(STRANGE["no key"])
     peers[0].leave()

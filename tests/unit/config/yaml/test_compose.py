@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import pytest
 
-from edge_twisted.config.problems import MAX_PROBLEMS, Position
+from edge_twisted.config.problems import MAX_PROBLEMS, FilePosition
 from edge_twisted.config.reporter import Reporter
 from edge_twisted.config.yaml.compose import MAX_NODES, compose
-from edge_twisted.config.yaml.nodes import MAX_DEPTH, Document, plain
+from edge_twisted.config.yaml.nodes import MAX_DEPTH, YamlDocument, plain
 
 
-def composed(text: str) -> tuple[Document | None, list[str]]:
+def composed(text: str) -> tuple[YamlDocument | None, list[str]]:
     reporter = Reporter("f")
     document = compose(text, reporter)
     return document, [str(problem).removeprefix("f:") for problem in reporter.problems]
@@ -123,18 +123,18 @@ def test_what_is_no_yaml_is_explained_at_its_place(text: str, problem: str) -> N
 def test_positions_count_characters_from_one() -> None:
     document, _ = composed('é: [1, {"ü": \U0001f600}]\r\nb:\r\n  c: 2\r\n')
     assert document is not None
-    assert document.value_position(("é", 0)) == Position(1, 5)
-    assert document.key_position(("é", 1, "ü")) == Position(1, 9)
-    assert document.value_position(("é", 1, "ü")) == Position(1, 14)
-    assert document.key_position(("b", "c")) == Position(3, 3)
-    assert document.value_position(("b",)) == Position(3, 3)
-    assert document.value_position(("b", "none", 0)) == Position(3, 3)
+    assert document.value_position(("é", 0)) == FilePosition(1, 5)
+    assert document.key_position(("é", 1, "ü")) == FilePosition(1, 9)
+    assert document.value_position(("é", 1, "ü")) == FilePosition(1, 14)
+    assert document.key_position(("b", "c")) == FilePosition(3, 3)
+    assert document.value_position(("b",)) == FilePosition(3, 3)
+    assert document.value_position(("b", "none", 0)) == FilePosition(3, 3)
 
 
 def test_what_is_merged_keeps_its_own_place() -> None:
     document, _ = composed("x: &x {a: 1}\nb: {<<: *x}\n")
     assert document is not None
-    assert document.key_position(("b", "a")) == Position(1, 8)
+    assert document.key_position(("b", "a")) == FilePosition(1, 8)
 
 
 @pytest.mark.parametrize("open_", ["[", "{a: ", "- ", "? "])

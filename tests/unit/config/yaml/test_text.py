@@ -7,7 +7,7 @@ import codecs
 
 import pytest
 
-from edge_twisted.config.problems import Position
+from edge_twisted.config.problems import FilePosition
 from edge_twisted.config.yaml.text import MAX_FILE_BYTES, UnreadableText, lines_of, text_of
 
 
@@ -28,17 +28,17 @@ def test_a_byte_order_mark_says_the_encoding_and_is_left_out(data: bytes) -> Non
 @pytest.mark.parametrize(
     ("data", "position", "what"),
     [
-        (b"a: 1\nb: \xff", Position(2, 4), "these bytes are not UTF-8"),
-        ("é: \xe9".encode("latin-1"), Position(1, 1), "these bytes are not UTF-8"),
-        (codecs.BOM_UTF16_LE + b"a", Position(1, 1), "these bytes are not UTF-16-LE"),
-        (b"a: 1\r\n\r\nb: \x00", Position(3, 4), "the character U+0000 is not allowed in YAML"),
-        (b"a: \x1b[0m", Position(1, 4), "the character U+001B is not allowed in YAML"),
-        ("a: \ufeff".encode(), Position(1, 4), "the character U+FEFF is not allowed in YAML"),
-        (b"a" * (MAX_FILE_BYTES + 1), Position(1, 1), "the file has more than 1048576 bytes"),
+        (b"a: 1\nb: \xff", FilePosition(2, 4), "these bytes are not UTF-8"),
+        ("é: \xe9".encode("latin-1"), FilePosition(1, 1), "these bytes are not UTF-8"),
+        (codecs.BOM_UTF16_LE + b"a", FilePosition(1, 1), "these bytes are not UTF-16-LE"),
+        (b"a: 1\r\n\r\nb: \x00", FilePosition(3, 4), "the character U+0000 is not allowed in YAML"),
+        (b"a: \x1b[0m", FilePosition(1, 4), "the character U+001B is not allowed in YAML"),
+        ("a: \ufeff".encode(), FilePosition(1, 4), "the character U+FEFF is not allowed in YAML"),
+        (b"a" * (MAX_FILE_BYTES + 1), FilePosition(1, 1), "the file has more than 1048576 bytes"),
     ],
 )  # fmt: skip
 def test_what_is_no_text_is_refused_at_its_place(
-    data: bytes, position: Position, what: str
+    data: bytes, position: FilePosition, what: str
 ) -> None:
     with pytest.raises(UnreadableText) as caught:
         text_of(data)
