@@ -141,7 +141,7 @@ def tests(session: nox.Session) -> None:
         _readme_tests(session)
         return
     with open(Path(session.create_tmp()) / "simulation", "w+", encoding="utf-8") as said:
-        python, module = Path(session.bin) / "python", "edge_twisted.testing.simulation"
+        python, module = Path(session.bin) / "python", "tests.support.simulation"
         simulation = subprocess.Popen(
             [python, "-m", module, "--seeds", SEEDS], stdout=said, stderr=subprocess.STDOUT
         )

@@ -28,7 +28,7 @@ from twisted.internet.task import react
 from bench.report import Figure, publish
 from bench.store import opened
 from edge_twisted.database.database import Database, TimeAndChance
-from edge_twisted.database.requests import StatementRecord
+from edge_twisted.database.history import StatementRecord
 from edge_twisted.database.result import Result
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.values import Value
@@ -38,7 +38,7 @@ from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
 from edge_twisted.store.rows import Committed
-from edge_twisted.testing.callers import Everything
+from tests.support.callers import Everything
 
 DOCUMENTS = 10_000
 WANTED = 10

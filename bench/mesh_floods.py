@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.report import Figure, publish
-from edge_twisted.mesh import messages as m
+from edge_twisted.mesh.wire import messages as m
 from tests.system.mesh_flooder import FLOODED, FLOODS, flooder
 from tests.system.mesh_member import PREY, Member
 from tests.system.mesh_site import MESH_TOKEN, Site, eventually, site, started

@@ -20,12 +20,12 @@ from twisted.internet.defer import Deferred
 
 from bench.store import document
 from edge_twisted.documents.values import Value
-from edge_twisted.mesh.requests import Applied, ApplyBatch, Changes, ReadChanges
+from edge_twisted.mesh.ports.requests import Applied, ApplyBatch, Changes, ReadChanges
 from edge_twisted.services.reactor import reactor
 from edge_twisted.store.interface import Store
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
-from edge_twisted.testing.replica import ReplicaServer
+from tests.support.replica import ReplicaServer
 
 
 def now_ms() -> int:

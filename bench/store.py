@@ -30,9 +30,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import react
 
 from bench.report import Figure, median, publish
-from edge_twisted.database.stored import DocumentWriter
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.values import Value
+from edge_twisted.records.documents import DocumentWriter
 from edge_twisted.services.reactor import reactor
 from edge_twisted.store.interface import WriteTransaction
 from edge_twisted.store.sqlite.connection import WRITER_PRAGMAS

@@ -30,7 +30,7 @@ CLIENT_GONE = 499
 
 
 class Endpoints(Protocol):
-    """The endpoints of the configuration in force; see `edge_twisted.api.live`."""
+    """The endpoints of the configuration in force; see `edge_twisted.api.reloadable`."""
 
     @property
     def gate(self) -> Gate:

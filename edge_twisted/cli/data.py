@@ -12,11 +12,11 @@ from edge_twisted.cli.options import config_option
 from edge_twisted.config.load import load
 from edge_twisted.config.model import TemporaryFolder
 from edge_twisted.services.wall_clock import now_utc
-from edge_twisted.store.sqlite import backups, checks
 from edge_twisted.store.sqlite.files import Layout
-from edge_twisted.store.sqlite.problems import StoreProblem
-from edge_twisted.store.sqlite.repair import discard_damaged as discarded
-from edge_twisted.store.sqlite.repair import repair as repaired
+from edge_twisted.store.sqlite.tools import backups, checks
+from edge_twisted.store.sqlite.tools.problems import StoreProblem
+from edge_twisted.store.sqlite.tools.repair import discard_damaged as discarded
+from edge_twisted.store.sqlite.tools.repair import repair as repaired
 
 
 def _layout(context: click.Context, parameter: click.Parameter, path: Path) -> Layout:

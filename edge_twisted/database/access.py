@@ -12,7 +12,6 @@ from attrs import define
 
 from edge_twisted.database.inline import UNBOUNDED, ReadBudget
 from edge_twisted.database.prefilters import Translation, loosely, translate
-from edge_twisted.database.stored import check_not_damaged
 from edge_twisted.documents.ids import DocumentId, InvalidDocumentId
 from edge_twisted.documents.values import Operand, sort_key
 from edge_twisted.dql import syntax
@@ -30,6 +29,7 @@ from edge_twisted.dql.plan.nodes import (
 from edge_twisted.dql.plan.outline import NOTHING_ASKED
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.dql.plan.ranges import Evaluate
+from edge_twisted.records.documents import check_not_damaged
 from edge_twisted.store.fields import Fields
 from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.interface import Snapshot

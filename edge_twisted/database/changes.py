@@ -9,11 +9,9 @@ from typing import TypeVar
 from attrs import define, field, frozen
 
 from edge_twisted.database import mutations
-from edge_twisted.database.departures import count_unsynced, note_evicted
 from edge_twisted.database.result import Warnings
 from edge_twisted.database.rules import Document, Rules
 from edge_twisted.database.select import PlanReader
-from edge_twisted.database.stored import ID, DocumentWriter
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.operations import (
     UNTYPED,
@@ -30,6 +28,8 @@ from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_ex
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.names import resolved
 from edge_twisted.dql.plan.query import QueryPlan, field_of_term
+from edge_twisted.records.documents import ID, DocumentWriter
+from edge_twisted.records.evictions import count_unsynced, note_evicted
 from edge_twisted.store.keys import at
 from edge_twisted.store.rows import StoredDocument as Row
 

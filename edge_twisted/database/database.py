@@ -18,17 +18,17 @@ from twisted.python.failure import Failure
 
 from edge_twisted.database import system
 from edge_twisted.database.admission import Later, StatementAdmission
+from edge_twisted.database.attachment_rights import may_read_name
 from edge_twisted.database.errors import TransactionFailed
 from edge_twisted.database.execution import Execution
-from edge_twisted.database.indexing import IndexStatements
+from edge_twisted.database.history import StatementHistory, StatementRecord, StatementState
+from edge_twisted.database.index_statements import IndexStatements
 from edge_twisted.database.inline import are_small
-from edge_twisted.database.mutating import MUTATIONS
-from edge_twisted.database.naming import may_read_name
+from edge_twisted.database.mutation_statements import MUTATIONS
 from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.database.permissions import Access
-from edge_twisted.database.requests import StatementHistory, StatementRecord, StatementState
 from edge_twisted.database.result import Result
-from edge_twisted.database.running import StatementRunner
+from edge_twisted.database.runner import StatementRunner
 from edge_twisted.database.statements import (
     LONG_TEXT,
     PreparedStatement,

@@ -14,12 +14,12 @@ from typing import Final
 
 from edge_twisted.database.access import id_key, reach, read_of, value_of
 from edge_twisted.database.inline import INLINE_MOST, BeyondBounds
-from edge_twisted.database.stored import check_not_damaged
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment
 from edge_twisted.dql.errors import ArgumentError
 from edge_twisted.dql.plan.nodes import IndexScan
 from edge_twisted.dql.plan.query import QueryPlan
+from edge_twisted.records.documents import check_not_damaged
 from edge_twisted.store.fields import row_of
 from edge_twisted.store.interface import Snapshot
 

@@ -17,16 +17,16 @@ from attrs import define, evolve, frozen
 from edge_twisted.database import changes, system
 from edge_twisted.database.advice import advise, create_statement
 from edge_twisted.database.catalog import SnapshotCatalog
+from edge_twisted.database.history import StatementRecord
 from edge_twisted.database.inline import UNBOUNDED, ReadBudget
 from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.database.permissions import Access, check_verb, named
-from edge_twisted.database.requests import StatementRecord
 from edge_twisted.database.result import Result, Rows, Warnings
 from edge_twisted.database.select import PlanReader
-from edge_twisted.database.sight import EVERYTHING, NO_TESTS, Visibility, sight_of
 from edge_twisted.database.statements import KnownPlan, PreparedStatement
 from edge_twisted.database.viewer import COUNT, EVERYBODY, RestrictedViewer, Viewer, count_of
 from edge_twisted.database.virtual import VirtualCollections
+from edge_twisted.database.visibility import EVERYTHING, NO_TESTS, Visibility, sight_of
 from edge_twisted.documents import effort
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax

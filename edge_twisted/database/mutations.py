@@ -14,7 +14,6 @@ from typing import Final
 from attrs import define, evolve
 from twisted.logger import Logger
 
-from edge_twisted.database.departures import note_initial_delete, was_initial_deleted
 from edge_twisted.database.errors import (
     DocumentTooLarge,
     DuplicateIds,
@@ -24,7 +23,6 @@ from edge_twisted.database.errors import (
 )
 from edge_twisted.database.result import Warnings
 from edge_twisted.database.rules import Document, Rules
-from edge_twisted.database.stored import ID, DocumentWriter, shown
 from edge_twisted.documents import writing
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import to_text
@@ -32,6 +30,8 @@ from edge_twisted.documents.operations import UNTYPED, Operation, Set
 from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.dql.syntax import ConflictPolicy
+from edge_twisted.records.documents import ID, DocumentWriter, shown
+from edge_twisted.records.evictions import note_initial_delete, was_initial_deleted
 from edge_twisted.store.rows import StoredDocument as Row
 
 log = Logger()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from edge_twisted.database.errors import TransactionFailed
 from edge_twisted.database.execution import Execution
-from edge_twisted.database.mutating import mutate
+from edge_twisted.database.mutation_statements import mutate
 from edge_twisted.database.result import Result
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import DqlError

@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 
 from edge_twisted import __version__
 from edge_twisted.database.admission import StatementAdmission
-from edge_twisted.database.requests import StatementHistory, StatementState
+from edge_twisted.database.history import StatementHistory, StatementState
 from edge_twisted.database.statements import StatementCache
 from edge_twisted.database.virtual import Document, Moment
 from edge_twisted.documents.values import Value

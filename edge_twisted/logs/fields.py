@@ -14,7 +14,7 @@ from typing import Final
 TIME: Final = "time"
 LEVEL: Final = "level"
 MESSAGE: Final = "message"
-#: The namespace of the logger, such as ``edge_twisted.mesh.session.Session``.
+#: The namespace of the logger, such as ``edge_twisted.mesh.session.session.Session``.
 LOGGER: Final = "logger"
 #: The text of a failure with its traceback.
 FAILURE: Final = "failure"

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a mesh asks of a database, done on a store: `edge_twisted.mesh.requests.Documents`."""
+"""What a mesh asks of a database, done on a store: `edge_twisted.mesh.ports.requests.Documents`."""

@@ -9,7 +9,6 @@ from typing import Any, Final, NamedTuple
 
 from attrs import frozen
 
-from edge_twisted.database.stored import ID
 from edge_twisted.documents.attachments import tokens_in
 from edge_twisted.documents.clock import BEGINNING, Timestamp
 from edge_twisted.documents.deltas import Delta, decode_delta
@@ -20,7 +19,8 @@ from edge_twisted.documents.json_text import InvalidJson, from_text, to_text
 from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.values import Value, sort_key
 from edge_twisted.documents.versions import Dot, Replica
-from edge_twisted.mesh.items import Item, Partial, Whole
+from edge_twisted.mesh.wire.items import Item, Partial, Whole
+from edge_twisted.records.documents import ID
 from edge_twisted.replication.errors import CorruptItem
 from edge_twisted.replication.soundness import check_state
 

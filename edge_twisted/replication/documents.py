@@ -8,10 +8,9 @@ from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 
-from edge_twisted.database.departures import EVICTIONS, Evictions, generations
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica
-from edge_twisted.mesh.requests import (
+from edge_twisted.mesh.ports.requests import (
     Answer,
     ApplyBatch,
     DeleteGone,
@@ -27,14 +26,15 @@ from edge_twisted.mesh.requests import (
     StreamPosition,
     Watcher,
 )
-from edge_twisted.replication.applying import BatchContext, BatchOutcome, apply_batch
+from edge_twisted.records.evictions import EVICTIONS, Evictions, generations
+from edge_twisted.replication.batch_unit import BatchContext, BatchOutcome, apply_batch
+from edge_twisted.replication.hello import observe
 from edge_twisted.replication.identity import load_heard
 from edge_twisted.replication.knowledge import cursor, note_quarantined, note_reaped
 from edge_twisted.replication.moved_out import moved_out_documents
-from edge_twisted.replication.observing import observe
-from edge_twisted.replication.repairing import delete_gone, find_gone, find_seen, read_digests
+from edge_twisted.replication.reconciliation import delete_gone, find_gone, find_seen, read_digests
 from edge_twisted.replication.scopes import OwnSubscriptions, Scopes
-from edge_twisted.replication.sending import read_changes, read_documents
+from edge_twisted.replication.stream_reads import read_changes, read_documents
 from edge_twisted.store.errors import DocumentDamaged
 from edge_twisted.store.interface import Snapshot, Store, WriteTransaction
 from edge_twisted.store.rows import Commit, Committed
@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 class StoredDocuments:
     """
-    `edge_twisted.mesh.requests.Documents` over a store; all calls from the reactor thread.
+    `edge_twisted.mesh.ports.requests.Documents` over a store; all calls from the reactor thread.
 
     :param drop_moved_out: what becomes of documents that a peer's change takes out of all of our
         subscriptions: they go, or stay and are listed in ``system:moved_out``.

@@ -20,20 +20,20 @@ from functools import cached_property
 from struct import Struct
 from typing import Final
 
-from edge_twisted.database.departures import (
-    CURSORS,
-    Evictions,
-    note_versions_evicted,
-    prefix_of,
-    was_initial_deleted,
-)
 from edge_twisted.documents.digest import digest
 from edge_twisted.documents.encoding import CorruptState
 from edge_twisted.documents.headers import INITIAL_EPOCH, read_header, servers_part
 from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.vectors import decode_vector, encode_vector
 from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, VersionVector
-from edge_twisted.mesh.requests import Scope
+from edge_twisted.mesh.ports.requests import Scope
+from edge_twisted.records.evictions import (
+    CURSORS,
+    Evictions,
+    note_versions_evicted,
+    prefix_of,
+    was_initial_deleted,
+)
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 from edge_twisted.store.rows import StoredDocument
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import msgspec.msgpack
 
-from edge_twisted.database.departures import prefix_of
-from edge_twisted.database.stored import ID, document_of
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.subscriptions import Subscription
+from edge_twisted.records.documents import ID, document_of
+from edge_twisted.records.evictions import prefix_of
 from edge_twisted.replication.scopes import OwnSubscriptions
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 

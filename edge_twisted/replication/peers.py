@@ -14,8 +14,8 @@ from typing import Any, Final
 import msgspec.msgpack
 from attrs import evolve, frozen
 
-from edge_twisted.database.departures import ACKNOWLEDGED
 from edge_twisted.documents.values import Value
+from edge_twisted.records.evictions import ACKNOWLEDGED
 from edge_twisted.store.interface import Snapshot, WriteTransaction
 
 _PEERS: Final = "peers"

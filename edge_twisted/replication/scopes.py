@@ -9,11 +9,11 @@ from typing import Final
 from attrs import define, field
 
 from edge_twisted.database import system
-from edge_twisted.database.stored import document_of
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.subscriptions import Subscription
-from edge_twisted.mesh.items import ScopeKey
-from edge_twisted.mesh.requests import Scope
+from edge_twisted.mesh.ports.requests import Scope
+from edge_twisted.mesh.wire.items import ScopeKey
+from edge_twisted.records.documents import document_of
 from edge_twisted.store.interface import Snapshot
 
 _SYNC_SCOPES: Final = "user_collection_sync_scopes"

@@ -30,8 +30,8 @@ from twisted.python.failure import Failure
 from edge_twisted.config.model import IdentityConfig
 from edge_twisted.security.api_keys import claimed_id_of, public_id_of
 from edge_twisted.security.callers import Caller
+from edge_twisted.security.fair_slots import FairSlots
 from edge_twisted.security.key_hash import KeyHash
-from edge_twisted.security.turns import FairSlots
 
 #: Wrong keys that are remembered, so that none is hashed twice in a row: about 1 MiB.
 MAX_REFUSED = 4096

@@ -20,8 +20,8 @@ from twisted.logger import Logger
 from edge_twisted.api.client_address import UNIX, client_address, plain
 from edge_twisted.api.health import Trouble
 from edge_twisted.api.hosts import HostNames
-from edge_twisted.api.live import ReloadableApi
 from edge_twisted.api.pipeline import Pipeline
+from edge_twisted.api.reloadable import ReloadableApi
 from edge_twisted.api.request_ids import request_ids
 from edge_twisted.api.resource import Observer
 from edge_twisted.api.throttle import Throttle

@@ -22,26 +22,26 @@ from twisted.logger import Logger
 from edge_twisted.api.presence import Graph
 from edge_twisted.config.addresses import host_port
 from edge_twisted.config.model import Configuration, TcpAddress, TransportConfig
-from edge_twisted.mesh.authority import Authority, NoAuthority, authority_of
-from edge_twisted.mesh.connecting import Connector, LinkAcceptor, PeerAddress, endpoints
-from edge_twisted.mesh.dialer import Dialer, DialParts
-from edge_twisted.mesh.discovery import (
+from edge_twisted.mesh.links.connectors import Connector, LinkAcceptor, PeerAddress, endpoints
+from edge_twisted.mesh.links.dialer import Dialer, DialParts
+from edge_twisted.mesh.links.discovery import (
     Announcement,
     Discovery,
     DiscoveryParts,
     Mdns,
     MeshNames,
 )
-from edge_twisted.mesh.effects import LinkSession
-from edge_twisted.mesh.gossip import Gossip
-from edge_twisted.mesh.identity import PeerIdentity, key_file, load_or_make
-from edge_twisted.mesh.link import Link
-from edge_twisted.mesh.mdns import ZeroconfMdns
-from edge_twisted.mesh.node import Limits, MeshNode, NodeObserver, NodeParts
-from edge_twisted.mesh.peer_key import PeerKey
-from edge_twisted.mesh.presence import PresenceGraph
-from edge_twisted.mesh.requests import Documents
-from edge_twisted.mesh.tls import MeshTls
+from edge_twisted.mesh.links.link import Link
+from edge_twisted.mesh.links.mdns import ZeroconfMdns
+from edge_twisted.mesh.links.node import Limits, MeshNode, NodeObserver, NodeParts
+from edge_twisted.mesh.ports.effects import LinkSession
+from edge_twisted.mesh.ports.requests import Documents
+from edge_twisted.mesh.presence.gossip import Gossip
+from edge_twisted.mesh.presence.graph import PresenceGraph
+from edge_twisted.mesh.trust.authority import Authority, NoAuthority, authority_of
+from edge_twisted.mesh.trust.identity import PeerIdentity, key_file, load_or_make
+from edge_twisted.mesh.trust.peer_key import PeerKey
+from edge_twisted.mesh.trust.tls import MeshTls
 from edge_twisted.replication.peers import PeerProgress
 from edge_twisted.services.listening import listen_tcp, listening_text, stop_listening
 from edge_twisted.services.mesh_account import MeshAccount

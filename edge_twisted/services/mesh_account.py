@@ -9,10 +9,10 @@ from twisted.internet.interfaces import IReactorTime
 
 from edge_twisted.api.metrics import Metrics
 from edge_twisted.logs.audit import AuditEvent, AuditLog
-from edge_twisted.mesh.effects import Received
-from edge_twisted.mesh.link import Link
-from edge_twisted.mesh.node import MeshNode
-from edge_twisted.mesh.peer_key import PeerKey
+from edge_twisted.mesh.links.link import Link
+from edge_twisted.mesh.links.node import MeshNode
+from edge_twisted.mesh.ports.effects import Received
+from edge_twisted.mesh.trust.peer_key import PeerKey
 
 
 class MeshAccount:

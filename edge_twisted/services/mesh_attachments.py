@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
 
-from edge_twisted.mesh import refusals
-from edge_twisted.mesh.blob_carrier import BlobCarrier, CarrierParts
-from edge_twisted.mesh.effects import BlobHeard, Received
-from edge_twisted.mesh.link import Link
-from edge_twisted.mesh.node import MeshNode
-from edge_twisted.mesh.peer_key import PeerKey
+from edge_twisted.mesh.links import refusals
+from edge_twisted.mesh.links.blob_carrier import BlobCarrier, CarrierParts
+from edge_twisted.mesh.links.link import Link
+from edge_twisted.mesh.links.node import MeshNode
+from edge_twisted.mesh.ports.effects import BlobHeard, Received
+from edge_twisted.mesh.trust.peer_key import PeerKey
 from edge_twisted.services.attachments import StoredBlobReferences
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class MeshAttachments:
     """
     Brings blobs here and gives them to peers, over the links of a node.
 
-    It is a `edge_twisted.mesh.node.NodeObserver`: pass on to it what the node tells.  `start` it
+    It is a `edge_twisted.mesh.links.node.NodeObserver`: pass on to it what the node tells.  `start` it
     with the node, `stop` it before the store closes.
     """
 
@@ -81,7 +81,7 @@ class MeshAttachments:
 
 
 class _Links:
-    """The links of a node, as `edge_twisted.mesh.blob_carrier.Neighbours`."""
+    """The links of a node, as `edge_twisted.mesh.links.blob_carrier.Neighbours`."""
 
     node: MeshNode | None = None
 

@@ -7,8 +7,8 @@ import platform
 from collections.abc import Mapping
 
 from edge_twisted.api.presence import SERVER_VERSION, Graph, PresenceLink, PresencePeer
-from edge_twisted.mesh.peer_key import PeerKey
-from edge_twisted.mesh.presence import PresenceGraph, PresenceRecord, RecordVersion
+from edge_twisted.mesh.presence.graph import PresenceGraph, PresenceRecord, RecordVersion
+from edge_twisted.mesh.trust.peer_key import PeerKey
 
 
 def local_record(us: PeerKey, device_name: str, boot_ms: int) -> PresenceRecord:

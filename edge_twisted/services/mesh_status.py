@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypedDict
 
 from edge_twisted.api.presence import SERVER_VERSION
-from edge_twisted.mesh.dialer import Dial
-from edge_twisted.mesh.link import Link
-from edge_twisted.mesh.node import MeshNode
-from edge_twisted.mesh.peer_key import PeerKey
+from edge_twisted.mesh.links.dialer import Dial
+from edge_twisted.mesh.links.link import Link
+from edge_twisted.mesh.links.node import MeshNode
+from edge_twisted.mesh.trust.peer_key import PeerKey
 from edge_twisted.services.listening import listening_text
 from edge_twisted.services.mesh import MeshService
 

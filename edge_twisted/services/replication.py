@@ -16,15 +16,15 @@ from edge_twisted.database.database import Database
 from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.documents.values import Value
 from edge_twisted.errors import EdgeError
-from edge_twisted.mesh.authority import database_hash
-from edge_twisted.mesh.effects import Received, ScopeRefused, StreamProgress, Withheld
-from edge_twisted.mesh.handshake import LocalServer
-from edge_twisted.mesh.link import Link
-from edge_twisted.mesh.node import MeshNode
-from edge_twisted.mesh.peer_key import PeerKey
-from edge_twisted.mesh.pulls import Pulls
-from edge_twisted.mesh.requests import Scope
-from edge_twisted.mesh.session import Session
+from edge_twisted.mesh.links.link import Link
+from edge_twisted.mesh.links.node import MeshNode
+from edge_twisted.mesh.ports.effects import Received, ScopeRefused, StreamProgress, Withheld
+from edge_twisted.mesh.ports.requests import Scope
+from edge_twisted.mesh.session.handshake import LocalServer
+from edge_twisted.mesh.session.pulls import Pulls
+from edge_twisted.mesh.session.session import Session
+from edge_twisted.mesh.trust.authority import database_hash
+from edge_twisted.mesh.trust.peer_key import PeerKey
 from edge_twisted.replication.documents import StoredDocuments
 from edge_twisted.replication.peers import PeerProgress, PeerRecords, store_peers
 from edge_twisted.replication.scopes import closed_collections

@@ -5,7 +5,7 @@ What a store does, whichever database is under it.
 Work is handed over as a named function of one `Snapshot` or one `WriteTransaction`; the name shows
 in logs and metrics.  Such a function is called once, on a thread of the store's, so it must be
 plain: no Deferreds, no reactor, nothing kept of the transaction after it returns.  Every
-implementation passes `edge_twisted.testing.store_contract`.
+implementation passes `tests.support.store_contract`.
 """
 
 from __future__ import annotations

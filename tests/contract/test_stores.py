@@ -14,8 +14,8 @@ from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
-from edge_twisted.testing import store_contract
 from tests.integration.reactor import reactor
+from tests.support import store_contract
 
 
 def now_ms() -> int:

@@ -10,14 +10,14 @@ from attrs import define, field
 
 from edge_twisted.documents.id_values import id_value
 from edge_twisted.documents.versions import VersionVector
-from edge_twisted.mesh import messages as m
-from edge_twisted.mesh.effects import Effect, Send
-from edge_twisted.mesh.frames import FrameReader
-from edge_twisted.mesh.items import Announced, Item, Left, Partial, Whole
-from edge_twisted.mesh.wire_values import read_items, read_seen, read_vector, read_wholes
+from edge_twisted.mesh.ports.effects import Effect, Send
+from edge_twisted.mesh.wire import messages as m
+from edge_twisted.mesh.wire.frames import FrameReader
+from edge_twisted.mesh.wire.items import Announced, Item, Left, Partial, Whole
+from edge_twisted.mesh.wire.values import read_items, read_seen, read_vector, read_wholes
 from edge_twisted.replication import knowledge
-from edge_twisted.testing.mesh_pair import LinkPair
 from tests.integration.mesh.test_sessions_over_stores import QUERY, Site, StoredEnd
+from tests.support.mesh_pair import LinkPair
 
 NAMES = {1: "A", 2: "B", 3: "C"}
 #: Large enough for a delta of one field to be smaller than the document.

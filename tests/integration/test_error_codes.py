@@ -15,8 +15,8 @@ from edge_twisted.dql.execute.interruption import Interruption, StatementCancell
 from edge_twisted.errors import EdgeError
 from edge_twisted.store.attachments.names import id_of
 from edge_twisted.store.errors import BlobCorrupt, IndexExists, StoreOverloaded
-from edge_twisted.testing.dql_examples import answer, memory_database
 from tests.integration.store.base import SqliteTestCase, insert
+from tests.support.dql_examples import answer, memory_database
 
 INCREMENT = "UPDATE COLLECTION t (n COUNTER) APPLY n INCREMENT BY 9223372036854775807"
 

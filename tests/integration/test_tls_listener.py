@@ -33,7 +33,7 @@ from edge_twisted.security.certificate_watch import CertificateWatch
 from edge_twisted.security.certificates import check_files
 from edge_twisted.security.tls import ReloadableTlsContext, tls_factory
 from edge_twisted.services.listening import listen, stop_listening
-from edge_twisted.testing.certificates import NOW, IssuedPair, issue
+from tests.support.certificates import NOW, IssuedPair, issue
 
 if TYPE_CHECKING:
     from edge_twisted.services.reactor import Reactor

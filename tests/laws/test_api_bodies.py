@@ -18,10 +18,10 @@ from edge_twisted.api.media import Media
 from edge_twisted.api.ranges import requested_range
 from edge_twisted.api.transaction import Transaction
 from edge_twisted.documents.values import Value, canonical
-from edge_twisted.testing.api_requests import answered, api_request
-from edge_twisted.testing.fake_attachments import FakeBlobs
-from edge_twisted.testing.fake_database import FakeDatabase
-from edge_twisted.testing.strategies_documents import values
+from tests.support.api_requests import answered, api_request
+from tests.support.fake_attachments import FakeBlobs
+from tests.support.fake_database import FakeDatabase
+from tests.support.strategies_documents import values
 
 EXAMPLES = settings(max_examples=200, deadline=None)
 

@@ -42,7 +42,7 @@ from edge_twisted.dql.operators.membership import member, member_of
 from edge_twisted.dql.operators.text import concatenate
 from edge_twisted.dql.patterns.like import ilike, like
 from edge_twisted.dql.patterns.similar import similar_to
-from edge_twisted.testing.strategies_operands import NUMBERS, OPERANDS, VALUES
+from tests.support.strategies_operands import NUMBERS, OPERANDS, VALUES
 from tests.unit.dql.evaluate import Now
 
 Operator = Callable[..., Operand]

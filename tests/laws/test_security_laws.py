@@ -17,8 +17,8 @@ from edge_twisted.security.errors import BadKeyHash
 from edge_twisted.security.key_hash import KeyHash
 from edge_twisted.security.pem_files import PemPair, blocks
 from edge_twisted.security.permissions import CHANGING, ENDPOINTS, ORDINARY, Permits, Rule
-from edge_twisted.testing.certificates import NOW, issue
-from edge_twisted.testing.strategies_security import COLLECTIONS, damaged, permission_sets
+from tests.support.certificates import NOW, issue
+from tests.support.strategies_security import COLLECTIONS, damaged, permission_sets
 
 KEY = generate(lambda count: bytes(range(count)))
 PAIR = issue(issuer=issue(name="root", names=()))

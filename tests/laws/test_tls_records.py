@@ -19,8 +19,8 @@ from twisted.internet.testing import StringTransport
 
 from edge_twisted.security.certificates import check_files
 from edge_twisted.security.tls import ReloadableTlsContext, tls_factory
-from edge_twisted.testing.certificates import NOW, issue
-from edge_twisted.testing.tls import client_connection
+from tests.support.certificates import NOW, issue
+from tests.support.tls import client_connection
 
 
 class Keep(Protocol):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edge_twisted.api.errors import HttpError
 from edge_twisted.api.wire.chunks import ChunkDecoder
 from edge_twisted.api.wire.head import HeadMemory, RequestHead, parse_head
-from edge_twisted.testing.wire import MemorySite
+from tests.support.wire import MemorySite
 from tests.unit.api.wire.test_malformed import FINE, MALFORMED
 
 _VARIES = re.compile(rb"Date: [^\r]*\r\n")

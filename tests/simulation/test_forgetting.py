@@ -8,15 +8,15 @@ from typing import Any
 from edge_twisted.documents.headers import read_header
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.store.interface import WriteTransaction
-from edge_twisted.testing.replica import ReplicaServer
-from edge_twisted.testing.simulation.holdings import Contents
-from edge_twisted.testing.simulation.node import Server
-from edge_twisted.testing.simulation.oracle import ObservedState, Oracle
-from edge_twisted.testing.simulation.scenario import WHOLE, Mesh
-from edge_twisted.testing.simulation.storage import MemoryStorage
-from edge_twisted.testing.simulation.workload import WorkloadStatement
-from edge_twisted.testing.simulation.world import World
 from tests.integration.replication.base import ReplicationTestCase
+from tests.support.replica import ReplicaServer
+from tests.support.simulation.contents import Contents
+from tests.support.simulation.node import Server
+from tests.support.simulation.oracle import ObservedState, Oracle
+from tests.support.simulation.scenario import WHOLE, Mesh
+from tests.support.simulation.storage import MemoryStorage
+from tests.support.simulation.workload import WorkloadStatement
+from tests.support.simulation.world import World
 
 X = ("c", DocumentId.of("x").key)
 OPEN = "SELECT * FROM c WHERE open = true"

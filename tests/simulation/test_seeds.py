@@ -3,14 +3,14 @@
 Meshes under fixed seeds: everybody agrees in the end, and nothing is lost or comes back.
 
 A seed that fails is run again, with its trace, by
-``python -m edge_twisted.testing.simulation --seeds SEED --verbose``.
+``python -m tests.support.simulation --seeds SEED --verbose``.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from edge_twisted.testing.simulation.scenario import simulate
+from tests.support.simulation.scenario import simulate
 
 #: What fits into half a minute; many more are run before a release.
 SEEDS = (

@@ -17,7 +17,7 @@ from itertools import count, islice, repeat
 from pathlib import Path
 from typing import Final
 
-from edge_twisted.mesh import messages as m
+from edge_twisted.mesh.wire import messages as m
 from tests.system.mesh_member import Member
 
 #: Written at a time.

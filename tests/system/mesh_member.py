@@ -23,12 +23,12 @@ from edge_twisted.documents.clock import timestamp
 from edge_twisted.documents.json_text import to_text
 from edge_twisted.documents.values import Value, sort_key
 from edge_twisted.documents.versions import SiteId
-from edge_twisted.mesh import messages as m
-from edge_twisted.mesh.authority import Authority, authority_of, database_hash
-from edge_twisted.mesh.certificates import authority_certificate, issue
-from edge_twisted.mesh.frames import MAX_MESSAGE_BYTES, FrameReader, FrameWriter
-from edge_twisted.mesh.identity import PeerIdentity
-from edge_twisted.mesh.items import Whole
+from edge_twisted.mesh.trust.authority import Authority, authority_of, database_hash
+from edge_twisted.mesh.trust.certificates import authority_certificate, issue
+from edge_twisted.mesh.trust.identity import PeerIdentity
+from edge_twisted.mesh.wire import messages as m
+from edge_twisted.mesh.wire.frames import MAX_MESSAGE_BYTES, FrameReader, FrameWriter
+from edge_twisted.mesh.wire.items import Whole
 from tests.system.fixtures import DB_ID
 
 M = TypeVar("M")

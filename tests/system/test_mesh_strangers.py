@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_twisted.mesh import messages as m
+from edge_twisted.mesh.wire import messages as m
 from tests.system.mesh_member import PREY, Member
 from tests.system.mesh_site import MESH_TOKEN, PATIENCE_SECONDS, Site, site, started
 from tests.system.mesh_strangers import KINDS, strangers

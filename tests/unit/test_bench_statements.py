@@ -10,7 +10,7 @@ from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
-from edge_twisted.testing.dql_examples import outcome
+from tests.support.dql_examples import outcome
 
 
 def test_insert_above_the_store() -> None:

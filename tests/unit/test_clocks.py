@@ -33,7 +33,10 @@ AGES = {
     ("replication/identity.py", "_count_renewal"): (
         "epochs and their count outlive restarts; dates ahead do not count"
     ),
-    ("mesh/handshake.py", "check"): "compares the clocks of two servers: a wrong one is named",
+    (
+        "mesh/session/handshake.py",
+        "check",
+    ): "compares the clocks of two servers: a wrong one is named",
     ("documents/clock.py", "see"): "compares a remote stamp with our clock: a wrong one is named",
     ("store/housekeeping.py", "reap"): "tombstones outlive restarts; one that goes early is still "
     "known as a delete (decision 9)",
@@ -41,7 +44,7 @@ AGES = {
     "anew",
     ("store/attachments/folder.py", "tidy"): "files outlive restarts; a download begins anew",
     ("store/scrubbing.py", "age_seconds"): "passes outlive restarts; a date ahead is one of now",
-    ("testing/simulation/scenario.py", "_fault_reap"): "a simulated date",
+    ("tests/support/simulation/scenario.py", "_fault_reap"): "a simulated date",
     ("cli/status.py", "_progress"): "shows a person when the last news came",
 }
 #: Names that hold dates of now.

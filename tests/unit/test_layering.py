@@ -33,14 +33,14 @@ TOP = {"services", "tap", "cli", "testing", "__init__"}
 #: Rooms, or modules, that know neither I/O nor time nor chance.
 PURE = (
     "documents/", "dql/", "config/",
-    "mesh/authority.py", "mesh/backoff.py", "mesh/blobs/", "mesh/certificates.py", "mesh/gossip.py",
-    "mesh/link_choice.py", "mesh/peer_key.py", "mesh/presence.py", "mesh/presence_codec.py",
-    "mesh/reconciliation/", "mesh/frames.py", "mesh/messages.py", "mesh/session.py",
-    "mesh/incoming.py", "mesh/outgoing.py", "mesh/repair_", "mesh/items.py",
-    "mesh/violations.py", "mesh/port.py", "mesh/applying.py", "mesh/credit.py",
-    "mesh/documents_out.py", "mesh/effects.py", "mesh/fingerprints.py", "mesh/handshake.py",
-    "mesh/buckets.py", "mesh/rates.py", "mesh/spreading.py", "mesh/strangers.py",
-    "mesh/pulls.py", "mesh/states.py", "mesh/streams.py", "mesh/turns.py", "mesh/wire_values.py",
+    "mesh/trust/authority.py", "mesh/links/backoff.py", "mesh/blobs/", "mesh/trust/certificates.py", "mesh/presence/gossip.py",
+    "mesh/links/link_choice.py", "mesh/trust/peer_key.py", "mesh/presence/graph.py", "mesh/presence/codec.py",
+    "mesh/reconciliation/", "mesh/wire/frames.py", "mesh/wire/messages.py", "mesh/session/session.py",
+    "mesh/session/incoming.py", "mesh/session/outgoing.py", "mesh/repair_", "mesh/wire/items.py",
+    "mesh/wire/violations.py", "mesh/ports/port.py", "mesh/session/batch_queue.py", "mesh/session/credit.py",
+    "mesh/repair/suppliers.py", "mesh/ports/effects.py", "mesh/session/fingerprints.py", "mesh/session/handshake.py",
+    "mesh/limits/buckets.py", "mesh/limits/rates.py", "mesh/presence/spread.py", "mesh/links/strangers.py",
+    "mesh/session/pulls.py", "mesh/session/states.py", "mesh/session/streams.py", "mesh/session/send_window.py", "mesh/wire/values.py",
 )  # fmt: skip
 IMPURE_EXCEPTIONS = {"config/load.py"}
 IMPURE = {

@@ -28,7 +28,7 @@ from edge_twisted.mesh.blobs.messages import (
     Want,
 )
 from edge_twisted.mesh.blobs.searches import BlobFound, Searches
-from edge_twisted.mesh.blobs.serving import BlobServer
+from edge_twisted.mesh.blobs.server import BlobServer
 
 #: Pulls of one neighbour that wait for a look at the store.
 _MOST_LOOKS: Final = 64

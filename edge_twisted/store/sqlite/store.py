@@ -28,11 +28,10 @@ from edge_twisted.store.interface import (
 )
 from edge_twisted.store.rows import Commit, Committed, DamageReport
 from edge_twisted.store.scrubbing import Scrubbed
-from edge_twisted.store.sqlite.answering import AnswerQueue
+from edge_twisted.store.sqlite.answers import AnswerQueue
 from edge_twisted.store.sqlite.connection import translating
 from edge_twisted.store.sqlite.damage import DamageRecord
 from edge_twisted.store.sqlite.files import Layout
-from edge_twisted.store.sqlite.gathering import SubmissionQueue
 from edge_twisted.store.sqlite.group import CommitGroup
 from edge_twisted.store.sqlite.indexes import IndexBuild
 from edge_twisted.store.sqlite.opening import OpenFile, epoch_after, open_file
@@ -42,6 +41,7 @@ from edge_twisted.store.sqlite.reaper import ReapJob
 from edge_twisted.store.sqlite.scrub import ScrubbedStore
 from edge_twisted.store.sqlite.state import WriterState
 from edge_twisted.store.sqlite.streams import OPEN_STREAMS, Production, SqliteRowStream
+from edge_twisted.store.sqlite.submissions import SubmissionQueue
 from edge_twisted.store.sqlite.writer import GroupOutcome, Job, QueuedUnit, Writer
 from edge_twisted.store.threads import ThreadPool, shorten_switch_interval
 

@@ -19,8 +19,8 @@ from edge_twisted.api.transaction import Transaction
 from edge_twisted.config.model import CollectionRule, FineGrained, IdentityConfig
 from edge_twisted.errors import EdgeError
 from edge_twisted.security.callers import ANYBODY, Caller
-from edge_twisted.testing.api_requests import answered, api_request
 from tests.integration.database.harness import DatabaseTestCase
+from tests.support.api_requests import answered, api_request
 
 OWN = FineGrained(
     collections={"tasks": CollectionRule(read="owner = :identity", write="owner = :identity")}

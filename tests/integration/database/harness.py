@@ -20,8 +20,8 @@ from edge_twisted.documents.values import Value
 from edge_twisted.store.interface import Store
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
-from edge_twisted.testing.callers import EVERYTHING
-from edge_twisted.testing.callers import Everything as Everything
+from tests.support.callers import EVERYTHING
+from tests.support.callers import Everything as Everything
 
 E = TypeVar("E", bound=Exception)
 

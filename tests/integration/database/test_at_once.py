@@ -10,12 +10,12 @@ from attrs import frozen
 
 from edge_twisted.database.errors import StatementForbidden
 from edge_twisted.database.permissions import Rule
-from edge_twisted.database.running import StatementRunner
+from edge_twisted.database.runner import StatementRunner
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.errors import ArgumentError
 from edge_twisted.dql.execute.interruption import StatementTimeout
-from edge_twisted.testing.callers import EVERYTHING
 from tests.integration.database.harness import DatabaseTestCase, rows_of
+from tests.support.callers import EVERYTHING
 
 BY_ID = "SELECT * FROM t WHERE _id = :id"
 BY_INDEX = "SELECT * FROM t WHERE g = :g AND n > 1"

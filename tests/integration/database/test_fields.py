@@ -8,8 +8,8 @@ from typing import Any
 
 from edge_twisted.documents.values import MISSING, Value
 from edge_twisted.store.keys import at
-from edge_twisted.testing.callers import EVERYTHING
 from tests.integration.database.harness import DatabaseTestCase, rows_of
+from tests.support.callers import EVERYTHING
 
 Document = Mapping[str, Value]
 VALUES: list[Value] = [

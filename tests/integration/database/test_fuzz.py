@@ -13,8 +13,8 @@ from edge_twisted.dql.functions.registry import FUNCTIONS
 from edge_twisted.dql.parser import parse
 from edge_twisted.dql.syntax import Statement
 from edge_twisted.errors import EdgeError
-from edge_twisted.testing.strategies_dql import statements
 from tests.integration.database.harness import DatabaseTestCase, Everything
+from tests.support.strategies_dql import statements
 
 STATEMENTS = 800
 VALUES: list[Value] = [1, "a", [1, "a"], None, {"a": 1, "_id": 7}, True, 0.5]

@@ -10,9 +10,9 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from edge_twisted.database.errors import TransactionFailed
 from edge_twisted.documents.values import Value
-from edge_twisted.store.sqlite.checks import check
-from edge_twisted.testing.callers import EVERYTHING
+from edge_twisted.store.sqlite.tools.checks import check
 from tests.integration.database.harness import DatabaseTestCase
+from tests.support.callers import EVERYTHING
 
 Call = tuple[str, dict[str, Value]]
 

@@ -14,7 +14,7 @@ from edge_twisted.api.metrics import Metrics
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.errors import EdgeError
-from edge_twisted.mesh.requests import Watcher
+from edge_twisted.mesh.ports.requests import Watcher
 from edge_twisted.replication.documents import StoredDocuments
 from edge_twisted.services import store_metrics
 from edge_twisted.services.store_metrics import measure_store
@@ -22,9 +22,9 @@ from edge_twisted.store.errors import TooManyCollections
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
 from edge_twisted.store.sqlite import snapshot
-from edge_twisted.testing.callers import EVERYTHING
-from edge_twisted.testing.stored_documents import put
 from tests.integration.database.harness import DatabaseTestCase
+from tests.support.callers import EVERYTHING
+from tests.support.stored_documents import put
 
 
 class LimitTests(DatabaseTestCase):

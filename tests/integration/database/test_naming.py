@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge_twisted.config.model import CollectionRule, FineGrained, IdentityConfig, Permissions
-from edge_twisted.database import naming
+from edge_twisted.database import attachment_rights
 from edge_twisted.database.errors import AttachmentForbidden, TransactionFailed
 from edge_twisted.security.permissions import Access, Permits
 from edge_twisted.store.attachments.interface import BlobWriter
@@ -132,7 +132,7 @@ class NamingBlobs(DatabaseTestCase):
         await self.run_(INSERT, Everything(), d={"_id": "dev", "file": token})
 
     async def test_a_readable_document_behind_many_hidden_ones_is_found(self) -> None:
-        self.patch(naming, "_REFERRERS", 2)
+        self.patch(attachment_rights, "_REFERRERS", 2)
         token = await self.upload(b"logo")
         others: list[dict[str, Any]] = [{"owner": "other", "file": token} for _ in range(50)]
         await self.insert("t", *others)

@@ -23,7 +23,7 @@ from edge_twisted.dql.parser import parse
 from edge_twisted.dql.plan.directives import Directives
 from edge_twisted.dql.tokens import RESERVED
 from edge_twisted.errors import EdgeError
-from edge_twisted.testing.dql_examples import Example, examples, memory_database, problem_with
+from tests.support.dql_examples import Example, examples, memory_database, problem_with
 
 DOCS = Path(edge_twisted.__file__).parents[1] / "docs"
 TEXT = (DOCS / "dql.md").read_text("utf-8")

@@ -17,8 +17,8 @@ from edge_twisted.database.vitals import Fact, Measure
 from edge_twisted.dql.errors import DqlError, SemanticError
 from edge_twisted.dql.execute.interruption import StatementTimeout
 from edge_twisted.security.permissions import Access, Permits
-from edge_twisted.testing.dql_examples import answer, memory_database, outcome, rows_of
 from tests.integration.database.harness import DatabaseTestCase, Everything
+from tests.support.dql_examples import answer, memory_database, outcome, rows_of
 
 
 class RequestTests(SynchronousTestCase):

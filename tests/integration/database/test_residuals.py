@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from edge_twisted.database.inline import INLINE_ROWS, RESPITE
 from edge_twisted.documents.values import Value
 from edge_twisted.store.sqlite import readers
-from edge_twisted.testing.callers import EVERYTHING
 from tests.integration.database.harness import DatabaseTestCase, rows_of
+from tests.support.callers import EVERYTHING
 
 VALUES: list[Value] = [None, True, False, 1, 1.0, 1.5, "a", "ab", "b", [1], {"x": 1}, b"ab"]
 DOCUMENTS: list[Mapping[str, Value]] = [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_twisted.testing.dql_examples import examples, memory_database, problem_with
+from tests.support.dql_examples import examples, memory_database, problem_with
 
 TABLES = Path(__file__).parent / "tables"
 

@@ -17,8 +17,8 @@ from twisted.internet.task import Clock
 from edge_twisted.database.database import Database, TimeAndChance
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.versions import Replica, SiteId
-from edge_twisted.mesh.blob_carrier import BlobCarrier, CarrierParts
 from edge_twisted.mesh.blobs.messages import Chunk, decode, encode
+from edge_twisted.mesh.links.blob_carrier import BlobCarrier, CarrierParts
 from edge_twisted.services.attachments import StoredBlobReferences
 from edge_twisted.store.attachments.interface import BlobWriter
 from edge_twisted.store.interface import Store, WriteTransaction

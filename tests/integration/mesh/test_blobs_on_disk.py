@@ -12,8 +12,8 @@ from typing import cast
 from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import TestCase
 
-from edge_twisted.mesh.blob_carrier import BlobCarrier, CarrierParts
 from edge_twisted.mesh.blobs.messages import CHUNK_BYTES, Chunk, decode
+from edge_twisted.mesh.links.blob_carrier import BlobCarrier, CarrierParts
 from edge_twisted.store.attachments.interface import BlobWriter
 from edge_twisted.store.interface import Store
 from edge_twisted.store.sqlite.files import Layout

@@ -21,15 +21,15 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from edge_twisted.config.model import DatabaseConfig, Secret, SmallPeerOnly, TemporaryFolder
-from edge_twisted.mesh.authority import Authority, authority_of
-from edge_twisted.mesh.connecting import Connector, LinkAcceptor, PeerAddress, endpoints
-from edge_twisted.mesh.dialer import Dialer, DialParts, DialState
-from edge_twisted.mesh.identity import PeerIdentity
-from edge_twisted.mesh.node import Limits
-from edge_twisted.mesh.tls import MeshTls
+from edge_twisted.mesh.links.connectors import Connector, LinkAcceptor, PeerAddress, endpoints
+from edge_twisted.mesh.links.dialer import Dialer, DialParts, DialState
+from edge_twisted.mesh.links.node import Limits
+from edge_twisted.mesh.trust.authority import Authority, authority_of
+from edge_twisted.mesh.trust.identity import PeerIdentity
+from edge_twisted.mesh.trust.tls import MeshTls
 from edge_twisted.services.listening import stop_listening
-from edge_twisted.testing.mesh_peers import TestPeer, test_peer
 from tests.integration.reactor import reactor
+from tests.support.mesh_peers import TestPeer, test_peer
 
 DB_ID = "12345678-1234-4123-1234-123456789012"
 RETRY_SECONDS = 0.2

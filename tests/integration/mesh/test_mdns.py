@@ -11,10 +11,10 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from edge_twisted.mesh.connecting import PeerAddress
-from edge_twisted.mesh.discovery import Announcement, Discovery, DiscoveryParts, MeshNames
-from edge_twisted.mesh.mdns import ZeroconfMdns
-from edge_twisted.mesh.peer_key import PeerKey
+from edge_twisted.mesh.links.connectors import PeerAddress
+from edge_twisted.mesh.links.discovery import Announcement, Discovery, DiscoveryParts, MeshNames
+from edge_twisted.mesh.links.mdns import ZeroconfMdns
+from edge_twisted.mesh.trust.peer_key import PeerKey
 from tests.integration.reactor import reactor
 
 NAMES = MeshNames(b"a key of these tests", "12345678-1234-4123-1234-123456789012")

@@ -22,12 +22,12 @@ from edge_twisted.config.model import DatabaseConfig as DatabaseConfiguration
 from edge_twisted.config.model import Secret, SmallPeerOnly, TemporaryFolder
 from edge_twisted.database.database import Database, TimeAndChance
 from edge_twisted.documents.ids import DocumentId
-from edge_twisted.mesh.authority import Authority, authority_of
-from edge_twisted.mesh.connecting import Connector, LinkAcceptor, PeerAddress, endpoints
-from edge_twisted.mesh.dialer import Dialer, DialParts
-from edge_twisted.mesh.effects import Received
-from edge_twisted.mesh.identity import PeerIdentity
-from edge_twisted.mesh.tls import MeshTls
+from edge_twisted.mesh.links.connectors import Connector, LinkAcceptor, PeerAddress, endpoints
+from edge_twisted.mesh.links.dialer import Dialer, DialParts
+from edge_twisted.mesh.ports.effects import Received
+from edge_twisted.mesh.trust.authority import Authority, authority_of
+from edge_twisted.mesh.trust.identity import PeerIdentity
+from edge_twisted.mesh.trust.tls import MeshTls
 from edge_twisted.services.attachments import StoredBlobReferences
 from edge_twisted.services.listening import stop_listening
 from edge_twisted.services.mesh_attachments import MeshAttachments
@@ -35,8 +35,8 @@ from edge_twisted.store.attachments.interface import BlobWriter
 from edge_twisted.store.interface import Store, WriteTransaction
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
-from edge_twisted.testing.mesh_peers import TestPeer, test_peer
 from tests.integration.reactor import reactor
+from tests.support.mesh_peers import TestPeer, test_peer
 
 DB_ID = "12345678-1234-4123-1234-123456789012"
 CONTENT = random.Random(4).randbytes(1_500_000)

@@ -13,15 +13,15 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from edge_twisted.documents.ids import DocumentId
-from edge_twisted.mesh.handshake import LocalServer
-from edge_twisted.mesh.pulls import Pulls
-from edge_twisted.mesh.requests import Answer, DocumentRequest
-from edge_twisted.mesh.session import Session
+from edge_twisted.mesh.ports.requests import Answer, DocumentRequest
+from edge_twisted.mesh.session.handshake import LocalServer
+from edge_twisted.mesh.session.pulls import Pulls
+from edge_twisted.mesh.session.session import Session
 from edge_twisted.store.errors import DocumentDamaged
 from edge_twisted.store.rows import Commit, DamageReport
-from edge_twisted.testing.mesh_pair import LinkEnd, LinkPair
-from edge_twisted.testing.replica import ReplicaServer
-from edge_twisted.testing.simulation.storage import SqliteStorage
+from tests.support.mesh_pair import LinkEnd, LinkPair
+from tests.support.replica import ReplicaServer
+from tests.support.simulation.storage import SqliteStorage
 
 QUERY = "SELECT * FROM tasks"
 

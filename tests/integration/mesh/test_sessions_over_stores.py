@@ -10,16 +10,16 @@ from twisted.python.failure import Failure
 
 from edge_twisted.documents.versions import Replica as ReplicaName
 from edge_twisted.documents.versions import SiteId
-from edge_twisted.mesh.handshake import LocalServer
-from edge_twisted.mesh.pulls import Pulls
-from edge_twisted.mesh.requests import Answer, DocumentRequest
-from edge_twisted.mesh.session import Session
+from edge_twisted.mesh.ports.requests import Answer, DocumentRequest
+from edge_twisted.mesh.session.handshake import LocalServer
+from edge_twisted.mesh.session.pulls import Pulls
+from edge_twisted.mesh.session.session import Session
 from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
 from edge_twisted.store.rows import Commit
-from edge_twisted.testing.mesh_pair import LinkEnd, LinkPair
-from edge_twisted.testing.replica import ReplicaServer, now
+from tests.support.mesh_pair import LinkEnd, LinkPair
+from tests.support.replica import ReplicaServer, now
 
 QUERY = "SELECT * FROM tasks"
 

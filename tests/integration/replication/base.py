@@ -13,13 +13,13 @@ from twisted.trial.unittest import TestCase
 
 from edge_twisted.documents.versions import Replica as ReplicaName
 from edge_twisted.documents.versions import SiteId
-from edge_twisted.mesh.requests import Scope
+from edge_twisted.mesh.ports.requests import Scope
 from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
-from edge_twisted.testing.replica import ReplicaServer, ReplicaStream
+from tests.support.replica import ReplicaServer, ReplicaStream
 
 START_MS = 1_790_000_000_000
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 from itertools import islice, permutations
 from typing import Any
 
-from edge_twisted.database import departures
-from edge_twisted.database.stored import load
 from edge_twisted.documents.excepting import MOST_EXCEPTIONS
 from edge_twisted.documents.ids import DocumentId
-from edge_twisted.testing.replica import ReplicaServer, ReplicaStream
+from edge_twisted.records import evictions
+from edge_twisted.records.documents import load
 from tests.integration.replication.base import ReplicationTestCase
+from tests.support.replica import ReplicaServer, ReplicaStream
 
 ALL = "SELECT * FROM c"
 
@@ -220,7 +220,7 @@ class Cases(ReplicationTestCase):
         self.assertEqual(len(spans), MOST_EXCEPTIONS)
 
     async def test_no_old_field_comes_back_where_too_many_were_evicted_to_know_which(self) -> None:
-        self.patch(departures, "MOST_EVICTED", 1)
+        self.patch(evictions, "MOST_EVICTED", 1)
         a, b = [await self.replica(name) for name in "ab"]
         await a.insert("c", {"_id": "x", "old": 1})
         to_b, to_a = self.stream(a, b, ALL), self.stream(b, a, ALL)
@@ -235,7 +235,7 @@ class Cases(ReplicationTestCase):
         self.assertEqual(rows, [{"_id": "x", "new": 2}])
 
     async def test_those_that_are_known_are_excepted_where_others_are_not(self) -> None:
-        self.patch(departures, "MOST_EVICTED", 1)
+        self.patch(evictions, "MOST_EVICTED", 1)
         (source, told, writer), links = await self._evicted_but_told({"_id": "y"})
         await writer.run("EVICT FROM c WHERE _id = 'y'")
         await self.stream(source, writer, ALL).sync()

@@ -6,9 +6,9 @@ from __future__ import annotations
 from itertools import islice, permutations
 from typing import Any
 
-from edge_twisted.mesh.requests import ApplyBatch, Changes, ReadChanges
-from edge_twisted.testing.replica import ReplicaServer
+from edge_twisted.mesh.ports.requests import ApplyBatch, Changes, ReadChanges
 from tests.integration.replication.base import ReplicationTestCase
+from tests.support.replica import ReplicaServer
 
 ALL = "SELECT * FROM c"
 SOME = "SELECT * FROM c WHERE v = 1"

@@ -12,8 +12,7 @@ from edge_twisted.documents.headers import read_header
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.versions import Replica as ReplicaName
 from edge_twisted.documents.versions import VersionVector
-from edge_twisted.mesh.items import Announced, Left, Partial, Seen, Whole
-from edge_twisted.mesh.requests import (
+from edge_twisted.mesh.ports.requests import (
     Applied,
     ApplyBatch,
     Changes,
@@ -26,11 +25,12 @@ from edge_twisted.mesh.requests import (
     ReadDocuments,
     ScopeClosed,
 )
+from edge_twisted.mesh.wire.items import Announced, Left, Partial, Seen, Whole
 from edge_twisted.replication.errors import CorruptItem, ImplausibleClaim
+from edge_twisted.replication.hello import observe
 from edge_twisted.replication.identity import MOST_RENEWALS, RENEWAL_WINDOW_MS
-from edge_twisted.replication.observing import observe
-from edge_twisted.testing.replica import ReplicaServer
 from tests.integration.replication.base import ReplicationTestCase, everything
+from tests.support.replica import ReplicaServer
 
 X = DocumentId.of("x").key
 

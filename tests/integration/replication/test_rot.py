@@ -11,8 +11,8 @@ from edge_twisted.documents.ids import DocumentId
 from edge_twisted.store.errors import DocumentDamaged
 from edge_twisted.store.rows import DamageReport
 from edge_twisted.store.sqlite.store import SqliteStore
-from edge_twisted.testing.replica import ReplicaServer
 from tests.integration.replication.base import ReplicationTestCase
+from tests.support.replica import ReplicaServer
 
 #: What the disk may do: to the text, to the name of the writer in the state, to all of it.
 DAMAGES = [

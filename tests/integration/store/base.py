@@ -13,8 +13,8 @@ import apsw
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from edge_twisted.database.stored import DocumentWriter, document_of
 from edge_twisted.documents.ids import DocumentId
+from edge_twisted.records.documents import DocumentWriter, document_of
 from edge_twisted.store.interface import Store, WriteTransaction
 from edge_twisted.store.rows import IndexDefinition, IndexKey
 from edge_twisted.store.sqlite.files import Layout

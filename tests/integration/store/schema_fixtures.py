@@ -19,8 +19,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from edge_twisted.database.stored import DocumentWriter
 from edge_twisted.documents.ids import DocumentId
+from edge_twisted.records.documents import DocumentWriter
 from edge_twisted.store.interface import WriteTransaction
 from edge_twisted.store.rows import IndexDefinition, IndexKey
 from edge_twisted.store.sqlite.files import Layout

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edge_twisted.store.sqlite.answering import SLICE_SECONDS, AnswerQueue
+from edge_twisted.store.sqlite.answers import SLICE_SECONDS, AnswerQueue
 
 
 class Case:

@@ -18,9 +18,9 @@ from edge_twisted.store.errors import (
     StoreCorrupt,
     StoreError,
 )
-from edge_twisted.store.sqlite.backups import backup, restore
-from edge_twisted.store.sqlite.checks import check
 from edge_twisted.store.sqlite.files import Layout
+from edge_twisted.store.sqlite.tools.backups import backup, restore
+from edge_twisted.store.sqlite.tools.checks import check
 from tests.integration.store.base import BLOB, SqliteTestCase, ids_in, insert
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.store.attachments.folder import BlobFolder
 from edge_twisted.store.errors import DirectoryLocked, StoreCorrupt, StoreError
-from edge_twisted.store.sqlite.checks import check
 from edge_twisted.store.sqlite.files import Layout
-from edge_twisted.store.sqlite.repair import repair
+from edge_twisted.store.sqlite.tools.checks import check
+from edge_twisted.store.sqlite.tools.repair import repair
 from tests.integration.store.base import SqliteTestCase, delete, ids_in
 
 KEY = DocumentId.of(42).key

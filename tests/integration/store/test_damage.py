@@ -12,8 +12,8 @@ from pathlib import Path
 
 from twisted.internet.defer import Deferred
 
-from edge_twisted.database.stored import load
 from edge_twisted.documents.ids import DocumentId
+from edge_twisted.records.documents import load
 from edge_twisted.store.errors import (
     StoreCorrupt,
     StoreError,
@@ -22,10 +22,10 @@ from edge_twisted.store.errors import (
     StoreReadOnly,
 )
 from edge_twisted.store.interface import Snapshot
-from edge_twisted.store.sqlite.checks import check
 from edge_twisted.store.sqlite.files import Layout
-from edge_twisted.testing.failing_disk import FailingDisk, Fault, Plan
+from edge_twisted.store.sqlite.tools.checks import check
 from tests.integration.store.base import SqliteTestCase, delete, ids_in, insert
+from tests.support.failing_disk import FailingDisk, Fault, Plan
 
 PAGE = 4096
 NOBODY = 65534

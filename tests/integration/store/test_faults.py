@@ -11,15 +11,15 @@ from attrs import define, field
 from twisted.internet.defer import DeferredList
 from twisted.python.failure import Failure
 
-from edge_twisted.database.stored import document_of
+from edge_twisted.records.documents import document_of
 from edge_twisted.store.errors import StoreError, StoreFull, StoreIOError, StoreReadOnly
 from edge_twisted.store.interface import Snapshot, Store
 from edge_twisted.store.rows import IndexDefinition, IndexKey
 from edge_twisted.store.sqlite import writer
-from edge_twisted.store.sqlite.checks import check
 from edge_twisted.store.sqlite.files import Layout
-from edge_twisted.testing.failing_disk import FailingDisk, Fault, Plan
+from edge_twisted.store.sqlite.tools.checks import check
 from tests.integration.store.base import SqliteTestCase, delete, ids_in, insert
+from tests.support.failing_disk import FailingDisk, Fault, Plan
 
 ERRORS: dict[Fault, type[StoreError]] = {
     Fault.FULL: StoreFull,

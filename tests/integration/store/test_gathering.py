@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edge_twisted.store.sqlite.gathering import GATHER_SECONDS, GATHER_UNITS, SubmissionQueue
+from edge_twisted.store.sqlite.submissions import GATHER_SECONDS, GATHER_UNITS, SubmissionQueue
 
 
 class Turns:

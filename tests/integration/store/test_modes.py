@@ -11,9 +11,9 @@ from typing import cast
 from twisted.trial.unittest import TestCase
 
 from edge_twisted.store.interface import Store
-from edge_twisted.store.sqlite.backups import backup, restore
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
+from edge_twisted.store.sqlite.tools.backups import backup, restore
 from tests.integration.reactor import reactor
 
 

@@ -18,10 +18,10 @@ from edge_twisted.store.sqlite import writer as writing
 from edge_twisted.store.sqlite.store import SqliteStore
 from edge_twisted.store.sqlite.transaction import SqliteTransaction
 from edge_twisted.store.sqlite.writer import QueuedUnit
-from edge_twisted.testing.failing_disk import FailingDisk, Fault, Plan
-from edge_twisted.testing.stored_documents import deleting, key, put
 from tests.integration.reactor import reactor
 from tests.integration.store.base import SqliteTestCase
+from tests.support.failing_disk import FailingDisk, Fault, Plan
+from tests.support.stored_documents import deleting, key, put
 
 COLLECTIONS = 30
 #: Everything that was ever deleted is older than this.

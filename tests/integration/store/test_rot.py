@@ -10,16 +10,16 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from edge_twisted.database.stored import DocumentWriter
 from edge_twisted.documents.ids import DocumentId
+from edge_twisted.records.documents import DocumentWriter
 from edge_twisted.store.errors import DirectoryLocked, DocumentDamaged, StoreCorrupt
 from edge_twisted.store.interface import Store, WriteTransaction
 from edge_twisted.store.rows import DamageReport, StoredDocument
-from edge_twisted.store.sqlite.checks import check
 from edge_twisted.store.sqlite.connection import open_reader
 from edge_twisted.store.sqlite.files import Layout
-from edge_twisted.store.sqlite.repair import discard_damaged
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
+from edge_twisted.store.sqlite.tools.checks import check
+from edge_twisted.store.sqlite.tools.repair import discard_damaged
 from tests.integration.reactor import reactor
 from tests.integration.store.base import SqliteTestCase, delete, ids_in, insert
 

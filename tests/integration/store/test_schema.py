@@ -7,16 +7,16 @@ import shutil
 
 from twisted.internet.defer import Deferred
 
-from edge_twisted.database.stored import document_of
+from edge_twisted.records.documents import document_of
 from edge_twisted.store.errors import StoreError, StoreFull, StoreTooNew
 from edge_twisted.store.interface import Store
 from edge_twisted.store.sqlite import opening
-from edge_twisted.store.sqlite.checks import check
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.migrations import Migration, shipped_migrations
-from edge_twisted.testing.failing_disk import FailingDisk, Fault, Plan
+from edge_twisted.store.sqlite.tools.checks import check
 from tests.integration.store.base import SqliteTestCase, insert
 from tests.integration.store.schema_fixtures import DELETED, DOCUMENTS, FOLDER, fixture, unpack
+from tests.support.failing_disk import FailingDisk, Fault, Plan
 
 NEWEST = shipped_migrations()[-1].version
 #: A version that no server has; it moves what was there, and adds something.

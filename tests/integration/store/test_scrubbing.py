@@ -12,16 +12,16 @@ from typing import Any, cast
 import apsw
 from twisted.internet.task import deferLater
 
-from edge_twisted.database.stored import DocumentWriter
 from edge_twisted.documents.ids import DocumentId
+from edge_twisted.records.documents import DocumentWriter
 from edge_twisted.store.attachments.folder import BlobFolder
 from edge_twisted.store.attachments.names import id_of
 from edge_twisted.store.attachments.verifying import SMALL_BYTES
 from edge_twisted.store.errors import BlobCorrupt, BlobUnavailable, StoreCorrupt
 from edge_twisted.store.interface import Store, WriteTransaction
 from edge_twisted.store.rows import DamageReport
-from edge_twisted.store.sqlite.checks import check
 from edge_twisted.store.sqlite.store import SqliteStore
+from edge_twisted.store.sqlite.tools.checks import check
 from tests.integration.reactor import reactor
 from tests.integration.store.base import SqliteTestCase, ids_in, insert
 from tests.integration.store.schema_fixtures import fixture, unpack

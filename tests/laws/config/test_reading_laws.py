@@ -13,7 +13,7 @@ from edge_twisted.config.problems import ConfigProblem, ConfigurationError
 from edge_twisted.config.reporter import Reporter
 from edge_twisted.config.yaml.compose import compose
 from edge_twisted.config.yaml.nodes import plain
-from edge_twisted.testing.strategies_config import damaged, moved_lines, token_soups
+from tests.support.strategies_config import damaged, moved_lines, token_soups
 from tests.unit.config.samples import FULL, MINIMAL, load_text
 
 LINE = re.compile(r"edge\.yaml:\d+:\d+: (?:[^\s:]\S*: )?\S.*; \S.*")

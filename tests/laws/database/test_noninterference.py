@@ -2,7 +2,7 @@
 """
 What a caller may not read changes nothing of what the caller is told, or can do.
 
-Some hundred statements here; ``python -m edge_twisted.testing.noninterference`` asks many more.
+Some hundred statements here; ``python -m tests.support.noninterference`` asks many more.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from twisted.trial.unittest import TestCase
 from edge_twisted.store.interface import Store
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
-from edge_twisted.testing.dql_examples import outcome
-from edge_twisted.testing.noninterference.comparison import interference
-from edge_twisted.testing.noninterference.worlds import NOW_MS
+from tests.support.dql_examples import outcome
+from tests.support.noninterference.comparison import interference
+from tests.support.noninterference.worlds import NOW_MS
 
 #: Scenes of some 40 statements each.
 IN_MEMORY = range(24)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from edge_twisted.documents.deltas import apply_delta, delta
 from edge_twisted.documents.state import DocumentState, merge
-from edge_twisted.testing.strategies_documents import fields, operations
 from tests.laws.documents.replicas import Site, reread, summary
+from tests.support.strategies_documents import fields, operations
 
 SITES = 4
 site = st.integers(0, SITES - 1)

@@ -15,8 +15,8 @@ from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.values import MISSING
 from edge_twisted.documents.vectors import decode_vector, encode_vector
 from edge_twisted.documents.versions import Dot, Replica, SiteId, Span, VersionVector
-from edge_twisted.mesh.items import Seen
-from edge_twisted.mesh.wire_values import read_seen, write_seen
+from edge_twisted.mesh.wire.items import Seen
+from edge_twisted.mesh.wire.values import read_seen, write_seen
 
 REPLICAS = [Replica(SiteId(bytes([number]) * 16), 1) for number in range(2)]
 ALL = [Dot(replica, number) for replica in REPLICAS for number in range(1, 13)]

@@ -17,7 +17,7 @@ from edge_twisted.dql.format import format_expression
 from edge_twisted.dql.functions.context import NO_CONTEXT
 from edge_twisted.dql.parser import parse_expression
 from edge_twisted.dql.rewrite import rewritten
-from edge_twisted.testing.dql_examples import answer, memory_database, rows_of
+from tests.support.dql_examples import answer, memory_database, rows_of
 
 SCOPE = RowScope(("t",))
 OPERATORS = [each for each in syntax.BinaryOperator if each is not syntax.BinaryOperator.IN]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_twisted.testing.fuzz_dql import fuzz_arguments, fuzz_bytes, fuzz_grammar
+from tests.support.fuzz_dql import fuzz_arguments, fuzz_bytes, fuzz_grammar
 
 _SETTINGS = settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
 _WORDS = [

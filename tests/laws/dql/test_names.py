@@ -17,8 +17,8 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.dql.format import format_expression
 from edge_twisted.dql.names import below
-from edge_twisted.testing.dql_examples import answer, memory_database, rows_of
 from tests.laws.dql.test_rewrite import ARGUMENTS, conditions, documents
+from tests.support.dql_examples import answer, memory_database, rows_of
 
 #: The term of FROM and what stands before each path; the fields are called a, b and c.
 WAYS = (("t", None), ("t", "t"), ("t u", "t"), ("t u", "u"), ("t u", None))

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from edge_twisted.dql import syntax
 from edge_twisted.dql.format import format_expression, format_statement
 from edge_twisted.dql.parser import parse, parse_expression
-from edge_twisted.testing.strategies_dql import expressions, statements
+from tests.support.strategies_dql import expressions, statements
 
 
 @given(expressions)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edge_twisted.mesh.frames import FrameReader, FrameWriter
-from edge_twisted.testing.fuzz_mesh import ENTRY_POINTS
+from edge_twisted.mesh.wire.frames import FrameReader, FrameWriter
+from tests.support.fuzz_mesh import ENTRY_POINTS
 
 
 @pytest.mark.parametrize("fuzz", ENTRY_POINTS)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edge_twisted.mesh.peer_key import PeerKey
-from edge_twisted.mesh.presence import (
+from edge_twisted.mesh.presence.codec import MAX_RECORD_BYTES, decode, encode
+from edge_twisted.mesh.presence.graph import (
     FORGET_SECONDS,
     MAX_CLAIMS,
     MAX_CONNECTIONS,
@@ -21,7 +21,7 @@ from edge_twisted.mesh.presence import (
     RecordVersion,
     is_sound,
 )
-from edge_twisted.mesh.presence_codec import MAX_RECORD_BYTES, decode, encode
+from edge_twisted.mesh.trust.peer_key import PeerKey
 
 KINDS = ("AccessPoint", "WebSocket")
 

@@ -15,9 +15,9 @@ from edge_twisted.errors import EdgeError
 from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
-from edge_twisted.testing.replica import ReplicaServer, ReplicaStream, now
-from edge_twisted.testing.strategies_documents import fields
 from tests.integration.replication.base import everything
+from tests.support.replica import ReplicaServer, ReplicaStream, now
+from tests.support.strategies_documents import fields
 
 SERVERS = 3
 QUERIES = ("SELECT * FROM c", "SELECT * FROM c WHERE a = 1", "SELECT * FROM c WHERE b IS MISSING")

@@ -17,8 +17,8 @@ from edge_twisted.api.response import Response, StreamingResponse
 from edge_twisted.config.model import IdentityConfig
 from edge_twisted.errors import EdgeError
 from edge_twisted.security.callers import ANYBODY, Caller
-from edge_twisted.testing.api_requests import answered, api_request
-from edge_twisted.testing.fake_attachments import FakeBlobs, FakeReferences, attachment_id
+from tests.support.api_requests import answered, api_request
+from tests.support.fake_attachments import FakeBlobs, FakeReferences, attachment_id
 
 CONTENT = bytes(range(256)) * 1000
 BOUNDARY = "----b"

@@ -11,7 +11,7 @@ from edge_twisted.api.cors import CrossOrigin
 from edge_twisted.api.gate import GateRules
 from edge_twisted.api.hosts import HostNames
 from edge_twisted.config.model import Cors
-from edge_twisted.testing.wire import MemorySite, WireClient
+from tests.support.wire import MemorySite, WireClient
 
 ORIGIN = "https://till.example"
 

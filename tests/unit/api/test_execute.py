@@ -20,8 +20,8 @@ from edge_twisted.api.transaction import MAX_STATEMENTS, Transaction
 from edge_twisted.dql.errors import ParseError
 from edge_twisted.dql.source import SourceText
 from edge_twisted.errors import EdgeError
-from edge_twisted.testing.api_requests import answered, api_request
-from edge_twisted.testing.fake_database import FakeDatabase, FakeResult
+from tests.support.api_requests import answered, api_request
+from tests.support.fake_database import FakeDatabase, FakeResult
 
 SELECT = "SELECT * FROM tasks JOIN system:indexes AS i ON true"
 FOUND = FakeResult(texts=[b'{"_id":"t1"}'])

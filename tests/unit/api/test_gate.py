@@ -27,7 +27,7 @@ from edge_twisted.config.model import Cors, IdentityConfig, Permissions
 from edge_twisted.security.api_keys import generate
 from edge_twisted.security.callers import ANYBODY, Caller
 from edge_twisted.security.key_ring import KeyRing
-from edge_twisted.testing.api_requests import api_request
+from tests.support.api_requests import api_request
 
 MADE = generate()
 OTHER = generate()

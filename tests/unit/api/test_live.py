@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edge_twisted.api.errors import EndpointDisabled, Unauthorized
 from edge_twisted.api.gate import Throttle
-from edge_twisted.api.live import ReloadableApi
+from edge_twisted.api.reloadable import ReloadableApi
 from edge_twisted.api.request import Request
 from edge_twisted.config.model import (
     Auth,
@@ -24,7 +24,7 @@ from edge_twisted.config.model import (
 )
 from edge_twisted.security.api_keys import generate
 from edge_twisted.security.callers import ANYBODY, Caller
-from edge_twisted.testing.api_requests import api_request
+from tests.support.api_requests import api_request
 from tests.unit.api.test_gate import CountingThrottle
 from tests.unit.api.test_tree import configuration, parts
 

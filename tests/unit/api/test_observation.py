@@ -21,7 +21,7 @@ from edge_twisted.config.model import IdentityConfig, Level, Logging
 from edge_twisted.logs.audit import AuditEvent, AuditFields, AuditLine
 from edge_twisted.logs.levels import Levels
 from edge_twisted.security.callers import ANYBODY, Caller
-from edge_twisted.testing.api_requests import answered, api_request
+from tests.support.api_requests import answered, api_request
 
 TILL = Caller.of(IdentityConfig(id="till", api_key_hash="", permissions=("full",)))
 

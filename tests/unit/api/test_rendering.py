@@ -17,9 +17,9 @@ from edge_twisted.api.rendering import BATCH, NO_RESULT, result_response, result
 from edge_twisted.api.response import Response, StreamingResponse
 from edge_twisted.documents.json_text import to_text
 from edge_twisted.documents.values import Value
-from edge_twisted.testing.api_requests import gathered
-from edge_twisted.testing.fake_database import FakeResult
-from edge_twisted.testing.strategies_documents import values
+from tests.support.api_requests import gathered
+from tests.support.fake_database import FakeResult
+from tests.support.strategies_documents import values
 
 MEMBERS = list(NO_RESULT)
 

@@ -9,7 +9,7 @@ from edge_twisted.api.statement_errors import Described, described
 from edge_twisted.database.errors import StatementForbidden
 from edge_twisted.dql.errors import ParseError
 from edge_twisted.security.permissions import Permits
-from edge_twisted.testing.dql_examples import answer, memory_database
+from tests.support.dql_examples import answer, memory_database
 
 PADDING = "/* " + "x" * 5_000 + " */ "
 DELETE = Described(query_type="delete", verb="delete", collections=("tasks",))

@@ -18,7 +18,7 @@ from edge_twisted.config.model import ThrottleStrategy
 from edge_twisted.security.callers import Caller
 from edge_twisted.security.networks import network_of
 from edge_twisted.security.permissions import Permits
-from edge_twisted.testing.api_requests import api_request
+from tests.support.api_requests import api_request
 
 Strategy = Literal["ip_address", "api_key", "route"]
 

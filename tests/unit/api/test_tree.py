@@ -37,9 +37,9 @@ from edge_twisted.config.load import load
 from edge_twisted.config.model import Auth, Configuration, IdentityConfig
 from edge_twisted.logs.archive import MemoryEntry, gzip_tar
 from edge_twisted.security.callers import ANYBODY, Caller
-from edge_twisted.testing.api_requests import answered, api_request
-from edge_twisted.testing.fake_attachments import FakeBlobs, FakeReferences
-from edge_twisted.testing.fake_database import FakeDatabase
+from tests.support.api_requests import answered, api_request
+from tests.support.fake_attachments import FakeBlobs, FakeReferences
+from tests.support.fake_database import FakeDatabase
 
 FILE = """\
 database:

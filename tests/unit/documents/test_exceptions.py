@@ -11,8 +11,8 @@ import pytest
 from edge_twisted.documents.encoding import CorruptState
 from edge_twisted.documents.headers import MAX_EXCEPTIONS, read_header, read_life
 from edge_twisted.documents.versions import Dot, Replica, SiteId
-from edge_twisted.mesh import messages as m
-from edge_twisted.mesh.violations import PeerViolation
+from edge_twisted.mesh.wire import messages as m
+from edge_twisted.mesh.wire.violations import PeerViolation
 
 SITE = b"s" * 16
 

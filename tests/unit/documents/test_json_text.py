@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge_twisted.documents.json_text import InvalidJson, from_text, is_literal, parse, to_text
 from edge_twisted.documents.values import Value, sort_key
-from edge_twisted.testing.strategies_documents import values
+from tests.support.strategies_documents import values
 
 tricky: st.SearchStrategy[Value] = st.recursive(
     values | st.binary(max_size=3),

@@ -11,15 +11,15 @@ from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 
 from edge_twisted.documents.versions import Replica, SiteId
-from edge_twisted.mesh.backoff import FIRST_SECONDS, Backoff
-from edge_twisted.mesh.link_choice import LinkEnds, LinkVerdict, judge
-from edge_twisted.mesh.peer_key import PeerKey
-from edge_twisted.mesh.refusals import (
+from edge_twisted.mesh.links.backoff import FIRST_SECONDS, Backoff
+from edge_twisted.mesh.links.link_choice import LinkEnds, LinkVerdict, judge
+from edge_twisted.mesh.links.refusals import (
     MAX_LINES,
     MAX_REMEMBERED,
     REPEAT_SECONDS,
     RefusalLog,
 )
+from edge_twisted.mesh.trust.peer_key import PeerKey
 
 A, B = PeerKey("pkA"), PeerKey("pkB")
 REPLICA_A, REPLICA_B = (Replica(SiteId(bytes([n]) * 16), 1) for n in (1, 2))

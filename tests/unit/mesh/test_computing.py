@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from edge_twisted.mesh.computing import SLICE_SECONDS, ComputationQueue
+from edge_twisted.mesh.links.computations import SLICE_SECONDS, ComputationQueue
 
 
 class ComputingTests(SynchronousTestCase):

@@ -11,8 +11,8 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from edge_twisted.mesh.connecting import PeerAddress, endpoints
-from edge_twisted.mesh.dialer import (
+from edge_twisted.mesh.links.connectors import PeerAddress, endpoints
+from edge_twisted.mesh.links.dialer import (
     ATTEMPT_SECONDS,
     SELF_REST_SECONDS,
     STEADY_SECONDS,
@@ -21,8 +21,8 @@ from edge_twisted.mesh.dialer import (
     DialParts,
     DialState,
 )
-from edge_twisted.mesh.link import Link
-from edge_twisted.mesh.peer_key import PeerKey
+from edge_twisted.mesh.links.link import Link
+from edge_twisted.mesh.trust.peer_key import PeerKey
 
 THEM = PeerKey("pkThem")
 TARGET = PeerAddress(host="192.0.2.1", port=4040)

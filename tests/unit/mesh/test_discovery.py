@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from edge_twisted.mesh.connecting import PeerAddress
-from edge_twisted.mesh.discovery import (
+from edge_twisted.mesh.links.connectors import PeerAddress
+from edge_twisted.mesh.links.discovery import (
     LOOK_SECONDS,
     MAX_INSTANCES,
     Announcement,
@@ -20,7 +20,7 @@ from edge_twisted.mesh.discovery import (
     Heard,
     MeshNames,
 )
-from edge_twisted.mesh.peer_key import PeerKey
+from edge_twisted.mesh.trust.peer_key import PeerKey
 
 DB_ID = "12345678-1234-4123-1234-123456789012"
 NAMES = MeshNames(b"k" * 32, DB_ID)

@@ -6,24 +6,24 @@ from __future__ import annotations
 import pytest
 
 from edge_twisted.documents.versions import Replica, SiteId, VersionVector
-from edge_twisted.mesh import messages as m
-from edge_twisted.mesh.effects import Ask, Close
-from edge_twisted.mesh.frames import FrameReader, FrameWriter
-from edge_twisted.mesh.handshake import hello
-from edge_twisted.mesh.items import Seen
-from edge_twisted.mesh.messages import MAX_SCOPES
-from edge_twisted.mesh.requests import DeleteGone, ReadDigests, ReadDocuments
-from edge_twisted.mesh.session import (
+from edge_twisted.mesh.ports.effects import Ask, Close
+from edge_twisted.mesh.ports.requests import DeleteGone, ReadDigests, ReadDocuments
+from edge_twisted.mesh.session.handshake import hello
+from edge_twisted.mesh.session.session import (
     MAX_ASKED,
     MAX_ASKED_BYTES,
     MAX_READING,
     MESSAGES_AT_ONCE,
     Session,
 )
-from edge_twisted.mesh.wire_values import read_seen, write_seen
+from edge_twisted.mesh.wire import messages as m
+from edge_twisted.mesh.wire.frames import FrameReader, FrameWriter
+from edge_twisted.mesh.wire.items import Seen
+from edge_twisted.mesh.wire.messages import MAX_SCOPES
+from edge_twisted.mesh.wire.values import read_seen, write_seen
 from edge_twisted.replication import scopes
-from edge_twisted.testing.fake_documents import fake_scope
-from edge_twisted.testing.mesh_pair import LinkEnd, fake_key, fake_us, two
+from tests.support.fake_documents import fake_scope
+from tests.support.mesh_pair import LinkEnd, fake_key, fake_us, two
 
 
 def met() -> tuple[LinkEnd, FrameWriter]:

@@ -21,13 +21,22 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.versions import Replica, SiteId
-from edge_twisted.mesh.certificates import issue
-from edge_twisted.mesh.effects import Ask, Close, Compute, Effect, Established, Send, Tell, Token
-from edge_twisted.mesh.items import ScopeKey
-from edge_twisted.mesh.link import CLOSE_SECONDS, HANDSHAKE_SECONDS, MAX_STALLED_BYTES, Link
-from edge_twisted.mesh.peer_key import peer_key
-from edge_twisted.mesh.requests import Answer, DocumentRequest, Observe, Scope
-from edge_twisted.testing.mesh_peers import NoDocuments
+from edge_twisted.mesh.links.link import CLOSE_SECONDS, HANDSHAKE_SECONDS, MAX_STALLED_BYTES, Link
+from edge_twisted.mesh.ports.effects import (
+    Ask,
+    Close,
+    Compute,
+    Effect,
+    Established,
+    Send,
+    Tell,
+    Token,
+)
+from edge_twisted.mesh.ports.requests import Answer, DocumentRequest, Observe, Scope
+from edge_twisted.mesh.trust.certificates import issue
+from edge_twisted.mesh.trust.peer_key import peer_key
+from edge_twisted.mesh.wire.items import ScopeKey
+from tests.support.mesh_peers import NoDocuments
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 THEM = peer_key(KEY.public_key())

@@ -23,13 +23,13 @@ from edge_twisted.config.model import (
     SmallPeerOnly,
     TemporaryFolder,
 )
-from edge_twisted.mesh.authority import Authority, NoAuthority, authority_of
-from edge_twisted.mesh.certificates import certified_peer, issue
-from edge_twisted.mesh.discovery import MeshNames
-from edge_twisted.mesh.identity import IdentityUnusable, PeerIdentity, key_file, load_or_make
-from edge_twisted.mesh.peer_key import is_peer_key, peer_key
-from edge_twisted.mesh.tls import MeshTls
-from edge_twisted.testing.tls import MemoryTls
+from edge_twisted.mesh.links.discovery import MeshNames
+from edge_twisted.mesh.trust.authority import Authority, NoAuthority, authority_of
+from edge_twisted.mesh.trust.certificates import certified_peer, issue
+from edge_twisted.mesh.trust.identity import IdentityUnusable, PeerIdentity, key_file, load_or_make
+from edge_twisted.mesh.trust.peer_key import is_peer_key, peer_key
+from edge_twisted.mesh.trust.tls import MeshTls
+from tests.support.tls import MemoryTls
 
 DB_ID = "12345678-1234-4123-1234-123456789012"
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

@@ -9,20 +9,20 @@ from typing import get_args
 import pytest
 
 import edge_twisted
-from edge_twisted.mesh import frames
-from edge_twisted.mesh import messages as m
-from edge_twisted.mesh.frames import FrameReader
-from edge_twisted.mesh.rates import OWN_PRESENCE, OWN_SUBSCRIPTIONS
-from edge_twisted.mesh.states import (
+from edge_twisted.mesh.limits.rates import OWN_PRESENCE, OWN_SUBSCRIPTIONS
+from edge_twisted.mesh.links.strangers import ARRIVALS, MAX_OF_NETWORK, MAX_STRANGERS
+from edge_twisted.mesh.session.states import (
     FROM_RECEIVER,
     FROM_SENDER,
     OF_THE_LINK,
     IncomingState,
     OutgoingState,
 )
-from edge_twisted.mesh.strangers import ARRIVALS, MAX_OF_NETWORK, MAX_STRANGERS
-from edge_twisted.mesh.violations import PeerViolation
-from edge_twisted.testing.mesh_vectors import (
+from edge_twisted.mesh.wire import frames
+from edge_twisted.mesh.wire import messages as m
+from edge_twisted.mesh.wire.frames import FrameReader
+from edge_twisted.mesh.wire.violations import PeerViolation
+from tests.support.mesh_vectors import (
     checksum_rows,
     delta_row,
     examples,

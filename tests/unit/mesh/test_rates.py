@@ -7,10 +7,7 @@ from typing import get_args
 
 import pytest
 
-from edge_twisted.mesh import messages as m
-from edge_twisted.mesh.peer_key import PeerKey
-from edge_twisted.mesh.presence import MAX_RECORDS
-from edge_twisted.mesh.rates import (
+from edge_twisted.mesh.limits.rates import (
     ANSWERS,
     ONCE,
     OWN_PRESENCE,
@@ -20,9 +17,12 @@ from edge_twisted.mesh.rates import (
     answers_to,
     cost,
 )
-from edge_twisted.mesh.spreading import PresenceSpread
-from edge_twisted.mesh.violations import PeerViolation, Refused
-from edge_twisted.testing.mesh_vectors import examples
+from edge_twisted.mesh.presence.graph import MAX_RECORDS
+from edge_twisted.mesh.presence.spread import PresenceSpread
+from edge_twisted.mesh.trust.peer_key import PeerKey
+from edge_twisted.mesh.wire import messages as m
+from edge_twisted.mesh.wire.violations import PeerViolation, Refused
+from tests.support.mesh_vectors import examples
 
 MORE: tuple[m.Message, ...] = (
     m.Offer(1, []), m.Closed(1, ""), m.Presence([b"r"]), m.Blob(b"b"), m.Announce(True),

@@ -16,12 +16,17 @@ from hypothesis import strategies as st
 from edge_twisted.documents.clock import MAX_AHEAD_MS, timestamp
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica, SiteId
-from edge_twisted.mesh import messages as wire
-from edge_twisted.mesh.effects import Ask, Close, Compute, Effect, Established, Send, Tell, Token
-from edge_twisted.mesh.frames import FrameReader, FrameWriter
-from edge_twisted.mesh.handshake import LocalServer
-from edge_twisted.mesh.items import ScopeKey, Whole
-from edge_twisted.mesh.requests import (
+from edge_twisted.mesh.ports.effects import (
+    Ask,
+    Close,
+    Compute,
+    Effect,
+    Established,
+    Send,
+    Tell,
+    Token,
+)
+from edge_twisted.mesh.ports.requests import (
     Applied,
     ApplyBatch,
     Changes,
@@ -39,9 +44,13 @@ from edge_twisted.mesh.requests import (
     Scope,
     StreamPosition,
 )
-from edge_twisted.mesh.session import DEAD_SECONDS, Session
-from edge_twisted.mesh.states import LinkState
-from edge_twisted.mesh.violations import PeerViolation
+from edge_twisted.mesh.session.handshake import LocalServer
+from edge_twisted.mesh.session.session import DEAD_SECONDS, Session
+from edge_twisted.mesh.session.states import LinkState
+from edge_twisted.mesh.wire import messages as wire
+from edge_twisted.mesh.wire.frames import FrameReader, FrameWriter
+from edge_twisted.mesh.wire.items import ScopeKey, Whole
+from edge_twisted.mesh.wire.violations import PeerViolation
 
 NOW_MS = 1_700_000_000_000
 

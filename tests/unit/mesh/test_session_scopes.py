@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge_twisted.mesh.effects import ScopeRefused
-from edge_twisted.mesh.requests import (
+from edge_twisted.mesh.ports.effects import ScopeRefused
+from edge_twisted.mesh.ports.requests import (
     Answer,
     CursorUnknown,
     DocumentRequest,
@@ -16,8 +16,8 @@ from edge_twisted.mesh.requests import (
     ReadDocuments,
     ScopeClosed,
 )
-from edge_twisted.testing.fake_documents import FakeDocuments
-from edge_twisted.testing.mesh_pair import LinkPair, two
+from tests.support.fake_documents import FakeDocuments
+from tests.support.mesh_pair import LinkPair, two
 
 
 def is_open(pair: LinkPair) -> bool:

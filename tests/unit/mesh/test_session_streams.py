@@ -9,13 +9,15 @@ from typing import TypeVar
 import pytest
 
 from edge_twisted.documents.clock import ClockSkew
-from edge_twisted.mesh import applying, wire_values
-from edge_twisted.mesh.credit import WINDOW_BYTES
-from edge_twisted.mesh.effects import Ask, Established, ScopeRefused, Send, StreamProgress, Withheld
-from edge_twisted.mesh.frames import FrameReader
-from edge_twisted.mesh.messages import Batch, Message, Want, decode
-from edge_twisted.mesh.pulls import Pulls
-from edge_twisted.mesh.requests import (
+from edge_twisted.mesh.ports.effects import (
+    Ask,
+    Established,
+    ScopeRefused,
+    Send,
+    StreamProgress,
+    Withheld,
+)
+from edge_twisted.mesh.ports.requests import (
     Answer,
     ApplyBatch,
     DocumentRequest,
@@ -27,8 +29,14 @@ from edge_twisted.mesh.requests import (
     ReadDigests,
     ReadDocuments,
 )
-from edge_twisted.testing.fake_documents import FakeDocuments, fake_scope
-from edge_twisted.testing.mesh_pair import LinkEnd, LinkPair, two
+from edge_twisted.mesh.session import batch_queue
+from edge_twisted.mesh.session.credit import WINDOW_BYTES
+from edge_twisted.mesh.session.pulls import Pulls
+from edge_twisted.mesh.wire import values
+from edge_twisted.mesh.wire.frames import FrameReader
+from edge_twisted.mesh.wire.messages import Batch, Message, Want, decode
+from tests.support.fake_documents import FakeDocuments, fake_scope
+from tests.support.mesh_pair import LinkEnd, LinkPair, two
 
 
 def both(left: FakeDocuments, right: FakeDocuments) -> LinkPair:
@@ -210,7 +218,7 @@ def test_what_is_lacking_and_not_there_any_more_is_left_out() -> None:
 def test_many_lacking_documents_are_asked_for_in_several_wants(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(applying, "WANT_AT_ONCE", 7)
+    monkeypatch.setattr(batch_queue, "WANT_AT_ONCE", 7)
     left, right = two()
     bodies = {f"{n:03d}": "1" for n in range(100)}
     left.write("tasks", dict(bodies))
@@ -587,7 +595,7 @@ def test_a_commit_larger_than_the_window_comes_alone_and_whole() -> None:
 def test_a_commit_beyond_a_message_is_split_and_moves_the_cursor_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(wire_values, "MAX_ITEMS", 10)
+    monkeypatch.setattr(values, "MAX_ITEMS", 10)
     left, right = two()
     left.write("tasks", {f"{number}": "x" for number in range(25)})
     pair = LinkPair.of(left, right, right_wants=["tasks"]).start()

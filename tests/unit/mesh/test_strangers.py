@@ -7,8 +7,8 @@ from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_twisted.mesh.buckets import Bucket, Rate
-from edge_twisted.mesh.strangers import (
+from edge_twisted.mesh.limits.buckets import Bucket, Rate
+from edge_twisted.mesh.links.strangers import (
     ALL_ARRIVALS,
     ARRIVALS,
     FREE_ARRIVALS,

@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from edge_twisted.config.model import TlsFiles
 from edge_twisted.security.certificate_wait import REMIND_SECONDS, CertificateWait
 from edge_twisted.security.certificates import Certificate, check_files
-from edge_twisted.testing.certificates import NOW, IssuedPair, issue
+from tests.support.certificates import NOW, IssuedPair, issue
 
 YEAR = timedelta(days=365)
 EXPIRED = issue(begin=NOW - 2 * YEAR, end=NOW - YEAR)

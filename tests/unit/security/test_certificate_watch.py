@@ -19,8 +19,8 @@ from edge_twisted.config.model import TlsFiles
 from edge_twisted.security.certificate_watch import CertificateReload, CertificateWatch
 from edge_twisted.security.certificates import check_files
 from edge_twisted.security.tls import ReloadableTlsContext
-from edge_twisted.testing.certificates import NOW, IssuedPair, issue
-from edge_twisted.testing.tls import MemoryTls, client_connection
+from tests.support.certificates import NOW, IssuedPair, issue
+from tests.support.tls import MemoryTls, client_connection
 
 FIRST, SECOND, THIRD = issue(), issue(), issue()
 #: What is promised for a change of the files.

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from edge_twisted.config.model import TlsFiles
 from edge_twisted.security import pem_files
 from edge_twisted.security.certificates import Certificate, CertificateCheck, check_files
-from edge_twisted.testing.certificates import NOW, IssuedPair, issue
+from tests.support.certificates import NOW, IssuedPair, issue
 
 GOOD = issue()
 RSA = rsa.generate_private_key(65537, 2048)

@@ -18,8 +18,8 @@ from edge_twisted.security.certificate_errors import KeyEncrypted
 from edge_twisted.security.certificates import check_files
 from edge_twisted.security.development import development_certificate
 from edge_twisted.security.tls import ReloadableTlsContext
-from edge_twisted.testing.certificates import NOW, issue
-from edge_twisted.testing.tls import stdlib_handshake
+from tests.support.certificates import NOW, issue
+from tests.support.tls import stdlib_handshake
 
 
 def make(folder: Path, hostname: str = "till-7") -> TlsFiles:

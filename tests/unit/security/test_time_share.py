@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from edge_twisted.security.time_share import TimeShare
-from edge_twisted.testing.turning_clock import TurningClock
+from tests.support.turning_clock import TurningClock
 
 
 class Work:

@@ -23,9 +23,9 @@ from zope.interface.verify import verifyObject
 from edge_twisted.security.certificates import Certificate, check_files
 from edge_twisted.security.tls import HANDSHAKES_PER_TURN, ReloadableTlsContext, tls_factory
 from edge_twisted.security.tls_context import ServerKey
-from edge_twisted.testing.certificates import NOW, IssuedPair, issue
-from edge_twisted.testing.tls import MemoryTls, client_connection, stdlib_handshake
-from edge_twisted.testing.turning_clock import TurningClock
+from tests.support.certificates import NOW, IssuedPair, issue
+from tests.support.tls import MemoryTls, client_connection, stdlib_handshake
+from tests.support.turning_clock import TurningClock
 
 OLD, NEW = issue(), issue()
 

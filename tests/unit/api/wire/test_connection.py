@@ -14,7 +14,7 @@ from edge_twisted.api.gate import ApiGate, GateRules
 from edge_twisted.api.wire.chunks import ChunkDecoder
 from edge_twisted.api.wire.connection import LINGER_BYTES, REQUESTS_PER_TURN
 from edge_twisted.security.key_ring import KeyRing
-from edge_twisted.testing.wire import Echo, Gives, MemorySite, WireClient
+from tests.support.wire import Echo, Gives, MemorySite, WireClient
 
 GET = b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n"
 

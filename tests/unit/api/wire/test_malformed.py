@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from edge_twisted.testing.wire import MemorySite
+from tests.support.wire import MemorySite
 
 H = b"Host: x\r\n"
 CHUNKED = b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -8,7 +8,7 @@ from collections import Counter
 
 from edge_twisted.api.gate import ApiGate, GateRules
 from edge_twisted.api.wire.newcomers import Newcomers
-from edge_twisted.testing.wire import MemorySite, WireClient
+from tests.support.wire import MemorySite, WireClient
 
 GET = b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n"
 SECRET = b"GET /secret HTTP/1.1\r\nHost: x\r\n\r\n"

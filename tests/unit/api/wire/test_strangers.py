@@ -13,8 +13,8 @@ from edge_twisted.api.wire.site import STRANGERS_PER_TURN
 from edge_twisted.config.model import IdentityConfig
 from edge_twisted.security.api_keys import generate
 from edge_twisted.security.key_ring import KeyRing
-from edge_twisted.testing.turning_clock import TurningClock
-from edge_twisted.testing.wire import MemorySite, WireClient
+from tests.support.turning_clock import TurningClock
+from tests.support.wire import MemorySite, WireClient
 
 MADE = generate()
 #: As many connections as a flood may well have, and requests ahead on each.

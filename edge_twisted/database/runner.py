@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Where each kind of statement runs: at once, on a reader thread, or in the store's writer.
+
+All for the reactor thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from attrs import define
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+from edge_twisted.database import system
+from edge_twisted.database.direct import texts_at_once
+from edge_twisted.database.execution import Execution
+from edge_twisted.database.history import StatementHistory, StatementRecord
+from edge_twisted.database.index_statements import IndexStatements
+from edge_twisted.database.inline import BeyondBounds, ReadBudget, are_small, may_run_inline, spare
+from edge_twisted.database.mutation_statements import mutate
+from edge_twisted.database.parameters import ParameterValues
+from edge_twisted.database.permissions import check_verb
+from edge_twisted.database.profile import profile_of, times_of
+from edge_twisted.database.result import Result
+from edge_twisted.database.row_batches import RowBatches
+from edge_twisted.database.statements import KnownPlan, PreparedStatement, check_arguments
+from edge_twisted.database.virtual import is_history
+from edge_twisted.documents.json_text import are_literal
+from edge_twisted.documents.values import Value
+from edge_twisted.dql import syntax
+from edge_twisted.dql.compile import Environment
+from edge_twisted.dql.errors import UnsupportedError
+from edge_twisted.dql.execute.measuring import Counted, StepMeter
+from edge_twisted.dql.functions.context import FunctionContext
+from edge_twisted.store.errors import ReadTooLong, UnknownIndex
+from edge_twisted.store.interface import Snapshot, Store
+from edge_twisted.store.rows import Committed
+
+T = TypeVar("T")
+
+#: Rows of a piece of a streamed answer: a few ms of work on a thread.
+BATCH_ROWS = 512
+
+
+@define
+class StatementRunner:
+    """Runs statements; `altered` takes over changed parameters."""
+
+    _store: Store
+    _indexing: IndexStatements
+    _requests: StatementHistory
+    _altered: Callable[[ParameterValues], None]
+
+    def start(self, run: Execution, *, stream: bool = False) -> Result | Deferred[Result]:
+        """
+        Run a statement, at once if that is cheap.
+
+        With `stream`, a large answer comes in `Result.batches`.
+
+        :raises EdgeError: through the Deferred or at once.
+        """
+        statement = run.prepared.statement
+        match statement:
+            case syntax.Select():
+                return self._select(statement, run, stream)
+            case syntax.Insert() | syntax.Update() | syntax.Evict():
+                return self._mutate(run)
+            case syntax.Delete():
+                if not is_history(statement.term.collection):
+                    return self._mutate(run)
+        return Deferred.fromCoroutine(self._uncommon(statement, run))
+
+    async def _uncommon(self, statement: syntax.Statement, run: Execution) -> Result:
+        """Run what is no matter of microseconds."""
+        match statement:
+            case syntax.Delete():
+                return await self._forget(statement, run)
+            case syntax.Explain(statement=inner):
+                return await self._read("explain", run.about(inner).explain, run)
+            case syntax.Profile(statement=inner):
+                return await self._profile(run.about(inner), run)
+            case syntax.Advise():
+                return await self._advise(statement, run)
+            case syntax.ShowParameter() | syntax.ShowAll():
+                return await self._read("show", lambda snapshot: run.show(statement, snapshot), run)
+            case syntax.SetParameter() | syntax.ResetParameter():
+                return await self._alter(statement, run)
+            case syntax.CreateIndex():
+                missing = run.parameters.boolean("dql_index_default_include_missing")
+                return _defined(run, await self._indexing.create(statement, run.access, missing))
+            case syntax.DropIndex():
+                return _defined(run, await self._indexing.drop(statement, run.access))
+        raise UnsupportedError(f"{statement.query_type} is not supported", statement.span)
+
+    async def _read(self, name: str, work: Callable[[Snapshot], T], run: Execution) -> T:
+        """Read a little: here, unless the statement is so long that planning it takes long."""
+        if run.prepared.is_long:
+            return await self._store.read(name, work)
+        with self._store.snapshot() as snapshot:
+            return work(snapshot)
+
+    # -- SELECT
+
+    def at_once(
+        self,
+        prepared: PreparedStatement,
+        known: KnownPlan,
+        arguments: Mapping[str, Value],
+        context: FunctionContext,
+        request: StatementRecord,
+    ) -> Result | None:
+        """
+        Answer a SELECT of a caller who may do all; None: it is to be run as any other.
+
+        :raises DqlError: the arguments do not fit it.
+        """
+        plan = known.plan
+        request.prepared(prepared)
+        check_arguments(prepared.parsed, arguments)
+        with self._store.snapshot() as snapshot:
+            if snapshot.catalog_version != known.catalog_version:
+                return None
+            try:
+                with self._store.hurried():
+                    texts = texts_at_once(plan, snapshot, Environment(arguments, context))
+            except (BeyondBounds, ReadTooLong) as error:
+                spare(plan, error)
+                # This very statement, run as any other, is one of those that go to a thread.
+                plan.respite += 1
+                return None
+            lsn = snapshot.lsn
+        plan.late = 0
+        if texts is None or not are_literal(texts):
+            return None
+        request.planned(plan, 0.0)
+        return Result(
+            query_type="select",
+            verb="select",
+            collections=prepared.collections,
+            texts=texts,
+            transaction_id=lsn,
+        )
+
+    def _select(
+        self, statement: syntax.Select, run: Execution, stream: bool
+    ) -> Result | Deferred[Result]:
+        if not run.prepared.is_long and are_small(run.arguments):
+            with self._store.snapshot() as snapshot:
+                opened = run.open(statement, snapshot, bounds=ReadBudget())
+                if may_run_inline(opened.plan, snapshot):
+                    try:
+                        with self._store.hurried():
+                            result = run.query(snapshot, opened)
+                        opened.plan.late = 0
+                        run.remember(snapshot, opened)
+                        return result
+                    except (BeyondBounds, ReadTooLong) as error:
+                        spare(opened.plan, error)
+        found = Deferred.fromCoroutine(self._again_without_index(run, stream))
+        return found.addErrback(_stopped, run)
+
+    async def _again_without_index(self, run: Execution, stream: bool) -> Result:
+        select = self._streamed if stream else self._whole
+        try:
+            return await select(run)
+        except UnknownIndex:
+            # Dropped between plan and scan: a new snapshot makes another plan.
+            return await select(run)
+
+    async def _whole(self, run: Execution) -> Result:
+        return await self._store.read("select", run.query)
+
+    async def _streamed(self, run: Execution) -> Result:
+        stream = self._store.stream("select", lambda snapshot: run.batches(snapshot, BATCH_ROWS))
+        return await RowBatches(stream, run.interruption.cancel).first()
+
+    # -- mutations
+
+    def _mutate(self, run: Execution) -> Deferred[Result]:
+        committed = self._store.write(
+            run.prepared.statement.query_type, lambda transaction: mutate(run, transaction)
+        )
+        return committed.addCallbacks(_numbered, _stopped, errbackArgs=(run,))
+
+    async def _forget(self, statement: syntax.Delete, run: Execution) -> Result:
+        found = await self._store.read("history", lambda s: run.history(statement, s))
+        self._requests.forget({each for each in found.mutated_ids if isinstance(each, str)})
+        return found
+
+    # -- about statements, and about the database
+
+    async def _profile(self, about: Execution, run: Execution) -> Result:
+        check_verb(run.access, "profile")
+        now = run.monotonic
+        hides = about.hides
+        measured = Counted() if hides else StepMeter(lambda: int(now() * 1e9))
+        about.measuring = measured
+        begun = now()
+        await self._read("profile", about.plan_of, about)
+        planned = now()
+        started = self.start(about)
+        result = started if isinstance(started, Result) else await started
+        ended = now()
+        plan = await self._read("profile", lambda s: about.described(s, measured.stats()), about)
+        times = None if hides else times_of(run.request, ended - begun, planned - begun)
+        row = profile_of(plan, result, times)
+        result.items = [*(result.items or ()), {"~request_profile": row}]
+        result.query_type = result.verb = "profile"
+        return result
+
+    async def _advise(self, statement: syntax.Advise, run: Execution) -> Result:
+        inner = statement.statement
+        assert isinstance(inner, syntax.Statement)
+        about = run.about(inner)
+        made: dict[str, Value] = {}
+        if statement.provision:
+            plan = await self._read("advise", about.plan_of, run)
+            missing = run.parameters.boolean("dql_index_default_include_missing")
+            made = await self._indexing.provision(plan, run.access, missing)
+        result = await self._read("advise", about.advise, run)
+        if statement.provision:
+            assert result.items is not None
+            [row] = result.items
+            assert isinstance(row, dict) and isinstance(row["advice"], dict)
+            result.items = [{"advice": {**row["advice"], **made}}]
+        return result
+
+    async def _alter(
+        self, statement: syntax.SetParameter | syntax.ResetParameter, run: Execution
+    ) -> Result:
+        check_verb(run.access, "alter_system")
+        committed = await self._store.write(
+            "alter system",
+            lambda transaction: system.alter(
+                statement, run.parameters, run.environment(), transaction
+            ),
+        )
+        parameters, row = committed.result
+        self._altered(parameters)
+        return Result(
+            query_type="alter_system",
+            verb="alter_system",
+            items=[row],
+            transaction_id=committed.lsn,
+        )
+
+
+def _defined(run: Execution, lsn: int) -> Result:
+    kind = run.prepared.statement.query_type
+    return Result(
+        query_type=kind,
+        verb=kind,
+        collections=run.prepared.collections,
+        items=[],
+        transaction_id=lsn,
+    )
+
+
+def _numbered(committed: Committed[Result]) -> Result:
+    result = committed.result
+    result.transaction_id = result.commit_id = committed.lsn
+    return result
+
+
+def _stopped(failure: Failure, run: Execution) -> Any:
+    """Stop the thread that works for a caller who has gone."""
+    if isinstance(failure.value, CancelledError):
+        run.interruption.cancel()
+    return failure

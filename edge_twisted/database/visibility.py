@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a statement sees of its collections: permission rules, declared types, strict mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import Final
+
+from attrs import evolve, frozen
+
+from edge_twisted.database.parameters import ParameterValues
+from edge_twisted.database.permissions import (
+    Access,
+    guard,
+    predicate,
+    read_rule,
+    restricted,
+    write_rule,
+)
+from edge_twisted.database.type_declarations import reads_of
+from edge_twisted.database.virtual import VirtualCollections
+from edge_twisted.documents.operations import UNTYPED, VariantRules
+from edge_twisted.documents.values import Value
+from edge_twisted.dql import syntax
+from edge_twisted.dql.compile import Environment
+from edge_twisted.dql.plan.choice import Fidelity
+from edge_twisted.dql.plan.query import Guard
+from edge_twisted.records.documents import hides_variants, typed_document
+from edge_twisted.store.interface import Snapshot
+
+Document = dict[str, Value]
+#: Conditions of which one must hold.
+Rule = tuple[str, ...]
+#: Of nothing.
+NO_TESTS: Final[Mapping[str, Callable[[Document], bool]]] = MappingProxyType({})
+_NO_VIEWS: Final[Mapping[str, Callable[[Document], Document]]] = MappingProxyType({})
+
+
+@frozen(kw_only=True)
+class Visibility:
+    """
+    The rules and the types of a statement's terms, by name; those that have none are left out.
+
+    Rules become part of the condition, so that an index serves them too.  In joins, and where
+    declared types could hide from a rule what it asks for, documents are tested one by one instead.
+    """
+
+    rules: tuple[tuple[str, tuple[Rule, ...]], ...] = ()
+    typings: tuple[tuple[str, str, VariantRules], ...] = ()
+    identity: str | None = None
+    in_condition: bool = True
+
+    @property
+    def key(self) -> Hashable:
+        """What plans depend on."""
+        return (self.rules, self.identity) if self.rules and self.in_condition else None
+
+    def guard(self, statement: syntax.Select) -> Guard | None:
+        """Return what is tested of a document before the statement's own condition, if anything."""
+        if not self.rules or not self.in_condition:
+            return None
+        ((_, rules),) = self.rules
+        return Guard(guard(rules, self.identity), statement.selection.where)
+
+    def restricted(self, statement: syntax.Select) -> syntax.Select:
+        """Return the statement with the rules in its condition that belong there."""
+        if not self.rules or not self.in_condition:
+            return statement
+        ((term, rules),) = self.rules
+        selection = statement.selection
+        where = restricted(selection.where, term, rules, self.identity)
+        return evolve(statement, selection=evolve(selection, where=where))
+
+    def fidelity(self, snapshot: Snapshot) -> Fidelity:
+        """Return what the bodies of the first term's collection are to the statement."""
+        if not self.typings:
+            return Fidelity.WHOLE
+        if self.rules:
+            # Whether something hides a variant would tell of documents that are hidden themselves.
+            return Fidelity.OTHER
+        hides = any(hides_variants(snapshot, collection) for _, collection, _ in self.typings)
+        return Fidelity.OTHER if hides else Fidelity.MORE
+
+    def visible(self, env: Environment) -> Mapping[str, Callable[[Document], bool]]:
+        """Return the tests by the names of terms whose rules are not in the condition."""
+        return NO_TESTS if self.in_condition else self._tests(env)
+
+    def conditional(self, env: Environment) -> Mapping[str, Callable[[Document], bool]]:
+        """Return the tests by the names of terms whose rules are in the condition."""
+        return self._tests(env) if self.in_condition else NO_TESTS
+
+    def _tests(self, env: Environment) -> Mapping[str, Callable[[Document], bool]]:
+        if not self.rules:
+            return NO_TESTS
+        found: dict[str, Callable[[Document], bool]] = {}
+        for term, rules in self.rules:
+            tests = [predicate(rule, self.identity, env) for rule in rules]
+            kept = [test for test in tests if test is not None]
+            found[term] = partial(_all_hold, kept)
+        return found
+
+    def views(self, snapshot: Snapshot) -> Mapping[str, Callable[[Document], Document]]:
+        """Return what makes of stored documents what the statement sees."""
+        if not self.typings:
+            return _NO_VIEWS
+        return {
+            term: partial(_viewed, snapshot, collection, typing)
+            for term, collection, typing in self.typings
+        }
+
+
+EVERYTHING: Final = Visibility()
+
+
+def sight_of(
+    statement: syntax.Select,
+    access: Access,
+    parameters: ParameterValues,
+    virtual: VirtualCollections,
+    *,
+    writes: bool = False,
+) -> Visibility:
+    """
+    Return what a caller sees; of what a statement `writes`, what it may change as well.
+
+    :raises Forbidden: it may see nothing of a collection.
+    :raises SemanticError: there is no such virtual collection.
+    """
+    source = statement.source
+    if source is None:
+        return EVERYTHING
+    if access.is_full and not statement.joins and source.collection.namespace is None:
+        # By far the commonest: nothing to look up, mostly nothing to tell.
+        typing = reads_of(source.collection, parameters)
+        if typing is UNTYPED:
+            return EVERYTHING
+    rules: list[tuple[str, tuple[Rule, ...]]] = []
+    typings: list[tuple[str, str, VariantRules]] = []
+    for term in (source, *[join.term for join in statement.joins]):
+        collection = term.collection
+        if collection.namespace is not None:
+            virtual.check(collection)
+        if not access.is_full:
+            found = [read_rule(access, collection)]
+            if writes:
+                found.append(write_rule(access, collection))
+            if any(found):
+                rules.append((term.name, tuple(found)))
+        typing = reads_of(collection, parameters)
+        if typing is not UNTYPED:
+            typings.append((term.name, collection.name, typing))
+    if not rules and not typings:
+        return EVERYTHING
+    return Visibility(
+        rules=tuple(rules),
+        typings=tuple(typings),
+        identity=access.identity,
+        in_condition=not statement.joins and not typings,
+    )
+
+
+def _all_hold(tests: Sequence[Callable[[Document], bool]], document: Document) -> bool:
+    return all(test(document) for test in tests)
+
+
+def _viewed(
+    snapshot: Snapshot, collection: str, typing: VariantRules, document: Document
+) -> Document:
+    return typed_document(snapshot, collection, document, typing)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections in and out: TLS around links, and the doors that they come through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, cast
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.interfaces import (
+    IAddress,
+    IProtocol,
+    IProtocolFactory,
+    IReactorTCP,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
+from twisted.internet.protocol import Factory
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+from edge_twisted.mesh.links.link import Link
+from edge_twisted.mesh.links.node import MeshNode
+from edge_twisted.mesh.trust.tls import MeshTls
+
+#: Of one address of a host; names with several addresses get a little longer.
+CONNECT_SECONDS: Final = 8.0
+
+
+@frozen(kw_only=True)
+class PeerAddress:
+    """A peer's address: a host name or an IP address without brackets, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+#: Gives the way to an address.
+EndpointOf = Callable[[PeerAddress], IStreamClientEndpoint]
+
+
+@implementer(IProtocolFactory)
+class LinkAcceptor:
+    """The factory of the mesh's listener: turns strangers away when there are too many."""
+
+    def __init__(self, node: MeshNode, tls: MeshTls, clock: IReactorTime) -> None:
+        self._node = node
+        #: The link of the connection that is being taken in, while it is.
+        self._taken: list[Link] = []
+        inner = Factory.forProtocol(self._taken.pop)
+        inner.noisy = False
+        self._tls = TLSMemoryBIOFactory(tls, False, inner, clock)
+        self._tls.noisy = False
+
+    def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
+        """Take a connection in; None closes it, before anything was spent on TLS."""
+        link = self._node.take_stranger(str(getattr(addr, "host", "unknown")))
+        if link is None:
+            return None
+        self._taken.append(link)
+        return cast(IProtocol, self._tls.buildProtocol(addr))
+
+    def doStart(self) -> None:
+        """Nothing is needed before the first connection."""
+
+    def doStop(self) -> None:
+        """Nothing is left of connections once they are gone."""
+
+
+class Connector:
+    """Makes connections to targets, with a link inside TLS on each."""
+
+    def __init__(
+        self, node: MeshNode, tls: MeshTls, clock: IReactorTime, endpoint_of: EndpointOf
+    ) -> None:
+        self._node = node
+        self._tls = tls
+        self._clock = clock
+        self._endpoint_of = endpoint_of
+
+    def connect(self, target: PeerAddress) -> Deferred[Link]:
+        """Fire with the link once the connection stands; its handshakes are still to come."""
+        inner = Factory.forProtocol(lambda: self._node.new_link(str(target)))
+        inner.noisy = False
+        factory = TLSMemoryBIOFactory(self._tls, True, inner, self._clock)
+        factory.noisy = False
+        connected = self._endpoint_of(target).connect(factory)
+        return connected.addCallback(
+            lambda tls: cast(Link, cast(TLSMemoryBIOProtocol, tls).wrappedProtocol)
+        )
+
+
+def endpoints(reactor: IReactorTCP) -> EndpointOf:
+    """Return the way to targets over TCP: names are looked up at each connection anew."""
+    return lambda target: HostnameEndpoint(
+        reactor, target.host, target.port, timeout=CONNECT_SECONDS
+    )

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The dialer: keeps trying to be linked with every address that it was given.
+
+One `Dial` per address runs through: waiting -> connecting -> linked or refused -> waiting ...; it
+rests while there is nothing to gain, because the address leads to ourselves, or to a peer with
+which another link lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Final, Protocol
+
+from attrs import frozen
+from twisted.internet import defer
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import (
+    ConnectingCancelledError,
+    ConnectionRefusedError,
+    DNSLookupError,
+    TimeoutError,
+)
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from edge_twisted.mesh.links import refusals
+from edge_twisted.mesh.links.backoff import Backoff
+from edge_twisted.mesh.links.connectors import PeerAddress
+from edge_twisted.mesh.links.link import Link
+from edge_twisted.mesh.trust.peer_key import PeerKey
+
+log = Logger()
+
+#: From the look-up of a name to a connection; a resolver can hang for minutes.
+ATTEMPT_SECONDS: Final = 15.0
+#: An address that led to ourselves may lead to another machine one day (a floating address).
+SELF_REST_SECONDS: Final = 300.0
+#: Problems of one address that take turns are logged at most this often.
+REPEAT_SECONDS: Final = 60.0
+#: A link that lived this long was a success; one that the peer ends at once, as when it has too
+#: many, must not bring the next try forward.
+STEADY_SECONDS: Final = 5.0
+
+
+class LinkedPeers(Protocol):
+    """What the dialer asks of the node."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more peers are taken."""
+
+    def is_linked(self, peer: PeerKey) -> bool:
+        """Whether there is an established link with a peer."""
+
+
+class DialState(Enum):
+    """Where an address stands; shown by `edge-server status`."""
+
+    WAITING = "waiting"
+    CONNECTING = "connecting"
+    LINKED = "linked"
+    #: Another link with the same peer lives.
+    RESTING = "resting"
+    SELF = "self"
+
+
+@frozen(kw_only=True)
+class DialParts:
+    """What all dials work with; `draw` returns a number from 0 to below 1."""
+
+    connect: Callable[[PeerAddress], Deferred[Link]]
+    peers: LinkedPeers
+    clock: IReactorTime
+    draw: Callable[[], float]
+
+
+class Dialer:
+    """All dials.  For the reactor thread."""
+
+    def __init__(self, parts: DialParts, most_seconds: float) -> None:
+        self._parts = parts
+        self._most_seconds = most_seconds
+        self._dials: dict[PeerAddress, Dial] = {}
+
+    @property
+    def dials(self) -> tuple[Dial, ...]:
+        """Every address that is dialled."""
+        return tuple(self._dials.values())
+
+    def add(self, target: PeerAddress) -> None:
+        """Dial an address from now on, until it is removed; harmless when repeated."""
+        if target not in self._dials:
+            dial = self._dials[target] = Dial(target, self._parts, self._most_seconds)
+            dial.begin()
+
+    def remove(self, target: PeerAddress) -> None:
+        """Dial an address no more; a link that it led to lives on."""
+        dial = self._dials.pop(target, None)
+        if dial is not None:
+            dial.end()
+
+    def stop(self) -> None:
+        """Dial no more."""
+        for target in tuple(self._dials):
+            self.remove(target)
+
+    def set_most_seconds(self, seconds: float) -> None:
+        """Bound the waits of all dials anew."""
+        self._most_seconds = seconds
+        for dial in self._dials.values():
+            dial.backoff.most_seconds = seconds
+
+    def peer_left(self, peer: PeerKey) -> None:
+        """Wake what rested because of a link with that peer."""
+        for dial in self._dials.values():
+            dial.peer_left(peer)
+
+
+class Dial:
+    """One address."""
+
+    def __init__(self, target: PeerAddress, parts: DialParts, most_seconds: float) -> None:
+        self.target = target
+        self.state = DialState.WAITING
+        #: Why it is not linked, in a few words; empty before the first try.
+        self.problem = ""
+        self.backoff = Backoff(most_seconds, parts.draw)
+        self._parts = parts
+        self._peer: PeerKey | None = None
+        self._timer: IDelayedCall | None = None
+        self._attempt: Deferred[Link] | None = None
+        self._linked_at: float | None = None
+        self._said_at = float("-inf")
+        self._is_over = False
+
+    def begin(self) -> None:
+        """Dial at once."""
+        self._wait(0.0)
+
+    def end(self) -> None:
+        """Forget everything that is under way; an established link lives on."""
+        self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._attempt is not None:
+            self._attempt.cancel()
+
+    def peer_left(self, peer: PeerKey) -> None:
+        """Dial again if it was for this peer that nobody did."""
+        if self.state is DialState.RESTING and self._peer == peer:
+            self._wait(self.backoff.delay())
+
+    # -- inner
+
+    def _wait(self, seconds: float, state: DialState = DialState.WAITING) -> None:
+        if self._is_over:
+            return
+        self.state = state
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._parts.clock.callLater(seconds, self._dial)
+
+    def _dial(self) -> None:
+        self._timer = None
+        if self._parts.peers.is_full:
+            self.problem = refusals.TOO_MANY_CONNECTIONS
+            self._wait(self.backoff.delay())
+            return
+        self.state = DialState.CONNECTING
+        attempt = maybeDeferred(self._parts.connect, self.target)
+        self._attempt = attempt
+        attempt.addTimeout(ATTEMPT_SECONDS, self._parts.clock)
+        attempt.addCallbacks(self._connected, self._unreachable)
+        attempt.addErrback(lambda failure: log.failure("A dial failed unexpectedly", failure))
+
+    def _connected(self, link: Link) -> None:
+        self._attempt = None
+        if self._is_over:
+            link.refuse(refusals.GOODBYE)
+            return
+        link.met.addCallback(self._linked)
+        link.done.addCallback(self._ended)
+
+    def _linked(self, link: Link) -> None:
+        if not self._is_over:
+            self.state = DialState.LINKED
+            self.problem = ""
+            self._linked_at = self._parts.clock.seconds()
+
+    def _ended(self, link: Link) -> Link:
+        if self._is_over:
+            return link
+        self._peer = link.peer
+        now, linked_at = self._parts.clock.seconds(), self._linked_at
+        if linked_at is not None and now - linked_at >= STEADY_SECONDS:
+            self.backoff.reset()
+        self._linked_at = None
+        outcome = link.outcome or refusals.LOST
+        if outcome == refusals.SELF_LINK:
+            self.problem = "it is this server itself"
+            self._wait(SELF_REST_SECONDS, DialState.SELF)
+        elif link.peer is not None and self._parts.peers.is_linked(link.peer):
+            self.problem = "another link with its peer lives"
+            self.state = DialState.RESTING
+        else:
+            if linked_at is None or outcome not in refusals.QUIET:
+                self._say(f"{outcome}, {link.detail}" if link.detail else outcome)
+            self._wait(self.backoff.delay())
+        return link
+
+    def _unreachable(self, failure: Failure) -> None:
+        self._attempt = None
+        if self._is_over:
+            return
+        self._say(_reason(failure))
+        self._wait(self.backoff.delay())
+
+    def _say(self, problem: str) -> None:
+        """Log a problem when it is new: an address may be unreachable for months."""
+        is_new, self.problem = problem != self.problem, problem
+        now = self._parts.clock.seconds()
+        if is_new and now - self._said_at >= REPEAT_SECONDS:
+            self._said_at = now
+            log.warn(
+                "No mesh link with {address} yet: {problem}; trying on",
+                address=str(self.target),
+                problem=problem,
+            )
+
+
+def _reason(failure: Failure) -> str:
+    """Return why there is no connection, in words."""
+    match failure.value:
+        case DNSLookupError():
+            return "no address is known for the name"
+        case ConnectionRefusedError():
+            return "nothing listens there"
+        case TimeoutError() | ConnectingCancelledError() | defer.TimeoutError():
+            return "no answer"
+        case error:
+            return str(error) or type(error).__name__

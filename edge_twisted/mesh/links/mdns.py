@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Multicast DNS by the zeroconf library.
+
+The library has threads of its own, and its calls block for up to seconds, so everything here runs
+off the reactor thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Final
+
+import ifaddr
+from twisted.logger import Logger
+from zeroconf import (
+    InterfaceChoice,
+    IPVersion,
+    ServiceBrowser,
+    ServiceInfo,
+    ServiceStateChange,
+    Zeroconf,
+)
+
+from edge_twisted.mesh.links.connectors import PeerAddress
+from edge_twisted.mesh.links.discovery import SERVICE_TYPE, Announcement, Heard, MdnsSession
+
+log = Logger()
+
+#: How long an instance is asked for its addresses.
+RESOLVE_MS: Final = 3000
+
+
+class ZeroconfMdns:
+    """See `edge_twisted.mesh.links.discovery.Mdns`; `interfaces` are addresses to use, None all."""
+
+    def __init__(self, interfaces: Sequence[str] | None = None) -> None:
+        self._interfaces = interfaces
+
+    def addresses(self) -> frozenset[str]:
+        """See `Mdns.addresses`."""
+        found = {
+            str(address.ip if address.is_IPv4 else address.ip[0])
+            for adapter in ifaddr.get_adapters()
+            for address in adapter.ips
+        }
+        return frozenset(each for each in found if not ip_address(each).is_loopback)
+
+    def open(self, announcement: Announcement | None, heard: Heard) -> MdnsSession:
+        """See `Mdns.open`."""
+        zeroconf = self._zeroconf()
+        try:
+            return _Session(zeroconf, self._service(announcement), heard)
+        except BaseException:
+            zeroconf.close()
+            raise
+
+    # -- inner
+
+    def _zeroconf(self) -> Zeroconf:
+        if self._interfaces is not None:
+            return Zeroconf(interfaces=list(self._interfaces))
+        try:
+            return Zeroconf(interfaces=InterfaceChoice.All, ip_version=IPVersion.All)
+        except OSError:
+            # A machine without IPv6.
+            return Zeroconf(interfaces=InterfaceChoice.All)
+
+    def _service(self, announcement: Announcement | None) -> ServiceInfo | None:
+        if announcement is None:
+            return None
+        addresses = self._announced(announcement.ip)
+        if not addresses:
+            return None
+        return ServiceInfo(
+            SERVICE_TYPE,
+            f"{announcement.instance}.{SERVICE_TYPE}",
+            port=announcement.port,
+            parsed_addresses=addresses,
+            # The host's own name is nobody's business.
+            server=f"{announcement.instance}.local.",
+            properties={"v": "1"},
+        )
+
+    def _announced(self, ip: str) -> list[str]:
+        wildcard = ip_address(ip)
+        if not wildcard.is_unspecified:
+            return [ip]
+        # Link-local addresses of IPv6 mean nothing without the other machine's name of the link.
+        usable = (ip_address(each) for each in self.addresses())
+        return sorted(
+            str(each)
+            for each in usable
+            if each.version == 4 or (wildcard.version == 6 and not each.is_link_local)
+        )
+
+
+class _Session:
+    """See `MdnsSession`."""
+
+    def __init__(self, zeroconf: Zeroconf, service: ServiceInfo | None, heard: Heard) -> None:
+        self._zeroconf = zeroconf
+        self._heard = heard
+        if service is not None:
+            zeroconf.register_service(service, allow_name_change=True)
+        self._browser = ServiceBrowser(zeroconf, SERVICE_TYPE, handlers=[self._changed])
+
+    def close(self) -> None:
+        """See `MdnsSession.close`."""
+        self._browser.cancel()
+        self._zeroconf.close()
+
+    # -- inner: in the browser's thread
+
+    def _changed(
+        self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
+    ) -> None:
+        instance = name.removesuffix(f".{SERVICE_TYPE}")
+        if state_change is ServiceStateChange.Removed:
+            self._heard(instance, ())
+            return
+        try:
+            targets = _targets(zeroconf.get_service_info(service_type, name, RESOLVE_MS))
+            if targets:
+                self._heard(instance, targets)
+        except Exception:  # the boundary to a thread: what the network sent must not end it
+            log.failure("An announcement could not be read")
+
+
+def _targets(info: ServiceInfo | None) -> tuple[PeerAddress, ...]:
+    """Return the addresses of an instance, those of IPv4 first; none if it did not say."""
+    if info is None or not info.port:
+        return ()
+    addresses = [
+        *info.parsed_scoped_addresses(IPVersion.V4Only),
+        *info.parsed_scoped_addresses(IPVersion.V6Only),
+    ]
+    return tuple(PeerAddress(host=each, port=info.port) for each in addresses)

@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The node: this server among its peers, the owner of all links.
+
+It gives each link its session, decides which links stay, carries commits and time to all of them,
+and keeps the presence graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import Final, Protocol
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from edge_twisted.documents.versions import Replica
+from edge_twisted.mesh.links import refusals
+from edge_twisted.mesh.links.computations import ComputationQueue
+from edge_twisted.mesh.links.link import Link
+from edge_twisted.mesh.links.link_choice import LinkVerdict, judge
+from edge_twisted.mesh.links.refusals import RefusalLog
+from edge_twisted.mesh.links.strangers import MAX_STRANGERS, Strangers
+from edge_twisted.mesh.ports.effects import Established, LinkSession, PresenceHeard
+from edge_twisted.mesh.ports.requests import Documents
+from edge_twisted.mesh.presence.gossip import Gossip
+from edge_twisted.mesh.presence.graph import Claim
+from edge_twisted.mesh.presence.spread import PresenceSpread
+from edge_twisted.mesh.trust.peer_key import PeerKey
+
+log = Logger()
+
+TICK_SECONDS: Final = 0.5
+#: What links that we ended count for among the arrivals of their network (`strangers.ARRIVALS`):
+#: who breaks the protocol and comes back does so a few times a second, who floods once in five.
+CHARGES: Final = {
+    refusals.PROTOCOL_VIOLATION: 4,
+    refusals.IMPLAUSIBLE_CLAIM: 4,
+    refusals.RATE_EXCEEDED: 100,
+}
+_TOO_MANY: Final = "too many connections that have not proven membership"
+
+
+class NodeObserver(Protocol):
+    """Whoever keeps account of the mesh: audit, metrics, what was synced."""
+
+    def peer_connected(self, link: Link) -> None:
+        """A peer counts as connected from now on, over this link."""
+
+    def peer_disconnected(self, link: Link) -> None:
+        """The link with a connected peer is gone."""
+
+    def told(self, link: Link, event: object) -> None:
+        """A session told of progress, a batch, or attachments."""
+
+
+@frozen(kw_only=True)
+class Limits:
+    """How much of the mesh this server takes."""
+
+    connections: int
+    strangers: int = MAX_STRANGERS
+
+
+@frozen(kw_only=True)
+class NodeParts:
+    """What a node works with; `session_of` makes the session of a link with a certified peer."""
+
+    us: PeerKey
+    documents: Documents
+    session_of: Callable[[Link, PeerKey], LinkSession]
+    gossip: Gossip
+    observer: NodeObserver
+    clock: IReactorTime
+    limits: Limits
+
+
+class MeshNode:
+    """See the head of this module.  For the reactor thread."""
+
+    def __init__(self, parts: NodeParts) -> None:
+        self._parts = parts
+        self.limits = parts.limits
+        self._computing = ComputationQueue(parts.clock)
+        self.refusal_log = RefusalLog(parts.clock)
+        self._links: set[Link] = set()
+        self._strangers: Strangers[Link] = Strangers(parts.limits.strangers)
+        self._by_peer: dict[PeerKey, Link] = {}
+        self._spreading: PresenceSpread[Link] = PresenceSpread()
+        self._is_open = False
+        self._ticks = LoopingCall(self._tick)
+        self._ticks.clock = parts.clock
+        self._peer_left: list[Callable[[PeerKey], None]] = []
+        #: Bytes of links that are gone.
+        self._past_bytes_in = 0
+        self._past_bytes_out = 0
+
+    # -- for the service
+
+    def start(self) -> None:
+        """Begin to take links."""
+        self._is_open = True
+        self._ticks.start(TICK_SECONDS, now=False)
+
+    def stop(self) -> Iterable[Link]:
+        """Say goodbye on all links; return those whose `done` is still to come."""
+        self._is_open = False
+        if self._ticks.running:
+            self._ticks.stop()
+        for link in tuple(self._links):
+            link.refuse(refusals.GOODBYE)
+        return tuple(self._links)
+
+    def cut(self) -> None:
+        """End all links at once."""
+        for link in tuple(self._links):
+            link.abort(refusals.STALLED, "the peer does not read")
+
+    def committed(self, lsn: int, collections: frozenset[str]) -> None:
+        """Tell all sessions that something became durable."""
+        now = self._parts.clock.seconds()
+        for link in tuple(self._by_peer.values()):
+            link.run(lambda session: session.committed(lsn, collections, now))
+
+    # -- Watcher
+
+    def cursors_dropped(self, collections: frozenset[str]) -> None:
+        """See `Watcher.cursors_dropped`."""
+        now = self._parts.clock.seconds()
+        for link in tuple(self._by_peer.values()):
+            link.run(lambda session: session.cursors_dropped(collections, now))
+
+    def scopes_opened(self, collections: frozenset[str]) -> None:
+        """See `Watcher.scopes_opened`."""
+        self.committed(self._parts.documents.lsn, collections)
+
+    def replica_renewed(self, replica: Replica) -> None:
+        """See `Watcher.replica_renewed`."""
+        for link in tuple(self._links):
+            link.refuse(refusals.GOODBYE, "the epoch was renewed")
+
+    # -- Neighbours, for the exchange of attachments
+
+    def send(self, peer: str, message: bytes) -> None:
+        """Send a message about attachments, if the peer is still there."""
+        link = self._by_peer.get(PeerKey(peer))
+        if link is not None:
+            link.run(lambda session: session.send_blob(message))
+
+    def has_room(self, peer: str) -> bool:
+        """Tell whether nothing more urgent waits on the link."""
+        link = self._by_peer.get(PeerKey(peer))
+        return link is not None and link.has_room
+
+    def refuse(self, peer: str, detail: str) -> None:
+        """End the link with a peer: it broke the protocol."""
+        link = self._by_peer.get(PeerKey(peer))
+        if link is not None:
+            link.refuse(refusals.PROTOCOL_VIOLATION, detail)
+
+    # -- for whoever shows what goes on
+
+    @property
+    def now(self) -> float:
+        """The clock of links, in seconds."""
+        return self._parts.clock.seconds()
+
+    @property
+    def us(self) -> PeerKey:
+        """Our own key."""
+        return self._parts.us
+
+    @property
+    def peers(self) -> Mapping[PeerKey, Link]:
+        """The connected peers, each with its link."""
+        return self._by_peer
+
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """Bytes in and out, of all links ever."""
+        return (
+            self._past_bytes_in + sum(link.bytes_in for link in self._links),
+            self._past_bytes_out + sum(link.bytes_out for link in self._links),
+        )
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many peers as the configuration allows."""
+        return len(self._by_peer) >= self.limits.connections
+
+    def is_linked(self, peer: PeerKey) -> bool:
+        """Whether there is an established link with a peer."""
+        return peer in self._by_peer
+
+    @property
+    def strangers(self) -> int:
+        """Connections that came in and have not said HELLO."""
+        return len(self._strangers)
+
+    def on_peer_left(self, hook: Callable[[PeerKey], None]) -> None:
+        """Call `hook` whenever a connected peer has gone."""
+        self._peer_left.append(hook)
+
+    # -- for the listener and the dialer
+
+    def new_link(self, dialled: str | None) -> Link:
+        """Return a link for a connection that is about to be made."""
+        link = Link(self, self._parts.documents, self._parts.clock, dialled)
+        self._links.add(link)
+        return link
+
+    def take_stranger(self, address: str) -> Link | None:
+        """
+        Return a link for a connection that came in; None if there is no place, which is logged.
+
+        Another stranger may have to go for it (`strangers`).
+        """
+        if not self._is_open:
+            return None
+        now = self._parts.clock.seconds()
+        room = self._strangers.room(address, now)
+        if not room.is_there:
+            self.refusal_log.refused(
+                refusals.TOO_MANY_CONNECTIONS, address, by_us=True, detail=_TOO_MANY
+            )
+            return None
+        if room.leaves is not None:
+            self._strangers.leave(room.leaves)
+            room.leaves.abort(refusals.TOO_MANY_CONNECTIONS, _TOO_MANY)
+        link = self.new_link(None)
+        self._strangers.enter(link, address, now)
+        return link
+
+    # -- LinkOwner
+
+    def certified(self, link: Link, peer: PeerKey) -> LinkSession | None:
+        """See `LinkOwner.certified`."""
+        if not self._is_open:
+            link.refuse(refusals.GOODBYE)
+            return None
+        if link.dialled is not None and self._dialled_before(link, peer):
+            link.refuse(refusals.DUPLICATE_LINK)
+            return None
+        return self._parts.session_of(link, peer)
+
+    def established(self, link: Link, event: Established) -> None:
+        """See `LinkOwner.established`."""
+        ends = link.ends
+        assert ends is not None
+        self._strangers.leave(link)
+        old = self._by_peer.get(ends.peer)
+        old_ends = old.ends if old is not None else None
+        verdict = judge(ends, old_ends, self._parts.us, self._parts.documents.replica)
+        if verdict not in (LinkVerdict.KEEP, LinkVerdict.REPLACE):
+            link.refuse(verdict.value)
+            return
+        if verdict is LinkVerdict.KEEP and self.is_full:
+            link.refuse(refusals.TOO_MANY_CONNECTIONS)
+            return
+        self._by_peer[ends.peer] = link
+        if old is not None:
+            old.refuse(refusals.DUPLICATE_LINK)
+        else:
+            self._parts.observer.peer_connected(link)
+            log.info("Peer {peer} connected at {address}", peer=ends.peer, address=link.address)
+        records = self._parts.gossip.everything()
+        self._spreading.begins(link, len(records), self._parts.clock.seconds())
+        link.run(lambda session: session.send_presence(records))
+        self._publish()
+
+    def compute(self, steps: Generator[None, None, object]) -> Deferred[object]:
+        """See `LinkOwner.compute`."""
+        return self._computing.run(steps)
+
+    def told(self, link: Link, event: object) -> None:
+        """See `LinkOwner.told`."""
+        if not self._is_current(link):
+            return
+        if not isinstance(event, PresenceHeard):
+            self._parts.observer.told(link, event)
+            return
+        for spread in self._parts.gossip.heard(event.records):
+            self._spread(spread.peer, spread.record, None if spread.to_all else link)
+
+    def ended(self, link: Link) -> None:
+        """See `LinkOwner.ended`."""
+        self._links.discard(link)
+        self._strangers.leave(link)
+        self._spreading.ends(link)
+        charge = CHARGES.get(link.outcome or "", 0) if link.refused_by_us else 0
+        if charge and link.dialled is None:
+            self._strangers.charge(link.address, charge, self._parts.clock.seconds())
+        self._past_bytes_in += link.bytes_in
+        self._past_bytes_out += link.bytes_out
+        self._log_end(link)
+        if not self._is_current(link):
+            return
+        assert link.ends is not None
+        peer = link.ends.peer
+        del self._by_peer[peer]
+        log.info("Peer {peer} disconnected: {outcome}", peer=peer, outcome=link.outcome)
+        self._parts.observer.peer_disconnected(link)
+        self._publish()
+        for hook in self._peer_left:
+            hook(peer)
+
+    # -- inner
+
+    def _is_current(self, link: Link) -> bool:
+        return link.ends is not None and self._by_peer.get(link.ends.peer) is link
+
+    def _dialled_before(self, link: Link, peer: PeerKey) -> bool:
+        """Tell whether another link that we dialled leads, or is about to lead, to that peer."""
+        return any(
+            other is not link
+            and other.peer == peer
+            and other.dialled is not None
+            and other.session is not None
+            and other.outcome is None
+            for other in self._links
+        )
+
+    def _publish(self) -> None:
+        claims = [Claim(peer, link.kind) for peer, link in self._by_peer.items()]
+        record = self._parts.gossip.publish(claims)
+        if record is not None:
+            self._spread(self._parts.us, record, None)
+
+    def _spread(self, peer: PeerKey, record: bytes, giver: Link | None) -> None:
+        now = self._parts.clock.seconds()
+        for link in tuple(self._by_peer.values()):
+            if link is not giver and self._spreading.goes_now(link, peer, record, now):
+                link.run(lambda session: session.send_presence((record,)))
+
+    def _tick(self) -> None:
+        now = self._parts.clock.seconds()
+        for link in tuple(self._links):
+            link.tick()
+        for link in tuple(self._by_peer.values()):
+            due = self._spreading.due(link, now)
+            if due:
+                link.run(lambda session, due=due: session.send_presence(due))  # type: ignore[misc]
+        self._parts.gossip.forget(now)
+
+    def _log_end(self, link: Link) -> None:
+        outcome = link.outcome or refusals.LOST
+        if outcome in refusals.QUIET:
+            log.debug(
+                "Link with {address} ended: {outcome} {detail}",
+                address=link.address,
+                outcome=outcome,
+                detail=link.detail,
+                peer=link.peer,
+            )
+            return
+        self.refusal_log.refused(
+            outcome, link.address, by_us=link.refused_by_us, detail=link.detail
+        )

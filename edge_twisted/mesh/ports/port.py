@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the parts of a session may do: say something, ask, compute, tell; nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Protocol, TypeVar
+
+from edge_twisted.mesh.ports.effects import Event
+from edge_twisted.mesh.ports.requests import Answer, DocumentRequest
+from edge_twisted.mesh.wire.messages import Message
+
+T = TypeVar("T")
+
+
+class Port(Protocol):
+    """The session, as its streams and repairs see it; effects come out in the order of calls."""
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def send(self, message: Message) -> None:
+        """Send a message."""
+
+    def send_batch(self, payload: bytes) -> None:
+        """Send a BATCH that `messages.encode` made."""
+
+    def ask(self, request: DocumentRequest, then: Callable[[Answer], None]) -> None:
+        """Have the database perform a request; a failure ends the link."""
+
+    def ask_in_turn(self, request: DocumentRequest, then: Callable[[Answer], None]) -> None:
+        """As `ask`, for what the peer wants read: few of these at a time, in order."""
+
+    def compute(self, steps: Generator[None, None, T], then: Callable[[T], None]) -> None:
+        """Have steps run to their end, without blocking anybody; a failure ends the link."""
+
+    def tell(self, event: Event) -> None:
+        """Tell the node."""

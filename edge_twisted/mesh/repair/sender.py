@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sender's side of a repair: it answers what the receiver asks (`repair_receiver`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar, cast
+
+from attrs import define
+
+from edge_twisted.mesh.ports.port import Port
+from edge_twisted.mesh.ports.requests import (
+    Answer,
+    Digests,
+    Fates,
+    FindGone,
+    ReadDigests,
+    ReadDocuments,
+    Scope,
+    ScopeClosed,
+)
+from edge_twisted.mesh.reconciliation.sketch import Sketch
+from edge_twisted.mesh.reconciliation.source import CellSource
+from edge_twisted.mesh.repair.steps import answering, sketching
+from edge_twisted.mesh.repair.suppliers import READ_AT_ONCE, runs
+from edge_twisted.mesh.wire.items import Seen
+from edge_twisted.mesh.wire.messages import (
+    Gone,
+    RepairAnswer,
+    RepairCells,
+    RepairFates,
+    RepairHave,
+    RepairItems,
+    RepairPull,
+    RepairSummary,
+)
+from edge_twisted.mesh.wire.values import read_seen, write_seen, write_vector
+from edge_twisted.mesh.wire.violations import PeerViolation
+
+T = TypeVar("T")
+
+
+class Offers(Protocol):
+    """The stream, as its repair needs it."""
+
+    def offer(self, id_keys: tuple[bytes, ...]) -> None:
+        """Send documents out of the stream's order."""
+
+    def scope_closed(self) -> None:
+        """The collection may not be sent."""
+
+
+@define(eq=False)
+class RepairSender:
+    """Answers one repair after the other; one question at a time, as the receiver asks."""
+
+    port: Port
+    stream: Offers
+    number: int
+    scope: Scope
+    _source: CellSource | None = None
+    _is_busy: bool = False
+    #: Of the beginning that is to be answered; None once it is.
+    _salt: bytes | None = None
+    _is_sketching: bool = False
+    #: Digests that may still be pulled: of all that there are, each once.
+    _to_pull: int = 0
+    #: Counts beginnings and ends: an answer to an earlier question is for nobody.
+    _generation: int = 0
+
+    def begin(self, salt: bytes) -> None:
+        """Take the digests as of now, and sum them up; whatever was asked before is void."""
+        self.end()
+        self._is_busy = True
+        self._salt = salt
+        if not self._is_sketching:
+            self._sketch(salt)
+
+    def _sketch(self, salt: bytes) -> None:
+        """Read and sketch; one at a time, however often the peer begins anew meanwhile."""
+        generation = self._generation
+        self._is_sketching = True
+
+        def is_current() -> bool:
+            if generation == self._generation:
+                return True
+            self._is_sketching = False
+            if self._salt is not None:
+                self._sketch(self._salt)
+            return False
+
+        def read(answer: Answer) -> None:
+            if not is_current():
+                return
+            if isinstance(answer, ScopeClosed):
+                self._is_sketching = False
+                self._close()
+                return
+            digests = cast(Digests, answer)
+            steps = sketching(digests.values, salt)
+            self.port.compute(steps, lambda sketch: sketched(digests, sketch))
+
+        def sketched(digests: Digests, sketch: Sketch) -> None:
+            if is_current():
+                self._is_sketching = False
+                self._sum_up(digests, sketch)
+
+        self.port.ask_in_turn(ReadDigests(scope=self.scope, for_peer=True), read)
+
+    def take(self, message: RepairCells | RepairPull | RepairHave) -> None:
+        """
+        Answer a question.
+
+        :raises PeerViolation: another one waits, or it cannot be asked now.
+        """
+        if self._is_busy:
+            raise PeerViolation("a question in a repair before the answer to the last")
+        self._is_busy = True
+        match message:
+            case RepairCells(request=request):
+                self._cells(request)
+            case RepairPull(digests=digests):
+                self._to_pull -= len(digests)
+                if self._to_pull < 0:
+                    raise PeerViolation("more documents pulled than there are")
+                self._pull(tuple(digests))
+            case RepairHave(seen=seen):
+                self._have(read_seen(seen))
+
+    def end(self) -> None:
+        """The receiver is done, or gone."""
+        self._generation += 1
+        self._source = None
+        self._salt = None
+        self._is_busy = False
+
+    # -- inner
+
+    def _close(self) -> None:
+        """The collection may not be sent any more: an answer would be taken for the truth."""
+        self.end()
+        self.stream.scope_closed()
+
+    def _current(self, then: Callable[[T], None]) -> Callable[[T], None]:
+        """Return `then` for as long as nothing begins anew."""
+        generation = self._generation
+
+        def check(value: T) -> None:
+            if generation == self._generation:
+                then(value)
+
+        return check
+
+    def _sum_up(self, digests: Digests, sketch: Sketch) -> None:
+        self._is_busy = False
+        self._salt = None
+        self._source = CellSource(sketch)
+        self._to_pull = len(digests.values)
+        known = None if digests.knowledge is None else write_vector(digests.knowledge)
+        summary = sketch.summary.encoded()
+        self.port.send(RepairSummary(self.number, digests.lsn, summary, known))
+
+    def _cells(self, request: bytes) -> None:
+        if self._source is None:
+            raise PeerViolation("cells asked for before the summary")
+
+        def summed(cells: bytes) -> None:
+            self._is_busy = False
+            self.port.send(RepairAnswer(self.number, cells))
+
+        self.port.compute(answering(self._source, request), self._current(summed))
+
+    def _pull(self, digests: tuple[int, ...]) -> None:
+        some, rest = digests[:READ_AT_ONCE], digests[READ_AT_ONCE:]
+
+        def read(answer: Answer) -> None:
+            if isinstance(answer, ScopeClosed):
+                self._close()
+                return
+            found = list(runs(answer))
+            for at, run in enumerate(found, 1):
+                more = bool(rest) or at < len(found)
+                self.port.send(RepairItems(self.number, list(run), more))
+            if rest:
+                self._pull(rest)
+            else:
+                self._is_busy = False
+
+        self.port.ask_in_turn(ReadDocuments(scope=self.scope, digests=some), self._current(read))
+
+    def _have(self, seen: tuple[Seen, ...]) -> None:
+        def found(answer: Answer) -> None:
+            if isinstance(answer, ScopeClosed):
+                self._close()
+                return
+            self._is_busy = False
+            fates = cast(Fates, answer)
+            for written in write_seen(fates.gone):
+                self.port.send(Gone(self.number, False, written))
+            self.port.send(RepairFates(self.number))
+            self.stream.offer(fates.moved_out)
+
+        self.port.ask_in_turn(FindGone(scope=self.scope, seen=seen), self._current(found))

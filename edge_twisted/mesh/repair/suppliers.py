@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole documents that a sender sends beside a stream: asked for, or offered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, cast
+
+from attrs import define, field
+
+from edge_twisted.mesh.ports.port import Port
+from edge_twisted.mesh.ports.requests import Answer, ReadDocuments, Scope, ScopeClosed
+from edge_twisted.mesh.wire.items import Whole
+from edge_twisted.mesh.wire.messages import Offer, Supply
+from edge_twisted.mesh.wire.values import pieces
+from edge_twisted.mesh.wire.violations import PeerViolation
+
+#: Documents that are read at a time.
+READ_AT_ONCE: Final = 32
+#: Of one message: a document may be large, a message with several should not be.
+MESSAGE_BYTES: Final = 1 << 20
+#: Documents that wait to be offered; what is beyond heals by repair.
+MAX_OFFERS: Final = 1024
+
+Wholes = tuple[Whole, ...]
+
+
+def runs(answer: Answer) -> Iterator[Sequence[Whole]]:
+    """Yield documents that were read as messages should hold them; one run at least."""
+    yield from cast(Iterator[Sequence[Whole]], pieces(cast(Wholes, answer), MESSAGE_BYTES))
+
+
+@define(eq=False)
+class Supplier:
+    """
+    Answers WANT, some documents at a time; one WANT at a time.
+
+    :ivar closed: called if the collection may not be sent any more.  To answer without documents
+        would say that they are not there, and the receiver's cursor would pass them.
+    """
+
+    port: Port
+    number: int
+    scope: Scope
+    closed: Callable[[], None]
+    _waiting: tuple[bytes, ...] = ()
+    _generation: int = 0
+    _is_busy: bool = False
+
+    def begin(self, id_keys: tuple[bytes, ...]) -> None:
+        """
+        Send these.
+
+        :raises PeerViolation: others are on their way.
+        """
+        if self._is_busy:
+            raise PeerViolation("a WANT before the answer to the last")
+        self._is_busy = True
+        self._waiting = id_keys
+        self._read()
+
+    def stop(self) -> None:
+        """Nobody waits for an answer any more."""
+        self._generation += 1
+        self._is_busy = False
+
+    def _read(self) -> None:
+        some, self._waiting = self._waiting[:READ_AT_ONCE], self._waiting[READ_AT_ONCE:]
+        generation = self._generation
+        request = ReadDocuments(scope=self.scope, id_keys=some)
+        self.port.ask_in_turn(request, lambda answer: self._send(generation, answer))
+
+    def _send(self, generation: int, answer: Answer) -> None:
+        if generation != self._generation:
+            return
+        if isinstance(answer, ScopeClosed):
+            self.closed()
+            return
+        found = list(runs(answer))
+        for at, run in enumerate(found, 1):
+            more = bool(self._waiting) or at < len(found)
+            self.port.send(Supply(self.number, list(run), more))
+        if self._waiting:
+            self._read()
+        else:
+            self._is_busy = False
+
+
+@define(eq=False)
+class Offerer:
+    """Sends OFFER: at once, or what was gathered when the stream is quiet."""
+
+    port: Port
+    number: int
+    scope: Scope
+    _gathered: dict[bytes, None] = field(factory=dict)
+
+    def gather(self, id_keys: tuple[bytes, ...]) -> None:
+        """Remember documents to be offered later."""
+        for id_key in id_keys:
+            if len(self._gathered) < MAX_OFFERS:
+                self._gathered[id_key] = None
+
+    def send_gathered(self) -> None:
+        """Offer some of what was gathered."""
+        some = tuple(self._gathered)[:READ_AT_ONCE]
+        for id_key in some:
+            del self._gathered[id_key]
+        self.send(some)
+
+    def send(self, id_keys: tuple[bytes, ...], then: Callable[[], None] = lambda: None) -> None:
+        """Offer these now, some at a time."""
+        if not id_keys:
+            then()
+            return
+
+        def read(answer: Answer) -> None:
+            if isinstance(answer, ScopeClosed):
+                return
+            for run in runs(answer):
+                if run:
+                    self.port.send(Offer(self.number, list(run)))
+            self.send(id_keys[READ_AT_ONCE:], then)
+
+        some = id_keys[:READ_AT_ONCE]
+        self.port.ask(ReadDocuments(scope=self.scope, id_keys=some), read)

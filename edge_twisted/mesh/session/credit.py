@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The window that we named to the peer: bytes of batches that came and are not acknowledged."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edge_twisted.mesh.wire.violations import PeerViolation
+
+#: Enough to keep a link of 100 Mbit/s and 80 ms full.
+WINDOW_BYTES: Final = 1 << 20
+
+
+class IncomingCredit:
+    """Holds the peer to the window; one batch that is larger may come alone."""
+
+    def __init__(self, window_bytes: int = WINDOW_BYTES) -> None:
+        self.window_bytes = window_bytes
+        self.pending_bytes = 0
+
+    def take(self, size: int) -> None:
+        """
+        Count a batch that came.
+
+        :raises PeerViolation: it is more than the window.
+        """
+        if self.pending_bytes and self.pending_bytes + size > self.window_bytes:
+            raise PeerViolation(f"{self.pending_bytes + size} bytes beyond the window")
+        self.pending_bytes += size
+
+    def give_back(self, size: int) -> None:
+        """Count a batch that was acknowledged or dropped."""
+        self.pending_bytes -= size

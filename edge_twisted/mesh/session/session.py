@@ -1,0 +1,437 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+One link as a machine without I/O: bytes, ticks, commits and answers in, effects out.
+
+    WAIT_HELLO --HELLO--> ESTABLISHED --BYE, violation, silence, refusal--> CLOSED
+
+What messages mean in which state is in `states`; what they do to streams in `streams`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from itertools import count
+from typing import Any, Final, TypeVar
+
+from edge_twisted.documents.clock import Timestamp
+from edge_twisted.errors import EdgeError
+from edge_twisted.mesh.limits.rates import Intake, answers_to
+from edge_twisted.mesh.ports.effects import (
+    Ask,
+    BlobHeard,
+    Close,
+    Compute,
+    Effect,
+    Established,
+    Event,
+    PresenceHeard,
+    Send,
+    StreamProgress,
+    Tell,
+    Token,
+)
+from edge_twisted.mesh.ports.requests import Answer, DocumentRequest, Observe, Scope
+from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
+from edge_twisted.mesh.session.handshake import LocalServer, check, hello
+from edge_twisted.mesh.session.pulls import Pulls
+from edge_twisted.mesh.session.states import GREETINGS, LinkState
+from edge_twisted.mesh.session.streams import LinkStreams
+from edge_twisted.mesh.wire import messages as m
+from edge_twisted.mesh.wire.frames import MAX_MESSAGE_BYTES, FrameReader, FrameWriter
+from edge_twisted.mesh.wire.items import ScopeKey
+from edge_twisted.mesh.wire.violations import (
+    CLOCK_SKEW,
+    GOODBYE,
+    IMPLAUSIBLE_CLAIM,
+    INTERNAL_ERROR,
+    LOST,
+    PROTOCOL_VIOLATION,
+    PeerViolation,
+    Refused,
+)
+
+T = TypeVar("T")
+
+KEEP_ALIVE_SECONDS: Final = 1.5
+#: Three keep-alives that did not come.
+DEAD_SECONDS: Final = 4.5
+#: Questions and computations that run; with more, the connection is not read.
+MAX_ASKED: Final = 64
+#: Bytes of messages whose questions run; with more, the connection is not read.  Decoded they take
+#: many times that, so the limit is far below what the largest messages together would be.
+MAX_ASKED_BYTES: Final = 8 << 20
+#: Questions of the peer's that read at a time: others need the readers too.
+MAX_READING: Final = 2
+#: Messages that are taken in one step: about a millisecond.  A few bytes may be very many.
+MESSAGES_AT_ONCE: Final = 64
+#: Of a BYE's detail, in characters.
+_MAX_DETAIL: Final = 1000
+
+#: Codes of errors of the database that are the peer's doing, with the names of their refusals.
+_THEIR_FAULTS: Final = {
+    "clock_skew": CLOCK_SKEW,
+    "corrupt_item": PROTOCOL_VIOLATION,
+    "implausible_claim": IMPLAUSIBLE_CLAIM,
+    MalformedReconciliation.code: PROTOCOL_VIOLATION,
+}
+
+
+class Session:
+    """
+    A `edge_twisted.mesh.ports.effects.LinkSession`; see the head of this module.
+
+    :param certified_key: the peer key that the peer's certificate names.
+    :param scopes: what is wanted of the peer at the beginning.
+    :param pulls: shared by all links of this server.
+    :param has_other_sources: whether there are other links now, so that large documents had better
+        be announced.
+    """
+
+    def __init__(
+        self,
+        us: LocalServer,
+        certified_key: str,
+        scopes: Iterable[Scope] = (),
+        *,
+        pulls: Pulls | None = None,
+        has_other_sources: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._us = us
+        self._certified_key = certified_key
+        self._scopes = {scope.key: scope for scope in scopes}
+        self._pulls = pulls if pulls is not None else Pulls()
+        self._has_other_sources = has_other_sources
+        self._replica = us.home.replica
+        self.state = LinkState.WAIT_HELLO
+        self._streams: LinkStreams | None = None
+        self._reader = FrameReader()
+        self._writer = FrameWriter()
+        self._effects: list[Effect] = []
+        self._tokens = count(1)
+        #: What is to be done with an answer, and the size of the message that asked.
+        self._waiting: dict[Token, tuple[Callable[[Any], None], int]] = {}
+        self._waiting_bytes = 0
+        #: The size of the message that is being taken.
+        self._taken_bytes = 0
+        self._intake = Intake()
+        #: Questions of the peer's that read, and those that wait for them.
+        self._reading: set[Token] = set()
+        self._to_read: deque[Ask] = deque()
+        #: Others have their turn before more is taken.
+        self._is_resting = False
+        self._is_peer_ready = False
+        self._progress: int | None = None
+        self._announced = False
+        self._now = 0.0
+        self._heard_at = 0.0
+        self._kept_alive_at = 0.0
+
+    # -- LinkSession
+
+    def start(self, now: float) -> list[Effect]:
+        self._now = self._heard_at = self._kept_alive_at = now
+        self.send(hello(self._us, self._replica))
+        return self._drained()
+
+    def receive(self, data: bytes, now: float) -> list[Effect]:
+        self._heard_at = now
+        return self._guarded(now, lambda: self._read(data))
+
+    def tick(self, now: float) -> list[Effect]:
+        return self._guarded(now, self._look_at_clock)
+
+    def answered(self, token: Token, answer: object, now: float) -> list[Effect]:
+        then = self._forget(token)
+
+        def go_on() -> None:
+            if then is not None:
+                then(answer)
+            self._read_on()
+
+        return self._guarded(now, go_on)
+
+    def failed(self, token: Token, error: Exception, now: float) -> list[Effect]:
+        if self._forget(token) is None:
+            return []
+        code = error.code if isinstance(error, EdgeError) else type(error).__name__
+        name = _THEIR_FAULTS.get(code, INTERNAL_ERROR)
+        # What went wrong inside is for our own log, not for the peer's.
+        detail = "the database failed" if name == INTERNAL_ERROR else str(error)
+        return self._guarded(now, lambda: self._end(name, detail))
+
+    def committed(self, lsn: int, collections: frozenset[str], now: float) -> list[Effect]:
+        def hear() -> None:
+            if self._streams is not None:
+                self._streams.committed(collections)
+                self._tell_progress()
+
+        return self._guarded(now, hear)
+
+    def cursors_dropped(self, collections: frozenset[str], now: float) -> list[Effect]:
+        streams = self._streams
+        return self._guarded(now, lambda: streams.cursors_dropped(collections) if streams else None)
+
+    def subscribe(self, scope: Scope, now: float) -> list[Effect]:
+        self._scopes[scope.key] = scope
+        streams = self._streams
+        return self._guarded(now, lambda: streams.subscribe(scope) if streams else None)
+
+    def unsubscribe(self, key: ScopeKey, now: float) -> list[Effect]:
+        self._scopes.pop(key, None)
+        streams = self._streams
+        return self._guarded(now, lambda: streams.unsubscribe(key) if streams else None)
+
+    def lost(self) -> None:
+        if self.state is not LinkState.CLOSED:
+            self._close()
+        self._effects.clear()
+
+    def send_presence(self, records: tuple[bytes, ...]) -> list[Effect]:
+        if self.state is LinkState.ESTABLISHED:
+            for start in range(0, len(records), m.MAX_RECORDS):
+                self.send(m.Presence(list(records[start : start + m.MAX_RECORDS])))
+        return self._drained()
+
+    def send_blob(self, message: bytes) -> list[Effect]:
+        if self.state is LinkState.ESTABLISHED:
+            self.send(m.Blob(message))
+        return self._drained()
+
+    def refuse(self, reason: str, detail: str = "") -> list[Effect]:
+        return self._guarded(self._now, lambda: self._end(reason, detail))
+
+    @property
+    def is_idle(self) -> bool:
+        return self._streams is None or self._streams.is_idle
+
+    @property
+    def wants_bytes(self) -> bool:
+        few = len(self._waiting) < MAX_ASKED and self._waiting_bytes < MAX_ASKED_BYTES
+        return few and not self._is_resting
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether all that is wanted of the peer has come, as far as it has said."""
+        return self._streams is not None and self._streams.is_caught_up
+
+    # -- Port
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._now
+
+    def send(self, message: m.Message) -> None:
+        """Send a message."""
+        self._intake.said(type(message), answers_to(message))
+        # Chunks of blobs are compressed already, or gain little.
+        self._put(m.encode(message), deflated=not isinstance(message, m.Blob))
+
+    def send_batch(self, payload: bytes) -> None:
+        """Send a BATCH that is encoded."""
+        self._intake.said(m.Batch)
+        self._put(payload, deflated=True)
+
+    def _put(self, payload: bytes, *, deflated: bool) -> None:
+        if self.state is not LinkState.CLOSED:
+            self._effects.append(Send(self._writer.message(payload, deflated=deflated)))
+
+    def ask(self, request: DocumentRequest, then: Callable[[Answer], None]) -> None:
+        """Have the database perform a request."""
+        self._effects.append(Ask(self._token(then), request))
+
+    def ask_in_turn(self, request: DocumentRequest, then: Callable[[Answer], None]) -> None:
+        """Have the database perform what the peer wants read, when others have read."""
+        self._to_read.append(Ask(self._token(then), request))
+        self._read_next()
+
+    def _read_next(self) -> None:
+        while self._to_read and len(self._reading) < MAX_READING:
+            ask = self._to_read.popleft()
+            self._reading.add(ask.token)
+            self._effects.append(ask)
+
+    def compute(self, steps: Generator[None, None, T], then: Callable[[T], None]) -> None:
+        """Have steps run to their end."""
+        self._effects.append(Compute(self._token(then), steps))
+
+    def tell(self, event: Event) -> None:
+        """Tell the node."""
+        self._effects.append(Tell(event))
+
+    def _token(self, then: Callable[[Any], None]) -> Token:
+        token = Token(next(self._tokens))
+        self._waiting[token] = (then, self._taken_bytes)
+        self._waiting_bytes += self._taken_bytes
+        return token
+
+    def _forget(self, token: Token) -> Callable[[Any], None] | None:
+        then, size = self._waiting.pop(token, (None, 0))
+        self._waiting_bytes -= size
+        if token in self._reading:
+            self._reading.discard(token)
+            self._read_next()
+        return then
+
+    # -- inner: life
+
+    def _guarded(self, now: float, work: Callable[[], None]) -> list[Effect]:
+        self._now = now
+        if self.state is LinkState.CLOSED:
+            return []
+        try:
+            work()
+        except (PeerViolation, MalformedReconciliation) as error:
+            self._end(PROTOCOL_VIOLATION, str(error))
+        except Refused as error:
+            self._end(error.name, error.detail)
+        return self._drained()
+
+    def _drained(self) -> list[Effect]:
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _end(self, reason: str, detail: str) -> None:
+        """Tell the peer why, and close; what was to be asked is asked no more."""
+        detail = detail[:_MAX_DETAIL]
+        self._effects = [each for each in self._effects if not isinstance(each, Ask | Compute)]
+        self.send(m.Bye(reason[:64], detail))
+        self._effects.append(Close(reason, detail))
+        self._close()
+
+    def _close(self) -> None:
+        self.state = LinkState.CLOSED
+        self._waiting.clear()
+        self._reading.clear()
+        self._to_read.clear()
+        if self._streams is not None:
+            self._streams.abandon()
+            self._streams = None
+
+    # -- inner: messages
+
+    def _read(self, data: bytes) -> None:
+        self._reader.feed(data)
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Take messages until there are none, or enough is asked; each answer reads on."""
+        # A few bytes may inflate to very many messages: not reading the connection is not enough.
+        for _ in range(MESSAGES_AT_ONCE):
+            if self.state is LinkState.CLOSED or not self.wants_bytes:
+                break
+            payload = next(self._reader.messages(), None)
+            if payload is None:
+                break
+            self._take_payload(payload)
+        else:
+            self._rest()
+        self._tell_progress()
+
+    def _take_payload(self, payload: bytes) -> None:
+        message = m.decode(payload)
+        if message is None:
+            self._intake.take_unknown(self._now)
+            return
+        self._intake.take(message, len(payload), self._now)
+        self._taken_bytes = len(payload)
+        self._take(message, len(payload))
+        self._taken_bytes = 0
+
+    def _rest(self) -> None:
+        """Read on when everybody else had a turn."""
+
+        def rested(_: None) -> None:
+            self._is_resting = False
+
+        if self.state is not LinkState.CLOSED and not self._is_resting:
+            self._is_resting = True
+            self.compute(_nothing(), rested)
+
+    def _take(self, message: m.Message, size: int) -> None:
+        if self._streams is None and not isinstance(message, GREETINGS):
+            raise PeerViolation(f"{type(message).__name__} before HELLO")
+        match message:
+            case m.Hello():
+                self._greeted(message)
+            case m.Bye(reason=reason, detail=detail):
+                self._effects.append(Close(reason, detail, by_peer=True))
+                self._close()
+            case m.Met(of_you=of_you):
+                self.ask(Observe(clock=self._peer_clock, of_us=of_you), lambda _: None)
+            case m.Ready():
+                self._is_peer_ready = True
+            case m.Presence(records=records):
+                self.tell(PresenceHeard(tuple(records)))
+            case m.Blob(message=inner):
+                self.tell(BlobHeard(inner))
+            case _:
+                self._take_for_streams(message, size)
+
+    def _take_for_streams(self, message: m.Message, size: int) -> None:
+        streams = self._streams
+        assert streams is not None
+        match message:
+            case m.KeepAlive(fingerprints=told):
+                streams.fingerprints(told)
+            case m.Announce(wanted=wanted):
+                streams.announce(wanted)
+            case _:
+                streams.take(message, size)
+
+    def _greeted(self, theirs: m.Hello) -> None:
+        if self._streams is not None:
+            raise PeerViolation("a second HELLO")
+        us = self._us
+        peer = check(us, self._replica, self._certified_key, theirs)
+        self._peer_clock = Timestamp(theirs.clock)
+        self._reader.limit_bytes = MAX_MESSAGE_BYTES
+        self.state = LinkState.ESTABLISHED
+        self._streams = LinkStreams(self, us, peer, theirs.window, self._pulls)
+        self.tell(Established(theirs.peer_key, theirs.device_name, peer))
+        self.send(m.Met(us.home.heard_of(peer)))
+        self._say_announce()
+        self._streams.begin(self._scopes.values())
+
+    # -- inner: time
+
+    def _look_at_clock(self) -> None:
+        if self.wants_bytes is False:
+            # We do not read, so that nothing comes says nothing.
+            self._heard_at = self._now
+        if self._now - self._heard_at >= DEAD_SECONDS:
+            self._end(LOST, f"nothing came for {DEAD_SECONDS} s")
+            return
+        if self._us.home.replica != self._replica:
+            self._end(GOODBYE, "the epoch was renewed")
+            return
+        streams = self._streams
+        if streams is None:
+            return
+        streams.look_at_clock()
+        self._say_announce()
+        if self._now - self._kept_alive_at >= KEEP_ALIVE_SECONDS:
+            self._kept_alive_at = self._now
+            self.send(m.KeepAlive(streams.idle_fingerprints()))
+        self._tell_progress()
+
+    def _say_announce(self) -> None:
+        wanted = self._has_other_sources()
+        if wanted != self._announced:
+            self._announced = wanted
+            self.send(m.Announce(wanted))
+
+    def _tell_progress(self) -> None:
+        """Say how far the peer is, once it has said all that it wants."""
+        if self._streams is None or not self._is_peer_ready:
+            return
+        lsn = self._streams.passed()
+        if lsn != self._progress:
+            self._progress = lsn
+            self.tell(StreamProgress(lsn))
+
+
+def _nothing() -> Generator[None, None, None]:
+    """Compute nothing: what comes of it comes after others had their turn."""
+    yield

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents between their states and the rows of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import define, field
+
+from edge_twisted.documents.attachments import tokens_in
+from edge_twisted.documents.digest import digest, digest_of_write
+from edge_twisted.documents.encoding import CorruptState, decode, encode, fresh
+from edge_twisted.documents.entries import Stamp
+from edge_twisted.documents.excepting import excepted
+from edge_twisted.documents.ids import DocumentId
+from edge_twisted.documents.json_text import InvalidJson, from_text, to_text
+from edge_twisted.documents.operations import UNTYPED, VariantRules
+from edge_twisted.documents.state import DocumentState
+from edge_twisted.documents.typed import fields_as, has_hidden_variants
+from edge_twisted.documents.values import Value
+from edge_twisted.documents.versions import NO_VERSION, Replica, VersionVector
+from edge_twisted.documents.writing import MAX_DEPTH, check_depth
+from edge_twisted.records.evictions import Evictions, evicted_of
+from edge_twisted.store.errors import DocumentDamaged, StoreCorrupt
+from edge_twisted.store.interface import Snapshot, WriteTransaction
+
+ID = "_id"
+#: The facts that name the collections in which some document hides a variant.
+HIDDEN_VARIANTS = "hidden_variants"
+
+
+@define(eq=False)
+class DocumentWriter:
+    """Writes documents within one unit of work."""
+
+    transaction: WriteTransaction
+    _own: Replica | None = None
+    #: Whether of the collections that are written something was evicted and is not back.
+    _evicts: dict[str, bool] = field(factory=dict)
+
+    def stamp(self) -> Stamp:
+        """Return the stamp of one more write."""
+        dot = self.transaction.next_dot()
+        self._own = dot.replica
+        return Stamp(self.transaction.tick(), dot.replica, dot.sequence)
+
+    def evicted(self, collection: str, key: bytes) -> VersionVector:
+        """Return what of a document is known to be evicted and is not back."""
+        evicts = self._evicts.get(collection)
+        if evicts is None:
+            evictions = Evictions.of(self.transaction, collection)
+            evicts = self._evicts[collection] = evictions.count > 0
+        return evicted_of(self.transaction, collection, key) if evicts else NO_VERSION
+
+    def load(self, collection: str, key: bytes) -> DocumentState | None:
+        """Return the state of a document, deleted or not; None if there is none."""
+        return load(self.transaction, collection, key)
+
+    def save(self, collection: str, id_: DocumentId, state: DocumentState) -> int:
+        """Store a state; return the size of the document's text in bytes, 0 if it is deleted."""
+        evicted = self.evicted(collection, id_.key)
+        # What INITIAL writes is nobody's.
+        if self._own is not None and (evicted or state.version.unseen):
+            before = self.load(collection, id_.key) or DocumentState()
+            state = excepted(state, before, self._own, evicted.seen(self._own))
+        fields = state.fields
+        document = None if fields is None else {**fields, ID: id_.value}
+        text = None if document is None else to_text(document)
+        self.transaction.put(
+            collection,
+            id_.key,
+            body=text,
+            state=encode(state),
+            digest=digest(id_.key, state.version),
+            attachments=tokens_of(text, document),
+            value=document,
+        )
+        if text and has_hidden_variants(state.root):
+            note_hidden_variants(self.transaction, collection)
+        return len(text) if text else 0
+
+    def save_fresh(self, collection: str, id_: DocumentId, document: Mapping[str, Value]) -> int:
+        """
+        Store a document, id included, where nothing ever was; return the size of its text.
+
+        Not for one of which something is `evicted`.
+
+        The same as inserting into an empty state and saving it, without making the state.
+
+        :raises InvalidWrite: it is nested too deep.
+        """
+        transaction = self.transaction
+        dot = transaction.next_dot()
+        stamp = Stamp(transaction.tick(), *dot)
+        text = _checked_text(document if isinstance(document, dict) else dict(document))
+        transaction.put(
+            collection,
+            id_.key,
+            body=text,
+            state=fresh(stamp),
+            digest=digest_of_write(id_.key, dot),
+            attachments=tokens_of(text, document),
+            value=document,
+        )
+        return len(text)
+
+
+def _checked_text(document: dict[str, Value]) -> bytes:
+    """Return a document's text; :raises InvalidWrite: it is nested too deep."""
+    try:
+        text = to_text(document)
+    except (TypeError, RecursionError):
+        # The encoder's depth has an end as well.
+        check_depth(document)
+        raise
+    # A level takes two brackets, which are counted in a third of the time.
+    if len(text) > 2 * MAX_DEPTH and text.count(b"{") + text.count(b"[") > MAX_DEPTH:
+        check_depth(document)
+    return text
+
+
+def load(snapshot: Snapshot, collection: str, key: bytes) -> DocumentState | None:
+    """
+    Return the state of a document, deleted or not; None if there is none.
+
+    :raises StoreCorrupt: its bytes are damaged.
+    """
+    row = snapshot.get(collection, key)
+    if row is None:
+        check_not_damaged(snapshot, collection, key)
+        return None
+    fields = None
+    if row.body is not None:
+        fields = document_of(row.body)
+        fields.pop(ID, None)
+    try:
+        return decode(row.state, fields)
+    except CorruptState as error:
+        which = f"collection {collection}, document with key {key.hex()}"
+        raise StoreCorrupt(which, str(error)) from error
+
+
+def check_not_damaged(snapshot: Snapshot, collection: str, key: bytes) -> None:
+    """
+    Check of a document that is not here that it never was, or is deleted or evicted.
+
+    :raises DocumentDamaged: it is in quarantine.
+    """
+    if snapshot.damaged(collection, key) is not None:
+        raise DocumentDamaged(collection, key)
+
+
+def document_of(text: bytes) -> dict[str, Value]:
+    """
+    Return the document that a stored text holds, its id included.
+
+    :raises StoreCorrupt: it holds none.
+    """
+    try:
+        document = from_text(text)
+    except (InvalidJson, ValueError) as error:
+        raise StoreCorrupt("a stored document", str(error)) from error
+    if not isinstance(document, dict):
+        raise StoreCorrupt("a stored document", f"a {type(document).__name__} where a map belongs")
+    return document
+
+
+def note_hidden_variants(unit: WriteTransaction, collection: str) -> None:
+    """
+    Remember that a document of a collection holds a variant that it does not show.
+
+    Never taken back: what it costs is that typed readings of the collection use no index.
+    """
+    if not hides_variants(unit, collection):
+        unit.put_fact(HIDDEN_VARIANTS, collection.encode(), b"1")
+
+
+def hides_variants(snapshot: Snapshot, collection: str) -> bool:
+    """Return whether a document of the collection may hold a variant that it does not show."""
+    return snapshot.fact(HIDDEN_VARIANTS, collection.encode()) is not None
+
+
+def shown(
+    id_: DocumentId, state: DocumentState, typing: VariantRules = UNTYPED
+) -> dict[str, Value]:
+    """Return a live document, its id included, as `typing` shows it."""
+    fields = state.fields if typing is UNTYPED else fields_as(state.root, typing)
+    return {ID: id_.value, **(fields or {})}
+
+
+def typed_document(
+    snapshot: Snapshot, collection: str, document: dict[str, Value], typing: VariantRules
+) -> dict[str, Value]:
+    """Return what `typing` shows of a stored document."""
+    id_ = DocumentId.of(document[ID])
+    state = load(snapshot, collection, id_.key)
+    return document if state is None else shown(id_, state, typing)
+
+
+def tokens_of(text: bytes | None, document: Mapping[str, Value] | None) -> tuple[str, ...]:
+    """Return the ids of the blobs that a document names; of a deleted one, none."""
+    # A token has this key; most documents are done with one search in their text.
+    if text is None or b'"metadata":' not in text:
+        return ()
+    return tuple(dict.fromkeys(tokens_in(dict(document or {}))))

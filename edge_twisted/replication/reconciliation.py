@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What set reconciliation asks: digests of a scope, and what is behind them."""
+
+from __future__ import annotations
+
+from array import array
+
+from edge_twisted.database.mutations import delete
+from edge_twisted.documents.encoding import decode
+from edge_twisted.documents.headers import read_header, read_life
+from edge_twisted.documents.ids import DocumentId
+from edge_twisted.mesh.ports.requests import (
+    DeleteGone,
+    Digests,
+    Fates,
+    FindGone,
+    FindSeen,
+    ReadDigests,
+    Scope,
+    ScopeClosed,
+)
+from edge_twisted.mesh.wire.items import Seen
+from edge_twisted.records.documents import ID, DocumentWriter, document_of
+from edge_twisted.replication.knowledge import Knowledge
+from edge_twisted.replication.scopes import Scopes, is_open
+from edge_twisted.replication.stream_reads import ids_of
+from edge_twisted.store.interface import Snapshot, WriteTransaction
+
+
+def read_digests(snapshot: Snapshot, request: ReadDigests, scopes: Scopes) -> Digests | ScopeClosed:
+    """Perform `ReadDigests`."""
+    scope = request.scope
+    if request.for_peer and not is_open(snapshot, scope.collection):
+        return ScopeClosed()
+    knowledge = None
+    if scope.is_whole:
+        knowledge = Knowledge(snapshot, scope.collection).shareable
+    return Digests(lsn=snapshot.lsn, values=_values(snapshot, scope, scopes), knowledge=knowledge)
+
+
+def _values(snapshot: Snapshot, scope: Scope, scopes: Scopes) -> array[int]:
+    values = array("q")
+    if scopes.subscription(scope).is_virtual:
+        return values
+    outside: set[bytes] = set()
+    if not scope.is_whole:
+        outside = {
+            id_key
+            for batch in snapshot.scan(scope.collection)
+            for id_key, body in batch
+            if not scopes.matches(scope, body)
+        }
+    for batch in snapshot.digests(scope.collection, tombstones=True):
+        values.extend([number for id_key, number in batch if id_key not in outside])
+    return values
+
+
+def find_seen(snapshot: Snapshot, request: FindSeen) -> tuple[Seen, ...]:
+    """Perform `FindSeen`."""
+    collection = request.scope.collection
+    found: list[Seen] = []
+    for id_key in ids_of(snapshot, collection, request.digests):
+        document = snapshot.get(collection, id_key)
+        if document is not None:
+            version = read_header(document.state).version
+            found.append(Seen(id_key, version, read_life(document.state)))
+    return tuple(found)
+
+
+def find_gone(snapshot: Snapshot, request: FindGone, scopes: Scopes) -> Fates | ScopeClosed:
+    """Perform `FindGone`."""
+    scope = request.scope
+    if not is_open(snapshot, scope.collection):
+        return ScopeClosed()
+    knowledge = Knowledge(snapshot, scope.collection)
+    gone: list[Seen] = []
+    moved_out: list[bytes] = []
+    for seen in request.seen:
+        document = snapshot.get(scope.collection, seen.id_key)
+        if document is None:
+            if knowledge.is_gone(seen.id_key, seen.version) or knowledge.has_ended(
+                seen.id_key, seen.life
+            ):
+                gone.append(Seen(seen.id_key, seen.version))
+        elif (
+            document.body is not None
+            and not scopes.matches(scope, document.body)
+            and not seen.version.includes(read_header(document.state).version)
+        ):
+            moved_out.append(seen.id_key)
+    return Fates(gone=tuple(gone), moved_out=tuple(moved_out))
+
+
+def delete_gone(unit: WriteTransaction, request: DeleteGone) -> None:
+    """
+    Perform `DeleteGone`.
+
+    The delete is a write of ours, so that it travels on to all who have the document; two servers
+    that make it at the same time agree.
+    """
+    writer = DocumentWriter(unit)
+    collection = request.collection
+    for seen in request.seen:
+        document = unit.get(collection, seen.id_key)
+        if document is None or document.body is None:
+            continue
+        if not all(map(seen.version.covers, read_life(document.state))):
+            # It lives by something that the peer had not seen deleted.
+            continue
+        fields = document_of(document.body)
+        id_ = DocumentId.of(fields.pop(ID))
+        delete(writer, collection, id_, decode(document.state, fields), None)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a sender reads: the batches of a stream, and single documents."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edge_twisted.documents.deltas import delta, encode_delta
+from edge_twisted.documents.encoding import decode
+from edge_twisted.documents.headers import read_header
+from edge_twisted.documents.nodes import nodes_of
+from edge_twisted.documents.records import stamps_of
+from edge_twisted.documents.state import DocumentState
+from edge_twisted.documents.versions import VersionVector
+from edge_twisted.mesh.ports.requests import (
+    Changes,
+    CursorUnknown,
+    ReadChanges,
+    ReadDocuments,
+    Scope,
+    ScopeClosed,
+)
+from edge_twisted.mesh.wire.items import Announced, Item, Left, Partial, Whole
+from edge_twisted.records.documents import ID, document_of
+from edge_twisted.replication.knowledge import Knowledge
+from edge_twisted.replication.scopes import Scopes, is_open
+from edge_twisted.store.interface import Snapshot
+from edge_twisted.store.rows import StoredDocument
+
+#: Documents that one batch looks at, matching or not: some tens of milliseconds of a reader.
+MOST_LOOKED_AT: Final = 4_000
+#: A notice of a document on the wire, about.
+_NOTICE_BYTES: Final = 24
+_NO_DOCUMENTS: Final = bytes(16)
+
+
+def read_changes(
+    snapshot: Snapshot, request: ReadChanges, scopes: Scopes
+) -> Changes | CursorUnknown | ScopeClosed:
+    """Perform `ReadChanges`."""
+    scope, after = request.scope, request.after
+    if not is_open(snapshot, scope.collection):
+        return ScopeClosed()
+    if after > snapshot.lsn:
+        return CursorUnknown(reason="it is beyond what this server ever committed")
+    info = snapshot.collection(scope.collection)
+    if info is not None and 0 < after < info.reaped_lsn:
+        return CursorUnknown(reason="tombstones were reaped that it had not passed")
+    if scopes.subscription(scope).is_virtual:
+        return Changes(items=(), lsn=snapshot.lsn, more=False)
+    items: list[Item] = []
+    reading = _Reading(scope, request, scopes)
+    lsn, size, looked_at, more = after, 0, 0, True
+    while more and size < request.limit_bytes and looked_at < MOST_LOOKED_AT:
+        batch = snapshot.changes_after(
+            lsn, (scope.collection,), limit_bytes=request.limit_bytes - size
+        )
+        for change in batch.changes:
+            item = reading.item(change.document)
+            if item is not None:
+                items.append(item)
+                size += _size(item)
+        lsn, more = batch.lsn, batch.more
+        looked_at += len(batch.changes)
+    if more or not scope.is_whole:
+        return Changes(items=tuple(items), lsn=lsn, more=more)
+    return Changes(
+        items=tuple(items),
+        lsn=lsn,
+        more=False,
+        knowledge=Knowledge(snapshot, scope.collection).shareable,
+        fingerprint=info.fingerprint if info is not None else _NO_DOCUMENTS,
+    )
+
+
+def read_documents(snapshot: Snapshot, request: ReadDocuments) -> tuple[Whole, ...] | ScopeClosed:
+    """Perform `ReadDocuments`."""
+    collection = request.scope.collection
+    if not is_open(snapshot, collection):
+        return ScopeClosed()
+    found: dict[bytes, Whole] = {}
+    wanted = [*request.id_keys, *ids_of(snapshot, collection, request.digests)]
+    for id_key in wanted:
+        document = snapshot.get(collection, id_key)
+        if document is not None:
+            found[id_key] = Whole(id_key, document.body, document.state)
+    return tuple(found.values())
+
+
+def ids_of(snapshot: Snapshot, collection: str, digests: tuple[int, ...]) -> list[bytes]:
+    """Return the id keys of the documents, tombstones included, that have these digests."""
+    if not digests:
+        return []
+    wanted = set(digests)
+    return [
+        id_key
+        for batch in snapshot.digests(collection, tombstones=True)
+        for id_key, number in batch
+        if number in wanted
+    ]
+
+
+class _Reading:
+    """Makes the items of one batch."""
+
+    def __init__(self, scope: Scope, request: ReadChanges, scopes: Scopes) -> None:
+        self._scope = scope
+        self._scopes = scopes
+        self._skip = request.skip
+        self._base = request.base
+        most = request.announce_above
+        self._most: float = float("inf") if most is None else most
+
+    def item(self, document: StoredDocument) -> Item | None:
+        """Return what the receiver should hear of a document; None: nothing."""
+        id_key, _, body, state, number = document
+        if self._skip and self._skip.get(id_key) == number:
+            return None
+        if not self._scope.is_whole and (
+            body is None or not self._scopes.matches(self._scope, body)
+        ):
+            return Left(id_key, number)
+        size = len(state) + (0 if body is None else len(body))
+        if self._base:
+            partial = _partial(document, self._base, size)
+            if partial is not None:
+                return partial
+        if size > self._most:
+            return Announced(id_key, number, size)
+        return Whole(id_key, body, state)
+
+
+def _partial(document: StoredDocument, base: VersionVector, size: int) -> Partial | None:
+    """Return what changed since `base`, if the receiver should have the rest, and it is less."""
+    header = read_header(document.state)
+    if header.write is not None or not any(map(base.seen, header.version)):
+        return None
+    fields = None
+    if document.body is not None:
+        fields = document_of(document.body)
+        del fields[ID]
+    state = decode(document.state, fields)
+    if not _knows(state, base):
+        return None
+    data = encode_delta(delta(state, base))
+    return Partial(document.id_key, data) if len(data) < size else None
+
+
+def _knows(state: DocumentState, base: VersionVector) -> bool:
+    """Return whether somebody who has seen `base` has seen some write of this very document."""
+    if any(base.covers(entry.stamp.dot) for entry in state.life):
+        return True
+    return any(base.covers(stamp.dot) for node in nodes_of(state.root) for stamp in stamps_of(node))
+
+
+def _size(item: Item) -> int:
+    if isinstance(item, Whole):
+        return len(item.state) + len(item.body or b"")
+    return len(item.delta) if isinstance(item, Partial) else _NOTICE_BYTES

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Backups: a folder with the database as it was at one moment, and the blobs that it names.
+
+Made beside a running server: one read transaction keeps the moment, writers go on.  Backup and
+restore put everything under another name first, make it durable, and rename it.  The copy
+forgets which file it was, so whoever opens it is a new replica, see
+`edge_twisted.store.sqlite.opening`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+from attrs import frozen
+
+from edge_twisted.store.attachments.folder import BlobFolder
+from edge_twisted.store.attachments.folder import translating as translating_files
+from edge_twisted.store.attachments.ledger import SPACE
+from edge_twisted.store.errors import BackupExists, RestoreRefused, StoreCorrupt, StoreError
+from edge_twisted.store.modes import FOLDER_MODE, make_folder
+from edge_twisted.store.sqlite.connection import fetch, open_reader, translating
+from edge_twisted.store.sqlite.files import (
+    FolderLock,
+    Layout,
+    make_private,
+    sidecars,
+    sync_file,
+    sync_folder,
+)
+from edge_twisted.store.sqlite.migrations import versions
+from edge_twisted.store.sqlite.tools.checks import check
+
+#: Pages between two looks at whether the process is to end.
+_STEP_PAGES = 2_000
+#: Problems that a refusal names.
+_SHOWN_PROBLEMS = 5
+
+
+@frozen
+class Copied:
+    """What a backup or a restore has copied."""
+
+    lsn: int
+    documents: int
+    blobs: int
+    #: Blobs that documents name and that are not here; they may come from the mesh.
+    absent: int
+
+
+def backup(layout: Layout, target: Path) -> Copied:
+    """
+    Copy the database of `layout`, as it is now, and its blobs to a new folder.
+
+    :raises BackupExists: there is something at `target`.
+    :raises StoreError: it could not be read or written; nothing is left at `target`.
+    """
+    if os.path.lexists(target):
+        raise BackupExists(str(target))
+    if not layout.database.is_file():
+        raise StoreError(str(layout.database), "there is no database to back up")
+    with translating_files(str(target)):
+        fresh = Path(tempfile.mkdtemp(prefix=f"{target.name}.partial-", dir=target.parent))
+        try:
+            copied = _copy(layout, Layout(fresh, layout.name))
+            os.rename(fresh, target)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        sync_folder(target.parent)
+    return copied
+
+
+def restore(layout: Layout, source: Path, now: str, *, force: bool = False) -> Copied:
+    """
+    Put a backup where the server of `layout` finds it; the server must not run.
+
+    :param now: a name for this moment, for what is moved aside.
+    :param force: move a database that is there aside, to ``NAME.replaced-NOW`` in the folder.
+    :raises RestoreRefused: the folder holds a database, or `source` has none of this name.
+    :raises StoreCorrupt: the backup is damaged.
+    :raises DirectoryLocked: a server uses the folder.
+    """
+    saved = Layout(source, layout.name)
+    _verify(saved)
+    lock = FolderLock.take(layout)
+    try:
+        with translating_files(str(layout.folder)):
+            occupied = [path for path in _files(layout) if os.path.lexists(path)]
+            if occupied and not force:
+                raise RestoreRefused(
+                    str(occupied[0]), "it is there already; --force moves it aside"
+                )
+            with _fresh_folder(layout) as fresh:
+                copied = _copy(saved, fresh)
+                if occupied:
+                    aside = layout.folder / f"{layout.name}.replaced-{now}"
+                    aside.mkdir(mode=FOLDER_MODE)
+                    _move(occupied, aside)
+                # The database last: as long as it is not there, nothing has been restored.
+                _move([fresh.attachments, fresh.database], layout.folder)
+        return copied
+    finally:
+        lock.release()
+
+
+def _files(layout: Layout) -> tuple[Path, ...]:
+    # The database first: what is moved aside half is no database.
+    return (layout.database, *sidecars(layout.database), layout.attachments)
+
+
+@contextmanager
+def _fresh_folder(layout: Layout) -> Iterator[Layout]:
+    folder = Path(tempfile.mkdtemp(prefix=f"{layout.name}.restoring-", dir=layout.folder))
+    try:
+        yield Layout(folder, layout.name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move(paths: Iterable[Path], folder: Path) -> None:
+    for path in paths:
+        os.rename(path, folder / path.name)
+    sync_folder(folder)
+    sync_folder(folder.parent)
+
+
+def _verify(saved: Layout) -> None:
+    if not saved.database.is_file():
+        raise RestoreRefused(
+            str(saved.folder), f"it holds no {saved.database.name}: no backup of this database"
+        )
+    problems = [each for each in check(saved) if not each.is_kept]
+    if problems:
+        shown = "; ".join(map(str, problems[:_SHOWN_PROBLEMS]))
+        more = len(problems) - _SHOWN_PROBLEMS
+        raise StoreCorrupt(str(saved.database), shown + (f"; and {more} more" if more > 0 else ""))
+
+
+# -- copying
+
+
+def _copy(source: Layout, target: Layout) -> Copied:
+    with translating(str(source.database)):
+        connection = open_reader(source.database)
+        try:
+            versions(connection, source.database)
+            # One snapshot for the names of the blobs and for the pages.
+            connection.execute("BEGIN")
+            blobs, absent = _copy_blobs(connection, source, target)
+            _copy_pages(connection, target.database)
+        finally:
+            connection.close(True)
+    lsn, documents = _settle(target.database)
+    return Copied(lsn, documents, blobs, absent)
+
+
+def _copy_pages(connection: apsw.Connection, path: Path) -> None:
+    make_private(path)
+    destination = apsw.Connection(str(path))
+    try:
+        with destination.backup("main", connection, "main") as pages:
+            while not pages.done:
+                pages.step(_STEP_PAGES)
+    finally:
+        destination.close(True)
+
+
+def _settle(path: Path) -> tuple[int, int]:
+    """Make the copy a database of its own, in one durable file."""
+    with translating(str(path)):
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection.execute("UPDATE site SET device = NULL, inode = NULL")
+            # Blobs that nothing names are not copied.
+            connection.execute(
+                "DELETE FROM facts WHERE space = ? AND key NOT IN"
+                " (SELECT CAST(attachment AS BLOB) FROM mentions)",
+                (SPACE,),
+            )
+            lsn = connection.execute("SELECT lsn FROM site").get
+            documents = connection.execute("SELECT coalesce(sum(live), 0) FROM collections").get
+        finally:
+            connection.close(True)
+    sync_file(path)
+    sync_folder(path.parent)
+    return lsn, documents
+
+
+def _copy_blobs(connection: apsw.Connection, source: Layout, target: Layout) -> tuple[int, int]:
+    here, there = BlobFolder(source.attachments), BlobFolder(target.attachments)
+    for folder in (target.attachments, there.incoming):
+        make_folder(folder)
+    copied = absent = 0
+    folders = {target.attachments, there.incoming}
+    for (name,) in fetch(connection, "SELECT DISTINCT attachment FROM mentions"):
+        path = there.path(name)
+        path.parent.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        folders.add(path.parent)
+        try:
+            _link(here.path(name), path)
+            copied += 1
+        except FileNotFoundError:
+            absent += 1
+    for folder in folders:
+        sync_folder(folder)
+    return copied, absent
+
+
+def _link(source: Path, target: Path) -> None:
+    """Share a blob, which never changes, with the copy; copy it where files cannot be shared."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+        sync_file(target)

@@ -1,0 +1,441 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One seed: servers, links, faults, a heal, and the verdict."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from attrs import define, field
+
+from edge_twisted.errors import EdgeError
+from tests.support.callers import Everything
+from tests.support.simulation import workload
+from tests.support.simulation.contents import Contents, documents_of
+from tests.support.simulation.network import Quality, SimulatedConnection
+from tests.support.simulation.node import ConnectionEnd, Server, SimulationFailed
+from tests.support.simulation.oracle import Oracle
+from tests.support.simulation.storage import MemoryStorage, SqliteStorage, Storage
+from tests.support.simulation.verdict import check_end
+from tests.support.simulation.workload import WorkloadStatement
+from tests.support.simulation.world import World
+
+Heard = Callable[[str], object] | None
+
+WHOLE: Final = ("SELECT * FROM c", "SELECT * FROM d", "SELECT * FROM t")
+CONDITIONS: Final = (
+    ("SELECT * FROM c WHERE a = 1", "SELECT * FROM t"),
+    ("SELECT * FROM c WHERE b IS NOT MISSING", "SELECT * FROM d"),
+    ("SELECT * FROM c WHERE a = 1", "SELECT * FROM c WHERE b = 2", "SELECT * FROM d WHERE n > 0"),
+)
+#: What can go wrong; a seed chooses some.
+FAULTS: Final = (
+    "cut", "stall", "partition", "crash", "restore", "skew", "reap", "evict", "subscribe",
+    "scopes", "double", "crash_at_commit",
+)  # fmt: skip
+#: A server whose clock is off by more writes nothing.
+MOST_BELIEVED_MS: Final = 300_000
+#: After the heal, everybody shows the same within this time: a repair that was just made
+#: holds the next one off for half a minute.
+HEAL_SECONDS: Final = 100.0
+QUIET_SECONDS: Final = 8.0
+#: Two rounds of fingerprints and repairs, with the pause between them.
+SETTLE_SECONDS: Final = 90.0
+#: What one link may say in a second when nothing happens: keep-alives of both sides.
+QUIET_BYTES_PER_SECOND: Final = 60.0
+GOOD: Final = Quality(
+    latency_seconds=0.001, jitter_seconds=0.001, bytes_per_second=1e7, cuts_pieces=False
+)
+
+
+@define(eq=False)
+class Mesh:
+    """The servers of one seed and everything that happens to them."""
+
+    world: World
+    folder: Path | None
+    servers: list[Server] = field(factory=list)
+    #: Who dials whom.
+    dials: list[tuple[int, int]] = field(factory=list)
+    blocked: set[frozenset[int]] = field(factory=set)
+    connections: list[SimulatedConnection] = field(factory=list)
+    oracle: Oracle = field(factory=Oracle)
+    faults: frozenset[str] = frozenset()
+    #: Of each server that has a backup: the serial of the oracle then, and what it held.
+    backups: dict[int, tuple[int, Contents]] = field(factory=dict)
+    is_healing: bool = False
+    reaped: bool = False
+    restored: bool = False
+    quality: Quality = GOOD
+
+    # -- the beginning
+
+    def build(self) -> None:
+        """Make servers and the lines between them."""
+        random = self.world.random
+        count = random.choice((2, 2, 3, 3, 4, 5))
+        self.faults = frozenset(random.sample(FAULTS, random.randrange(len(FAULTS))))
+        slow = random.random() < 0.3
+        self.quality = Quality(
+            latency_seconds=random.choice((0.0005, 0.02, 0.2)),
+            jitter_seconds=random.choice((0.0, 0.01, 0.3)),
+            bytes_per_second=3_000.0 if slow else 1e6,
+            cuts_pieces=random.random() < 0.5,
+        )
+        for number in range(count):
+            partial = number > 0 and random.random() < 0.25
+            queries = random.choice(CONDITIONS) if partial else WHOLE
+            server = Server(self.world, number, self._storage(number), queries)
+            self.servers.append(server)
+        self._wire()
+        self.world.note("built", count, sorted(self.faults), self.dials)
+        self._dial()
+
+    def _storage(self, number: int) -> Storage:
+        site = self.world.entropy(16)
+        if self.folder is not None:
+            return SqliteStorage(self.world, self.folder / str(number))
+        return MemoryStorage(self.world, site)
+
+    def _wire(self) -> None:
+        """Connect those who want everything by a tree and some more; hang the others on."""
+        random = self.world.random
+        full = [each.number for each in self.servers if each.queries == WHOLE]
+        lines = {frozenset((each, random.choice(full[:at]))) for at, each in enumerate(full) if at}
+        for server in self.servers:
+            if server.queries != WHOLE:
+                lines.add(frozenset((server.number, random.choice(full))))
+            if random.random() < 0.4 and len(full) > 1:
+                lines.add(frozenset((server.number, random.choice(full))))
+        for line in sorted(sorted(each) for each in lines if len(each) == 2):
+            a, b = line if random.random() < 0.5 else reversed(line)
+            self.dials.append((a, b))
+            if random.random() < 0.3:
+                self.dials.append((b, a))
+
+    # -- links
+
+    def _dial(self) -> None:
+        """Keep every line up, again and again."""
+        for a, b in self.dials:
+            dialler, dialled = self.servers[a], self.servers[b]
+            is_possible = dialler.is_up and dialled.is_up and frozenset((a, b)) not in self.blocked
+            if is_possible and not self._is_dialled(dialler, dialled):
+                self.connect(dialler, dialled)
+        self.world.later(0.3 + self.world.random.random() * 0.4, self._dial)
+
+    def _is_dialled(self, dialler: Server, dialled: Server) -> bool:
+        is_linked = dialler.linked(dialled) is not None
+        return is_linked or any(e.peer is dialled and e.dialled for e in dialler.ends)
+
+    def connect(self, dialler: Server, dialled: Server) -> None:
+        """Connect two servers."""
+        ends = (
+            ConnectionEnd(dialler, dialled, True, dialler.incarnation),
+            ConnectionEnd(dialled, dialler, False, dialled.incarnation),
+        )
+        connection = SimulatedConnection(self.world, self.quality, ends)
+        self.connections.append(connection)
+        self.connections = [each for each in self.connections if each.is_open]
+        for side, end in enumerate(ends):
+            end.connection, end.side = connection, side
+            end.server.ends.append(end)
+        self.world.note("connect", dialler.name, dialled.name)
+        for end in ends:
+            self.world.soon(0.02, lambda end=end: self._begin(end))  # type: ignore[misc]
+
+    def _begin(self, end: ConnectionEnd) -> None:
+        is_same = end.incarnation == end.server.incarnation
+        if is_same and not end.is_over and end.connection and end.connection.is_open:
+            end.start()
+
+    # -- users
+
+    def use(self, seconds: float, per_second: float) -> None:
+        """Let users write for a while, and faults happen."""
+        random = self.world.random
+        end = self.world.now + seconds
+        while self.world.now < end:
+            self.world.run_until(self.world.now + random.expovariate(per_second))
+            if random.random() < 0.85:
+                self._write(random.choice(self.servers))
+            elif self.faults:
+                self._fail(random.choice(sorted(self.faults)))
+
+    def _write(self, server: Server) -> None:
+        if not server.is_up:
+            return
+        self.run(server, workload.statement(self.world.random))
+
+    def run(self, server: Server, statement: WorkloadStatement) -> bool:
+        """Run a statement on a server, and tell the oracle; False if it failed."""
+        # Whose clock is wrong would write what nobody believes for as long as that.
+        if abs(server.offset_ms) > MOST_BELIEVED_MS:
+            return False
+        access = Everything()
+        answer = server.replica.database.execute(
+            statement.text, statement.arguments, access=access, request_id="", timeout_seconds=None
+        )
+        try:
+            result = server.storage.wait(answer)
+        except EdgeError as error:
+            self.world.note("refused", server.name, statement.kind, error)
+            return False
+        self.world.note("ran", server.name, statement.text, result.mutated_ids)
+        if statement.kind == "evict":
+            return True
+        documents = documents_of(server.replica.store)
+        for id_ in result.mutated_ids:
+            place = (statement.collection, workload.key_of(id_))
+            self.oracle.wrote(server.number, place, documents[place])
+        if statement.kind == "tally" and result.mutated_ids:
+            self.oracle.tallied(server.number, statement.amount)
+        return True
+
+    # -- faults
+
+    def _fail(self, fault: str) -> None:
+        server = self.world.random.choice(self.servers)
+        self.world.note("fault", fault, server.name)
+        act: Callable[[Server], None] = getattr(self, f"_fault_{fault}")
+        act(server)
+
+    def _a_connection(self) -> SimulatedConnection | None:
+        living = [each for each in self.connections if each.is_open]
+        return self.world.random.choice(living) if living else None
+
+    def _fault_cut(self, server: Server) -> None:
+        connection = self._a_connection()
+        if connection is not None:
+            connection.cut()
+
+    def _fault_stall(self, server: Server) -> None:
+        connection = self._a_connection()
+        if connection is not None:
+            connection.stall(self.world.random.choice((0.3, 2.0, 7.0)))
+
+    def _fault_partition(self, server: Server) -> None:
+        lines = {frozenset(line) for line in self.dials if server.number in line}
+        self.blocked |= lines
+        for end in tuple(server.ends):
+            if end.connection is not None and self.world.chance(0.5):
+                end.connection.cut()
+            elif end.connection is not None:
+                end.connection.stall(1000.0)
+        seconds = self.world.random.choice((1.0, 5.0, 15.0))
+        self.world.later(seconds, lambda: self.blocked.difference_update(lines))
+
+    def _fault_crash(self, server: Server) -> None:
+        if server.is_up:
+            server.crash()
+            self._start_later(server)
+
+    def _fault_crash_at_commit(self, server: Server) -> None:
+        """Crash as soon as something is durable, before anybody is told."""
+        if not server.is_up:
+            return
+        incarnation = server.incarnation
+
+        def crash() -> None:
+            if server.is_up and server.incarnation == incarnation:
+                server.crash()
+                self._start_later(server)
+
+        server.call_at_commit(self.world.random.randrange(1, 6), crash)
+
+    def _start_later(self, server: Server) -> None:
+        self.world.soon(4.0, lambda: None if server.is_up else server.start())
+
+    def _fault_restore(self, server: Server) -> None:
+        if not server.is_up:
+            return
+        if server.number not in self.backups or self.world.chance(0.4):
+            server.storage.back_up()
+            self.backups[server.number] = self.oracle.serial, server.held
+            return
+        before = server.held
+        server.crash()
+        if not server.storage.restore():
+            raise SimulationFailed("there is no backup")
+        since, server.held_when_down = self.backups[server.number]
+        self.oracle.forget(
+            server.number, lambda record: True, since=since, before=before, now=self._held()
+        )
+        self.oracle.tallies_lost_since(server.number, since)
+        self.restored = True
+        self._start_later(server)
+
+    def _held(self) -> dict[int, Contents]:
+        return {each.number: each.held for each in self.servers}
+
+    def _fault_skew(self, server: Server) -> None:
+        offset = self.world.random.choice((-240_000, -1000, 0, 3000, 240_000, 1_200_000))
+        if offset > MOST_BELIEVED_MS and any(each.offset_ms > 3000 for each in self.servers):
+            # Two that are ahead would link and believe each other, and nobody else would.
+            return
+        server.offset_ms = offset
+        if offset > MOST_BELIEVED_MS:
+            # It would pass on what it is told to delete, too, at its own time.
+            for end in tuple(server.ends):
+                if end.connection is not None:
+                    end.connection.cut()
+
+    def _fault_reap(self, server: Server) -> None:
+        if server.is_up:
+            self.reaped = True
+            before = server.now_ms() - self.world.random.choice((0, 0, 2000))
+            server.storage.wait(server.replica.store.reap(before, 1000))
+
+    def _fault_evict(self, server: Server) -> None:
+        if not server.is_up:
+            return
+        statement = workload.evict(self.world.random)
+        place = (statement.collection, workload.key_of(statement.arguments["id"]))
+        before = server.held
+        if self.run(server, statement):
+            self.oracle.forget(
+                server.number,
+                lambda record: record.place == place,
+                before=before,
+                now=self._held(),
+            )
+
+    def _fault_subscribe(self, server: Server) -> None:
+        if not server.is_up or server.number == 0:
+            return
+        other = self.world.random.choice((*CONDITIONS, WHOLE, ("SELECT * FROM t",)))
+        server.subscribe(other)
+
+        def back() -> None:
+            if server.is_up:
+                server.subscribe(server.final_queries)
+            else:
+                server.queries = server.final_queries
+
+        self.world.later(self.world.random.random() * 5, back)
+
+    def _fault_scopes(self, server: Server) -> None:
+        if server.is_up:
+            scope = self.world.random.choice(("LocalPeerOnly", "AllPeers", "BigPeerOnly"))
+            self._set_scopes(server, {"c": scope})
+
+    def _set_scopes(self, server: Server, scopes: dict[str, str]) -> None:
+        text = "ALTER SYSTEM SET USER_COLLECTION_SYNC_SCOPES = :s"
+        self.run(server, WorkloadStatement("alter", text, {"s": scopes}, ""))
+
+    def _fault_double(self, server: Server) -> None:
+        if self.dials:
+            a, b = self.world.random.choice(self.dials)
+            if self.servers[a].is_up and self.servers[b].is_up:
+                self.connect(self.servers[b], self.servers[a])
+
+    # -- the end
+
+    def heal(self) -> None:
+        """Mend everything, and wait until all agree."""
+        world = self.world
+        world.note("heal")
+        world.run_until(world.now + 6)  # subscriptions go back, the crashed start
+        self.blocked.clear()
+        for connection in self.connections:
+            connection.cut()
+        for server in self.servers:
+            server.offset_ms = 0
+            if not server.is_up:
+                server.start()
+            self._set_scopes(server, {})
+        deadline = world.now + HEAL_SECONDS
+        while True:
+            world.run_until(world.now + 1)
+            # Who crashes now, at a commit of this time, cannot be asked.
+            if not self._is_busy() and self._is_well(is_last=world.now >= deadline):
+                break
+            if world.now >= deadline:
+                raise SimulationFailed(f"no link {HEAL_SECONDS} s later")
+        world.note("healed", world.now)
+
+    def _is_well(self, *, is_last: bool) -> bool:
+        """Check the end; what is not there yet may still come, unless this is the last time."""
+        try:
+            check_end(self.servers, self.oracle, reaped=self.reaped)
+        except SimulationFailed:
+            if is_last:
+                raise
+            return False
+        return True
+
+    def _is_busy(self) -> bool:
+        return any(self.servers[a].linked(self.servers[b]) is None for a, b in self.dials)
+
+    def stay_quiet(self, seconds: float) -> None:
+        """
+        Soon nothing is said any more but that we live.
+
+        Servers that agree on what they both want may still repair what only one of them wants.
+        """
+        deadline = self.world.now + SETTLE_SECONDS
+        while True:
+            self.world.run_until(self.world.now + 5)
+            problem = self._disturbance(seconds)
+            if not problem:
+                return
+            self.world.note("not quiet", problem)
+            if self.world.now > deadline:
+                raise SimulationFailed(f"{SETTLE_SECONDS} s later {problem}")
+
+    def _disturbance(self, seconds: float) -> str:
+        """Watch for a while; return what happens although nobody writes, or nothing."""
+        lsns = [each.replica.store.lsn for each in self.servers]
+        sent = {each: each.bytes_sent for each in self.connections if each.is_open}
+        self.world.run_until(self.world.now + seconds)
+        if lsns != [each.replica.store.lsn for each in self.servers]:
+            return "something is still being stored"
+        for connection, before in sent.items():
+            rate = (connection.bytes_sent - before) / seconds
+            if not connection.is_open:
+                return "an idle link broke"
+            if rate > QUIET_BYTES_PER_SECOND:
+                return f"an idle link says {rate:.0f} bytes a second"
+        return ""
+
+    def close(self) -> None:
+        """Close all stores."""
+        for server in self.servers:
+            if server.is_up:
+                server.storage.close()
+
+
+def simulate(seed: int, *, sqlite: bool = False, heard: Heard = None) -> Mesh:
+    """
+    Run one seed, and return the mesh as it is in the end.
+
+    :raises SimulationFailed: something is wrong; the message says what, the seed says how.
+    """
+    if sqlite:
+        with tempfile.TemporaryDirectory() as folder:
+            return _simulate(seed, Path(folder), heard)
+    return _simulate(seed, None, heard)
+
+
+def _simulate(seed: int, folder: Path | None, heard: Heard) -> Mesh:
+    world = World(seed, heard)
+    mesh = Mesh(world, folder)
+    try:
+        mesh.build()
+        mesh.run(
+            mesh.servers[0],
+            WorkloadStatement("insert", "INSERT INTO t DOCUMENTS ({'_id': 'tally'})", {}, "t"),
+        )
+        world.run_until(world.now + 3)
+        random = world.random
+        mesh.use(random.choice((4.0, 10.0, 20.0)), random.choice((2.0, 6.0, 12.0)))
+        mesh.heal()
+        mesh.stay_quiet(45.0 if random.random() < 0.1 else QUIET_SECONDS)
+        check_end(mesh.servers, mesh.oracle, reaped=mesh.reaped)
+    except (AssertionError, EdgeError) as error:
+        raise SimulationFailed(f"seed {seed}{' (SQLite)' if folder else ''}: {error}") from error
+    finally:
+        mesh.close()
+    return mesh
