@@ -2,8 +2,8 @@
 """
 What mutations do to single documents, within one unit of work.
 
-Every function works on a `DocumentWriter` and checks itself what its caller may see and write, so whatever
-writes documents for a caller comes by here.
+Every function works on a `DocumentWriter` and checks what its caller may see and write, so every
+statement that writes documents for a caller goes through this module.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ class MeshAttachments:
     """
     Brings blobs here and gives them to peers, over the links of a node.
 
-    It is a `edge_twisted.mesh.links.node.NodeObserver`: pass on to it what the node tells.  `start` it
-    with the node, `stop` it before the store closes.
+    It is a `edge_twisted.mesh.links.node.NodeObserver`: pass on to it what the node tells.
+    `start` it with the node, `stop` it before the store closes.
     """
 
     def __init__(

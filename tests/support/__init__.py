@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shipped test support: strategies, contracts, simulated network and clock."""
+"""
+What the tests are made of: simulation, contracts, fakes, strategies, fuzzers, laws.
+
+None of it is in the server's wheel.
+"""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A tiny database behind a mesh session: what `edge_twisted.mesh.ports.requests` asks, answered from dicts.
+A tiny database behind a mesh session, in dicts.
+
+It answers what `edge_twisted.mesh.ports.requests` asks.
 
 A document is a body under an id key with a version vector; of concurrent bodies the greater one
 wins.  A subscription is ``COLLECTION`` or ``COLLECTION WORD``: bodies that contain the word.

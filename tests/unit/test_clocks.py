@@ -44,7 +44,6 @@ AGES = {
     "anew",
     ("store/attachments/folder.py", "tidy"): "files outlive restarts; a download begins anew",
     ("store/scrubbing.py", "age_seconds"): "passes outlive restarts; a date ahead is one of now",
-    ("tests/support/simulation/scenario.py", "_fault_reap"): "a simulated date",
     ("cli/status.py", "_progress"): "shows a person when the last news came",
 }
 #: Names that hold dates of now.

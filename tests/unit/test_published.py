@@ -46,8 +46,7 @@ def product() -> Iterator[tuple[str, str]]:
     """Yield name and text of each module that runs in a server."""
     for path in sorted(PRODUCT.rglob("*.py")):
         name = path.relative_to(PRODUCT).as_posix()
-        if not name.startswith("testing/"):
-            yield name, path.read_text("utf-8")
+        yield name, path.read_text("utf-8")
 
 
 @cache
@@ -58,7 +57,7 @@ def trees() -> dict[str, ast.Module]:
 @cache
 def test_texts() -> str:
     """Return the text of all tests but this one."""
-    files = [*(TOP / "tests").rglob("*.py"), *(PRODUCT / "testing" / "store_contract").glob("*.py")]
+    files = [*(TOP / "tests").rglob("*.py")]
     return "\n".join(path.read_text("utf-8") for path in files if path != Path(__file__))
 
 

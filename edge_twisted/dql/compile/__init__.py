@@ -10,4 +10,4 @@ from edge_twisted.dql.compile.scope import GroupScope, NameScope, RowScope
 
 register()
 
-__all__ = ["Compiled", "Environment", "GroupScope", "RowScope", "NameScope", "compile_expression"]
+__all__ = ["Compiled", "Environment", "GroupScope", "NameScope", "RowScope", "compile_expression"]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO limits."""
+"""How much a peer may send: token buckets, and the rates of each kind of message."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO presence."""
+"""Who is in the mesh: the graph of peers, its form on the wire, and its gossip."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO trust."""
+"""Membership: the server's key, the mesh's certificate authority, and TLS made of both."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TODO store/sqlite/tools."""
+"""What an operator runs on a database file: backup, restore, check and repair."""
