@@ -19,8 +19,8 @@ from edge_twisted.api.gate import caller_of
 from edge_twisted.api.openapi.operation import Operation, content
 from edge_twisted.api.ranges import names_tag, requested_range
 from edge_twisted.api.request import Headers, Request
-from edge_twisted.api.resource import Route
 from edge_twisted.api.response import AnyResponse, Response, StreamingResponse
+from edge_twisted.api.route import Route
 from edge_twisted.errors import EdgeError
 
 ROUTE = Route(

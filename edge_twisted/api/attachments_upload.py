@@ -18,8 +18,8 @@ from edge_twisted.api.gate import caller_of
 from edge_twisted.api.media import refuse_coding
 from edge_twisted.api.openapi.operation import Operation, content
 from edge_twisted.api.request import Headers, Request
-from edge_twisted.api.resource import Route
 from edge_twisted.api.response import AnyResponse, Response
+from edge_twisted.api.route import Route
 
 #: The part that is the blob.
 FILE_PART = "file"

@@ -18,8 +18,8 @@ import orjson
 
 from edge_twisted.api.openapi.operation import Operation, content
 from edge_twisted.api.request import Request
-from edge_twisted.api.resource import Route
 from edge_twisted.api.response import AnyResponse, Response
+from edge_twisted.api.route import Route
 
 _SETTING = "http_server.serve_docs"
 

@@ -13,8 +13,8 @@ from edge_twisted.api.media import answer_media, body_media
 from edge_twisted.api.openapi.operation import Fragment, Operation, content
 from edge_twisted.api.rendering import NO_RESULT, result_response
 from edge_twisted.api.request import Headers, Request
-from edge_twisted.api.resource import Route
 from edge_twisted.api.response import AnyResponse
+from edge_twisted.api.route import Route
 from edge_twisted.api.statement_errors import Described, described, failed_statement
 from edge_twisted.documents.values import INTEGER_MAX
 

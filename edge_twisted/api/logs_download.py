@@ -10,8 +10,8 @@ from edge_twisted.api.gate import caller_of
 from edge_twisted.api.openapi.operation import Operation, content
 from edge_twisted.api.rendering import one_by_one
 from edge_twisted.api.request import Request
-from edge_twisted.api.resource import Route
 from edge_twisted.api.response import AnyResponse, StreamingResponse
+from edge_twisted.api.route import Route
 
 ROUTE = Route(
     endpoint="logs",

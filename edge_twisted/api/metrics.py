@@ -29,8 +29,8 @@ from twisted.logger import Logger
 
 from edge_twisted.api.openapi.operation import Operation, content
 from edge_twisted.api.request import Request
-from edge_twisted.api.resource import Route
 from edge_twisted.api.response import AnyResponse, Response
+from edge_twisted.api.route import Route
 from edge_twisted.api.tallies import RequestTallies
 
 log = Logger()

@@ -16,8 +16,8 @@ from attrs import field, frozen
 from edge_twisted import __version__
 from edge_twisted.api.openapi.operation import Operation, content
 from edge_twisted.api.request import Request
-from edge_twisted.api.resource import Route
 from edge_twisted.api.response import AnyResponse, Response
+from edge_twisted.api.route import Route
 
 ROUTE = Route(
     endpoint="presence",

@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from edge_twisted.api.body import RequestBody
+from edge_twisted.api.route import Route
 from edge_twisted.security.callers import Caller
-
-if TYPE_CHECKING:
-    from edge_twisted.api.body import RequestBody
-    from edge_twisted.api.resource import Route
 
 
 class Headers:

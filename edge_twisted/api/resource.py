@@ -3,42 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from attrs import define, field, frozen
+from attrs import define
 from twisted.internet.defer import Deferred
 
 from edge_twisted.api.request import Request
 from edge_twisted.api.response import AnyResponse, Response
+from edge_twisted.api.route import Route
 from edge_twisted.security.callers import Caller
-
-
-@frozen(kw_only=True)
-class Route:
-    """What an endpoint declares of itself, whether or not it is switched on."""
-
-    #: Its name in metrics, audit, throttling and permissions, as in ``http_api``.
-    endpoint: str
-    #: Exact, or ending in one ``{name}`` that stands for the rest of the path.
-    path: str
-    #: Upper-case; GET brings HEAD with it.
-    methods: tuple[str, ...]
-    #: The key of the configuration that switches it on, as ``http_server.http_api.execute``.
-    setting: str
-    #: Whether the caller must have a key (unless the server runs in dev_mode).
-    needs_key: bool = True
-    #: Whether throttling counts it.
-    is_throttled: bool = True
-    #: Whether bodies stream, so that the request timeout bounds the time without progress.
-    streams: bool = False
-    #: What the JSON of every error has beside ``error``, one before the endpoint is reached too.
-    beside_errors: Mapping[str, object] = field(factory=dict, eq=False)
-
-    @property
-    def allowed(self) -> tuple[str, ...]:
-        """The methods that it answers, HEAD among them where GET is."""
-        return (*self.methods, "HEAD") if "GET" in self.methods else self.methods
 
 
 class Resource(Protocol):

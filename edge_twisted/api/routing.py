@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from edge_twisted.api.errors import EndpointDisabled, MethodNotAllowed, NotFound
 from edge_twisted.api.request import Request
-from edge_twisted.api.resource import Resource, Route
+from edge_twisted.api.resource import Resource
+from edge_twisted.api.route import Route
 
 
 class Router:

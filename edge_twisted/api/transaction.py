@@ -14,8 +14,8 @@ from edge_twisted.api.media import answer_media, body_media
 from edge_twisted.api.openapi.operation import Operation, content
 from edge_twisted.api.rendering import results_response
 from edge_twisted.api.request import Request
-from edge_twisted.api.resource import Route
 from edge_twisted.api.response import AnyResponse
+from edge_twisted.api.route import Route
 from edge_twisted.api.statement_errors import described
 from edge_twisted.errors import EdgeError
 

@@ -29,7 +29,8 @@ from edge_twisted.api.attachments import BlobReferences, Blobs
 from edge_twisted.api.database import Database
 from edge_twisted.api.openapi.document import openapi_document
 from edge_twisted.api.openapi.operation import Operation
-from edge_twisted.api.resource import Resource, Route
+from edge_twisted.api.resource import Resource
+from edge_twisted.api.route import Route
 from edge_twisted.api.routing import Router
 from edge_twisted.config.model import Configuration, HttpServer
 

@@ -18,8 +18,9 @@ from zope.interface import directlyProvides
 from edge_twisted.api.gate import ApiGate, GateRules
 from edge_twisted.api.pipeline import Pipeline
 from edge_twisted.api.request import Request
-from edge_twisted.api.resource import FinishedRequest, Resource, Route
+from edge_twisted.api.resource import FinishedRequest, Resource
 from edge_twisted.api.response import AnyResponse, Response, StreamingResponse
+from edge_twisted.api.route import Route
 from edge_twisted.api.routing import Router
 from edge_twisted.api.wire.site import Site
 from edge_twisted.config.model import Endpoint, HttpApi, HttpServer, TcpAddress

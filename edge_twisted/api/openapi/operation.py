@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from edge_twisted.api.resource import Route
+from edge_twisted.api.route import Route
 
 #: A fragment of the OpenAPI document, as JSON.
 Fragment = Mapping[str, Any]

@@ -21,7 +21,7 @@ from edge_twisted.api.health import ROUTE as HEALTH
 from edge_twisted.api.logs_download import ROUTE as LOGS
 from edge_twisted.api.presence import ROUTE as PRESENCE
 from edge_twisted.api.request import Request
-from edge_twisted.api.resource import Route
+from edge_twisted.api.route import Route
 from edge_twisted.api.transaction import ROUTE as TRANSACTION
 from edge_twisted.config.model import Cors, IdentityConfig, Permissions
 from edge_twisted.security.api_keys import generate
