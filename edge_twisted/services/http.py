@@ -26,6 +26,7 @@ from edge_twisted.api.request_ids import request_ids
 from edge_twisted.api.resource import Observer
 from edge_twisted.api.throttle import Throttle
 from edge_twisted.api.tree import ApiParts
+from edge_twisted.api.wire.context import ConnectionContext
 from edge_twisted.api.wire.site import Site
 from edge_twisted.config.model import Configuration, HttpServer, TcpAddress
 from edge_twisted.errors import EdgeError
@@ -123,7 +124,7 @@ class HttpService(Service):
         keys = self._api.commit(new)
         if http is None:
             return keys
-        self.site.limits = http
+        self.site.context.limits = http
         if self._watch is not None and http.tls is not None:
             self._watch.commit(self._watch.prepare(http.tls))
         if self._wait is not None and http.tls is not None:
@@ -140,14 +141,16 @@ class HttpService(Service):
 
     def _site(self, observer: Observer) -> Site:
         return Site(
-            Pipeline(self._api, observer),
-            self._http,
-            self._reactor,
-            now=monotonic,
-            date=now_seconds,
-            new_request_id=request_ids(),
-            peer_of=_peer_of,
-            client_of=self._client_of,
+            ConnectionContext(
+                Pipeline(self._api, observer),
+                self._http,
+                self._reactor,
+                now=monotonic,
+                date=now_seconds,
+                new_request_id=request_ids(),
+                peer_of=_peer_of,
+                client_of=self._client_of,
+            )
         )
 
     async def _start(self) -> None:

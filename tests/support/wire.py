@@ -22,6 +22,7 @@ from edge_twisted.api.resource import FinishedRequest, Resource
 from edge_twisted.api.response import AnyResponse, Response, StreamingResponse
 from edge_twisted.api.route import Route
 from edge_twisted.api.routing import Router
+from edge_twisted.api.wire.context import ConnectionContext
 from edge_twisted.api.wire.site import Site
 from edge_twisted.config.model import Endpoint, HttpApi, HttpServer, TcpAddress
 
@@ -232,15 +233,17 @@ class MemorySite:
     def __attrs_post_init__(self) -> None:
         router = Router([self.echo, self.waits, self.takes, self.gives, Echo(route=_SECRET)])
         self.site = Site(
-            Pipeline(FixedEndpoints(router, self.gate), self.notes),
-            http_server(**self.settings),
-            self.clock,
-            now=self.clock.seconds,
-            date=self.clock.seconds,
-            # Counted, so that the same bytes in are the same bytes out.
-            new_request_id=map("test{:08x}".format, count(1)).__next__,
-            peer_of=lambda _address: "192.0.2.1",
-            client_of=lambda peer, _fields: peer,
+            ConnectionContext(
+                Pipeline(FixedEndpoints(router, self.gate), self.notes),
+                http_server(**self.settings),
+                self.clock,
+                now=self.clock.seconds,
+                date=self.clock.seconds,
+                # Counted, so that the same bytes in are the same bytes out.
+                new_request_id=map("test{:08x}".format, count(1)).__next__,
+                peer_of=lambda _address: "192.0.2.1",
+                client_of=lambda peer, _fields: peer,
+            )
         )
 
     def connect(self, *, over_tls: bool = False) -> WireClient:

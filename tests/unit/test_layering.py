@@ -159,6 +159,10 @@ def floors(graph: dict[str, set[str]]) -> dict[str, int]:
     return found
 
 
+def test_no_circles() -> None:
+    floors(imported_modules())
+
+
 @pytest.mark.parametrize("room", MOST_FLOORS)
 def test_rooms_are_not_too_high(room: str) -> None:
     prefix = f"edge_twisted.{room}."

@@ -11,8 +11,9 @@ more of them.
 from __future__ import annotations
 
 import typing
+from collections.abc import Callable
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IDelayedCall, IPushProducer, ISSLTransport
@@ -24,14 +25,12 @@ from edge_twisted.api.body import RequestBody
 from edge_twisted.api.errors import HttpError, RequestTimeout, Stopping
 from edge_twisted.api.request import Request
 from edge_twisted.api.wire.answer import CONTINUE
+from edge_twisted.api.wire.context import ConnectionContext
 from edge_twisted.api.wire.exchange import Exchange
 from edge_twisted.api.wire.head import RequestHead, request_line_of
 from edge_twisted.api.wire.pace import WINDOW_SECONDS, Pace, stall_seconds
 from edge_twisted.api.wire.reader import RequestReader
 from edge_twisted.api.wire.refusal import refusal
-
-if TYPE_CHECKING:
-    from edge_twisted.api.wire.site import Site
 
 #: Bytes of further requests that are read while one is answered: one read of Twisted's transport.
 MAX_AHEAD_BYTES: Final = 65536
@@ -77,16 +76,26 @@ class _Transport(typing.Protocol):
 
 @implementer(IPushProducer)
 class Connection(Protocol):
-    """One connection of a `Site`."""
+    """
+    One connection of a `Site`, which is told of its beginning (`opened`) and its end (`closed`).
+    """
 
     transport: _Transport  # type: ignore[assignment]
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(
+        self,
+        context: ConnectionContext,
+        *,
+        opened: Callable[[Connection], None],
+        closed: Callable[[Connection], None],
+    ) -> None:
+        self.context = context
+        self._opened = opened
+        self._closed = closed
         #: When the site calls `time_over`; None: never.
         self.deadline: float | None = None
         self._was_known = False
-        self._reader = RequestReader(site.limits.max_header_bytes)
+        self._reader = RequestReader(context.limits.max_header_bytes)
         self._phase = _HEAD
         self._exchange: Exchange | None = None
         #: Whether the time for the head that is awaited runs.
@@ -110,13 +119,13 @@ class Connection(Protocol):
     def connectionMade(self) -> None:
         transport = self.transport
         self.is_secure = ISSLTransport.providedBy(transport)
-        self.peer = self.site.peer_of(transport.getPeer())
+        self.peer = self.context.peer_of(transport.getPeer())
         set_no_delay = getattr(transport, "setTcpNoDelay", None)
         if set_no_delay is not None:
             set_no_delay(True)
         transport.registerProducer(self, True)
-        self.deadline = self.site.now() + self.site.limits.header_timeout_ms / 1000
-        self.site.welcome(self)
+        self.deadline = self.context.now() + self.context.limits.header_timeout_ms / 1000
+        self._opened(self)
 
     def dataReceived(self, data: bytes) -> None:
         if self._phase is _LINGER:
@@ -135,7 +144,7 @@ class Connection(Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.client_gone()
-        self.site.forget(self)
+        self._closed(self)
 
     # -- IPushProducer, for the transport
 
@@ -191,7 +200,7 @@ class Connection(Protocol):
     def can_go_on(self) -> bool:
         """Return whether another request can follow the one that is about to be answered."""
         exchange = self._exchange
-        if exchange is None or not exchange.head.keeps_alive or self.site.is_draining:
+        if exchange is None or not exchange.head.keeps_alive or self.context.is_draining:
             return False
         if self._is_broken:
             return False
@@ -218,7 +227,7 @@ class Connection(Protocol):
         self._head_began = False
         if self._phase is _SKIP:
             # It is short, and nobody waits for it.
-            self._end_by(self.site.now() + WINDOW_SECONDS)
+            self._end_by(self.context.now() + WINDOW_SECONDS)
         self._advance()
 
     def abort(self) -> None:
@@ -241,7 +250,7 @@ class Connection(Protocol):
             self.abort()
         elif self._phase is _HEAD:
             if self._reader.buffered:
-                seconds = self.site.limits.header_timeout_ms / 1000
+                seconds = self.context.limits.header_timeout_ms / 1000
                 self._refuse(RequestTimeout.of_head(seconds))
             else:
                 self._close()
@@ -250,7 +259,7 @@ class Connection(Protocol):
             if error is None:
                 return
             # Should nothing come of it.
-            self.deadline = self._request_due = self.site.now() + LINGER_SECONDS
+            self.deadline = self._request_due = self.context.now() + LINGER_SECONDS
             self._is_broken = not self._reader.is_body_complete
             if not self._exchange.time_over(error):
                 self.abort()
@@ -280,7 +289,7 @@ class Connection(Protocol):
         finally:
             self._is_advancing = False
         if more and self._turn is None:
-            self._turn = self.site.clock.callLater(0, self._next_turn)
+            self._turn = self.context.clock.callLater(0, self._next_turn)
         self._regulate()
 
     def _next_turn(self) -> None:
@@ -318,7 +327,7 @@ class Connection(Protocol):
         if head is None:
             self._await_head()
             return False
-        if self.site.is_draining:
+        if self.context.is_draining:
             self._refuse(Stopping(), (head.method, head.target.path))
             return False
         self._begin(head)
@@ -327,30 +336,30 @@ class Connection(Protocol):
     def _await_head(self) -> None:
         if self._head_began:
             return
-        limits = self.site.limits
+        limits = self.context.limits
         if self._reader.buffered:
             self._head_began = True
-            self.deadline = self.site.now() + limits.header_timeout_ms / 1000
-        elif self.site.is_draining:
+            self.deadline = self.context.now() + limits.header_timeout_ms / 1000
+        elif self.context.is_draining:
             self._close()
         else:
-            self.deadline = self.site.now() + limits.keep_alive_timeout_ms / 1000
+            self.deadline = self.context.now() + limits.keep_alive_timeout_ms / 1000
 
     def _begin(self, head: RequestHead) -> None:
         self._phase = _EXCHANGE
         self._continued = False
-        site, target, whole = self.site, head.target, self._reader.whole_body()
-        rate = site.limits.min_body_bytes_per_sec
-        self._pace = Pace(rate, site.now()) if whole is None and rate else None
+        context, target, whole = self.context, head.target, self._reader.whole_body()
+        rate = context.limits.min_body_bytes_per_sec
+        self._pace = Pace(rate, context.now()) if whole is None and rate else None
         self._begin_time()
         body = RequestBody(head.content_length, self, whole)
         request = Request(
-            site.new_request_id(),
+            context.new_request_id(),
             head.method,
             target.path,
             target.query,
             head.headers,
-            site.client_of(self.peer, head.fields),
+            context.client_of(self.peer, head.fields),
             self.is_secure,
             body,
         )
@@ -361,13 +370,13 @@ class Connection(Protocol):
 
     def _begin_time(self) -> None:
         """Give the request under way its time, from now on."""
-        limits = self.site.limits
+        limits = self.context.limits
         timeout = limits.request_timeout_ms
-        self._request_due = self.deadline = self.site.now() + timeout / 1000 if timeout else None
+        self._request_due = self.deadline = self.context.now() + timeout / 1000 if timeout else None
         if self._pace is not None:
             self._end_by(self._pace.due)
         if self._room is not None and limits.min_body_bytes_per_sec:
-            self._end_by(self.site.now() + stall_seconds(limits.min_body_bytes_per_sec))
+            self._end_by(self.context.now() + stall_seconds(limits.min_body_bytes_per_sec))
 
     def _end_by(self, due: float) -> None:
         if self.deadline is None or due < self.deadline:
@@ -375,13 +384,15 @@ class Connection(Protocol):
 
     def _lateness(self, exchange: Exchange) -> RequestTimeout | None:
         """Return what a request is refused with; None for a body that comes fast enough."""
-        site, pace = self.site, self._pace
-        now = site.now()
+        context, pace = self.context, self._pace
+        now = context.now()
         if pace is None or (self._request_due is not None and self._request_due <= now):
-            return RequestTimeout.of_body(site.limits.request_timeout_ms / 1000)
+            return RequestTimeout.of_body(context.limits.request_timeout_ms / 1000)
         # While the endpoint works on what it has, the client cannot send.
         if exchange.body.is_awaited and not pace.is_kept:
-            return RequestTimeout.of_slow_body(site.limits.min_body_bytes_per_sec, WINDOW_SECONDS)
+            return RequestTimeout.of_slow_body(
+                context.limits.min_body_bytes_per_sec, WINDOW_SECONDS
+            )
         pace.begin_window(now)
         self.deadline = self._request_due
         self._end_by(pace.due)
@@ -447,7 +458,7 @@ class Connection(Protocol):
         `line` is the method and the path; None where the head could not be parsed.
         """
         line = line or request_line_of(self._reader.failed_head)
-        answer = refusal(self.site, error, self.peer, is_secure=self.is_secure, line=line)
+        answer = refusal(self.context, error, self.peer, is_secure=self.is_secure, line=line)
         self.transport.write(answer)
         self._is_broken = True
         self._close()
@@ -457,7 +468,7 @@ class Connection(Protocol):
         unread = not self._reader.is_body_complete or self._reader.buffered > 0 or self._is_broken
         self._phase = _LINGER
         self._reader.forget()
-        self.deadline = self.site.now() + LINGER_SECONDS
+        self.deadline = self.context.now() + LINGER_SECONDS
         transport = self.transport
         transport.unregisterProducer()
         self._regulate()

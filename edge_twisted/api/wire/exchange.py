@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from edge_twisted.api.body import RequestBody
@@ -17,15 +17,37 @@ from edge_twisted.api.pipeline import CLIENT_GONE
 from edge_twisted.api.request import Request
 from edge_twisted.api.response import AnyResponse, Response, StreamingResponse
 from edge_twisted.api.wire.answer import BODILESS, LAST_CHUNK, answer_head
+from edge_twisted.api.wire.context import ConnectionContext
 from edge_twisted.api.wire.head import RequestHead
 from edge_twisted.api.wire.work import Work
 from edge_twisted.security.networks import network_of
 
-if TYPE_CHECKING:
-    from edge_twisted.api.wire.connection import Connection
-
 _CLOSE = b"Connection: close\r\n"
 _KEEP_ALIVE = b"Connection: keep-alive\r\n"
+
+
+class ResponseChannel(Protocol):
+    """What an exchange needs of the connection that it is on."""
+
+    context: ConnectionContext
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; nothing once the client has gone."""
+
+    def room(self) -> Deferred[None]:
+        """Fire when the client takes more."""
+
+    def has_progressed(self) -> None:
+        """Give a response that streams its time anew."""
+
+    def can_go_on(self) -> bool:
+        """Return whether another request can follow the one that is about to be answered."""
+
+    def exchange_over(self, keep: bool) -> None:
+        """Go on after the response: with the next request (`keep`), or by closing."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
 
 
 class Exchange(Work):
@@ -35,12 +57,12 @@ class Exchange(Work):
     Its connection is told when all of the response is out.
     """
 
-    __slots__ = ("_connection", "_late_after", "_sent", "body", "has_begun", "head", "request")
+    __slots__ = ("_channel", "_late_after", "_sent", "body", "has_begun", "head", "request")
 
     def __init__(
-        self, connection: Connection, head: RequestHead, request: Request, body: RequestBody
+        self, channel: ResponseChannel, head: RequestHead, request: Request, body: RequestBody
     ) -> None:
-        self._connection = connection
+        self._channel = channel
         self.head = head
         self.request = request
         self.body = body
@@ -72,16 +94,16 @@ class Exchange(Work):
         if self.body.is_awaited:
             self.body.fail(error)
         else:
-            self._late_after = self._connection.site.limits.request_timeout_ms / 1000
+            self._late_after = self._channel.context.limits.request_timeout_ms / 1000
             self.cancel()
         return True
 
     # -- inner
 
     async def _run(self) -> None:
-        connection, request = self._connection, self.request
+        channel, request = self._channel, self.request
         # A reload may put another one in its place meanwhile.
-        pipeline = connection.site.pipeline
+        pipeline = channel.context.pipeline
         started = monotonic()
         status, error = CLIENT_GONE, None
         keep = False
@@ -90,14 +112,14 @@ class Exchange(Work):
                 response, error = await pipeline.answer(request)
                 if pipeline.is_stranger(request):
                     # And with it the next request on this connection, if it has come already.
-                    await connection.site.strangers.turn(network_of(request.client))
+                    await channel.context.strangers.turn(network_of(request.client))
             except CancelledError:
                 if self._late_after is None:
                     raise
                 response, error = pipeline.too_late(request, self._late_after)
             status = response.status
             self.has_begun = True
-            keep = connection.can_go_on()
+            keep = channel.can_go_on()
             lines = pipeline.lines(request)
             if isinstance(response, Response):
                 self._send(response, lines, keep)
@@ -105,7 +127,7 @@ class Exchange(Work):
                 keep = await self._stream(response, lines, keep)
         finally:
             pipeline.finished(request, status, error, started, self._sent)
-        connection.exchange_over(keep)
+        channel.exchange_over(keep)
 
     def _head(self, response: AnyResponse, lines: bytes, framing: bytes, keep: bool) -> bytes:
         if not keep:
@@ -117,7 +139,7 @@ class Exchange(Work):
             self.request.id,
             response.content_type,
             response.headers,
-            self._connection.site.lines(is_secure=self.request.is_secure),
+            self._channel.context.header_lines(is_secure=self.request.is_secure),
             framing,
             connection,
             lines,
@@ -131,7 +153,7 @@ class Exchange(Work):
             framing = b"Content-Length: %d\r\n" % len(body)
             if self.head.method == "HEAD":
                 body = b""
-        self._connection.write(self._head(response, lines, framing, keep) + body)
+        self._channel.write(self._head(response, lines, framing, keep) + body)
         self._sent = len(body)
 
     async def _stream(self, response: StreamingResponse, lines: bytes, keep: bool) -> bool:
@@ -144,29 +166,29 @@ class Exchange(Work):
         else:
             # HTTP/1.0: the end of the connection is the end of the body.
             framing, keep = b"", False
-        connection, pieces = self._connection, response.pieces
+        channel, pieces = self._channel, response.pieces
         try:
-            connection.write(self._head(response, lines, framing, keep))
+            channel.write(self._head(response, lines, framing, keep))
             if self.head.method == "HEAD":
                 return keep
             async for piece in pieces:
                 if not piece:
                     continue
-                connection.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+                channel.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
                 self._sent += len(piece)
-                connection.has_progressed()
-                await connection.room()
+                channel.has_progressed()
+                await channel.room()
         finally:
             await _close(pieces)
         if chunked:
-            connection.write(LAST_CHUNK)
+            channel.write(LAST_CHUNK)
         return keep
 
     def _broke(self, failure: Failure) -> None:
         # There is a bug, or a response that had begun broke off: the client sees a truncated body.
         what = "Request {request_id} broke off while it was answered"
         log_cause(failure, self.request.id, what)
-        self._connection.abort()
+        self._channel.abort()
 
 
 async def _close(pieces: AsyncIterator[bytes]) -> None:

@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from edge_twisted.api.body import RequestBody
 from edge_twisted.api.errors import HttpError
 from edge_twisted.api.failures import code_of, response_to
 from edge_twisted.api.request import Headers, Request
 from edge_twisted.api.wire.answer import answer_head
-
-if TYPE_CHECKING:
-    from edge_twisted.api.wire.site import Site
+from edge_twisted.api.wire.context import ConnectionContext
 
 
 class _Nobody:
@@ -30,7 +27,12 @@ _NOBODY = _Nobody()
 
 
 def refusal(
-    site: Site, error: HttpError, peer: str, *, is_secure: bool, line: tuple[str, str] = ("", "")
+    context: ConnectionContext,
+    error: HttpError,
+    peer: str,
+    *,
+    is_secure: bool,
+    line: tuple[str, str] = ("", ""),
 ) -> bytes:
     """
     Return the whole answer, and tell those who observe; its connection has to be closed.
@@ -38,7 +40,7 @@ def refusal(
     `line` is the method and the path, as far as they could be told.
     """
     request = Request(
-        id=site.new_request_id(),
+        id=context.new_request_id(),
         method=line[0],
         path=line[1],
         query="",
@@ -54,9 +56,9 @@ def refusal(
         request.id,
         response.content_type,
         response.headers,
-        site.lines(is_secure=is_secure),
+        context.header_lines(is_secure=is_secure),
         b"Content-Length: %d\r\n" % len(response.body),
         b"Connection: close\r\n",
     )
-    site.pipeline.finished(request, response.status, code_of(error), monotonic(), len(body))
+    context.pipeline.finished(request, response.status, code_of(error), monotonic(), len(body))
     return head + body

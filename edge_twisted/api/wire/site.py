@@ -3,24 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, IReactorTime, ISSLTransport
+from twisted.internet.interfaces import IAddress, ISSLTransport
 from twisted.internet.protocol import Protocol, ServerFactory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from edge_twisted.api.errors import HttpError, Stopping, TooManyConnections
-from edge_twisted.api.pipeline import Pipeline
-from edge_twisted.api.wire.answer import DateField
 from edge_twisted.api.wire.connection import Connection
+from edge_twisted.api.wire.context import ConnectionContext
 from edge_twisted.api.wire.newcomers import Newcomers
 from edge_twisted.api.wire.refusal import refusal
-from edge_twisted.config.model import HttpServer
 from edge_twisted.security.networks import network_of
-from edge_twisted.security.time_share import TimeShare
 
 log = Logger()
 
@@ -31,89 +28,40 @@ MIN_SWEEP_SECONDS: Final = 0.05
 #: How long an idle client may take to confirm the end of TLS when the server stops.  Most do not
 #: before they want to send again; all answers are out, so nothing is lost without.
 CONFIRM_SECONDS: Final = 0.25
-#: What is answered in one turn of the reactor to those who show no key, where keys are asked for:
-#: so many answers, for each of which another request is read, so long.  Everyone else waits for
-#: that at most, however many strangers there are.
-STRANGERS_PER_TURN: Final = 8
-STRANGERS_SECONDS: Final = 0.0005
 
 
 class Site(ServerFactory):
-    """
-    Makes connections, bounds their number, ends those whose time is over, and drains them.
-
-    `pipeline` and `limits` may be replaced at any time; requests under way keep the pipeline that
-    they began with.
-
-    :param now: a clock in seconds that never goes back.
-    :param date: the wall clock, in seconds since 1970.
-    :param client_of: the address to count and log, from the peer's and the header fields.
-    """
+    """Makes connections, bounds their number, ends those whose time is over, and drains them."""
 
     noisy = False
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        http_server: HttpServer,
-        clock: IReactorTime,
-        *,
-        now: Callable[[], float],
-        date: Callable[[], float],
-        new_request_id: Callable[[], str],
-        peer_of: Callable[[IAddress], str],
-        client_of: Callable[[str, Mapping[bytes, bytes]], str],
-    ) -> None:
-        self.pipeline = pipeline
-        self.limits = http_server
-        self.clock = clock
-        self.now = now
-        self.new_request_id = new_request_id
-        self.peer_of = peer_of
-        self.client_of = client_of
+    def __init__(self, context: ConnectionContext) -> None:
+        self.context = context
         self.connections: set[Connection] = set()
         self._newcomers: Newcomers[Connection] = Newcomers()
-        self.is_draining = False
-        self._wall = date
-        #: What those who show no key get of the reactor's time.
-        self.strangers = TimeShare(
-            clock, now, slice_seconds=STRANGERS_SECONDS, most=STRANGERS_PER_TURN
-        )
-        self._date = DateField()
         self._sweep = LoopingCall(self._look_at_deadlines)
-        self._sweep.clock = clock
+        self._sweep.clock = context.clock
         self._drained: Deferred[None] | None = None
-
-    def lines(self, *, is_secure: bool) -> bytes:
-        """Return the lines of fields that any response has that is sent now, Date first."""
-        date = self._date.at(self._wall())
-        seconds = self.limits.hsts_max_age_secs
-        # RFC 6797, 7.2: never without TLS, for anybody could have put it there.
-        if seconds and is_secure:
-            return b"%bStrict-Transport-Security: max-age=%d\r\n" % (date, seconds)
-        return date
 
     # -- IProtocolFactory
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
-        if self.is_draining:
-            return _Refused(self, Stopping())
-        full = len(self.connections) >= self.limits.max_connections
-        if full and (addr is None or not self._make_room(network_of(self.peer_of(addr)))):
-            return _Refused(self, TooManyConnections("all connections are taken now"))
+        if self.context.is_draining:
+            return _Refusal(self.context, Stopping())
+        full = len(self.connections) >= self.context.limits.max_connections
+        if full and (addr is None or not self._make_room(network_of(self.context.peer_of(addr)))):
+            return _Refusal(self.context, TooManyConnections("all connections are taken now"))
         if not self._sweep.running:
             self._sweep.start(self._sweep_seconds(), now=False)
-        return Connection(self)
+        return Connection(self.context, opened=self._opened, closed=self._closed)
 
     # -- for connections
 
-    def welcome(self, connection: Connection) -> None:
-        """A connection began."""
+    def _opened(self, connection: Connection) -> None:
         self.connections.add(connection)
         self._newcomers.add(connection, network_of(connection.peer))
 
-    def forget(self, connection: Connection) -> None:
-        """A connection ended."""
+    def _closed(self, connection: Connection) -> None:
         self.connections.discard(connection)
         self._newcomers.remove(connection)
         if self.connections:
@@ -132,14 +80,14 @@ class Site(ServerFactory):
 
         What is still open after the limit is cut.
         """
-        self.is_draining = True
+        self.context.is_draining = True
         idle = [connection for connection in list(self.connections) if connection.drain()]
         if not self.connections:
             return succeed(None)
         drained = self._drained = Deferred()
         timers = [
-            self.clock.callLater(limit_seconds, self._cut),
-            self.clock.callLater(CONFIRM_SECONDS, self._close_unconfirmed, idle),
+            self.context.clock.callLater(limit_seconds, self._cut),
+            self.context.clock.callLater(CONFIRM_SECONDS, self._close_unconfirmed, idle),
         ]
 
         def end(_: None) -> None:
@@ -158,7 +106,7 @@ class Site(ServerFactory):
         log.warn("{count} connections did not end in time", count=len(self.connections))
         for connection in list(self.connections):
             connection.abort()
-            self.forget(connection)
+            self._closed(connection)
 
     # -- inner
 
@@ -168,18 +116,18 @@ class Site(ServerFactory):
             self._newcomers.remove(guest)
             if not guest.is_known:
                 guest.abort()
-                self.forget(guest)
+                self._closed(guest)
                 return True
         return False
 
     def _sweep_seconds(self) -> float:
-        limits = self.limits
+        limits = self.context.limits
         times = (limits.header_timeout_ms, limits.keep_alive_timeout_ms, limits.request_timeout_ms)
         shortest = min(each for each in (*times, 60_000) if each) / 1000
         return max(MIN_SWEEP_SECONDS, min(SWEEP_SECONDS, shortest / 4))
 
     def _look_at_deadlines(self) -> None:
-        now = self.now()
+        now = self.context.now()
         late = [c for c in self.connections if c.deadline is not None and c.deadline <= now]
         for connection in late:
             try:
@@ -192,18 +140,19 @@ class Site(ServerFactory):
         self._sweep.interval = self._sweep_seconds()
 
 
-class _Refused(Protocol):
+class _Refusal(Protocol):
     """A connection that the site does not take: told why, and closed."""
 
-    def __init__(self, site: Site, error: HttpError) -> None:
-        self._site = site
+    def __init__(self, context: ConnectionContext, error: HttpError) -> None:
+        self._context = context
         self._error = error
 
     def connectionMade(self) -> None:
-        site, transport = self._site, self.transport
+        context, transport = self._context, self.transport
         assert transport is not None
         is_secure = ISSLTransport.providedBy(transport)
-        answer = refusal(site, self._error, site.peer_of(transport.getPeer()), is_secure=is_secure)
+        peer = context.peer_of(transport.getPeer())
+        answer = refusal(context, self._error, peer, is_secure=is_secure)
         if is_secure:
             # A handshake would cost more than anything that is worth telling.
             transport.abortConnection()  # type: ignore[attr-defined]

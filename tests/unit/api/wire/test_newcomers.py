@@ -15,7 +15,7 @@ SECRET = b"GET /secret HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def connect(memory: MemorySite, client: str) -> WireClient:
-    memory.site.peer_of = lambda _: client
+    memory.site.context.peer_of = lambda _: client
     return memory.connect()
 
 

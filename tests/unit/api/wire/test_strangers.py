@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred, succeed
 
 from edge_twisted.api.gate import ApiGate, GateRules
-from edge_twisted.api.wire.site import STRANGERS_PER_TURN
+from edge_twisted.api.wire.context import STRANGERS_PER_TURN
 from edge_twisted.config.model import IdentityConfig
 from edge_twisted.security.api_keys import generate
 from edge_twisted.security.key_ring import KeyRing
@@ -80,10 +80,10 @@ def test_whoever_has_a_key_does_not_wait_for_a_flood(memory: MemorySite) -> None
 def test_addresses_take_turns(memory: MemorySite) -> None:
     for _ in range(PEERS):
         memory.connect().send(STRANGE["no key"])
-    memory.site.peer_of = lambda _: "2001:db8:1::1"
+    memory.site.context.peer_of = lambda _: "2001:db8:1::1"
     for _ in range(PEERS):
         memory.connect().send(STRANGE["no key"])
-    memory.site.peer_of = lambda _: "192.0.2.7"
+    memory.site.context.peer_of = lambda _: "192.0.2.7"
     shop = memory.connect()
     assert shop.send(STRANGE["an open endpoint"]) == b""
     turn(memory)
