@@ -37,7 +37,7 @@ from edge_twisted.dql.parser import parse
 from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
-from edge_twisted.store.rows import Committed
+from edge_twisted.store.rows import UnitResult
 from tests.support.callers import Everything
 
 DOCUMENTS = 10_000
@@ -71,8 +71,8 @@ class WriteNothing:
         with self._store.snapshot() as snapshot:
             yield snapshot
 
-    def write(self, name: str, work: Callable[[Any], Any]) -> Deferred[Committed[Any]]:
-        return succeed(Committed(work(self._unit), 1))
+    def write(self, name: str, work: Callable[[Any], Any]) -> Deferred[UnitResult[Any]]:
+        return succeed(UnitResult(work(self._unit), 1))
 
 
 class _NoUnit:

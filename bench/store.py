@@ -34,7 +34,7 @@ from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.values import Value
 from edge_twisted.records.documents import DocumentWriter
 from edge_twisted.services.reactor import reactor
-from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.interface import UnitOfWork
 from edge_twisted.store.sqlite.connection import WRITER_PRAGMAS
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
@@ -90,7 +90,7 @@ def bare_inserts(folder: Path, first: int, count: int, *, by_lsn: bool = False) 
 async def inserts(store: SqliteStore, first: int, count: int) -> float:
     """Durable documents per second by concurrent writers, each waiting for its answer."""
 
-    def insert(number: int) -> Callable[[WriteTransaction], int]:
+    def insert(number: int) -> Callable[[UnitOfWork], int]:
         made = document(number)
         id_ = DocumentId.of(made["_id"])
         return lambda unit: DocumentWriter(unit).save_fresh("orders", id_, made)
@@ -100,7 +100,7 @@ async def inserts(store: SqliteStore, first: int, count: int) -> float:
 
 async def writes(
     store: SqliteStore,
-    work: Callable[[int], Callable[[WriteTransaction], Any]],
+    work: Callable[[int], Callable[[UnitOfWork], Any]],
     first: int,
     count: int,
 ) -> float:

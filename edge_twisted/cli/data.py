@@ -102,7 +102,7 @@ def _remedy(problem: StoreProblem, tried: bool) -> str:
     return "" if tried else f" (with --repair, {problem.mend.value})"
 
 
-def _say(place: Path, done: str, copied: backups.Copied) -> None:
+def _say(place: Path, done: str, copied: backups.CopySummary) -> None:
     click.echo(
         f"{place}: {done} {copied.documents} documents up to commit {copied.lsn}"
         f" and {copied.blobs} attachments"

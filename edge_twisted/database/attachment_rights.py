@@ -21,7 +21,7 @@ from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment
 from edge_twisted.records.documents import document_of
-from edge_twisted.store.attachments.ledger import uploaders
+from edge_twisted.store.blobs.ledger import uploaders
 from edge_twisted.store.interface import Snapshot
 
 #: Documents that name a blob, looked at in the first go; nearly always the first one will do.

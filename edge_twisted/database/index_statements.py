@@ -13,7 +13,7 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.store.errors import IndexExists, UnknownIndex
-from edge_twisted.store.interface import Store, WriteTransaction
+from edge_twisted.store.interface import Store, UnitOfWork
 from edge_twisted.store.rows import IndexDefinition, IndexKey
 
 
@@ -99,6 +99,6 @@ class IndexStatements:
             raise SemanticError("a virtual collection has no indexes", collection.span)
 
 
-def _create(transaction: WriteTransaction, definition: IndexDefinition) -> None:
+def _create(transaction: UnitOfWork, definition: IndexDefinition) -> None:
     transaction.admit_collection(definition.collection)
     transaction.create_index(definition)

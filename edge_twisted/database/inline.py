@@ -15,7 +15,7 @@ from edge_twisted.dql.plan.nodes import CollectionScan, IdScan, IndexScan, Union
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.store.errors import ReadTooLong
 from edge_twisted.store.interface import Snapshot
-from edge_twisted.store.rows import Most
+from edge_twisted.store.rows import ReadLimit
 
 #: Rows of the store; a text is the last column.
 StoreRows = Sequence[tuple[Any, ...]]
@@ -26,7 +26,7 @@ INLINE_ROWS: Final = 128
 INLINE_BYTES: Final = 256 * 1024
 INLINE_STEPS: Final = 2_000
 #: The same for an answer that comes at once.
-INLINE_MOST: Final = Most(INLINE_ROWS, INLINE_BYTES)
+INLINE_MOST: Final = ReadLimit(INLINE_ROWS, INLINE_BYTES)
 #: After it went beyond the bounds, a plan goes to a thread at once this many times.
 RESPITE: Final = 50
 

@@ -21,13 +21,13 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, RowScope, compile_expression
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.records.documents import ID, DocumentWriter
-from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.interface import UnitOfWork
 
 #: Documents written between two looks at the clock: a write takes some 50 microseconds.
 WRITES_PER_CHECK = 16
 
 
-def insert(run: Execution, statement: syntax.Insert, transaction: WriteTransaction) -> Result:
+def insert(run: Execution, statement: syntax.Insert, transaction: UnitOfWork) -> Result:
     """
     Run INSERT.
 

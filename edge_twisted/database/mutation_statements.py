@@ -14,13 +14,13 @@ from edge_twisted.documents import effort
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.records.documents import DocumentWriter
-from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.interface import UnitOfWork
 
 Change = syntax.Update | syntax.Delete | syntax.Evict
 MUTATIONS = (syntax.Insert, syntax.Update, syntax.Delete, syntax.Evict)
 
 
-def mutate(run: Execution, transaction: WriteTransaction) -> Result:
+def mutate(run: Execution, transaction: UnitOfWork) -> Result:
     """Run the statement of `run`, a mutation."""
     statement = run.prepared.statement
     assert isinstance(statement, MUTATIONS)
@@ -43,7 +43,7 @@ def _check_collection(run: Execution, collection: syntax.CollectionRef) -> None:
             raise SemanticError("a virtual collection cannot be written", collection.span)
 
 
-def _change(run: Execution, statement: Change, transaction: WriteTransaction) -> Result:
+def _change(run: Execution, statement: Change, transaction: UnitOfWork) -> Result:
     """Change the documents that a statement is about."""
     target = run.prepared.once("target", lambda: changes.targets_of(statement))
     opened = run.open(target, transaction, "target")

@@ -11,7 +11,7 @@ from edge_twisted.database.inline import UNBOUNDED
 from edge_twisted.database.select import Document, PlanReader
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.interface import UnitOfWork
 
 
 def returned(
@@ -19,7 +19,7 @@ def returned(
     projections: tuple[syntax.Projection, ...],
     term: syntax.Term,
     documents: Sequence[Document],
-    transaction: WriteTransaction,
+    transaction: UnitOfWork,
 ) -> list[Value]:
     """Return what the projections, if there are any, make of documents; `term` names them."""
     if not projections:

@@ -37,7 +37,7 @@ from edge_twisted.dql.execute.measuring import Counted, StepMeter
 from edge_twisted.dql.functions.context import FunctionContext
 from edge_twisted.store.errors import ReadTooLong, UnknownIndex
 from edge_twisted.store.interface import Snapshot, Store
-from edge_twisted.store.rows import Committed
+from edge_twisted.store.rows import UnitResult
 
 T = TypeVar("T")
 
@@ -259,7 +259,7 @@ def _defined(run: Execution, lsn: int) -> Result:
     )
 
 
-def _numbered(committed: Committed[Result]) -> Result:
+def _numbered(committed: UnitResult[Result]) -> Result:
     result = committed.result
     result.transaction_id = result.commit_id = committed.lsn
     return result

@@ -10,7 +10,7 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.dql.patterns.like import ilike, like
-from edge_twisted.store.interface import Snapshot, WriteTransaction
+from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 #: The space of the store's facts in which changed parameters are kept.
 _SPACE = "parameters"
@@ -28,7 +28,7 @@ def alter(
     statement: syntax.SetParameter | syntax.ResetParameter,
     values: ParameterValues,
     env: Environment,
-    transaction: WriteTransaction,
+    transaction: UnitOfWork,
 ) -> tuple[ParameterValues, Row]:
     """
     Return the parameters after ALTER SYSTEM, stored, and the row that shows what changed.

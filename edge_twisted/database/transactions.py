@@ -12,10 +12,10 @@ from edge_twisted.database.result import Result
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.errors import EdgeError
-from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.interface import UnitOfWork
 
 
-def run_all(runs: Sequence[Execution], transaction: WriteTransaction) -> list[Result]:
+def run_all(runs: Sequence[Execution], transaction: UnitOfWork) -> list[Result]:
     """
     Run statements, each seeing what those before it did.
 

@@ -22,7 +22,7 @@ from edge_twisted.documents.versions import NO_VERSION, Replica, VersionVector
 from edge_twisted.documents.writing import MAX_DEPTH, check_depth
 from edge_twisted.records.evictions import Evictions, evicted_of
 from edge_twisted.store.errors import DocumentDamaged, StoreCorrupt
-from edge_twisted.store.interface import Snapshot, WriteTransaction
+from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 ID = "_id"
 #: The facts that name the collections in which some document hides a variant.
@@ -33,7 +33,7 @@ HIDDEN_VARIANTS = "hidden_variants"
 class DocumentWriter:
     """Writes documents within one unit of work."""
 
-    transaction: WriteTransaction
+    transaction: UnitOfWork
     _own: Replica | None = None
     #: Whether of the collections that are written something was evicted and is not back.
     _evicts: dict[str, bool] = field(factory=dict)
@@ -165,7 +165,7 @@ def document_of(text: bytes) -> dict[str, Value]:
     return document
 
 
-def note_hidden_variants(unit: WriteTransaction, collection: str) -> None:
+def note_hidden_variants(unit: UnitOfWork, collection: str) -> None:
     """
     Remember that a document of a collection holds a variant that it does not show.
 

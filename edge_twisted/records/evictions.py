@@ -31,7 +31,7 @@ from edge_twisted.documents.headers import INITIAL_EPOCH, read_header
 from edge_twisted.documents.vectors import decode_vector, encode_vector
 from edge_twisted.documents.versions import NO_VERSION, Dot, VersionVector
 from edge_twisted.store.errors import shown_id
-from edge_twisted.store.interface import Snapshot, WriteTransaction
+from edge_twisted.store.interface import Snapshot, UnitOfWork
 from edge_twisted.store.rows import StoredDocument
 
 log = Logger()
@@ -75,7 +75,7 @@ class Evictions:
         generation, count, folded, vector = written
         return cls(generation=generation, count=count, folded=folded, vector=decode_vector(vector))
 
-    def store(self, unit: WriteTransaction, collection: str) -> None:
+    def store(self, unit: UnitOfWork, collection: str) -> None:
         """Remember this."""
         vector = encode_vector(self.vector)
         fact = _encode([self.generation, self.count, self.folded, vector])
@@ -128,7 +128,7 @@ def evicted_of(snapshot: Snapshot, collection: str, id_key: bytes) -> VersionVec
 
 
 def note_evicted(
-    unit: WriteTransaction,
+    unit: UnitOfWork,
     collection: str,
     rows: Sequence[StoredDocument],
     *,
@@ -145,7 +145,7 @@ def note_evicted(
 
 
 def note_versions_evicted(
-    unit: WriteTransaction,
+    unit: UnitOfWork,
     collection: str,
     removed: Sequence[tuple[bytes, VersionVector]],
     *,
@@ -187,9 +187,7 @@ def count_unsynced(unit: Snapshot, rows: Sequence[StoredDocument]) -> int:
     )
 
 
-def note_returned(
-    unit: WriteTransaction, collection: str, id_key: bytes, version: VersionVector
-) -> None:
+def note_returned(unit: UnitOfWork, collection: str, id_key: bytes, version: VersionVector) -> None:
     """
     Forget that a document was evicted, if all that was evicted is back in this version.
 
@@ -208,7 +206,7 @@ def note_returned(
     left.store(unit, collection)
 
 
-def note_whole(unit: WriteTransaction, collection: str, id_key: bytes, digest: int) -> None:
+def note_whole(unit: UnitOfWork, collection: str, id_key: bytes, digest: int) -> None:
     """
     Forget the damaged bytes of a document that was just stored, if nothing of it is missing.
 
@@ -237,7 +235,7 @@ def note_whole(unit: WriteTransaction, collection: str, id_key: bytes, digest: i
     )
 
 
-def drop_positions(unit: WriteTransaction, collection: str) -> None:
+def drop_positions(unit: UnitOfWork, collection: str) -> None:
     """Forget all positions in what others send of a collection."""
     after = None
     while found := unit.facts(CURSORS, prefix_of(collection), after=after):
@@ -247,7 +245,7 @@ def drop_positions(unit: WriteTransaction, collection: str) -> None:
 
 
 def note_initial_delete(
-    unit: WriteTransaction, collection: str, id_key: bytes, version: VersionVector
+    unit: UnitOfWork, collection: str, id_key: bytes, version: VersionVector
 ) -> None:
     """Remember that a document is deleted, if INITIAL wrote it."""
     if any(replica.epoch == INITIAL_EPOCH for replica in version):

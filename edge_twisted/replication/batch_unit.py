@@ -24,7 +24,7 @@ from edge_twisted.replication.identity import note_heard, renew_if_copy
 from edge_twisted.replication.merge_writer import MergeWriter
 from edge_twisted.replication.merges import Merge
 from edge_twisted.replication.scopes import OwnSubscriptions, Scopes
-from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.interface import UnitOfWork
 
 
 @frozen(kw_only=True)
@@ -47,7 +47,7 @@ class BatchOutcome(NamedTuple):
     heard: Mapping[Replica, int] = MappingProxyType({})
 
 
-def apply_batch(unit: WriteTransaction, request: ApplyBatch, context: BatchContext) -> BatchOutcome:
+def apply_batch(unit: UnitOfWork, request: ApplyBatch, context: BatchContext) -> BatchOutcome:
     """
     Perform `ApplyBatch`.
 
@@ -86,7 +86,7 @@ def apply_batch(unit: WriteTransaction, request: ApplyBatch, context: BatchConte
 
 
 def _renewed(
-    unit: WriteTransaction, request: ApplyBatch, context: BatchContext, heard: dict[Replica, int]
+    unit: UnitOfWork, request: ApplyBatch, context: BatchContext, heard: dict[Replica, int]
 ) -> Replica | None:
     """Take a new epoch if the batch knows later writes of ours than we do."""
     own = context.replica
@@ -96,7 +96,7 @@ def _renewed(
     return renew_if_copy(unit, own, of_us, context.now_ms)
 
 
-def _move(unit: WriteTransaction, request: ApplyBatch) -> bool:
+def _move(unit: UnitOfWork, request: ApplyBatch) -> bool:
     """Move the cursor; return False if it is not where the sender thinks."""
     if request.lsn is None:
         return True

@@ -36,8 +36,8 @@ from edge_twisted.replication.reconciliation import delete_gone, find_gone, find
 from edge_twisted.replication.scopes import OwnSubscriptions, Scopes
 from edge_twisted.replication.stream_reads import read_changes, read_documents
 from edge_twisted.store.errors import DocumentDamaged
-from edge_twisted.store.interface import Snapshot, Store, WriteTransaction
-from edge_twisted.store.rows import Commit, Committed
+from edge_twisted.store.interface import Snapshot, Store, UnitOfWork
+from edge_twisted.store.rows import Commit, UnitResult
 
 T = TypeVar("T")
 
@@ -213,8 +213,8 @@ class StoredDocuments:
                 return find_gone(snapshot, request, self._scopes)
         raise AssertionError(f"not a request that reads: {request!r}")
 
-    def _write(self, name: str, work: Callable[[WriteTransaction], Answer]) -> Deferred[Answer]:
-        def answer(committed: Committed[Answer]) -> Answer:
+    def _write(self, name: str, work: Callable[[UnitOfWork], Answer]) -> Deferred[Answer]:
+        def answer(committed: UnitResult[Answer]) -> Answer:
             return committed.result
 
         return self._store.write(name, work).addCallback(answer)
@@ -224,7 +224,7 @@ class StoredDocuments:
             scopes=self._scopes, own=self._own, replica=self.replica, now_ms=self._now_ms()
         )
 
-        def answer(committed: Committed[BatchOutcome]) -> Answer:
+        def answer(committed: UnitResult[BatchOutcome]) -> Answer:
             done = committed.result
             self._learn(done.heard, done.renewed)
             return done.answer
@@ -235,7 +235,7 @@ class StoredDocuments:
     def _observe(self, request: Observe) -> Deferred[Answer]:
         own, now_ms = self.replica, self._now_ms()
 
-        def answer(committed: Committed[Replica | None]) -> None:
+        def answer(committed: UnitResult[Replica | None]) -> None:
             self._learn({}, committed.result)
 
         written = self._store.write("observe", lambda unit: observe(unit, request, own, now_ms))

@@ -6,10 +6,10 @@ from __future__ import annotations
 from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh.ports.requests import Observe
 from edge_twisted.replication.identity import renew_if_copy
-from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.interface import UnitOfWork
 
 
-def observe(unit: WriteTransaction, request: Observe, own: Replica, now_ms: int) -> Replica | None:
+def observe(unit: UnitOfWork, request: Observe, own: Replica, now_ms: int) -> Replica | None:
     """
     Perform `Observe`; return who we are if that changed.
 

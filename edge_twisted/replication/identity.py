@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.replication.errors import ImplausibleClaim
-from edge_twisted.store.interface import Snapshot, WriteTransaction
+from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 log = Logger()
 
@@ -41,7 +41,7 @@ def load_heard(snapshot: Snapshot) -> dict[Replica, int]:
     return found
 
 
-def note_heard(unit: WriteTransaction, heard: Mapping[Replica, int]) -> dict[Replica, int]:
+def note_heard(unit: UnitOfWork, heard: Mapping[Replica, int]) -> dict[Replica, int]:
     """Remember what is news among the highest sequences of a batch; return the news."""
     news: dict[Replica, int] = {}
     for replica, number in heard.items():
@@ -53,7 +53,7 @@ def note_heard(unit: WriteTransaction, heard: Mapping[Replica, int]) -> dict[Rep
     return news
 
 
-def renew_if_copy(unit: WriteTransaction, own: Replica, of_us: int, now_ms: int) -> Replica | None:
+def renew_if_copy(unit: UnitOfWork, own: Replica, of_us: int, now_ms: int) -> Replica | None:
     """
     Take a new epoch if somebody knows later writes of ours than we do.
 
@@ -77,7 +77,7 @@ def renew_if_copy(unit: WriteTransaction, own: Replica, of_us: int, now_ms: int)
     return new
 
 
-def _count_renewal(unit: WriteTransaction, now_ms: int, of_us: int) -> None:
+def _count_renewal(unit: UnitOfWork, now_ms: int, of_us: int) -> None:
     """Keep when epochs were taken for what peers said; refuse one that is too many."""
     fact = unit.fact(_SITE, _RENEWALS) or b""
     # A time that is ahead is of a clock that was set back since: it says nothing.

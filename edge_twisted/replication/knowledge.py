@@ -34,7 +34,7 @@ from edge_twisted.records.evictions import (
     prefix_of,
     was_initial_deleted,
 )
-from edge_twisted.store.interface import Snapshot, WriteTransaction
+from edge_twisted.store.interface import Snapshot, UnitOfWork
 from edge_twisted.store.rows import StoredDocument
 
 _KNOWLEDGE: Final = "knowledge"
@@ -144,7 +144,7 @@ class Knowledge:
         return NO_VERSION if is_evicted else news
 
 
-def join_knowledge(unit: WriteTransaction, collection: str, news: VersionVector) -> None:
+def join_knowledge(unit: UnitOfWork, collection: str, news: VersionVector) -> None:
     """Remember what a sender knows with whom we have caught up."""
     key = prefix_of(collection)
     before = decode_vector(unit.fact(_KNOWLEDGE, key))
@@ -153,7 +153,7 @@ def join_knowledge(unit: WriteTransaction, collection: str, news: VersionVector)
         unit.put_fact(_KNOWLEDGE, key, encode_vector(after))
 
 
-def note_reaped(unit: WriteTransaction, collection: str, rows: Sequence[StoredDocument]) -> None:
+def note_reaped(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
     """Remember of tombstones that are reaped in this unit what is not known otherwise."""
     known = Knowledge(unit, collection).vector
     prefix = prefix_of(collection)
@@ -172,9 +172,7 @@ def note_reaped(unit: WriteTransaction, collection: str, rows: Sequence[StoredDo
             unit.put_fact(_REAPED, key, None)
 
 
-def note_quarantined(
-    unit: WriteTransaction, collection: str, rows: Sequence[StoredDocument]
-) -> None:
+def note_quarantined(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
     """
     Remember of damaged documents that they are unknown here, and not deleted.
 
@@ -184,7 +182,7 @@ def note_quarantined(
     note_versions_evicted(unit, collection, versions)
 
 
-def _most_of(unit: WriteTransaction, collection: str, row: StoredDocument) -> VersionVector:
+def _most_of(unit: UnitOfWork, collection: str, row: StoredDocument) -> VersionVector:
     """Return the version of a damaged document, or more than that where the damage hides it."""
     try:
         version = read_header(row.state).version
@@ -202,7 +200,7 @@ def cursor(snapshot: Snapshot, scope: Scope, sender: Replica) -> int | None:
     return None if fact is None else int(_LSN.unpack(fact)[0])
 
 
-def put_cursor(unit: WriteTransaction, scope: Scope, sender: Replica, lsn: int) -> None:
+def put_cursor(unit: UnitOfWork, scope: Scope, sender: Replica, lsn: int) -> None:
     """Remember a position."""
     unit.put_fact(CURSORS, _cursor_key(scope, sender), _LSN.pack(lsn))
 

@@ -14,7 +14,7 @@ from edge_twisted.records.evictions import (
 from edge_twisted.replication import moved_out
 from edge_twisted.replication.merges import MergedDocument
 from edge_twisted.replication.scopes import OwnSubscriptions
-from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.interface import UnitOfWork
 from edge_twisted.store.rows import StoredDocument
 
 
@@ -26,7 +26,7 @@ class MergeWriter:
     """
 
     def __init__(
-        self, unit: WriteTransaction, collection: str, own: OwnSubscriptions, now_ms: int
+        self, unit: UnitOfWork, collection: str, own: OwnSubscriptions, now_ms: int
     ) -> None:
         self._unit = unit
         self._collection = collection

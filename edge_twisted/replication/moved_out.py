@@ -13,7 +13,7 @@ from edge_twisted.dql.subscriptions import Subscription
 from edge_twisted.records.documents import ID, document_of
 from edge_twisted.records.evictions import prefix_of
 from edge_twisted.replication.scopes import OwnSubscriptions
-from edge_twisted.store.interface import Snapshot, WriteTransaction
+from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 _MOVED_OUT: Final = "moved-out"
 
@@ -26,12 +26,12 @@ def matches_any(subscriptions: tuple[Subscription, ...], document: dict[str, Val
     return any(each.matches(document) for each in subscriptions)
 
 
-def list_moved_out(unit: WriteTransaction, collection: str, id_key: bytes, now_ms: int) -> None:
+def list_moved_out(unit: UnitOfWork, collection: str, id_key: bytes, now_ms: int) -> None:
     """Remember that a document moved out now."""
     unit.put_fact(_MOVED_OUT, prefix_of(collection) + id_key, _encode(now_ms))
 
 
-def unlist(unit: WriteTransaction, collection: str, id_key: bytes) -> None:
+def unlist(unit: UnitOfWork, collection: str, id_key: bytes) -> None:
     """Forget that a document moved out."""
     key = prefix_of(collection) + id_key
     if unit.fact(_MOVED_OUT, key) is not None:

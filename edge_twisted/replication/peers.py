@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 
 from edge_twisted.documents.values import Value
 from edge_twisted.records.evictions import ACKNOWLEDGED
-from edge_twisted.store.interface import Snapshot, WriteTransaction
+from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 _PEERS: Final = "peers"
 NONE: Final = -1
@@ -96,7 +96,7 @@ class PeerRecords:
             yield {"_id": key, "is_ditto_server": False, "documents": documents}
 
 
-def store_peers(unit: WriteTransaction, changed: Mapping[str, PeerProgress]) -> None:
+def store_peers(unit: UnitOfWork, changed: Mapping[str, PeerProgress]) -> None:
     """Keep what `PeerRecords.take_changes` returned."""
     if not changed:
         return

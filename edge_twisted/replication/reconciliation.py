@@ -24,7 +24,7 @@ from edge_twisted.records.documents import ID, DocumentWriter, document_of
 from edge_twisted.replication.knowledge import Knowledge
 from edge_twisted.replication.scopes import Scopes, is_open
 from edge_twisted.replication.stream_reads import ids_of
-from edge_twisted.store.interface import Snapshot, WriteTransaction
+from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 
 def read_digests(snapshot: Snapshot, request: ReadDigests, scopes: Scopes) -> Digests | ScopeClosed:
@@ -91,7 +91,7 @@ def find_gone(snapshot: Snapshot, request: FindGone, scopes: Scopes) -> Fates | 
     return Fates(gone=tuple(gone), moved_out=tuple(moved_out))
 
 
-def delete_gone(unit: WriteTransaction, request: DeleteGone) -> None:
+def delete_gone(unit: UnitOfWork, request: DeleteGone) -> None:
     """
     Perform `DeleteGone`.
 

@@ -26,7 +26,7 @@ from edge_twisted.services.wall_clock import now_ms
 from edge_twisted.store.housekeeping import Housekeeping, Retention
 from edge_twisted.store.interface import Store
 from edge_twisted.store.rows import DamageReport
-from edge_twisted.store.scrubbing import Scrubber, ScrubbingPace
+from edge_twisted.store.scrubber import Scrubber, ScrubbingPace
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
 

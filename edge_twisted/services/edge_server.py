@@ -194,7 +194,7 @@ class EdgeServer(OrderedService):
                 presence=mesh.presence,
                 logs=self._logging,
                 metrics=metrics,
-                blobs=store.attachments,
+                blobs=store.blobs,
                 references=references,
                 troubles=[database.troubles],
             ),

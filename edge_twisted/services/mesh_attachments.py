@@ -41,7 +41,7 @@ class MeshAttachments:
         self._links = _Links()
         self.carrier = BlobCarrier(
             CarrierParts(
-                attachments=store.attachments,
+                attachments=store.blobs,
                 may_send=references.may_send,
                 neighbours=self._links,
                 clock=clock,

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from edge_twisted.api.metrics import Metrics
 from edge_twisted.store.interface import Store
 from edge_twisted.store.rows import Census, Commit
-from edge_twisted.store.scrubbing import Scrubber
+from edge_twisted.store.scrubber import Scrubber
 
 #: So many collections have a label of their own, those with most documents: what reads metrics
 #: keeps a series for each, for months, and a page of them must not grow with the database.

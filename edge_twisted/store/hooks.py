@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from twisted.logger import Logger
 
-from edge_twisted.store.interface import RemovalHook, WriteTransaction
+from edge_twisted.store.interface import RemovalHook, UnitOfWork
 from edge_twisted.store.rows import Commit, StoredDocument
 
 log = Logger()
@@ -21,7 +21,7 @@ def call_effect(effect: Callable[[], None]) -> None:
         log.failure("An after-commit effect failed.")
 
 
-class Hooks:
+class CommitHooks:
     """After-commit hooks, called in the order in which they were added."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class RemovalHooks:
         self._hooks[key] = hook
         return lambda: self._hooks.pop(key, None) and None
 
-    def call(self, unit: WriteTransaction, collection: str, rows: Sequence[StoredDocument]) -> None:
+    def call(self, unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
         """Tell them all; what one raises is the caller's to handle, for nothing may go."""
         for hook in tuple(self._hooks.values()):
             hook(unit, collection, rows)

@@ -109,7 +109,7 @@ class Housekeeping:
 
     async def collect(self) -> int:
         """Delete blobs that nothing has named for long enough; return how many."""
-        count = await self._store.attachments.collect(self._retention.attachment_grace_seconds)
+        count = await self._store.blobs.collect(self._retention.attachment_grace_seconds)
         if count:
             log.info("Collected {count} attachments.", count=count)
         return count

@@ -2,7 +2,7 @@
 """
 What a store does, whichever database is under it.
 
-Work is handed over as a named function of one `Snapshot` or one `WriteTransaction`; the name shows
+Work is handed over as a named function of one `Snapshot` or one `UnitOfWork`; the name shows
 in logs and metrics.  Such a function is called once, on a thread of the store's, so it must be
 plain: no Deferreds, no reactor, nothing kept of the transaction after it returns.  Every
 implementation passes `tests.support.store_contract`.
@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Dot, Replica, VersionVector
-from edge_twisted.store.attachments.interface import BlobStore
+from edge_twisted.store.blobs.interface import BlobStore
 from edge_twisted.store.fields import Fields
 from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.prefilter import Prefilter
@@ -29,13 +29,13 @@ from edge_twisted.store.rows import (
     ChangeBatch,
     CollectionInfo,
     Commit,
-    Committed,
     DamageReport,
     IndexDefinition,
     IndexInfo,
-    Most,
+    ReadLimit,
     ScanRow,
     StoredDocument,
+    UnitResult,
 )
 
 T = TypeVar("T")
@@ -133,7 +133,7 @@ class Snapshot(Protocol):
         """
 
     def index_texts(
-        self, read: IndexRead, most: Most, first: int | None = None
+        self, read: IndexRead, most: ReadLimit, first: int | None = None
     ) -> list[bytes] | None:
         """
         Return at once what `index_bodies` yields, or the `first` so many: the cheapest way to few.
@@ -200,7 +200,7 @@ class Snapshot(Protocol):
     # -- facts and attachments
 
     def fact(self, space: str, key: bytes) -> bytes | None:
-        """Return what `WriteTransaction.put_fact` stored, or None."""
+        """Return what `UnitOfWork.put_fact` stored, or None."""
 
     def facts(
         self, space: str, prefix: bytes = b"", *, after: bytes | None = None, limit: int = 1000
@@ -215,7 +215,7 @@ class Snapshot(Protocol):
         """Return (collection, id key) of rows that name the blob, tombstones included."""
 
 
-class WriteTransaction(Snapshot, Protocol):
+class UnitOfWork(Snapshot, Protocol):
     """
     A unit of work while it runs: a snapshot that sees its own writes.
 
@@ -321,7 +321,7 @@ class WriteTransaction(Snapshot, Protocol):
 MOST_COLLECTIONS = 100_000
 
 #: See `Store.before_reap` and `Store.before_quarantine`.
-RemovalHook = Callable[[WriteTransaction, str, Sequence[StoredDocument]], None]
+RemovalHook = Callable[[UnitOfWork, str, Sequence[StoredDocument]], None]
 
 
 class RowStream(Protocol[T]):
@@ -360,17 +360,17 @@ class Store(Protocol):
 
     @property
     def replica(self) -> Replica:
-        """Who writes here; changes with `WriteTransaction.renew_epoch`."""
+        """Who writes here; changes with `UnitOfWork.renew_epoch`."""
 
     @property
     def lsn(self) -> int:
         """The newest durable commit."""
 
     @property
-    def attachments(self) -> BlobStore:
+    def blobs(self) -> BlobStore:
         """The blobs of this database."""
 
-    def write(self, name: str, work: Callable[[WriteTransaction], T]) -> Deferred[Committed[T]]:
+    def write(self, name: str, work: Callable[[UnitOfWork], T]) -> Deferred[UnitResult[T]]:
         """
         Queue a unit of work; fire after the fsync.  Units run in the order of the calls.
 

@@ -140,7 +140,7 @@ class ByteRange(NamedTuple):
     high: bytes | None = None
 
 
-class Most(NamedTuple):
+class ReadLimit(NamedTuple):
     """Of an answer that comes at once: at most so many rows, and bytes of them together."""
 
     rows: int
@@ -162,7 +162,7 @@ class Commit:
     spaces: frozenset[str] = frozenset()
 
 
-class Committed(NamedTuple, Generic[T]):
+class UnitResult(NamedTuple, Generic[T]):
     """A unit of work that is on disk: its result, and the newest lsn that contains it."""
 
     result: T
@@ -184,7 +184,7 @@ class DamageReport:
 
 
 @frozen
-class AttachmentInfo:
+class BlobInfo:
     """A blob that is complete and verified: its id (43 characters) and its length in bytes."""
 
     id: str

@@ -13,7 +13,7 @@ from edge_twisted.documents.counts import CounterOverflow
 from edge_twisted.dql.errors import UnsupportedError
 from edge_twisted.dql.execute.interruption import Interruption, StatementCancelled
 from edge_twisted.errors import EdgeError
-from edge_twisted.store.attachments.names import id_of
+from edge_twisted.store.blobs.names import id_of
 from edge_twisted.store.errors import BlobCorrupt, IndexExists, StoreOverloaded
 from tests.integration.store.base import SqliteTestCase, insert
 from tests.support.dql_examples import answer, memory_database
@@ -59,7 +59,7 @@ def test_a_cancelled_statement_stops() -> None:
 class StoreTests(SqliteTestCase):
     async def test_fetched_content_that_is_not_what_was_asked_for_is_corrupt(self) -> None:
         store = await self.opened()
-        download = await store.attachments.resume(id_of(hashlib.sha256(b"wanted").digest()))
+        download = await store.blobs.resume(id_of(hashlib.sha256(b"wanted").digest()))
         await download.write(b"wasted")
         with self.assertRaises(BlobCorrupt) as caught:
             await download.finish()

@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_twisted.documents.headers import read_header
 from edge_twisted.documents.ids import DocumentId
-from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.interface import UnitOfWork
 from tests.integration.replication.base import ReplicationTestCase
 from tests.support.replica import ReplicaServer
 from tests.support.simulation.contents import Contents
@@ -130,10 +130,10 @@ class ForgettingTests(ReplicationTestCase):
         await self._evict_from(0, a)
         self.assertEqual(self.oracle.bounds()[X].must.version, anew)
 
-    def _vanish(self, unit: WriteTransaction) -> None:
+    def _vanish(self, unit: UnitOfWork) -> None:
         unit.remove(*X)
 
-    def _forget_why(self, unit: WriteTransaction) -> None:
+    def _forget_why(self, unit: UnitOfWork) -> None:
         ((key, _),) = unit.facts("evicted")
         unit.put_fact("evicted", key, None)
 

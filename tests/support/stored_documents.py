@@ -15,9 +15,9 @@ from edge_twisted.documents.json_text import from_text, to_text
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import VersionVector
 from edge_twisted.documents.writing import delete
-from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.interface import UnitOfWork
 
-Work = Callable[[WriteTransaction], int]
+Work = Callable[[UnitOfWork], int]
 
 
 def key(id_value: Value) -> bytes:
@@ -25,9 +25,7 @@ def key(id_value: Value) -> bytes:
     return DocumentId.of(id_value).key
 
 
-def put(
-    unit: WriteTransaction, collection: str, id_value: Value, fields: Mapping[str, Value]
-) -> int:
+def put(unit: UnitOfWork, collection: str, id_value: Value, fields: Mapping[str, Value]) -> int:
     """Store a fresh document over whatever was there; return the unit's lsn."""
     dot = unit.next_dot()
     stamp = Stamp(unit.tick(), dot.replica, dot.sequence)
@@ -53,7 +51,7 @@ def putting(collection: str, id_value: Value, **fields: Any) -> Work:
 def deleting(collection: str, id_value: Value) -> Work:
     """Return a unit of work that makes a document a tombstone."""
 
-    def work(unit: WriteTransaction) -> int:
+    def work(unit: UnitOfWork) -> int:
         id_key = key(id_value)
         found = unit.get(collection, id_key)
         assert found is not None
@@ -79,7 +77,7 @@ def deleting(collection: str, id_value: Value) -> Work:
 def removing(collection: str, id_value: Value) -> Work:
     """Return a unit of work that forgets a document."""
 
-    def work(unit: WriteTransaction) -> int:
+    def work(unit: UnitOfWork) -> int:
         unit.remove(collection, key(id_value))
         return unit.lsn
 

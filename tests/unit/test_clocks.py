@@ -40,10 +40,9 @@ AGES = {
     ("documents/clock.py", "see"): "compares a remote stamp with our clock: a wrong one is named",
     ("store/housekeeping.py", "reap"): "tombstones outlive restarts; one that goes early is still "
     "known as a delete (decision 9)",
-    ("store/attachments/ledger.py", "_judge"): "idle blobs outlive restarts; dates ahead are noted "
-    "anew",
-    ("store/attachments/folder.py", "tidy"): "files outlive restarts; a download begins anew",
-    ("store/scrubbing.py", "age_seconds"): "passes outlive restarts; a date ahead is one of now",
+    ("store/blobs/ledger.py", "_judge"): "idle blobs outlive restarts; dates ahead are noted anew",
+    ("store/blobs/folder.py", "tidy"): "files outlive restarts; a download begins anew",
+    ("store/scrubber.py", "age_seconds"): "passes outlive restarts; a date ahead is one of now",
     ("cli/status.py", "_progress"): "shows a person when the last news came",
 }
 #: Names that hold dates of now.

@@ -17,6 +17,7 @@ _WIRE = "two protocols, documents and attachments, have messages of one publishe
 ALLOWED = {
     "Access": "database/ declares what it asks of permissions; the class in security/ satisfies it",
     "Batches": _SEAM,
+    "BlobInfo": _SEAM,
     "BlobReader": _SEAM,
     "BlobWriter": _SEAM,
     "Database": _SEAM,

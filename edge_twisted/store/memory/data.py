@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 
 from edge_twisted.documents.clock import HybridClock
 from edge_twisted.documents.versions import Replica
-from edge_twisted.store.attachments.memory import MemoryBlobFolder
+from edge_twisted.store.blobs.memory import MemoryBlobFolder
 from edge_twisted.store.interface import MOST_COLLECTIONS
 from edge_twisted.store.rows import CollectionInfo, IndexInfo, StoredDocument
 

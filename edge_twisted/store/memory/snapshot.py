@@ -24,7 +24,7 @@ from edge_twisted.store.rows import (
     ChangeBatch,
     CollectionInfo,
     IndexInfo,
-    Most,
+    ReadLimit,
     ScanRow,
     StoredDocument,
     census_of,
@@ -134,7 +134,7 @@ class MemorySnapshot:
         return self._batches(reversed(bodies) if read.descending else bodies)
 
     def index_texts(
-        self, read: IndexRead, most: Most, first: int | None = None
+        self, read: IndexRead, most: ReadLimit, first: int | None = None
     ) -> list[bytes] | None:
         texts = [body for batch in self.index_bodies(read) for (body,) in batch][:first]
         fits = len(texts) <= most.rows and sum(map(len, texts)) <= most.size

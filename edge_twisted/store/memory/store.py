@@ -10,15 +10,15 @@ from typing import Generic, TypeVar
 from twisted.internet.defer import Deferred, execute, fail, succeed
 
 from edge_twisted.documents.versions import Replica
-from edge_twisted.store.attachments.interface import BlobStore
-from edge_twisted.store.attachments.memory import MemoryBlobStore
+from edge_twisted.store.blobs.interface import BlobStore
+from edge_twisted.store.blobs.memory import MemoryBlobStore
 from edge_twisted.store.errors import ReadCancelled, StoreClosed, UnknownIndex
-from edge_twisted.store.hooks import Hooks, RemovalHooks, call_effect
-from edge_twisted.store.interface import RemovalHook, RowStream, Snapshot, WriteTransaction
+from edge_twisted.store.hooks import CommitHooks, RemovalHooks, call_effect
+from edge_twisted.store.interface import RemovalHook, RowStream, Snapshot, UnitOfWork
 from edge_twisted.store.memory.data import Data, MemoryCollection
 from edge_twisted.store.memory.snapshot import MemorySnapshot
-from edge_twisted.store.memory.transaction import MemoryTransaction
-from edge_twisted.store.rows import Commit, Committed, DamageReport
+from edge_twisted.store.memory.unit import MemoryUnit
+from edge_twisted.store.rows import Commit, DamageReport, UnitResult
 
 T = TypeVar("T")
 
@@ -33,10 +33,10 @@ class MemoryStore:
     def __init__(self, data: Data, now_ms: Callable[[], int]) -> None:
         self._data = data
         self._now_ms = now_ms
-        self._hooks = Hooks()
+        self._hooks = CommitHooks()
         self._reap_hooks = RemovalHooks()
         self._is_open = False
-        self._attachments = MemoryBlobStore(self, data.blobs, now_ms)
+        self._blobs = MemoryBlobStore(self, data.blobs, now_ms)
 
     # -- life
 
@@ -57,15 +57,15 @@ class MemoryStore:
         return self._data.lsn
 
     @property
-    def attachments(self) -> BlobStore:
-        return self._attachments
+    def blobs(self) -> BlobStore:
+        return self._blobs
 
     # -- work
 
-    def write(self, name: str, work: Callable[[WriteTransaction], T]) -> Deferred[Committed[T]]:
+    def write(self, name: str, work: Callable[[UnitOfWork], T]) -> Deferred[UnitResult[T]]:
         if not self._is_open:
             return fail(StoreClosed(name))
-        transaction = MemoryTransaction(self._data, name, self._now_ms)
+        transaction = MemoryUnit(self._data, name, self._now_ms)
         try:
             result = work(transaction)
         except BaseException:
@@ -77,7 +77,7 @@ class MemoryStore:
         if changed:
             spaces = frozenset(transaction.spaces)
             self._hooks.call(Commit(lsn=self._data.lsn, collections=changed, spaces=spaces))
-        return succeed(Committed(result, self._data.lsn))
+        return succeed(UnitResult(result, self._data.lsn))
 
     def read(self, name: str, work: Callable[[Snapshot], T]) -> Deferred[T]:
         if not self._is_open:
@@ -107,7 +107,7 @@ class MemoryStore:
             if row.received is not None and row.received < received_before
         ]
         chosen = sorted(old, key=lambda found: found[:2])[:most]
-        transaction = MemoryTransaction(self._data, "reap", self._now_ms)
+        transaction = MemoryUnit(self._data, "reap", self._now_ms)
         try:
             for _, _, here, document in chosen:
                 self._reap_hooks.call(transaction, here.name, (document,))

@@ -34,7 +34,7 @@ def is_body_whole(checksum: int | None, id_key: bytes, body: bytes | None) -> bo
     try:
         return checksum is None or checksum & BODY_HALF == _body_half(id_key, body)
     except TypeError:
-        # Damage can also make a column one of another type.
+        # DamageReporter can also make a column one of another type.
         return False
 
 

@@ -65,7 +65,7 @@ def _nobody(finding: Finding) -> None:
 
 
 @define(eq=False)
-class Damage:
+class DamageReporter:
     """
     Makes the errors of damaged bytes, and reports what they are about.
 
@@ -114,7 +114,7 @@ class DamageRecord:
         self._suspects: set[DamagedDocument] = set()
         self.hurry: Callable[[], None] = lambda: None
         self._threads = threads
-        self.met = Damage(self._report)
+        self.met = DamageReporter(self._report)
 
     def begin(self, documents: int) -> None:
         """A store was opened with so many documents in quarantine."""

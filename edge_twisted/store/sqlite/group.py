@@ -14,8 +14,8 @@ from edge_twisted.store.interface import MOST_COLLECTIONS
 from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.checksums import is_whole
 from edge_twisted.store.sqlite.connection import UNREADABLE, is_unreadable
-from edge_twisted.store.sqlite.damage import Damage
-from edge_twisted.store.sqlite.pending import Layer, PendingRow, flush
+from edge_twisted.store.sqlite.damage import DamageReporter
+from edge_twisted.store.sqlite.layers import Layer, PendingRow, flush
 from edge_twisted.store.sqlite.state import CollectionState, WriterState
 
 _FIND = (
@@ -38,8 +38,8 @@ class CommitGroup:
     new_epoch: Callable[[int], int]
     #: Called on the reactor thread: (collection, name) of an index that is ready, or gone.
     index_changed: Callable[[str, str], None]
-    damage: Damage = field(factory=Damage)
-    #: As many collections may statements make; see `WriteTransaction.admit_collection`.
+    damage: DamageReporter = field(factory=DamageReporter)
+    #: As many collections may statements make; see `UnitOfWork.admit_collection`.
     most_collections: int = MOST_COLLECTIONS
     layer: Layer = field(factory=Layer)
     #: Some unit succeeded that changed something.

@@ -25,7 +25,7 @@ from edge_twisted.store.keys import KEY_LIMIT_BYTES, entry
 from edge_twisted.store.rows import IndexDefinition
 from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.connection import fetch
-from edge_twisted.store.sqlite.pending import Entries, insert_entries
+from edge_twisted.store.sqlite.layers import Entries, insert_entries
 from edge_twisted.store.sqlite.rowids import live_rows
 from edge_twisted.store.sqlite.state import CollectionState, StoredIndex, WriterState
 

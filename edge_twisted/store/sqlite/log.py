@@ -20,7 +20,7 @@ from edge_twisted.store.sqlite.scans import Cursors
 from edge_twisted.store.sqlite.selection import TEXT
 
 
-class _Logged(NamedTuple):
+class _LogRow(NamedTuple):
     """A row of the log; sorts by commit."""
 
     lsn: int
@@ -56,7 +56,7 @@ def changes_after(
     return ChangeBatch(changes=tuple(found), lsn=max(newest, lsn), more=False)
 
 
-def _log(cursors: Cursors, number: int, name: str, after: int) -> Iterator[_Logged]:
+def _log(cursors: Cursors, number: int, name: str, after: int) -> Iterator[_LogRow]:
     rows = cursors.batches(
         f"SELECT id, lsn, {TEXT}, digest, checksum, state FROM documents"
         " WHERE collection = ? AND lsn > ? ORDER BY lsn, row",
@@ -70,12 +70,12 @@ def _log(cursors: Cursors, number: int, name: str, after: int) -> Iterator[_Logg
         raise
 
 
-def _verified(cursors: Cursors, name: str, rows: Iterator[list[Any]]) -> Iterator[_Logged]:
+def _verified(cursors: Cursors, name: str, rows: Iterator[list[Any]]) -> Iterator[_LogRow]:
     for batch in rows:
         for id_key, changed, body, digest, checksum, state in batch:
             if not is_whole(checksum, id_key, digest, body, state):
                 raise cursors.damage.document(name, id_key)
-            yield _Logged(changed, name, StoredDocument(id_key, changed, body, state, digest))
+            yield _LogRow(changed, name, StoredDocument(id_key, changed, body, state, digest))
 
 
 def _name_unreadable(cursors: Cursors, number: int, name: str, after: int) -> None:

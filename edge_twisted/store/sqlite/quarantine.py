@@ -24,14 +24,14 @@ from edge_twisted.documents.json_text import InvalidJson, from_text
 from edge_twisted.errors import EdgeError
 from edge_twisted.store.errors import shown_id
 from edge_twisted.store.hooks import RemovalHooks
-from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.interface import UnitOfWork
 from edge_twisted.store.keys import KEY_LIMIT_BYTES, entry
 from edge_twisted.store.rows import StoredDocument
 from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.checksums import is_body_whole, is_state_whole
 from edge_twisted.store.sqlite.connection import fetch, is_unreadable
 from edge_twisted.store.sqlite.rowids import dead_rows, live_rows
-from edge_twisted.store.sqlite.state import CollectionState, Quarantined, WriterState
+from edge_twisted.store.sqlite.state import CollectionState, QuarantinedRow, WriterState
 
 log = Logger()
 
@@ -46,7 +46,7 @@ COLUMNS_WITHOUT_TEXT = COLUMNS.replace(selection.TEXT, "NULL")
 _MOVED = "row, collection, id, lsn, attachments, received, literal, body, state, checksum"
 
 
-class QuarantineUnit(WriteTransaction, Protocol):
+class QuarantineUnit(UnitOfWork, Protocol):
     """The part of a unit of work that quarantine needs."""
 
     now_ms: Callable[[], int]
@@ -115,7 +115,7 @@ def read_row(connection: apsw.Connection, row: int) -> StoredRow | None:
     return None if found is None else StoredRow(*found)
 
 
-class Quarantining:
+class QuarantineMove:
     """
     Write: one document goes into quarantine if it is damaged; returns False if it has to stay.
 
@@ -222,7 +222,7 @@ def _move(
     elif first <= found.row <= last:
         here.count(found.digest, -1)
     place, state = (here.number, found.id_key), unit.state
-    state.quarantined[place] = Quarantined(found.row, found.digest)
+    state.quarantined[place] = QuarantinedRow(found.row, found.digest)
     unit.on_undo(lambda: state.quarantined.pop(place, None) and None)
     unit.after_commit(lambda: _say(here.name, found.id_key))
 

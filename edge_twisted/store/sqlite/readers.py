@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from edge_twisted.store.errors import ReadCancelled, ReadTooLong
 from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.sqlite.connection import UNREADABLE, close
-from edge_twisted.store.sqlite.damage import Damage
+from edge_twisted.store.sqlite.damage import DamageReporter
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 from edge_twisted.store.threads import ThreadPool
 
@@ -40,7 +40,7 @@ OpenReader = Callable[[], apsw.Connection]
 NumberOf = Callable[[str], "int | None"]
 
 
-class Interruptible:
+class ReadCancellation:
     """A read that can be cancelled from another thread, without hitting the one after it."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-class _Hurried:
+class _TimeLimit:
     """A block in which SQLite must not take long; made once, as `InlineReader` is."""
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class InlineReader:
     """
 
     def __init__(
-        self, connection: apsw.Connection, number_of: NumberOf, damage: Damage | None = None
+        self, connection: apsw.Connection, number_of: NumberOf, damage: DamageReporter | None = None
     ) -> None:
         self._connection = connection
         # One cursor for what begins and ends: a connection makes a new one for each statement.
@@ -120,7 +120,7 @@ class InlineReader:
         self._snapshot.keeps_indexes = True
         self._snapshot.cursors.may_be_ended = False
         self._depth = 0
-        self.hurried = _Hurried()
+        self.hurried = _TimeLimit()
         connection.set_progress_handler(self.hurried.look, HURRIED_STEPS)
 
     def __enter__(self) -> Snapshot:
@@ -150,19 +150,19 @@ class ReaderPool:
         threads: ThreadPool,
         open_reader: OpenReader,
         number_of: NumberOf,
-        damage: Damage | None = None,
+        damage: DamageReporter | None = None,
     ) -> None:
         self._threads = threads
         self._open_reader = open_reader
-        self.damage = damage or Damage()
+        self.damage = damage or DamageReporter()
         self.number_of = number_of
         self._idle: deque[apsw.Connection] = deque()
-        self._running: set[Interruptible] = set()
+        self._running: set[ReadCancellation] = set()
         self._closed = False
 
     def read(self, name: str, work: Callable[[Snapshot], T]) -> Deferred[T]:
         """Run `work` on a thread; cancelling the Deferred interrupts it."""
-        read = Interruptible()
+        read = ReadCancellation()
         self._running.add(read)
         answer: Deferred[T] = Deferred(lambda _: read.cancel())
 
@@ -176,7 +176,7 @@ class ReaderPool:
         )
         return answer
 
-    def _read(self, name: str, work: Callable[[Snapshot], T], read: Interruptible) -> T:
+    def _read(self, name: str, work: Callable[[Snapshot], T], read: ReadCancellation) -> T:
         if read.is_cancelled():
             raise ReadCancelled(name)
         connection = self.borrow()
@@ -194,7 +194,7 @@ class ReaderPool:
             self.give_back(connection)
 
     def snapshot(
-        self, connection: apsw.Connection, name: str, read: Interruptible
+        self, connection: apsw.Connection, name: str, read: ReadCancellation
     ) -> SqliteSnapshot:
         """Return what a read sees over a connection with an open transaction."""
         return SqliteSnapshot(connection, self.number_of, name, read.is_cancelled, self.damage)

@@ -24,7 +24,7 @@ from edge_twisted.store.sqlite.checksums import is_whole
 from edge_twisted.store.sqlite.connection import fetch
 from edge_twisted.store.sqlite.rowids import dead_rows
 from edge_twisted.store.sqlite.state import CollectionState, WriterState
-from edge_twisted.store.sqlite.transaction import SqliteTransaction
+from edge_twisted.store.sqlite.unit import SqliteUnit
 
 STEP_SECONDS = 0.003
 #: Tombstones deleted between two looks at the watch.
@@ -98,7 +98,7 @@ class ReapJob:
     def _cancel(self, done: Deferred[int]) -> None:
         self._cancelled = True
 
-    def __call__(self, unit: SqliteTransaction) -> bool:
+    def __call__(self, unit: SqliteUnit) -> bool:
         if self._cancelled:
             return False
         names = self._resumed(unit.state)
@@ -147,7 +147,7 @@ class ReapJob:
         if not self.done.called:
             self.done.errback(failure)
 
-    def _reap(self, unit: SqliteTransaction, here: CollectionState, rows: int) -> int:
+    def _reap(self, unit: SqliteUnit, here: CollectionState, rows: int) -> int:
         """Forget the oldest tombstones of a collection, at most `rows`; return how many."""
         first, last = dead_rows(here.number)
         if here.next_dead == first:
@@ -174,7 +174,7 @@ class ReapJob:
         here.reaped_lsn = max(here.reaped_lsn, *(each.lsn for each in old))
         return len(old)
 
-    def _correct(self, unit: SqliteTransaction, rows: list[_Tombstone]) -> None:
+    def _correct(self, unit: SqliteUnit, rows: list[_Tombstone]) -> None:
         # Received while the clock was wrong: such a one would keep those behind it for ever.
         now = unit.now_ms()
         early = [(now, each.row) for each in rows if each.received > now]

@@ -15,9 +15,9 @@ from edge_twisted.store.errors import ReadCancelled
 from edge_twisted.store.fields import Fields
 from edge_twisted.store.keys import cut
 from edge_twisted.store.prefilter import Prefilter
-from edge_twisted.store.rows import BodyRow, ByteRange, Most, ScanRow
+from edge_twisted.store.rows import BodyRow, ByteRange, ReadLimit, ScanRow
 from edge_twisted.store.sqlite.connection import UNREADABLE
-from edge_twisted.store.sqlite.damage import Damage
+from edge_twisted.store.sqlite.damage import DamageReporter
 from edge_twisted.store.sqlite.rowids import live_rows
 from edge_twisted.store.sqlite.selection import TEXT, RowSelection
 
@@ -56,7 +56,7 @@ class Cursors:
         connection: apsw.Connection,
         what: str,
         cancelled: Callable[[], bool],
-        damage: Damage,
+        damage: DamageReporter,
     ) -> None:
         self._connection = connection
         self._what = what
@@ -199,7 +199,7 @@ def index_texts(
     cursor: apsw.Cursor,
     statements: Sequence[Statement],
     wanted: RowSelection | None,
-    most: Most,
+    most: ReadLimit,
     first: int | None,
 ) -> list[bytes] | None:
     """

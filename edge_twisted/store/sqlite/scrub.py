@@ -17,8 +17,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from edge_twisted.store.errors import ReadCancelled, StoreClosed, StoreError, shown_id
-from edge_twisted.store.rows import Committed
-from edge_twisted.store.scrubbing import AttachmentsStep, DocumentsStep
+from edge_twisted.store.rows import UnitResult
+from edge_twisted.store.scrubber import AttachmentsStep, DocumentsStep
 from edge_twisted.store.sqlite.checksums import checksum_of
 from edge_twisted.store.sqlite.connection import UNREADABLE, fetch, is_unreadable
 from edge_twisted.store.sqlite.quarantine import COLUMNS, QuarantineUnit, StoredRow, read_row
@@ -93,7 +93,7 @@ def _with_readable(
         yield (*row, True)
 
 
-class Sealing:
+class ChecksumBackfill:
     """Write: rows get the checksum of what they are now, if they are readable and have none."""
 
     def __init__(self, rows: Sequence[int]) -> None:
@@ -109,13 +109,13 @@ class Sealing:
             connection.execute("UPDATE documents SET checksum = ? WHERE row = ?", (seal, row))
 
 
-class ScrubTarget(Protocol):
+class ScrubStore(Protocol):
     """The part of the store that scrubbing needs."""
 
     def read(self, name: str, work: Callable[[SqliteSnapshot], T]) -> Deferred[T]:
         """Run a read on a thread."""
 
-    def write(self, name: str, work: Callable[[QuarantineUnit], T]) -> Deferred[Committed[T]]:
+    def write(self, name: str, work: Callable[[QuarantineUnit], T]) -> Deferred[UnitResult[T]]:
         """Run a unit of work."""
 
     def snapshot(self) -> AbstractContextManager[SqliteSnapshot]:
@@ -125,15 +125,15 @@ class ScrubTarget(Protocol):
         """Take a damaged document out."""
 
 
-class ScrubbedStore:
+class SqliteScrubTarget:
     """
-    A `edge_twisted.store.scrubbing.Scrubbed`: the documents and blobs of an open store.
+    A `edge_twisted.store.scrubber.ScrubTarget`: the documents and blobs of an open store.
 
     :param scrub_attachments: does one step over the blobs.
     """
 
     def __init__(
-        self, store: ScrubTarget, scrub_attachments: Callable[[int], Deferred[AttachmentsStep]]
+        self, store: ScrubStore, scrub_attachments: Callable[[int], Deferred[AttachmentsStep]]
     ) -> None:
         self._store = store
         self.scrub_attachments = scrub_attachments
@@ -160,7 +160,7 @@ class ScrubbedStore:
                     error=str(error),
                 )
         if unsealed:
-            await self._store.write("scrub", Sealing(unsealed))
+            await self._store.write("scrub", ChecksumBackfill(unsealed))
         return step
 
     def behind_unreadable(self, after: int) -> int:

@@ -22,14 +22,14 @@ from edge_twisted.store.rows import (
     ChangeBatch,
     CollectionInfo,
     IndexInfo,
-    Most,
+    ReadLimit,
     ScanRow,
     StoredDocument,
 )
 from edge_twisted.store.sqlite import scans
 from edge_twisted.store.sqlite.checksums import BODY_HALF, is_body_whole, is_whole
 from edge_twisted.store.sqlite.connection import UNREADABLE, is_unreadable
-from edge_twisted.store.sqlite.damage import Damage
+from edge_twisted.store.sqlite.damage import DamageReporter
 from edge_twisted.store.sqlite.log import changes_after
 from edge_twisted.store.sqlite.rowids import dead_rows, live_rows
 from edge_twisted.store.sqlite.selection import TEXT, RowSelection
@@ -64,12 +64,12 @@ class SqliteSnapshot:
         number_of: Callable[[str], int | None],
         what: str,
         cancelled: Callable[[], bool] = never,
-        damage: Damage | None = None,
+        damage: DamageReporter | None = None,
     ) -> None:
         self._connection = connection
         self._number_of = number_of
         self._what = what
-        self._damage = damage or Damage()
+        self._damage = damage or DamageReporter()
         self.cursors = scans.Cursors(connection, what, cancelled, self._damage)
         self._point = connection.cursor()
         self._site: tuple[int, int] | None = None
@@ -241,7 +241,7 @@ class SqliteSnapshot:
         return scans.index_bodies(self.cursors, number, read.spans, read.descending, wanted)
 
     def index_texts(
-        self, read: IndexRead, most: Most, first: int | None = None
+        self, read: IndexRead, most: ReadLimit, first: int | None = None
     ) -> list[bytes] | None:
         number = self._ready_index(read.collection, read.name)
         wanted = _wanted(read.prefilter, read.fields)

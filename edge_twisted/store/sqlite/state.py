@@ -92,7 +92,7 @@ def fingerprint(digest_sum: int, digest_xor: int) -> bytes:
     return (digest_sum & _64_BITS).to_bytes(8, "big") + (digest_xor & _64_BITS).to_bytes(8, "big")
 
 
-class Quarantined(NamedTuple):
+class QuarantinedRow(NamedTuple):
     """A document in quarantine: the row that it had, and its digest, which may be damaged too."""
 
     row: int
@@ -114,7 +114,7 @@ class WriterState:
     #: Names of the collections whose totals are not saved yet.
     touched: set[str] = field(factory=set)
     #: Documents in quarantine, by (collection number, id key).
-    quarantined: dict[tuple[int, bytes], Quarantined] = field(factory=dict)
+    quarantined: dict[tuple[int, bytes], QuarantinedRow] = field(factory=dict)
     #: Where there may be facts; in others none is looked for.
     spaces: set[str] = field(factory=set)
 
@@ -221,7 +221,7 @@ def _load_quarantine(connection: apsw.Connection, state: WriterState) -> None:
     for number, id_key, row, digest in connection.execute(
         "SELECT collection, id, row, digest FROM quarantine"
     ):
-        state.quarantined[number, id_key] = Quarantined(row, digest)
+        state.quarantined[number, id_key] = QuarantinedRow(row, digest)
         collection = numbered.get(number)
         if collection is None:
             continue

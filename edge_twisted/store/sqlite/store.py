@@ -15,19 +15,19 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from edge_twisted.documents.versions import Replica
-from edge_twisted.store.attachments.files import FileBlobStore
-from edge_twisted.store.attachments.interface import BlobStore
+from edge_twisted.store.blobs.files import FileBlobStore
+from edge_twisted.store.blobs.interface import BlobStore
 from edge_twisted.store.errors import StoreClosed, StoreOverloaded, UnknownIndex
-from edge_twisted.store.hooks import Hooks, RemovalHooks, call_effect
+from edge_twisted.store.hooks import CommitHooks, RemovalHooks, call_effect
 from edge_twisted.store.interface import (
     MOST_COLLECTIONS,
     RemovalHook,
     RowStream,
     Snapshot,
-    WriteTransaction,
+    UnitOfWork,
 )
-from edge_twisted.store.rows import Commit, Committed, DamageReport
-from edge_twisted.store.scrubbing import Scrubbed
+from edge_twisted.store.rows import Commit, DamageReport, UnitResult
+from edge_twisted.store.scrubber import ScrubTarget
 from edge_twisted.store.sqlite.answers import AnswerQueue
 from edge_twisted.store.sqlite.connection import translating
 from edge_twisted.store.sqlite.damage import DamageRecord
@@ -35,12 +35,12 @@ from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.group import CommitGroup
 from edge_twisted.store.sqlite.indexes import IndexBuild
 from edge_twisted.store.sqlite.opening import OpenFile, epoch_after, open_file
-from edge_twisted.store.sqlite.quarantine import Quarantining
+from edge_twisted.store.sqlite.quarantine import QuarantineMove
 from edge_twisted.store.sqlite.readers import InlineReader, ReaderPool
 from edge_twisted.store.sqlite.reaper import ReapJob
-from edge_twisted.store.sqlite.scrub import ScrubbedStore
+from edge_twisted.store.sqlite.scrub import SqliteScrubTarget
 from edge_twisted.store.sqlite.state import WriterState
-from edge_twisted.store.sqlite.streams import OPEN_STREAMS, Production, SqliteRowStream
+from edge_twisted.store.sqlite.streams import OPEN_STREAMS, BatchProducer, SqliteRowStream
 from edge_twisted.store.sqlite.submissions import SubmissionQueue
 from edge_twisted.store.sqlite.writer import GroupOutcome, Job, QueuedUnit, Writer
 from edge_twisted.store.threads import ThreadPool, shorten_switch_interval
@@ -86,19 +86,19 @@ class SqliteStore:
         self._now_ms = now_ms
         self._entropy = entropy
         self._vfs = vfs
-        self._hooks = Hooks()
-        self._answering = AnswerQueue(threads)
+        self._hooks = CommitHooks()
+        self._answers = AnswerQueue(threads)
         self._reap_hooks = RemovalHooks()
         self._next_to_reap: str | None = None
         self._damage = DamageRecord(threads, self.quarantine)
         self._quarantine_hooks = RemovalHooks()
-        self._open: _Open | None = None
+        self._open: OpenStore | None = None
         self._numbers: dict[str, int] = {}
         self._closing = False
         self._waiting = 0
         self._lsn = 0
         self._replica: Replica | None = None
-        self._attachments = FileBlobStore(
+        self._blobs = FileBlobStore(
             layout.attachments, self, threads=threads, now_ms=now_ms, entropy=entropy
         )
         self._index_waiters: dict[tuple[str, str], list[Deferred[None]]] = {}
@@ -121,9 +121,9 @@ class SqliteStore:
         self._publish(state)
         self._lsn, self._replica = state.lsn, state.replica
         self._damage.begin(len(state.quarantined))
-        self._open = _Open(self, file, pool, writer)
+        self._open = OpenStore(self, file, pool, writer)
         try:
-            await self._attachments.start()
+            await self._blobs.start()
         except BaseException:
             await self.close()
             raise
@@ -151,12 +151,12 @@ class SqliteStore:
         if self._open is None or self._closing:
             return
         self._closing = True
-        await self._attachments.stop()
+        await self._blobs.stop()
         # Who hears of what is committed already may still read.
-        self._answering.flush()
+        self._answers.flush()
         opened, self._open = self._open, None
         unfinished = await opened.close()
-        self._answering.flush()
+        self._answers.flush()
         for job in unfinished:
             self._job_failed(job, Failure(StoreClosed(type(job).__name__)))
         path = str(self._layout.database)
@@ -174,8 +174,8 @@ class SqliteStore:
         return self._lsn
 
     @property
-    def attachments(self) -> BlobStore:
-        return self._attachments
+    def blobs(self) -> BlobStore:
+        return self._blobs
 
     def number_of(self, collection: str) -> int | None:
         """Return a collection's number; from any thread."""
@@ -183,7 +183,7 @@ class SqliteStore:
 
     # -- work
 
-    def write(self, name: str, work: Callable[[WriteTransaction], T]) -> Deferred[Committed[T]]:
+    def write(self, name: str, work: Callable[[UnitOfWork], T]) -> Deferred[UnitResult[T]]:
         if self._open is None:
             return fail(StoreClosed(name))
         if self._waiting >= QUEUE_LIMIT:
@@ -237,8 +237,8 @@ class SqliteStore:
     # -- damage
 
     def quarantine(self, collection: str, id_key: bytes) -> Deferred[bool]:
-        work = Quarantining(collection, id_key, self._quarantine_hooks)
-        written: Deferred[Committed[bool]] = self.write("quarantine", cast(Any, work))
+        work = QuarantineMove(collection, id_key, self._quarantine_hooks)
+        written: Deferred[UnitResult[bool]] = self.write("quarantine", cast(Any, work))
         return written.addCallback(lambda committed: committed.result)
 
     def before_quarantine(self, hook: RemovalHook) -> Callable[[], None]:
@@ -246,12 +246,12 @@ class SqliteStore:
 
     @property
     def damage(self) -> DamageReport:
-        return self._damage.told(self._attachments.damaged)
+        return self._damage.told(self._blobs.damaged)
 
     @property
-    def scrubbed(self) -> Scrubbed:
+    def scrubbed(self) -> ScrubTarget:
         """What a scrubber works on."""
-        return ScrubbedStore(cast(Any, self), self._attachments.scrub)
+        return SqliteScrubTarget(cast(Any, self), self._blobs.scrub)
 
     def watch_damage(self, hurry: Callable[[], None], lost: Callable[[str], None]) -> None:
         """
@@ -261,7 +261,7 @@ class SqliteStore:
         :param lost: called with the id of a blob that went into quarantine, to be fetched again.
         """
         self._damage.hurry = hurry
-        self._attachments.lost = lost
+        self._blobs.lost = lost
 
     # -- indexes
 
@@ -344,7 +344,7 @@ class SqliteStore:
                 spaces=frozenset(outcome.spaces),
             )
             answers.append(lambda: self._hooks.call(commit))
-        self._answering.add(answers)
+        self._answers.add(answers)
 
     def _new_group(self, connection: apsw.Connection, state: WriterState) -> CommitGroup:
         return CommitGroup(
@@ -358,7 +358,7 @@ class SqliteStore:
         )
 
 
-class _Open:
+class OpenStore:
     """What exists only while the store is open."""
 
     def __init__(
@@ -371,11 +371,11 @@ class _Open:
         self._written = self._writing.call(writer.run)
         self.inline = InlineReader(file.inline, store.number_of, store._damage.met)
         self.readers = ReaderPool(pool, file.reader, store.number_of, store._damage.met)
-        self._gathering: SubmissionQueue[QueuedUnit] = SubmissionQueue(
+        self._submissions: SubmissionQueue[QueuedUnit] = SubmissionQueue(
             store._reactor, writer.queue.put
         )
         #: Hands a unit to the writer, with the others that come along.
-        self.submit = self._gathering.submit
+        self.submit = self._submissions.submit
         self._streams: set[SqliteRowStream[Any]] = set()
         self._permits = DeferredSemaphore(OPEN_STREAMS)
 
@@ -383,7 +383,7 @@ class _Open:
         self, name: str, work: Callable[[Snapshot], Iterator[T]], clock: IReactorTime
     ) -> RowStream[T]:
         """Begin a stream; it is closed with the store at the latest."""
-        production = Production(name, work, self.readers)
+        production = BatchProducer(name, work, self.readers)
         stream = SqliteRowStream(
             production, self._pool, self._permits, clock, self._streams.discard
         )
@@ -399,7 +399,7 @@ class _Open:
         for stream in tuple(self._streams):
             stream.close()
         self.readers.close()
-        self._gathering.flush()
+        self._submissions.flush()
         self.writer.queue.put(None)
         unfinished = await self._written
         await self._writing.close()

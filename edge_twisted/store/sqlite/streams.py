@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from edge_twisted.store.errors import ReadCancelled, StoreClosed
 from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.sqlite.connection import UNREADABLE
-from edge_twisted.store.sqlite.readers import Interruptible, ReaderPool, transaction
+from edge_twisted.store.sqlite.readers import ReadCancellation, ReaderPool, transaction
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 from edge_twisted.store.threads import ThreadPool
 
@@ -34,13 +34,13 @@ IDLE_SECONDS = 30.0
 
 
 @define(eq=False)
-class Production(Generic[T]):
+class BatchProducer(Generic[T]):
     """The half of a stream that lives on threads, one call at a time: snapshot and iterator."""
 
     name: str
     work: Callable[[Snapshot], Iterator[T]]
     pool: ReaderPool
-    read: Interruptible = field(factory=Interruptible)
+    read: ReadCancellation = field(factory=ReadCancellation)
     _open: ExitStack = field(factory=ExitStack)
     _connection: apsw.Connection | None = None
     _batches: Iterator[T] | None = None
@@ -80,7 +80,7 @@ class SqliteRowStream(Generic[T]):
 
     def __init__(
         self,
-        production: Production[T],
+        production: BatchProducer[T],
         threads: ThreadPool,
         permits: DeferredSemaphore,
         reactor: IReactorTime,

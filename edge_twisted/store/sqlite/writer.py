@@ -23,12 +23,12 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from edge_twisted.store.rows import Committed
+from edge_twisted.store.rows import UnitResult
 from edge_twisted.store.sqlite.connection import UNREADABLE, close, translated
 from edge_twisted.store.sqlite.group import CommitGroup
 from edge_twisted.store.sqlite.indexes import unfinished
 from edge_twisted.store.sqlite.state import WriterState
-from edge_twisted.store.sqlite.transaction import SqliteTransaction
+from edge_twisted.store.sqlite.unit import SqliteUnit
 
 log = Logger()
 
@@ -46,7 +46,7 @@ REST_SECONDS = 5.0
 Changed = tuple[set[str], set[str]]
 
 #: One step of work behind other units; returns whether there is more to do.
-Job = Callable[[SqliteTransaction], bool]
+Job = Callable[[SqliteUnit], bool]
 
 
 class QueuedUnit:
@@ -60,7 +60,7 @@ class QueuedUnit:
     effects: Sequence[Callable[[], None]] = ()
     jobs: Sequence[Job] = ()
 
-    def __init__(self, name: str, work: Callable[[SqliteTransaction], Any]) -> None:
+    def __init__(self, name: str, work: Callable[[SqliteUnit], Any]) -> None:
         self.name = name
         self.work = work
         #: Fired by the store, on the reactor thread.
@@ -78,7 +78,7 @@ class QueuedUnit:
         if self.answer.called:
             return
         if self.failure is None:
-            self.answer.callback(Committed(self.result, self.lsn))
+            self.answer.callback(UnitResult(self.result, self.lsn))
         else:
             self.answer.errback(self.failure)
 
@@ -246,7 +246,7 @@ class Writer:
         return self._new_group(self._connection, self._state)
 
     def _run_unit(self, group: CommitGroup, unit: QueuedUnit) -> None:
-        transaction = SqliteTransaction(group, unit.name, unit.is_cancelled)
+        transaction = SqliteUnit(group, unit.name, unit.is_cancelled)
         try:
             unit.result = unit.work(transaction)
         except BaseException as error:

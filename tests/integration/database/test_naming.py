@@ -9,8 +9,8 @@ from edge_twisted.config.model import CollectionRule, FineGrained, IdentityConfi
 from edge_twisted.database import attachment_rights
 from edge_twisted.database.errors import AttachmentForbidden, TransactionFailed
 from edge_twisted.security.permissions import Access, Permits
-from edge_twisted.store.attachments.interface import BlobWriter
-from edge_twisted.store.attachments.ledger import MOST_UPLOADERS, uploaders
+from edge_twisted.store.blobs.interface import BlobWriter
+from edge_twisted.store.blobs.ledger import MOST_UPLOADERS, uploaders
 from tests.integration.database.harness import DatabaseTestCase, Everything
 
 OWN = FineGrained(collections={"t": CollectionRule(read="owner = :identity", write=True)})
@@ -30,7 +30,7 @@ INSERT = "INSERT INTO t DOCUMENTS (:d)"
 class NamingBlobs(DatabaseTestCase):
     async def upload(self, content: bytes, uploader: str | None = None) -> dict[str, Any]:
         """Store a blob and return its token."""
-        writer: BlobWriter = await self.store.attachments.upload(uploader)
+        writer: BlobWriter = await self.store.blobs.upload(uploader)
         await writer.write(content)
         info = await writer.finish()
         return {"id": info.id, "len": info.length, "metadata": {}}
@@ -148,8 +148,8 @@ class NamingBlobs(DatabaseTestCase):
         with self.store.snapshot() as snapshot:
             known = uploaders(snapshot, token["id"])
         self.assertEqual(known, [*(n for n in names[1:] if n != "n5"), "n5"])
-        await self.store.attachments.collect(0)
-        await self.store.attachments.collect(0)
+        await self.store.blobs.collect(0)
+        await self.store.blobs.collect(0)
         with self.store.snapshot() as snapshot:
             self.assertEqual(uploaders(snapshot, token["id"]), [])
         await self.asserts_refused(

@@ -20,8 +20,8 @@ from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.mesh.blobs.messages import Chunk, decode, encode
 from edge_twisted.mesh.links.blob_carrier import BlobCarrier, CarrierParts
 from edge_twisted.services.attachments import StoredBlobReferences
-from edge_twisted.store.attachments.interface import BlobWriter
-from edge_twisted.store.interface import Store, WriteTransaction
+from edge_twisted.store.blobs.interface import BlobWriter
+from edge_twisted.store.interface import Store, UnitOfWork
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
 from tests.integration.database.harness import Everything
@@ -131,7 +131,7 @@ class Server:
         self.references = StoredBlobReferences(self.store, database)
         self.carrier = BlobCarrier(
             CarrierParts(
-                attachments=self.store.attachments,
+                attachments=self.store.blobs,
                 may_send=self.references.may_send,
                 neighbours=self,
                 clock=network.clock,
@@ -151,12 +151,12 @@ class Server:
         def go_on(writer: BlobWriter) -> Deferred[object]:
             return writer.write(content).addCallback(lambda _: writer.finish())
 
-        self.store.attachments.upload().addCallback(go_on)
+        self.store.blobs.upload().addCallback(go_on)
 
     def name_blob(self, attachment: str, collection: str = "c") -> None:
         """Let a live document name a blob."""
 
-        def work(unit: WriteTransaction) -> None:
+        def work(unit: UnitOfWork) -> None:
             unit.put(collection, KEY, body=b"{}", state=b"", attachments=[attachment])
 
         self.store.write("name", work)
@@ -164,7 +164,7 @@ class Server:
     def delete(self, attachment: str) -> None:
         """Make a tombstone of the document, which still names the blob."""
 
-        def work(unit: WriteTransaction) -> None:
+        def work(unit: UnitOfWork) -> None:
             unit.put("c", KEY, body=None, state=b"", attachments=[attachment])
 
         self.store.write("delete", work)
@@ -181,7 +181,7 @@ class Server:
         assert call.called
 
     def has(self, attachment: str) -> bool:
-        return self.store.attachments.find(attachment) is not None
+        return self.store.blobs.find(attachment) is not None
 
     # -- Neighbours
 

@@ -14,7 +14,7 @@ from twisted.trial.unittest import TestCase
 
 from edge_twisted.mesh.blobs.messages import CHUNK_BYTES, Chunk, decode
 from edge_twisted.mesh.links.blob_carrier import BlobCarrier, CarrierParts
-from edge_twisted.store.attachments.interface import BlobWriter
+from edge_twisted.store.blobs.interface import BlobWriter
 from edge_twisted.store.interface import Store
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
@@ -40,7 +40,7 @@ class Server:
         self.cut_after: int | None = None
         self.carrier = BlobCarrier(
             CarrierParts(
-                attachments=cast(Store, self.store).attachments,
+                attachments=cast(Store, self.store).blobs,
                 may_send=lambda peer, attachment: succeed(True),
                 neighbours=self,
                 clock=reactor,
@@ -92,12 +92,12 @@ class DiskTests(TestCase):
             server.carrier.start()
             self.addCleanup(server.store.close)
             self.addCleanup(lambda carrier: Deferred.fromCoroutine(carrier.stop()), server.carrier)
-        writer: BlobWriter = await self.b.store.attachments.upload()
+        writer: BlobWriter = await self.b.store.blobs.upload()
         await writer.write(CONTENT)
         self.attachment = (await writer.finish()).id
 
     async def content(self, server: Server) -> bytes:
-        reader = await server.store.attachments.open(self.attachment)
+        reader = await server.store.blobs.open(self.attachment)
         self.addCleanup(reader.close)
         return await reader.read(0, len(CONTENT) + 1)
 
@@ -126,4 +126,4 @@ class DiskTests(TestCase):
             await waiting
         await Deferred.fromCoroutine(self.b.carrier.stop())
         await Deferred.fromCoroutine(self.a.carrier.stop())
-        self.assertIsNone(self.a.store.attachments.find(self.attachment))
+        self.assertIsNone(self.a.store.blobs.find(self.attachment))

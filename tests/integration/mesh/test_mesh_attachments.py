@@ -31,8 +31,8 @@ from edge_twisted.mesh.trust.tls import MeshTls
 from edge_twisted.services.attachments import StoredBlobReferences
 from edge_twisted.services.listening import stop_listening
 from edge_twisted.services.mesh_attachments import MeshAttachments
-from edge_twisted.store.attachments.interface import BlobWriter
-from edge_twisted.store.interface import Store, WriteTransaction
+from edge_twisted.store.blobs.interface import BlobWriter
+from edge_twisted.store.interface import Store, UnitOfWork
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
 from tests.integration.reactor import reactor
@@ -58,12 +58,12 @@ class Server:
         return PeerAddress(host="127.0.0.1", port=cast(Any, self.port.getHost()).port)
 
     async def add(self, content: bytes) -> str:
-        writer: BlobWriter = await self.store.attachments.upload()
+        writer: BlobWriter = await self.store.blobs.upload()
         await writer.write(content)
         return (await writer.finish()).id
 
     async def name_blob(self, attachment: str) -> None:
-        def work(unit: WriteTransaction) -> None:
+        def work(unit: UnitOfWork) -> None:
             key = DocumentId.of("d").key
             unit.put("c", key, body=b"{}", state=b"", attachments=[attachment])
 
@@ -155,16 +155,16 @@ class MeshAttachmentsTests(TestCase):
     async def test_a_blob_comes_over_two_links(self) -> None:
         a, b, _c = await self.line()
         await a.references.fetch(self.attachment, 30)
-        reader = await a.store.attachments.open(self.attachment)
+        reader = await a.store.blobs.open(self.attachment)
         self.addCleanup(reader.close)
         self.assertEqual(await reader.read(0, len(CONTENT) + 1), CONTENT)
-        self.assertIsNotNone(b.store.attachments.find(self.attachment))
+        self.assertIsNotNone(b.store.blobs.find(self.attachment))
 
     async def test_blobs_of_received_documents_come_unasked(self) -> None:
         _a, b, _c = await self.line(fetches_unasked=True)
         link = next(iter(b.peer.node.peers.values()))
         b.attachments.told(link, Received(documents=1, attachments=(self.attachment,)))
-        while b.store.attachments.find(self.attachment) is None:
+        while b.store.blobs.find(self.attachment) is None:
             await deferLater(reactor, 0.01)
 
     async def test_nonsense_ends_the_link(self) -> None:

@@ -15,7 +15,7 @@ from twisted.trial.unittest import TestCase
 
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.records.documents import DocumentWriter, document_of
-from edge_twisted.store.interface import Store, WriteTransaction
+from edge_twisted.store.interface import Store, UnitOfWork
 from edge_twisted.store.rows import IndexDefinition, IndexKey
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
@@ -24,11 +24,11 @@ from tests.integration.reactor import reactor
 BLOB = b"a blob " * 1000
 
 
-def insert(number: int, **fields: Any) -> Callable[[WriteTransaction], None]:
+def insert(number: int, **fields: Any) -> Callable[[UnitOfWork], None]:
     """Return a unit of work that inserts a document as the database does."""
     id_ = DocumentId.of(number)
 
-    def work(unit: WriteTransaction) -> None:
+    def work(unit: UnitOfWork) -> None:
         DocumentWriter(unit).save_fresh("c", id_, {"_id": number, "n": number % 7, **fields})
 
     return work
@@ -60,7 +60,7 @@ class SqliteTestCase(TestCase):
     async def filled(self) -> tuple[Store, str]:
         """Return a store with all kinds of things in it, and the id of its blob."""
         store = await self.opened()
-        upload = await store.attachments.upload()
+        upload = await store.blobs.upload()
         await upload.write(BLOB)
         info = await upload.finish()
         token = {"id": info.id, "len": info.length, "metadata": {"name": "x"}}
@@ -81,11 +81,11 @@ class SqliteTestCase(TestCase):
         connection.close()
 
 
-def delete(number: int) -> Callable[[WriteTransaction], None]:
+def delete(number: int) -> Callable[[UnitOfWork], None]:
     """Return a unit of work that deletes a document as the database does."""
     from edge_twisted.documents.writing import delete as deleted
 
-    def work(unit: WriteTransaction) -> None:
+    def work(unit: UnitOfWork) -> None:
         writer, id_ = DocumentWriter(unit), DocumentId.of(number)
         state = writer.load("c", id_.key)
         assert state is not None

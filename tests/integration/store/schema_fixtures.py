@@ -21,7 +21,7 @@ from twisted.internet.task import react
 
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.records.documents import DocumentWriter
-from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.interface import UnitOfWork
 from edge_twisted.store.rows import IndexDefinition, IndexKey
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.migrations import shipped_migrations
@@ -48,7 +48,7 @@ def unpack(path: Path, layout: Layout) -> None:
     layout.database.write_bytes(gzip.decompress(path.read_bytes()))
 
 
-def _insert(number: int) -> Callable[[WriteTransaction], int]:
+def _insert(number: int) -> Callable[[UnitOfWork], int]:
     return lambda unit: DocumentWriter(unit).save_fresh(
         "c", DocumentId.of(number), DOCUMENTS[number]
     )

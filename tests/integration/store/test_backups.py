@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from edge_twisted.documents.ids import DocumentId
-from edge_twisted.store.attachments.folder import BlobFolder
+from edge_twisted.store.blobs.folder import BlobFolder
 from edge_twisted.store.errors import (
     BackupExists,
     DirectoryLocked,
@@ -51,7 +51,7 @@ class BackupTests(SqliteTestCase):
             self.assertEqual((copied.documents, copied.lsn), (len(found), other.lsn))
             self.assertLessEqual(before, found)
             self.assertEqual(copied.blobs, 1)
-            reader = await other.attachments.open(name)
+            reader = await other.blobs.open(name)
             self.assertEqual(await reader.read(0, len(BLOB)), BLOB)
             reader.close()
             await other.close()
@@ -95,7 +95,7 @@ class BackupTests(SqliteTestCase):
         self.assertEqual(store.replica.site, before.site)
         self.assertGreater(store.replica.epoch, before.epoch)
         self.assertEqual(ids_in(store), set(range(101)) - {5})
-        self.assertIsNotNone(store.attachments.find(name))
+        self.assertIsNotNone(store.blobs.find(name))
         self.assertEqual(
             {path.name for path in self.layout.folder.iterdir() if path.suffix != ".lock"},
             {"test.db", "test.db-wal", "test.db-shm", "test.attachments"},
@@ -143,14 +143,14 @@ class BackupTests(SqliteTestCase):
 
     async def test_blobs_that_nothing_names_stay_behind(self) -> None:
         store, _ = await self.filled()
-        upload = await store.attachments.upload()
+        upload = await store.blobs.upload()
         await upload.write(b"nobody's")
         info = await upload.finish()
         copied = backup(self.layout, self.folder / "target")
         self.assertEqual(copied.blobs, 1)
         self.assertEqual(check(Layout(self.folder / "target", "test")), [])
         other = await self.opened(Layout(self.folder / "target", "test"))
-        self.assertIsNone(other.attachments.find(info.id))
+        self.assertIsNone(other.blobs.find(info.id))
 
 
 def _only(folder: object) -> str:

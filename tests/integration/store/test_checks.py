@@ -7,7 +7,7 @@ import shutil
 from typing import Any
 
 from edge_twisted.documents.ids import DocumentId
-from edge_twisted.store.attachments.folder import BlobFolder
+from edge_twisted.store.blobs.folder import BlobFolder
 from edge_twisted.store.errors import DirectoryLocked, StoreCorrupt, StoreError
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.tools.checks import check

@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
-from edge_twisted.store.attachments.folder import BlobFolder
-from edge_twisted.store.attachments.names import id_of
+from edge_twisted.store.blobs.folder import BlobFolder
+from edge_twisted.store.blobs.names import id_of
 from edge_twisted.store.housekeeping import Housekeeping, Retention
 from edge_twisted.store.interface import Store
 

@@ -47,7 +47,7 @@ class ModeTests(TestCase):
         return cast(Store, store)
 
     async def upload(self, store: Store) -> str:
-        writer = await store.attachments.upload()
+        writer = await store.blobs.upload()
         await writer.write(b"a blob")
         return (await writer.finish()).id
 

@@ -11,12 +11,12 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from edge_twisted.store.hooks import RemovalHooks
 from edge_twisted.store.housekeeping import Housekeeping, Retention
-from edge_twisted.store.interface import Store, WriteTransaction
+from edge_twisted.store.interface import Store, UnitOfWork
 from edge_twisted.store.rows import StoredDocument
 from edge_twisted.store.sqlite import reaper
 from edge_twisted.store.sqlite import writer as writing
 from edge_twisted.store.sqlite.store import SqliteStore
-from edge_twisted.store.sqlite.transaction import SqliteTransaction
+from edge_twisted.store.sqlite.unit import SqliteUnit
 from edge_twisted.store.sqlite.writer import QueuedUnit
 from tests.integration.reactor import reactor
 from tests.integration.store.base import SqliteTestCase
@@ -49,7 +49,7 @@ class ReapingTests(SqliteTestCase):
         """Return a store with tombstones in so many collections."""
         store = await self.opened(vfs=vfs)
 
-        def insert(unit: WriteTransaction) -> None:
+        def insert(unit: UnitOfWork) -> None:
             for name in names(count):
                 for number in range(each):
                     put(unit, name, number, {})
@@ -61,7 +61,7 @@ class ReapingTests(SqliteTestCase):
         store.before_reap(self.hear)
         return store
 
-    def hear(self, unit: WriteTransaction, collection: str, rows: Sequence[StoredDocument]) -> None:
+    def hear(self, unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
         self.heard.extend([collection] * len(rows))
 
     def left_in(self, store: Store, count: int) -> list[str]:
@@ -97,9 +97,7 @@ class ReapingTests(SqliteTestCase):
     async def test_a_collection_that_cannot_be_reaped_keeps_no_other_waiting(self) -> None:
         store = await self.deleted_in(3)
 
-        def breaking(
-            unit: WriteTransaction, collection: str, rows: Sequence[StoredDocument]
-        ) -> None:
+        def breaking(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
             if collection == "c01":
                 raise Broken
 
@@ -129,7 +127,7 @@ class ReapingTests(SqliteTestCase):
             run.cancel()
             cancelled.set()
 
-        def wait(unit: WriteTransaction, collection: str, rows: Sequence[StoredDocument]) -> None:
+        def wait(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
             if collection == "c04":
                 reactor.callFromThread(cancel)
                 cancelled.wait(30)
@@ -152,7 +150,7 @@ class ReapingTests(SqliteTestCase):
             Deferred.fromCoroutine(keeping.stop()).chainDeferred(stopped)
             stopping.set()
 
-        def wait(unit: WriteTransaction, collection: str, rows: Sequence[StoredDocument]) -> None:
+        def wait(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
             if collection == "c04":
                 reactor.callFromThread(stop)
                 stopping.wait(30)
@@ -197,8 +195,8 @@ class StepTests(SqliteTestCase):
         times = iter([0.0, 1.0, 2.0, 100.0, 101.0, 200.0])
         self.patch(reaper, "STEP_SECONDS", 50.0)
         self.patch(reaper, "perf_counter", lambda: next(times))
-        job: Callable[[SqliteTransaction], bool] = reaper.ReapJob(ALWAYS, 100, RemovalHooks())
-        step = cast("Callable[[WriteTransaction], bool]", job)
+        job: Callable[[SqliteUnit], bool] = reaper.ReapJob(ALWAYS, 100, RemovalHooks())
+        step = cast("Callable[[UnitOfWork], bool]", job)
         self.assertTrue((await store.write("step", step)).result)
         with store.snapshot() as snapshot:
             gone = [name for name in names(10) if snapshot.get(name, key(1)) is None]

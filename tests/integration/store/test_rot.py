@@ -13,7 +13,7 @@ from twisted.internet.task import deferLater
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.records.documents import DocumentWriter
 from edge_twisted.store.errors import DirectoryLocked, DocumentDamaged, StoreCorrupt
-from edge_twisted.store.interface import Store, WriteTransaction
+from edge_twisted.store.interface import Store, UnitOfWork
 from edge_twisted.store.rows import DamageReport, StoredDocument
 from edge_twisted.store.sqlite.connection import open_reader
 from edge_twisted.store.sqlite.files import Layout
@@ -153,15 +153,15 @@ class RotTests(SqliteTestCase):
         await store.close()
         store = await self.opened()
         await store.write("insert", insert(101))
-        self.assertEqual(await store.attachments.collect(0), 0)
-        self.assertEqual(await store.attachments.collect(0), 0)
-        self.assertIsNotNone(store.attachments.find(blob))
+        self.assertEqual(await store.blobs.collect(0), 0)
+        self.assertEqual(await store.blobs.collect(0), 0)
+        self.assertIsNotNone(store.blobs.find(blob))
         self.assertEqual(len(check(self.layout)), 1)
         await store.write("forget", lambda unit: unit.forget_damaged("c", key))
         self.assertEqual(store.damage, DamageReport())
         self.assertEqual(check(self.layout), [])
-        await store.attachments.collect(0)
-        self.assertEqual(await store.attachments.collect(0), 1)
+        await store.blobs.collect(0)
+        self.assertEqual(await store.blobs.collect(0), 1)
         self.flushLoggedErrors()
 
     async def test_a_damaged_tombstone_is_not_reaped_and_holds_no_other_up(self) -> None:
@@ -180,7 +180,7 @@ class RotTests(SqliteTestCase):
             store = await self.opened()
             id_ = DocumentId.of("needle-b")
 
-            def work(unit: WriteTransaction, id_: DocumentId = id_) -> None:
+            def work(unit: UnitOfWork, id_: DocumentId = id_) -> None:
                 DocumentWriter(unit).save_fresh("c", id_, {"_id": "needle-b", "t": "text of it"})
 
             await store.write("insert", work)
@@ -220,7 +220,7 @@ class RotTests(SqliteTestCase):
         self.change("body = NULL", key)
         self.assertTrue(await store.quarantine("c", key))
 
-        def work(unit: WriteTransaction) -> None:
+        def work(unit: UnitOfWork) -> None:
             unit.forget_damaged("c", key)
             self.assertIsNone(unit.damaged("c", key))
             raise ZeroDivisionError

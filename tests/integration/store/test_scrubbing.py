@@ -14,11 +14,11 @@ from twisted.internet.task import deferLater
 
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.records.documents import DocumentWriter
-from edge_twisted.store.attachments.folder import BlobFolder
-from edge_twisted.store.attachments.names import id_of
-from edge_twisted.store.attachments.verifying import SMALL_BYTES
+from edge_twisted.store.blobs.folder import BlobFolder
+from edge_twisted.store.blobs.names import id_of
+from edge_twisted.store.blobs.verification import SMALL_BYTES
 from edge_twisted.store.errors import BlobCorrupt, BlobUnavailable, StoreCorrupt
-from edge_twisted.store.interface import Store, WriteTransaction
+from edge_twisted.store.interface import Store, UnitOfWork
 from edge_twisted.store.rows import DamageReport
 from edge_twisted.store.sqlite.store import SqliteStore
 from edge_twisted.store.sqlite.tools.checks import check
@@ -51,7 +51,7 @@ async def scrubbed(store: Store) -> tuple[int, int]:
 
 
 def into(collection: str, number: int) -> Any:
-    def work(unit: WriteTransaction) -> None:
+    def work(unit: UnitOfWork) -> None:
         DocumentWriter(unit).save_fresh(
             collection, DocumentId.of(number), {"_id": number, "t": "x" * 300}
         )
@@ -66,7 +66,7 @@ class DocumentTests(SqliteTestCase):
         store = await self.opened()
         store.before_quarantine(lambda unit, collection, rows: None)
 
-        def fill(unit: WriteTransaction) -> None:
+        def fill(unit: UnitOfWork) -> None:
             for number in range(600):
                 into(f"c{number % 150}", number)(unit)
 
@@ -99,7 +99,7 @@ class DocumentTests(SqliteTestCase):
         store = await self.opened()
         store.before_quarantine(lambda unit, collection, rows: None)
 
-        def fill(unit: WriteTransaction) -> None:
+        def fill(unit: UnitOfWork) -> None:
             for number in range(400):
                 into("ab"[number % 2], number)(unit)
 
@@ -148,7 +148,7 @@ class BlobTests(SqliteTestCase):
         """Store a blob that a document names; return its id, its bytes and its file."""
         content = os.urandom(1024) * (size // 1024)
         name = id_of(sha256(content).digest())
-        upload = await store.attachments.upload()
+        upload = await store.blobs.upload()
         await upload.write(content)
         info = await upload.finish()
         token = {"id": info.id, "len": info.length, "metadata": {}}
@@ -175,28 +175,28 @@ class BlobTests(SqliteTestCase):
         store = await self.opened()
         lost = await self.lost(store)
         name, content, path = await self.blob(store, 8192)
-        reader = await store.attachments.open(name)
+        reader = await store.blobs.open(name)
         self.assertEqual(await reader.read(0, 10_000), content)
         reader.close()
         self.change(path)
-        await self.assertFailure(store.attachments.open(name), BlobUnavailable)
-        self.assertIsNone(store.attachments.find(name))
+        await self.assertFailure(store.blobs.open(name), BlobUnavailable)
+        self.assertIsNone(store.blobs.find(name))
         self.assertEqual((lost, store.damage), ([name], DamageReport(attachments=1)))
-        await self.assertFailure(store.attachments.open(name), BlobUnavailable)
+        await self.assertFailure(store.blobs.open(name), BlobUnavailable)
         self.assertIn("quarantine", str(check(self.layout)[0]))
         # Kept over a restart, and over the collector, for a document names it.
         await store.close()
         store = await self.opened()
         self.assertEqual(store.damage, DamageReport(attachments=1))
-        await store.attachments.collect(0)
-        await store.attachments.collect(0)
+        await store.blobs.collect(0)
+        await store.blobs.collect(0)
         self.assertEqual(store.damage, DamageReport(attachments=1))
         # From a peer.
-        download = await store.attachments.resume(name)
+        download = await store.blobs.resume(name)
         await download.write(content)
         await download.finish()
         self.assertEqual(store.damage, DamageReport())
-        reader = await store.attachments.open(name)
+        reader = await store.blobs.open(name)
         self.assertEqual(await reader.read(0, 10_000), content)
         reader.close()
         self.assertEqual(list((self.layout.attachments / "quarantine").iterdir()), [])
@@ -207,23 +207,23 @@ class BlobTests(SqliteTestCase):
         store = await self.opened()
         name, _, path = await self.blob(store, 3 * SMALL_BYTES)
         self.change(path)
-        reader = await store.attachments.open(name)
+        reader = await store.blobs.open(name)
         for at in range(2):
             await reader.read(at * SMALL_BYTES, SMALL_BYTES)
         await self.assertFailure(reader.read(2 * SMALL_BYTES, SMALL_BYTES), BlobCorrupt)
         reader.close()
         await self.settled(store, 1)
-        await self.assertFailure(store.attachments.open(name), BlobUnavailable)
+        await self.assertFailure(store.blobs.open(name), BlobUnavailable)
 
     async def test_no_range_of_a_large_one_is_served(self) -> None:
         store = await self.opened()
         name, content, path = await self.blob(store, 3 * SMALL_BYTES)
-        reader = await store.attachments.open(name)
+        reader = await store.blobs.open(name)
         self.assertEqual(await reader.read(5, 5), content[5:10])
         self.assertEqual(await reader.read(0, 5), content[:5])
         reader.close()
         self.change(path)
-        reader = await store.attachments.open(name)
+        reader = await store.blobs.open(name)
         await self.assertFailure(reader.read(5, 5), BlobCorrupt)
         reader.close()
         await self.settled(store, 1)
@@ -245,7 +245,7 @@ class BlobTests(SqliteTestCase):
         store = await self.opened()
         name, _, path = await self.blob(store, 8192)
         self.change(path)
-        await self.assertFailure(store.attachments.open(name), BlobUnavailable)
+        await self.assertFailure(store.blobs.open(name), BlobUnavailable)
         await store.write("evict", lambda unit: unit.remove("c", DocumentId.of(8192).key))
-        await store.attachments.collect(0)
+        await store.blobs.collect(0)
         self.assertEqual(store.damage, DamageReport())

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.interface import UnitOfWork
 from edge_twisted.store.rows import StoredDocument
 from tests.support.store_contract.base import StoreTestCase, UnitFailure, flat
 from tests.support.stored_documents import deleting, key, put, putting, removing
@@ -82,7 +82,7 @@ class DocumentContract(StoreTestCase):
         self.assertEqual(scanned, {each.id_key: each.body for each in got})
         sent: list[bytes | None] = []
 
-        def note(unit: WriteTransaction) -> None:
+        def note(unit: UnitOfWork) -> None:
             for number, each in enumerate(fields):
                 put(unit, "again", number, each)
                 sent.append(unit.body("again", key(number)))
@@ -135,8 +135,8 @@ class DocumentContract(StoreTestCase):
         """They depend on the live documents' digests alone, not on how these came about."""
         store = await self.opened()
 
-        def make(collection: str, numbers: Sequence[int]) -> Callable[[WriteTransaction], None]:
-            def work(unit: WriteTransaction) -> None:
+        def make(collection: str, numbers: Sequence[int]) -> Callable[[UnitOfWork], None]:
+            def work(unit: UnitOfWork) -> None:
                 for n in numbers:
                     unit.put(
                         collection,
@@ -164,7 +164,7 @@ class DocumentContract(StoreTestCase):
         store = await self.opened()
         wanted = {key(1): 0, key(2): 2**63 - 1, key(3): -(2**63)}
 
-        def work(unit: WriteTransaction) -> None:
+        def work(unit: UnitOfWork) -> None:
             for id_key, number in wanted.items():
                 unit.put("c", id_key, body=b"{}", state=b"", digest=number)
 
@@ -195,7 +195,7 @@ class DocumentContract(StoreTestCase):
             total = sum(live.values()) % 2**64
             self.assertEqual(info.fingerprint[:8], total.to_bytes(8, "big"))
 
-        def inside(unit: WriteTransaction) -> None:
+        def inside(unit: UnitOfWork) -> None:
             put(unit, "c", 9, {})
             unit.put("c", key(3), body=None, state=b"", digest=77)
             self.assertEqual(len(flat(unit.digests("c"))), 2)
@@ -233,7 +233,7 @@ class DocumentContract(StoreTestCase):
             await store.write("delete", deleting("c", n))
         heard: list[tuple[str, StoredDocument]] = []
 
-        def hook(unit: WriteTransaction, collection: str, rows: Sequence[StoredDocument]) -> None:
+        def hook(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
             for row in rows:
                 self.assertEqual(unit.get(collection, row.id_key), row)
                 heard.append((collection, row))
@@ -261,7 +261,7 @@ class DocumentContract(StoreTestCase):
         """Facts are set, overwritten, forgotten, and listed by prefix in pages."""
         store = await self.opened()
 
-        def work(unit: WriteTransaction) -> None:
+        def work(unit: UnitOfWork) -> None:
             for n in range(5):
                 unit.put_fact("s", b"a%d" % n, b"%d" % n)
             unit.put_fact("s", b"b", b"")
@@ -286,7 +286,7 @@ class DocumentContract(StoreTestCase):
         """A cursor that is kept with received documents is there if and only if they are."""
         store = await self.opened()
 
-        def receive(unit: WriteTransaction) -> None:
+        def receive(unit: UnitOfWork) -> None:
             put(unit, "c", 1, {})
             unit.put_fact("cursors", b"peer", b"1")
             raise UnitFailure

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge_twisted.documents.clock import Timestamp
-from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.interface import UnitOfWork
 from edge_twisted.store.rows import Census, Commit
 from tests.support.store_contract.base import StoreTestCase, UnitFailure
 from tests.support.stored_documents import deleting, key, put, putting
@@ -35,8 +35,8 @@ class LogContract(StoreTestCase):
         """A commit is never split, whatever the limit; reading on misses and repeats nothing."""
         store = await self.opened()
 
-        def several(collection: str, numbers: range) -> Callable[[WriteTransaction], None]:
-            def work(unit: WriteTransaction) -> None:
+        def several(collection: str, numbers: range) -> Callable[[UnitOfWork], None]:
+            def work(unit: UnitOfWork) -> None:
                 for n in numbers:
                     put(unit, collection, n, {"pad": "x" * 50})
 
@@ -60,7 +60,7 @@ class LogContract(StoreTestCase):
         store = await self.opened()
         remote: list[Timestamp] = []
 
-        def receive(unit: WriteTransaction) -> None:
+        def receive(unit: UnitOfWork) -> None:
             for n in range(3000):
                 unit.put("c", key(n), body=b'{"_id":%d}' % n, state=b"s", digest=n + 1)
             unit.put("d", key(1), body=None, state=b"s", digest=5)
@@ -69,7 +69,7 @@ class LogContract(StoreTestCase):
             unit.see(later)
             unit.put_fact("cursors", b"peer", b"3001")
 
-        def receive_and_break(unit: WriteTransaction) -> None:
+        def receive_and_break(unit: UnitOfWork) -> None:
             receive(unit)
             raise UnitFailure
 
@@ -91,7 +91,7 @@ class LogContract(StoreTestCase):
         heard: list[Commit] = []
         store.on_commit(heard.append)
 
-        def noting(unit: WriteTransaction) -> None:
+        def noting(unit: UnitOfWork) -> None:
             put(unit, "c", 2, {})
             unit.put_fact("s", b"k", b"v")
 
@@ -120,7 +120,7 @@ class LogContract(StoreTestCase):
             self.assertEqual(list(snapshot.census(9).largest), largest)
             self.assertEqual(list(snapshot.census(2).largest), largest[:2])
 
-        def inside(unit: WriteTransaction) -> Census:
+        def inside(unit: UnitOfWork) -> Census:
             put(unit, "d", 7, {})
             return unit.census(1)
 

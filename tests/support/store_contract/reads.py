@@ -15,9 +15,9 @@ from edge_twisted.documents.values import Value, sort_key
 from edge_twisted.store.errors import ReadCancelled, UnknownIndex
 from edge_twisted.store.fields import Fields, row_of
 from edge_twisted.store.index_read import EVERYTHING, IndexRead
-from edge_twisted.store.interface import Snapshot, Store, WriteTransaction
+from edge_twisted.store.interface import Snapshot, Store, UnitOfWork
 from edge_twisted.store.prefilter import AllOf, AnyOf, Compares, IsKind, holds
-from edge_twisted.store.rows import ByteRange, IndexDefinition, IndexKey, Most
+from edge_twisted.store.rows import ByteRange, IndexDefinition, IndexKey, ReadLimit
 from tests.support.store_contract.base import StoreTestCase, UnitFailure, flat
 from tests.support.stored_documents import deleting, put, putting
 
@@ -33,7 +33,7 @@ class ReadContract(StoreTestCase):
         """Return a store with documents 0 to `count` - 1 in "c"."""
         store = await self.opened()
 
-        def fill(unit: WriteTransaction) -> None:
+        def fill(unit: UnitOfWork) -> None:
             for n in range(count):
                 put(unit, "c", n, {"n": n, "pad": "x" * 100})
 
@@ -77,7 +77,7 @@ class ReadContract(StoreTestCase):
         """Both ways find what a filtered index scan finds, bodies with binary values too."""
         store = await self.filled(30)
 
-        def more(unit: WriteTransaction) -> None:
+        def more(unit: UnitOfWork) -> None:
             unit.create_index(BY_N)
             put(unit, "c", 30, {"n": 4, "pad": b"binary"})
             put(unit, "c", 31, {"n": 4.5, "odd": {"$binary": "no"}})
@@ -103,18 +103,18 @@ class ReadContract(StoreTestCase):
                     counted = snapshot.count("c", prefilter)
                     self.assertEqual(counted, len(flat(snapshot.scan("c", prefilter))))
                 count, size = len(texts), sum(map(len, texts))
-                self.assertEqual(at_once(most=Most(count, size)), texts)
-                self.assertEqual(at_once(most=Most(count, size), first=2), texts[:2])
-                self.assertEqual(at_once(most=Most(count, size), first=count + 1), texts)
-                self.assertEqual(at_once(most=Most(0, 0), first=0), [])
+                self.assertEqual(at_once(most=ReadLimit(count, size)), texts)
+                self.assertEqual(at_once(most=ReadLimit(count, size), first=2), texts[:2])
+                self.assertEqual(at_once(most=ReadLimit(count, size), first=count + 1), texts)
+                self.assertEqual(at_once(most=ReadLimit(0, 0), first=0), [])
                 if texts:
-                    self.assertIsNone(at_once(most=Most(count - 1, size)))
-                    self.assertIsNone(at_once(most=Most(count, size - 1)))
-                    self.assertIsNone(at_once(most=Most(count - 1, size), first=count))
+                    self.assertIsNone(at_once(most=ReadLimit(count - 1, size)))
+                    self.assertIsNone(at_once(most=ReadLimit(count, size - 1)))
+                    self.assertIsNone(at_once(most=ReadLimit(count - 1, size), first=count))
         with store.snapshot() as snapshot:
             self.assertEqual(snapshot.count("nothing", kept), 0)
             with self.assertRaises(UnknownIndex):
-                snapshot.index_texts(IndexRead("c", "other", spans), most=Most(9, 999))
+                snapshot.index_texts(IndexRead("c", "other", spans), most=ReadLimit(9, 999))
             with self.assertRaises(UnknownIndex):
                 snapshot.index_count(IndexRead("c", "other", spans, prefilter=kept))
 
@@ -124,7 +124,7 @@ class ReadContract(StoreTestCase):
         await store.write("index", lambda unit: unit.create_index(BY_N))
         await store.index_ready("c", "by_n")
         for number, (most, first) in enumerate(
-            ((Most(9, 9999), 1), (Most(2, 9999), None), (Most(9, 1), None))
+            ((ReadLimit(9, 9999), 1), (ReadLimit(2, 9999), None), (ReadLimit(9, 1), None))
         ):
             with store.snapshot() as snapshot:
                 snapshot.index_texts(IndexRead("c", "by_n"), most=most, first=first)
@@ -141,7 +141,7 @@ class ReadContract(StoreTestCase):
             [], [1, [2.0, None]], {}, {"z": 1, "a": {"b": [True]}}, {"$x": "$"}, b"\x01",
         ]  # fmt: skip
 
-        def fill(unit: WriteTransaction) -> None:
+        def fill(unit: UnitOfWork) -> None:
             unit.create_index(BY_N)
             for n, value in enumerate(values):
                 put(unit, "c", n, {"n": n, "v": value, "m": {"v": value, "w": n}})
@@ -159,8 +159,8 @@ class ReadContract(StoreTestCase):
                 bodies = flat(snapshot.index_bodies(plain))
                 rows = [row_of(text, fields) for (text,) in bodies]
                 read = partial(snapshot.index_texts, plain._replace(fields=fields))
-                self.assertEqual(read(most=Most(99, 99_999)), rows)
-                self.assertEqual(read(most=Most(99, 99_999), first=3), rows[:3])
+                self.assertEqual(read(most=ReadLimit(99, 99_999)), rows)
+                self.assertEqual(read(most=ReadLimit(99, 99_999), first=3), rows[:3])
                 found = snapshot.index_bodies(plain._replace(fields=fields))
                 self.assertEqual(flat(found), [(row,) for row in rows])
                 scanned = flat(snapshot.scan("c", prefilter, fields))

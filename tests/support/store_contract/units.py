@@ -9,7 +9,7 @@ from twisted.internet.defer import gatherResults
 
 from edge_twisted.documents.versions import VersionVector
 from edge_twisted.store.errors import StoreClosed
-from edge_twisted.store.interface import WriteTransaction
+from edge_twisted.store.interface import UnitOfWork
 from edge_twisted.store.rows import Commit
 from tests.support.store_contract.base import StoreTestCase, UnitFailure, flat, noted
 from tests.support.stored_documents import deleting, key, put, putting, removing
@@ -49,7 +49,7 @@ class UnitContract(StoreTestCase):
         store = await self.opened()
         await store.write("before", putting("c", 1, v="old"))
 
-        def broken(unit: WriteTransaction) -> None:
+        def broken(unit: UnitOfWork) -> None:
             put(unit, "c", 1, {"v": "new"})
             put(unit, "other", 2, {})
             unit.remove("c", key(1))
@@ -75,7 +75,7 @@ class UnitContract(StoreTestCase):
         store = await self.opened()
         await store.write("before", putting("c", 1))
 
-        def broken(unit: WriteTransaction) -> None:
+        def broken(unit: UnitOfWork) -> None:
             put(unit, "c", 2, {})
             self.assertEqual(len(flat(unit.scan("c"))), 2)
             put(unit, "c", 3, {})
@@ -95,7 +95,7 @@ class UnitContract(StoreTestCase):
         await store.write("before", putting("c", 1, v=1))
         await store.write("before", putting("c", 2, v=1))
 
-        def work(unit: WriteTransaction) -> None:
+        def work(unit: UnitOfWork) -> None:
             put(unit, "c", 1, {"v": 2})
             unit.remove("c", key(2))
             put(unit, "c", 3, {"v": 2})
@@ -119,7 +119,7 @@ class UnitContract(StoreTestCase):
         """A later unit sees what an earlier one wrote, durable or not yet."""
         store = await self.opened()
 
-        def add(unit: WriteTransaction) -> int:
+        def add(unit: UnitOfWork) -> int:
             found = unit.body("c", key("n"))
             count = 0 if found is None else int(found.split(b":")[-1][:-1])
             put(unit, "c", "n", {"n": count + 1})
@@ -157,7 +157,7 @@ class UnitContract(StoreTestCase):
             self.assertEqual([snapshot.collections(), snapshot.changes_after(0)], before)
             self.assertEqual(snapshot.fact("s", b"k"), b"v")
 
-        def numbers(unit: WriteTransaction) -> None:
+        def numbers(unit: UnitOfWork) -> None:
             self.assertEqual(unit.next_dot().sequence, 5)
             self.assertGreater(unit.tick(), stamps[0])
             self.assertEqual(unit.lsn, 5)
@@ -168,7 +168,7 @@ class UnitContract(StoreTestCase):
         """The numbers of a failed unit are given again."""
         store = await self.opened()
 
-        def broken(unit: WriteTransaction) -> None:
+        def broken(unit: UnitOfWork) -> None:
             unit.next_dot()
             raise UnitFailure
 
@@ -194,7 +194,7 @@ class UnitContract(StoreTestCase):
         self.assertEqual((dots[0].replica, dots[0].sequence), (new, 1))
         written = VersionVector({old: 1, new: 2})
 
-        def broken(unit: WriteTransaction) -> None:
+        def broken(unit: UnitOfWork) -> None:
             self.assertEqual(unit.written, written)
             dot = unit.next_dot()
             self.assertEqual(unit.written, written.with_dot(dot))
@@ -216,7 +216,7 @@ class UnitContract(StoreTestCase):
         events: list[object] = []
         end = store.on_commit(lambda commit: events.append(commit))
 
-        def work(unit: WriteTransaction) -> None:
+        def work(unit: UnitOfWork) -> None:
             put(unit, "c", 1, {})
             put(unit, "d", 1, {})
             unit.after_commit(lambda: events.append("effect"))
@@ -246,7 +246,7 @@ class UnitContract(StoreTestCase):
 
         store.on_commit(explode)
 
-        def work(unit: WriteTransaction) -> None:
+        def work(unit: UnitOfWork) -> None:
             put(unit, "c", 1, {})
             unit.after_commit(explode)
 

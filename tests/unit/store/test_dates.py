@@ -23,12 +23,12 @@ class AttachmentTests(SynchronousTestCase):
         data = Data(Replica(SiteId(bytes(16)), 0))
         self.store = cast(Store, MemoryStore(data, lambda: self.now))
         self.successResultOf(self.store.open())
-        writer = self.successResultOf(self.store.attachments.upload())
+        writer = self.successResultOf(self.store.blobs.upload())
         self.successResultOf(writer.write(b"x"))
         self.successResultOf(writer.finish())
 
     def collect(self) -> int:
-        return int(self.successResultOf(self.store.attachments.collect(GRACE_SECONDS)))
+        return int(self.successResultOf(self.store.blobs.collect(GRACE_SECONDS)))
 
     def test_an_idle_one_goes_after_its_grace_time(self) -> None:
         self.assertEqual(self.collect(), 0)

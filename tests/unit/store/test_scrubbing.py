@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from edge_twisted.store.errors import StoreCorrupt, StoreFull
-from edge_twisted.store.scrubbing import AttachmentsStep, DocumentsStep, Scrubber, ScrubbingPace
+from edge_twisted.store.scrubber import AttachmentsStep, DocumentsStep, Scrubber, ScrubbingPace
 
 ROWS, FOLDERS, SIZE = 10, 3, 1 << 18
 START_MS = 1_790_000_000_000

@@ -20,9 +20,9 @@ from pathlib import Path
 import apsw
 from attrs import frozen
 
-from edge_twisted.store.attachments.folder import BlobFolder
-from edge_twisted.store.attachments.folder import translating as translating_files
-from edge_twisted.store.attachments.ledger import SPACE
+from edge_twisted.store.blobs.folder import BlobFolder
+from edge_twisted.store.blobs.folder import translating as translating_files
+from edge_twisted.store.blobs.ledger import SPACE
 from edge_twisted.store.errors import BackupExists, RestoreRefused, StoreCorrupt, StoreError
 from edge_twisted.store.modes import FOLDER_MODE, make_folder
 from edge_twisted.store.sqlite.connection import fetch, open_reader, translating
@@ -44,7 +44,7 @@ _SHOWN_PROBLEMS = 5
 
 
 @frozen
-class Copied:
+class CopySummary:
     """What a backup or a restore has copied."""
 
     lsn: int
@@ -54,7 +54,7 @@ class Copied:
     absent: int
 
 
-def backup(layout: Layout, target: Path) -> Copied:
+def backup(layout: Layout, target: Path) -> CopySummary:
     """
     Copy the database of `layout`, as it is now, and its blobs to a new folder.
 
@@ -77,7 +77,7 @@ def backup(layout: Layout, target: Path) -> Copied:
     return copied
 
 
-def restore(layout: Layout, source: Path, now: str, *, force: bool = False) -> Copied:
+def restore(layout: Layout, source: Path, now: str, *, force: bool = False) -> CopySummary:
     """
     Put a backup where the server of `layout` finds it; the server must not run.
 
@@ -146,7 +146,7 @@ def _verify(saved: Layout) -> None:
 # -- copying
 
 
-def _copy(source: Layout, target: Layout) -> Copied:
+def _copy(source: Layout, target: Layout) -> CopySummary:
     with translating(str(source.database)):
         connection = open_reader(source.database)
         try:
@@ -158,7 +158,7 @@ def _copy(source: Layout, target: Layout) -> Copied:
         finally:
             connection.close(True)
     lsn, documents = _settle(target.database)
-    return Copied(lsn, documents, blobs, absent)
+    return CopySummary(lsn, documents, blobs, absent)
 
 
 def _copy_pages(connection: apsw.Connection, path: Path) -> None:

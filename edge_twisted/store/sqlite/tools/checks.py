@@ -14,8 +14,8 @@ from pathlib import Path
 
 import apsw
 
-from edge_twisted.store.attachments.folder import BlobFolder, verify
-from edge_twisted.store.attachments.ledger import SPACE, BlobBooking
+from edge_twisted.store.blobs.folder import BlobFolder, verify
+from edge_twisted.store.blobs.ledger import SPACE, BlobBooking
 from edge_twisted.store.errors import StoreError, shown_id
 from edge_twisted.store.sqlite.connection import fetch, open_reader, translating
 from edge_twisted.store.sqlite.files import Layout

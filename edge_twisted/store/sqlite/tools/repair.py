@@ -18,8 +18,8 @@ from edge_twisted.documents.encoding import decode
 from edge_twisted.documents.json_text import from_text, is_literal, to_text
 from edge_twisted.documents.state import DocumentState as DocumentState
 from edge_twisted.documents.values import Value
-from edge_twisted.store.attachments.folder import BlobFolder
-from edge_twisted.store.attachments.ledger import SPACE
+from edge_twisted.store.blobs.folder import BlobFolder
+from edge_twisted.store.blobs.ledger import SPACE
 from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.connection import open_writer, translating
 from edge_twisted.store.sqlite.files import FolderLock, Layout

@@ -11,11 +11,11 @@ from typing import Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, succeed
 
-from edge_twisted.store.attachments.folder import BlobFolder, translating
-from edge_twisted.store.attachments.names import id_of
+from edge_twisted.store.blobs.folder import BlobFolder, translating
+from edge_twisted.store.blobs.names import id_of
 from edge_twisted.store.errors import BlobCorrupt
 from edge_twisted.store.modes import FILE_MODE
-from edge_twisted.store.rows import AttachmentInfo
+from edge_twisted.store.rows import BlobInfo
 from edge_twisted.store.threads import ThreadPool
 
 T = TypeVar("T")
@@ -49,12 +49,12 @@ class IncomingFile:
         self._hasher.update(chunk)
         self.received += len(chunk)
 
-    def finish(self) -> AttachmentInfo:
+    def finish(self) -> BlobInfo:
         """Put the bytes on the disk and close the file; return what blob it is."""
         with translating(self.path.name):
             os.fsync(self._descriptor)
             self.close()
-        return AttachmentInfo(id_of(self._hasher.digest()), self.received)
+        return BlobInfo(id_of(self._hasher.digest()), self.received)
 
     def close(self) -> None:
         """Close the file and leave it where it is; harmless when repeated."""
@@ -71,15 +71,15 @@ class IncomingFile:
 class BlobOwner(Protocol):
     """Whom a blob on its way in belongs to."""
 
-    def book(self, info: AttachmentInfo, uploader: str | None) -> Deferred[None]:
+    def book(self, info: BlobInfo, uploader: str | None) -> Deferred[None]:
         """Note durably that the blob is here, and who uploaded it."""
 
-    def left(self, blob: FileBlob) -> None:
+    def left(self, blob: FileBlobWriter) -> None:
         """The blob has ended, in any way."""
 
 
-class FileBlob:
-    """A `edge_twisted.store.attachments.interface.BlobDownload`, or an upload if it has no id."""
+class FileBlobWriter:
+    """A `edge_twisted.store.blobs.interface.BlobDownload`, or an upload if it has no id."""
 
     def __init__(
         self,
@@ -87,9 +87,9 @@ class FileBlob:
         threads: ThreadPool,
         folder: BlobFolder,
         file: IncomingFile,
-        attachment: str | None,
+        blob_id: str | None,
     ) -> None:
-        self.attachment = attachment
+        self.blob_id = blob_id
         #: The identity that uploads it, if that is known.
         self.uploader: str | None = None
         self._owner = owner
@@ -108,12 +108,12 @@ class FileBlob:
         assert not self._ended, "a chunk after the end"
         return self._turns.run(self._threads.call, lambda: self._file.write(chunk))
 
-    def finish(self) -> Deferred[AttachmentInfo]:
+    def finish(self) -> Deferred[BlobInfo]:
         assert not self._ended, "finished twice"
         self._ended = True
         return Deferred.fromCoroutine(self._finish())
 
-    async def _finish(self) -> AttachmentInfo:
+    async def _finish(self) -> BlobInfo:
         try:
             info = await self._turns.run(self._threads.call, self._place)
             await self._owner.book(info, self.uploader)
@@ -121,11 +121,11 @@ class FileBlob:
             self._owner.left(self)
         return info
 
-    def _place(self) -> AttachmentInfo:
+    def _place(self) -> BlobInfo:
         try:
             info = self._file.finish()
-            if self.attachment not in (None, info.id):
-                raise BlobCorrupt(self.attachment or "")
+            if self.blob_id not in (None, info.id):
+                raise BlobCorrupt(self.blob_id or "")
             with translating(info.id):
                 self._folder.place(self._file.path, info.id)
         except BaseException:

@@ -15,8 +15,8 @@ import msgspec.msgpack
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
-from edge_twisted.store.interface import Snapshot, WriteTransaction
-from edge_twisted.store.rows import AttachmentInfo, Committed
+from edge_twisted.store.interface import Snapshot, UnitOfWork
+from edge_twisted.store.rows import BlobInfo, UnitResult
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ STEP = 100
 class LedgerStore(Protocol):
     """The part of a store that blobs are booked in."""
 
-    def write(self, name: str, work: Callable[[WriteTransaction], T]) -> Deferred[Committed[T]]:
+    def write(self, name: str, work: Callable[[UnitOfWork], T]) -> Deferred[UnitResult[T]]:
         """Run a unit of work."""
 
     def read(self, name: str, work: Callable[[Snapshot], T]) -> Deferred[T]:
@@ -59,7 +59,7 @@ class BlobBooking:
         return cls(*msgspec.msgpack.decode(value))
 
 
-def book(unit: WriteTransaction, info: AttachmentInfo, uploader: str | None = None) -> None:
+def book(unit: UnitOfWork, info: BlobInfo, uploader: str | None = None) -> None:
     """Note that a blob is here, and which identity uploaded it; its grace time begins anew."""
     unit.put_fact(SPACE, info.id.encode("ascii"), BlobBooking(info.length).encoded())
     if uploader is not None:
@@ -68,22 +68,22 @@ def book(unit: WriteTransaction, info: AttachmentInfo, uploader: str | None = No
         unit.put_fact(UPLOADERS, info.id.encode("ascii"), msgspec.msgpack.encode(kept))
 
 
-def uploaders(snapshot: Snapshot, attachment: str) -> list[str]:
+def uploaders(snapshot: Snapshot, blob_id: str) -> list[str]:
     """Return the identities that uploaded a blob that is here, the newest last."""
-    value = snapshot.fact(UPLOADERS, attachment.encode("ascii", "replace"))
+    value = snapshot.fact(UPLOADERS, blob_id.encode("ascii", "replace"))
     return [] if value is None else msgspec.msgpack.decode(value, type=list[str])
 
 
-def forget(unit: WriteTransaction, attachment: str) -> None:
+def forget(unit: UnitOfWork, blob_id: str) -> None:
     """Note that a blob is not here any more."""
     for space in (SPACE, UPLOADERS):
-        unit.put_fact(space, attachment.encode("ascii"), None)
+        unit.put_fact(space, blob_id.encode("ascii"), None)
 
 
-def find(snapshot: Snapshot, attachment: str) -> AttachmentInfo | None:
+def find(snapshot: Snapshot, blob_id: str) -> BlobInfo | None:
     """Return what is known of a blob, None if it is not here."""
-    value = snapshot.fact(SPACE, attachment.encode("ascii", "replace"))
-    return None if value is None else AttachmentInfo(attachment, BlobBooking.decoded(value).length)
+    value = snapshot.fact(SPACE, blob_id.encode("ascii", "replace"))
+    return None if value is None else BlobInfo(blob_id, BlobBooking.decoded(value).length)
 
 
 async def collect(
@@ -144,12 +144,12 @@ class _Verdict:
     grace_seconds: float
     forgotten: Callable[[str], None]
 
-    def __call__(self, unit: WriteTransaction) -> int:
+    def __call__(self, unit: UnitOfWork) -> int:
         for name in self.page.wanted:
             self._note(unit, name, None)
         return sum(self._judge(unit, name) for name in self.page.idle)
 
-    def _judge(self, unit: WriteTransaction, name: str) -> bool:
+    def _judge(self, unit: UnitOfWork, name: str) -> bool:
         booked = self._booked(unit, name)
         if booked is None or unit.referrers(name, limit=1):
             return False
@@ -163,12 +163,12 @@ class _Verdict:
         unit.after_commit(lambda: self.forgotten(name))
         return True
 
-    def _note(self, unit: WriteTransaction, name: str, idle_since: int | None) -> None:
+    def _note(self, unit: UnitOfWork, name: str, idle_since: int | None) -> None:
         booked = self._booked(unit, name)
         if booked is not None and booked.idle_since != idle_since:
             changed = BlobBooking(booked.length, idle_since)
             unit.put_fact(SPACE, name.encode("ascii"), changed.encoded())
 
-    def _booked(self, unit: WriteTransaction, name: str) -> BlobBooking | None:
+    def _booked(self, unit: UnitOfWork, name: str) -> BlobBooking | None:
         value = unit.fact(SPACE, name.encode("ascii"))
         return None if value is None else BlobBooking.decoded(value)

@@ -19,8 +19,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class MemoryTransaction(MemorySnapshot):
-    """A `edge_twisted.store.interface.WriteTransaction` on `kept.Data`."""
+class MemoryUnit(MemorySnapshot):
+    """A `edge_twisted.store.interface.UnitOfWork` on `kept.Data`."""
 
     def __init__(self, data: kept.Data, name: str, now_ms: Callable[[], int]) -> None:
         super().__init__(data, name)

@@ -15,10 +15,10 @@ from hashlib import sha256
 from threading import Lock
 from typing import BinaryIO, Final
 
-from edge_twisted.store.attachments.folder import BlobFolder, translating
-from edge_twisted.store.attachments.names import digest_of, id_of
+from edge_twisted.store.blobs.folder import BlobFolder, translating
+from edge_twisted.store.blobs.names import digest_of, id_of
 from edge_twisted.store.errors import BlobCorrupt, StoreError
-from edge_twisted.store.scrubbing import AttachmentsStep
+from edge_twisted.store.scrubber import AttachmentsStep
 
 #: Blobs up to this size are verified whenever they are opened: a millisecond or two.
 SMALL_BYTES: Final = 1 << 20
@@ -31,7 +31,7 @@ _STEP_BYTES: Final = 256 * 1024
 _FOLDERS: Final = 256
 
 
-class Verified:
+class VerifiedFiles:
     """Which files were found right by this process: device, inode, size and time of change."""
 
     def __init__(self) -> None:
@@ -59,12 +59,12 @@ class VerifiedFile:
     """
     The file of a complete blob, open for one reader.
 
-    :raises AttachmentCorrupt: when it is made, if it is small, else by `read`: its bytes do not
+    :raises BlobCorrupt: when it is made, if it is small, else by `read`: its bytes do not
         hash to its id.
     """
 
-    def __init__(self, attachment: str, file: BinaryIO, verified: Verified) -> None:
-        self._attachment = attachment
+    def __init__(self, blob_id: str, file: BinaryIO, verified: VerifiedFiles) -> None:
+        self._blob_id = blob_id
         self._file = file
         self._verified = verified
         self._status = os.fstat(file.fileno())
@@ -96,13 +96,13 @@ class VerifiedFile:
         self._compare()
 
     def _compare(self) -> None:
-        if self._hasher.digest() != digest_of(self._attachment):
-            raise BlobCorrupt(self._attachment)
+        if self._hasher.digest() != digest_of(self._blob_id):
+            raise BlobCorrupt(self._blob_id)
         self._is_right = True
         self._verified.add(self._status)
 
     def _pread(self, length: int, offset: int) -> bytes:
-        with translating(self._attachment):
+        with translating(self._blob_id):
             return os.pread(self._file.fileno(), length, offset)
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class BlobScrub:
         self._at: int | None = None
         self._left: list[str] = []
         self._file: BinaryIO | None = None
-        self._attachment = ""
+        self._blob_id = ""
         self._hasher = sha256()
 
     def step(self, at: int) -> tuple[AttachmentsStep, list[str]]:
@@ -141,8 +141,8 @@ class BlobScrub:
             size += len(piece or b"")
             if not piece:
                 count += 1
-                if piece is None or self._hasher.digest() != digest_of(self._attachment):
-                    damaged.append(self._attachment)
+                if piece is None or self._hasher.digest() != digest_of(self._blob_id):
+                    damaged.append(self._blob_id)
                 self.close()
         return AttachmentsStep(
             folder=at, size=size, attachments=count, damaged=len(damaged)
@@ -155,9 +155,9 @@ class BlobScrub:
     def _next(self) -> bool:
         """Open the next blob of the folder; return False if there is none."""
         while self._left:
-            self._attachment = id_of(bytes.fromhex(self._left.pop()))
+            self._blob_id = id_of(bytes.fromhex(self._left.pop()))
             try:
-                self._file = self._folder.open(self._attachment)
+                self._file = self._folder.open(self._blob_id)
             except StoreError:
                 # Deleted meanwhile, or nobody may read it: who asks for it will hear.
                 continue

@@ -14,15 +14,15 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from edge_twisted.store.attachments import ledger
-from edge_twisted.store.attachments.folder import BlobFolder
-from edge_twisted.store.attachments.incoming import FileBlob, IncomingFile
-from edge_twisted.store.attachments.interface import BlobDownload, BlobReader, BlobWriter
-from edge_twisted.store.attachments.verifying import BlobScrub, Verified, VerifiedFile
+from edge_twisted.store.blobs import ledger
+from edge_twisted.store.blobs.folder import BlobFolder
+from edge_twisted.store.blobs.interface import BlobDownload, BlobReader, BlobWriter
+from edge_twisted.store.blobs.verification import BlobScrub, VerifiedFile, VerifiedFiles
+from edge_twisted.store.blobs.writers import FileBlobWriter, IncomingFile
 from edge_twisted.store.errors import BlobCorrupt, BlobUnavailable, StoreError
-from edge_twisted.store.interface import Snapshot, WriteTransaction
-from edge_twisted.store.rows import AttachmentInfo
-from edge_twisted.store.scrubbing import AttachmentsStep
+from edge_twisted.store.interface import Snapshot, UnitOfWork
+from edge_twisted.store.rows import BlobInfo
+from edge_twisted.store.scrubber import AttachmentsStep
 from edge_twisted.store.threads import ThreadPool
 
 log = Logger()
@@ -42,7 +42,7 @@ class BlobDatabase(ledger.LedgerStore, Protocol):
 
 class FileBlobStore:
     """
-    A `edge_twisted.store.attachments.interface.Attachments` in a folder.
+    A `edge_twisted.store.blobs.interface.BlobStore` in a folder.
 
     `start` it when the store is open, `stop` it before the store is closed.
     """
@@ -62,14 +62,14 @@ class FileBlobStore:
         self._now_ms = now_ms
         self._entropy = entropy
         self._threads = ThreadPool(threads, "store-files", FILE_THREADS)
-        self._coming: set[FileBlob] = set()
+        self._coming: set[FileBlobWriter] = set()
         self._downloads: set[str] = set()
-        self._verified = Verified()
+        self._verified = VerifiedFiles()
         self._scrub = BlobScrub(self._folder)
         #: Blobs in quarantine.
         self._damaged: set[str] = set()
         #: Called with the id of each blob that goes there, to fetch it again.
-        self.lost: Callable[[str], None] = lambda attachment: None
+        self.lost: Callable[[str], None] = lambda blob_id: None
 
     @property
     def damaged(self) -> int:
@@ -96,7 +96,7 @@ class FileBlobStore:
         """Let go of what is on its way in, keeping downloads for later."""
         self._folder.end_sweep()
         for blob in tuple(self._coming):
-            await (blob.abort() if blob.attachment is None else blob.pause())
+            await (blob.abort() if blob.blob_id is None else blob.pause())
         await self._threads.close()
         self._scrub.close()
 
@@ -106,81 +106,81 @@ class FileBlobStore:
         path = self._folder.incoming / f"{self._entropy(16).hex()}.upload"
         return Deferred.fromCoroutine(self._begin(path, None, uploader))
 
-    def resume(self, attachment: str) -> Deferred[BlobDownload]:
+    def resume(self, blob_id: str) -> Deferred[BlobDownload]:
         try:
-            path = self._folder.partial(attachment)
+            path = self._folder.partial(blob_id)
         except BlobUnavailable:
             return fail()
-        if attachment in self._downloads:
-            return fail(StoreError(attachment, "being downloaded already"))
-        self._downloads.add(attachment)
-        return Deferred.fromCoroutine(self._begin(path, attachment))
+        if blob_id in self._downloads:
+            return fail(StoreError(blob_id, "being downloaded already"))
+        self._downloads.add(blob_id)
+        return Deferred.fromCoroutine(self._begin(path, blob_id))
 
     async def _begin(
-        self, path: Path, attachment: str | None, uploader: str | None = None
-    ) -> FileBlob:
+        self, path: Path, blob_id: str | None, uploader: str | None = None
+    ) -> FileBlobWriter:
         try:
             file = await self._threads.call(lambda: IncomingFile(path))
         except BaseException:
-            self._downloads.discard(attachment or "")
+            self._downloads.discard(blob_id or "")
             raise
-        blob = FileBlob(self, self._threads, self._folder, file, attachment)
+        blob = FileBlobWriter(self, self._threads, self._folder, file, blob_id)
         blob.uploader = uploader
         self._coming.add(blob)
         return blob
 
-    def open(self, attachment: str) -> Deferred[BlobReader]:
-        return Deferred.fromCoroutine(self._open(attachment))
+    def open(self, blob_id: str) -> Deferred[BlobReader]:
+        return Deferred.fromCoroutine(self._open(blob_id))
 
-    async def _open(self, attachment: str) -> BlobReader:
+    async def _open(self, blob_id: str) -> BlobReader:
         try:
-            file = await self._threads.call(lambda: self._opened(attachment))
+            file = await self._threads.call(lambda: self._opened(blob_id))
         except BlobCorrupt:
-            await self.quarantine(attachment)
-            raise BlobUnavailable(attachment) from None
-        return FileBlobReader(attachment, file, self._threads, self._met)
+            await self.quarantine(blob_id)
+            raise BlobUnavailable(blob_id) from None
+        return FileBlobReader(blob_id, file, self._threads, self._met)
 
-    def _opened(self, attachment: str) -> VerifiedFile:
-        file = self._folder.open(attachment)
+    def _opened(self, blob_id: str) -> VerifiedFile:
+        file = self._folder.open(blob_id)
         try:
-            return VerifiedFile(attachment, file, self._verified)
+            return VerifiedFile(blob_id, file, self._verified)
         except BaseException:
             file.close()
             raise
 
     # -- damage
 
-    def _met(self, attachment: str) -> None:
+    def _met(self, blob_id: str) -> None:
         """A reader met a damaged blob."""
-        moving = Deferred.fromCoroutine(self.quarantine(attachment))
+        moving = Deferred.fromCoroutine(self.quarantine(blob_id))
         moving.addErrback(lambda failure: log.failure("A damaged attachment stays", failure))
 
-    async def quarantine(self, attachment: str) -> None:
+    async def quarantine(self, blob_id: str) -> None:
         """Take a damaged blob away from readers, and have it fetched again."""
-        if not await self._threads.call(lambda: self._folder.set_aside(attachment)):
+        if not await self._threads.call(lambda: self._folder.set_aside(blob_id)):
             return
-        self._damaged.add(attachment)
+        self._damaged.add(blob_id)
         log.error(
             "Attachment {attachment} is damaged: it is kept in quarantine until a peer sends it"
             " again",
-            attachment=attachment,
+            attachment=blob_id,
         )
-        await self._database.write("attachments.damaged", _Agreement([], [attachment]))
-        self.lost(attachment)
+        await self._database.write("attachments.damaged", _Agreement([], [blob_id]))
+        self.lost(blob_id)
 
     def scrub(self, folder: int) -> Deferred[AttachmentsStep]:
-        """See `edge_twisted.store.scrubbing.Scrubbed.scrub_attachments`."""
+        """See `edge_twisted.store.scrubber.ScrubTarget.scrub_attachments`."""
         return Deferred.fromCoroutine(self._scrubbed(folder))
 
     async def _scrubbed(self, folder: int) -> AttachmentsStep:
         step, damaged = await self._threads.call(lambda: self._scrub.step(folder))
-        for attachment in damaged:
-            await self.quarantine(attachment)
+        for blob_id in damaged:
+            await self.quarantine(blob_id)
         return step
 
-    def find(self, attachment: str) -> AttachmentInfo | None:
+    def find(self, blob_id: str) -> BlobInfo | None:
         with self._database.snapshot() as snapshot:
-            return ledger.find(snapshot, attachment)
+            return ledger.find(snapshot, blob_id)
 
     def collect(self, grace_seconds: float) -> Deferred[int]:
         return Deferred.fromCoroutine(self._collect(grace_seconds))
@@ -193,21 +193,21 @@ class FileBlobStore:
 
     async def _give_up(self) -> None:
         """Forget damaged blobs that nothing names any more."""
-        for attachment in tuple(self._damaged):
+        for blob_id in tuple(self._damaged):
             with self._database.snapshot() as snapshot:
-                is_named = bool(snapshot.referrers(attachment, limit=1))
+                is_named = bool(snapshot.referrers(blob_id, limit=1))
             if not is_named:
-                self._damaged.discard(attachment)
-                await self._threads.call(partial(self._folder.forget_damaged, attachment))
+                self._damaged.discard(blob_id)
+                await self._threads.call(partial(self._folder.forget_damaged, blob_id))
 
     # -- for blobs on their way in
 
-    def book(self, info: AttachmentInfo, uploader: str | None) -> Deferred[None]:
+    def book(self, info: BlobInfo, uploader: str | None) -> Deferred[None]:
         """Note durably that a blob is here."""
         return Deferred.fromCoroutine(self._book(info, uploader))
 
-    async def _book(self, info: AttachmentInfo, uploader: str | None) -> None:
-        def work(unit: WriteTransaction) -> None:
+    async def _book(self, info: BlobInfo, uploader: str | None) -> None:
+        def work(unit: UnitOfWork) -> None:
             ledger.book(unit, info, uploader)
             unit.after_commit(lambda: self._folder.booked(info.id))
 
@@ -221,23 +221,23 @@ class FileBlobStore:
             await self._threads.call(lambda: self._folder.forget_damaged(info.id))
             log.info("Attachment {attachment} is whole again", attachment=info.id)
 
-    def left(self, blob: FileBlob) -> None:
+    def left(self, blob: FileBlobWriter) -> None:
         """A blob on its way in has ended."""
         self._coming.discard(blob)
-        self._downloads.discard(blob.attachment or "")
+        self._downloads.discard(blob.blob_id or "")
 
 
 class FileBlobReader:
-    """A `edge_twisted.store.attachments.interface.BlobReader`."""
+    """A `edge_twisted.store.blobs.interface.BlobReader`."""
 
     def __init__(
         self,
-        attachment: str,
+        blob_id: str,
         file: VerifiedFile,
         threads: ThreadPool,
         damaged: Callable[[str], None],
     ) -> None:
-        self.info = AttachmentInfo(attachment, file.length)
+        self.info = BlobInfo(blob_id, file.length)
         self._file = file
         self._threads = threads
         self._damaged = damaged
@@ -279,11 +279,11 @@ def _booked_lengths(snapshot: Snapshot) -> dict[str, int]:
 class _Agreement:
     """Write: facts for files without, and none for those whose file is lost."""
 
-    def __init__(self, news: list[AttachmentInfo], lost: list[str]) -> None:
+    def __init__(self, news: list[BlobInfo], lost: list[str]) -> None:
         self._news = news
         self._lost = lost
 
-    def __call__(self, unit: WriteTransaction) -> None:
+    def __call__(self, unit: UnitOfWork) -> None:
         for info in self._news:
             ledger.book(unit, info)
         for name in self._lost:

@@ -64,7 +64,7 @@ class AttachmentsStep:
     damaged: int = 0
 
 
-class Scrubbed(Protocol):
+class ScrubTarget(Protocol):
     """The part of a store that is scrubbed."""
 
     def scrub_documents(self, after: int) -> Deferred[DocumentsStep]:
@@ -124,7 +124,7 @@ class Scrubber:
 
     def __init__(
         self,
-        store: Scrubbed,
+        store: ScrubTarget,
         clock: IReactorTime,
         now_ms: Callable[[], int],
         pace: ScrubbingPace | None = None,

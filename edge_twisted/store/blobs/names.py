@@ -16,16 +16,16 @@ def id_of(digest: bytes) -> str:
     return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
-def digest_of(attachment: str) -> bytes:
+def digest_of(blob_id: str) -> bytes:
     """
     Return the SHA-256 that an id stands for.
 
-    :raises AttachmentUnavailable: it is no id, so no blob has it.
+    :raises BlobUnavailable: it is no id, so no blob has it.
     """
-    if not _ID.fullmatch(attachment):
-        raise BlobUnavailable(attachment[:64], "not an attachment id")
-    digest = urlsafe_b64decode(attachment + "=")
-    if id_of(digest) != attachment:
+    if not _ID.fullmatch(blob_id):
+        raise BlobUnavailable(blob_id[:64], "not an attachment id")
+    digest = urlsafe_b64decode(blob_id + "=")
+    if id_of(digest) != blob_id:
         # The last character holds two bits too many, which must be zero: one blob, one id.
-        raise BlobUnavailable(attachment, "not an attachment id")
+        raise BlobUnavailable(blob_id, "not an attachment id")
     return digest

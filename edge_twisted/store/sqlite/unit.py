@@ -22,24 +22,24 @@ from edge_twisted.store.rows import (
     CollectionInfo,
     IndexDefinition,
     IndexInfo,
-    Most,
+    ReadLimit,
     ScanRow,
     StoredDocument,
     census_of,
 )
 from edge_twisted.store.sqlite import indexes
 from edge_twisted.store.sqlite.group import CommitGroup
+from edge_twisted.store.sqlite.layers import NO_ENTRIES, Entries, Layer, PendingRow, flush
 from edge_twisted.store.sqlite.log import changes_after
-from edge_twisted.store.sqlite.pending import NO_ENTRIES, Entries, Layer, PendingRow, flush
 from edge_twisted.store.sqlite.quarantine import forget
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 from edge_twisted.store.sqlite.state import CollectionState as CollectionState
 from edge_twisted.store.sqlite.state import Totals, fingerprint
 
 
-class SqliteTransaction:
+class SqliteUnit:
     """
-    A `edge_twisted.store.interface.WriteTransaction`.
+    A `edge_twisted.store.interface.UnitOfWork`.
 
     Documents and facts wait in a layer of the unit's own.  Scans, and units that grow big, write
     it into the physical transaction early, under a savepoint, so that it can still be undone.
@@ -272,7 +272,7 @@ class SqliteTransaction:
         return self._settled().index_bodies(read)
 
     def index_texts(
-        self, read: IndexRead, most: Most, first: int | None = None
+        self, read: IndexRead, most: ReadLimit, first: int | None = None
     ) -> list[bytes] | None:
         return self._settled().index_texts(read, most, first)
 

@@ -9,11 +9,11 @@ from hashlib import sha256
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
 
-from edge_twisted.store.attachments import ledger
-from edge_twisted.store.attachments.interface import BlobDownload, BlobReader, BlobWriter
-from edge_twisted.store.attachments.names import digest_of, id_of
+from edge_twisted.store.blobs import ledger
+from edge_twisted.store.blobs.interface import BlobDownload, BlobReader, BlobWriter
+from edge_twisted.store.blobs.names import digest_of, id_of
 from edge_twisted.store.errors import BlobCorrupt, BlobUnavailable, StoreError
-from edge_twisted.store.rows import AttachmentInfo
+from edge_twisted.store.rows import BlobInfo
 
 
 @define(eq=False)
@@ -25,7 +25,7 @@ class MemoryBlobFolder:
 
 
 class MemoryBlobStore:
-    """A `edge_twisted.store.attachments.interface.Attachments`."""
+    """A `edge_twisted.store.blobs.interface.BlobStore`."""
 
     def __init__(
         self, database: ledger.LedgerStore, blobs: MemoryBlobFolder, now_ms: Callable[[], int]
@@ -36,68 +36,68 @@ class MemoryBlobStore:
         self._downloads: set[str] = set()
 
     def upload(self, uploader: str | None = None) -> Deferred[BlobWriter]:
-        return succeed(MemoryBlob(self, None, b"", uploader))
+        return succeed(MemoryBlobWriter(self, None, b"", uploader))
 
-    def resume(self, attachment: str) -> Deferred[BlobDownload]:
+    def resume(self, blob_id: str) -> Deferred[BlobDownload]:
         try:
-            digest_of(attachment)
+            digest_of(blob_id)
         except BlobUnavailable:
             return fail()
-        if attachment in self._downloads:
-            return fail(StoreError(attachment, "being downloaded already"))
-        self._downloads.add(attachment)
-        return succeed(MemoryBlob(self, attachment, self._blobs.partial.get(attachment, b"")))
+        if blob_id in self._downloads:
+            return fail(StoreError(blob_id, "being downloaded already"))
+        self._downloads.add(blob_id)
+        return succeed(MemoryBlobWriter(self, blob_id, self._blobs.partial.get(blob_id, b"")))
 
-    def open(self, attachment: str) -> Deferred[BlobReader]:
-        content = self._blobs.complete.get(attachment)
+    def open(self, blob_id: str) -> Deferred[BlobReader]:
+        content = self._blobs.complete.get(blob_id)
         if content is None:
-            return fail(BlobUnavailable(attachment))
-        return succeed(MemoryBlobReader(attachment, content))
+            return fail(BlobUnavailable(blob_id))
+        return succeed(MemoryBlobReader(blob_id, content))
 
-    def find(self, attachment: str) -> AttachmentInfo | None:
-        content = self._blobs.complete.get(attachment)
-        return None if content is None else AttachmentInfo(attachment, len(content))
+    def find(self, blob_id: str) -> BlobInfo | None:
+        content = self._blobs.complete.get(blob_id)
+        return None if content is None else BlobInfo(blob_id, len(content))
 
     def collect(self, grace_seconds: float) -> Deferred[int]:
         return Deferred.fromCoroutine(
             ledger.collect(self._database, self._now_ms, grace_seconds, self._forget)
         )
 
-    def _forget(self, attachment: str) -> None:
-        self._blobs.complete.pop(attachment, None)
+    def _forget(self, blob_id: str) -> None:
+        self._blobs.complete.pop(blob_id, None)
 
     # -- for its blobs
 
-    async def keep(self, content: bytes, uploader: str | None) -> AttachmentInfo:
+    async def keep(self, content: bytes, uploader: str | None) -> BlobInfo:
         """Take a complete blob."""
-        info = AttachmentInfo(id_of(sha256(content).digest()), len(content))
+        info = BlobInfo(id_of(sha256(content).digest()), len(content))
         self._blobs.complete[info.id] = content
         await self._database.write(
             "attachments.book", lambda unit: ledger.book(unit, info, uploader)
         )
         return info
 
-    def leave(self, attachment: str, content: bytes | None) -> None:
+    def leave(self, blob_id: str, content: bytes | None) -> None:
         """End a download; keep what arrived, if anything."""
-        self._downloads.discard(attachment)
+        self._downloads.discard(blob_id)
         if content is None:
-            self._blobs.partial.pop(attachment, None)
+            self._blobs.partial.pop(blob_id, None)
         else:
-            self._blobs.partial[attachment] = content
+            self._blobs.partial[blob_id] = content
 
 
-class MemoryBlob:
-    """A `edge_twisted.store.attachments.interface.BlobDownload`, or an upload if it has no id."""
+class MemoryBlobWriter:
+    """A `edge_twisted.store.blobs.interface.BlobDownload`, or an upload if it has no id."""
 
     def __init__(
         self,
         owner: MemoryBlobStore,
-        attachment: str | None,
+        blob_id: str | None,
         content: bytes,
         uploader: str | None = None,
     ) -> None:
         self._owner = owner
-        self._attachment = attachment
+        self._blob_id = blob_id
         self._uploader = uploader
         self._content = bytearray(content)
         self._ended = False
@@ -111,11 +111,11 @@ class MemoryBlob:
         self._content += chunk
         return succeed(None)
 
-    def finish(self) -> Deferred[AttachmentInfo]:
+    def finish(self) -> Deferred[BlobInfo]:
         content = bytes(self._content)
         self._end(None)
-        if self._attachment not in (None, id_of(sha256(content).digest())):
-            return fail(BlobCorrupt(self._attachment or ""))
+        if self._blob_id not in (None, id_of(sha256(content).digest())):
+            return fail(BlobCorrupt(self._blob_id or ""))
         return Deferred.fromCoroutine(self._owner.keep(content, self._uploader))
 
     def abort(self) -> Deferred[None]:
@@ -127,16 +127,16 @@ class MemoryBlob:
         return succeed(None)
 
     def _end(self, content: bytes | None) -> None:
-        if not self._ended and self._attachment is not None:
-            self._owner.leave(self._attachment, content)
+        if not self._ended and self._blob_id is not None:
+            self._owner.leave(self._blob_id, content)
         self._ended = True
 
 
 class MemoryBlobReader:
-    """A `edge_twisted.store.attachments.interface.BlobReader`."""
+    """A `edge_twisted.store.blobs.interface.BlobReader`."""
 
-    def __init__(self, attachment: str, content: bytes) -> None:
-        self.info = AttachmentInfo(attachment, len(content))
+    def __init__(self, blob_id: str, content: bytes) -> None:
+        self.info = BlobInfo(blob_id, len(content))
         self._content = content
 
     def read(self, offset: int, length: int) -> Deferred[bytes]:

@@ -16,14 +16,14 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
-from edge_twisted.store.attachments.names import digest_of, id_of
+from edge_twisted.store.blobs.names import digest_of, id_of
 from edge_twisted.store.errors import (
     BlobCorrupt,
     BlobUnavailable,
     of_os_error,
 )
 from edge_twisted.store.modes import FOLDER_MODE, make_folder
-from edge_twisted.store.rows import AttachmentInfo
+from edge_twisted.store.rows import BlobInfo
 
 #: A download that nobody has gone on with for so long is begun anew.
 PARTIAL_SECONDS = 7 * 86_400.0
@@ -54,16 +54,16 @@ class BlobFolder:
         self._doomed: set[str] = set()
         self._is_ending = False
 
-    def path(self, attachment: str) -> Path:
-        """Return where a complete blob is; :raises AttachmentUnavailable: it is no id."""
-        name = digest_of(attachment).hex()
+    def path(self, blob_id: str) -> Path:
+        """Return where a complete blob is; :raises BlobUnavailable: it is no id."""
+        name = digest_of(blob_id).hex()
         return self._root / name[:2] / name
 
-    def partial(self, attachment: str) -> Path:
+    def partial(self, blob_id: str) -> Path:
         """Return where an unfinished download is."""
-        return self.incoming / f"{digest_of(attachment).hex()}.partial"
+        return self.incoming / f"{digest_of(blob_id).hex()}.partial"
 
-    def tidy(self, now_seconds: float) -> list[AttachmentInfo]:
+    def tidy(self, now_seconds: float) -> list[BlobInfo]:
         """Make the folder, drop what interrupted uploads left; return the complete blobs."""
         with translating(str(self._root)):
             for folder in (self._root, self.incoming):
@@ -74,12 +74,12 @@ class BlobFolder:
                     path.unlink(missing_ok=True)
             return list(self.complete())
 
-    def complete(self) -> Iterator[AttachmentInfo]:
+    def complete(self) -> Iterator[BlobInfo]:
         """Yield every complete blob."""
         for folder in self._root.glob("[0-9a-f][0-9a-f]"):
             for entry in os.scandir(folder):
                 with suppress(ValueError):
-                    yield AttachmentInfo(id_of(bytes.fromhex(entry.name)), entry.stat().st_size)
+                    yield BlobInfo(id_of(bytes.fromhex(entry.name)), entry.stat().st_size)
 
     def names_in(self, number: int) -> list[str]:
         """Return the names, in hexadecimal, of the blobs in one of the 256 folders."""
@@ -90,12 +90,12 @@ class BlobFolder:
 
     # -- quarantine
 
-    def set_aside(self, attachment: str) -> bool:
+    def set_aside(self, blob_id: str) -> bool:
         """Move a damaged blob into quarantine; return False if it is not there any more."""
-        with self._lock, translating(attachment):
+        with self._lock, translating(blob_id):
             self._quarantine.mkdir(mode=0o700, exist_ok=True)
             try:
-                os.rename(self.path(attachment), self._kept(attachment))
+                os.rename(self.path(blob_id), self._kept(blob_id))
             except FileNotFoundError:
                 return False
             _sync(self._quarantine)
@@ -111,19 +111,19 @@ class BlobFolder:
                 found.add(id_of(bytes.fromhex(name)))
         return found
 
-    def forget_damaged(self, attachment: str) -> None:
+    def forget_damaged(self, blob_id: str) -> None:
         """Delete what quarantine keeps of a blob, for it is whole or given up."""
         with suppress(OSError):
-            self._kept(attachment).unlink()
+            self._kept(blob_id).unlink()
 
-    def _kept(self, attachment: str) -> Path:
-        return self._quarantine / digest_of(attachment).hex()
+    def _kept(self, blob_id: str) -> Path:
+        return self._quarantine / digest_of(blob_id).hex()
 
     # -- in
 
-    def place(self, source: Path, attachment: str) -> None:
+    def place(self, source: Path, blob_id: str) -> None:
         """Give a finished file its name, durably; one that is there already stays."""
-        target = self.path(attachment)
+        target = self.path(blob_id)
         with self._lock:
             if target.exists():
                 source.unlink()
@@ -133,38 +133,38 @@ class BlobFolder:
                     _sync(self._root)
                 os.rename(source, target)
                 _sync(target.parent)
-            self._arriving[attachment] = self._arriving.get(attachment, 0) + 1
+            self._arriving[blob_id] = self._arriving.get(blob_id, 0) + 1
 
-    def booked(self, attachment: str) -> None:
+    def booked(self, blob_id: str) -> None:
         """The blob's fact is durable: nothing is to be deleted that was marked before."""
         with self._lock:
-            self._doomed.discard(attachment)
-            self._left(attachment)
+            self._doomed.discard(blob_id)
+            self._left(blob_id)
 
-    def not_booked(self, attachment: str) -> None:
+    def not_booked(self, blob_id: str) -> None:
         """The blob's fact could not be made: the next start finds the file, and books it."""
         with self._lock:
-            self._left(attachment)
+            self._left(blob_id)
 
-    def _left(self, attachment: str) -> None:
-        self._arriving[attachment] -= 1
-        if not self._arriving[attachment]:
-            del self._arriving[attachment]
+    def _left(self, blob_id: str) -> None:
+        self._arriving[blob_id] -= 1
+        if not self._arriving[blob_id]:
+            del self._arriving[blob_id]
 
     # -- out
 
-    def open(self, attachment: str) -> BinaryIO:
-        """Open a complete blob; :raises AttachmentUnavailable: it is not here."""
-        with translating(attachment):
+    def open(self, blob_id: str) -> BinaryIO:
+        """Open a complete blob; :raises BlobUnavailable: it is not here."""
+        with translating(blob_id):
             try:
-                return open(self.path(attachment), "rb", buffering=0)
+                return open(self.path(blob_id), "rb", buffering=0)
             except FileNotFoundError:
-                raise BlobUnavailable(attachment) from None
+                raise BlobUnavailable(blob_id) from None
 
-    def doom(self, attachment: str) -> None:
+    def doom(self, blob_id: str) -> None:
         """The blob's fact is gone: `sweep` deletes the file."""
         with self._lock:
-            self._doomed.add(attachment)
+            self._doomed.add(blob_id)
 
     def sweep(self) -> None:
         """
@@ -176,27 +176,27 @@ class BlobFolder:
             with self._lock:
                 if not self._doomed:
                     return
-                attachment = self._doomed.pop()
-                if attachment not in self._arriving:
-                    self.path(attachment).unlink(missing_ok=True)
+                blob_id = self._doomed.pop()
+                if blob_id not in self._arriving:
+                    self.path(blob_id).unlink(missing_ok=True)
 
     def end_sweep(self) -> None:
         """Sweep no more: the server ends.  The next start finds what is left, and books it."""
         self._is_ending = True
 
 
-def verify(path: Path, attachment: str) -> None:
+def verify(path: Path, blob_id: str) -> None:
     """
     Read a blob and compare it with its id.
 
-    :raises AttachmentCorrupt: it is something else.
+    :raises BlobCorrupt: it is something else.
     """
-    with translating(attachment), open(path, "rb") as file:
+    with translating(blob_id), open(path, "rb") as file:
         hasher = sha256()
         while chunk := file.read(_HASH_BYTES):
             hasher.update(chunk)
-    if hasher.digest() != digest_of(attachment):
-        raise BlobCorrupt(attachment)
+    if hasher.digest() != digest_of(blob_id):
+        raise BlobCorrupt(blob_id)
 
 
 def _sync(folder: Path) -> None:

@@ -4,7 +4,7 @@ What a store of blobs does.
 
 A blob's id is the SHA-256 of its content in base64url without padding, 43 characters, so equal
 content is one blob.  All I/O is done off the reactor thread and in chunks: memory does not grow
-with the blob.  A blob lives as long as a stored document names it (`WriteTransaction.put`),
+with the blob.  A blob lives as long as a stored document names it (`UnitOfWork.put`),
 and for a grace time after it arrived or was named last.
 """
 
@@ -14,21 +14,21 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
-from edge_twisted.store.rows import AttachmentInfo
+from edge_twisted.store.rows import BlobInfo
 
 
 class BlobReader(Protocol):
     """An open blob; it stays readable until it is closed, collected or not."""
 
     @property
-    def info(self) -> AttachmentInfo:
+    def info(self) -> BlobInfo:
         """The blob's id and length."""
 
     def read(self, offset: int, length: int) -> Deferred[bytes]:
         """
         Fire with up to `length` bytes from `offset`; fewer only at the end.
 
-        :raises AttachmentCorrupt: the blob is damaged.  Of one that is read from its beginning
+        :raises BlobCorrupt: the blob is damaged.  Of one that is read from its beginning
             this may show only at its last piece, which is withheld: it is no blob without it.
         """
 
@@ -54,11 +54,11 @@ class BlobWriter(Protocol):
         :raises StoreFull, StoreIOError: they cannot be kept; abort.
         """
 
-    def finish(self) -> Deferred[AttachmentInfo]:
+    def finish(self) -> Deferred[BlobInfo]:
         """
         Make the blob durable and visible.
 
-        :raises AttachmentCorrupt: a download whose bytes do not hash to its id; they are gone.
+        :raises BlobCorrupt: a download whose bytes do not hash to its id; they are gone.
         """
 
     def abort(self) -> Deferred[None]:
@@ -82,18 +82,18 @@ class BlobStore(Protocol):
         :param uploader: the identity that may name it in documents, see `ledger.uploaders`.
         """
 
-    def resume(self, attachment: str) -> Deferred[BlobDownload]:
+    def resume(self, blob_id: str) -> Deferred[BlobDownload]:
         """Begin a download of a blob whose id is known, or go on where `BlobDownload.pause` was."""
 
-    def open(self, attachment: str) -> Deferred[BlobReader]:
+    def open(self, blob_id: str) -> Deferred[BlobReader]:
         """
         Open a complete blob.
 
-        :raises AttachmentUnavailable: it is not here, or it is damaged and was put into
+        :raises BlobUnavailable: it is not here, or it is damaged and was put into
             quarantine; it may arrive from the mesh.
         """
 
-    def find(self, attachment: str) -> AttachmentInfo | None:
+    def find(self, blob_id: str) -> BlobInfo | None:
         """Return what is known of a complete blob, at once; None if it is not here."""
 
     def collect(self, grace_seconds: float) -> Deferred[int]:
