@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, Final
 
 from attrs import define
 
-from edge_twisted.database.inline import UNBOUNDED, ReadBudget
+from edge_twisted.database.inline import INLINE_MOST, UNBOUNDED, BeyondBounds, ReadBudget
 from edge_twisted.database.prefilters import Translation, loosely, translate
 from edge_twisted.documents.ids import DocumentId, InvalidDocumentId
 from edge_twisted.documents.values import Operand, sort_key
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Environment, RowScope, compile_expression
+from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.errors import ArgumentError
 from edge_twisted.dql.plan.choice import Fidelity
 from edge_twisted.dql.plan.lookups import Lookup
 from edge_twisted.dql.plan.nodes import (
@@ -30,7 +31,7 @@ from edge_twisted.dql.plan.outline import NOTHING_ASKED
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.dql.plan.ranges import Evaluate
 from edge_twisted.records.documents import check_not_damaged
-from edge_twisted.store.fields import Fields
+from edge_twisted.store.fields import Fields, row_of
 from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.prefilter import Prefilter
@@ -296,3 +297,76 @@ def _none_damaged(
         yield batch
     for id_key in missing:
         check_not_damaged(snapshot, collection, id_key)
+
+
+MAX_COUNT: Final = 2**63 - 1
+#: Keeps the texts of documents for which the whole condition holds.
+Test = Callable[[list[bytes]], list[bytes]]
+
+
+def texts_at_once(
+    plan: QueryPlan, snapshot: Snapshot, env: Environment, test: Test | None = None
+) -> list[bytes] | None:
+    """
+    Return the stored texts that answer a plan; None: it is none of those, or wants a `test`.
+
+    As everywhere, a text that is not literal is a document.
+
+    :raises BeyondBounds: they are more than the reactor's thread should read.
+    """
+    if plan.one_id is not None:
+        collection, node = plan.one_id
+        key = id_key(value_of(env, node))
+        body = None if key is None else snapshot.body(collection, key)
+        if body is None:
+            if key is not None:
+                check_not_damaged(snapshot, collection, key)
+            return []
+        return [body if plan.fields is None else row_of(body, plan.fields)]
+    if plan.one_index is not None:
+        return _of_index(plan, plan.one_index, snapshot, env, test)
+    return None
+
+
+def _of_index(
+    plan: QueryPlan, access: IndexScan, snapshot: Snapshot, env: Environment, test: Test | None
+) -> list[bytes] | None:
+    found = reach(plan, access, partial(value_of, env))
+    if not found.exact and (test is None or plan.fields is not None):
+        return None
+    limit, offset = bounds_of(plan, env)
+    read = read_of(access, found.spans, found.prefilter, plan.fields)
+    first = limit + offset if found.exact and limit is not None else None
+    texts = snapshot.index_texts(read, INLINE_MOST, first)
+    if texts is None:
+        raise BeyondBounds
+    if not found.exact and test is not None:
+        texts = test(texts)
+    if limit is None:
+        return texts[offset:] if offset else texts
+    return texts[offset : offset + limit]
+
+
+def bounds_of(plan: QueryPlan, env: Environment) -> tuple[int | None, int]:
+    """
+    Return LIMIT and OFFSET.
+
+    :raises ArgumentError: one of them is not a whole number from 0.
+    """
+    if plan.limit is None and plan.offset is None:
+        return None, 0
+    selection = plan.statement.selection
+    limit = _bound(plan.limit, selection.limit, "LIMIT", env)
+    offset = _bound(plan.offset, selection.offset, "OFFSET", env)
+    return limit, offset or 0
+
+
+def _bound(
+    compiled: Compiled | None, node: syntax.Expression | None, word: str, env: Environment
+) -> int | None:
+    if compiled is None or node is None:
+        return None
+    value = compiled(None, env)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT:
+        return value
+    raise ArgumentError(f"{word} must be a whole number from 0", node.span)

@@ -76,7 +76,7 @@ class StatementAdmission:
 
         Whoever is let in calls `leave` when done; cancelling gives a place in the queue up.
 
-        :raises TooManyRequests: through the Deferred: it waited too long.
+        :raises StatementLimitReached: through the Deferred: it waited too long.
         """
         if self.has_room:
             self._running += 1

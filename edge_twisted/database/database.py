@@ -16,7 +16,6 @@ from attrs import define, frozen
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.python.failure import Failure
 
-from edge_twisted.database import system
 from edge_twisted.database.admission import Later, StatementAdmission
 from edge_twisted.database.attachment_rights import may_read_name
 from edge_twisted.database.errors import TransactionFailed
@@ -24,8 +23,8 @@ from edge_twisted.database.execution import Execution
 from edge_twisted.database.history import StatementHistory, StatementRecord, StatementState
 from edge_twisted.database.index_statements import IndexStatements
 from edge_twisted.database.inline import are_small
-from edge_twisted.database.mutation_statements import MUTATIONS
-from edge_twisted.database.parameters import ParameterValues
+from edge_twisted.database.mutation_statements import MUTATIONS, run_transaction
+from edge_twisted.database.parameters import ParameterValues, stored_parameters
 from edge_twisted.database.permissions import Access
 from edge_twisted.database.result import Result
 from edge_twisted.database.runner import StatementRunner
@@ -35,7 +34,6 @@ from edge_twisted.database.statements import (
     StatementCache,
     check_arguments,
 )
-from edge_twisted.database.transactions import numbered, run_all
 from edge_twisted.database.virtual import METRICS_SWITCH, Provider, RowProvider, VirtualCollections
 from edge_twisted.database.vitals import Vitals
 from edge_twisted.documents.values import Value
@@ -66,7 +64,7 @@ class TimeAndChance:
 
 @define
 class _Context:
-    """What functions may know of a request."""
+    """What functions may know of a statement."""
 
     now_ms: int
     app_id: str
@@ -97,7 +95,7 @@ class Database:
         self._statements = StatementCache(
             self._integer("dql_statement_cache_size"), surroundings.monotonic
         )
-        self._requests = StatementHistory(
+        self._history = StatementHistory(
             db_id,
             surroundings.now_ms,
             surroundings.monotonic,
@@ -113,7 +111,7 @@ class Database:
             app_id=db_id,
             started_ms=surroundings.now_ms(),
             uptime_seconds=_seconds_since_now(surroundings.monotonic),
-            requests=self._requests,
+            history=self._history,
             statements=self._statements,
             admission=self._admission,
         )
@@ -124,13 +122,13 @@ class Database:
         for name, provider in providers.items():
             self.virtual.provide(name, provider)
         self._running = StatementRunner(
-            store, IndexStatements(store, self.virtual), self._requests, self._altered
+            store, IndexStatements(store, self.virtual), self._history, self._altered
         )
 
     def start(self) -> None:
         """Take over what the opened store keeps."""
         with self._store.snapshot() as snapshot:
-            self._parameters = system.load(snapshot)
+            self._parameters = stored_parameters(snapshot)
         for watcher in self._watchers:
             watcher(self._parameters)
 
@@ -189,28 +187,28 @@ class Database:
 
         :raises EdgeError: see `execute`.
         """
-        request = self._requests.begin(request_id, statement, "execute")
+        record = self._history.begin(request_id, statement, "execute")
         found: Result | Deferred[Result]
         try:
             if self._must_wait(statement):
                 found = Deferred.fromCoroutine(
-                    self._long(statement, args, access, request, timeout_seconds, stream)
+                    self._long(statement, args, access, record, timeout_seconds, stream)
                 )
             else:
                 prepared = self._statements.prepare(statement)
-                at_once = self._at_once(prepared, args, access, request, timeout_seconds)
+                at_once = self._at_once(prepared, args, access, record, timeout_seconds)
                 if at_once is None:
-                    run = self.prepared(statement, args, access, request, timeout_seconds, prepared)
+                    run = self.prepared(statement, args, access, record, timeout_seconds, prepared)
                     found = self._admitted(run, stream)
                 else:
                     found = at_once
         except BaseException as error:
-            self._finish(request, error)
+            self._finish(record, error)
             raise
         if isinstance(found, Result):
-            self._completed(found, request)
+            self._completed(found, record)
             return found
-        return found.addBoth(self._ended, request)
+        return found.addBoth(self._ended, record)
 
     def transaction(
         self,
@@ -225,11 +223,11 @@ class Database:
 
         :raises TransactionFailed: through the Deferred: one of them failed.
         """
-        requests = [
-            self._requests.begin(f"{request_id}/{number}", text, "transaction")
+        records = [
+            self._history.begin(f"{request_id}/{number}", text, "transaction")
             for number, (text, _) in enumerate(statements)
         ]
-        whole = self._transaction(statements, requests, access, timeout_seconds)
+        whole = self._transaction(statements, records, access, timeout_seconds)
         return Deferred.fromCoroutine(whole)
 
     def may_read_name(self, snapshot: Snapshot, attachment: str, access: Access) -> bool:
@@ -263,8 +261,8 @@ class Database:
     def _sources(self) -> dict[str, RowProvider]:
         """Return the virtual collections that the database fills itself."""
         return {
-            "active_requests": lambda moment: self._requests.active(),
-            "request_history": lambda moment: self._requests.finished(),
+            "active_requests": lambda moment: self._history.active(),
+            "request_history": lambda moment: self._history.finished(),
             "shared_statements": lambda moment: self._statements.rows(),
             "vitals": self.vitals.vitals,
             "metrics": self.vitals.metrics,
@@ -282,7 +280,7 @@ class Database:
         statement: str,
         args: Mapping[str, Value],
         access: Access,
-        request: StatementRecord,
+        record: StatementRecord,
         timeout_seconds: float | None,
         prepared: PreparedStatement | None = None,
     ) -> Execution:
@@ -293,7 +291,7 @@ class Database:
         """
         if prepared is None:
             prepared = self._statements.prepare(statement)
-        request.prepared(prepared)
+        record.prepared(prepared)
         check_arguments(prepared.parsed, args)
         parameters, monotonic = self._parameters, self._surroundings.monotonic
         limit: float | None = parameters.timeout_seconds
@@ -302,13 +300,13 @@ class Database:
         return Execution(
             prepared=prepared,
             arguments=args,
-            context=_Context(request.started_ms, self._db_id, request.id),
+            context=_Context(record.started_ms, self._db_id, record.id),
             interruption=Interruption(monotonic, limit),
             parameters=parameters,
             access=access,
             virtual=self.virtual,
             new_id=self._surroundings.new_id,
-            request=request,
+            record=record,
             monotonic=monotonic,
         )
 
@@ -317,7 +315,7 @@ class Database:
         prepared: PreparedStatement,
         args: Mapping[str, Value],
         access: Access,
-        request: StatementRecord,
+        record: StatementRecord,
         timeout_seconds: float | None,
     ) -> Result | None:
         """Answer a statement that is known to be cheap; None: run it as any other."""
@@ -328,43 +326,43 @@ class Database:
             return None
         if (timeout_seconds is not None and timeout_seconds <= 0) or not are_small(args):
             return None
-        context = _Context(request.started_ms, self._db_id, request.id)
-        return self._running.at_once(prepared, known, args, context, request)
+        context = _Context(record.started_ms, self._db_id, record.id)
+        return self._running.at_once(prepared, known, args, context, record)
 
     async def _long(
         self,
         statement: str,
         args: Mapping[str, Value],
         access: Access,
-        request: StatementRecord,
+        record: StatementRecord,
         timeout_seconds: float | None,
         stream: bool,
     ) -> Result:
         parsed = await self._parsed_elsewhere(statement)
-        run = self.prepared(statement, args, access, request, timeout_seconds, parsed)
+        run = self.prepared(statement, args, access, record, timeout_seconds, parsed)
         found = self._admitted(run, stream)
         return await found if isinstance(found, Deferred) else found
 
-    def _ended(self, outcome: Result | Failure, request: StatementRecord) -> Result | Failure:
+    def _ended(self, outcome: Result | Failure, record: StatementRecord) -> Result | Failure:
         if isinstance(outcome, Failure):
-            self._finish(request, outcome.value)
+            self._finish(record, outcome.value)
             return outcome
-        self._completed(outcome, request)
+        self._completed(outcome, record)
         return outcome
 
-    def _completed(self, result: Result, request: StatementRecord) -> None:
+    def _completed(self, result: Result, record: StatementRecord) -> None:
         rows = result.texts if result.texts is not None else result.items
-        request.result_count = len(rows or ())
-        request.mutation_count = len(result.mutated_ids)
-        self._finish(request, None)
+        record.result_count = len(rows or ())
+        record.mutation_count = len(result.mutated_ids)
+        self._finish(record, None)
 
-    def _finish(self, request: StatementRecord, error: BaseException | None) -> None:
+    def _finish(self, record: StatementRecord, error: BaseException | None) -> None:
         """Let another statement in; let an error know the text that it is about."""
-        if request.is_admitted:
+        if record.is_admitted:
             self._admission.leave()
-        if error is not None and isinstance(error, DqlError) and request.source is not None:
-            error.within(request.source)
-        self._requests.end(request, error)
+        if error is not None and isinstance(error, DqlError) and record.source is not None:
+            error.within(record.source)
+        self._history.end(record, error)
 
     def _must_wait(self, text: str) -> bool:
         """Return whether a text is so long that parsing it would hold up the reactor."""
@@ -380,49 +378,49 @@ class Database:
             return self._running.start(run, stream=stream)
         turn = self._admission.enter()
         if turn is not None:
-            run.request.state = StatementState.WAITING
+            run.record.state = StatementState.WAITING
             return turn.addCallback(lambda _: self._entering(run, stream))
         return self._entering(run, stream)
 
     def _entering(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
-        run.request.is_admitted = True
-        run.request.state = StatementState.RUNNING
+        run.record.is_admitted = True
+        run.record.state = StatementState.RUNNING
         return self._running.start(run, stream=stream)
 
-    async def _entered(self, requests: Sequence[StatementRecord]) -> None:
-        """:raises TooManyRequests: as many as may run do, and none ended in time."""
+    async def _entered(self, records: Sequence[StatementRecord]) -> None:
+        """:raises StatementLimitReached: as many as may run do, and none ended in time."""
         turn = self._admission.enter()
         if turn is not None:
-            for request in requests:
-                request.state = StatementState.WAITING
+            for record in records:
+                record.state = StatementState.WAITING
             await turn
-            for request in requests:
-                request.state = StatementState.RUNNING
+            for record in records:
+                record.state = StatementState.RUNNING
 
     async def _transaction(
         self,
         statements: Sequence[Call],
-        requests: Sequence[StatementRecord],
+        records: Sequence[StatementRecord],
         access: Access,
         timeout_seconds: float | None,
     ) -> Sequence[Result]:
         failure: BaseException | None = None
         try:
             runs: list[Execution] = []
-            for index, ((text, args), request) in enumerate(zip(statements, requests, strict=True)):
+            for index, ((text, args), record) in enumerate(zip(statements, records, strict=True)):
                 try:
                     parsed = None
                     if self._must_wait(text):
                         parsed = await self._parsed_elsewhere(text)
-                    run = self.prepared(text, args, access, request, timeout_seconds, parsed)
+                    run = self.prepared(text, args, access, record, timeout_seconds, parsed)
                     _check_transactional(run)
                 except EdgeError as error:
                     raise TransactionFailed(index, error) from None
                 runs.append(run)
-            await self._entered(requests)
+            await self._entered(records)
             try:
                 committed = await self._store.write(
-                    "transaction", lambda transaction: run_all(runs, transaction)
+                    "transaction", lambda transaction: run_transaction(runs, transaction)
                 )
             except CancelledError:
                 # The writer may be at it, for nobody.
@@ -431,13 +429,13 @@ class Database:
                 raise
             finally:
                 self._admission.leave()
-            return numbered(committed.result, committed.lsn)
+            return _numbered(committed.result, committed.lsn)
         except BaseException as error:
             failure = error
             raise
         finally:
-            for request in requests:
-                self._requests.end(request, failure)
+            for record in records:
+                self._history.end(record, failure)
 
 
 def _seconds_since_now(monotonic: Callable[[], float]) -> Callable[[], float]:
@@ -452,3 +450,12 @@ def _check_transactional(run: Execution) -> None:
         raise UnsupportedError(f"{name} is not supported in a transaction", statement.span).within(
             run.prepared.parsed.source
         )
+
+
+def _numbered(results: Sequence[Result], lsn: int) -> Sequence[Result]:
+    """Return the results of a transaction with the number of its commit."""
+    for result in results:
+        result.transaction_id = lsn
+        if result.query_type != "select":
+            result.commit_id = lsn
+    return results

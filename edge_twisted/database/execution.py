@@ -12,21 +12,26 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve
 
-from edge_twisted.database import changes, system
 from edge_twisted.database.advice import advise, create_statement
 from edge_twisted.database.catalog import SnapshotCatalog
 from edge_twisted.database.history import StatementRecord
 from edge_twisted.database.inline import UNBOUNDED, ReadBudget
-from edge_twisted.database.parameters import ParameterValues
+from edge_twisted.database.parameters import ParameterValues, shown_parameters
 from edge_twisted.database.permissions import Access, check_verb, named
-from edge_twisted.database.result import Result, Rows, Warnings
+from edge_twisted.database.result import Result, RowBatch, Rows, Warnings
 from edge_twisted.database.select import PlanReader
 from edge_twisted.database.statements import KnownPlan, PreparedStatement
-from edge_twisted.database.viewer import COUNT, EVERYBODY, RestrictedViewer, Viewer, count_of
-from edge_twisted.database.virtual import VirtualCollections
-from edge_twisted.database.visibility import EVERYTHING, NO_TESTS, Visibility, sight_of
+from edge_twisted.database.virtual import (
+    COUNT,
+    EVERYBODY,
+    RestrictedViewer,
+    Viewer,
+    VirtualCollections,
+    count_of,
+)
+from edge_twisted.database.visibility import EVERYTHING, NO_TESTS, Visibility, visibility_of
 from edge_twisted.documents import effort
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
@@ -54,15 +59,7 @@ class OpenPlan:
     """A plan with what reads it."""
 
     plan: QueryPlan
-    reading: PlanReader
-
-
-@frozen
-class RowBatch:
-    """Rows of an answer, and the end of it: `last` says that no further batch comes."""
-
-    rows: Rows
-    last: bool
+    reader: PlanReader
 
 
 # Not frozen: one is made for every statement, and frozen doubles the cost of making it.
@@ -78,7 +75,7 @@ class Execution:
     access: Access
     virtual: VirtualCollections
     new_id: Callable[[], str]
-    request: StatementRecord
+    record: StatementRecord
     monotonic: Callable[[], float]
     measuring: StepObserver = UNMEASURED
 
@@ -102,9 +99,9 @@ class Execution:
         if opened is None:
             opened = self.open(self.select, snapshot)
         self.interruption.check()
-        token = effort.begin(opened.reading.env.spend)
+        token = effort.begin(opened.reader.env.spend)
         try:
-            rows = opened.reading.whole(opened.plan)
+            rows = opened.reader.whole(opened.plan)
         finally:
             effort.end(token)
         return self._selected(opened.plan, snapshot, rows)
@@ -112,7 +109,7 @@ class Execution:
     def remember(self, snapshot: Snapshot, opened: OpenPlan) -> None:
         """Note a plan that may be answered at once, for all callers who may do everything."""
         plan, prepared = opened.plan, self.prepared
-        if (plan.one_id or plan.one_index) and self.access.is_full and not opened.reading.views:
+        if (plan.one_id or plan.one_index) and self.access.is_full and not opened.reader.views:
             prepared.known = KnownPlan(plan, snapshot.catalog_version, self.parameters)
 
     def batches(self, snapshot: Snapshot, most: int) -> Iterator[Result | RowBatch]:
@@ -123,7 +120,7 @@ class Execution:
         Time between two of them is not the statement's.
         """
         opened = self.open(self.select, snapshot)
-        batches = effort.told(self.interruption.spend, opened.reading.batches(opened.plan, most))
+        batches = effort.told(self.interruption.spend, opened.reader.batches(opened.plan, most))
         following = next(batches, None)
         first = True
         while first or following is not None:
@@ -175,46 +172,48 @@ class Execution:
         """
         if role == "select":
             check_verb(self.access, "select")
-        sight = self.sight(statement, writes=role == "target")
-        plan = self._planned(statement, snapshot, role, sight)
-        return OpenPlan(plan, self._reading(snapshot, sight, bounds))
+        visibility = self.visibility_of(statement, writes=role == "target")
+        plan = self._planned(statement, snapshot, role, visibility)
+        return OpenPlan(plan, self._reading(snapshot, visibility, bounds))
 
-    def sight(self, statement: syntax.Select, *, writes: bool = False) -> Visibility:
+    def visibility_of(self, statement: syntax.Select, *, writes: bool = False) -> Visibility:
         """Return what the caller sees of a statement's collections."""
-        return sight_of(statement, self.access, self.parameters, self.virtual, writes=writes)
+        return visibility_of(statement, self.access, self.parameters, self.virtual, writes=writes)
 
     def planned(self, statement: syntax.Select, snapshot: Snapshot) -> QueryPlan:
         """Return the plan of a SELECT over rows that are at hand already (RETURNING)."""
         return self._planned(statement, snapshot, "returning", EVERYTHING)
 
     def _planned(
-        self, statement: syntax.Select, snapshot: Snapshot, role: str, sight: Visibility
+        self, statement: syntax.Select, snapshot: Snapshot, role: str, visibility: Visibility
     ) -> QueryPlan:
-        fidelity = sight.fidelity(snapshot) if sight.typings else Fidelity.WHOLE
+        fidelity = visibility.fidelity(snapshot) if visibility.typings else Fidelity.WHOLE
         parameters = self.parameters
         version = snapshot.catalog_version
         # The value of a member of an `Enum` is looked up by a function in Python: mostly spared.
         kind = fidelity is Fidelity.WHOLE or fidelity.value
-        key = (role, version, parameters.directives_key, sight.key, kind)
+        key = (role, version, parameters.directives_key, visibility.key, kind)
         plan = self.prepared.plans.peek(key)
         if plan is not None:
-            self.request.planned(plan, 0.0)
+            self.record.planned(plan, 0.0)
             return plan
 
         def make() -> QueryPlan:
             catalog = SnapshotCatalog(snapshot)
-            whole, guard = sight.restricted(statement), sight.guard(statement)
+            whole, guard = visibility.restricted(statement), visibility.guard(statement)
             return plan_query(whole, catalog, parameters.directives, fidelity, guard)
 
         begun = self.monotonic()
         plan = self.prepared.plans.get(key, make)
-        self.request.planned(plan, self.monotonic() - begun)
+        self.record.planned(plan, self.monotonic() - begun)
         return plan
 
-    def _reading(self, snapshot: Snapshot, sight: Visibility, bounds: ReadBudget) -> PlanReader:
+    def _reading(
+        self, snapshot: Snapshot, visibility: Visibility, bounds: ReadBudget
+    ) -> PlanReader:
         spend = self.interruption.spend if bounds is UNBOUNDED else bounds.spend
         env = Environment(self.arguments, self.context, spend)
-        if sight is EVERYTHING:
+        if visibility is EVERYTHING:
             return PlanReader(
                 snapshot=snapshot,
                 env=env,
@@ -229,10 +228,10 @@ class Execution:
             interruption=self.interruption,
             bounds=bounds,
             virtual=self._virtual_documents,
-            visible=sight.visible(env),
-            views=sight.views(snapshot),
+            visible=visibility.visible(env),
+            views=visibility.views(snapshot),
             measuring=self.measuring,
-            counted=sight.conditional(env) if self.measuring.of_visible else NO_TESTS,
+            counted=visibility.conditional(env) if self.measuring.of_visible else NO_TESTS,
         )
 
     def _virtual_documents(self, name: str, snapshot: Snapshot) -> Any:
@@ -246,15 +245,15 @@ class Execution:
     def _count_visible(self, snapshot: Snapshot, collection: str) -> int:
         """Return how many documents of a collection the caller may see."""
         statement = count_of(syntax.CollectionRef(None, collection))
-        sight = self.sight(statement)
-        whole, guard = sight.restricted(statement), sight.guard(statement)
-        fidelity = sight.fidelity(snapshot) if sight.typings else Fidelity.WHOLE
+        visibility = self.visibility_of(statement)
+        whole, guard = visibility.restricted(statement), visibility.guard(statement)
+        fidelity = visibility.fidelity(snapshot) if visibility.typings else Fidelity.WHOLE
         plan = plan_query(
             whole, SnapshotCatalog(snapshot), self.parameters.directives, fidelity, guard
         )
-        reading = self._reading(snapshot, sight, UNBOUNDED)
-        reading.measuring = UNMEASURED
-        [row] = reading.rows(plan)
+        reader = self._reading(snapshot, visibility, UNBOUNDED)
+        reader.measuring = UNMEASURED
+        [row] = reader.rows(plan)
         assert isinstance(row, dict) and isinstance(row[COUNT], int)
         return row[COUNT]
 
@@ -284,12 +283,12 @@ class Execution:
     def history(self, statement: syntax.Delete, snapshot: Snapshot) -> Result:
         """Return what DELETE from the history of requests removes; it is not removed here."""
         check_verb(self.access, "delete")
-        opened = self.open(changes.targets_of(statement), snapshot, "target")
-        found = [row for row in opened.reading.rows(opened.plan) if isinstance(row, dict)]
+        opened = self.open(target_query(statement), snapshot, "target")
+        found = [row for row in opened.reader.rows(opened.plan) if isinstance(row, dict)]
         items: list[Value] = []
         if statement.returning:
-            select = changes.returning_of(statement.returning, statement.term)
-            items = opened.reading.shaped(self.planned(select, snapshot), iter(found))
+            select = returning_query(statement.returning, statement.term)
+            items = opened.reader.shaped(self.planned(select, snapshot), iter(found))
         result = self._shown("delete", snapshot, items)
         result.mutated_ids = [row["_id"] for row in found]
         return result
@@ -322,7 +321,7 @@ class Execution:
     def show(self, statement: syntax.ShowParameter | syntax.ShowAll, snapshot: Snapshot) -> Result:
         """Run SHOW."""
         check_verb(self.access, "show")
-        row = system.show(statement, self.parameters)
+        row = shown_parameters(statement, self.parameters)
         return self._shown("show", snapshot, [row])
 
     def _shown(self, kind: str, snapshot: Snapshot, items: list[Any]) -> Result:
@@ -349,7 +348,7 @@ class Execution:
             case syntax.Select():
                 return self.open(statement, snapshot).plan
             case syntax.Update() | syntax.Delete() | syntax.Evict():
-                return self.open(changes.targets_of(statement), snapshot, "target").plan
+                return self.open(target_query(statement), snapshot, "target").plan
             case syntax.Insert(documents=syntax.Select() as source):
                 return self.open(source, snapshot).plan
             case syntax.Insert():
@@ -369,3 +368,18 @@ def _without_index(join: JoinPlan, count: int) -> str:
         )
     create = format_statement(create_statement(name, tuple(map(KeyPart, join.keys[:1]))))
     return f"joining {count} documents of {name} without an index: {create}"
+
+
+def target_query(statement: syntax.Update | syntax.Delete | syntax.Evict) -> syntax.Select:
+    """Return the SELECT that finds the documents that a mutation changes."""
+    return syntax.Select(
+        projections=(syntax.Wildcard(),),
+        source=statement.term,
+        selection=statement.selection,
+        directives=statement.directives,
+    )
+
+
+def returning_query(projections: tuple[syntax.Projection, ...], term: syntax.Term) -> syntax.Select:
+    """Return the SELECT over the documents of a mutation that its RETURNING means."""
+    return syntax.Select(projections=projections, source=term)

@@ -169,31 +169,31 @@ class StatementHistory:
 
     def begin(self, id_: str, text: str, kind: str) -> StatementRecord:
         """Record that a statement has arrived."""
-        request = StatementRecord(
+        record = StatementRecord(
             id_, text[:KEPT_TEXT_LENGTH], kind, self._now_ms(), started=self._monotonic()
         )
-        self._active[id(request)] = request
-        return request
+        self._active[id(record)] = record
+        return record
 
-    def end(self, request: StatementRecord, error: BaseException | None) -> None:
+    def end(self, record: StatementRecord, error: BaseException | None) -> None:
         """Record that it has ended; one that took too long is logged."""
-        self._active.pop(id(request), None)
-        elapsed = self._monotonic() - request.started
-        request.ended(error, elapsed)
-        self.counts[request.state] += 1
+        self._active.pop(id(record), None)
+        elapsed = self._monotonic() - record.started
+        record.ended(error, elapsed)
+        self.counts[record.state] += 1
         if error is not None:
             log.debug(
                 "Request {request_id} ended after {seconds:.3f} s, {state}: {code}",
-                request_id=request.id,
+                request_id=record.id,
                 seconds=elapsed,
-                state=request.state.value,
-                code=request.error[0] if request.error else "",
-                text=request.text[:_LOGGED_TEXT_LENGTH],
+                state=record.state.value,
+                code=record.error[0] if record.error else "",
+                text=record.text[:_LOGGED_TEXT_LENGTH],
             )
         parameters = self._parameters()
         size, finished = parameters.history_size, self._finished
         if size:
-            finished.append(request)
+            finished.append(record)
         while len(finished) > size:
             finished.popleft()
         limit = parameters.slow_seconds
@@ -201,10 +201,10 @@ class StatementHistory:
             self.slow += 1
             log.warn(
                 "Request {request_id} took {seconds:.1f} s, more than {limit} s: {text}",
-                request_id=request.id,
+                request_id=record.id,
                 seconds=elapsed,
                 limit=limit,
-                text=request.text[:_LOGGED_TEXT_LENGTH],
+                text=record.text[:_LOGGED_TEXT_LENGTH],
             )
 
     def forget(self, ids: Collection[str]) -> None:
@@ -219,10 +219,10 @@ class StatementHistory:
     def active(self) -> Iterator[Document]:
         """Yield the requests that run or wait, in the order of their arrival; on any thread."""
         now = self._monotonic()
-        for request in list(self._active.values()):
-            yield request.row(self._app_id, now)
+        for record in list(self._active.values()):
+            yield record.row(self._app_id, now)
 
     def finished(self) -> Iterator[Document]:
         """Yield the history, oldest first; on any thread."""
-        for request in self._finished.copy():
-            yield request.row(self._app_id, 0.0)
+        for record in self._finished.copy():
+            yield record.row(self._app_id, 0.0)

@@ -1,27 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
-"""INSERT, UPDATE, DELETE and EVICT as statements: who may, on what, and what they answer."""
+"""
+INSERT, UPDATE, DELETE and EVICT, and transactions of them, within one unit of work.
+
+This module finds the documents that a statement is about and makes its result; `mutations` writes
+each of them and checks that the caller may.  INSERT of one document is the most frequent mutation,
+so nothing is made for it that only other mutations need.
+"""
 
 from __future__ import annotations
 
-from edge_twisted.database import changes, inserts
-from edge_twisted.database.changes import MutationOutcome, MutationRun
-from edge_twisted.database.execution import Execution, OpenPlan
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, TypeVar
+
+from attrs import define, field, frozen
+
+from edge_twisted.database import mutations
+from edge_twisted.database.errors import TransactionFailed
+from edge_twisted.database.execution import Execution, OpenPlan, returning_query, target_query
+from edge_twisted.database.mutations import WrittenDocument
 from edge_twisted.database.permissions import check_verb
 from edge_twisted.database.result import Result, Warnings
-from edge_twisted.database.returning import returned
-from edge_twisted.database.rules import rules_of
+from edge_twisted.database.rules import Document, Rules, rules_of
+from edge_twisted.database.select import PlanReader
 from edge_twisted.documents import effort
+from edge_twisted.documents.ids import DocumentId
+from edge_twisted.documents.operations import (
+    UNTYPED,
+    Increment,
+    Operation,
+    Path,
+    Restart,
+    Set,
+    Unset,
+)
+from edge_twisted.documents.values import MISSING, Operand, Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.errors import SemanticError
-from edge_twisted.records.documents import DocumentWriter
+from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.errors import DqlError, SemanticError
+from edge_twisted.dql.names import resolved
+from edge_twisted.dql.plan.query import field_of_term
+from edge_twisted.errors import EdgeError
+from edge_twisted.records.documents import ID, DocumentWriter
+from edge_twisted.records.evictions import count_unsynced, note_evicted
 from edge_twisted.store.interface import UnitOfWork
+from edge_twisted.store.keys import at
+from edge_twisted.store.rows import StoredDocument
 
+T = TypeVar("T")
 Change = syntax.Update | syntax.Delete | syntax.Evict
-MUTATIONS = (syntax.Insert, syntax.Update, syntax.Delete, syntax.Evict)
+#: What computes one operation of UPDATE from a document; None: nothing is to be done.
+Step = Callable[[Document, Environment], Operation | None]
+
+MUTATIONS: Final = (syntax.Insert, syntax.Update, syntax.Delete, syntax.Evict)
+#: Documents written between two looks at the clock: a write takes some 50 microseconds.
+_WRITES_PER_CHECK: Final = 16
 
 
-def mutate(run: Execution, transaction: UnitOfWork) -> Result:
-    """Run the statement of `run`, a mutation."""
+def run_transaction(runs: Sequence[Execution], unit: UnitOfWork) -> list[Result]:
+    """
+    Run SELECTs and mutations in order; each sees what the ones before it did.
+
+    :raises TransactionFailed: one of them failed; the caller must abandon the unit of work.
+    """
+    results: list[Result] = []
+    for index, run in enumerate(runs):
+        try:
+            if isinstance(run.prepared.statement, syntax.Select):
+                results.append(run.query(unit))
+            else:
+                results.append(mutate(run, unit))
+        except DqlError as error:
+            raise TransactionFailed(index, error.within(run.prepared.parsed.source)) from None
+        except EdgeError as error:
+            raise TransactionFailed(index, error) from None
+    return results
+
+
+def mutate(run: Execution, unit: UnitOfWork) -> Result:
+    """
+    Run the statement of `run`, which is a mutation.
+
+    :raises StatementForbidden: the caller may not run it, or not on this collection.
+    :raises SemanticError: it would write a virtual collection.
+    """
     statement = run.prepared.statement
     assert isinstance(statement, MUTATIONS)
     check_verb(run.access, statement.query_type)
@@ -29,9 +90,9 @@ def mutate(run: Execution, transaction: UnitOfWork) -> Result:
     try:
         if isinstance(statement, syntax.Insert):
             _check_collection(run, statement.collection)
-            return inserts.insert(run, statement, transaction)
+            return _insert(run, statement, unit)
         _check_collection(run, statement.term.collection)
-        return _change(run, statement, transaction)
+        return _change(run, statement, unit)
     finally:
         effort.end(token)
 
@@ -43,39 +104,282 @@ def _check_collection(run: Execution, collection: syntax.CollectionRef) -> None:
             raise SemanticError("a virtual collection cannot be written", collection.span)
 
 
-def _change(run: Execution, statement: Change, transaction: UnitOfWork) -> Result:
-    """Change the documents that a statement is about."""
-    target = run.prepared.once("target", lambda: changes.targets_of(statement))
-    opened = run.open(target, transaction, "target")
-    warnings, term = Warnings(), statement.term
-    changing = MutationRun(
-        reading=opened.reading,
-        writer=DocumentWriter(transaction),
-        rules=rules_of(
-            run.prepared, term.collection, run.parameters, run.access, opened.reading.env
-        ),
-        warnings=warnings,
+def _returned(
+    run: Execution,
+    projections: tuple[syntax.Projection, ...],
+    term: syntax.Term,
+    documents: Sequence[Document],
+    unit: UnitOfWork,
+) -> list[Value]:
+    """Return what RETURNING makes of the documents that were written; `term` names them."""
+    if not projections:
+        return []
+    select = run.prepared.once("returning", lambda: returning_query(projections, term))
+    plan = run.planned(select, unit)
+    reader = PlanReader(
+        snapshot=unit,
+        env=run.environment(),
+        interruption=run.interruption,
+        virtual=None,
+        measuring=run.measuring,
     )
-    changed = _changed(run, statement, changing, opened)
+    return reader.shaped(plan, iter(documents))
+
+
+# -- INSERT
+
+
+def _insert(run: Execution, statement: syntax.Insert, unit: UnitOfWork) -> Result:
+    """:raises EdgeError: a document cannot be stored, or may not; see `mutations.insert`."""
+    collection, source = statement.collection, statement.documents
+    opened = run.open(source, unit) if isinstance(source, syntax.Select) else None
+    env = run.environment() if opened is None else opened.reader.env
+    rules = rules_of(run.prepared, collection, run.parameters, run.access, env)
+    values: Sequence[Operand]
+    if opened is not None:
+        values = opened.reader.rows(opened.plan)
+    else:
+        values = [document(None, env) for document in _compiled_documents(run, statement)]
+    if values:
+        unit.admit_collection(collection.name)
+    visible: list[Document] = []
+    ids: list[Value] = []
+    warnings, writer = Warnings(), DocumentWriter(unit)
+    for new in _watched(run, mutations.documents_in(values, run.new_id)):
+        written = _insert_one(statement, writer, new, rules, warnings)
+        if written is not None:
+            ids.append(written.document[ID])
+            if written.visible:
+                visible.append(written.document)
     return Result(
-        query_type=statement.query_type,
-        verb=statement.query_type,
+        query_type="insert",
+        verb="insert",
         collections=run.prepared.collections,
-        items=returned(run, statement.returning, term, changed.documents, transaction),
-        mutated_ids=changed.ids,
+        items=_returned(run, statement.returning, syntax.Term(collection), visible, unit)
+        if statement.returning
+        else [],
+        mutated_ids=ids,
         warnings=warnings.shown,
         total_warnings=warnings.total,
     )
 
 
-def _changed(
-    run: Execution, statement: Change, changing: MutationRun, opened: OpenPlan
-) -> MutationOutcome:
+def _watched(run: Execution, documents: Sequence[T]) -> Iterable[T]:
+    """Yield documents; every few of them, check that the statement may go on."""
+    if len(documents) == 1:
+        return documents
+    return run.interruption.watch(documents, _WRITES_PER_CHECK)
+
+
+def _insert_one(
+    statement: syntax.Insert,
+    writer: DocumentWriter,
+    new: WrittenDocument,
+    rules: Rules,
+    warnings: Warnings,
+) -> WrittenDocument | None:
+    name = statement.collection.name
+    if statement.initial:
+        return mutations.insert_initial(writer, name, new, rules, warnings)
+    return mutations.insert(writer, name, new, statement.policy, rules, warnings)
+
+
+def _compiled_documents(run: Execution, statement: syntax.Insert) -> list[Compiled]:
+    """Return the documents of INSERT compiled, made once for a prepared statement."""
+    compiled: list[Compiled] | None = run.prepared.made.get("documents")
+    if compiled is None:
+        assert isinstance(statement.documents, syntax.DocumentsClause)
+        compiled = [_compiled_document(each) for each in statement.documents.items]
+        run.prepared.made["documents"] = compiled
+    return compiled
+
+
+def _compiled_document(node: syntax.Expression) -> Compiled:
+    """:raises SemanticError: the expression names a field, but there is no document to read."""
+    for each in node.walk():
+        if isinstance(each, syntax.Path):
+            raise SemanticError("Cannot convert to a literal", each.span)
+    return compile_expression(node, RowScope(()))
+
+
+# -- UPDATE, DELETE and EVICT
+
+
+@define
+class _Target:
+    """The documents that a statement changes, the rules for it, and what came of it so far."""
+
+    run: Execution
+    opened: OpenPlan
+    writer: DocumentWriter
+    rules: Rules
+    warnings: Warnings = field(factory=Warnings)
+    #: The documents that RETURNING shows, in order.
+    shown: list[Document] = field(factory=list)
+    #: The ids of the documents that were changed.
+    ids: list[Value] = field(factory=list)
+
+    @property
+    def collection(self) -> str:
+        """The name of the collection."""
+        source = self.opened.plan.statement.source
+        assert source is not None
+        return source.collection.name
+
+    def documents(self) -> Iterable[tuple[DocumentId, Document]]:
+        """Yield the documents, all found before the first of them is changed."""
+        found = [row for row in self.opened.reader.rows(self.opened.plan) if isinstance(row, dict)]
+        return ((DocumentId.of(each[ID]), each) for each in _watched(self.run, found))
+
+    def changed(self, document: Document, *, visible: bool = True) -> None:
+        """Record that a document was changed, and whether the caller may see what it is now."""
+        self.ids.append(document[ID])
+        if visible:
+            self.shown.append(document)
+
+
+def _change(run: Execution, statement: Change, unit: UnitOfWork) -> Result:
+    """Run UPDATE, DELETE or EVICT."""
+    select = run.prepared.once("target", lambda: target_query(statement))
+    opened = run.open(select, unit, "target")
+    collection, env = statement.term.collection, opened.reader.env
+    rules = rules_of(run.prepared, collection, run.parameters, run.access, env)
+    target = _Target(run, opened, DocumentWriter(unit), rules)
     match statement:
         case syntax.Update():
-            plan = run.prepared.once("update", lambda: changes.plan_update(statement))
-            return changes.update(plan, opened.plan, changing)
+            _update(run.prepared.once("update", lambda: plan_update(statement)), target)
         case syntax.Delete():
-            return changes.delete(opened.plan, changing)
+            _delete(target)
         case syntax.Evict():
-            return changes.evict(opened.plan, changing)
+            _evict(target)
+    return Result(
+        query_type=statement.query_type,
+        verb=statement.query_type,
+        collections=run.prepared.collections,
+        items=_returned(run, statement.returning, statement.term, target.shown, unit),
+        mutated_ids=target.ids,
+        warnings=target.warnings.shown,
+        total_warnings=target.warnings.total,
+    )
+
+
+def _update(plan: UpdatePlan, target: _Target) -> None:
+    """Apply a plan to each document; one of which nothing would change is shown, not written."""
+    env, writer, rules = target.opened.reader.env, target.writer, target.rules
+    collection = target.collection
+    for id_, document in target.documents():
+        state = writer.load(collection, id_.key)
+        assert state is not None
+        operations = plan.operations(document, env)
+        if not operations or _changes_nothing(operations, document, rules):
+            target.shown.append(document)
+            continue
+        written = mutations.change(
+            writer, collection, id_, state, operations, rules, target.warnings
+        )
+        target.changed(written.document, visible=written.visible)
+
+
+def _changes_nothing(operations: Sequence[Operation], document: Document, rules: Rules) -> bool:
+    """Return whether operations only take away what is not there."""
+    if rules.typing is not UNTYPED or rules.reads is not UNTYPED:
+        # A variant of another type may be there, which the document does not show.
+        return False
+    return all(
+        isinstance(each, Unset) and at(document, each.path) is MISSING for each in operations
+    )
+
+
+def _delete(target: _Target) -> None:
+    """Delete each document that the rules permit to delete."""
+    collection, writer = target.collection, target.writer
+    for id_, document in target.documents():
+        state = writer.load(collection, id_.key)
+        assert state is not None
+        if mutations.delete(writer, collection, id_, state, target.rules):
+            target.changed(document)
+
+
+def _evict(target: _Target) -> None:
+    """Evict each document that the rules permit to evict; warn of edits that no peer has."""
+    collection, unit = target.collection, target.writer.transaction
+    rows: list[StoredDocument] = []
+    for id_, document in target.documents():
+        row = mutations.evict(target.writer, collection, id_, target.rules)
+        if row is not None:
+            rows.append(row)
+            target.changed(document)
+    unsynced = count_unsynced(unit, rows)
+    if unsynced:
+        target.warnings.add(f"{unsynced} evicted documents had edits that no peer has acknowledged")
+    note_evicted(unit, collection, rows)
+
+
+# -- the plan of UPDATE
+
+
+@frozen
+class UpdatePlan:
+    """What UPDATE does to each document: compiled once, computed from the document as it was."""
+
+    _steps: tuple[Step, ...]
+
+    def operations(self, document: Document, env: Environment) -> list[Operation]:
+        """Return the operations on one document; SET to MISSING makes none."""
+        found = [step(document, env) for step in self._steps]
+        return [operation for operation in found if operation is not None]
+
+
+def plan_update(statement: syntax.Update) -> UpdatePlan:
+    """
+    Compile the clauses of UPDATE.
+
+    :raises SemanticError: an expression means nothing, or a whole document is to be set.
+    """
+    return UpdatePlan(tuple(_steps(resolved(statement, (statement.term,)))))
+
+
+def _steps(statement: syntax.Update) -> Iterator[Step]:
+    term = statement.term.name
+    scope = RowScope((term,))
+    field_of = field_of_term(term)
+
+    def path(node: syntax.Path) -> Path:
+        names = field_of(node)
+        if names is None:
+            raise SemanticError("a whole document cannot be changed, only its fields", node.span)
+        return names
+
+    for apply in statement.applies:
+        value = compile_expression(apply.operand or syntax.Literal(0), scope)
+        yield _apply(path(apply.path), apply.operation, value)
+    for assignment in statement.assignments:
+        value = compile_expression(assignment.value or syntax.Literal(None), scope)
+        yield _assign(path(assignment.path), value)
+    yield from (_unset(path(each)) for each in statement.removals)
+
+
+def _apply(path: Path, operation: syntax.CounterOperation, value: Compiled) -> Step:
+    def step(document: Document, env: Environment) -> Operation | None:
+        found = value(document, env)
+        amount = None if found is MISSING else found
+        match operation:
+            case syntax.CounterOperation.RESTART:
+                return Restart(path, amount)
+            case syntax.CounterOperation.PN_INCREMENT:
+                return Increment(path, amount, pn=True)
+        return Increment(path, amount)
+
+    return step
+
+
+def _assign(path: Path, value: Compiled) -> Step:
+    def step(document: Document, env: Environment) -> Operation | None:
+        found = value(document, env)
+        return None if found is MISSING else Set(path, found)
+
+    return step
+
+
+def _unset(path: Path) -> Step:
+    return lambda document, env: Unset(path)

@@ -14,8 +14,14 @@ from typing import ClassVar
 
 from attrs import frozen
 
-from edge_twisted.documents.values import Value
+from edge_twisted.documents.json_text import from_text, to_text
+from edge_twisted.documents.values import MISSING, Value
+from edge_twisted.dql import syntax
+from edge_twisted.dql.compile import Environment, RowScope, compile_expression
+from edge_twisted.dql.errors import DqlError
+from edge_twisted.dql.patterns.like import ilike, like
 from edge_twisted.errors import EdgeError
+from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 _MAX_INT = 2**63 - 1
 SYNC_SCOPES = ("AllPeers", "BigPeerOnly", "SmallPeersOnly", "LocalPeerOnly")
@@ -137,7 +143,7 @@ PARAMETERS: Mapping[str, SystemParameter] = MappingProxyType(
 )
 
 
-def find(name: str) -> SystemParameter:
+def parameter_named(name: str) -> SystemParameter:
     """Return the parameter of that name in any case; :raises UnknownParameter: if there is none."""
     parameter = PARAMETERS.get(name.lower())
     if parameter is None:
@@ -211,12 +217,69 @@ class ParameterValues:
         :raises UnknownParameter: no parameter has that name.
         :raises InvalidParameterValue: the value is of the wrong type or out of bounds.
         """
-        parameter = find(name)
+        parameter = parameter_named(name)
         if not parameter.accepts(value):
             raise InvalidParameterValue(parameter.name, parameter.expected)
         return ParameterValues({**self._changed, parameter.name: value})
 
     def without(self, names: Iterable[str]) -> ParameterValues:
         """Return these values with some back at their defaults; :raises UnknownParameter:."""
-        gone = {find(name).name for name in names}
+        gone = {parameter_named(name).name for name in names}
         return ParameterValues({k: v for k, v in self._changed.items() if k not in gone})
+
+
+#: The space of the store's facts in which changed parameters are kept.
+_SPACE = "parameters"
+
+Row = dict[str, Value]
+
+
+def stored_parameters(snapshot: Snapshot) -> ParameterValues:
+    """Return the parameters that a store keeps."""
+    kept = snapshot.facts(_SPACE)
+    return ParameterValues({key.decode("utf-8"): from_text(value) for key, value in kept})
+
+
+def alter_parameters(
+    statement: syntax.SetParameter | syntax.ResetParameter,
+    values: ParameterValues,
+    env: Environment,
+    unit: UnitOfWork,
+) -> tuple[ParameterValues, Row]:
+    """
+    Return the parameters after ALTER SYSTEM, stored, and the row that shows what changed.
+
+    :raises UnknownParameter, InvalidParameterValue: nothing has changed.
+    """
+    if isinstance(statement, syntax.ResetParameter):
+        names = [parameter_named(statement.name).name] if statement.name else list(PARAMETERS)
+        changed = values.without(names)
+    elif statement.value is None:
+        names = [parameter_named(statement.name).name]
+        changed = values.without(names)
+    else:
+        names = [parameter_named(statement.name).name]
+        value = compile_expression(statement.value, RowScope(()))(None, env)
+        changed = values.with_value(statement.name, None if value is MISSING else value)
+    for name in names:
+        kept = to_text(changed[name]) if name in changed.changed else None
+        unit.put_fact(_SPACE, name.encode("utf-8"), kept)
+    return changed, {name: changed[name] for name in names}
+
+
+def shown_parameters(
+    statement: syntax.ShowParameter | syntax.ShowAll, values: ParameterValues
+) -> Row:
+    """:raises UnknownParameter: there is none of that name."""
+    if isinstance(statement, syntax.ShowParameter):
+        name = parameter_named(statement.name).name
+        return {name: values[name]}
+    names = list(PARAMETERS)
+    if statement.pattern is not None:
+        matches = ilike if statement.ignore_case else like
+        escape = statement.escape if statement.escape is not None else "\\"
+        try:
+            names = [n for n in names if matches(n, statement.pattern, escape) is True]
+        except DqlError as error:
+            raise error.at(statement.span) from None
+    return {name: values[name] for name in names}

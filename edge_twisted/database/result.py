@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from attrs import define, field
-from twisted.internet.defer import Deferred
+from attrs import define, field, frozen
+from twisted.internet.defer import CancelledError, Deferred
 
 from edge_twisted.documents.values import Value
+from edge_twisted.store.interface import RowStream
 
 
 class Batches(Protocol):
@@ -73,3 +74,59 @@ class Warnings:
         self.total += 1
         if len(self.shown) < MAX_WARNINGS:
             self.shown.append(text)
+
+
+@frozen
+class RowBatch:
+    """Rows of a streamed answer; `last`: no further batch comes."""
+
+    rows: Rows
+    last: bool
+
+
+class RowBatches:
+    """The rows of one SELECT behind its first ones; see `edge_twisted.database.result.Batches`."""
+
+    def __init__(self, stream: RowStream[Result | RowBatch], give_up: Callable[[], None]) -> None:
+        self._stream = stream
+        #: Ends what a thread computes for the stream, which only sees rows of the store.
+        self._give_up = give_up
+        self._is_over = False
+
+    async def first(self) -> Result:
+        """Return the result with its first rows; the stream is closed if these are all."""
+        try:
+            result = await self._stream.next()
+        except BaseException:
+            self._stream.close()
+            raise
+        assert isinstance(result, Result)
+        if result.is_whole:
+            self._stream.close()
+        else:
+            result.batches = self
+        return result
+
+    def next(self) -> Deferred[Rows | None]:
+        """Fire with the next rows, with None at the end; one call at a time."""
+        return Deferred.fromCoroutine(self._next())
+
+    async def _next(self) -> Rows | None:
+        if self._is_over:
+            return None
+        try:
+            batch = await self._stream.next()
+        except CancelledError:
+            self._give_up()
+            raise
+        assert isinstance(batch, RowBatch)
+        if batch.last:
+            self._is_over = True
+            self._stream.close()
+        return batch.rows
+
+    def close(self) -> None:
+        """Give the snapshot back; harmless when repeated."""
+        self._is_over = True
+        self._give_up()
+        self._stream.close()

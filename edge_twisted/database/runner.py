@@ -14,18 +14,15 @@ from attrs import define
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from edge_twisted.database import system
-from edge_twisted.database.direct import texts_at_once
+from edge_twisted.database.access import texts_at_once
 from edge_twisted.database.execution import Execution
 from edge_twisted.database.history import StatementHistory, StatementRecord
 from edge_twisted.database.index_statements import IndexStatements
 from edge_twisted.database.inline import BeyondBounds, ReadBudget, are_small, may_run_inline, spare
 from edge_twisted.database.mutation_statements import mutate
-from edge_twisted.database.parameters import ParameterValues
+from edge_twisted.database.parameters import ParameterValues, alter_parameters
 from edge_twisted.database.permissions import check_verb
-from edge_twisted.database.profile import profile_of, times_of
-from edge_twisted.database.result import Result
-from edge_twisted.database.row_batches import RowBatches
+from edge_twisted.database.result import Result, RowBatches
 from edge_twisted.database.statements import KnownPlan, PreparedStatement, check_arguments
 from edge_twisted.database.virtual import is_history
 from edge_twisted.documents.json_text import are_literal
@@ -35,11 +32,13 @@ from edge_twisted.dql.compile import Environment
 from edge_twisted.dql.errors import UnsupportedError
 from edge_twisted.dql.execute.measuring import Counted, StepMeter
 from edge_twisted.dql.functions.context import FunctionContext
+from edge_twisted.dql.plan.nodes import Description
 from edge_twisted.store.errors import ReadTooLong, UnknownIndex
 from edge_twisted.store.interface import Snapshot, Store
 from edge_twisted.store.rows import UnitResult
 
 T = TypeVar("T")
+_NS = 1_000_000_000
 
 #: Rows of a piece of a streamed answer: a few ms of work on a thread.
 BATCH_ROWS = 512
@@ -51,7 +50,7 @@ class StatementRunner:
 
     _store: Store
     _indexing: IndexStatements
-    _requests: StatementHistory
+    _history: StatementHistory
     _altered: Callable[[ParameterValues], None]
 
     def start(self, run: Execution, *, stream: bool = False) -> Result | Deferred[Result]:
@@ -110,7 +109,7 @@ class StatementRunner:
         known: KnownPlan,
         arguments: Mapping[str, Value],
         context: FunctionContext,
-        request: StatementRecord,
+        record: StatementRecord,
     ) -> Result | None:
         """
         Answer a SELECT of a caller who may do all; None: it is to be run as any other.
@@ -118,7 +117,7 @@ class StatementRunner:
         :raises DqlError: the arguments do not fit it.
         """
         plan = known.plan
-        request.prepared(prepared)
+        record.prepared(prepared)
         check_arguments(prepared.parsed, arguments)
         with self._store.snapshot() as snapshot:
             if snapshot.catalog_version != known.catalog_version:
@@ -135,7 +134,7 @@ class StatementRunner:
         plan.late = 0
         if texts is None or not are_literal(texts):
             return None
-        request.planned(plan, 0.0)
+        record.planned(plan, 0.0)
         return Result(
             query_type="select",
             verb="select",
@@ -187,7 +186,7 @@ class StatementRunner:
 
     async def _forget(self, statement: syntax.Delete, run: Execution) -> Result:
         found = await self._store.read("history", lambda s: run.history(statement, s))
-        self._requests.forget({each for each in found.mutated_ids if isinstance(each, str)})
+        self._history.forget({each for each in found.mutated_ids if isinstance(each, str)})
         return found
 
     # -- about statements, and about the database
@@ -205,8 +204,8 @@ class StatementRunner:
         result = started if isinstance(started, Result) else await started
         ended = now()
         plan = await self._read("profile", lambda s: about.described(s, measured.stats()), about)
-        times = None if hides else times_of(run.request, ended - begun, planned - begun)
-        row = profile_of(plan, result, times)
+        times = None if hides else _times(run.record, ended - begun, planned - begun)
+        row = _profile_row(plan, result, times)
         result.items = [*(result.items or ()), {"~request_profile": row}]
         result.query_type = result.verb = "profile"
         return result
@@ -234,7 +233,7 @@ class StatementRunner:
         check_verb(run.access, "alter_system")
         committed = await self._store.write(
             "alter system",
-            lambda transaction: system.alter(
+            lambda transaction: alter_parameters(
                 statement, run.parameters, run.environment(), transaction
             ),
         )
@@ -270,3 +269,20 @@ def _stopped(failure: Failure, run: Execution) -> Any:
     if isinstance(failure.value, CancelledError):
         run.interruption.cancel()
     return failure
+
+
+def _profile_row(plan: Description, result: Result, times: dict[str, int] | None) -> dict[str, Any]:
+    """Return the row that PROFILE adds; `times` is None for a caller who may not know them."""
+    row = {
+        "plan": plan,
+        "queryType": result.query_type,
+        "resultCount": len(result.items or ()),
+        "state": "completed",
+    }
+    return row if times is None else {**row, "times": times}
+
+
+def _times(record: StatementRecord, elapsed: float, planning: float) -> dict[str, int]:
+    """Return the times of a profile in ns, from durations in seconds."""
+    seconds = {"elapsed": elapsed, "parse": record.parse_seconds, "plan": planning}
+    return {name: int(duration * _NS) for name, duration in seconds.items()}

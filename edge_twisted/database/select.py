@@ -19,12 +19,13 @@ from attrs import define
 from edge_twisted.database.access import (
     FoundTexts,
     bodies,
+    bounds_of,
     count,
     find,
     index_ids,
+    texts_at_once,
     used_keys,
 )
-from edge_twisted.database.direct import bounds_of, texts_at_once
 from edge_twisted.database.inline import UNBOUNDED, ReadBudget
 from edge_twisted.database.joins import TermJoiner
 from edge_twisted.database.result import Rows

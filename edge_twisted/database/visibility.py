@@ -114,7 +114,7 @@ class Visibility:
 EVERYTHING: Final = Visibility()
 
 
-def sight_of(
+def visibility_of(
     statement: syntax.Select,
     access: Access,
     parameters: ParameterValues,

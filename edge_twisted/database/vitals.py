@@ -48,7 +48,7 @@ class Vitals:
     started_ms: int
     #: For how long it has been there, in seconds, whatever was done to the wall clock.
     uptime_seconds: Callable[[], float]
-    requests: StatementHistory
+    history: StatementHistory
     statements: StatementCache
     admission: StatementAdmission
     #: Give what other parts know, on any thread; see `virtual.Provider`.
@@ -57,7 +57,7 @@ class Vitals:
 
     def vitals(self, moment: Moment) -> Iterator[Document]:
         """Yield the one document of ``system:vitals``."""
-        counts = self.requests.counts
+        counts = self.history.counts
         census = moment.snapshot.census(0)
         started = datetime.fromtimestamp(self.started_ms / 1000, UTC)
         yield {
@@ -67,9 +67,9 @@ class Vitals:
             "start_time": started.isoformat(timespec="milliseconds"),
             "uptime_seconds": int(self.uptime_seconds()),
             "requests": {
-                "active": self.requests.active_count,
+                "active": self.history.active_count,
                 "waiting": self.admission.waiting_count,
-                "slow": self.requests.slow,
+                "slow": self.history.slow,
                 **{state.value: counts[state] for state in _FINISHED},
             },
             "statements_cached": len(self.statements),
@@ -84,12 +84,12 @@ class Vitals:
             Measure(
                 name="dql_requests_total",
                 labels={"state": state.value},
-                value=self.requests.counts[state],
+                value=self.history.counts[state],
             )
             for state in _FINISHED
         ]
-        own.append(Measure(name="dql_requests_active", labels={}, value=self.requests.active_count))
-        own.append(Measure(name="dql_requests_slow_total", labels={}, value=self.requests.slow))
+        own.append(Measure(name="dql_requests_active", labels={}, value=self.history.active_count))
+        own.append(Measure(name="dql_requests_slow_total", labels={}, value=self.history.slow))
         for each in (*own, *(found for give in self.measures for found in give())):
             labels = ",".join(f"{name}={value}" for name, value in sorted(each.labels.items()))
             yield {

@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import define, field
 
-from edge_twisted.database import system
+from edge_twisted.database.parameters import stored_parameters
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.subscriptions import Subscription
 from edge_twisted.mesh.ports.requests import Scope
@@ -98,7 +98,7 @@ class OwnSubscriptions:
 
 def is_open(snapshot: Snapshot, collection: str) -> bool:
     """Return whether a collection may be sent to peers (``USER_COLLECTION_SYNC_SCOPES``)."""
-    return collection not in closed_collections(system.load(snapshot).mapping(_SYNC_SCOPES))
+    return collection not in closed_collections(stored_parameters(snapshot).mapping(_SYNC_SCOPES))
 
 
 def closed_collections(scopes: Mapping[str, Value]) -> frozenset[str]:
