@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
 
-from edge_twisted.mesh.links import refusals
 from edge_twisted.mesh.links.blob_carrier import BlobCarrier, CarrierParts
 from edge_twisted.mesh.links.link import Link
 from edge_twisted.mesh.links.node import MeshNode
 from edge_twisted.mesh.ports.effects import BlobHeard, Received
 from edge_twisted.mesh.trust.peer_key import PeerKey
+from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.services.attachments import StoredBlobReferences
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class _Links:
     def refuse(self, peer: str, detail: str) -> None:
         link = self._link(peer)
         if link is not None:
-            link.refuse(refusals.PROTOCOL_VIOLATION, detail)
+            link.refuse(EndReason.PROTOCOL_VIOLATION, detail)
 
     def _link(self, peer: str) -> Link | None:
         return None if self.node is None else self.node.peers.get(PeerKey(peer))

@@ -29,6 +29,7 @@ from edge_twisted.documents.writing import apply, insert
 from edge_twisted.mesh.limits.rates import BYTES_EACH, RATES, UNKNOWN
 from edge_twisted.mesh.session.states import FROM_RECEIVER, FROM_SENDER
 from edge_twisted.mesh.wire import messages as m
+from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.mesh.wire.frames import FrameWriter
 from edge_twisted.mesh.wire.items import Announced, Left, Partial, Seen, Whole
 from edge_twisted.mesh.wire.values import write_items, write_seen, write_vector
@@ -69,6 +70,14 @@ def rate_rows() -> Iterator[str]:
         more = "" if each is None else f"{each:,} bytes"
         yield f"| {name_of(kind)} | {rate.burst:,} | {rate.per_second:,.0f} | {more} |"
     yield f"| kinds that are ignored | {UNKNOWN.burst:,} | {UNKNOWN.per_second:,.0f} | |"
+
+
+def end_rows() -> Iterator[str]:
+    """Yield a table row for each reason for which a link ends."""
+    for reason in EndReason:
+        seconds = reason.retry_seconds
+        again = "with backoff" if seconds is None else f"after {seconds:g} s"
+        yield f"| `{reason}` | {reason.culprit.value} | {again} | {reason.meaning} |"
 
 
 def examples() -> Iterator[m.Message]:
@@ -163,6 +172,8 @@ def main() -> None:
         message_rows(),
         state_rows(FROM_SENDER),
         state_rows(FROM_RECEIVER),
+        rate_rows(),
+        end_rows(),
         payload_rows(),
         checksum_rows(),
         [delta_row()],

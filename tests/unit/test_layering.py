@@ -119,7 +119,7 @@ SUB_ROOMS: dict[str, dict[str, set[str]]] = {
         "reconciliation": set(),
         "repair": {"ports", "reconciliation", "wire"},
         "session": {"limits", "ports", "reconciliation", "repair", "wire"},
-        "links": {"blobs", "limits", "ports", "presence", "trust"},
+        "links": {"blobs", "limits", "ports", "presence", "trust", "wire"},
         "blobs": set(),
     },
 }

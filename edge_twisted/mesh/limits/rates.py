@@ -20,7 +20,8 @@ from typing import Final
 
 from edge_twisted.mesh.limits.buckets import Bucket, Rate
 from edge_twisted.mesh.wire import messages as m
-from edge_twisted.mesh.wire.violations import RATE_EXCEEDED, PeerViolation, Refused
+from edge_twisted.mesh.wire.end_reasons import EndReason
+from edge_twisted.mesh.wire.violations import PeerViolation, Refused
 
 #: Sent once on a link; HELLO is counted by the state of the link.
 ONCE: Final = (m.Met, m.Ready)
@@ -143,9 +144,8 @@ class Intake:
 
 
 def _flood(what: str, rate: Rate) -> Refused:
-    return Refused(
-        RATE_EXCEEDED, f"{what}: more than {rate.burst} at once, or {rate.per_second:g} a second"
-    )
+    bound = f"more than {rate.burst} at once, or {rate.per_second:g} a second"
+    return Refused(EndReason.RATE_EXCEEDED, f"{what}: {bound}")
 
 
 def answers_to(message: m.Message) -> int:

@@ -26,18 +26,16 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from edge_twisted.mesh.links import refusals
 from edge_twisted.mesh.links.backoff import Backoff
 from edge_twisted.mesh.links.connectors import PeerAddress
 from edge_twisted.mesh.links.link import Link
 from edge_twisted.mesh.trust.peer_key import PeerKey
+from edge_twisted.mesh.wire.end_reasons import QUIET, EndReason, end_reason
 
 log = Logger()
 
 #: From the look-up of a name to a connection; a resolver can hang for minutes.
 ATTEMPT_SECONDS: Final = 15.0
-#: An address that led to ourselves may lead to another machine one day (a floating address).
-SELF_REST_SECONDS: Final = 300.0
 #: Problems of one address that take turns are logged at most this often.
 REPEAT_SECONDS: Final = 60.0
 #: A link that lived this long was a success; one that the peer ends at once, as when it has too
@@ -167,7 +165,7 @@ class Dial:
     def _dial(self) -> None:
         self._timer = None
         if self._parts.peers.is_full:
-            self.problem = refusals.TOO_MANY_CONNECTIONS
+            self.problem = EndReason.TOO_MANY_CONNECTIONS
             self._wait(self.backoff.delay())
             return
         self.state = DialState.CONNECTING
@@ -180,7 +178,7 @@ class Dial:
     def _connected(self, link: Link) -> None:
         self._attempt = None
         if self._is_over:
-            link.refuse(refusals.GOODBYE)
+            link.refuse(EndReason.GOODBYE)
             return
         link.met.addCallback(self._linked)
         link.done.addCallback(self._ended)
@@ -199,15 +197,16 @@ class Dial:
         if linked_at is not None and now - linked_at >= STEADY_SECONDS:
             self.backoff.reset()
         self._linked_at = None
-        outcome = link.outcome or refusals.LOST
-        if outcome == refusals.SELF_LINK:
+        outcome = link.outcome or EndReason.LOST
+        reason = end_reason(outcome)
+        if reason is not None and reason.retry_seconds is not None:
             self.problem = "it is this server itself"
-            self._wait(SELF_REST_SECONDS, DialState.SELF)
+            self._wait(reason.retry_seconds, DialState.SELF)
         elif link.peer is not None and self._parts.peers.is_linked(link.peer):
             self.problem = "another link with its peer lives"
             self.state = DialState.RESTING
         else:
-            if linked_at is None or outcome not in refusals.QUIET:
+            if linked_at is None or outcome not in QUIET:
                 self._say(f"{outcome}, {link.detail}" if link.detail else outcome)
             self._wait(self.backoff.delay())
         return link

@@ -28,7 +28,6 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from edge_twisted.mesh.links import refusals
 from edge_twisted.mesh.links.link_choice import LinkEnds
 from edge_twisted.mesh.ports.effects import (
     Ask,
@@ -45,6 +44,7 @@ from edge_twisted.mesh.ports.requests import Documents
 from edge_twisted.mesh.presence.graph import LinkKind
 from edge_twisted.mesh.trust.certificates import certified_peer
 from edge_twisted.mesh.trust.peer_key import PeerKey
+from edge_twisted.mesh.wire.end_reasons import EndReason
 
 log = Logger()
 
@@ -98,8 +98,8 @@ class Link(TwistedProtocol):
         self.ends: LinkEnds | None = None
         self.device_name = ""
         self.session: LinkSession | None = None
-        #: A refusal or another word of `refusals`, and who said it.
-        self.outcome: str | None = None
+        #: An `EndReason`, or what a peer of a later version called it; and who said it.
+        self.outcome: EndReason | str | None = None
         self.detail = ""
         self.refused_by_us = False
         self.bytes_in = 0
@@ -158,7 +158,7 @@ class Link(TwistedProtocol):
         assert isinstance(certificate, x509.Certificate)
         peer = certified_peer(certificate)
         if peer is None:
-            self.abort(refusals.NOT_A_MEMBER, "its certificate does not name its key")
+            self.abort(EndReason.NOT_A_MEMBER, "its certificate does not name its key")
             return
         self.peer = peer
         session = self._owner.certified(self, peer)
@@ -201,21 +201,21 @@ class Link(TwistedProtocol):
                 self._abort()
             return
         if self.ends is None and now - self.began >= HANDSHAKE_SECONDS:
-            self.abort(refusals.HANDSHAKE_TIMEOUT)
+            self.abort(EndReason.HANDSHAKE_TIMEOUT)
             return
         self.run(lambda session: session.tick(now))
 
-    def refuse(self, refusal: str, detail: str = "") -> None:
+    def refuse(self, reason: EndReason, detail: str = "") -> None:
         """End the link for a reason of ours, telling the peer if it can be told."""
-        self._note(refusal, detail, by_us=True)
+        self._note(reason, detail, by_us=True)
         if self.session is None:
             self._close()
         else:
-            self.run(lambda session: session.refuse(refusal, detail))
+            self.run(lambda session: session.refuse(reason, detail))
 
-    def abort(self, outcome: str, detail: str = "") -> None:
+    def abort(self, reason: EndReason, detail: str = "") -> None:
         """End the link at once."""
-        self._note(outcome, detail, by_us=True)
+        self._note(reason, detail, by_us=True)
         self._closing_since = self._clock.seconds()
         self._abort()
 
@@ -234,7 +234,7 @@ class Link(TwistedProtocol):
                 self._is_running = False
         except Exception:  # the boundary between a connection and the rest of the server
             log.failure("The session with {peer} failed", peer=self.peer or self.address)
-            self.abort(refusals.INTERNAL_ERROR)
+            self.abort(EndReason.INTERNAL_ERROR)
             return
         self._read_or_rest()
 
@@ -250,9 +250,9 @@ class Link(TwistedProtocol):
                 case Close(reason, detail, by_peer):
                     self._note(reason, detail, by_us=not by_peer)
                     self._waiting.clear()
-                    if reason == refusals.LOST:
+                    if reason == EndReason.LOST:
                         # A peer that has fallen silent takes no last words either.
-                        self.abort(reason, detail)
+                        self.abort(EndReason.LOST, detail)
                     else:
                         self._close()
                 case Tell(Established() as event):
@@ -263,7 +263,7 @@ class Link(TwistedProtocol):
     def _meet(self, event: Established) -> None:
         assert self.peer is not None
         if event.peer_key != self.peer:
-            self.refuse(refusals.PROTOCOL_VIOLATION, "HELLO and certificate name different peers")
+            self.refuse(EndReason.PROTOCOL_VIOLATION, "HELLO and certificate name different peers")
             return
         self.device_name = event.device_name
         self.ends = LinkEnds(
@@ -301,7 +301,7 @@ class Link(TwistedProtocol):
         if self._is_full:
             self._stalled_bytes += len(data)
             if self._stalled_bytes > MAX_STALLED_BYTES:
-                self.abort(refusals.STALLED, "the peer does not read")
+                self.abort(EndReason.STALLED, "the peer does not read")
                 return
         self.transport.write(data)
 
@@ -318,7 +318,7 @@ class Link(TwistedProtocol):
             else:
                 transport.pauseProducing()
 
-    def _note(self, outcome: str, detail: str = "", *, by_us: bool = False) -> None:
+    def _note(self, outcome: EndReason | str, detail: str = "", *, by_us: bool = False) -> None:
         """Keep the first word on why this ends: what follows is its consequence."""
         if self.outcome is None:
             self.outcome, self.detail, self.refused_by_us = outcome, detail, by_us
@@ -342,18 +342,18 @@ class Link(TwistedProtocol):
             cast(TLSMemoryBIOProtocol, self.transport).abortConnection()
 
 
-def _outcome_of(reason: Failure, *, certified: bool, met: bool) -> tuple[str, str]:
+def _outcome_of(reason: Failure, *, certified: bool, met: bool) -> tuple[EndReason, str]:
     """Return the outcome and detail of a connection that was lost for `reason`."""
     error = reason.value
     if isinstance(error, SSL.Error):
         # Ours before the peer's certificate, the peer's alert after it (TLS 1.3); either way one
         # of us could not prove to belong.
-        return (refusals.LOST if met else refusals.NOT_A_MEMBER), _tls_reason(error)
+        return (EndReason.LOST if met else EndReason.NOT_A_MEMBER), _tls_reason(error)
     if met:
-        return refusals.LOST, ""
+        return EndReason.LOST, ""
     if certified:
-        return refusals.LOST, "before HELLO"
-    return refusals.LOST, "before TLS was through"
+        return EndReason.LOST, "before HELLO"
+    return EndReason.LOST, "before TLS was through"
 
 
 def _is_ours(reason: Failure) -> bool:

@@ -16,6 +16,7 @@ from attrs import frozen
 
 from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh.trust.peer_key import PeerKey
+from edge_twisted.mesh.wire.end_reasons import EndReason
 
 
 class LinkVerdict(Enum):
@@ -25,11 +26,11 @@ class LinkVerdict(Enum):
     #: Keep it and end the other, older link with the peer.
     REPLACE = "replace"
     #: End it: there is a link with the peer already.
-    DUPLICATE_LINK = "duplicate_link"
+    DUPLICATE_LINK = EndReason.DUPLICATE_LINK
     #: End it: two live servers have one identity.
-    DUPLICATE_PEER = "duplicate_peer"
+    DUPLICATE_PEER = EndReason.DUPLICATE_PEER
     #: End it: it leads to ourselves.
-    SELF_LINK = "self_link"
+    SELF_LINK = EndReason.SELF_LINK
 
 
 @frozen(kw_only=True)

@@ -18,7 +18,6 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from edge_twisted.documents.versions import Replica
-from edge_twisted.mesh.links import refusals
 from edge_twisted.mesh.links.computations import ComputationQueue
 from edge_twisted.mesh.links.link import Link
 from edge_twisted.mesh.links.link_choice import LinkVerdict, judge
@@ -30,16 +29,17 @@ from edge_twisted.mesh.presence.gossip import Gossip
 from edge_twisted.mesh.presence.graph import Claim
 from edge_twisted.mesh.presence.spread import PresenceSpread
 from edge_twisted.mesh.trust.peer_key import PeerKey
+from edge_twisted.mesh.wire.end_reasons import QUIET, EndReason
 
 log = Logger()
 
 TICK_SECONDS: Final = 0.5
 #: What links that we ended count for among the arrivals of their network (`strangers.ARRIVALS`):
 #: who breaks the protocol and comes back does so a few times a second, who floods once in five.
-CHARGES: Final = {
-    refusals.PROTOCOL_VIOLATION: 4,
-    refusals.IMPLAUSIBLE_CLAIM: 4,
-    refusals.RATE_EXCEEDED: 100,
+CHARGES: Final[Mapping[str, int]] = {
+    EndReason.PROTOCOL_VIOLATION: 4,
+    EndReason.IMPLAUSIBLE_CLAIM: 4,
+    EndReason.RATE_EXCEEDED: 100,
 }
 _TOO_MANY: Final = "too many connections that have not proven membership"
 
@@ -111,13 +111,13 @@ class MeshNode:
         if self._ticks.running:
             self._ticks.stop()
         for link in tuple(self._links):
-            link.refuse(refusals.GOODBYE)
+            link.refuse(EndReason.GOODBYE)
         return tuple(self._links)
 
     def cut(self) -> None:
         """End all links at once."""
         for link in tuple(self._links):
-            link.abort(refusals.STALLED, "the peer does not read")
+            link.abort(EndReason.STALLED, "the peer does not read")
 
     def committed(self, lsn: int, collections: frozenset[str]) -> None:
         """Tell all sessions that something became durable."""
@@ -140,7 +140,7 @@ class MeshNode:
     def replica_renewed(self, replica: Replica) -> None:
         """See `Watcher.replica_renewed`."""
         for link in tuple(self._links):
-            link.refuse(refusals.GOODBYE, "the epoch was renewed")
+            link.refuse(EndReason.GOODBYE, "the epoch was renewed")
 
     # -- Neighbours, for the exchange of attachments
 
@@ -159,7 +159,7 @@ class MeshNode:
         """End the link with a peer: it broke the protocol."""
         link = self._by_peer.get(PeerKey(peer))
         if link is not None:
-            link.refuse(refusals.PROTOCOL_VIOLATION, detail)
+            link.refuse(EndReason.PROTOCOL_VIOLATION, detail)
 
     # -- for whoever shows what goes on
 
@@ -224,12 +224,12 @@ class MeshNode:
         room = self._strangers.room(address, now)
         if not room.is_there:
             self.refusal_log.refused(
-                refusals.TOO_MANY_CONNECTIONS, address, by_us=True, detail=_TOO_MANY
+                EndReason.TOO_MANY_CONNECTIONS, address, by_us=True, detail=_TOO_MANY
             )
             return None
         if room.leaves is not None:
             self._strangers.leave(room.leaves)
-            room.leaves.abort(refusals.TOO_MANY_CONNECTIONS, _TOO_MANY)
+            room.leaves.abort(EndReason.TOO_MANY_CONNECTIONS, _TOO_MANY)
         link = self.new_link(None)
         self._strangers.enter(link, address, now)
         return link
@@ -239,10 +239,10 @@ class MeshNode:
     def certified(self, link: Link, peer: PeerKey) -> LinkSession | None:
         """See `LinkOwner.certified`."""
         if not self._is_open:
-            link.refuse(refusals.GOODBYE)
+            link.refuse(EndReason.GOODBYE)
             return None
         if link.dialled is not None and self._dialled_before(link, peer):
-            link.refuse(refusals.DUPLICATE_LINK)
+            link.refuse(EndReason.DUPLICATE_LINK)
             return None
         return self._parts.session_of(link, peer)
 
@@ -258,11 +258,11 @@ class MeshNode:
             link.refuse(verdict.value)
             return
         if verdict is LinkVerdict.KEEP and self.is_full:
-            link.refuse(refusals.TOO_MANY_CONNECTIONS)
+            link.refuse(EndReason.TOO_MANY_CONNECTIONS)
             return
         self._by_peer[ends.peer] = link
         if old is not None:
-            old.refuse(refusals.DUPLICATE_LINK)
+            old.refuse(EndReason.DUPLICATE_LINK)
         else:
             self._parts.observer.peer_connected(link)
             log.info("Peer {peer} connected at {address}", peer=ends.peer, address=link.address)
@@ -346,8 +346,8 @@ class MeshNode:
         self._parts.gossip.forget(now)
 
     def _log_end(self, link: Link) -> None:
-        outcome = link.outcome or refusals.LOST
-        if outcome in refusals.QUIET:
+        outcome = link.outcome or EndReason.LOST
+        if outcome in QUIET:
             log.debug(
                 "Link with {address} ended: {outcome} {detail}",
                 address=link.address,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why links end, by name; and the log of it, which nobody can flood."""
+"""The log of refused links, which nobody can flood."""
 
 from __future__ import annotations
 
@@ -11,25 +11,6 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 log = Logger()
-
-#: Names of refusals, as published; those of the session itself are among them.
-NOT_A_MEMBER: Final = "not_a_member"
-SELF_LINK: Final = "self_link"
-DUPLICATE_LINK: Final = "duplicate_link"
-DUPLICATE_PEER: Final = "duplicate_peer"
-TOO_MANY_CONNECTIONS: Final = "too_many_connections"
-PROTOCOL_VIOLATION: Final = "protocol_violation"
-RATE_EXCEEDED: Final = "rate_exceeded"
-IMPLAUSIBLE_CLAIM: Final = "implausible_claim"
-#: No refusals: a link that ended as links do, or in ways of the network's own.
-GOODBYE: Final = "goodbye"
-LOST: Final = "lost"
-STALLED: Final = "stalled"
-HANDSHAKE_TIMEOUT: Final = "handshake_timeout"
-INTERNAL_ERROR: Final = "internal_error"
-
-#: Ends that nobody has to hear of at `warning`: they belong to how meshes come together and part.
-QUIET: Final = frozenset({GOODBYE, LOST, DUPLICATE_LINK})
 
 #: One refusal of one peer or address is a line of the log at most this often.
 REPEAT_SECONDS: Final = 60.0

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh.ports.requests import DocumentRequest, Scope
+from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.mesh.wire.items import ScopeKey
 
 #: Names a question of a session, so that the answer finds it.
@@ -44,9 +45,13 @@ class Compute:
 
 @frozen
 class Close:
-    """End the connection after what was sent; `reason` is a refusal's name, or ``goodbye``."""
+    """
+    End the connection after what was sent.
 
-    reason: str
+    `reason` is an `EndReason`, or another name that a peer of a later version gave.
+    """
+
+    reason: EndReason | str
     detail: str = ""
     #: Whether the peer ends it, and gave the reason.
     by_peer: bool = False
@@ -169,7 +174,7 @@ class LinkSession(Protocol):
     def send_blob(self, message: bytes) -> list[Effect]:
         """Pass a message about attachments to the peer; small, or one chunk when `is_idle`."""
 
-    def refuse(self, reason: str, detail: str = "") -> list[Effect]:
+    def refuse(self, reason: EndReason, detail: str = "") -> list[Effect]:
         """End the link by a decision of the node, telling the peer the reason."""
 
     @property

@@ -13,16 +13,9 @@ from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.mesh.ports.requests import Scope
 from edge_twisted.mesh.session.credit import WINDOW_BYTES
+from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.mesh.wire.messages import VERSIONS, Hello
-from edge_twisted.mesh.wire.violations import (
-    CLOCK_SKEW,
-    DATABASE_MISMATCH,
-    DUPLICATE_PEER,
-    PROTOCOL_VERSION,
-    SELF_LINK,
-    PeerViolation,
-    Refused,
-)
+from edge_twisted.mesh.wire.violations import PeerViolation, Refused
 
 #: Of a device name, in characters, as in the configuration.
 MAX_NAME: Final = 256
@@ -87,17 +80,19 @@ def check(us: LocalServer, replica: Replica, certified_key: str, theirs: Hello) 
     :raises PeerViolation: it is not who it says.
     """
     if not set(theirs.versions) & set(VERSIONS):
-        raise Refused(PROTOCOL_VERSION, f"the peer speaks {theirs.versions}, we {list(VERSIONS)}")
+        spoken = f"the peer speaks {theirs.versions}, we {list(VERSIONS)}"
+        raise Refused(EndReason.PROTOCOL_VERSION, spoken)
     if theirs.database != us.database:
-        raise Refused(DATABASE_MISMATCH, "the peer has another db_id")
+        raise Refused(EndReason.DATABASE_MISMATCH, "the peer has another db_id")
     if theirs.peer_key != certified_key:
         raise PeerViolation("HELLO and certificate name different peers")
     peer = Replica(SiteId(theirs.site), theirs.epoch)
     if theirs.peer_key == us.peer_key and peer == replica:
-        raise Refused(SELF_LINK, "the peer is this server")
+        raise Refused(EndReason.SELF_LINK, "the peer is this server")
     if theirs.peer_key == us.peer_key or peer == replica:
-        raise Refused(DUPLICATE_PEER, "the peer has our identity: is it a copy of our data folder?")
+        copied = "the peer has our identity: is it a copy of our data folder?"
+        raise Refused(EndReason.DUPLICATE_PEER, copied)
     apart = abs(milliseconds(Timestamp(theirs.clock)) - us.now_ms())
     if apart > MAX_AHEAD_MS:
-        raise Refused(CLOCK_SKEW, f"the clocks are {apart / 1000:.0f} s apart")
+        raise Refused(EndReason.CLOCK_SKEW, f"the clocks are {apart / 1000:.0f} s apart")
     return peer

@@ -38,18 +38,10 @@ from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.session.states import GREETINGS, LinkState
 from edge_twisted.mesh.session.streams import LinkStreams
 from edge_twisted.mesh.wire import messages as m
+from edge_twisted.mesh.wire.end_reasons import Culprit, EndReason, end_reason
 from edge_twisted.mesh.wire.frames import MAX_MESSAGE_BYTES, FrameReader, FrameWriter
 from edge_twisted.mesh.wire.items import ScopeKey
-from edge_twisted.mesh.wire.violations import (
-    CLOCK_SKEW,
-    GOODBYE,
-    IMPLAUSIBLE_CLAIM,
-    INTERNAL_ERROR,
-    LOST,
-    PROTOCOL_VIOLATION,
-    PeerViolation,
-    Refused,
-)
+from edge_twisted.mesh.wire.violations import PeerViolation, Refused
 
 T = TypeVar("T")
 
@@ -68,12 +60,12 @@ MESSAGES_AT_ONCE: Final = 64
 #: Of a BYE's detail, in characters.
 _MAX_DETAIL: Final = 1000
 
-#: Codes of errors of the database that are the peer's doing, with the names of their refusals.
-_THEIR_FAULTS: Final = {
-    "clock_skew": CLOCK_SKEW,
-    "corrupt_item": PROTOCOL_VIOLATION,
-    "implausible_claim": IMPLAUSIBLE_CLAIM,
-    MalformedReconciliation.code: PROTOCOL_VIOLATION,
+#: Codes of errors of the database that the peer's messages caused, and how the link then ends.
+_CAUSED_BY_PEER: Final = {
+    "clock_skew": EndReason.CLOCK_SKEW,
+    "corrupt_item": EndReason.PROTOCOL_VIOLATION,
+    "implausible_claim": EndReason.IMPLAUSIBLE_CLAIM,
+    MalformedReconciliation.code: EndReason.PROTOCOL_VIOLATION,
 }
 
 
@@ -155,10 +147,10 @@ class Session:
         if self._forget(token) is None:
             return []
         code = error.code if isinstance(error, EdgeError) else type(error).__name__
-        name = _THEIR_FAULTS.get(code, INTERNAL_ERROR)
+        reason = _CAUSED_BY_PEER.get(code, EndReason.INTERNAL_ERROR)
         # What went wrong inside is for our own log, not for the peer's.
-        detail = "the database failed" if name == INTERNAL_ERROR else str(error)
-        return self._guarded(now, lambda: self._end(name, detail))
+        detail = "the database failed" if reason.culprit is Culprit.OURSELVES else str(error)
+        return self._guarded(now, lambda: self._end(reason, detail))
 
     def committed(self, lsn: int, collections: frozenset[str], now: float) -> list[Effect]:
         def hear() -> None:
@@ -198,7 +190,7 @@ class Session:
             self.send(m.Blob(message))
         return self._drained()
 
-    def refuse(self, reason: str, detail: str = "") -> list[Effect]:
+    def refuse(self, reason: EndReason, detail: str = "") -> list[Effect]:
         return self._guarded(self._now, lambda: self._end(reason, detail))
 
     @property
@@ -283,20 +275,20 @@ class Session:
         try:
             work()
         except (PeerViolation, MalformedReconciliation) as error:
-            self._end(PROTOCOL_VIOLATION, str(error))
+            self._end(EndReason.PROTOCOL_VIOLATION, str(error))
         except Refused as error:
-            self._end(error.name, error.detail)
+            self._end(error.reason, error.detail)
         return self._drained()
 
     def _drained(self) -> list[Effect]:
         effects, self._effects = self._effects, []
         return effects
 
-    def _end(self, reason: str, detail: str) -> None:
+    def _end(self, reason: EndReason, detail: str) -> None:
         """Tell the peer why, and close; what was to be asked is asked no more."""
         detail = detail[:_MAX_DETAIL]
         self._effects = [each for each in self._effects if not isinstance(each, Ask | Compute)]
-        self.send(m.Bye(reason[:64], detail))
+        self.send(m.Bye(reason, detail))
         self._effects.append(Close(reason, detail))
         self._close()
 
@@ -356,7 +348,7 @@ class Session:
             case m.Hello():
                 self._greeted(message)
             case m.Bye(reason=reason, detail=detail):
-                self._effects.append(Close(reason, detail, by_peer=True))
+                self._effects.append(Close(end_reason(reason) or reason, detail, by_peer=True))
                 self._close()
             case m.Met(of_you=of_you):
                 self.ask(Observe(clock=self._peer_clock, of_us=of_you), lambda _: None)
@@ -401,10 +393,10 @@ class Session:
             # We do not read, so that nothing comes says nothing.
             self._heard_at = self._now
         if self._now - self._heard_at >= DEAD_SECONDS:
-            self._end(LOST, f"nothing came for {DEAD_SECONDS} s")
+            self._end(EndReason.LOST, f"nothing came for {DEAD_SECONDS} s")
             return
         if self._us.home.replica != self._replica:
-            self._end(GOODBYE, "the epoch was renewed")
+            self._end(EndReason.GOODBYE, "the epoch was renewed")
             return
         streams = self._streams
         if streams is None:

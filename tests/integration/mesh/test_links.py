@@ -27,6 +27,7 @@ from edge_twisted.mesh.links.node import Limits
 from edge_twisted.mesh.trust.authority import Authority, authority_of
 from edge_twisted.mesh.trust.identity import PeerIdentity
 from edge_twisted.mesh.trust.tls import MeshTls
+from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.services.listening import stop_listening
 from tests.integration.reactor import reactor
 from tests.support.mesh_peers import TestPeer, test_peer
@@ -214,7 +215,7 @@ class LinkTests(TestCase):
         await self.until(lambda: b.dialer.dials[1].state is DialState.RESTING)
         b.dialer.remove(a.address)
         self.assertEqual(b.peer.seen, ["a"], "removing an address cuts nothing")
-        next(iter(b.peer.node.peers.values())).abort("lost")
+        next(iter(b.peer.node.peers.values())).abort(EndReason.LOST)
         await self.until(lambda: b.dialer.dials[0].state is DialState.LINKED)
         await self.until(lambda: a.peer.seen == ["b"])
 
@@ -248,7 +249,7 @@ class LinkTests(TestCase):
         b.dialer.add(a.address)
         for _ in range(3):
             await self.until(lambda: a.peer.seen == ["b"] and b.peer.seen == ["a"])
-            next(iter(a.peer.node.peers.values())).abort("lost")
+            next(iter(a.peer.node.peers.values())).abort(EndReason.LOST)
             await self.until(lambda: a.peer.seen == [])
 
     # -- strangers

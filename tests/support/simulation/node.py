@@ -30,7 +30,7 @@ from edge_twisted.mesh.session.handshake import LocalServer
 from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.session.session import Session
 from edge_twisted.mesh.trust.peer_key import PeerKey
-from edge_twisted.mesh.wire.violations import LOST
+from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.store.rows import Commit
 from tests.support.replica import ReplicaServer
 from tests.support.simulation.contents import Contents
@@ -46,7 +46,13 @@ WORK_SECONDS: Final = 0.02
 _DATABASE: Final = b"d" * 32
 #: Reasons for which links may end; any other is a bug.
 _EXPECTED_ENDS: Final = frozenset(
-    {"goodbye", LOST, "duplicate_link", "duplicate_peer", "clock_skew"}
+    {
+        EndReason.GOODBYE,
+        EndReason.LOST,
+        EndReason.DUPLICATE_LINK,
+        EndReason.DUPLICATE_PEER,
+        EndReason.CLOCK_SKEW,
+    }
 )
 
 
@@ -114,7 +120,7 @@ class ConnectionEnd:
         if self.session is not None and not self.is_over:
             self.run(self.session.tick(self.server.world.now))
 
-    def refuse(self, reason: str) -> None:
+    def refuse(self, reason: EndReason) -> None:
         """End the link."""
         if self.session is not None and not self.is_over:
             self.run(self.session.refuse(reason))
@@ -310,7 +316,7 @@ class Server:
         end.ends = ends
         if verdict is LinkVerdict.REPLACE:
             assert old is not None
-            old.refuse("duplicate_link")
+            old.refuse(EndReason.DUPLICATE_LINK)
         elif verdict is not LinkVerdict.KEEP:
             end.refuse(verdict.value)
 
@@ -334,7 +340,7 @@ class Server:
         """Everybody has to meet us anew."""
         self.world.note("renewed", self.name, replica.epoch)
         for end in tuple(self.ends):
-            end.refuse("goodbye")
+            end.refuse(EndReason.GOODBYE)
 
     def call_at_commit(self, number: int, call: Callable[[], None]) -> None:
         """Call a function right after so many commits from now, before anything else happens."""

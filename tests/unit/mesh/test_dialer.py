@@ -14,7 +14,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from edge_twisted.mesh.links.connectors import PeerAddress, endpoints
 from edge_twisted.mesh.links.dialer import (
     ATTEMPT_SECONDS,
-    SELF_REST_SECONDS,
     STEADY_SECONDS,
     Dial,
     Dialer,
@@ -23,6 +22,7 @@ from edge_twisted.mesh.links.dialer import (
 )
 from edge_twisted.mesh.links.link import Link
 from edge_twisted.mesh.trust.peer_key import PeerKey
+from edge_twisted.mesh.wire.end_reasons import SELF_REST_SECONDS
 
 THEM = PeerKey("pkThem")
 TARGET = PeerAddress(host="192.0.2.1", port=4040)

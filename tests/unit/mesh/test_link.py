@@ -35,6 +35,7 @@ from edge_twisted.mesh.ports.effects import (
 from edge_twisted.mesh.ports.requests import Answer, DocumentRequest, Observe, Scope
 from edge_twisted.mesh.trust.certificates import issue
 from edge_twisted.mesh.trust.peer_key import peer_key
+from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.mesh.wire.items import ScopeKey
 from tests.support.mesh_peers import NoDocuments
 
@@ -325,7 +326,7 @@ class LinkTests(SynchronousTestCase):
         self.meet()
         self.session.wants_bytes = False
         self.give()
-        self.link.refuse("duplicate_link")
+        self.link.refuse(EndReason.DUPLICATE_LINK)
         self.assertEqual(self.transport.producerState, "producing")
 
     def test_the_first_word_on_the_end_counts(self) -> None:

@@ -20,11 +20,13 @@ from edge_twisted.mesh.session.states import (
 )
 from edge_twisted.mesh.wire import frames
 from edge_twisted.mesh.wire import messages as m
+from edge_twisted.mesh.wire.end_reasons import EndReason, end_reason
 from edge_twisted.mesh.wire.frames import FrameReader
 from edge_twisted.mesh.wire.violations import PeerViolation
 from tests.support.mesh_vectors import (
     checksum_rows,
     delta_row,
+    end_rows,
     examples,
     message_rows,
     payload_rows,
@@ -37,7 +39,13 @@ PAGE = (Path(edge_twisted.__file__).parent.parent / "docs" / "mesh-protocol.md")
 
 @pytest.mark.parametrize(
     "row",
-    [*message_rows(), *state_rows(FROM_SENDER), *state_rows(FROM_RECEIVER), *rate_rows()],
+    [
+        *message_rows(),
+        *state_rows(FROM_SENDER),
+        *state_rows(FROM_RECEIVER),
+        *rate_rows(),
+        *end_rows(),
+    ],
 )
 def test_tables_are_printed(row: str) -> None:
     assert row in PAGE
@@ -59,6 +67,17 @@ def test_printed_frames_can_be_read() -> None:
     reader.feed(bytes.fromhex("".join(printed)))
     read = [m.decode(payload) for payload in reader.messages()]
     assert read == [m.Met(41), m.Met(42), m.Blob(b"chunk")]
+
+
+def test_no_other_reasons_for_ends_are_printed() -> None:
+    printed = PAGE.partition("**Ends.**")[2].partition("\n## ")[0]
+    assert {row for row in printed.splitlines() if row.startswith("| `")} == set(end_rows())
+
+
+def test_a_reason_that_a_later_version_gives_is_no_error() -> None:
+    assert [end_reason(reason) for reason in EndReason] == list(EndReason)
+    assert [end_reason(str(reason)) for reason in EndReason] == list(EndReason)
+    assert end_reason("of_a_later_version") is None
 
 
 def test_limits_are_printed() -> None:

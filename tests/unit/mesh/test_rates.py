@@ -50,7 +50,7 @@ def test_a_flood_is_refused_by_name_and_a_pause_makes_room(kind: type) -> None:
         intake.take(message, 40, 0.0)
     with pytest.raises(Refused) as refused:
         intake.take(message, 40, 0.0)
-    assert refused.value.name == "rate_exceeded" and kind.__name__ in refused.value.detail
+    assert refused.value.reason == "rate_exceeded" and kind.__name__ in refused.value.detail
     for _ in range(int(rate.per_second)):
         intake.take(message, 40, 1.0)
     with pytest.raises(Refused):

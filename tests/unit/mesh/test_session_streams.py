@@ -33,6 +33,7 @@ from edge_twisted.mesh.session import batch_queue
 from edge_twisted.mesh.session.credit import WINDOW_BYTES
 from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.wire import values
+from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.mesh.wire.frames import FrameReader
 from edge_twisted.mesh.wire.messages import Batch, Message, Want, decode
 from tests.support.fake_documents import FakeDocuments, fake_scope
@@ -667,11 +668,11 @@ def test_a_renewed_epoch_ends_the_link_and_sequences_are_told() -> None:
 def test_nothing_comes_out_after_the_end() -> None:
     left, right = two()
     pair = both(left, right).start()
-    effects = pair.left.session.refuse("duplicate_link", "there is one")
+    effects = pair.left.session.refuse(EndReason.DUPLICATE_LINK, "there is one")
     assert isinstance(effects[0], Send)
     session = pair.left.session
     for more in (
-        session.refuse("goodbye"),
+        session.refuse(EndReason.GOODBYE),
         session.tick(1.0),
         session.receive(b"anything", 1.0),
         session.committed(9, frozenset({"tasks"}), 1.0),
