@@ -30,13 +30,13 @@ def load(path: Path, environ: Mapping[str, str], checks: Checks = _NO_CHECKS) ->
 
     :raises ConfigurationError: the file cannot be read, or cannot be used; the user has to mend it.
     """
-    surroundings = PathContext(
+    context = PathContext(
         # Symbolic links are not followed: a file that is linked into a folder belongs there.
         config_folder=Path(os.path.abspath(path)).parent,
         working_folder=Path.cwd(),
         environ=environ,
     )
-    loaded = read(_bytes(path), path, surroundings, checks)
+    loaded = read(_bytes(path), path, context, checks)
     if _holds_secrets(loaded.configuration) and checks.exposed(path):
         return evolve(loaded, warnings=(*loaded.warnings, _exposed(path)))
     return loaded

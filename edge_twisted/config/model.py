@@ -2,8 +2,9 @@
 """
 The configuration as frozen values: what the rest of the server sees of the file.
 
-Every section is validated and completed with its defaults before it is built, every path is
-absolute, and every secret is a `Secret`.  Names follow the keys of the file.
+`build` makes these values from a validated file: paths are absolute, secrets are `Secret`.  Names
+follow the keys of the file.  Defaults are those of schema.json, asked for with `default_of`, so
+that a value made in code and one read from a file cannot differ.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 from attrs import field, frozen
+
+from edge_twisted.config.schema import default_of
 
 
 @frozen(repr=False)
@@ -55,7 +58,7 @@ class ServerAuth:
     access_token: Secret
     auth_url: str
     provider: str
-    enable_cloud_sync: bool = True
+    enable_cloud_sync: bool = default_of("server_auth.enable_cloud_sync")
 
 
 @frozen(kw_only=True)
@@ -78,21 +81,23 @@ class SubscriptionConfig:
 class PeerToPeer:
     """Which transports may discover peers; a radio that we do not have is only warned about."""
 
-    lan_enabled: bool = True
-    lan_mdns_enabled: bool = True
-    lan_multicast_enabled: bool | None = None
-    ble_enabled: bool | None = None
-    awdl_enabled: bool | None = None
-    wifi_aware_enabled: bool | None = None
+    lan_enabled: bool = default_of("transport_config.peer_to_peer.lan_enabled")
+    lan_mdns_enabled: bool = default_of("transport_config.peer_to_peer.lan_mdns_enabled")
+    lan_multicast_enabled: bool | None = default_of(
+        "transport_config.peer_to_peer.lan_multicast_enabled"
+    )
+    ble_enabled: bool | None = default_of("transport_config.peer_to_peer.ble_enabled")
+    awdl_enabled: bool | None = default_of("transport_config.peer_to_peer.awdl_enabled")
+    wifi_aware_enabled: bool | None = default_of("transport_config.peer_to_peer.wifi_aware_enabled")
 
 
 @frozen(kw_only=True)
 class TcpListen:
     """Where mesh peers connect to; port 0 is any free one."""
 
-    enable: bool = False
-    ip: str = "0.0.0.0"
-    port: int = 4040
+    enable: bool = default_of("transport_config.listen_config.tcp_listen.enable")
+    ip: str = default_of("transport_config.listen_config.tcp_listen.ip")
+    port: int = default_of("transport_config.listen_config.tcp_listen.port")
 
 
 @frozen(kw_only=True)
@@ -100,11 +105,15 @@ class TransportConfig:
     """How peers are found, dialled and accepted."""
 
     peer_to_peer: PeerToPeer = PeerToPeer()
-    known_tcp_servers: tuple[str, ...] = ()
-    known_ws_servers: tuple[str, ...] = ()
-    retry_interval_msec: int = 5000
+    known_tcp_servers: tuple[str, ...] = default_of(
+        "transport_config.connect_config.known_tcp_servers"
+    )
+    known_ws_servers: tuple[str, ...] = default_of(
+        "transport_config.connect_config.known_ws_servers"
+    )
+    retry_interval_msec: int = default_of("transport_config.connect_config.retry_interval_msec")
     tcp_listen: TcpListen = TcpListen()
-    max_connections: int = 64
+    max_connections: int = default_of("transport_config.max_connections")
 
 
 @frozen(kw_only=True)
@@ -114,15 +123,15 @@ class DatabaseConfig:
     db_id: str
     device_name: str
     auth: ServerAuth | SmallPeerOnly
-    subscriptions: tuple[SubscriptionConfig, ...] = ()
+    subscriptions: tuple[SubscriptionConfig, ...] = default_of("database.subscriptions")
     persistence_dir: Folder
     transport: TransportConfig = TransportConfig()
-    auto_fetch_attachments: bool = False
-    moved_out: Literal["keep", "drop"] = "keep"
-    max_collections: int = 100_000
+    auto_fetch_attachments: bool = default_of("database.auto_fetch_attachments")
+    moved_out: Literal["keep", "drop"] = default_of("database.moved_out")
+    max_collections: int = default_of("database.max_collections")
     #: KiB a second that the scrubber reads, 0 for none, and how often it begins a pass.
-    scrub_kib_per_second: int = 1024
-    scrub_interval_hours: int = 24
+    scrub_kib_per_second: int = default_of("database.scrub_kib_per_second")
+    scrub_interval_hours: int = default_of("database.scrub_interval_hours")
 
 
 # -- http_server ------------------------------------------------------------------------------
@@ -197,20 +206,22 @@ class HttpServer:
     listen_addr: ListenAddress
     tls: TlsFiles | None
     http_api: HttpApi
-    enable_healthcheck: bool = False
-    serve_docs: bool = False
-    enable_metrics: bool = False
-    throttling: tuple[ThrottleStrategy, ...] = ()
-    request_timeout_ms: int = 10_000
-    max_connections: int = 10_000
-    max_header_bytes: int = 16_384
-    keep_alive_timeout_ms: int = 60_000
-    header_timeout_ms: int = 10_000
-    min_body_bytes_per_sec: int = 1024
-    backlog: int = 1024
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    enable_healthcheck: bool = default_of("http_server.enable_healthcheck")
+    serve_docs: bool = default_of("http_server.serve_docs")
+    enable_metrics: bool = default_of("http_server.enable_metrics")
+    throttling: tuple[ThrottleStrategy, ...] = default_of("http_server.throttling.strategies")
+    request_timeout_ms: int = default_of("http_server.request_timeout_ms")
+    max_connections: int = default_of("http_server.max_connections")
+    max_header_bytes: int = default_of("http_server.max_header_bytes")
+    keep_alive_timeout_ms: int = default_of("http_server.keep_alive_timeout_ms")
+    header_timeout_ms: int = default_of("http_server.header_timeout_ms")
+    min_body_bytes_per_sec: int = default_of("http_server.min_body_bytes_per_sec")
+    backlog: int = default_of("http_server.backlog")
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = default_of(
+        "http_server.trusted_proxies"
+    )
     cors: Cors | None = None
-    hsts_max_age_secs: int = 0
+    hsts_max_age_secs: int = default_of("http_server.hsts_max_age_secs")
 
 
 # -- auth -------------------------------------------------------------------------------------
@@ -220,8 +231,8 @@ class HttpServer:
 class CollectionRule:
     """What may be read and written in one collection: yes, no, or where a DQL condition holds."""
 
-    read: bool | str = False
-    write: bool | str = False
+    read: bool | str = default_of("collection_rule.read")
+    write: bool | str = default_of("collection_rule.write")
 
 
 @frozen(kw_only=True)
@@ -269,10 +280,12 @@ class RotatingLogs:
     """JSON lines in files that are replaced by time, by size, or both."""
 
     directory: Folder
-    prefix: str = "edge-server.log"
-    frequency: Literal["minutely", "hourly", "daily", "never"] = "daily"
+    prefix: str = default_of("rotating_logs.prefix")
+    frequency: Literal["minutely", "hourly", "daily", "never"] = default_of(
+        "rotating_logs.rotation.frequency"
+    )
     max_size_bytes: int | None = None
-    max_files: int = 30
+    max_files: int = default_of("rotating_logs.max_files")
 
 
 @frozen(kw_only=True)
@@ -287,9 +300,9 @@ class AuditLogs:
 class Logging:
     """Levels and places of all logs."""
 
-    ditto_sdk: Level = Level.WARNING
-    level: Level = Level.INFO
-    console: Literal["std_out", "std_err", "off"] = "std_out"
+    ditto_sdk: Level = Level(default_of("logging.ditto_sdk"))
+    level: Level = Level(default_of("logging.edge_server.level"))
+    console: Literal["std_out", "std_err", "off"] = default_of("logging.edge_server.console_logs")
     format: Literal["text", "json"] | None = None
     audit: AuditLogs | None = None
     rotating: RotatingLogs | None = None

@@ -44,7 +44,7 @@ class PathContext:
             return TemporaryFolder()
         if not isinstance(value, dict):
             return self.working_folder / DATA_FOLDER
-        if "path" in value:
+        if value.get("path") is not None:
             return self.path(str(value["path"]))
         name = str(value["from_env"])
         text = self.environ.get(name)

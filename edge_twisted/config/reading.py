@@ -14,6 +14,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from edge_twisted.config.build import build
 from edge_twisted.config.checks import Checks
 from edge_twisted.config.model import Configuration
 from edge_twisted.config.paths import PathContext
@@ -21,11 +22,6 @@ from edge_twisted.config.problems import ConfigProblem, ConfigurationError
 from edge_twisted.config.reporter import Reporter
 from edge_twisted.config.rules.every import check_rules
 from edge_twisted.config.rules.view import ConfigView
-from edge_twisted.config.sections.auth import auth
-from edge_twisted.config.sections.database import database
-from edge_twisted.config.sections.http import http_server
-from edge_twisted.config.sections.logging import logging
-from edge_twisted.config.sections.section import Section
 from edge_twisted.config.validation import validate
 from edge_twisted.config.yaml.compose import compose
 from edge_twisted.config.yaml.nodes import Plain, plain
@@ -40,7 +36,7 @@ class Loaded:
     warnings: tuple[ConfigProblem, ...] = ()
 
 
-def read(data: bytes, path: Path, surroundings: PathContext, checks: Checks) -> Loaded:
+def read(data: bytes, path: Path, context: PathContext, checks: Checks) -> Loaded:
     """
     Read the configuration file `path`, which holds `data`.
 
@@ -49,25 +45,14 @@ def read(data: bytes, path: Path, surroundings: PathContext, checks: Checks) -> 
     :raises ConfigurationError: it cannot be used.
     """
     reporter = Reporter(str(path))
-    values = _check(data, reporter, surroundings, checks)
+    values = _check(data, reporter, context, checks)
     if reporter.problems:
         raise ConfigurationError(reporter.problems, reporter.warnings)
-    whole = Section.whole(values)
-    configuration = Configuration(
-        path=surroundings.config_folder / path.name,
-        database=database(whole.section("database"), surroundings),
-        http_server=(
-            http_server(whole.section("http_server"), surroundings)
-            if "http_server" in whole
-            else None
-        ),
-        auth=None if whole.value("auth") == "dev_mode" else auth(whole.section("auth")),
-        logging=logging(whole.section("logging"), surroundings),
-    )
+    configuration = build(values, path, context)
     return Loaded(configuration=configuration, warnings=reporter.warnings)
 
 
-def _check(data: bytes, reporter: Reporter, surroundings: PathContext, checks: Checks) -> Plain:
+def _check(data: bytes, reporter: Reporter, context: PathContext, checks: Checks) -> Plain:
     """Report all that is wrong with `data`, and return the values of the file."""
     try:
         text = text_of(data)
@@ -84,7 +69,7 @@ def _check(data: bytes, reporter: Reporter, surroundings: PathContext, checks: C
         data=values,
         lines=lines_of(text),
         reporter=reporter,
-        surroundings=surroundings,
+        context=context,
         checks=checks,
     )
     check_rules(view)

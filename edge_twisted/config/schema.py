@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, reduce
 from importlib.resources import files
 from typing import Any, Final
 
@@ -62,7 +62,44 @@ def property_of(part: Schema, key: str) -> Schema:
     return resolved(found)
 
 
-def default_of(part: Schema) -> Plain:
-    """Return the default of `part`, None if it has none."""
-    default: Plain = part.get("default")
-    return default
+def default_of(path: str) -> Any:
+    """
+    Return the default at `path`, such as ``http_server.backlog``, as the model has it.
+
+    The first step names a definition of the schema, further ones the properties below.  A list
+    becomes a tuple.
+
+    :raises KeyError: the schema has no such key, or no default there, which is a mistake of ours.
+    """
+    name, *steps = path.split(".")
+    value = reduce(property_of, steps, schema()["$defs"][name])["default"]
+    return tuple(value) if isinstance(value, list) else value
+
+
+def completed(value: Plain, part: Schema) -> Plain:
+    """
+    Return `value`, which obeys `part`, with every key that `part` knows.
+
+    A key that is absent or null has its default; an object without required keys has all of its
+    defaults; anything else is None.  Keys that are ignored (``x-...``) are left out.
+    """
+    part = as_object(part)
+    if isinstance(value, list) and "items" in part:
+        return [completed(each, part["items"]) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if isinstance(names := part.get("additionalProperties"), Mapping):
+        return {name: completed(each, names) for name, each in value.items()}
+    if "properties" not in part:
+        return value
+    return {
+        key: _completed_key(value.get(key), property_of(part, key)) for key in part["properties"]
+    }
+
+
+def _completed_key(value: Plain, part: Schema) -> Plain:
+    if value is None:
+        value = part.get("default")
+    if value is None and "properties" in part and "required" not in part:
+        value = {}
+    return completed(value, part)

@@ -31,7 +31,7 @@ def check_folder(
     if value is None or not view.reporter.is_clean(path):
         return
     try:
-        folder = view.surroundings.folder(value)
+        folder = view.context.folder(value)
     except BadVariable as error:
         view.problem(path, str(error), "set the variable to a path before the start")
         return

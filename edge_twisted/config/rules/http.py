@@ -31,7 +31,7 @@ def _listen_address(view: ConfigView) -> ListenAddress | None:
     if text is None:
         return None
     try:
-        listen = listen_address(text, view.surroundings.config_folder)
+        listen = listen_address(text, view.context.config_folder)
     except BadFormat as error:
         # The schema knows the text, not the folder that a relative path is in.
         view.problem(path, f"with this file's folder, {error}", "must be a shorter path")
@@ -50,7 +50,7 @@ def _tls(view: ConfigView, listen: ListenAddress | None) -> None:
         return
     warn_of_tilde(view, (*path, "cert"))
     warn_of_tilde(view, (*path, "key"))
-    files = TlsFiles(cert=view.surroundings.path(cert), key=view.surroundings.path(key))
+    files = TlsFiles(cert=view.context.path(cert), key=view.context.path(key))
     host = listen.host if isinstance(listen, TcpAddress) else None
     for finding in view.checks.certificate(files, host):
         report = view.warning if finding.is_warning else view.problem

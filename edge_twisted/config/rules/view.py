@@ -31,7 +31,7 @@ class ConfigView:
     data: Plain = field(repr=False)
     lines: Sequence[str] = field(repr=False)
     reporter: Reporter
-    surroundings: PathContext
+    context: PathContext
     checks: Checks
 
     def value(self, *path: str | int) -> Plain:

@@ -29,9 +29,9 @@ ENVIRON: Final[Mapping[str, str]] = {"LOG_DIR": "env-logs", "EMPTY": ""}
 
 def load_text(text: str | bytes, checks: Checks | None = None) -> Loaded:
     """Read `text` as the file ``/etc/edge/edge.yaml``, with ``/srv`` as the current folder."""
-    surroundings = PathContext(config_folder=FOLDER, working_folder=Path("/srv"), environ=ENVIRON)
+    context = PathContext(config_folder=FOLDER, working_folder=Path("/srv"), environ=ENVIRON)
     data = text.encode() if isinstance(text, str) else text
-    return read(data, Path("edge.yaml"), surroundings, checks or Checks())
+    return read(data, Path("edge.yaml"), context, checks or Checks())
 
 
 def lines_of(text: str | bytes, checks: Checks | None = None) -> list[str]:
