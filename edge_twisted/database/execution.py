@@ -32,7 +32,7 @@ from edge_twisted.database.virtual import (
     count_of,
 )
 from edge_twisted.database.visibility import EVERYTHING, NO_TESTS, Visibility, visibility_of
-from edge_twisted.documents import effort
+from edge_twisted.documents import progress
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment
@@ -99,11 +99,11 @@ class Execution:
         if opened is None:
             opened = self.open(self.select, snapshot)
         self.interruption.check()
-        token = effort.begin(opened.reader.env.spend)
+        token = progress.begin(opened.reader.env.spend)
         try:
             rows = opened.reader.whole(opened.plan)
         finally:
-            effort.end(token)
+            progress.end(token)
         return self._selected(opened.plan, snapshot, rows)
 
     def remember(self, snapshot: Snapshot, opened: OpenPlan) -> None:
@@ -120,7 +120,7 @@ class Execution:
         Time between two of them is not the statement's.
         """
         opened = self.open(self.select, snapshot)
-        batches = effort.told(self.interruption.spend, opened.reader.batches(opened.plan, most))
+        batches = progress.told(self.interruption.spend, opened.reader.batches(opened.plan, most))
         following = next(batches, None)
         first = True
         while first or following is not None:

@@ -22,7 +22,7 @@ from edge_twisted.database.permissions import check_verb
 from edge_twisted.database.result import Result, Warnings
 from edge_twisted.database.rules import Document, Rules, rules_of
 from edge_twisted.database.select import PlanReader
-from edge_twisted.documents import effort
+from edge_twisted.documents import progress
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.operations import (
     UNTYPED,
@@ -86,7 +86,7 @@ def mutate(run: Execution, unit: UnitOfWork) -> Result:
     statement = run.prepared.statement
     assert isinstance(statement, MUTATIONS)
     check_verb(run.access, statement.query_type)
-    token = effort.begin(run.interruption.spend)
+    token = progress.begin(run.interruption.spend)
     try:
         if isinstance(statement, syntax.Insert):
             _check_collection(run, statement.collection)
@@ -94,7 +94,7 @@ def mutate(run: Execution, unit: UnitOfWork) -> Result:
         _check_collection(run, statement.term.collection)
         return _change(run, statement, unit)
     finally:
-        effort.end(token)
+        progress.end(token)
 
 
 def _check_collection(run: Execution, collection: syntax.CollectionRef) -> None:

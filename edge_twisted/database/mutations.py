@@ -23,7 +23,7 @@ from edge_twisted.database.errors import (
 )
 from edge_twisted.database.result import Warnings
 from edge_twisted.database.rules import Document, Rules
-from edge_twisted.documents import writing
+from edge_twisted.documents import writes
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import to_text
 from edge_twisted.documents.operations import UNTYPED, Operation, Set
@@ -99,7 +99,7 @@ def insert(
         return new if rules.may_see is None else evolve(new, visible=rules.shows(new.document))
     fields = {name: value for name, value in new.document.items() if name != ID}
     if old is None or not old.is_alive:
-        state = writing.insert(old, fields, writer.stamp(), rules.typing)
+        state = writes.insert(old, fields, writer.stamp(), rules.typing)
         return _saved(writer, collection, new.id, state, rules, warnings)
     if policy is ConflictPolicy.NOTHING:
         return None
@@ -110,7 +110,7 @@ def insert(
         case ConflictPolicy.FAIL:
             raise IdConflict(new.id.value)
         case ConflictPolicy.UPDATE_LOCAL_DIFF:
-            operations = list(writing.differences(old, fields, rules.typing))
+            operations = list(writes.differences(old, fields, rules.typing))
         case ConflictPolicy.UPDATE:
             operations = [Set((name,), value) for name, value in fields.items()]
     if not operations:
@@ -131,7 +131,7 @@ def insert_initial(
     if was_initial_deleted(writer.transaction, collection, new.id.key):
         return None
     fields = {name: value for name, value in new.document.items() if name != ID}
-    state = writing.initial(fields, rules.typing)
+    state = writes.initial(fields, rules.typing)
     return _saved(writer, collection, new.id, state, rules, warnings)
 
 
@@ -152,7 +152,7 @@ def change(
     """
     if not permits(rules, id_, state):
         raise StatementForbidden("the document may not be changed")
-    changed = writing.apply(state, operations, writer.stamp(), rules.typing)
+    changed = writes.apply(state, operations, writer.stamp(), rules.typing)
     return _saved(writer, collection, id_, changed, rules, warnings)
 
 
@@ -170,7 +170,7 @@ def delete(
     """
     if rules is not None and not permits(rules, id_, state):
         return False
-    deleted = writing.delete(state, writer.stamp())
+    deleted = writes.delete(state, writer.stamp())
     writer.save(collection, id_, deleted)
     note_initial_delete(writer.transaction, collection, id_.key, deleted.version)
     return True

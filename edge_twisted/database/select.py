@@ -29,8 +29,7 @@ from edge_twisted.database.access import (
 from edge_twisted.database.inline import UNBOUNDED, ReadBudget
 from edge_twisted.database.joins import TermJoiner
 from edge_twisted.database.result import Rows
-from edge_twisted.documents.id_values import id_value
-from edge_twisted.documents.ids import DocumentId
+from edge_twisted.documents.ids import DocumentId, id_value
 from edge_twisted.documents.json_text import are_literal, is_literal
 from edge_twisted.documents.values import Value, canonical
 from edge_twisted.dql import syntax

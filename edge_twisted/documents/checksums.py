@@ -26,7 +26,7 @@ from functools import lru_cache
 from typing import Final
 from zlib import crc32
 
-from edge_twisted.documents.counts import CounterState
+from edge_twisted.documents.counters import CounterState
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.nodes import PathNode, Variant
 from edge_twisted.documents.versions import Replica

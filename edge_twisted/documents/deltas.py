@@ -25,11 +25,11 @@ import msgspec.msgpack
 from attrs import frozen
 
 from edge_twisted.documents.checksums import PRIME, checksum
-from edge_twisted.documents.counts import CounterState
+from edge_twisted.documents.counters import CounterState
 from edge_twisted.documents.encoding import CorruptState
 from edge_twisted.documents.entries import Entries, Entry, Stamp
 from edge_twisted.documents.nodes import EMPTY, PathNode, Variant, nodes_of, walk
-from edge_twisted.documents.records import (
+from edge_twisted.documents.slot_records import (
     Slot,
     Tables,
     read_count,

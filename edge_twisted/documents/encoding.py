@@ -9,7 +9,7 @@ fields.
 
 Two forms, both msgpack arrays: ``[site, epoch, sequence, timestamp]`` of a document that was
 written once, and ``[replicas, stamps, version, base, life, records]`` of any other (see
-`edge_twisted.documents.records`).
+`edge_twisted.documents.slot_records`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from edge_twisted.documents.nodes import (
     shown_map,
 )
 from edge_twisted.documents.operations import Path
-from edge_twisted.documents.records import (
+from edge_twisted.documents.slot_records import (
     Slot,
     Tables,
     read_count,

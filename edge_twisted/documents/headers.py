@@ -15,7 +15,7 @@ import msgspec.msgpack
 
 from edge_twisted.documents.clock import BEGINNING, Timestamp
 from edge_twisted.documents.encoding import CorruptState
-from edge_twisted.documents.records import read_seen
+from edge_twisted.documents.slot_records import read_seen
 from edge_twisted.documents.versions import SITE_BYTES, Dot, Replica, SiteId, VersionVector
 
 _decode = msgspec.msgpack.Decoder().decode

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from attrs import field, frozen
 
-from edge_twisted.documents.counts import CounterState
+from edge_twisted.documents.counters import CounterState
 from edge_twisted.documents.entries import Entries, Entry, Rank, Stamp, merged, rank, winner
 from edge_twisted.documents.values import MISSING, Operand, Value
 from edge_twisted.documents.versions import Dot, VersionVector

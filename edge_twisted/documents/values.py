@@ -18,7 +18,7 @@ from enum import Enum
 from struct import Struct
 from typing import Final, Literal, TypeAlias
 
-from edge_twisted.documents.effort import CHUNK, chunks, watched
+from edge_twisted.documents.progress import CHUNK, chunks, watched
 
 Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
 

@@ -14,7 +14,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, NamedTuple, NewType
+from typing import Any, Final, NamedTuple, NewType
+
+import msgspec.msgpack
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
 
 #: 16 random bytes that a store keeps for ever.
 SiteId = NewType("SiteId", bytes)
@@ -182,3 +187,32 @@ def _common(left: Sequence[Span], right: Sequence[Span]) -> tuple[Span, ...]:
 
 
 NO_VERSION: Final = VersionVector()
+
+
+# -- as bytes
+
+
+def encode_vector(vector: VersionVector) -> bytes:
+    """Return a vector as bytes; equal vectors have equal bytes."""
+    unseen = vector.unseen
+    return _encode(
+        [
+            [r.site, r.epoch, vector[r], unseen[r]] if r in unseen else [r.site, r.epoch, vector[r]]
+            for r in sorted(vector)
+        ]
+    )
+
+
+def decode_vector(data: bytes | None) -> VersionVector:
+    """Return what `encode_vector` wrote; of None the empty vector."""
+    if data is None:
+        return VersionVector()
+    written: Any = _decode(data)
+    seen: dict[Replica, int] = {}
+    unseen: dict[Replica, tuple[Span, ...]] = {}
+    for site, epoch, number, *spans in written:
+        replica = Replica(SiteId(site), epoch)
+        seen[replica] = number
+        if spans:
+            unseen[replica] = tuple((first, last) for first, last in spans[0])
+    return VersionVector(seen, unseen)

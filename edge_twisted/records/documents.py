@@ -11,15 +11,15 @@ from edge_twisted.documents.attachments import tokens_in
 from edge_twisted.documents.digest import digest, digest_of_write
 from edge_twisted.documents.encoding import CorruptState, decode, encode, fresh
 from edge_twisted.documents.entries import Stamp
-from edge_twisted.documents.excepting import excepted
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import InvalidJson, from_text, to_text
 from edge_twisted.documents.operations import UNTYPED, VariantRules
 from edge_twisted.documents.state import DocumentState
-from edge_twisted.documents.typed import fields_as, has_hidden_variants
+from edge_twisted.documents.typed_fields import fields_as, has_hidden_variants
 from edge_twisted.documents.values import Value
+from edge_twisted.documents.version_exceptions import excepted
 from edge_twisted.documents.versions import NO_VERSION, Replica, VersionVector
-from edge_twisted.documents.writing import MAX_DEPTH, check_depth
+from edge_twisted.documents.writes import MAX_DEPTH, check_depth
 from edge_twisted.records.evictions import Evictions, evicted_of
 from edge_twisted.store.errors import DocumentDamaged, StoreCorrupt
 from edge_twisted.store.interface import Snapshot, UnitOfWork

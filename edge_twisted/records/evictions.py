@@ -28,8 +28,13 @@ from attrs import evolve, frozen
 from twisted.logger import Logger
 
 from edge_twisted.documents.headers import INITIAL_EPOCH, read_header
-from edge_twisted.documents.vectors import decode_vector, encode_vector
-from edge_twisted.documents.versions import NO_VERSION, Dot, VersionVector
+from edge_twisted.documents.versions import (
+    NO_VERSION,
+    Dot,
+    VersionVector,
+    decode_vector,
+    encode_vector,
+)
 from edge_twisted.store.errors import shown_id
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 from edge_twisted.store.rows import StoredDocument

@@ -24,8 +24,14 @@ from edge_twisted.documents.digest import digest
 from edge_twisted.documents.encoding import CorruptState
 from edge_twisted.documents.headers import INITIAL_EPOCH, read_header, servers_part
 from edge_twisted.documents.state import DocumentState
-from edge_twisted.documents.vectors import decode_vector, encode_vector
-from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, VersionVector
+from edge_twisted.documents.versions import (
+    NO_VERSION,
+    Dot,
+    Replica,
+    VersionVector,
+    decode_vector,
+    encode_vector,
+)
 from edge_twisted.mesh.ports.requests import Scope
 from edge_twisted.records.evictions import (
     CURSORS,

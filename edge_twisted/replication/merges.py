@@ -10,14 +10,14 @@ from edge_twisted.documents.deltas import DeltaGap, apply_delta
 from edge_twisted.documents.digest import digest, digest_of_write
 from edge_twisted.documents.encoding import decode, encode
 from edge_twisted.documents.entries import Stamp
-from edge_twisted.documents.excepting import excepted
 from edge_twisted.documents.headers import Header, read_header
 from edge_twisted.documents.json_text import to_text
 from edge_twisted.documents.state import DocumentState, forgets, merge
-from edge_twisted.documents.typed import has_hidden_variants
+from edge_twisted.documents.typed_fields import has_hidden_variants
 from edge_twisted.documents.values import Value
+from edge_twisted.documents.version_exceptions import excepted
 from edge_twisted.documents.versions import NO_VERSION, VersionVector
-from edge_twisted.documents.writing import delete
+from edge_twisted.documents.writes import delete
 from edge_twisted.mesh.ports.requests import Scope
 from edge_twisted.mesh.wire.items import Announced, Item, Left, Partial, Seen, Whole
 from edge_twisted.records.documents import ID, document_of, hides_variants, tokens_of

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 
 from edge_twisted.documents.attachments import is_token
-from edge_twisted.documents.counts import CounterState
+from edge_twisted.documents.counters import CounterState
 from edge_twisted.documents.nodes import PathNode, Variant, walk
 from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.values import INTEGER_MAX, INTEGER_MIN, MISSING

@@ -9,7 +9,7 @@ from edge_twisted.documents.deltas import delta, encode_delta
 from edge_twisted.documents.encoding import decode
 from edge_twisted.documents.headers import read_header
 from edge_twisted.documents.nodes import nodes_of
-from edge_twisted.documents.records import stamps_of
+from edge_twisted.documents.slot_records import stamps_of
 from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.versions import VersionVector
 from edge_twisted.mesh.ports.requests import (

@@ -13,7 +13,7 @@ from edge_twisted.documents.operations import Increment, Operation, Set, Variant
 from edge_twisted.documents.state import DocumentState, merge
 from edge_twisted.documents.values import MISSING, Value
 from edge_twisted.documents.versions import Replica, SiteId
-from edge_twisted.documents.writing import apply, delete, insert
+from edge_twisted.documents.writes import apply, delete, insert
 
 NAMES = {Replica(SiteId(b"a" * 16), 1): "A", Replica(SiteId(b"b" * 16), 1): "B"}
 TYPES = VariantRules(declared={("sold",): Variant.COUNTER})

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from attrs import define, field
 
-from edge_twisted.documents.id_values import id_value
+from edge_twisted.documents.ids import id_value
 from edge_twisted.documents.versions import VersionVector
 from edge_twisted.mesh.ports.effects import Effect, Send
 from edge_twisted.mesh.wire import messages as m

@@ -9,7 +9,7 @@ import pytest
 
 import edge_twisted.store.sqlite.store as sqlite_store
 from edge_twisted.database.parameters import InvalidParameterValue
-from edge_twisted.documents.counts import CounterOverflow
+from edge_twisted.documents.counters import CounterOverflow
 from edge_twisted.dql.errors import UnsupportedError
 from edge_twisted.dql.execute.interruption import Interruption, StatementCancelled
 from edge_twisted.errors import EdgeError

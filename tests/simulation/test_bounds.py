@@ -15,7 +15,7 @@ from edge_twisted.documents.entries import Entry, Stamp
 from edge_twisted.documents.state import DocumentState, merge
 from edge_twisted.documents.values import MISSING
 from edge_twisted.documents.versions import Dot, Replica, SiteId
-from edge_twisted.documents.writing import delete, initial, insert
+from edge_twisted.documents.writes import delete, initial, insert
 from tests.support.simulation.bounds import DocumentBounds
 
 

@@ -18,14 +18,14 @@ import msgspec
 
 from edge_twisted.documents.checksums import checksum
 from edge_twisted.documents.clock import COUNTER_BITS, Timestamp
-from edge_twisted.documents.counts import CounterState, Share
+from edge_twisted.documents.counters import CounterState, Share
 from edge_twisted.documents.deltas import delta, encode_delta
 from edge_twisted.documents.entries import Entry, Stamp
 from edge_twisted.documents.nodes import EMPTY, Variant
 from edge_twisted.documents.operations import Increment, Path, Set
-from edge_twisted.documents.records import Slot, with_slots
+from edge_twisted.documents.slot_records import Slot, with_slots
 from edge_twisted.documents.versions import Dot, Replica, SiteId, VersionVector
-from edge_twisted.documents.writing import apply, insert
+from edge_twisted.documents.writes import apply, insert
 from edge_twisted.mesh.limits.rates import BYTES_EACH, RATES, UNKNOWN
 from edge_twisted.mesh.session.states import FROM_RECEIVER, FROM_SENDER
 from edge_twisted.mesh.wire import messages as m

@@ -14,7 +14,7 @@ from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import from_text, to_text
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import VersionVector
-from edge_twisted.documents.writing import delete
+from edge_twisted.documents.writes import delete
 from edge_twisted.store.interface import UnitOfWork
 
 Work = Callable[[UnitOfWork], int]

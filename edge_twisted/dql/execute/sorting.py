@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 
 from attrs import frozen
 
-from edge_twisted.documents.effort import in_order, watched
 from edge_twisted.documents.keys import invert
+from edge_twisted.documents.progress import in_order, watched
 from edge_twisted.documents.values import Operand, sort_key
 
 Row = TypeVar("Row")
@@ -34,7 +34,7 @@ def order(rows: Iterable[Row], terms: Sequence[SortTerm], first: int | None = No
     Return the rows in order, equal ones as they came; with ``first`` only so many of them.
 
     A few of many are kept in a heap: memory for ``first`` rows, whatever their number.  More are
-    sorted in steps, between which whoever waits may end it (`edge_twisted.documents.effort`).
+    sorted in steps, between which whoever waits may end it (`edge_twisted.documents.progress`).
     """
     key = _key(terms)
     if first is not None and first <= _HEAP_ROWS:

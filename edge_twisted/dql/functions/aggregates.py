@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from attrs import define, field
 
-from edge_twisted.documents.effort import in_order
+from edge_twisted.documents.progress import in_order
 from edge_twisted.documents.values import MISSING, Operand, canonical
 from edge_twisted.dql.operators.arithmetic import INTEGER_MAX, INTEGER_MIN
 from edge_twisted.dql.operators.comparison import precedes

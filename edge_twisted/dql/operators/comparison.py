@@ -17,7 +17,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Final
 
-from edge_twisted.documents.effort import CHUNK, watched
+from edge_twisted.documents.progress import CHUNK, watched
 from edge_twisted.documents.values import MISSING, Operand, Value, sort_key
 from edge_twisted.dql.logic import logical_and, logical_not
 from edge_twisted.dql.propagation import propagate

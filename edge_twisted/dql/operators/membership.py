@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from edge_twisted.documents.effort import CHUNK, chunks, watched
+from edge_twisted.documents.progress import CHUNK, chunks, watched
 from edge_twisted.documents.values import MISSING, Operand, Value, canonical
 from edge_twisted.dql.operators.comparison import deep_equal
 from edge_twisted.dql.propagation import propagate

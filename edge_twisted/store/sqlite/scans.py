@@ -10,7 +10,7 @@ from typing import Any
 
 import apsw
 
-from edge_twisted.documents.effort import listener
+from edge_twisted.documents.progress import listener
 from edge_twisted.store.errors import ReadCancelled
 from edge_twisted.store.fields import Fields
 from edge_twisted.store.keys import cut
@@ -63,7 +63,7 @@ class Cursors:
         self.damage = damage
         self._cancelled = cancelled
         self._open: set[apsw.Cursor] = set()
-        #: Whether whoever waits may end what SQLite is at (`edge_twisted.documents.effort`).  Not
+        #: Whether whoever waits may end what SQLite is at (`edge_twisted.documents.progress`).  Not
         #: where the connection has a handler of its own.
         self.may_be_ended = True
         #: Those that read to their end: making one costs as much as reading a row or two.

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from edge_twisted.documents.effort import CHUNK, watched_every
 from edge_twisted.documents.json_text import are_literal, from_text, is_literal
+from edge_twisted.documents.progress import CHUNK, watched_every
 from edge_twisted.store.fields import Fields, row_of
 from edge_twisted.store.prefilter import Prefilter, holds
 from edge_twisted.store.sqlite.prefilter import compiled, json_path

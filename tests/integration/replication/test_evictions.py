@@ -6,8 +6,8 @@ from __future__ import annotations
 from itertools import islice, permutations
 from typing import Any
 
-from edge_twisted.documents.excepting import MOST_EXCEPTIONS
 from edge_twisted.documents.ids import DocumentId
+from edge_twisted.documents.version_exceptions import MOST_EXCEPTIONS
 from edge_twisted.records import evictions
 from edge_twisted.records.documents import load
 from tests.integration.replication.base import ReplicationTestCase

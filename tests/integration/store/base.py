@@ -83,7 +83,7 @@ class SqliteTestCase(TestCase):
 
 def delete(number: int) -> Callable[[UnitOfWork], None]:
     """Return a unit of work that deletes a document as the database does."""
-    from edge_twisted.documents.writing import delete as deleted
+    from edge_twisted.documents.writes import delete as deleted
 
     def work(unit: UnitOfWork) -> None:
         writer, id_ = DocumentWriter(unit), DocumentId.of(number)

@@ -16,7 +16,7 @@ from edge_twisted.documents.operations import InvalidWrite, Operation
 from edge_twisted.documents.state import DocumentState, merge
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica, SiteId
-from edge_twisted.documents.writing import apply, delete, initial, insert
+from edge_twisted.documents.writes import apply, delete, initial, insert
 
 
 @define

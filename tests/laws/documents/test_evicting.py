@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_twisted.documents.deltas import DeltaGap, apply_delta, delta
-from edge_twisted.documents.excepting import excepted
 from edge_twisted.documents.operations import Increment, Operation
 from edge_twisted.documents.state import DocumentState, forgets, merge
 from edge_twisted.documents.values import Value
+from edge_twisted.documents.version_exceptions import excepted
 from edge_twisted.documents.versions import NO_VERSION, Dot, VersionVector
 from tests.laws.documents.replicas import Site, reread
 from tests.laws.documents.test_convergence import same

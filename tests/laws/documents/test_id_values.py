@@ -6,8 +6,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_twisted.documents.id_values import id_value
-from edge_twisted.documents.ids import DocumentId
+from edge_twisted.documents.ids import DocumentId, id_value
 from edge_twisted.documents.values import INTEGER_MAX, INTEGER_MIN
 
 scalars = st.one_of(

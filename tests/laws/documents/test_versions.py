@@ -13,8 +13,15 @@ from edge_twisted.documents.entries import Entry, Stamp
 from edge_twisted.documents.headers import read_header
 from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.values import MISSING
-from edge_twisted.documents.vectors import decode_vector, encode_vector
-from edge_twisted.documents.versions import Dot, Replica, SiteId, Span, VersionVector
+from edge_twisted.documents.versions import (
+    Dot,
+    Replica,
+    SiteId,
+    Span,
+    VersionVector,
+    decode_vector,
+    encode_vector,
+)
 from edge_twisted.mesh.wire.items import Seen
 from edge_twisted.mesh.wire.values import read_seen, write_seen
 

@@ -9,7 +9,7 @@ from itertools import product
 
 from twisted.python.failure import Failure
 
-from edge_twisted.documents.id_values import id_value
+from edge_twisted.documents.ids import id_value
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.values import Value, sort_key
 from edge_twisted.store.errors import ReadCancelled, UnknownIndex

@@ -11,10 +11,10 @@ import pytest
 
 from edge_twisted.documents.checksums import PRIME, checksum
 from edge_twisted.documents.clock import Timestamp
-from edge_twisted.documents.counts import CounterState, Share
+from edge_twisted.documents.counters import CounterState, Share
 from edge_twisted.documents.entries import Entry, Stamp
 from edge_twisted.documents.nodes import EMPTY, PathNode, Variant
-from edge_twisted.documents.records import Slot, with_slots
+from edge_twisted.documents.slot_records import Slot, with_slots
 from edge_twisted.documents.versions import Dot, Replica, SiteId
 
 ONE, OTHER = (Replica(SiteId(bytes([n]) * 16), 1) for n in (1, 2))

@@ -24,7 +24,7 @@ from edge_twisted.documents.operations import (
 from edge_twisted.documents.state import DocumentState, merge
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica, SiteId
-from edge_twisted.documents.writing import apply, delete, differences, initial, insert
+from edge_twisted.documents.writes import apply, delete, differences, initial, insert
 
 Fields = dict[str, Value]
 START: Fields = {"s": "0", "o": {"x": 1}, "arr": [1], "color": "red", "size": 1}

@@ -9,15 +9,15 @@ import msgspec.msgpack
 import pytest
 
 from edge_twisted.documents.clock import Timestamp
-from edge_twisted.documents.counts import Share
+from edge_twisted.documents.counters import Share
 from edge_twisted.documents.encoding import CorruptState, decode, encode
 from edge_twisted.documents.entries import Stamp
-from edge_twisted.documents.excepting import excepted
 from edge_twisted.documents.nodes import Variant
 from edge_twisted.documents.operations import Increment
 from edge_twisted.documents.state import DocumentState, merge
+from edge_twisted.documents.version_exceptions import excepted
 from edge_twisted.documents.versions import Dot, Replica, SiteId
-from edge_twisted.documents.writing import apply, insert
+from edge_twisted.documents.writes import apply, insert
 from edge_twisted.replication.soundness import check_state
 
 OWN = Replica(SiteId(b"1" * 16), 1)

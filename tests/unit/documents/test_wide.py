@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from edge_twisted.documents import writing
+from edge_twisted.documents import writes
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.deltas import decode_delta, delta, encode_delta
 from edge_twisted.documents.encoding import decode, encode
@@ -24,8 +24,8 @@ def stamp(sequence: int) -> Stamp:
 def wide() -> DocumentState:
     half = FIELDS // 2
     fields: dict[str, Value] = {f"f{n}": n for n in range(half)}
-    state = writing.insert(None, fields, stamp(1))
-    return writing.apply(state, [Set((f"g{n}",), n) for n in range(half)], stamp(2))
+    state = writes.insert(None, fields, stamp(1))
+    return writes.apply(state, [Set((f"g{n}",), n) for n in range(half)], stamp(2))
 
 
 def test_a_wide_document_is_written_stored_and_sent() -> None:
@@ -35,5 +35,5 @@ def test_a_wide_document_is_written_stored_and_sent() -> None:
     assert decode(encode(state), state.fields).fields == state.fields
     sent = decode_delta(encode_delta(delta(state, NO_VERSION)))
     assert merge(DocumentState(), sent.changes).fields == state.fields
-    emptied = writing.apply(state, [Unset((name,)) for name in state.fields], stamp(3))
+    emptied = writes.apply(state, [Unset((name,)) for name in state.fields], stamp(3))
     assert emptied.fields == {}

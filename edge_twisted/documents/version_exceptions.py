@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from edge_twisted.documents.counts import CounterState, Share
+from edge_twisted.documents.counters import CounterState, Share
 from edge_twisted.documents.nodes import EMPTY, PathNode
 from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.versions import Dot, Replica, Span

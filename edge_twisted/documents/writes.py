@@ -16,7 +16,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from edge_twisted.documents.clock import BEGINNING
-from edge_twisted.documents.counts import CounterState, restarted
+from edge_twisted.documents.counters import CounterState, restarted
 from edge_twisted.documents.entries import Entry, Stamp
 from edge_twisted.documents.nodes import EMPTY, PathNode, Variant, is_map
 from edge_twisted.documents.operations import (
@@ -31,7 +31,7 @@ from edge_twisted.documents.operations import (
     VariantRules,
 )
 from edge_twisted.documents.state import DocumentState
-from edge_twisted.documents.typed import fields_as
+from edge_twisted.documents.typed_fields import fields_as
 from edge_twisted.documents.values import MISSING, Value, canonical, equal
 from edge_twisted.documents.versions import SITE_BYTES, Replica, SiteId
 

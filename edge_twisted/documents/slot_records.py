@@ -19,7 +19,7 @@ from typing import Any, Final
 from attrs import define, field
 
 from edge_twisted.documents.clock import Timestamp
-from edge_twisted.documents.counts import CounterState, Share
+from edge_twisted.documents.counters import CounterState, Share
 from edge_twisted.documents.entries import Entries, Entry, Stamp
 from edge_twisted.documents.nodes import EMPTY, PathNode, Variant
 from edge_twisted.documents.operations import Path

@@ -4,9 +4,9 @@ What counters add up: shares of replicas since the last restart.
 
 Each replica adds to a share of its own, so shares never conflict: of two states of one share the
 one with the later write counts.  A replica that evicted some of what it added, and has not seen it
-again, begins another one (`edge_twisted.documents.excepting`), for the later state of the first
-would lack that.  The last restart wins as a register does, and with it begin new shares; increments
-by those who had not seen it belong to an earlier count and are gone.
+again, begins another one (`version_exceptions`), for the later state of the first would lack that.
+The last restart wins as a register does, and with it begin new shares; increments by those who had
+not seen it belong to an earlier count and are gone.
 """
 
 from __future__ import annotations
