@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Takes over a renewed certificate: when its files change, and when it is told to.
+Watches the certificate's files: takes a renewed one over, or waits for the first that is valid.
 
 The files are looked at, not read, every `POLL_SECONDS`: polling sees a changed symbolic link,
 another file system and a container's mount alike, none of which inotify does.  A change is taken
 up when two looks in a row agree, so that a renewal has finished writing, and is in use within
-twice that time.  What cannot be served is logged once and keeps the certificate in use.
+twice that time.  Dates are compared with the clock at each look, because a machine's clock may be
+wrong for a while after it was switched on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 from attrs import frozen
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from edge_twisted.config.model import TlsFiles
+from edge_twisted.security.certificate_errors import CertificateProblem
 from edge_twisted.security.certificates import Certificate, CertificateCheck, check_files
 from edge_twisted.security.pem_files import PairState, state_of
 from edge_twisted.security.tls import ReloadableTlsContext
@@ -29,6 +32,140 @@ POLL_SECONDS = 1.5
 #: From when on the log reminds of a certificate's end, and how often.
 REMIND_BEFORE = timedelta(days=7)
 REMIND_EVERY_SECONDS = 86_400.0
+#: How often the log says again that HTTPS is not served.
+REMIND_SECONDS = 3600.0
+
+
+class _PairPoll:
+    """
+    Looks at two files and has `_examine` called when a change has settled or a date has passed.
+
+    :param check: what an examination found when the files were in the state `examined`.
+    :param now: tells the time in UTC.
+    """
+
+    #: What the log says when a look fails.
+    _failure: ClassVar[str]
+
+    def __init__(
+        self,
+        files: TlsFiles,
+        listen_host: str | None,
+        check: CertificateCheck,
+        examined: PairState,
+        clock: IReactorTime,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._files = files
+        self._listen_host = listen_host
+        #: What the last examination found, and the state of the files that it is about.
+        self._check = check
+        self._examined = self._looked = examined
+        self._clock = clock
+        self._now = now
+        self._next: IDelayedCall | None = None
+        self._reminded = float("-inf")
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._next = self._clock.callLater(POLL_SECONDS, self._poll)
+
+    def stop(self) -> None:
+        """End looking; harmless when repeated, and `start` may follow."""
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    def _examine(self) -> None:
+        """Examine the files, and use what was found."""
+        raise NotImplementedError
+
+    def _remind(self) -> None:
+        """Log what needs a hand, if it is time to say it again."""
+        raise NotImplementedError
+
+    def _poll(self) -> None:
+        self._next = self._clock.callLater(POLL_SECONDS, self._poll)
+        try:
+            if self._is_to_be_examined():
+                self._examine()
+            self._remind()
+        except Exception:
+            log.failure(self._failure)
+
+    def _is_to_be_examined(self) -> bool:
+        state = state_of(self._files)
+        settled, self._looked = state == self._looked, state
+        if not settled:
+            return False
+        if state == self._examined and not self._check.may_be_served(self._now()):
+            return False
+        # Noted before the examination: a failure is tried, and said, once for each change.
+        self._examined = state
+        return True
+
+    def _is_time_to_remind(self, every_seconds: float) -> bool:
+        seconds = self._clock.seconds()
+        if seconds < self._reminded + every_seconds:
+            return False
+        self._reminded = seconds
+        return True
+
+
+class CertificateWait(_PairPoll):
+    """
+    Calls `found` once, with the certificate, when the pair in the files can be served.
+
+    For a server whose own has expired or is not valid yet; the rest of it serves meanwhile.
+    `check` is what was found in the files as they are.
+    """
+
+    _failure = "Looking for a certificate failed; HTTPS is not served"
+
+    def __init__(
+        self,
+        files: TlsFiles,
+        listen_host: str | None,
+        check: CertificateCheck,
+        *,
+        clock: IReactorTime,
+        now: Callable[[], datetime],
+        found: Callable[[Certificate], None],
+    ) -> None:
+        super().__init__(files, listen_host, check, state_of(files), clock, now)
+        self._found = found
+
+    @property
+    def problem(self) -> CertificateProblem:
+        """Why nothing can be served; the first reason of several."""
+        return self._check.problems[0]
+
+    def start(self) -> None:
+        """Say that there is no HTTPS, and begin to look."""
+        self._remind()
+        super().start()
+
+    def use(self, files: TlsFiles) -> None:
+        """Wait for these files from now on; they are examined at the next look."""
+        self._files = files
+        self._examined = (None, None)
+        self._looked = state_of(files)
+
+    def _examine(self) -> None:
+        files = self._files
+        self._check = check_files(files.cert, files.key, self._listen_host, self._now())
+        # Another reason, or another pair: said at once.
+        self._reminded = float("-inf")
+        if self._check.certificate is not None:
+            self.stop()
+            self._found(self._check.certificate)
+
+    def _remind(self) -> None:
+        if self._check.problems and self._is_time_to_remind(REMIND_SECONDS):
+            for each in self._check.problems:
+                log.critical(
+                    "HTTPS is not served; everything else is: {problem}", problem=str(each)
+                )
 
 
 @frozen(kw_only=True)
@@ -48,12 +185,15 @@ class PreparedReload:
     check: CertificateCheck
 
 
-class CertificateWatch:
+class CertificateWatch(_PairPoll):
     """
     Keeps a `ReloadableTlsContext` at what is in the files.
 
-    `now` tells the time in UTC; `on_reload` hears of each reload and each refusal, once.
+    What cannot be served is logged once, and the certificate in use stays.  `on_reload` hears of
+    each reload and each refusal, once.
     """
+
+    _failure = "Looking after the certificate failed; the one in use stays"
 
     def __init__(
         self,
@@ -65,29 +205,9 @@ class CertificateWatch:
         now: Callable[[], datetime],
         on_reload: Callable[[CertificateReload], None] = lambda _: None,
     ) -> None:
+        super().__init__(files, listen_host, CertificateCheck(), tls.certificate.state, clock, now)
         self._tls = tls
-        self._files = files
-        self._listen_host = listen_host
-        self._clock = clock
-        self._now = now
         self._on_reload = on_reload
-        #: The state of the files that was examined last, whatever came of it.
-        self._examined: PairState = tls.certificate.state
-        self._looked: PairState = self._examined
-        #: What was found then, if it was refused.
-        self._refused = CertificateCheck()
-        self._next: IDelayedCall | None = None
-        self._reminded = float("-inf")
-
-    def start(self) -> None:
-        """Begin to watch."""
-        self._next = self._clock.callLater(POLL_SECONDS, self._poll)
-
-    def stop(self) -> None:
-        """End watching; `start` may follow."""
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
 
     def prepare(self, files: TlsFiles) -> PreparedReload:
         """Examine `files` for a reload, and change nothing; `commit` takes what this returns."""
@@ -109,28 +229,14 @@ class CertificateWatch:
 
     # -- inner
 
-    def _poll(self) -> None:
-        self._next = self._clock.callLater(POLL_SECONDS, self._poll)
-        try:
-            self._look()
-            self._remind()
-        except Exception:
-            log.failure("Looking after the certificate failed; the one in use stays")
-
-    def _look(self) -> None:
-        state = state_of(self._files)
-        settled, self._looked = state == self._looked, state
-        if settled and (state != self._examined or self._refused.may_be_served(self._now())):
-            # Before it is tried: what fails is tried, and said, once for each change.
-            self._examined = state
-            self.commit(self.prepare(self._files))
+    def _examine(self) -> None:
+        self.commit(self.prepare(self._files))
 
     def _remind(self) -> None:
         certificate, now = self._tls.certificate, self._now()
-        expires, seconds = certificate.expires, self._clock.seconds()
-        if now < expires - REMIND_BEFORE or seconds < self._reminded + REMIND_EVERY_SECONDS:
+        expires = certificate.expires
+        if now < expires - REMIND_BEFORE or not self._is_time_to_remind(REMIND_EVERY_SECONDS):
             return
-        self._reminded = seconds
         verb = "expires" if now <= expires else "has expired"
         log.warn(
             "The certificate in use, for {names}, {verb} at {expires}: renew it",
@@ -140,7 +246,7 @@ class CertificateWatch:
         )
 
     def _take(self, check: CertificateCheck) -> None:
-        new, self._refused = check.certificate, check
+        new, self._check = check.certificate, check
         if new is None:
             problems = tuple(str(problem) for problem in check.problems)
             for problem in problems:

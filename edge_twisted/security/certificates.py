@@ -27,7 +27,6 @@ from edge_twisted.security.certificate_errors import (
     CertificateExpired,
     CertificateNotYetValid,
     CertificateProblem,
-    DateProblem,
     KeyMismatch,
     KeyUnusable,
 )
@@ -83,13 +82,11 @@ class CertificateCheck:
     @property
     def is_about_dates(self) -> bool:
         """Whether the pair is refused for its dates alone: on another day it would be served."""
-        return bool(self.problems) and all(isinstance(each, DateProblem) for each in self.problems)
+        return bool(self.problems) and all(each.is_about_dates for each in self.problems)
 
     def may_be_served(self, now: datetime) -> bool:
         """Tell whether a pair that was refused for its dates alone is valid at another time."""
-        return self.is_about_dates and all(
-            isinstance(each, DateProblem) and each.is_over(now) for each in self.problems
-        )
+        return bool(self.problems) and all(each.is_over(now) for each in self.problems)
 
 
 def check_files(cert: Path, key: Path, listen_host: str | None, now: datetime) -> CertificateCheck:
@@ -159,8 +156,17 @@ def _mismatch(
     mine = key.public_key()
     if public[0] == mine:
         return []
-    position = public.index(mine) + 1 if mine in public else None
-    return [KeyMismatch("key", files.key, files.cert, position)]
+    if mine in public:
+        reason = (
+            f"the key of certificate {public.index(mine) + 1} in {files.cert}, not of the first; "
+            "put the server's own certificate first, then its issuers"
+        )
+    else:
+        reason = (
+            f"not the key of the certificate in {files.cert}; take the two files that were made "
+            "together"
+        )
+    return [KeyMismatch("key", files.key, reason)]
 
 
 def _validity(certificate: x509.Certificate, path: Path, now: datetime) -> list[CertificateProblem]:

@@ -22,12 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edge_twisted.config.model import TlsFiles
-from edge_twisted.security.certificate_errors import (
-    DateProblem,
-    FileMissing,
-    KeyMismatch,
-    NotPem,
-)
+from edge_twisted.security.certificate_errors import FileMissing, KeyMismatch, NotPem
 from edge_twisted.security.certificates import check_files
 
 CERTIFICATE_FILE = "dev-cert.pem"
@@ -61,7 +56,8 @@ def development_certificate(folder: Path, hostname: str, now: datetime) -> Devel
     files = TlsFiles(cert=folder / CERTIFICATE_FILE, key=folder / KEY_FILE)
     problems = check_files(files.cert, files.key, "localhost", now).problems
     for problem in problems:
-        if not isinstance(problem, FileMissing | DateProblem | KeyMismatch | NotPem):
+        is_ours_to_replace = isinstance(problem, FileMissing | KeyMismatch | NotPem)
+        if not (is_ours_to_replace or problem.is_about_dates):
             raise problem
     if not problems:
         return DevelopmentCertificate(files=files, created=False)

@@ -30,7 +30,7 @@ from twisted.python.failure import Failure
 from edge_twisted.config.model import IdentityConfig
 from edge_twisted.security.api_keys import claimed_id_of, public_id_of
 from edge_twisted.security.callers import Caller
-from edge_twisted.security.fair_slots import FairSlots
+from edge_twisted.security.fair_queue import FairSlots
 from edge_twisted.security.key_hash import KeyHash
 
 #: Wrong keys that are remembered, so that none is hashed twice in a row: about 1 MiB.
@@ -126,7 +126,7 @@ class KeyRing:
         self._seen: dict[bytes, _Entry] = {}
         self._refused: OrderedDict[bytes, None] = OrderedDict()
         self._checks: dict[bytes, _Check] = {}
-        self._turns = FairSlots(parallel)
+        self._slots = FairSlots(parallel)
 
     def known(self, key: bytes) -> Caller | None:
         """Return the caller whose key passed before; None: ask `identify`."""
@@ -196,12 +196,12 @@ class KeyRing:
                 # A key with its checksum: no flood can be made of them, so none holds it up.
                 matches = await self._defer_to_pool(partial(entry.hash.matches, key))
                 return entry if matches else None
-            await self._turns.take(source)
+            await self._slots.take(source)
             try:
                 if await self._defer_to_pool(partial(entry.hash.matches, key)):
                     return entry
             finally:
-                self._turns.give_back()
+                self._slots.give_back()
         return None
 
     def _checked(self, found: _Entry | Failure | None, digest: bytes, asked: _Entries) -> None:

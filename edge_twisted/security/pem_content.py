@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,11 +21,13 @@ from edge_twisted.security.certificate_errors import (
     NotPem,
     Role,
 )
-from edge_twisted.security.pem_files import blocks, is_cut_off
 from edge_twisted.security.tls_context import ServerKey
 
 #: An ASN.1 SEQUENCE with a long length: how every certificate and key in DER begins.
 _DER = (b"\x30\x81", b"\x30\x82")
+_BLOCK = re.compile(
+    rb"-----BEGIN (?P<label>[A-Z0-9 ]+)-----\s.*?-----END (?P=label)-----", re.DOTALL
+)
 
 
 def certificates_in(data: bytes, path: Path) -> Sequence[x509.Certificate]:
@@ -35,7 +38,7 @@ def certificates_in(data: bytes, path: Path) -> Sequence[x509.Certificate]:
     """
     found = blocks(data)
     wanted = [block for label, block in found if label in ("CERTIFICATE", "X509 CERTIFICATE")]
-    if is_cut_off(data):
+    if _is_cut_off(data):
         raise NotPem("cert", path, "it is cut off in the middle; write it again")
     if not wanted:
         raise NotPem("cert", path, _what_else("cert", data, [label for label, _ in found]))
@@ -62,7 +65,7 @@ def key_in(data: bytes, path: Path) -> ServerKey:
     """
     found = blocks(data)
     wanted = [(label, block) for label, block in found if label.endswith("PRIVATE KEY")]
-    if is_cut_off(data):
+    if _is_cut_off(data):
         raise NotPem("key", path, "it is cut off in the middle; write it again")
     if not wanted:
         raise NotPem("key", path, _what_else("key", data, [label for label, _ in found]))
@@ -91,6 +94,16 @@ def key_in(data: bytes, path: Path) -> ServerKey:
     ):
         return key
     raise KeyUnusable("key", path, "it is a key of a kind that TLS servers do not have")
+
+
+def blocks(data: bytes) -> list[tuple[str, bytes]]:
+    """Return the complete PEM blocks of a file, each with its label, in order."""
+    return [(found["label"].decode("ascii"), found[0] + b"\n") for found in _BLOCK.finditer(data)]
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """Whether a block begins that does not end, as in a file that is half written."""
+    return data.count(b"-----BEGIN ") != len(_BLOCK.findall(data))
 
 
 def _signs(key: rsa.RSAPrivateKey) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 import stat
 from pathlib import Path
 
@@ -30,10 +29,6 @@ from edge_twisted.security.certificate_errors import (
 MAX_FILE_BYTES = 1 << 20
 #: How often files that change under us are read again at once.
 READ_ATTEMPTS = 3
-
-_BLOCK = re.compile(
-    rb"-----BEGIN (?P<label>[A-Z0-9 ]+)-----\s.*?-----END (?P=label)-----", re.DOTALL
-)
 
 
 @frozen
@@ -80,16 +75,6 @@ def read_pair(files: TlsFiles) -> tuple[PemPair | None, list[CertificateProblem]
     return None, [FileChanging("cert", files.cert)]
 
 
-def blocks(data: bytes) -> list[tuple[str, bytes]]:
-    """Return the complete PEM blocks of a file, each with its label, in order."""
-    return [(found["label"].decode("ascii"), found[0] + b"\n") for found in _BLOCK.finditer(data)]
-
-
-def is_cut_off(data: bytes) -> bool:
-    """Whether a block begins that does not end, as in a file that is half written."""
-    return data.count(b"-----BEGIN ") != len(_BLOCK.findall(data))
-
-
 def _state(path: Path) -> FileState | None:
     try:
         target = os.path.realpath(path)
@@ -118,8 +103,8 @@ def _read(role: Role, path: Path, problems: list[CertificateProblem]) -> bytes:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
-        target = Path(os.path.realpath(path)) if path.is_symlink() else None
-        problems.append(FileMissing(role, path, target))
+        what = f"points to {os.path.realpath(path)}, which does" if path.is_symlink() else "does"
+        problems.append(FileMissing(role, path, f"{what} not exist"))
     except PermissionError:
         problems.append(FileUnreadable(role, path, _needed_permission(path)))
     except (OSError, ValueError) as error:

@@ -31,8 +31,11 @@ from edge_twisted.api.wire.site import Site
 from edge_twisted.config.model import Configuration, HttpServer, TcpAddress
 from edge_twisted.errors import EdgeError
 from edge_twisted.logs.audit import AuditEvent, AuditLog
-from edge_twisted.security.certificate_wait import CertificateWait
-from edge_twisted.security.certificate_watch import CertificateReload, CertificateWatch
+from edge_twisted.security.certificate_watch import (
+    CertificateReload,
+    CertificateWait,
+    CertificateWatch,
+)
 from edge_twisted.security.certificates import Certificate, check_files
 from edge_twisted.security.key_ring import DeferToPool
 from edge_twisted.security.tls import ReloadableTlsContext, tls_factory

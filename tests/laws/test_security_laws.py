@@ -15,7 +15,8 @@ from edge_twisted.security.api_keys import generate, public_id_of
 from edge_twisted.security.certificates import examine
 from edge_twisted.security.errors import BadKeyHash
 from edge_twisted.security.key_hash import KeyHash
-from edge_twisted.security.pem_files import PemPair, blocks
+from edge_twisted.security.pem_content import blocks
+from edge_twisted.security.pem_files import PemPair
 from edge_twisted.security.permissions import CHANGING, ENDPOINTS, ORDINARY, Permits, Rule
 from tests.support.certificates import NOW, issue
 from tests.support.strategies_security import COLLECTIONS, damaged, permission_sets

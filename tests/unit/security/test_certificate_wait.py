@@ -16,7 +16,7 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from edge_twisted.config.model import TlsFiles
-from edge_twisted.security.certificate_wait import REMIND_SECONDS, CertificateWait
+from edge_twisted.security.certificate_watch import REMIND_SECONDS, CertificateWait
 from edge_twisted.security.certificates import Certificate, check_files
 from tests.support.certificates import NOW, IssuedPair, issue
 
@@ -125,7 +125,7 @@ class CertificateWaitTests(SynchronousTestCase):
 
     def test_files_that_cannot_be_looked_at_end_nothing(self) -> None:
         self.wait_for(EXPIRED)
-        with patch("edge_twisted.security.certificate_wait.state_of", side_effect=ValueError):
+        with patch("edge_twisted.security.certificate_watch.state_of", side_effect=ValueError):
             self.pass_time()
         self.assertTrue(self.flushLoggedErrors(ValueError))
         GOOD.write(self.folder)

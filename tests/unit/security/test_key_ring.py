@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from edge_twisted.config.model import IdentityConfig
-from edge_twisted.security import fair_slots, key_ring
+from edge_twisted.security import fair_queue, key_ring
 from edge_twisted.security.api_keys import generate
 from edge_twisted.security.errors import BadKeyHash, KeyCheckOverloaded
 from edge_twisted.security.key_ring import KeyRing
@@ -123,11 +123,11 @@ class KeyRingTests(SynchronousTestCase):
         ring = self.ring(identity("a", foreign_hash(b"key a")))
         flood = [ring.identify(b"wrong %d" % number, "attacker") for number in range(500)]
         refused = [each for each in flood if each.called]
-        self.assertEqual(len(refused), 500 - fair_slots.MAX_WAITING_PER_SOURCE - 1)
+        self.assertEqual(len(refused), 500 - fair_queue.MAX_WAITING_PER_SOURCE - 1)
         for each in refused:
             self.failureResultOf(each, KeyCheckOverloaded)
         self.assertEqual(self.ask(ring, "key a", "shop"), "a")
-        self.assertEqual(self.pool.count, fair_slots.MAX_WAITING_PER_SOURCE + 2)
+        self.assertEqual(self.pool.count, fair_queue.MAX_WAITING_PER_SOURCE + 2)
 
     def test_what_needs_no_hash_is_refused_without_a_wait(self) -> None:
         ring = self.ring(identity("till", OURS.hash))
@@ -146,7 +146,7 @@ class KeyRingTests(SynchronousTestCase):
 
     def test_a_key_of_ours_does_not_wait_for_a_flood_of_hashes(self) -> None:
         ring = self.ring(identity("a", foreign_hash(b"key a")), identity("till", OURS.hash))
-        for number in range(fair_slots.MAX_WAITING):
+        for number in range(fair_queue.MAX_WAITING):
             ring.identify(b"wrong %d" % number, f"host {number}")
         for source in ("host 0", "shop"):
             answer = ring.identify(OURS.key.encode(), source)
@@ -158,12 +158,12 @@ class KeyRingTests(SynchronousTestCase):
     def test_all_sources_together_are_bounded(self) -> None:
         ring = self.ring(identity("a", foreign_hash(b"key a")))
         asked = [
-            ring.identify(b"wrong %d" % n, f"host {n}") for n in range(fair_slots.MAX_WAITING + 9)
+            ring.identify(b"wrong %d" % n, f"host {n}") for n in range(fair_queue.MAX_WAITING + 9)
         ]
         refused = [each for each in asked if each.called]
         self.assertEqual(len(refused), 8)
         text = str(self.failureResultOf(refused.pop(), KeyCheckOverloaded).value)
-        self.assertIn(str(fair_slots.MAX_WAITING), text)
+        self.assertIn(str(fair_queue.MAX_WAITING), text)
         for each in refused:
             self.failureResultOf(each, KeyCheckOverloaded)
         self.pool.run()
@@ -240,7 +240,7 @@ class KeyRingTests(SynchronousTestCase):
 
 class TurnsTests(SynchronousTestCase):
     def test_one_who_leaves_the_queue_gives_nobody_s_turn_away(self) -> None:
-        queue = fair_slots.FairSlots(1)
+        queue = fair_queue.FairSlots(1)
         self.successResultOf(queue.take("a"))
         leaves, stays = queue.take("a"), queue.take("a")
         leaves.addErrback(lambda _: None)
