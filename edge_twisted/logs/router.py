@@ -21,7 +21,7 @@ from twisted.python import threadable
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from edge_twisted.logs.accepting import reworded
+from edge_twisted.logs.accept_events import reworded
 from edge_twisted.logs.fields import REPEATS
 from edge_twisted.logs.levels import Part, part_of, rank_and_name
 from edge_twisted.logs.lines import Line
