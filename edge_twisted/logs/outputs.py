@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Mapping
 from typing import Final, Literal
 
@@ -13,7 +14,6 @@ from twisted.internet.interfaces import IReactorTime
 from edge_twisted.config.model import Logging
 from edge_twisted.logs.console import Console, DescriptorStream, OutputStream
 from edge_twisted.logs.levels import DEBUG_RANK, RANK, Part
-from edge_twisted.logs.memory import LineBuffer
 from edge_twisted.logs.router import Output, OutputRoute, Spelling
 
 #: What ``GET /logs`` has of the edge server when no rotating logs are configured.
@@ -37,6 +37,26 @@ class StandardStreams:
             return Spelling.JSON
         # https://no-color.org: any value but an empty one counts.
         return Spelling.TEXT if not person or self.environ.get("NO_COLOR") else Spelling.COLOURED
+
+
+class LineBuffer:
+    """Keeps the newest lines for ``GET /logs``, at most `max_bytes` of them."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._lines: deque[bytes] = deque()
+        self._size = 0
+
+    def write(self, line: bytes) -> None:
+        """Take a line, and forget the oldest ones that have no room beside it."""
+        self._lines.append(line)
+        self._size += len(line)
+        while self._size > self._max_bytes:
+            self._size -= len(self._lines.popleft())
+
+    def content(self) -> bytes:
+        """Return the lines, the oldest first."""
+        return b"".join(self._lines)
 
 
 class Outputs:

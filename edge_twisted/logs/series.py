@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log files of one key of the configuration: their folder, their rotation, their writer."""
+"""
+The log files that a configuration asks for: for each key a folder, a rotation, and a writer.
+
+Whether a folder can be written to is a rule of the configuration, which knows the position.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,12 @@ from edge_twisted.config.model import Folder, Logging, RotatingLogs, TemporaryFo
 from edge_twisted.logs.errors import LogFolderUnusable
 from edge_twisted.logs.log_file import FOLDER_MODE
 from edge_twisted.logs.patient_writer import PatientWriter, reason_of
-from edge_twisted.logs.places import AUDIT_KEY, AUDIT_PREFIX, ROTATING_KEY
 from edge_twisted.logs.rotating_file import RotatingFile
 from edge_twisted.logs.rotation import Rotation
+
+AUDIT_KEY: Final = "logging.edge_server.audit_logs"
+ROTATING_KEY: Final = "logging.edge_server.rotating_logs"
+AUDIT_PREFIX: Final = "audit.log"
 
 #: Log lines that wait for a disk: minutes of a busy server.
 ROTATING_BACKLOG_BYTES: Final = 1024 * 1024
@@ -126,3 +133,19 @@ def audit_series(
         now=now,
         max_backlog_bytes=AUDIT_BACKLOG_BYTES,
     )
+
+
+def check_names(logging: Logging) -> None:
+    """
+    Check that the two series of files can be told apart.
+
+    :raises LogFolderUnusable: both would have the same names in the same folder.
+    """
+    if logging.rotating is None or logging.audit is None:
+        return
+    folder = logging.audit.directory
+    if isinstance(folder, TemporaryFolder) or logging.rotating.directory != folder:
+        return
+    if logging.rotating.prefix == AUDIT_PREFIX:
+        reason = f"{AUDIT_PREFIX} is the prefix of the audit log, which is in the same folder"
+        raise LogFolderUnusable(key=f"{ROTATING_KEY}.prefix", folder=folder, reason=reason)

@@ -22,11 +22,16 @@ from edge_twisted.logs.audit import AuditEvent, AuditLog, FileAuditLog, NullAudi
 from edge_twisted.logs.errors import LogFolderUnusable
 from edge_twisted.logs.levels import Levels
 from edge_twisted.logs.outputs import Outputs, StandardStreams
-from edge_twisted.logs.places import AUDIT_KEY, ROTATING_KEY, check_names
 from edge_twisted.logs.redaction import Redactor
 from edge_twisted.logs.repeats import Repeats
 from edge_twisted.logs.router import CallFromThread, LogRouter
-from edge_twisted.logs.series import audit_series, rotating_series
+from edge_twisted.logs.series import (
+    AUDIT_KEY,
+    ROTATING_KEY,
+    audit_series,
+    check_names,
+    rotating_series,
+)
 
 #: What only a restart changes.
 _FIXED: Final[dict[str, Callable[[Logging], object]]] = {
