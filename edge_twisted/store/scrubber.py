@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The scrubber: reads the whole store by and by, so that damage is found before it is asked for.
+The scrubber: reads the whole store slowly, so that damage is found before a client meets it.
 
-A pass goes over all documents, then over all attachments, so many bytes a second, in small steps:
-each reads for some milliseconds on a thread.  How far it has come is kept in the store about once a
-minute, so a restart goes on from there, and so is when a whole pass ended last.
+A pass reads all documents, then all attachments, at a bounded number of bytes a second.  It works
+in small steps, each of which reads for some milliseconds on a thread.  About once a minute, and at
+its end, the pass saves its position in the store: a restart resumes there.
+
+A read that meets damage and cannot say where asks for a *search* (`Scrubber.hurry`): all documents
+at 16 times the pace, after which the pass resumes where it was.
 """
 
 from __future__ import annotations
@@ -22,28 +25,32 @@ from edge_twisted.store.errors import ReadCancelled, StoreClosed, StoreError
 
 log = Logger()
 
-#: What is remembered: [row, folder of attachments, begin of the pass, end of the last whole one].
+#: Space and key of the saved position: [row, folder of attachments, begin of the pass in ms, end
+#: of the last complete pass in ms].
 FACT: Final = ("scrub", b"")
-#: How often that is written, and how often the wall clock is looked at between two passes.
+#: How often the position is saved, and how often the wall clock is read between two passes.
 _KEEP_SECONDS: Final = 60.0
-#: The first step comes so long after the start, when there is enough else to do.
+#: Delay of the first step after the start, when the server has enough else to do.
 _FIRST_SECONDS: Final = 10.0
-#: After a step that failed, and at least between two steps.
+#: Delay after a step that failed, and the least delay between two steps.
 _FAILED_SECONDS: Final = 10.0
 _LEAST_SECONDS: Final = 0.02
-#: Steps in a row that may fail before the pass goes on with what comes after the documents.
-_MOST_FAILURES: Final = 100
-#: How much faster it goes when a read met damage and could not say where.
+#: Unreadable places after which a pass gives the documents up and turns to the attachments.
+_MAX_UNREADABLE: Final = 100
+#: How many times faster a search is than a pass.
 _HURRY: Final = 16
+#: Rest after a search: a row that cannot be moved into quarantine has every scan ask for another
+#: search, and the pass must come to its end nevertheless.
+_SEARCH_REST_SECONDS: Final = 60.0
 _HOUR_MS: Final = 3_600_000
 
 
 @frozen(kw_only=True)
 class DocumentsStep:
     """
-    What one step over documents came to.
+    The result of one step over documents.
 
-    `after` is the row to go on behind, None at the end; `size` is in bytes.
+    The next step begins behind the row `after`, None at the end; `size` is in bytes.
     """
 
     after: int | None
@@ -55,7 +62,7 @@ class DocumentsStep:
 
 @frozen(kw_only=True)
 class AttachmentsStep:
-    """What one step over attachments came to; `folder` is the next one, None at the end."""
+    """The result of one step over attachments; `folder` comes next, None at the end."""
 
     folder: int | None
     size: int
@@ -65,16 +72,20 @@ class AttachmentsStep:
 
 
 class ScrubTarget(Protocol):
-    """The part of a store that is scrubbed."""
+    """What a scrubber asks of a store."""
 
     def scrub_documents(self, after: int) -> Deferred[DocumentsStep]:
         """Verify some rows behind a row; put damaged documents into quarantine."""
 
-    def behind_unreadable(self, after: int) -> int:
-        """Return the row to go on behind where the one after `after` cannot be read."""
+    def behind_unreadable(self, after: int) -> Deferred[int | None]:
+        """
+        Fire with the row behind which a pass resumes if the row after `after` cannot be read.
+
+        None if nothing behind it can be read either.
+        """
 
     def scrub_attachments(self, folder: int) -> Deferred[AttachmentsStep]:
-        """Go on with the attachments of a folder; put damaged ones into quarantine."""
+        """Verify some attachments of a folder; put damaged ones into quarantine."""
 
     def remembered(self, space: str, key: bytes) -> bytes | None:
         """Return a fact."""
@@ -85,7 +96,7 @@ class ScrubTarget(Protocol):
 
 @frozen(kw_only=True)
 class ScrubbingPace:
-    """How fast, 0 is never, and how often a pass begins."""
+    """The speed of a pass (0: no scrubbing), and the hours between the begins of two passes."""
 
     bytes_per_second: int = 1 << 20
     interval_hours: float = 24.0
@@ -93,25 +104,25 @@ class ScrubbingPace:
 
 @define(kw_only=True)
 class _Pass:
-    """Where a pass is, and what it has seen since the start of the process."""
+    """The position of a pass, and what it has met since the start of the process."""
 
     row: int = 0
-    #: None while documents are scrubbed.
+    #: The folder of attachments; None while documents are scrubbed.
     folder: int | None = None
-    #: When the pass began, and when a whole one ended last (before the first: when scrubbing
-    #: began): dates, for passes outlive the process.
+    #: Dates in ms, because passes outlive the process: when this pass began, and when a complete
+    #: pass ended last (before the first one: when scrubbing began).
     began_ms: int
     whole_ms: int
-    #: When this process began with it, by the monotonic clock.
+    #: When this process took the pass up, by the monotonic clock.
     since: float = 0.0
     documents: int = 0
     attachments: int = 0
     damaged: int = 0
-    failures: int = 0
+    #: Places that could not be read.
+    unreadable: int = 0
 
-    @property
-    def kept(self) -> bytes:
-        """What is remembered of it."""
+    def encoded(self) -> bytes:
+        """Return the value of the fact that saves the position."""
         return msgspec.msgpack.encode([self.row, self.folder, self.began_ms, self.whole_ms])
 
 
@@ -138,10 +149,12 @@ class Scrubber:
         self._pass: _Pass | None = None
         #: When the position was written last, by the monotonic clock.
         self._kept_at: float | None = None
-        self._hurries = False
+        #: A search for damage that a read met somewhere; the pass waits for its end.
+        self._search: _Pass | None = None
+        self._next_search = 0.0
 
     def start(self) -> None:
-        """Begin, or go on where an earlier process was."""
+        """Begin, or resume where an earlier process was."""
         now = self._now_ms()
         self._pass = _Pass(began_ms=now, whole_ms=now)
         fact = self._store.remembered(*FACT)
@@ -156,8 +169,8 @@ class Scrubber:
             self._again(_FIRST_SECONDS)
 
     async def stop(self) -> None:
-        """End at once; what was not kept of the position is scrubbed once more."""
-        self._pass = None
+        """End at once; the next process repeats what came after the last saved position."""
+        self._pass = self._search = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -168,17 +181,16 @@ class Scrubber:
 
     @property
     def age_seconds(self) -> float:
-        """How long ago the last whole pass ended; before the first one, how long none has."""
+        """Seconds since the last complete pass ended, or since scrubbing began if none has."""
         here = self._pass
         return 0.0 if here is None else max(0, self._now_ms() - here.whole_ms) / 1000
 
     def hurry(self) -> None:
-        """Look through all documents soon: a read met damage, and does not know where."""
-        here = self._pass
-        if here is None or self._hurries:
+        """Search all documents soon, because a read met damage and does not know where."""
+        now = self._clock.seconds()
+        if self._pass is None or self._search is not None or now < self._next_search:
             return
-        self._hurries = True
-        self._begin(here)
+        self._search = _Pass(began_ms=self._pass.began_ms, whole_ms=self._pass.whole_ms)
         if self._timer is not None:
             self._timer.cancel()
             self._again(0.0)
@@ -188,7 +200,9 @@ class Scrubber:
     def _again(self, seconds: float) -> None:
         def run() -> None:
             self._timer = None
-            self._running = Deferred.fromCoroutine(self._run())
+            running = Deferred.fromCoroutine(self._run())
+            if not running.called:
+                self._running = running
 
         self._timer = self._clock.callLater(seconds, run)
 
@@ -203,31 +217,39 @@ class Scrubber:
             log.failure("Scrubbing failed; it goes on in a while")
             seconds = _FAILED_SECONDS
         self._running = None
-        if self._pass is here and (self._pace.bytes_per_second or self._hurries):
+        if self._pass is here and (self._pace.bytes_per_second or self._search is not None):
             self._again(seconds)
 
     async def _step(self, here: _Pass) -> float:
         """Do one step; return how many seconds to wait for the next."""
-        ended = here.row < 0
-        if ended:
+        pace = self._pace.bytes_per_second
+        if self._search is not None:
+            size = await self._search_step(self._search, here)
+            return max(size / max(pace, 1 << 20) / _HURRY, _LEAST_SECONDS)
+        if here.row < 0:
             now = self._now_ms()
             # A clock that was set back must not put the next pass off.
             here.began_ms = min(here.began_ms, now)
             left = here.began_ms + self._pace.interval_hours * _HOUR_MS - now
             if left > 0:
                 return min(left / 1000, _KEEP_SECONDS)
-            self._begin(here)
+            here.row, here.folder = 0, None
+            here.began_ms, here.since = now, self._clock.seconds()
         if here.folder is None:
             size = await self._documents(here)
         else:
             size = await self._attachments(here)
         await self._keep(here)
-        speed = max(self._pace.bytes_per_second, 1 << 20 if self._hurries else 1)
-        return max(size / speed / (_HURRY if self._hurries else 1), _LEAST_SECONDS)
+        return max(size / pace, _LEAST_SECONDS)
 
-    def _begin(self, here: _Pass) -> None:
-        here.row, here.folder = 0, None
-        here.began_ms, here.since = self._now_ms(), self._clock.seconds()
+    async def _search_step(self, search: _Pass, here: _Pass) -> int:
+        size = await self._documents(search)
+        if search.folder is not None:
+            # The pass meets the same unreadable places again, and counts them itself.
+            here.damaged += search.damaged
+            self._search = None
+            self._next_search = self._clock.seconds() + _SEARCH_REST_SECONDS
+        return size
 
     async def _documents(self, here: _Pass) -> int:
         try:
@@ -235,18 +257,19 @@ class Scrubber:
         except (ReadCancelled, StoreClosed):
             raise
         except StoreError as error:
-            # The store has said which page; what is behind it may be well.
+            # The store has said which page; what is behind it may be whole.
             log.debug("Rows behind {row} cannot be read: {error}", row=here.row, error=str(error))
-            here.failures += 1
-            here.row = self._store.behind_unreadable(here.row)
-            if here.failures >= _MOST_FAILURES:
+            here.unreadable += 1
+            after = await self._store.behind_unreadable(here.row)
+            if after is None or here.unreadable >= _MAX_UNREADABLE:
                 here.folder = 0
+            else:
+                here.row = after
             return 0
         here.documents += step.documents
         here.damaged += len(step.damaged)
         if step.after is None:
             here.folder = 0
-            self._hurries = False
         else:
             here.row = step.after
         return step.size
@@ -262,7 +285,7 @@ class Scrubber:
         return step.size
 
     def _end(self, here: _Pass) -> None:
-        tell = log.error if here.damaged or here.failures else log.info
+        tell = log.error if here.damaged or here.unreadable else log.info
         tell(
             "Scrubbed {documents} documents and {attachments} attachments in {seconds} s:"
             " {damaged} were damaged, {unreadable} places could not be read",
@@ -270,9 +293,9 @@ class Scrubber:
             attachments=here.attachments,
             seconds=round(self._clock.seconds() - here.since),
             damaged=here.damaged,
-            unreadable=here.failures,
+            unreadable=here.unreadable,
         )
-        here.documents = here.attachments = here.damaged = here.failures = 0
+        here.documents = here.attachments = here.damaged = here.unreadable = 0
         here.row, here.whole_ms = -1, self._now_ms()
         self._kept_at = None
 
@@ -281,7 +304,7 @@ class Scrubber:
         if self._kept_at is None or now - self._kept_at >= _KEEP_SECONDS:
             self._kept_at = now
             try:
-                await self._store.remember(*FACT, here.kept)
+                await self._store.remember(*FACT, here.encoded())
             except StoreError as error:
-                # A full disk, say: what was not kept is scrubbed once more after a restart.
+                # The disk may be full: a restart repeats what came after the last saved position.
                 log.debug("The scrubber's position was not kept: {error}", error=str(error))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blobs as files, booked in a store."""
+"""The store of blobs in a folder: files for the bytes, facts in the store beside documents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edge_twisted.store.blobs.folder import BlobFolder
 from edge_twisted.store.blobs.interface import BlobDownload, BlobReader, BlobWriter
 from edge_twisted.store.blobs.verification import BlobScrub, VerifiedFile, VerifiedFiles
 from edge_twisted.store.blobs.writers import FileBlobWriter, IncomingFile
-from edge_twisted.store.errors import BlobCorrupt, BlobUnavailable, StoreError
+from edge_twisted.store.errors import BlobCorrupt, BlobUnavailable, StoreClosed, StoreError
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 from edge_twisted.store.rows import BlobInfo
 from edge_twisted.store.scrubber import AttachmentsStep
@@ -27,9 +27,9 @@ from edge_twisted.store.threads import ThreadPool
 
 log = Logger()
 
-#: Disks do little better with more at a time, and the interpreter does worse.
+#: More threads read disks hardly faster, and slow the interpreter down.
 FILE_THREADS = 2
-#: Facts made in one unit of work when files are found that nobody booked.
+#: Facts that one unit of work makes or forgets at the start.
 _BOOKED_AT_ONCE = 200
 
 
@@ -44,7 +44,7 @@ class FileBlobStore:
     """
     A `edge_twisted.store.blobs.interface.BlobStore` in a folder.
 
-    `start` it when the store is open, `stop` it before the store is closed.
+    Call `start` when the store is open, and `stop` before the store is closed.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class FileBlobStore:
     # -- life
 
     async def start(self) -> None:
-        """Tidy the folder, and make the facts agree with the files."""
+        """Tidy the folder, then make facts for files without, and forget facts without a file."""
         now = self._now_ms()
         found = await self._threads.call(lambda: self._folder.tidy(now / 1000))
         self._damaged = await self._threads.call(self._folder.in_quarantine)
@@ -93,14 +93,15 @@ class FileBlobStore:
             log.warn("{count} attachments have lost their files.", count=len(lost))
 
     async def stop(self) -> None:
-        """Let go of what is on its way in, keeping downloads for later."""
+        """Abort uploads and pause downloads; fires soon, whatever is being read or hashed."""
         self._folder.end_sweep()
+        self._verified.is_closing = True
         for blob in tuple(self._coming):
             await (blob.abort() if blob.blob_id is None else blob.pause())
         await self._threads.close()
         self._scrub.close()
 
-    # -- Attachments
+    # -- what `BlobStore` promises
 
     def upload(self, uploader: str | None = None) -> Deferred[BlobWriter]:
         path = self._folder.incoming / f"{self._entropy(16).hex()}.upload"
@@ -120,7 +121,9 @@ class FileBlobStore:
         self, path: Path, blob_id: str | None, uploader: str | None = None
     ) -> FileBlobWriter:
         try:
-            file = await self._threads.call(lambda: IncomingFile(path))
+            file = await self._threads.call(
+                lambda: IncomingFile(path, lambda: self._verified.is_closing)
+            )
         except BaseException:
             self._downloads.discard(blob_id or "")
             raise
@@ -151,12 +154,16 @@ class FileBlobStore:
     # -- damage
 
     def _met(self, blob_id: str) -> None:
-        """A reader met a damaged blob."""
+        """Put a blob that a reader found damaged into quarantine."""
         moving = Deferred.fromCoroutine(self.quarantine(blob_id))
         moving.addErrback(lambda failure: log.failure("A damaged attachment stays", failure))
 
     async def quarantine(self, blob_id: str) -> None:
-        """Take a damaged blob away from readers, and have it fetched again."""
+        """
+        Move a damaged blob out of the readers' way, and have it fetched again.
+
+        :raises StoreError: the file could not be moved, or its fact not be forgotten.
+        """
         if not await self._threads.call(lambda: self._folder.set_aside(blob_id)):
             return
         self._damaged.add(blob_id)
@@ -175,7 +182,18 @@ class FileBlobStore:
     async def _scrubbed(self, folder: int) -> AttachmentsStep:
         step, damaged = await self._threads.call(lambda: self._scrub.step(folder))
         for blob_id in damaged:
-            await self.quarantine(blob_id)
+            try:
+                await self.quarantine(blob_id)
+            except StoreClosed:
+                raise
+            except StoreError as error:
+                # It stays where it is, where each read verifies it, and the scrub goes on.
+                log.error(
+                    "Attachment {attachment} is damaged, and could not be put into quarantine:"
+                    " {error}",
+                    attachment=blob_id,
+                    error=str(error),
+                )
         return step
 
     def find(self, blob_id: str) -> BlobInfo | None:
@@ -222,7 +240,7 @@ class FileBlobStore:
             log.info("Attachment {attachment} is whole again", attachment=info.id)
 
     def left(self, blob: FileBlobWriter) -> None:
-        """A blob on its way in has ended."""
+        """Forget a writer that has finished, aborted or paused."""
         self._coming.discard(blob)
         self._downloads.discard(blob.blob_id or "")
 
@@ -277,7 +295,7 @@ def _booked_lengths(snapshot: Snapshot) -> dict[str, int]:
 
 
 class _Agreement:
-    """Write: facts for files without, and none for those whose file is lost."""
+    """A unit of work that makes facts for new files, and forgets those of lost ones."""
 
     def __init__(self, news: list[BlobInfo], lost: list[str]) -> None:
         self._news = news

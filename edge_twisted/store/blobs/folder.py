@@ -9,6 +9,7 @@ bytes are on disk, so a name means a whole blob.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -29,6 +30,7 @@ from edge_twisted.store.rows import BlobInfo
 PARTIAL_SECONDS = 7 * 86_400.0
 #: Read at a time when a blob is hashed.
 _HASH_BYTES = 1 << 20
+_NAME = re.compile("[0-9a-f]{64}")
 
 
 @contextmanager
@@ -84,9 +86,11 @@ class BlobFolder:
     def names_in(self, number: int) -> list[str]:
         """Return the names, in hexadecimal, of the blobs in one of the 256 folders."""
         try:
-            return sorted(os.listdir(self._root / f"{number:02x}"), reverse=True)
+            found = os.listdir(self._root / f"{number:02x}")
         except OSError:
             return []
+        # Somebody may have put other files there.
+        return sorted(filter(_NAME.fullmatch, found), reverse=True)
 
     # -- quarantine
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Blobs are verified where they are read: nobody gets all bytes of a damaged one.
+Verification of blobs where they are read: no reader gets all bytes of a damaged blob.
 
 A small blob is read and hashed when it is opened.  A large one that is read from its beginning is
-hashed on the way, and its last piece is withheld if the hash is another.  A read that begins
-elsewhere has the blob hashed first, once per process.  Everything here blocks and runs on threads.
+hashed on the way, and its last piece is withheld if the hash differs from the blob's id.  A read
+that begins elsewhere has the whole blob hashed first, once per process.  Everything here blocks
+and runs on threads.
 """
 
 from __future__ import annotations
@@ -17,36 +18,38 @@ from typing import BinaryIO, Final
 
 from edge_twisted.store.blobs.folder import BlobFolder, translating
 from edge_twisted.store.blobs.names import digest_of, id_of
-from edge_twisted.store.errors import BlobCorrupt, StoreError
+from edge_twisted.store.errors import BlobCorrupt, StoreClosed, StoreError
 from edge_twisted.store.scrubber import AttachmentsStep
 
-#: Blobs up to this size are verified whenever they are opened: a millisecond or two.
+#: Blobs up to this size are verified at each opening, which takes a millisecond or two.
 SMALL_BYTES: Final = 1 << 20
-#: Read at a time when a blob is hashed: how long a thread goes without looking up.
+#: Read at a time when a blob is hashed, between two looks at whether the store is closing.
 _PIECE_BYTES: Final = 1 << 20
-#: Large blobs of which it is remembered that they were right.
+#: Most files that are remembered as verified.
 _MOST_VERIFIED: Final = 1024
-#: A step of the scrubber reads so much.
+#: Bytes that one step of the scrubber reads.
 _STEP_BYTES: Final = 256 * 1024
 _FOLDERS: Final = 256
 
 
 class VerifiedFiles:
-    """Which files were found right by this process: device, inode, size and time of change."""
+    """Files that this process has verified, by device, inode, size and time of change."""
 
     def __init__(self) -> None:
+        #: Whether the store is closing, which does not wait until a large blob is hashed.
+        self.is_closing = False
         self._lock = Lock()
         self._known: OrderedDict[tuple[int, int, int, int], None] = OrderedDict()
 
     def add(self, status: os.stat_result) -> None:
-        """Remember a file."""
+        """Remember a file as verified."""
         with self._lock:
             self._known[_key(status)] = None
             if len(self._known) > _MOST_VERIFIED:
                 self._known.popitem(last=False)
 
     def has(self, status: os.stat_result) -> bool:
-        """Return whether a file is remembered."""
+        """Return whether a file was verified and has not changed since."""
         with self._lock:
             return _key(status) in self._known
 
@@ -59,8 +62,9 @@ class VerifiedFile:
     """
     The file of a complete blob, open for one reader.
 
-    :raises BlobCorrupt: when it is made, if it is small, else by `read`: its bytes do not
-        hash to its id.
+    :raises BlobCorrupt: the bytes do not hash to the id; a small blob raises it when this object
+        is made, a large one in `read`.
+    :raises StoreClosed: the store is closing, so the blob is not verified to its end.
     """
 
     def __init__(self, blob_id: str, file: BinaryIO, verified: VerifiedFiles) -> None:
@@ -69,7 +73,7 @@ class VerifiedFile:
         self._verified = verified
         self._status = os.fstat(file.fileno())
         self.length = self._status.st_size
-        #: What was read from the beginning on; None: it cannot tell any more, or need not.
+        #: The hash of the first `_hashed` bytes.
         self._hasher = sha256()
         self._hashed = 0
         self._is_right = False
@@ -91,6 +95,8 @@ class VerifiedFile:
     def _verify(self) -> None:
         self._hasher, self._hashed = sha256(), 0
         while data := self._pread(_PIECE_BYTES, self._hashed):
+            if self._verified.is_closing:
+                raise StoreClosed(self._blob_id)
             self._hasher.update(data)
             self._hashed += len(data)
         self._compare()
@@ -111,7 +117,7 @@ class VerifiedFile:
 
 
 class BlobScrub:
-    """Reads all blobs, folder by folder, a piece at a time; one call at a time."""
+    """A scrub of all blobs, folder by folder; one call of `step` at a time."""
 
     def __init__(self, folder: BlobFolder) -> None:
         self._folder = folder
@@ -122,7 +128,7 @@ class BlobScrub:
         self._hasher = sha256()
 
     def step(self, at: int) -> tuple[AttachmentsStep, list[str]]:
-        """Read a little of folder `at`, or of those behind it; return the ids of damaged blobs."""
+        """Read some bytes of folder `at` or those behind it; return the step and damaged ids."""
         if self._at != at:
             self._enter(at)
         size = count = 0
@@ -159,14 +165,14 @@ class BlobScrub:
             try:
                 self._file = self._folder.open(self._blob_id)
             except StoreError:
-                # Deleted meanwhile, or nobody may read it: who asks for it will hear.
+                # Deleted meanwhile, or unreadable to this process, which its readers are told.
                 continue
             self._hasher = sha256()
             return True
         return False
 
     def _piece(self) -> bytes | None:
-        """Return the next bytes of the blob, none at its end; None if the disk cannot read them."""
+        """Return the next bytes of the blob, b"" at its end; None if the disk cannot read them."""
         assert self._file is not None
         try:
             piece = self._file.read(_STEP_BYTES)
@@ -176,7 +182,7 @@ class BlobScrub:
         return piece
 
     def close(self) -> None:
-        """Let go of the file that is being read."""
+        """Close the file that is being read, if any."""
         if self._file is not None:
             self._file.close()
             self._file = None

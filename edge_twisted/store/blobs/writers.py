@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blobs on their way into a folder."""
+"""Writers: blobs on their way into a folder, from a client or a peer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, DeferredLock, succeed
 
 from edge_twisted.store.blobs.folder import BlobFolder, translating
 from edge_twisted.store.blobs.names import id_of
-from edge_twisted.store.errors import BlobCorrupt
+from edge_twisted.store.errors import BlobCorrupt, StoreClosed
 from edge_twisted.store.modes import FILE_MODE
 from edge_twisted.store.rows import BlobInfo
 from edge_twisted.store.threads import ThreadPool
@@ -25,18 +25,24 @@ _READ_BYTES = 1 << 20
 
 class IncomingFile:
     """
-    The half that lives on threads, one call at a time: bytes go to a file and through a hash.
+    The file of a blob on its way in, and the hash of its bytes; one call at a time, on threads.
 
-    A file that is there already is gone on with, after its bytes went through the hash as well.
+    A file that is there already is resumed, after its bytes were hashed.
+
+    :param is_closing: says that the store is closing, which does not wait for that hash.
+    :raises StoreClosed: the store is closing.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, is_closing: Callable[[], bool] = lambda: False) -> None:
         self.path = path
         self.received = 0
         self._hasher = sha256()
         with translating(path.name):
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
             while chunk := os.read(self._descriptor, _READ_BYTES):
+                if is_closing():
+                    self.close()
+                    raise StoreClosed(path.name)
                 self._hasher.update(chunk)
                 self.received += len(chunk)
 
@@ -50,14 +56,14 @@ class IncomingFile:
         self.received += len(chunk)
 
     def finish(self) -> BlobInfo:
-        """Put the bytes on the disk and close the file; return what blob it is."""
+        """Make the bytes durable and close the file; return the blob's id and length."""
         with translating(self.path.name):
             os.fsync(self._descriptor)
             self.close()
         return BlobInfo(id_of(self._hasher.digest()), self.received)
 
     def close(self) -> None:
-        """Close the file and leave it where it is; harmless when repeated."""
+        """Close the file and keep it; harmless when repeated."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -69,17 +75,17 @@ class IncomingFile:
 
 
 class BlobOwner(Protocol):
-    """Whom a blob on its way in belongs to."""
+    """What a writer asks of the store of blobs that it belongs to."""
 
     def book(self, info: BlobInfo, uploader: str | None) -> Deferred[None]:
         """Note durably that the blob is here, and who uploaded it."""
 
     def left(self, blob: FileBlobWriter) -> None:
-        """The blob has ended, in any way."""
+        """Forget a writer that has finished, aborted or paused."""
 
 
 class FileBlobWriter:
-    """A `edge_twisted.store.blobs.interface.BlobDownload`, or an upload if it has no id."""
+    """A `edge_twisted.store.blobs.interface.BlobDownload`; an upload, if it has no id."""
 
     def __init__(
         self,
@@ -90,7 +96,7 @@ class FileBlobWriter:
         blob_id: str | None,
     ) -> None:
         self.blob_id = blob_id
-        #: The identity that uploads it, if that is known.
+        #: The identity that uploads the blob, if that is known.
         self.uploader: str | None = None
         self._owner = owner
         self._threads = threads

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One step of scrubbing: some rows are read and verified, in the order of their numbers.
+Steps of scrubbing over the table `documents`: read and verify some rows, by ascending number.
 
-A step reads on a reader thread, what it finds is done by the writer: damaged documents go into
-quarantine, and rows from before there were checksums get theirs.
+A step reads on a reader thread.  The writer does the rest: it moves damaged documents into
+quarantine, and adds checksums to rows that were written before there were any.
 """
 
 from __future__ import annotations
@@ -22,42 +22,91 @@ from edge_twisted.store.scrubber import AttachmentsStep, DocumentsStep
 from edge_twisted.store.sqlite.checksums import checksum_of
 from edge_twisted.store.sqlite.connection import UNREADABLE, fetch, is_unreadable
 from edge_twisted.store.sqlite.quarantine import COLUMNS, QuarantineUnit, StoredRow, read_row
-from edge_twisted.store.sqlite.rowids import COUNT_BITS, collection_of
+from edge_twisted.store.sqlite.rowids import collection_of
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 
 log = Logger()
 
 T = TypeVar("T")
 
-#: A step ends after so many rows, or bytes.
+#: Most rows, and about the most bytes, that one step reads.
 _STEP_ROWS: Final = 128
 _STEP_BYTES: Final = 256 * 1024
+#: The greatest row number that SQLite has.
+_LAST_ROW: Final = (1 << 63) - 1
 
 
 def verify_rows(connection: apsw.Connection, after: int) -> tuple[DocumentsStep, list[int]]:
     """
-    Verify some rows behind the row `after`.
+    Verify some rows behind the row `after`, up to the first row that cannot be read.
 
     Returns the step, and the rows that have no checksum yet.
+
+    :raises apsw.Error: the very first of the rows cannot be read; see `behind_unreadable`.
     """
     damaged: list[tuple[str, bytes]] = []
-    unsealed: list[int] = []
+    without_checksum: list[int] = []
     size = count = 0
-    for found in _rows(connection, after):
-        after = found.row
-        count += 1
-        size += len(found.body or b"") + len(found.state or b"")
-        if found.is_damaged:
-            damaged.append((_collection(connection, found.row), found.id_key))
-        elif found.checksum is None:
-            unsealed.append(found.row)
-        if size >= _STEP_BYTES:
-            break
-    is_last = count < _STEP_ROWS and size < _STEP_BYTES
+    is_last = False
+    try:
+        for found in _rows(connection, after):
+            after = found.row
+            count += 1
+            size += len(found.body or b"") + len(found.state or b"")
+            if found.is_damaged:
+                damaged.append((_collection(connection, found.row), found.id_key))
+            elif found.checksum is None:
+                without_checksum.append(found.row)
+            if size >= _STEP_BYTES:
+                break
+        is_last = count < _STEP_ROWS and size < _STEP_BYTES
+    except apsw.InterruptError:
+        raise
+    except apsw.Error:
+        # The next step begins at that row, and raises.
+        if not count:
+            raise
     step = DocumentsStep(
         after=None if is_last else after, size=size, documents=count, damaged=tuple(damaged)
     )
-    return step, unsealed
+    return step, without_checksum
+
+
+def behind_unreadable(connection: apsw.Connection, after: int) -> int | None:
+    """
+    Return the row before the first readable one, if the row behind `after` cannot be read.
+
+    SQLite cannot say where a damaged page ends, so probes look for the next row that it can read:
+    first ever farther away, then by bisection.  None if no row behind can be read.
+    """
+    gap = 1
+    while not _is_readable(connection, after + 1 + gap):
+        gap *= 2
+        if after + 1 + gap > _LAST_ROW:
+            return None
+    low, high = after + 1 + gap // 2, after + 1 + gap
+    while low < high:
+        middle = (low + high) // 2
+        if _is_readable(connection, middle):
+            high = middle
+        else:
+            low = middle + 1
+    return high - 1
+
+
+def _is_readable(connection: apsw.Connection, first: int) -> bool:
+    """Return whether the first row from `first` on can be read, damaged or not; True at the end."""
+    try:
+        row = connection.execute(
+            "SELECT row FROM documents WHERE row >= ? ORDER BY row LIMIT 1", (first,)
+        ).get
+        if row is not None:
+            read_row(connection, row)
+    except apsw.InterruptError:
+        raise
+    except apsw.Error:
+        return False
+    return True
 
 
 def _collection(connection: apsw.Connection, row: int) -> str:
@@ -69,8 +118,9 @@ def _collection(connection: apsw.Connection, row: int) -> str:
 
 
 def _rows(connection: apsw.Connection, after: int) -> Iterator[StoredRow]:
-    where = "FROM documents WHERE row > ? ORDER BY row LIMIT ?"
-    bindings = (after, _STEP_ROWS)
+    # Not `row > after`: SQLite would look for the row `after` itself, whose page may be damaged.
+    where = "FROM documents WHERE row >= ? ORDER BY row LIMIT ?"
+    bindings = (after + 1, _STEP_ROWS)
     try:
         # One by one, so that large ones are not all in memory.
         yield from map(StoredRow._make, _with_readable(connection, where, bindings))
@@ -145,7 +195,7 @@ class SqliteScrubTarget:
         def work(snapshot: SqliteSnapshot) -> tuple[DocumentsStep, list[int]]:
             return verify_rows(snapshot.connection, after)
 
-        step, unsealed = await self._store.read("scrub", work)
+        step, without_checksum = await self._store.read("scrub", work)
         for collection, id_key in step.damaged:
             try:
                 await self._store.quarantine(collection, id_key)
@@ -159,13 +209,14 @@ class SqliteScrubTarget:
                     collection=collection,
                     error=str(error),
                 )
-        if unsealed:
-            await self._store.write("scrub", ChecksumBackfill(unsealed))
+        if without_checksum:
+            await self._store.write("scrub", ChecksumBackfill(without_checksum))
         return step
 
-    def behind_unreadable(self, after: int) -> int:
-        """Go on with the next collection, or with the tombstones of the same one."""
-        return (after >> COUNT_BITS) + 1 << COUNT_BITS
+    def behind_unreadable(self, after: int) -> Deferred[int | None]:
+        return self._store.read(
+            "scrub", lambda snapshot: behind_unreadable(snapshot.connection, after)
+        )
 
     def remembered(self, space: str, key: bytes) -> bytes | None:
         with self._store.snapshot() as snapshot:

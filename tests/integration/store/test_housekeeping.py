@@ -25,7 +25,7 @@ class _Endless:
     running: list[Deferred[int]] = field(factory=list)
 
     @property
-    def attachments(self) -> _Endless:
+    def blobs(self) -> _Endless:
         return self
 
     def reap(self, received_before: int, most: int) -> Deferred[int]:

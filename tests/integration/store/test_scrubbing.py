@@ -16,10 +16,13 @@ from edge_twisted.documents.ids import DocumentId
 from edge_twisted.records.documents import DocumentWriter
 from edge_twisted.store.blobs.folder import BlobFolder
 from edge_twisted.store.blobs.names import id_of
-from edge_twisted.store.blobs.verification import SMALL_BYTES
-from edge_twisted.store.errors import BlobCorrupt, BlobUnavailable, StoreCorrupt
+from edge_twisted.store.blobs.verification import SMALL_BYTES, VerifiedFile, VerifiedFiles
+from edge_twisted.store.blobs.writers import IncomingFile
+from edge_twisted.store.errors import BlobCorrupt, BlobUnavailable, StoreClosed, StoreCorrupt
 from edge_twisted.store.interface import Store, UnitOfWork
 from edge_twisted.store.rows import DamageReport
+from edge_twisted.store.sqlite.connection import open_reader
+from edge_twisted.store.sqlite.scrub import behind_unreadable, verify_rows
 from edge_twisted.store.sqlite.store import SqliteStore
 from edge_twisted.store.sqlite.tools.checks import check
 from tests.integration.reactor import reactor
@@ -38,7 +41,7 @@ async def scrubbed(store: Store) -> tuple[int, int]:
         try:
             step = await work.scrub_documents(after)
         except StoreCorrupt:
-            after = work.behind_unreadable(after)
+            after = await work.behind_unreadable(after)
             continue
         documents += step.documents
         after = step.after
@@ -118,6 +121,47 @@ class DocumentTests(SqliteTestCase):
         self.assertEqual(store.damage.documents, 1)
         self.assertEqual(len(store.damage.pages), 1)
         self.flushLoggedErrors()
+
+    async def test_only_what_is_on_a_damaged_page_is_passed_over(self) -> None:
+        """At any number of collections, and beginning with the very next row."""
+        store = await self.opened()
+
+        def fill(unit: UnitOfWork) -> None:
+            for number in range(1200):
+                into(f"c{number % 600}", number)(unit)
+
+        await store.write("fill", fill)
+        await store.close()
+        self.wipe_a_page()
+        connection = open_reader(self.layout.database)
+        after: int | None = 0
+        seen = places = 0
+        while after is not None:
+            try:
+                step, _ = verify_rows(connection, after)
+            except apsw.CorruptError:
+                places += 1
+                following = behind_unreadable(connection, after)
+                assert following is not None
+                self.assertGreater(following, after)
+                after = following
+            else:
+                seen += step.documents
+                after = step.after
+        connection.close()
+        self.assertEqual(places, 1)
+        # A page has room for some ten of them.
+        self.assertGreater(seen, 1200 - 20)
+        self.assertLess(seen, 1200)
+
+    async def test_a_file_without_a_readable_page_ends(self) -> None:
+        store = await self.opened()
+        await store.write("fill", into("c", 1))
+        connection = open_reader(self.layout.database)
+        self.assertEqual(behind_unreadable(connection, 0), 0)
+        broken = apsw.Connection(":memory:")
+        self.assertIsNone(behind_unreadable(broken, 0))
+        connection.close()
 
     def wipe_a_page(self) -> None:
         """Wipe the header of a page of rows that are neither the first nor the last."""
@@ -240,6 +284,38 @@ class BlobTests(SqliteTestCase):
         await scrubbed(store)
         self.assertEqual(store.damage, DamageReport(attachments=2))
         self.assertEqual(await scrubbed(store), (4, 2))
+
+    async def test_the_scrubber_passes_over_what_it_cannot_move_and_what_is_no_blob(self) -> None:
+        store = await self.opened()
+        paths = []
+        for size in range(1024, 1024 * 9, 1024):
+            _, _, path = await self.blob(store, size)
+            paths.append(path)
+            (path.parent / "Thumbs.db").write_bytes(b"?")
+            (path.parent / "ab").write_bytes(b"?")
+        self.assertEqual(await scrubbed(store), (8, 8))
+        for path in paths:
+            self.change(path)
+        # Where the folder of quarantine belongs there is a file.
+        (self.layout.attachments / "quarantine").write_bytes(b"")
+        self.assertEqual(await scrubbed(store), (8, 8))
+        self.assertEqual(store.damage.attachments, 0)
+        (self.layout.attachments / "quarantine").unlink()
+        self.assertEqual(await scrubbed(store), (8, 8))
+        self.assertEqual(store.damage.attachments, 8)
+        self.flushLoggedErrors()
+
+    def test_closing_does_not_wait_until_a_large_one_is_hashed(self) -> None:
+        path = Path(self.mktemp())
+        path.write_bytes(bytes(2 * SMALL_BYTES))
+        verified = VerifiedFiles()
+        name = id_of(sha256(path.read_bytes()).digest())
+        with path.open("rb") as file:
+            found = VerifiedFile(name, file, verified)
+            verified.is_closing = True
+            self.assertRaises(StoreClosed, found.read, 5, 5)
+        self.assertRaises(StoreClosed, IncomingFile, path, lambda: True)
+        self.assertEqual(IncomingFile(path).received, 2 * SMALL_BYTES)
 
     async def test_one_that_nothing_names_any_more_is_given_up(self) -> None:
         store = await self.opened()

@@ -35,8 +35,8 @@ class FakeStore:
         following = None if after >= ROWS else after + 1
         return succeed(DocumentsStep(after=following, size=SIZE, documents=1))
 
-    def behind_unreadable(self, after: int) -> int:
-        return after + 2
+    def behind_unreadable(self, after: int) -> Deferred[int | None]:
+        return succeed(after + 2)
 
     def scrub_attachments(self, folder: int) -> Deferred[AttachmentsStep]:
         self.asked.append(("folder", folder))
@@ -167,3 +167,21 @@ class ScrubberTests(SynchronousTestCase):
         self.pass_time(11)
         self.successResultOf(Deferred.fromCoroutine(scrubber.stop()))
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_row_that_cannot_be_moved_does_not_keep_the_pass_from_its_end(self) -> None:
+        # Each scan meets the row, and asks for a search again.
+        scrubber = self.scrubber()
+        for _ in range(200):
+            scrubber.hurry()
+            self.pass_time(1)
+        self.assertIn(("folder", FOLDERS - 1), self.store.asked)
+
+    def test_a_search_that_gives_up_is_over(self) -> None:
+        self.store.unreadable = set(range(10_000))
+        scrubber = self.scrubber(bytes_per_second=0)
+        for _ in range(2):
+            self.store.asked.clear()
+            scrubber.hurry()
+            self.pass_time(120)
+            self.assertEqual({kind for kind, _ in self.store.asked}, {"row"})
+            self.assertEqual(self.clock.getDelayedCalls(), [])
