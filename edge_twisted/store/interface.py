@@ -222,10 +222,19 @@ class UnitOfWork(Snapshot, Protocol):
     A unit is stored wholly or not at all: an exception undoes what it wrote, and nothing else.  A
     unit that changes nothing takes no lsn.
 
-    A unit may run more than once: a store on a network runs it again from its beginning when
-    another writer was faster, or when the connection broke before the commit.  So whatever a unit
-    changes outside of this transaction it changes by `after_commit`, which calls an effect once,
-    for the run that was stored.  Results that a unit returns are made anew by each run.
+    **A unit may run more than once.**  A store on a network runs it again from its beginning when
+    another writer was faster, or when the connection broke before the commit.  Of a run that is
+    not stored nothing is left in the store, so each run may assume:
+
+    * documents, facts and indexes are as the newest stored unit left them, which may be a newer
+      one than in the run before;
+    * `next_dot` and `renew_epoch` give the numbers anew, without a gap;
+    * `tick` gives a later timestamp than in the run before;
+    * the hooks of `Store.before_reap` and `Store.before_quarantine` run again with it.
+
+    So a unit changes nothing outside of the store but by `after_commit`, which calls an effect
+    once, for the run that was stored.  Each run makes its result anew, and may ask for the time
+    and for random numbers.  `tests.support.rerun_store` holds callers to this.
     """
 
     @property
@@ -344,6 +353,10 @@ class Store(Protocol):
     A database: one writer, many readers, all calls from the reactor thread.
 
     Construction does no I/O.
+
+    A store that is reached over a network will have one more error, `StoreUnavailable`: code
+    `store_unavailable`, a 503 with Retry-After, raised by reads and by units of work whose commit
+    is known not to have happened.  The store in a local file has no use for it.
     """
 
     def open(self) -> Deferred[None]:

@@ -33,15 +33,7 @@ class DatabaseTestCase(TestCase):
 
     async def setUp(self) -> None:  # type: ignore[override]
         numbers = count(1)
-        folder = Path(self.mktemp())
-        folder.mkdir(parents=True)
-        self.store = SqliteStore(
-            Layout(folder, "test"),
-            threads=reactor,  # type: ignore[arg-type]
-            clock=reactor,
-            now_ms=lambda: int(time.time() * 1000),
-            entropy=os.urandom,
-        )
+        self.store = self.make_store()
         await self.store.open()
         self.addCleanup(self.store.close)
         surroundings = TimeAndChance(
@@ -49,8 +41,21 @@ class DatabaseTestCase(TestCase):
             monotonic=time.monotonic,
             new_id=lambda: f"new-{next(numbers)}",
         )
-        self.database = Database(cast(Store, self.store), "db", surroundings, {})
+        self.database = Database(self.store, "db", surroundings, {})
         self.database.start()
+
+    def make_store(self) -> Store:
+        """Return a new store, not yet open."""
+        folder = Path(self.mktemp())
+        folder.mkdir(parents=True)
+        store = SqliteStore(
+            Layout(folder, "test"),
+            threads=reactor,  # type: ignore[arg-type]
+            clock=reactor,
+            now_ms=lambda: int(time.time() * 1000),
+            entropy=os.urandom,
+        )
+        return cast(Store, store)
 
     async def run_(
         self,

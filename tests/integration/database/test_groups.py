@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, gatherResults
 
@@ -110,4 +110,4 @@ class GroupTests(DatabaseTestCase):
             for name, rows in expected.items():
                 await self.assert_holds(rows, name)
         self.assertGreater(number, 10 * ROUNDS)
-        self.assertEqual(check(self.store._layout), [])
+        self.assertEqual(check(cast(Any, self.store)._layout), [])

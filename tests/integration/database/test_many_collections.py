@@ -32,7 +32,7 @@ class LimitTests(DatabaseTestCase):
 
     async def setUp(self) -> None:  # type: ignore[override]
         await super().setUp()
-        self.store._most_collections = 2
+        cast(Any, self.store)._most_collections = 2
         await self.run_("INSERT INTO a DOCUMENTS ({'_id': 1})")
         await self.run_("CREATE INDEX i ON b (n)")
 

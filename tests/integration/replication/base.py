@@ -29,6 +29,8 @@ class ReplicationTestCase(TestCase):
 
     timeout = 60
     sqlite = False
+    #: What a store in memory is made by.
+    memory_store: type[MemoryStore] = MemoryStore
 
     def setUp(self) -> None:
         self.now = START_MS
@@ -55,7 +57,7 @@ class ReplicationTestCase(TestCase):
             )
         else:
             data = Data(ReplicaName(SiteId(bytes([self.made]) * 16), 1))
-            store = cast(Store, MemoryStore(data, self.now_ms))
+            store = cast(Store, self.memory_store(data, self.now_ms))
         await store.open()
         self.addCleanup(store.close)
         replica = ReplicaServer(name, store, self.now_ms, drop_moved_out=drop_moved_out)

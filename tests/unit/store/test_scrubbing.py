@@ -171,9 +171,9 @@ class ScrubberTests(SynchronousTestCase):
     def test_a_row_that_cannot_be_moved_does_not_keep_the_pass_from_its_end(self) -> None:
         # Each scan meets the row, and asks for a search again.
         scrubber = self.scrubber()
-        for _ in range(200):
+        for _ in range(800):
             scrubber.hurry()
-            self.pass_time(1)
+            self.pass_time(0.25)
         self.assertIn(("folder", FOLDERS - 1), self.store.asked)
 
     def test_a_search_that_gives_up_is_over(self) -> None:
