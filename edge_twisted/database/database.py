@@ -190,7 +190,7 @@ class Database:
         record = self._history.begin(request_id, statement, "execute")
         found: Result | Deferred[Result]
         try:
-            if self._must_wait(statement):
+            if len(statement) > LONG_TEXT and self._must_wait(statement):
                 found = Deferred.fromCoroutine(
                     self._long(statement, args, access, record, timeout_seconds, stream)
                 )
@@ -203,7 +203,7 @@ class Database:
                 else:
                     found = at_once
         except BaseException as error:
-            self._finish(record, error)
+            self._failed(record, error)
             raise
         if isinstance(found, Result):
             self._completed(found, record)
@@ -345,7 +345,8 @@ class Database:
 
     def _ended(self, outcome: Result | Failure, record: StatementRecord) -> Result | Failure:
         if isinstance(outcome, Failure):
-            self._finish(record, outcome.value)
+            assert outcome.value is not None
+            self._failed(record, outcome.value)
             return outcome
         self._completed(outcome, record)
         return outcome
@@ -353,14 +354,17 @@ class Database:
     def _completed(self, result: Result, record: StatementRecord) -> None:
         rows = result.texts if result.texts is not None else result.items
         record.result_count = len(rows or ())
-        record.mutation_count = len(result.mutated_ids)
-        self._finish(record, None)
+        if result.mutated_ids:
+            record.mutation_count = len(result.mutated_ids)
+        if record.is_admitted:
+            self._admission.leave()
+        self._history.end(record, None)
 
-    def _finish(self, record: StatementRecord, error: BaseException | None) -> None:
+    def _failed(self, record: StatementRecord, error: BaseException) -> None:
         """Let another statement in; let an error know the text that it is about."""
         if record.is_admitted:
             self._admission.leave()
-        if error is not None and isinstance(error, DqlError) and record.source is not None:
+        if isinstance(error, DqlError) and record.source is not None:
             error.within(record.source)
         self._history.end(record, error)
 

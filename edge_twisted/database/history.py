@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Final, cast
 
-from attrs import define
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
@@ -54,15 +53,15 @@ class StatementState(Enum):
     __hash__ = object.__hash__
 
 
-@define(eq=False)
 class StatementRecord:
-    """One statement on its way; times are in seconds of the monotonic clock."""
+    """
+    One statement on its way; times are in seconds of the monotonic clock.
 
-    id: str
-    text: str
-    kind: str
-    started_ms: int
-    started: float
+    :ivar id: of the request that it came with.
+    :ivar started_ms: the wall clock when it came, in ms since 1970.
+    """
+
+    # Set only where they differ: one of these is made for every statement.
     state: StatementState = StatementState.RUNNING
     query_type: str = "unknown"
     collections: Sequence[str] = ()
@@ -78,6 +77,13 @@ class StatementRecord:
     #: The whole text, once it is parsed; not kept when the request is over.
     source: SourceText | None = None
 
+    def __init__(self, id_: str, text: str, kind: str, started_ms: int, started: float) -> None:
+        self.id = id_
+        self.text = text
+        self.kind = kind
+        self.started_ms = started_ms
+        self.started = started
+
     def prepared(self, prepared: PreparedStatement) -> None:
         """Take over what parsing told; it took its time for the first request of its text only."""
         self.query_type = prepared.statement.query_type
@@ -88,7 +94,8 @@ class StatementRecord:
 
     def planned(self, plan: QueryPlan, seconds: float) -> None:
         """Take over a plan; of several the first, which is that of the documents looked for."""
-        self.plan_seconds += seconds
+        if seconds:
+            self.plan_seconds += seconds
         # The plan of a text that is cut would hold all of it.
         if self.plan is None and len(self.text) < KEPT_TEXT_LENGTH:
             self.plan = plan
@@ -162,7 +169,8 @@ class StatementHistory:
         self._now_ms = now_ms
         self._monotonic = monotonic
         self._parameters = parameters
-        self._active: dict[int, StatementRecord] = {}
+        #: In the order of their arrival.
+        self._active: dict[StatementRecord, None] = {}
         self._finished: deque[StatementRecord] = deque()
         self.counts: Counter[StatementState] = Counter()
         self.slow = 0
@@ -170,14 +178,14 @@ class StatementHistory:
     def begin(self, id_: str, text: str, kind: str) -> StatementRecord:
         """Record that a statement has arrived."""
         record = StatementRecord(
-            id_, text[:KEPT_TEXT_LENGTH], kind, self._now_ms(), started=self._monotonic()
+            id_, text[:KEPT_TEXT_LENGTH], kind, self._now_ms(), self._monotonic()
         )
-        self._active[id(record)] = record
+        self._active[record] = None
         return record
 
     def end(self, record: StatementRecord, error: BaseException | None) -> None:
         """Record that it has ended; one that took too long is logged."""
-        self._active.pop(id(record), None)
+        self._active.pop(record, None)
         elapsed = self._monotonic() - record.started
         record.ended(error, elapsed)
         self.counts[record.state] += 1
@@ -219,7 +227,7 @@ class StatementHistory:
     def active(self) -> Iterator[Document]:
         """Yield the requests that run or wait, in the order of their arrival; on any thread."""
         now = self._monotonic()
-        for record in list(self._active.values()):
+        for record in list(self._active):
             yield record.row(self._app_id, now)
 
     def finished(self) -> Iterator[Document]:

@@ -84,10 +84,10 @@ def are_small(arguments: Mapping[str, Value]) -> bool:
     """Return whether arguments are so small that the reactor's thread may work with them."""
     for value in arguments.values():
         kind = type(value)
-        if kind is list or kind is dict:
-            if not _is_small(value):
+        if kind is str:
+            if len(value) > INLINE_CHARACTERS:  # type: ignore[arg-type]
                 return False
-        elif kind is str and len(value) > INLINE_CHARACTERS:  # type: ignore[arg-type]
+        elif (kind is dict or kind is list) and not _is_small(value):
             return False
     return True
 

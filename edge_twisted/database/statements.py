@@ -7,6 +7,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from attrs import define, evolve
@@ -32,13 +33,8 @@ class Cache(Generic[T]):
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what `key` stands for, made now if it is not kept."""
-        found = self._kept.get(key)
+        found = self.use(key)
         if found is not None:
-            # Each step is atomic by itself; what another thread threw out in between is made again.
-            try:  # noqa: SIM105 - `suppress` would cost as much as all the rest
-                self._kept.move_to_end(key)
-            except KeyError:
-                pass
             return found
         found = self._kept[key] = make()
         with suppress(KeyError):
@@ -53,6 +49,17 @@ class Cache(Generic[T]):
             while weight > most:
                 weight -= weigh(self._kept.popitem(last=False)[0])
         return weight
+
+    def use(self, key: Hashable) -> T | None:
+        """Return what is kept under a key, if anything is, as the most recently used."""
+        found = self._kept.get(key)
+        if found is not None:
+            # Each step is atomic by itself; what another thread threw out in between stays out.
+            try:  # noqa: SIM105 - `suppress` would cost as much as all the rest
+                self._kept.move_to_end(key)
+            except KeyError:
+                pass
+        return found
 
     def peek(self, key: Hashable) -> T | None:
         """Return what is kept under a key, if anything is."""
@@ -176,7 +183,9 @@ class StatementCache:
         """:raises DqlError: the text is no statement."""
         if len(text) > CACHED_TEXT_LIMIT:
             return self._made(text)
-        kept = self._kept.get(text, lambda: self._made_to_keep(text))
+        kept = self._kept.use(text)
+        if kept is None:
+            kept = self._kept.get(text, partial(self._made_to_keep, text))
         kept.uses += 1
         return kept
 

@@ -77,7 +77,9 @@ def sort_key(value: Operand) -> bytes:
         # Ids are strings, as a rule, and most strings are ASCII, which needs no care.
         text: str = value  # type: ignore[assignment]
         data = text.encode() if text.isascii() else text.encode("utf-8", "surrogatepass")
-        return _STRING + _terminated(data)
+        if b"\x00" in data:
+            data = data.replace(b"\x00", _ZERO_INSIDE)
+        return _STRING + data + _STRING_END
     if kind is int or kind is float:
         return _number(value)  # type: ignore[arg-type]
     return _other(value)

@@ -12,7 +12,7 @@ import apsw
 from edge_twisted.documents.keys import after as above
 from edge_twisted.documents.versions import VersionVector
 from edge_twisted.store import epochs
-from edge_twisted.store.errors import UnknownIndex
+from edge_twisted.store.errors import StoreError, UnknownIndex
 from edge_twisted.store.fields import Fields
 from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.prefilter import Prefilter
@@ -118,7 +118,10 @@ class SqliteSnapshot:
 
     def _progress(self) -> tuple[int, int]:
         if self._site is None:
-            self._site = self._one("SELECT lsn, catalog FROM site")
+            try:
+                self._site = self._point.execute("SELECT lsn, catalog FROM site").get
+            except apsw.Error as error:
+                raise self._damage.translated(self._what, error) from error
         return self._site
 
     @property
@@ -132,7 +135,10 @@ class SqliteSnapshot:
         number = self._number_of(collection)
         if number is None:
             return None
-        row = self._whole(_GET, collection, number, id_key)
+        try:
+            row = self._point.execute(_GET, (number, id_key)).get
+        except UNREADABLE as error:
+            raise self._unread(collection, id_key, error) from error
         if row is None:
             return None
         lsn, body, state, digest, checksum = row
@@ -144,7 +150,10 @@ class SqliteSnapshot:
         number = self._number_of(collection)
         if number is None:
             return None
-        row = self._whole(_BODY, collection, number, id_key)
+        try:
+            row = self._point.execute(_BODY, (number, id_key)).get
+        except UNREADABLE as error:
+            raise self._unread(collection, id_key, error) from error
         if row is None:
             return None
         body: bytes | None
@@ -157,14 +166,13 @@ class SqliteSnapshot:
             return body
         raise self._damage.document(collection, id_key)
 
-    def _whole(self, sql: str, collection: str, number: int, id_key: bytes) -> Any:
-        """Return the row of one document, whose text SQLite could read."""
-        try:
-            return self._point.execute(sql, (number, id_key)).get
-        except UNREADABLE as error:
-            if is_unreadable(error):
-                raise self._damage.document(collection, id_key) from error
-            raise self._damage.translated(self._what, error) from error
+    def _unread(
+        self, collection: str, id_key: bytes, error: apsw.Error | UnicodeDecodeError
+    ) -> StoreError:
+        """Return the store's error for one of reading a document, damaged or not."""
+        if is_unreadable(error):
+            return self._damage.document(collection, id_key)
+        return self._damage.translated(self._what, error)
 
     def damaged(self, collection: str, id_key: bytes) -> int | None:
         number = self._number_of(collection) if self._damage.any_quarantined else None

@@ -369,7 +369,8 @@ class OpenStore:
         self.writer = writer
         self._writing = ThreadPool(store._reactor, "store-writer", 1)
         self._written = self._writing.call(writer.run)
-        self.inline = InlineReader(file.inline, store.number_of, store._damage.met)
+        # The look-up itself: the reads of the reactor's thread are the most frequent.
+        self.inline = InlineReader(file.inline, store._numbers.get, store._damage.met)
         self.readers = ReaderPool(pool, file.reader, store.number_of, store._damage.met)
         self._submissions: SubmissionQueue[QueuedUnit] = SubmissionQueue(
             store._reactor, writer.queue.put
