@@ -8,6 +8,7 @@ All for the reactor thread.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from attrs import define
@@ -179,9 +180,7 @@ class StatementRunner:
     # -- mutations
 
     def _mutate(self, run: Execution) -> Deferred[Result]:
-        committed = self._store.write(
-            run.prepared.statement.query_type, lambda transaction: mutate(run, transaction)
-        )
+        committed = self._store.write(run.prepared.statement.query_type, partial(mutate, run))
         return committed.addCallbacks(_numbered, _stopped, errbackArgs=(run,))
 
     async def _forget(self, statement: syntax.Delete, run: Execution) -> Result:

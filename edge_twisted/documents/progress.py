@@ -27,14 +27,11 @@ _RUN: Final = 8_192
 _SPEND: Final[ContextVar[Spend | None]] = ContextVar("spend", default=None)
 
 
-def begin(spend: Spend) -> Token[Spend | None]:
-    """Let `spend` be told of steps on this thread from now on; give the token to `end`."""
-    return _SPEND.set(spend)
-
-
-def end(token: Token[Spend | None]) -> None:
-    """Undo `begin`, on the same thread."""
-    _SPEND.reset(token)
+#: Lets a `Spend` be told of steps on this thread from now on; returns a token for `end`.  The
+#: variable's own methods, for every write calls them.
+begin: Final[Callable[[Spend | None], Token[Spend | None]]] = _SPEND.set
+#: Undoes `begin`, on the same thread.
+end: Final[Callable[[Token[Spend | None]], None]] = _SPEND.reset
 
 
 def told(spend: Spend, steps: Iterator[T]) -> Iterator[T]:

@@ -110,7 +110,7 @@ class Exchange(Work):
         try:
             try:
                 response, error = await pipeline.answer(request)
-                if pipeline.is_stranger(request):
+                if request.identity is None and pipeline.is_stranger(request):
                     # And with it the next request on this connection, if it has come already.
                     await channel.context.strangers.turn(network_of(request.client))
             except CancelledError:
