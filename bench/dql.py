@@ -29,11 +29,11 @@ from bench.report import Figure, publish
 from bench.store import opened
 from edge_twisted.database.database import Database, TimeAndChance
 from edge_twisted.database.history import StatementRecord
-from edge_twisted.database.result import Result
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Dot, Replica, SiteId
 from edge_twisted.dql.parser import parse
+from edge_twisted.dql.result import Result
 from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore

@@ -36,7 +36,7 @@ _TOO_DEEP = f"the body is nested deeper than {MAX_NESTING} levels"
 _CALL = frozenset({"statement", "args"})
 
 
-def decoded(body: bytes, media: Media) -> object:
+def decode(body: bytes, media: Media) -> object:
     """
     Return the value that a body holds.
 

@@ -19,7 +19,7 @@ from edge_twisted.errors import EdgeError
 Field = tuple[bytes, bytes]
 
 
-def lines_of(fields: Iterable[Field]) -> bytes:
+def header_lines_of(fields: Iterable[Field]) -> bytes:
     """Return header fields as the lines that go out, each with its line end."""
     return b"".join([b"%b: %b\r\n" % each for each in fields])
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from edge_twisted.api.database import Database, Result
-from edge_twisted.api.decoding import call_of, decoded
+from edge_twisted.api.database import Database
+from edge_twisted.api.decoding import call_of, decode
 from edge_twisted.api.errors import InvalidRequest
 from edge_twisted.api.gate import caller_of
 from edge_twisted.api.media import answer_media, body_media
@@ -15,8 +15,9 @@ from edge_twisted.api.rendering import NO_RESULT, result_response
 from edge_twisted.api.request import Headers, Request
 from edge_twisted.api.response import AnyResponse
 from edge_twisted.api.route import Route
-from edge_twisted.api.statement_errors import Described, described, failed_statement
+from edge_twisted.api.statement_errors import StatementSummary, failed_statement, summarize
 from edge_twisted.documents.values import INTEGER_MAX
+from edge_twisted.dql.result import Result
 
 ROUTE = Route(
     endpoint="execute",
@@ -91,7 +92,7 @@ class Execute:
             headers = request.headers
             media = body_media(headers)
             wait_for = awaited_commit(headers)
-            statement, args = call_of(decoded(await request.body(), media))
+            statement, args = call_of(decode(await request.body(), media))
             if wait_for is not None:
                 await self._database.reached(wait_for)
             found = self._database.run(
@@ -104,7 +105,7 @@ class Execute:
             )
             result: Result = await found if isinstance(found, Deferred) else found
         except Exception as error:
-            about = Described() if statement is None else described(statement, error)
+            about = StatementSummary() if statement is None else summarize(statement, error)
             request.verb, request.collections = about.verb, about.collections
             if isinstance(error, CancelledError):
                 # Nobody waits any more, or the pipeline answers that the time is over.

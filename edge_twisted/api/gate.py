@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Protocol
 
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
@@ -20,11 +19,12 @@ from edge_twisted.api.errors import (
     HttpError,
     InvalidRequest,
     Unauthorized,
-    lines_of,
+    header_lines_of,
 )
 from edge_twisted.api.hosts import HostNames
 from edge_twisted.api.request import Request
 from edge_twisted.api.response import Response
+from edge_twisted.api.throttle import Throttle
 from edge_twisted.security.callers import ANYBODY, Caller
 from edge_twisted.security.key_ring import KeyRing
 from edge_twisted.security.networks import network_of
@@ -37,41 +37,13 @@ _USUAL = re.compile(rb"Bearer ([!-+\--~]+)")
 _OPENED_BY = {"transaction": "execute"}
 
 
-class Throttle(Protocol):
-    """Counts requests against limits."""
-
-    def check(self, request: Request) -> None:
-        """
-        Count a request.
-
-        `request.identity` is who was recognized; None counts nowhere by key: an open endpoint, or
-        a request that is about to be refused for its key.
-
-        :raises TooManyRequests: a limit is reached; then it counts nowhere.
-        """
-
-    def lines(self, request: Request) -> bytes:
-        """Return the lines of header fields that tell an admitted caller what is left."""
-
-
-class NoThrottle:
-    """Lets everything through."""
-
-    def check(self, request: Request) -> None:
-        """Let it through."""
-
-    def lines(self, request: Request) -> bytes:
-        """There is nothing to say."""
-        return b""
-
-
 @frozen(kw_only=True)
 class GateRules:
     """Who gets in, by one configuration."""
 
     #: None is ``auth: dev_mode``.
     keys: KeyRing | None
-    throttle: Throttle = field(factory=NoThrottle)
+    throttle: Throttle = field(factory=lambda: Throttle(()))
     cors: CrossOrigin | None = None
     #: By which names it may be called without keys; None: by any.
     hosts: HostNames | None = None
@@ -80,49 +52,49 @@ class GateRules:
 class ApiGate:
     """A `resource.Gate` whose rules can be replaced while requests are under way."""
 
-    def __init__(self, admission: GateRules) -> None:
-        self._admission = admission
+    def __init__(self, rules: GateRules) -> None:
+        self._rules = rules
 
-    def replace(self, admission: GateRules) -> None:
+    def replace(self, rules: GateRules) -> None:
         """Admit by other rules from now on."""
-        self._admission = admission
+        self._rules = rules
 
     def admit(self, request: Request) -> Caller | Deferred[Caller | None] | None:
         """See `resource.Gate.admit`; every caller but of an open endpoint is noted."""
         route = request.route
         assert route is not None, "the router comes first"
-        admission = self._admission
+        rules = self._rules
         if not route.needs_key:
             if route.is_throttled:
-                admission.throttle.check(request)
+                rules.throttle.check(request)
             return None
-        if admission.keys is None:
-            _refuse_other_hosts(request, admission)
-            _refuse_other_origins(request, admission)
-            return _permitted(request, ANYBODY, admission)
-        key = _bearer_key(request, admission)
-        caller = admission.keys.known(key)
+        if rules.keys is None:
+            _refuse_other_hosts(request, rules)
+            _refuse_other_origins(request, rules)
+            return _permitted(request, ANYBODY, rules)
+        key = _bearer_key(request, rules)
+        caller = rules.keys.known(key)
         if caller is not None:
-            return _permitted(request, caller, admission)
-        if admission.keys.refuses(key):
-            raise _refusal(request, admission, _unknown())
-        return Deferred.fromCoroutine(_first_check(request, key, admission.keys, admission))
+            return _permitted(request, caller, rules)
+        if rules.keys.refuses(key):
+            raise _refusal(request, rules, _unknown())
+        return Deferred.fromCoroutine(_first_check(request, key, rules.keys, rules))
 
     def is_stranger(self, request: Request) -> bool:
         """See `resource.Gate.is_stranger`."""
-        return request.identity is None and self._admission.keys is not None
+        return request.identity is None and self._rules.keys is not None
 
-    def lines(self, request: Request) -> bytes:
-        """See `resource.Gate.lines`."""
-        admission = self._admission
-        lines = b"" if request.route is None else admission.throttle.lines(request)
-        if admission.cors is not None:
-            lines += lines_of(admission.cors.headers(request))
+    def header_lines(self, request: Request) -> bytes:
+        """See `resource.Gate.header_lines`."""
+        rules = self._rules
+        lines = b"" if request.route is None else rules.throttle.header_lines(request)
+        if rules.cors is not None:
+            lines += header_lines_of(rules.cors.headers(request))
         return lines
 
     def preflight(self, request: Request, methods: Sequence[str]) -> Response | None:
         """See `resource.Gate.preflight`."""
-        cors = self._admission.cors
+        cors = self._rules.cors
         return None if cors is None else cors.preflight(request, methods)
 
 
@@ -138,31 +110,31 @@ def caller_of(request: Request) -> Caller:
 
 
 async def _first_check(
-    request: Request, key: bytes, keys: KeyRing, admission: GateRules
+    request: Request, key: bytes, keys: KeyRing, rules: GateRules
 ) -> Caller | None:
     caller = await keys.identify(key, network_of(request.client))
     if caller is None:
-        raise _refusal(request, admission, _unknown())
-    return _permitted(request, caller, admission)
+        raise _refusal(request, rules, _unknown())
+    return _permitted(request, caller, rules)
 
 
 def _unknown() -> Unauthorized:
     return Unauthorized("the API key is not known")
 
 
-def _permitted(request: Request, caller: Caller, admission: GateRules) -> Caller:
+def _permitted(request: Request, caller: Caller, rules: GateRules) -> Caller:
     # Noted before anything is refused: the audit log names who was.
     request.identity = caller
     route = request.route
     assert route is not None
     if not caller.permits.may(_OPENED_BY.get(route.endpoint, route.endpoint)):
-        raise _refusal(request, admission, Forbidden(f"this key may not use {route.path}"))
+        raise _refusal(request, rules, Forbidden(f"this key may not use {route.path}"))
     if route.is_throttled:
-        admission.throttle.check(request)
+        rules.throttle.check(request)
     return caller
 
 
-def _refusal(request: Request, admission: GateRules, error: HttpError) -> HttpError:
+def _refusal(request: Request, rules: GateRules, error: HttpError) -> HttpError:
     """
     Return the error that a request is refused with, which counts as any request does.
 
@@ -170,15 +142,15 @@ def _refusal(request: Request, admission: GateRules, error: HttpError) -> HttpEr
     """
     route = request.route
     if route is not None and route.is_throttled:
-        admission.throttle.check(request)
+        rules.throttle.check(request)
     return error
 
 
-def _bearer_key(request: Request, admission: GateRules) -> bytes:
+def _bearer_key(request: Request, rules: GateRules) -> bytes:
     try:
         return _key_in(request.headers.get_bytes(_AUTHORIZATION))
     except HttpError as error:
-        raise _refusal(request, admission, error) from None
+        raise _refusal(request, rules, error) from None
 
 
 def _key_in(value: bytes | None) -> bytes:
@@ -199,14 +171,14 @@ def _key_in(value: bytes | None) -> bytes:
     return key
 
 
-def _refuse_other_hosts(request: Request, admission: GateRules) -> None:
+def _refuse_other_hosts(request: Request, rules: GateRules) -> None:
     """Keep pages whose names were made to resolve to this machine from driving it."""
     host = request.headers.get("host")
-    if admission.hosts is None or host is None or admission.hosts.include(host):
+    if rules.hosts is None or host is None or rules.hosts.include(host):
         return
     raise _refusal(
         request,
-        admission,
+        rules,
         Forbidden(
             "without API keys, this server answers to its own names only; call it by its address, "
             "or give its name in http_server.listen_addr or its certificate"
@@ -214,7 +186,7 @@ def _refuse_other_hosts(request: Request, admission: GateRules) -> None:
     )
 
 
-def _refuse_other_origins(request: Request, admission: GateRules) -> None:
+def _refuse_other_origins(request: Request, rules: GateRules) -> None:
     """
     Keep pages of other sites from driving a server that asks nobody for a key.
 
@@ -224,7 +196,7 @@ def _refuse_other_origins(request: Request, admission: GateRules) -> None:
     raw = request.headers.get_bytes(b"origin")
     if raw is None:
         return
-    if admission.cors is not None and admission.cors.allows(raw):
+    if rules.cors is not None and rules.cors.allows(raw):
         return
     origin = raw.decode("latin-1")
     scheme = "https" if request.is_secure else "http"
@@ -232,7 +204,7 @@ def _refuse_other_origins(request: Request, admission: GateRules) -> None:
         return
     raise _refusal(
         request,
-        admission,
+        rules,
         Forbidden(
             "without API keys, pages of other origins are refused; "
             "http_server.cors.allowed_origins lets some in"

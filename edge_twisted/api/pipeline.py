@@ -78,9 +78,9 @@ class Pipeline:
         """Return whether an answered request is one of those that wait for their turn to be so."""
         return request.identity is None and self._endpoints.gate.is_stranger(request)
 
-    def lines(self, request: Request) -> bytes:
+    def header_lines(self, request: Request) -> bytes:
         """Return the lines of header fields that any response to a request has, an error too."""
-        return self._endpoints.gate.lines(request)
+        return self._endpoints.gate.header_lines(request)
 
     def finished(
         self,

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from edge_twisted.api.cors import CrossOrigin
-from edge_twisted.api.gate import ApiGate, GateRules, Throttle
+from edge_twisted.api.gate import ApiGate, GateRules
 from edge_twisted.api.hosts import HostNames
 from edge_twisted.api.request import Request
 from edge_twisted.api.resource import Resource
+from edge_twisted.api.throttle import Throttle
 from edge_twisted.api.tree import ApiParts, build
 from edge_twisted.config.model import Configuration, HttpServer
 from edge_twisted.errors import EdgeError
@@ -44,7 +45,7 @@ class ReloadableApi:
         self._keys = self._key_ring(configuration)
         self._router = build(configuration, parts)
         #: Who gets in.
-        self.gate = ApiGate(self._admission(http))
+        self.gate = ApiGate(self._gate_rules(http))
 
     def find(self, request: Request) -> Resource:
         """See `Router.find`: the routes of the newest configuration."""
@@ -75,7 +76,7 @@ class ReloadableApi:
         else:
             self._keys = self._key_ring(new)
         self._router = build(new, self._parts)
-        self.gate.replace(self._admission(new.http_server))
+        self.gate.replace(self._gate_rules(new.http_server))
         return ()
 
     # -- inner
@@ -85,7 +86,7 @@ class ReloadableApi:
             return None
         return KeyRing(configuration.auth.identities, self._defer_to_pool)
 
-    def _admission(self, http: HttpServer) -> GateRules:
+    def _gate_rules(self, http: HttpServer) -> GateRules:
         cors = None if http.cors is None else CrossOrigin(http.cors)
         return GateRules(keys=self._keys, throttle=self._throttle, cors=cors, hosts=self._hosts)
 

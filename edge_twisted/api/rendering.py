@@ -17,11 +17,11 @@ from typing import Self, TypeVar
 import cbor2
 import orjson
 
-from edge_twisted.api.database import Batches, Result, Rows
 from edge_twisted.api.media import Media
 from edge_twisted.api.response import AnyResponse, Response, StreamingResponse
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.values import Value
+from edge_twisted.dql.result import Batches, Result, Rows
 
 Row = TypeVar("Row")
 

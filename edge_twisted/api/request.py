@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from attrs import define, field
 
 from edge_twisted.api.body import RequestBody
+from edge_twisted.api.rate_window import RateWindow
 from edge_twisted.api.route import Route
 from edge_twisted.security.callers import Caller
 
@@ -77,8 +78,8 @@ class Request:
     #: Who calls; None under dev_mode, on routes that need no key, and before authentication.
     identity: Caller | None = None
 
-    #: What throttling counted it by, for its own use.
-    counted: Sequence[object] = field(default=(), repr=False)
+    #: The throttle's windows in which the request counts, for its RateLimit header fields.
+    rate_windows: Sequence[RateWindow] = field(default=(), repr=False)
 
     # -- filled in by the endpoint, for the audit log
 

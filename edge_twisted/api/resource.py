@@ -50,7 +50,7 @@ class Gate(Protocol):
     def is_stranger(self, request: Request) -> bool:
         """Return whether keys are asked for and nobody's key came with a request."""
 
-    def lines(self, request: Request) -> bytes:
+    def header_lines(self, request: Request) -> bytes:
         """
         Return the lines of header fields for the response of any request: RateLimit, and CORS's.
         """

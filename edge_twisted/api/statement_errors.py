@@ -15,7 +15,7 @@ from edge_twisted.errors import EdgeError
 
 
 @frozen(kw_only=True)
-class Described:
+class StatementSummary:
     """What the text of a statement tells without running it."""
 
     query_type: str = "unknown"
@@ -31,7 +31,7 @@ _VERBS = frozenset(
 )
 
 
-def described(statement: str, error: Exception | None = None) -> Described:
+def summarize(statement: str, error: Exception | None = None) -> StatementSummary:
     """
     Describe a statement that ended with `error`; one that does not parse is unknown.
 
@@ -41,26 +41,26 @@ def described(statement: str, error: Exception | None = None) -> Described:
     if len(statement) > _LONG_TEXT:
         about = error.about if isinstance(error, EdgeError) else None
         if about is not None:
-            return Described(query_type=about[0], verb=about[0], collections=about[1])
-        return Described() if isinstance(error, DqlError) else _by_first_word(statement)
+            return StatementSummary(query_type=about[0], verb=about[0], collections=about[1])
+        return StatementSummary() if isinstance(error, DqlError) else _by_first_word(statement)
     try:
         tree = parse(statement).statement
     except DqlError:
-        return Described()
+        return StatementSummary()
     names = (_name(node) for node in tree.walk() if isinstance(node, syntax.CollectionRef))
-    return Described(
+    return StatementSummary(
         query_type=tree.query_type, verb=tree.query_type, collections=tuple(dict.fromkeys(names))
     )
 
 
-def failed_statement(error: Exception, about: Described) -> ErrorWithDetails:
+def failed_statement(error: Exception, about: StatementSummary) -> ErrorWithDetails:
     """Return the error as `/execute` answers it: beside the members of a result."""
     return ErrorWithDetails(error, beside={**NO_RESULT, "queryType": about.query_type})
 
 
-def _by_first_word(statement: str) -> Described:
+def _by_first_word(statement: str) -> StatementSummary:
     word = first_word(statement).lower()
-    return Described(query_type=word, verb=word) if word in _VERBS else Described()
+    return StatementSummary(query_type=word, verb=word) if word in _VERBS else StatementSummary()
 
 
 def _name(collection: syntax.CollectionRef) -> str:

@@ -8,14 +8,13 @@ different callers never end together, and a counter is two numbers.  Refused req
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Final, cast
+from time import monotonic
+from typing import Final
 
-from attrs import define
-
-from edge_twisted.api.errors import TooManyRequests, lines_of
+from edge_twisted.api.errors import TooManyRequests, header_lines_of
+from edge_twisted.api.rate_window import RateWindow
 from edge_twisted.api.request import Request
 from edge_twisted.config.model import ThrottleStrategy
 from edge_twisted.security.networks import network_of
@@ -23,19 +22,6 @@ from edge_twisted.security.networks import network_of
 #: Callers that one strategy counts, about 10 MiB.  Beyond it the oldest window is forgotten: a new
 #: caller must get in, however many others there are.
 MAX_COUNTERS: Final = 65_536
-
-
-@define(eq=False)
-class _Window:
-    """When a caller's window ends, and how many of so many requests it still lets through."""
-
-    ends: float
-    left: int
-    limit: int
-
-    def resets_in(self, now: float) -> int:
-        """Return in how many whole seconds the window is over, at least one."""
-        return max(1, math.ceil(self.ends - now))
 
 
 class _Counters:
@@ -47,9 +33,9 @@ class _Counters:
         self.strategy = strategy
         #: Whom the strategy counts a request for; None if it does not concern it.
         self.key_of = _key_of(strategy)
-        self._windows: OrderedDict[str, _Window] = OrderedDict()
+        self._windows: OrderedDict[str, RateWindow] = OrderedDict()
 
-    def window(self, key: str, now: float) -> _Window:
+    def window(self, key: str, now: float) -> RateWindow:
         """Return the window that is under way, a new one if there is none."""
         found = self._windows.get(key)
         if found is not None and now < found.ends:
@@ -58,7 +44,7 @@ class _Counters:
         while len(self._windows) >= MAX_COUNTERS:
             self._windows.popitem(last=False)
         limit = self.strategy.max_requests
-        found = self._windows[key] = _Window(now + self.strategy.window_secs, limit, limit)
+        found = self._windows[key] = RateWindow(now + self.strategy.window_secs, limit, limit)
         return found
 
 
@@ -82,7 +68,7 @@ class Throttle:
     def __init__(
         self,
         strategies: Sequence[ThrottleStrategy],
-        now: Callable[[], float],
+        now: Callable[[], float] = monotonic,
         refused: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._counters = tuple(_Counters(each) for each in strategies)
@@ -112,20 +98,20 @@ class Throttle:
             concerned.append(window)
         for window in concerned:
             window.left -= 1
-        request.counted = concerned
+        request.rate_windows = concerned
 
-    def lines(self, request: Request) -> bytes:
+    def header_lines(self, request: Request) -> bytes:
         """Return the lines of ``RateLimit`` fields for the strategy that has least left."""
-        least: _Window | None = None
-        for window in cast("Sequence[_Window]", request.counted):
+        least: RateWindow | None = None
+        for window in request.rate_windows:
             if least is None or window.left < least.left:
                 least = window
         return b"" if least is None else _LINES % _numbers(least, self._now())
 
 
 _FIELDS = (b"RateLimit-Limit", b"RateLimit-Remaining", b"RateLimit-Reset")
-_LINES = lines_of((name, b"%d") for name in _FIELDS)
+_LINES = header_lines_of((name, b"%d") for name in _FIELDS)
 
 
-def _numbers(window: _Window, now: float) -> tuple[int, int, int]:
+def _numbers(window: RateWindow, now: float) -> tuple[int, int, int]:
     return window.limit, window.left, window.resets_in(now)

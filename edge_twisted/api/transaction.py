@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge_twisted.api.database import Call, Database, FailedAt, Result
-from edge_twisted.api.decoding import call_of, decoded, object_of
+from edge_twisted.api.database import Call, Database
+from edge_twisted.api.decoding import call_of, decode, object_of
 from edge_twisted.api.errors import ErrorWithDetails, InvalidRequest
 from edge_twisted.api.execute import STATEMENT_ERRORS, WAIT_FOR_PARAMETER, awaited_commit
 from edge_twisted.api.gate import caller_of
@@ -16,7 +16,9 @@ from edge_twisted.api.rendering import results_response
 from edge_twisted.api.request import Request
 from edge_twisted.api.response import AnyResponse
 from edge_twisted.api.route import Route
-from edge_twisted.api.statement_errors import described
+from edge_twisted.api.statement_errors import summarize
+from edge_twisted.dql.errors import TransactionFailed
+from edge_twisted.dql.result import Result
 from edge_twisted.errors import EdgeError
 
 #: Statements of one transaction: others wait for the writer meanwhile.
@@ -77,7 +79,7 @@ class Transaction:
         headers = request.headers
         media = body_media(headers)
         wait_for = awaited_commit(headers)
-        calls = _calls(decoded(await request.body(), media))
+        calls = _calls(decode(await request.body(), media))
         request.verb = "transaction"
         if wait_for is not None:
             await self._database.reached(wait_for)
@@ -90,8 +92,8 @@ class Transaction:
                 timeout_seconds=self._timeout_seconds,
             )
         except Exception as error:
-            request.collections = _named(calls, error)
-            raise _placed(error) from error
+            request.collections = _collections_named(calls, error)
+            raise _with_index(error) from error
         request.collections = _collections(results)
         return results_response(results, answer_media(headers))
 
@@ -112,9 +114,9 @@ def _calls(value: object) -> Sequence[Call]:
     return calls
 
 
-def _placed(error: Exception) -> Exception:
+def _with_index(error: Exception) -> Exception:
     """Let a statement's own error speak, beside which statement it was."""
-    if isinstance(error, FailedAt):
+    if isinstance(error, TransactionFailed):
         return ErrorWithDetails(error.cause, extra={"index": error.index})
     return error
 
@@ -123,8 +125,8 @@ def _collections(results: Sequence[Result]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for result in results for name in result.collections))
 
 
-def _named(calls: Sequence[Call], error: Exception) -> tuple[str, ...]:
+def _collections_named(calls: Sequence[Call], error: Exception) -> tuple[str, ...]:
     about = error.about if isinstance(error, EdgeError) else None
     names = list(about[1]) if about is not None else []
-    names.extend(name for text, _args in calls for name in described(text).collections)
+    names.extend(name for text, _args in calls for name in summarize(text).collections)
     return tuple(dict.fromkeys(names))

@@ -82,7 +82,7 @@ def operations(configuration: Configuration) -> Sequence[Operation]:
     return [each.operation for each in ENDPOINTS if each.is_described and each.is_on(http)]
 
 
-def described(configuration: Configuration) -> dict[str, Any]:
+def openapi_document_of(configuration: Configuration) -> dict[str, Any]:
     """Return the OpenAPI document of exactly those endpoints."""
     return openapi_document(operations(configuration), needs_keys=configuration.auth is not None)
 
@@ -181,6 +181,6 @@ ENDPOINTS: tuple[EndpointDeclaration, ...] = (
     EndpointDeclaration(
         docs.DOCUMENT_OPERATION,
         lambda http: http.serve_docs,
-        lambda configuration, _: docs.DocsDocument(described(configuration)),
+        lambda configuration, _: docs.DocsDocument(openapi_document_of(configuration)),
     ),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import orjson
 
-from edge_twisted.api.tree import described
+from edge_twisted.api.tree import openapi_document_of
 from edge_twisted.cli.options import config_option
 from edge_twisted.config.load import load
 
@@ -29,7 +29,7 @@ def open_api(path: Path, output: Path | None) -> None:
     configuration = load(path, os.environ).configuration
     if configuration.http_server is None:
         raise click.ClickException(f"{path} has no http_server, so there is no API")
-    document = orjson.dumps(described(configuration), option=orjson.OPT_INDENT_2) + b"\n"
+    document = orjson.dumps(openapi_document_of(configuration), option=orjson.OPT_INDENT_2) + b"\n"
     if output is None:
         click.echo(document, nl=False)
         return

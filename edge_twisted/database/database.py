@@ -18,7 +18,6 @@ from twisted.python.failure import Failure
 
 from edge_twisted.database.admission import Later, StatementAdmission
 from edge_twisted.database.attachment_rights import may_read_name
-from edge_twisted.database.errors import TransactionFailed
 from edge_twisted.database.execution import Execution
 from edge_twisted.database.history import StatementHistory, StatementRecord, StatementState
 from edge_twisted.database.index_statements import IndexStatements
@@ -26,7 +25,6 @@ from edge_twisted.database.inline import are_small
 from edge_twisted.database.mutation_statements import MUTATIONS, run_transaction
 from edge_twisted.database.parameters import ParameterValues, stored_parameters
 from edge_twisted.database.permissions import Access
-from edge_twisted.database.result import Result
 from edge_twisted.database.runner import StatementRunner
 from edge_twisted.database.statements import (
     LONG_TEXT,
@@ -39,8 +37,9 @@ from edge_twisted.database.vitals import Vitals
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment
-from edge_twisted.dql.errors import DqlError, UnsupportedError
+from edge_twisted.dql.errors import DqlError, TransactionFailed, UnsupportedError
 from edge_twisted.dql.execute.interruption import Interruption
+from edge_twisted.dql.result import Result
 from edge_twisted.errors import EdgeError
 from edge_twisted.store.interface import Snapshot, Store
 from edge_twisted.store.rows import Commit

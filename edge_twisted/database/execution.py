@@ -20,7 +20,7 @@ from edge_twisted.database.history import StatementRecord
 from edge_twisted.database.inline import UNBOUNDED, ReadBudget
 from edge_twisted.database.parameters import ParameterValues, shown_parameters
 from edge_twisted.database.permissions import Access, check_verb, named
-from edge_twisted.database.result import Result, RowBatch, Rows, Warnings
+from edge_twisted.database.result import RowBatch, Warnings
 from edge_twisted.database.select import PlanReader
 from edge_twisted.database.statements import KnownPlan, PreparedStatement
 from edge_twisted.database.virtual import (
@@ -46,6 +46,7 @@ from edge_twisted.dql.plan.choice import Fidelity
 from edge_twisted.dql.plan.joins import JoinPlan
 from edge_twisted.dql.plan.nodes import Description, sequence
 from edge_twisted.dql.plan.query import QueryPlan, plan_query
+from edge_twisted.dql.result import Result, Rows
 from edge_twisted.store.interface import Snapshot
 
 #: Without an index, a join of more inner documents than this gets a warning.

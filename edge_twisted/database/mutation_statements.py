@@ -15,11 +15,10 @@ from typing import Final, TypeVar
 from attrs import define, field, frozen
 
 from edge_twisted.database import mutations
-from edge_twisted.database.errors import TransactionFailed
 from edge_twisted.database.execution import Execution, OpenPlan, returning_query, target_query
 from edge_twisted.database.mutations import WrittenDocument
 from edge_twisted.database.permissions import check_verb
-from edge_twisted.database.result import Result, Warnings
+from edge_twisted.database.result import Warnings
 from edge_twisted.database.rules import Document, Rules, rules_of
 from edge_twisted.database.select import PlanReader
 from edge_twisted.documents import progress
@@ -36,9 +35,10 @@ from edge_twisted.documents.operations import (
 from edge_twisted.documents.values import MISSING, Operand, Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
-from edge_twisted.dql.errors import DqlError, SemanticError
+from edge_twisted.dql.errors import DqlError, SemanticError, TransactionFailed
 from edge_twisted.dql.names import resolved
 from edge_twisted.dql.plan.query import field_of_term
+from edge_twisted.dql.result import Result
 from edge_twisted.errors import EdgeError
 from edge_twisted.records.documents import ID, DocumentWriter
 from edge_twisted.records.evictions import count_unsynced, note_evicted

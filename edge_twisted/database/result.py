@@ -1,65 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a statement came to."""
+"""Rows that are streamed behind the first ones of a result, and warnings while they gather."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
 
-from edge_twisted.documents.values import Value
+from edge_twisted.dql.result import Result, Rows
 from edge_twisted.store.interface import RowStream
-
-
-class Batches(Protocol):
-    """Rows that are read while they are asked for; close it in any case."""
-
-    def next(self) -> Deferred[Rows | None]:
-        """Fire with the next rows, with None at the end; one call at a time."""
-
-    def close(self) -> None:
-        """Give back what is held; harmless when repeated."""
-
-
-@define(kw_only=True)
-class Rows:
-    """Some rows, as `Result` has them."""
-
-    items: Sequence[Value] | None = None
-    texts: Sequence[bytes] | None = None
-
 
 #: Warnings that a result carries; more are only counted.
 MAX_WARNINGS = 10
-
-
-# Not frozen: one is made for every statement, and frozen doubles the cost of making it.
-@define(kw_only=True)
-class Result:
-    """
-    The rows of a statement, and what it changed.
-
-    Exactly one of `items` and `texts` is there; `texts` are JSON documents to the letter, which
-    nobody needs to decode in order to answer them.  If there are `batches`, these are only the
-    first rows, and the others come from there.
-    """
-
-    query_type: str
-    verb: str
-    collections: Sequence[str] = ()
-    items: Sequence[Value] | None = None
-    texts: Sequence[bytes] | None = None
-    mutated_ids: Sequence[Value] = ()
-    warnings: Sequence[str] = ()
-    total_warnings: int = 0
-    #: The commit of a mutation, or the one that a read saw.
-    transaction_id: int = 0
-    commit_id: int | None = None
-    batches: Batches | None = None
-    #: While it is made: whether these are all of its rows.
-    is_whole: bool = True
 
 
 @define
@@ -85,7 +38,7 @@ class RowBatch:
 
 
 class RowBatches:
-    """The rows of one SELECT behind its first ones; see `edge_twisted.database.result.Batches`."""
+    """The rows of one SELECT behind its first ones; see `edge_twisted.dql.result.Batches`."""
 
     def __init__(self, stream: RowStream[Result | RowBatch], give_up: Callable[[], None]) -> None:
         self._stream = stream

@@ -23,7 +23,7 @@ from edge_twisted.database.inline import BeyondBounds, ReadBudget, are_small, ma
 from edge_twisted.database.mutation_statements import mutate
 from edge_twisted.database.parameters import ParameterValues, alter_parameters
 from edge_twisted.database.permissions import check_verb
-from edge_twisted.database.result import Result, RowBatches
+from edge_twisted.database.result import RowBatches
 from edge_twisted.database.statements import KnownPlan, PreparedStatement, check_arguments
 from edge_twisted.database.virtual import is_history
 from edge_twisted.documents.json_text import are_literal
@@ -34,6 +34,7 @@ from edge_twisted.dql.errors import UnsupportedError
 from edge_twisted.dql.execute.measuring import Counted, StepMeter
 from edge_twisted.dql.functions.context import FunctionContext
 from edge_twisted.dql.plan.nodes import Description
+from edge_twisted.dql.result import Result
 from edge_twisted.store.errors import ReadTooLong, UnknownIndex
 from edge_twisted.store.interface import Snapshot, Store
 from edge_twisted.store.rows import UnitResult

@@ -28,7 +28,6 @@ from edge_twisted.database.access import (
 )
 from edge_twisted.database.inline import UNBOUNDED, ReadBudget
 from edge_twisted.database.joins import TermJoiner
-from edge_twisted.database.result import Rows
 from edge_twisted.documents.ids import DocumentId, id_value
 from edge_twisted.documents.json_text import are_literal, is_literal
 from edge_twisted.documents.values import Value, canonical
@@ -41,6 +40,7 @@ from edge_twisted.dql.execute.sorting import SortTerm, cut, distinct, order
 from edge_twisted.dql.plan.covering import Covers
 from edge_twisted.dql.plan.nodes import CollectionScan
 from edge_twisted.dql.plan.query import QueryPlan
+from edge_twisted.dql.result import Rows
 from edge_twisted.records.documents import ID, document_of
 from edge_twisted.store.fields import Fields
 from edge_twisted.store.interface import Snapshot

@@ -102,3 +102,18 @@ class UnsupportedError(DqlError):
 
     code = "query_unsupported"
     phase = "unsupported"
+
+
+class TransactionFailed(EdgeError):
+    """One statement of a transaction failed, and nothing of the transaction was stored."""
+
+    code: ClassVar[str] = "transaction_failed"
+
+    def __init__(self, index: int, cause: Exception) -> None:
+        super().__init__(index, cause)
+        #: Which statement, from 0.
+        self.index = index
+        self.cause = cause
+
+    def __str__(self) -> str:
+        return f"statement {self.index}: {self.cause}"

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from edge_twisted.api.attachments_upload import AttachmentsUpload
-from edge_twisted.api.decoding import call_of, decoded
+from edge_twisted.api.decoding import call_of, decode
 from edge_twisted.api.errors import InvalidRequest
 from edge_twisted.api.failures import code_of, response_to
 from edge_twisted.api.media import Media
@@ -40,7 +40,7 @@ near_calls = st.fixed_dictionaries({}, optional={"statement": st.text(), "args":
 @given(st.binary(max_size=200), st.sampled_from(Media))
 def test_any_bytes_are_a_value_of_documents_or_refused(body: bytes, media: Media) -> None:
     try:
-        value = decoded(body, media)
+        value = decode(body, media)
     except InvalidRequest:
         return
     canonical(value)  # type: ignore[arg-type]  # that it is one is what is tested
@@ -50,7 +50,7 @@ def test_any_bytes_are_a_value_of_documents_or_refused(body: bytes, media: Media
 @given(members | near_calls | loose)
 def test_any_cbor_is_a_call_of_documents_values_or_refused(sent: object) -> None:
     try:
-        statement, args = call_of(decoded(cbor2.dumps(sent), Media.CBOR))
+        statement, args = call_of(decode(cbor2.dumps(sent), Media.CBOR))
     except InvalidRequest:
         return
     assert type(statement) is str
@@ -62,7 +62,7 @@ def test_any_cbor_is_a_call_of_documents_values_or_refused(sent: object) -> None
 @given(st.dictionaries(st.text(), values, max_size=3))
 def test_arguments_arrive_as_they_were(args: dict[str, Value]) -> None:
     body = cbor2.dumps({"statement": "s", "args": args})
-    arrived = call_of(decoded(body, Media.CBOR))[1]
+    arrived = call_of(decode(body, Media.CBOR))[1]
     assert canonical(dict(arrived)) == canonical(args)
 
 

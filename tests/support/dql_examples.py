@@ -28,13 +28,13 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from edge_twisted.database.database import Database, TimeAndChance
-from edge_twisted.database.result import Result
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.dql.compile import Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.dql.parser import parse_expression
+from edge_twisted.dql.result import Result
 from edge_twisted.errors import EdgeError
 from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data

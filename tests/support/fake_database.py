@@ -8,38 +8,21 @@ from collections.abc import Mapping, Sequence
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, succeed
 
-from edge_twisted.api.database import Batches, Call, Database, Result
+from edge_twisted.api.database import Call, Database
 from edge_twisted.documents.values import Value
-from edge_twisted.errors import EdgeError
+from edge_twisted.dql.errors import TransactionFailed
+from edge_twisted.dql.result import Result
 from edge_twisted.security.permissions import Access
 
 
-@frozen(kw_only=True)
-class FakeResult:
+@define(kw_only=True)
+class FakeResult(Result):
     """A result, by default that of a SELECT that found nothing."""
 
     query_type: str = "select"
     verb: str = "select"
     collections: Sequence[str] = ("tasks",)
-    items: Sequence[Value] | None = None
-    texts: Sequence[bytes] | None = None
-    mutated_ids: Sequence[Value] = ()
-    warnings: Sequence[str] = ()
-    total_warnings: int = 0
     transaction_id: int = 17
-    commit_id: int | None = None
-    batches: Batches | None = None
-
-
-class FakeTransactionFailed(EdgeError):
-    """One statement of a transaction failed."""
-
-    code = "transaction_failed"
-
-    def __init__(self, index: int, cause: Exception) -> None:
-        super().__init__(index, cause)
-        self.index = index
-        self.cause = cause
 
 
 @frozen(kw_only=True)
@@ -98,7 +81,7 @@ class FakeDatabase:
         for index, (statement, _args) in enumerate(statements):
             answer = self.answers[statement]
             if isinstance(answer, Exception):
-                failed.errback(FakeTransactionFailed(index, answer))
+                failed.errback(TransactionFailed(index, answer))
                 return failed
             results.append(answer)
         return succeed(results)

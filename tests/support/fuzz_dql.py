@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, Final
 
-from edge_twisted.api.decoding import call_of, decoded
+from edge_twisted.api.decoding import call_of, decode
 from edge_twisted.api.errors import STATUS_OF, HttpError
 from edge_twisted.api.media import Media
 from edge_twisted.api.rendering import result_response
@@ -80,7 +80,7 @@ def fuzz_arguments(data: bytes) -> None:
     media = Media.CBOR if data[:1] == b"\xff" else Media.JSON
     body = data[1:] if media is Media.CBOR else data
     try:
-        value = _timed(data, lambda: decoded(body, media))
+        value = _timed(data, lambda: decode(body, media))
         args: Any = value if isinstance(value, dict) else {"v": value}
         if "statement" in args:
             statement, given = call_of(args)

@@ -12,10 +12,10 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from edge_twisted.database.database import Database, TimeAndChance
-from edge_twisted.database.result import Result
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import VersionVector
+from edge_twisted.dql.result import Result
 from edge_twisted.mesh.ports.requests import (
     Applied,
     ApplyBatch,

@@ -16,14 +16,10 @@ _WIRE = "two protocols, documents and attachments, have messages of one publishe
 #: Names that stand twice on purpose, and why.
 ALLOWED = {
     "Access": "database/ declares what it asks of permissions; the class in security/ satisfies it",
-    "Batches": _SEAM,
     "BlobInfo": _SEAM,
     "BlobReader": _SEAM,
     "BlobWriter": _SEAM,
     "Database": _SEAM,
-    "Result": _SEAM,
-    "Rows": _SEAM,
-    "Throttle": "api/gate.py declares what it asks of throttles; api/throttle.py has one",
     "Gone": _WIRE,
     "Want": _WIRE,
 }

@@ -9,7 +9,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
-from edge_twisted.api.errors import Field, lines_of
+from edge_twisted.api.errors import Field, header_lines_of
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -58,5 +58,5 @@ def answer_head(
     """
     beginning, id_ = _beginning(status, content_type), request_id.encode("ascii")
     if fields:
-        lines = (*lines, lines_of(fields))
+        lines = (*lines, header_lines_of(fields))
     return b"%bX-Request-Id: %b\r\n%b\r\n" % (beginning, id_, b"".join(lines))

@@ -120,7 +120,7 @@ class Exchange(Work):
             status = response.status
             self.has_begun = True
             keep = channel.can_go_on()
-            lines = pipeline.lines(request)
+            lines = pipeline.header_lines(request)
             if isinstance(response, Response):
                 self._send(response, lines, keep)
             else:

@@ -14,9 +14,9 @@ from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from edge_twisted.database.database import Database, TimeAndChance
-from edge_twisted.database.result import Result
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.values import Value
+from edge_twisted.dql.result import Result
 from edge_twisted.store.interface import Store
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from edge_twisted.database.errors import TransactionFailed
 from edge_twisted.documents.values import Value
+from edge_twisted.dql.errors import TransactionFailed
 from edge_twisted.store.sqlite.tools.checks import check
 from tests.integration.database.harness import DatabaseTestCase
 from tests.support.callers import EVERYTHING

@@ -7,8 +7,8 @@ from typing import Any
 
 from edge_twisted.config.model import CollectionRule, FineGrained, IdentityConfig
 from edge_twisted.database import execution
-from edge_twisted.database.errors import IdConflict, StatementForbidden, TransactionFailed
-from edge_twisted.dql.errors import EvaluationError
+from edge_twisted.database.errors import IdConflict, StatementForbidden
+from edge_twisted.dql.errors import EvaluationError, TransactionFailed
 from edge_twisted.errors import EdgeError
 from edge_twisted.security.permissions import Access, Permits
 from tests.integration.database.harness import DatabaseTestCase, Everything

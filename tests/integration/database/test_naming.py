@@ -7,7 +7,8 @@ from typing import Any
 
 from edge_twisted.config.model import CollectionRule, FineGrained, IdentityConfig, Permissions
 from edge_twisted.database import attachment_rights
-from edge_twisted.database.errors import AttachmentForbidden, TransactionFailed
+from edge_twisted.database.errors import AttachmentForbidden
+from edge_twisted.dql.errors import TransactionFailed
 from edge_twisted.security.permissions import Access, Permits
 from edge_twisted.store.blobs.interface import BlobWriter
 from edge_twisted.store.blobs.ledger import MOST_UPLOADERS, uploaders

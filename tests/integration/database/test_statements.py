@@ -8,13 +8,12 @@ from edge_twisted.database.errors import (
     DuplicateIds,
     IdConflict,
     NotADocument,
-    TransactionFailed,
 )
 from edge_twisted.database.parameters import UnknownParameter
 from edge_twisted.documents.ids import InvalidDocumentId
 from edge_twisted.documents.operations import InvalidWrite
 from edge_twisted.documents.values import Value
-from edge_twisted.dql.errors import ArgumentError, DqlError, SemanticError
+from edge_twisted.dql.errors import ArgumentError, DqlError, SemanticError, TransactionFailed
 from tests.integration.database.harness import DatabaseTestCase, Everything
 
 CARS: list[dict[str, Value]] = [

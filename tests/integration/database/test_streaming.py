@@ -11,11 +11,11 @@ import orjson
 from edge_twisted.api.media import Media
 from edge_twisted.api.rendering import result_response
 from edge_twisted.api.response import Response, StreamingResponse
-from edge_twisted.database.result import Result
 from edge_twisted.database.runner import BATCH_ROWS
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.errors import EvaluationError
+from edge_twisted.dql.result import Result
 from edge_twisted.store.errors import ReadCancelled
 from tests.integration.database.harness import DatabaseTestCase, Everything, rows_of
 from tests.support.api_requests import gathered

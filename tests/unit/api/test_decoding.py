@@ -7,7 +7,7 @@ import cbor2
 import orjson
 import pytest
 
-from edge_twisted.api.decoding import MAX_NESTING, call_of, decoded
+from edge_twisted.api.decoding import MAX_NESTING, call_of, decode
 from edge_twisted.api.errors import InvalidRequest, UnsupportedMediaType
 from edge_twisted.api.media import Media, answer_media, body_media
 from edge_twisted.api.request import Headers
@@ -34,7 +34,7 @@ def nest(levels: int) -> object:
     ],
 )  # fmt: skip
 def test_json_calls(body: bytes, call: tuple[str, object]) -> None:
-    found = call_of(decoded(body, Media.JSON))
+    found = call_of(decode(body, Media.JSON))
     assert found == call
     assert repr(found) == repr(call)
 
@@ -42,7 +42,7 @@ def test_json_calls(body: bytes, call: tuple[str, object]) -> None:
 def test_cbor_calls_have_binary_and_integers() -> None:
     args = {"a": b"\x00\xff", "b": -(2**63), "c": 1.5, "d": [None, {"e": True}]}
     body = cbor2.dumps({"statement": "s", "args": args})
-    assert call_of(decoded(body, Media.CBOR)) == ("s", args)
+    assert call_of(decode(body, Media.CBOR)) == ("s", args)
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,15 @@ def test_cbor_calls_have_binary_and_integers() -> None:
 )
 def test_json_that_is_refused(body: bytes, said: str) -> None:
     with pytest.raises(InvalidRequest, match=said):
-        call_of(decoded(body, Media.JSON))
+        call_of(decode(body, Media.JSON))
 
 
 def test_nesting_up_to_the_limit_is_taken() -> None:
     value = {"statement": "s", "args": {"a": nest(NESTED)}}
-    assert call_of(decoded(orjson.dumps(value), Media.JSON))[1] == value["args"]
-    assert call_of(decoded(cbor2.dumps(value), Media.CBOR))[1] == value["args"]
+    assert call_of(decode(orjson.dumps(value), Media.JSON))[1] == value["args"]
+    assert call_of(decode(cbor2.dumps(value), Media.CBOR))[1] == value["args"]
     wide = {"statement": "s", "args": {"a": [[1]] * 1000}}
-    assert call_of(decoded(orjson.dumps(wide), Media.JSON))[1] == wide["args"]
+    assert call_of(decode(orjson.dumps(wide), Media.JSON))[1] == wide["args"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_nesting_up_to_the_limit_is_taken() -> None:
 def test_cbor_values_that_documents_cannot_hold(value: object, said: str) -> None:
     body = cbor2.dumps({"statement": "s", "args": {"a": value}})
     with pytest.raises(InvalidRequest, match=said):
-        call_of(decoded(body, Media.CBOR))
+        call_of(decode(body, Media.CBOR))
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_cbor_values_that_documents_cannot_hold(value: object, said: str) -> Non
 )
 def test_hostile_cbor_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
-        call_of(decoded(body, Media.CBOR))
+        call_of(decode(body, Media.CBOR))
 
 
 def headers(**fields: str) -> Headers:

@@ -22,6 +22,7 @@ from edge_twisted.api.logs_download import ROUTE as LOGS
 from edge_twisted.api.presence import ROUTE as PRESENCE
 from edge_twisted.api.request import Request
 from edge_twisted.api.route import Route
+from edge_twisted.api.throttle import Throttle
 from edge_twisted.api.transaction import ROUTE as TRANSACTION
 from edge_twisted.config.model import Cors, IdentityConfig, Permissions
 from edge_twisted.security.api_keys import generate
@@ -33,10 +34,11 @@ MADE = generate()
 OTHER = generate()
 
 
-class CountingThrottle:
+class CountingThrottle(Throttle):
     """Lets so many requests through."""
 
     def __init__(self, limit: int) -> None:
+        super().__init__(())
         self.left = limit
         self.seen: list[str | None] = []
 
@@ -46,7 +48,7 @@ class CountingThrottle:
             raise TooManyRequests(7)
         self.left -= 1
 
-    def lines(self, request: Request) -> bytes:
+    def header_lines(self, request: Request) -> bytes:
         return b"RateLimit: %d\r\n" % self.left
 
 
@@ -163,7 +165,7 @@ class Keys(Case):
         self.refusal(self.request(f"Bearer {MADE.key}"), Unauthorized)
         self.gate.replace(GateRules(keys=None))
         self.assertIs(self.gate.admit(self.request()), ANYBODY)
-        self.assertEqual(self.gate.lines(request), b"")
+        self.assertEqual(self.gate.header_lines(request), b"")
 
     def test_a_check_under_way_answers_by_the_rules_it_began_with(self) -> None:
         waiting: Deferred[bool] = Deferred()

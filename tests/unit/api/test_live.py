@@ -12,9 +12,9 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from edge_twisted.api.errors import EndpointDisabled, Unauthorized
-from edge_twisted.api.gate import Throttle
 from edge_twisted.api.reloadable import ReloadableApi
 from edge_twisted.api.request import Request
+from edge_twisted.api.throttle import Throttle
 from edge_twisted.config.model import (
     Auth,
     Configuration,

@@ -5,19 +5,19 @@ from __future__ import annotations
 
 from twisted.internet.defer import CancelledError
 
-from edge_twisted.api.statement_errors import Described, described
+from edge_twisted.api.statement_errors import StatementSummary, summarize
 from edge_twisted.database.errors import StatementForbidden
 from edge_twisted.dql.errors import ParseError
 from edge_twisted.security.permissions import Permits
 from tests.support.dql_examples import answer, memory_database
 
 PADDING = "/* " + "x" * 5_000 + " */ "
-DELETE = Described(query_type="delete", verb="delete", collections=("tasks",))
+DELETE = StatementSummary(query_type="delete", verb="delete", collections=("tasks",))
 
 
 def test_a_short_one_is_parsed() -> None:
-    assert described("DELETE FROM tasks", StatementForbidden("x")) == DELETE
-    assert described("DELETE FORM tasks", ParseError("x")) == Described()
+    assert summarize("DELETE FROM tasks", StatementForbidden("x")) == DELETE
+    assert summarize("DELETE FORM tasks", ParseError("x")) == StatementSummary()
 
 
 def test_a_long_one_is_told_by_its_error() -> None:
@@ -27,13 +27,13 @@ def test_a_long_one_is_told_by_its_error() -> None:
     try:
         answer(memory_database(), text, {}, nobody)
     except StatementForbidden as error:
-        assert described(text, error) == DELETE
+        assert summarize(text, error) == DELETE
     else:
         raise AssertionError("it was not refused")
 
 
 def test_else_its_first_word_is_all_that_is_known() -> None:
     gone = CancelledError()
-    assert described(f"{PADDING}-- y\nDELETE FROM tasks", gone).verb == "delete"
-    assert described(f"({PADDING}", gone) == Described()
-    assert described(f"SELECT {PADDING}", ParseError("x")) == Described()
+    assert summarize(f"{PADDING}-- y\nDELETE FROM tasks", gone).verb == "delete"
+    assert summarize(f"({PADDING}", gone) == StatementSummary()
+    assert summarize(f"SELECT {PADDING}", ParseError("x")) == StatementSummary()

@@ -73,8 +73,12 @@ def test_every_strategy_must_pass(clock: Clock) -> None:
     assert refused == ["api_key", "api_key", "route"]
     admitted = of(key="third", path="/presence")
     throttle.check(admitted)
-    assert b"RateLimit-Remaining: 1\r\n" in throttle.lines(admitted), "the least that is left"
-    assert throttle.lines(of()) == b"", "the refusal of one that was not admitted says it itself"
+    assert b"RateLimit-Remaining: 1\r\n" in throttle.header_lines(admitted), (
+        "the least that is left"
+    )
+    assert throttle.header_lines(of()) == b"", (
+        "the refusal of one that was not admitted says it itself"
+    )
 
 
 def test_a_full_table_lets_new_callers_in(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ from edge_twisted.api.presence import (
     PresenceResource,
     local_peer,
 )
-from edge_twisted.api.tree import ENDPOINTS, ApiParts, build, described
+from edge_twisted.api.tree import ENDPOINTS, ApiParts, build, openapi_document_of
 from edge_twisted.cli.main import edge_server
 from edge_twisted.config.load import load
 from edge_twisted.config.model import Auth, Configuration, IdentityConfig
@@ -137,7 +137,7 @@ def test_one_by_one(tmp_path: Path, name: str) -> None:
             continue
         on.add(PATHS[method, path])
     assert on == {f"http_server.http_api.{name}"}
-    named = set(described(only)["paths"])
+    named = set(openapi_document_of(only)["paths"])
     assert named == {each.route.path for each in ENDPOINTS if each.route.setting.endswith(name)}
 
 
@@ -159,7 +159,7 @@ def test_the_docs_without_a_slash_lead_to_the_page(tmp_path: Path) -> None:
     assert not redirect.route.needs_key
 
 
-class Described(SynchronousTestCase):
+class DocumentTests(SynchronousTestCase):
     """The OpenAPI document."""
 
     def setUp(self) -> None:
@@ -168,21 +168,23 @@ class Described(SynchronousTestCase):
         self.all = configuration(self.folder)
 
     def test_it_describes_exactly_what_is_on(self) -> None:
-        document = described(self.all)
+        document = openapi_document_of(self.all)
         self.assertEqual(document["openapi"], "3.1.0")
         self.assertEqual(
             set(document["paths"]),
             {"/attachments/{id}", *(p for _, p in PATHS if p not in ("/attachments/abc", "/docs"))},
         )
-        some = described(configuration(self.folder, http_api={"execute": True}, rest=False))
+        some = openapi_document_of(
+            configuration(self.folder, http_api={"execute": True}, rest=False)
+        )
         self.assertEqual(set(some["paths"]), {"/execute", "/transaction"})
 
     def test_keys_are_asked_for_only_where_they_are(self) -> None:
-        open_ = described(self.all)
+        open_ = openapi_document_of(self.all)
         self.assertEqual(open_["paths"]["/metrics"]["get"]["security"], [{}, {"key": []}])
         self.assertNotIn("security", open_["paths"]["/health"]["get"])
         self.assertNotIn("401", open_["paths"]["/execute"]["post"]["responses"])
-        keyed = described(evolve(self.all, auth=Auth(identities=())))
+        keyed = openapi_document_of(evolve(self.all, auth=Auth(identities=())))
         for document in (open_, keyed):
             self.assertIn("key", document["components"]["securitySchemes"])
         self.assertEqual(keyed["paths"]["/metrics"]["get"]["security"], [{"key": []}])
@@ -191,7 +193,7 @@ class Described(SynchronousTestCase):
         self.assertNotIn("401", keyed["paths"]["/docs/"]["get"]["responses"])
 
     def test_every_reference_leads_somewhere_and_ids_are_unique(self) -> None:
-        document = described(self.all)
+        document = openapi_document_of(self.all)
         text = orjson.dumps(document).decode()
         for name in re.findall(r'"#/components/schemas/(\w+)"', text):
             self.assertIn(name, document["components"]["schemas"])
@@ -211,11 +213,11 @@ class Described(SynchronousTestCase):
         path = self.folder / "edge.yaml"
         printed = runner.invoke(edge_server, ["config", "open-api", "--config", str(path)])
         self.assertEqual(printed.exit_code, 0, printed.output)
-        self.assertEqual(orjson.loads(printed.output), described(self.all))
+        self.assertEqual(orjson.loads(printed.output), openapi_document_of(self.all))
         output = self.folder / "api.json"
         arguments = ["config", "open-api", "-c", str(path), "--output", str(output)]
         self.assertEqual(runner.invoke(edge_server, arguments).exit_code, 0)
-        self.assertEqual(orjson.loads(output.read_bytes()), described(self.all))
+        self.assertEqual(orjson.loads(output.read_bytes()), openapi_document_of(self.all))
 
     def test_the_command_says_what_it_cannot_do(self) -> None:
         path = self.folder / "edge.yaml"
