@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts, ports, networks and URLs, as texts of the file and as values."""
+"""Parsers for hosts, ports, networks, URLs and paths in the texts of the file."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class BadFormat(ValueError):
-    """A text that is not what it should be; the message says why and never quotes a secret."""
+    """A text that cannot be parsed; the message says why and never quotes a secret."""
 
 
 def listen_address(text: str, folder: Path) -> ListenAddress:
     """
     Parse ``HOST:PORT``, ``[IPv6]:PORT`` or ``unix:PATH``; a relative path is one of `folder`.
 
-    :raises BadFormat: it is none of them.
+    :raises BadFormat: `text` has none of these forms.
     """
     if not text.startswith(_UNIX):
         return host_port(text, lowest_port=0)
@@ -53,7 +53,7 @@ def host_port(text: str, lowest_port: int = 1) -> TcpAddress:
     """
     Parse ``HOST:PORT`` or ``[IPv6]:PORT``.
 
-    :raises BadFormat: the host is none, or the port is not from `lowest_port` to 65535.
+    :raises BadFormat: the host is invalid, or the port is not from `lowest_port` to 65535.
     """
     host, colon, port = text.rpartition(":")
     if not colon:
@@ -74,7 +74,7 @@ def address(text: str) -> IPv4Address | IPv6Address:
     """
     Parse an IPv4 or IPv6 address.
 
-    :raises BadFormat: it is none.
+    :raises BadFormat: `text` is no IP address.
     """
     try:
         return ip_address(text)
@@ -86,7 +86,7 @@ def network(text: str) -> IPv4Network | IPv6Network:
     """
     Parse a network in CIDR form; a bare address is a network of one.
 
-    :raises BadFormat: it is none, or has bits beyond its prefix.
+    :raises BadFormat: `text` is no network, or has bits beyond its prefix.
     """
     try:
         return ip_network(text)
@@ -105,13 +105,13 @@ def url(text: str, schemes: tuple[str, ...]) -> SplitResult:
 
     The message does not quote the text, which may carry credentials.
 
-    :raises BadFormat: it is none.
+    :raises BadFormat: `text` is no such URL.
     """
     if not text.isascii() or not text.isprintable() or " " in text:
         raise BadFormat("has characters that a URL cannot have; percent-encode them")
     try:
         parts = urlsplit(text)
-        _ = parts.port  # raises when it is none
+        _ = parts.port  # raises ValueError for an invalid port
     except ValueError as error:
         raise BadFormat("its host or port cannot be read") from error
     if parts.scheme not in schemes:
@@ -123,9 +123,9 @@ def url(text: str, schemes: tuple[str, ...]) -> SplitResult:
 
 def origin(text: str) -> str:
     """
-    Check an origin for CORS, which is compared with what browsers send, character by character.
+    Check a CORS origin, which is compared with browsers' `Origin` header character by character.
 
-    :raises BadFormat: no browser sends it.
+    :raises BadFormat: no browser would send `text` as an origin.
     """
     if text == "*":
         return text
@@ -143,7 +143,7 @@ def file_path(text: str) -> Path:
     """
     Check that `text` can be a path.
 
-    :raises BadFormat: it is empty or has a NUL character.
+    :raises BadFormat: `text` is empty or has a NUL character.
     """
     if not text.strip():
         raise BadFormat("is empty")
@@ -153,7 +153,7 @@ def file_path(text: str) -> Path:
 
 
 def is_loopback(listen: ListenAddress) -> bool:
-    """Whether only this machine can reach `listen`, as far as its text tells."""
+    """Tell whether only this machine can reach `listen`, judging by the text, without DNS."""
     if isinstance(listen, UnixAddress):
         return True
     try:

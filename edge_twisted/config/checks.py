@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What a configuration is checked for by other rooms, handed in so that this one stays below them.
+Interface of the checks that other rooms make on a configuration: queries, keys, certificates.
 
-The start, a reload and `config validate` hand in the same checks, so that they cannot disagree.
-A check creates nothing and changes nothing.
+Callers hand the checks in, so that this room imports none of the rooms above it.  The start, a
+reload and `config validate` hand in the same checks, so that they cannot disagree.  A check creates
+nothing and changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from edge_twisted.config.yaml.nodes import Plain
 
 @frozen(kw_only=True)
 class QueryProblem:
-    """Why a DQL text is refused, and where in that text, counted from 1."""
+    """Reason why a DQL text is refused, and the place in that text, counted from 1."""
 
     reason: str
     line: int = 1
@@ -28,7 +29,7 @@ class QueryProblem:
 
 @frozen(kw_only=True)
 class CertificateFinding:
-    """What is wrong, or merely doubtful, with the file at the key `role` of `tls_config`."""
+    """Error in, or warning about, the file at the key `role` (cert, key) of `tls_config`."""
 
     role: str
     what: str
@@ -39,10 +40,10 @@ class CertificateFinding:
 @frozen(kw_only=True)
 class CredentialForm:
     """
-    What the hash of an API key turns out to be.
+    Result of parsing the hash of an API key.
 
-    `reason` says why it is no hash of ours; `same_key` is equal for two hashes of one key, as far
-    as their texts tell.  Neither quotes the hash.
+    `reason` says why the text is no valid hash; None: it is valid.  `same_key` is equal for two
+    hashes of one key, as far as their texts tell.  Neither quotes the hash.
     """
 
     reason: str | None = None
@@ -51,7 +52,7 @@ class CredentialForm:
 
 @frozen(kw_only=True)
 class Checks:
-    """The checks that other rooms offer; one that is not handed in accepts everything."""
+    """Functions that check values for other rooms; a check that is not handed in accepts all."""
 
     #: A subscription's query with its arguments.
     subscription: Callable[[str, Mapping[str, Plain]], Sequence[QueryProblem]] = lambda *_: ()
@@ -61,11 +62,11 @@ class Checks:
     credential: Callable[[str], CredentialForm] = lambda text: CredentialForm(same_key=text)
     #: A certificate with its key, for the host that is listened on; None is a unix socket.
     certificate: Callable[[TlsFiles, str | None], Sequence[CertificateFinding]] = lambda *_: ()
-    #: A folder that will be written to, made if need be; returns why it cannot be.
+    #: A folder that the server will write to, made if need be; returns why that cannot work.
     folder: Callable[[Path], str | None] = lambda _: None
-    #: Whether every user of the machine gets at a file or folder.
+    #: Whether every user of the machine can read a file, or enter a folder.
     exposed: Callable[[Path], bool] = lambda _: False
-    #: The system's folder for temporary ones.
+    #: The system's folder for temporary folders; returns why it cannot be used.
     temporary_folder: Callable[[], str | None] = lambda: None
-    #: A unix socket that will be listened on.
+    #: A unix socket to listen on; returns why that cannot work.
     unix_socket: Callable[[Path], str | None] = lambda _: None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The `format` keywords of the schema: what a text must be beyond its JSON type.
+Checkers for the `format` keywords of the schema, such as `host-port` and `cidr`.
 
-Each is checked by the function that later makes the value, so that they cannot disagree.
+A format is checked by the function that later makes the value, so that the two cannot disagree.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def format_checker() -> FormatChecker:
 
 
 def _on_texts(check: Callable[[str], object]) -> Callable[[object], bool]:
-    """What is no text is for the keyword `type` to refuse."""
+    """Adapt `check` to JSON Schema: values that are no text pass, for `type` refuses them."""
 
     def conforms(instance: object) -> bool:
         if isinstance(instance, str):

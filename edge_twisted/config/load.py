@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a configuration file; the one module of this room that knows a file system."""
+"""Reads a configuration file from disk; the only module of this room that does I/O."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from edge_twisted.config.reading import Loaded, read
 from edge_twisted.config.yaml.text import MAX_FILE_BYTES
 
 _NO_CHECKS = Checks()
-#: The provider whose token is for development and known to everybody.
+#: The development provider, whose token is public and therefore no secret.
 PUBLIC_PROVIDER = "__playgroundProvider"
 
 
 def load(path: Path, environ: Mapping[str, str], checks: Checks = _NO_CHECKS) -> Loaded:
     """
-    Read the configuration file at `path`; nothing is created or changed.
+    Read and check the configuration file at `path`; nothing is created or changed.
 
-    Relative paths in it are relative to its folder; `edge-data/` to the current one.
+    Relative paths in the file are relative to its folder, `edge-data/` to the current folder.
 
-    :raises ConfigurationError: the file cannot be read, or cannot be used; the user has to mend it.
+    :raises ConfigurationError: the file cannot be read or used; show its problems to the user.
     """
     context = PathContext(
         # Symbolic links are not followed: a file that is linked into a folder belongs there.
@@ -45,7 +45,7 @@ def load(path: Path, environ: Mapping[str, str], checks: Checks = _NO_CHECKS) ->
 def _bytes(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            # One byte more than is allowed tells that there are more.
+            # One byte above the limit shows `text_of` that the file is too large.
             return file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         _refuse(path, "does not exist", "name an existing configuration file")
@@ -58,7 +58,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _holds_secrets(configuration: Configuration) -> bool:
-    """Tell whether it has what only members of its mesh may know; hashes of keys are no secrets."""
+    """Tell whether `configuration` has a secret of its mesh; hashes of API keys are no secrets."""
     auth = configuration.database.auth
     return not (isinstance(auth, ServerAuth) and auth.provider == PUBLIC_PROVIDER)
 

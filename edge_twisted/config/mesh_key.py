@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The key that the servers of a mesh share (`key_b64`): base64 of a PKCS#8 DER P-256 key."""
+"""Parser for the mesh's shared key (`key_b64`): base64 of a PKCS#8 DER P-256 private key."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 
 class BadMeshKey(ValueError):
-    """A text that is no such key; the message says why and quotes nothing."""
+    """A text that is no mesh key; the message says why and quotes nothing of the secret."""
 
 
 def mesh_key(text: str) -> ec.EllipticCurvePrivateKey:
     """
-    Read the key from `text`, in which white space does not count.
+    Parse the mesh key `text`; white space in it is ignored.
 
-    :raises BadMeshKey: it is none.
+    :raises BadMeshKey: `text` is no base64 of an unencrypted PKCS#8 P-256 private key.
     """
     try:
         der = base64.b64decode("".join(text.split()), validate=True)

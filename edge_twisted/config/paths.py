@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders and files of the configuration as absolute paths."""
+"""Resolves the paths and folders of the configuration to absolute paths."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ DATA_FOLDER: Final = "edge-data"
 
 
 class BadVariable(LookupError):
-    """An environment variable that the file refers to is not set, or is no path."""
+    """An environment variable named by `from_env` is not set, or holds no valid path."""
 
 
 @frozen(kw_only=True)
 class PathContext:
-    """What the meaning of paths depends on; both folders are absolute."""
+    """Folders and environment that paths are resolved against; both folders are absolute."""
 
     config_folder: Path
     working_folder: Path
@@ -36,9 +36,9 @@ class PathContext:
 
     def folder(self, value: Plain) -> Folder:
         """
-        Return what a valid value such as that of `persistence_dir` stands for.
+        Resolve a valid folder value, such as that of `persistence_dir`.
 
-        :raises BadVariable: it refers to an environment variable that has no path.
+        :raises BadVariable: `value` names an environment variable that is not set or has no path.
         """
         if value == "temp_dir":
             return TemporaryFolder()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with a configuration file: one `ConfigProblem` a line, all of them in one error."""
+"""Problems of a configuration file: `ConfigProblem` is one, `ConfigurationError` has them all."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from attrs import frozen
 
 from edge_twisted.errors import EdgeError
 
-#: Where a value stands in the file: keys and list indices from the top, ``()`` for the whole file.
+#: Path of a value in the file: keys and list indices from the top, ``()`` for the whole file.
 KeyPath = tuple[str | int, ...]
 
-#: What is quoted from the file is cut to this many characters, so that a problem stays a line.
+#: Most characters of a quotation from the file, so that a problem fits a line.
 MAX_QUOTED = 60
-#: A file has no more problems than this reported, so that a flood of them stays bounded.
+#: Most problems reported for one file, so that a hostile file cannot exhaust memory.
 MAX_PROBLEMS = 1000
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_*-]+", re.ASCII)
@@ -25,7 +25,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_*-]+", re.ASCII)
 
 @frozen(order=True)
 class FilePosition:
-    """A place in a text; line and column count characters from 1."""
+    """Line and column in a text, both counted from 1, columns in characters."""
 
     line: int
     column: int
@@ -34,11 +34,11 @@ class FilePosition:
 @frozen(kw_only=True)
 class ConfigProblem:
     """
-    One thing that is wrong, or a warning.
+    One error in a configuration file, or one warning about it.
 
-    ``str`` of it is ``FILE:LINE:COLUMN: path.to.key: what is wrong; what would be right``, in one
-    line whatever is in the file.  `position` is None for a file that cannot be read at all;
-    `right` is empty where `what` says it all.
+    ``str`` gives ``FILE:LINE:COLUMN: path.to.key: what is wrong; what would be right``, always one
+    line.  `position` is None for a file that cannot be read at all; `right` is empty where `what`
+    needs no remedy.
     """
 
     file: str
@@ -61,10 +61,10 @@ class ConfigProblem:
 
 class ConfigurationError(EdgeError):
     """
-    The file cannot be used; nothing has been opened or made.
+    The configuration file cannot be used; nothing has been opened or created.
 
-    `problems` has all that is wrong in file order, `warnings` what is merely doubtful.  The user
-    has to mend the file; a process ends with `EXIT_STATUS`.
+    `problems` has every error and `warnings` every warning, in file order.  The user has to mend
+    the file; a process ends with `EXIT_STATUS`.
     """
 
     code = "bad_configuration"
@@ -83,7 +83,7 @@ class ConfigurationError(EdgeError):
 
 
 def dotted(path: KeyPath) -> str:
-    """Return `path` as messages have it: ``http_server.throttling.strategies[1].window_secs``."""
+    """Return `path` for a message: ``http_server.throttling.strategies[1].window_secs``."""
     text = ""
     for step in path:
         if isinstance(step, int):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-From the bytes of a file to a `Configuration`: everything but the file system.
+Turns the bytes of a file into a `Configuration`; does no I/O.
 
-    bytes -> text -> nodes with positions -> schema -> rules -> sections
+    bytes -> text -> nodes with positions -> schema -> rules -> build
 
-Each step reports what it finds; the file is refused after the last one that can still say
-something, with all problems at once.
+Each step reports its problems and lets the next one run if it can; the file is then refused with
+all problems at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from edge_twisted.config.yaml.text import UnreadableText, lines_of, text_of
 
 @frozen(kw_only=True)
 class Loaded:
-    """A configuration, and what is doubtful about it; the caller shows the warnings."""
+    """A configuration with its warnings, which the caller shows."""
 
     configuration: Configuration
     warnings: tuple[ConfigProblem, ...] = ()
@@ -38,11 +38,11 @@ class Loaded:
 
 def read(data: bytes, path: Path, context: PathContext, checks: Checks) -> Loaded:
     """
-    Read the configuration file `path`, which holds `data`.
+    Check `data`, the content of the file `path`, and build its configuration.
 
     Messages name the file as `path` does.
 
-    :raises ConfigurationError: it cannot be used.
+    :raises ConfigurationError: the file cannot be used; all problems are in the error.
     """
     reporter = Reporter(str(path))
     values = _check(data, reporter, context, checks)
@@ -53,7 +53,7 @@ def read(data: bytes, path: Path, context: PathContext, checks: Checks) -> Loade
 
 
 def _check(data: bytes, reporter: Reporter, context: PathContext, checks: Checks) -> Plain:
-    """Report all that is wrong with `data`, and return the values of the file."""
+    """Report every problem of `data`, and return the values of the file."""
     try:
         text = text_of(data)
     except UnreadableText as error:

@@ -33,7 +33,7 @@ the rest the log says `needs restart`.
 
 @frozen
 class ReferenceRow:
-    """One key, as the tables show it."""
+    """A row of a table: one key with type, default and meaning in Markdown."""
 
     path: str
     kind: str
@@ -92,7 +92,7 @@ def _children(path: str, node: Schema) -> Iterator[ReferenceRow]:
 
 
 def _kind(node: Schema) -> str:
-    """Return the type in words: what the schema calls it, or its shape."""
+    """Describe the type of `node`: by its title, or by its JSON type and bounds."""
     target = resolved(node)
     title = node.get("title") or target.get("title")
     if title:

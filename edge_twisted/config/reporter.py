@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Collects what is found wrong with one file, in whatever order the checks come to it."""
+"""Collects the problems and warnings of one file, and sorts them by position."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ class Reporter:
     """
     The problems and warnings of one file, each kept once.
 
-    What comes after the first `MAX_PROBLEMS` is dropped: nobody reads on, and a hostile file
-    must not take memory.
+    Reports after the first `MAX_PROBLEMS` are dropped, so that a hostile file cannot exhaust
+    memory.
     """
 
     def __init__(self, file: str) -> None:
         self._file = file
         self._found: dict[ConfigProblem, None] = {}
         self._paths: set[KeyPath] = set()
-        #: Every path at or above a problem.
+        #: The path of each problem, and all paths above it.
         self._above: set[KeyPath] = set()
 
     def problem(self, path: KeyPath, position: FilePosition | None, what: str, right: str) -> None:
-        """Report something for which the file must be refused."""
+        """Report an error, for which the file is refused."""
         if not self.is_full:
             self._paths.add(path)
             self._above.update(path[:length] for length in range(len(path) + 1))
         self._add(path, position, what, right, is_warning=False)
 
     def warning(self, path: KeyPath, position: FilePosition | None, what: str, right: str) -> None:
-        """Report something that the server can live with."""
+        """Report a warning, with which the file is accepted."""
         self._add(path, position, what, right, is_warning=True)
 
     def is_clean(self, path: KeyPath) -> bool:
-        """Whether nothing has been reported at, above or below `path`; warnings do not count."""
+        """Tell whether `path` has no error at, above or below it; warnings do not count."""
         if path in self._above:
             return False
         return not any(path[:length] in self._paths for length in range(len(path)))

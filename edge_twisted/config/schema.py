@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The published JSON Schema of the file: what validates it, and where its defaults come from.
+The published JSON Schema of the file, schema.json, which validates it and has all defaults.
 
-https://json-schema.org/draft/2020-12.  ``title`` says in a phrase what belongs somewhere,
-``description`` what it is for; ``writeOnly`` marks secrets; ``deprecated`` an old spelling.
+https://json-schema.org/draft/2020-12.  ``title`` names in a phrase the values that are accepted,
+``description`` says what the key is for; ``writeOnly`` marks secrets; ``deprecated`` marks an old
+spelling.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ _DEFINITIONS: Final = "#/$defs/"
 
 
 def schema_text() -> str:
-    """Return the schema as it is published."""
+    """Return the text of the schema, as `config schema json` prints it."""
     return files(__package__).joinpath("schema.json").read_text("utf-8")
 
 
 @cache
 def schema() -> Schema:
-    """Return the whole schema; it must not be changed."""
+    """Return the parsed schema, shared by all callers, who must not change it."""
     loaded: Schema = json.loads(schema_text())
     return loaded
 
 
 def resolved(part: Schema) -> Schema:
-    """Follow the reference of `part`, if it has one; keywords beside the reference win."""
+    """Follow the ``$ref`` of `part`, if any; keywords beside the ``$ref`` win."""
     reference = part.get("$ref")
     if reference is None:
         return part
@@ -44,7 +45,7 @@ def resolved(part: Schema) -> Schema:
 
 
 def as_object(part: Schema) -> Schema:
-    """Return what `part` says about objects: itself, or the one alternative that is an object."""
+    """Return `part`, or that one of its ``anyOf`` alternatives which describes an object."""
     part = resolved(part)
     for alternative in part.get("anyOf", ()):
         if (found := resolved(alternative)).get("type") == "object":
@@ -54,9 +55,9 @@ def as_object(part: Schema) -> Schema:
 
 def property_of(part: Schema, key: str) -> Schema:
     """
-    Return what `part` says about its property `key`.
+    Return the schema of the property `key` of `part`.
 
-    :raises KeyError: it has no such property, which is a mistake of ours.
+    :raises KeyError: `part` has no such property: a bug in the caller.
     """
     found: Schema = as_object(part)["properties"][key]
     return resolved(found)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The document against the schema: every violation as a problem at its place in the file."""
+"""Reports every violation of the schema as a problem with its position in the file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge_twisted.config.yaml.nodes import Plain, YamlDocument
 
 
 def validate(document: YamlDocument, data: Plain, reporter: Reporter) -> None:
-    """Report where `data`, which is `document` without positions, violates the schema."""
+    """Report each violation of the schema by `data`, the plain values of `document`."""
     report = _Report(document, reporter)
     # Unknown keys come first: a misspelt key is not also reported as missing.
     found = islice(violations(data), MAX_PROBLEMS)
@@ -27,13 +27,13 @@ class _Report:
     def __init__(self, document: YamlDocument, reporter: Reporter) -> None:
         self._document = document
         self._reporter = reporter
-        #: Keys that are probably there, misspelt.
+        #: Required keys that an unknown key probably misspells; not reported as missing.
         self._misspelt: set[KeyPath] = set()
 
     def add(self, violation: Violation) -> None:
         path = violation.path
         if not isinstance(violation.value, dict):
-            # The keyword `type` has said already that there should be an object.
+            # The keyword `type` reports that this should be an object.
             if violation.keyword != "oneOf":
                 self._value(violation)
             return
@@ -98,7 +98,7 @@ class _Report:
 
 
 def _one_deeper(known: Mapping[str, Schema], key: str) -> str | None:
-    """Return which of the `known` keys has an object in which `key` is known."""
+    """Return the key of `known` below which `key` would be valid, None if there is none."""
     for name, part in known.items():
         if key in as_object(part).get("properties", {}):
             return name

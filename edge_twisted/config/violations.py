@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Where a file violates the schema, as far as its author can have meant it.
+Finds violations of the schema, and for ``anyOf`` those of the alternative the author meant.
 
-The validator reports a value with alternatives as one failure of all of them; here it is what is
-wrong with the alternative that the author had in mind.
+For a value that fits no alternative, jsonschema reports one failure of them all.  Here the failure
+is replaced by the errors of the one alternative that takes a value of this JSON type, if exactly
+one does.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ from edge_twisted.config.problems import KeyPath
 from edge_twisted.config.schema import Schema, schema
 from edge_twisted.config.yaml.nodes import Plain
 
-#: Keywords that say what kind of value is meant, rather than which.
+#: Keywords whose failure means that the value is of another kind than the alternative.
 _KINDS = ("type", "const", "enum")
 
 
 @frozen(kw_only=True)
 class Violation:
-    """One keyword of the schema that a value does not obey."""
+    """One failure of a value to obey a keyword of the schema."""
 
     path: KeyPath
     keyword: str
-    #: What the schema has at the keyword.
+    #: The value of the keyword in the schema.
     wanted: Any
-    #: The part of the schema that the keyword is in.
+    #: The part of the schema that has the keyword.
     part: Schema
     value: Plain = field(repr=False)
-    #: Why a `format` does not fit.
+    #: Why the value does not fit a `format`; None for other keywords.
     reason: str | None
 
 
@@ -46,7 +47,7 @@ def _validator() -> Draft202012Validator:
 
 
 def violations(data: Plain) -> Iterator[Violation]:
-    """Yield the violations of the schema by `data`, in no order; stop whenever there are enough."""
+    """Yield the violations of the schema by `data`, lazily and in no particular order."""
     for error in _meant(_validator().iter_errors(data)):
         yield Violation(
             path=tuple(error.absolute_path),
@@ -59,7 +60,7 @@ def violations(data: Plain) -> Iterator[Violation]:
 
 
 def _meant(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
-    """Yield `errors`, alternatives replaced by the errors of the one that was meant."""
+    """Yield `errors`, those of ``anyOf`` replaced by the errors of the alternative meant."""
     for error in errors:
         chosen = _chosen(error) if error.validator == "anyOf" else None
         if chosen is None:

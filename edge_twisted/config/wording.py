@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What a validation error means, in words: what is wrong, and what would be right.
+Describes violations of the schema for people: what is wrong, and what would be right.
 
-A value is quoted only where the schema says what texts or numbers are right, and never a secret.
+A value is quoted only where the schema lists or bounds the right ones, and never if it is secret.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edge_twisted.config.schema import Schema, resolved
 from edge_twisted.config.violations import Violation
 from edge_twisted.config.yaml.nodes import Plain
 
-#: A longer key is no misspelling of ours, and comparing it takes time.
+#: Longer texts are not compared with known keys: no key is so long, and comparing is slow.
 _LONGEST_MISSPELLING: Final = 64
 _YES: Final = frozenset({"yes", "on", "y"})
 _NO: Final = frozenset({"no", "off", "n"})
@@ -32,12 +32,12 @@ _KINDS: Final[Mapping[str, str]] = {
 
 
 def describe(violation: Violation) -> tuple[str, str]:
-    """Return what is wrong and what would be right, for a violation by one value."""
+    """Return what is wrong with a value and what would be right."""
     return _DESCRIBERS[violation.keyword](violation)
 
 
 def expected(part: Schema) -> str:
-    """Return in a phrase what belongs where `part` holds."""
+    """Describe in a phrase the values that `part` accepts."""
     part = resolved(part)
     if "title" in part:
         return str(part["title"])
@@ -53,13 +53,13 @@ def expected(part: Schema) -> str:
 
 
 def one_of(choices: Iterable[object]) -> str:
-    """Return `choices` as a list in words."""
+    """Join `choices` to a text such as ``a, b or c``."""
     names = [str(choice) for choice in choices]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return which of `known` was probably meant by `word`, None if none is near."""
+    """Return the name of `known` that `word` probably misspells, None if none is similar."""
     if len(word) > _LONGEST_MISSPELLING:
         return None
     by_form = {_form(each): each for each in known}
@@ -68,7 +68,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def kind_of(value: Plain) -> str:
-    """Return what kind of value `value` is, in words."""
+    """Describe the JSON type of `value`."""
     match value:
         case None:
             return "empty"
@@ -111,7 +111,7 @@ def _type(violation: Violation) -> tuple[str, str]:
 
 
 def _hint(value: Plain, kinds: tuple[str, ...]) -> str:
-    """Return what to do about the usual mistakes with kinds of values."""
+    """Return a remedy for a common mistake, such as `yes` for true, or an empty text."""
     if value is None:
         return "; write a value or remove the key"
     if isinstance(value, str) and "boolean" in kinds:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `auth` must be beyond the schema."""
+"""Rules for `auth`: hashes of keys, names of permission sets, DQL conditions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _SETS = ("auth", "permission_sets")
 
 
 def check_auth(view: ConfigView) -> None:
-    """Report what is wrong with `auth`."""
-    #: What tells one key from another -> the identity that has it.
+    """Report violations of the rules for `auth`."""
+    #: `CredentialForm.same_key` -> the first identity that has the key.
     owners: dict[str, str] = {}
     for name in view.mapping(*_IDENTITIES):
         _credential(view, name, owners)

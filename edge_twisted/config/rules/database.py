@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `database` must be beyond the schema."""
+"""Rules for `database`: its folder, absent transports, subscriptions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ABSENT_RADIOS = ("lan_multicast_enabled", "ble_enabled", "awdl_enabled", "wifi_a
 
 
 def check_database(view: ConfigView) -> None:
-    """Report what is wrong with `database`."""
+    """Report violations of the rules for `database`."""
     if not view.mapping("database"):
         return
     if "small_peers_only" in view.mapping("database", "auth"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a file must be beyond the schema: keys that depend on each other, and on the machine."""
+"""Runs all rules on a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge_twisted.config.rules.view import ConfigView
 
 
 def check_rules(view: ConfigView) -> None:
-    """Report what is wrong with the file as far as the schema cannot tell."""
+    """Report every violation of a rule; violations of the schema are reported elsewhere."""
     check_database(view)
     check_http_server(view)
     check_auth(view)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the folders of a configuration must be, wherever they are named."""
+"""Rules for folders, at whatever key of the configuration."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def check_folder(
     view: ConfigView, path: KeyPath, default: Plain = None, *, is_private: bool = False
 ) -> None:
     """
-    Report what is wrong with the folder at `path`; without it, with the one of `default`.
+    Report a folder at `path` (if absent: `default`) that the server cannot write to.
 
-    One that `is_private` should be closed to other users of the machine.
+    With `is_private`, also warn if other users of the machine can enter the folder.
     """
     value = view.value(*path)
     if isinstance(value, dict):

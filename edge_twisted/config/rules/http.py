@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `http_server` must be beyond the schema."""
+"""Rules for `http_server`: address, certificate, old spellings, throttling."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXEMPT_ROUTE = "/health"
 
 
 def check_http_server(view: ConfigView) -> None:
-    """Report what is wrong with `http_server`."""
+    """Report violations of the rules for `http_server`."""
     listen = _listen_address(view)
     _tls(view, listen)
     _old_spelling(view)

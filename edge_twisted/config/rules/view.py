@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What the rules look at: the values of a file that may be broken elsewhere, and where they stand.
+Read access for the rules to the values of a file that may violate the schema.
 
-Rules run whether or not the file obeys the schema, so that all problems are reported at once.  A
-value that was reported before is not there for them.
+Rules run even if the file violates the schema, so that all problems are reported at once.  A value
+that already has a problem reads as absent, so that no rule reports it again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NOTHING: Final[Mapping[str, Plain]] = {}
 
 @frozen(kw_only=True)
 class ConfigView:
-    """The file as the rules see it."""
+    """Values of a file for the rules, and their way to report problems."""
 
     document: YamlDocument
     data: Plain = field(repr=False)
@@ -35,7 +35,7 @@ class ConfigView:
     checks: Checks
 
     def value(self, *path: str | int) -> Plain:
-        """Return the value at `path`, None if there is none or it was reported."""
+        """Return the value at `path`, None if it is absent or already has a problem."""
         value = self.data
         for step in path:
             if isinstance(value, dict) and isinstance(step, str):
@@ -52,12 +52,12 @@ class ConfigView:
         return value if isinstance(value, str) else None
 
     def mapping(self, *path: str | int) -> Mapping[str, Plain]:
-        """Return the object at `path`, parts of which may have been reported, or an empty one."""
+        """Return the object at `path`, else an empty one; parts of it may have problems."""
         value = self.value(*path)
         return value if isinstance(value, dict) else _NOTHING
 
     def items(self, *path: str | int) -> Sequence[Plain]:
-        """Return the list at `path`, parts of which may have been reported, or an empty one."""
+        """Return the list at `path`, else an empty one; parts of it may have problems."""
         value = self.value(*path)
         return value if isinstance(value, list) else ()
 
@@ -72,16 +72,16 @@ class ConfigView:
         self.reporter.problem(path, self.document.key_position(path), what, right)
 
     def warning(self, path: KeyPath, what: str, right: str) -> None:
-        """Report that the value at `path` is doubtful."""
+        """Warn of the value at `path`."""
         self.reporter.warning(path, self.document.value_position(path), what, right)
 
     def old_spelling(self, path: KeyPath, new: str) -> None:
-        """Report that the key at `path` has a new name."""
+        """Warn that the key at `path` is deprecated in favour of `new`."""
         position = self.document.key_position(path)
         self.reporter.warning(path, position, "is deprecated", f"write {new} instead")
 
     def queries(self, path: KeyPath, problems: Sequence[QueryProblem], right: str) -> None:
-        """Report what is wrong inside the DQL text at `path`."""
+        """Report problems inside the DQL text at `path`, at their own line and column."""
         node = self.document.node(path)
         for each in problems:
             position = None

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YAML with positions: from bytes to a tree of nodes, in bounded time and memory."""
+"""Parser from YAML bytes to a tree of nodes with positions, in bounded time and memory."""

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-YAML text into a tree of nodes that know their positions.
+Composes the events of PyYAML's parser to a tree of nodes with positions.
 
-PyYAML parses; the tree is our own, because its composer forgets where keys stand, lets the last
-of two equal keys win and follows aliases without limit.  Time and memory are bounded: the parser
-is stopped at the first event beyond a limit, and aliases share nodes whose expanded size is
-counted before anything walks them.
+PyYAML's own composer is not used, because it drops the positions of keys, lets the last of two
+equal keys win and expands aliases without limit.  Time and memory are bounded here: parsing stops
+at the first event beyond a limit, and aliases share nodes whose expanded size is counted before
+anything walks them.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ _Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _GiveUpError(Exception):
-    """What was reported last makes it pointless, or too costly, to read on."""
+    """Parsing must stop here; the reason has been reported."""
 
 
 def compose(text: str, reporter: Reporter) -> YamlDocument | None:
     """
-    Parse `text` and report what is wrong with it as YAML.
+    Parse `text` and report errors of YAML syntax and form.
 
-    Returns None if it cannot be read to its end.  Values of the returned tree that were reported
-    are `BrokenNode`.
+    Returns None if `text` cannot be parsed to its end.  In the returned tree, a value with a
+    problem is a `BrokenNode`.
     """
     composer = _Composer(text, reporter)
     try:
@@ -66,15 +66,15 @@ class _Composer:
         self._last = end_of(text)
         self._reporter = reporter
         self._steps: list[str | int] = []
-        #: How many collections are open; a key may be one too, so this is not the path's length.
+        #: Number of open collections; not the length of the path, because a key can be one too.
         self._depth = 0
-        #: What each anchor stands for; a bare object while its node is still being read.
+        #: Anchor -> its node, or a bare object while the node is still being read.
         self._anchors: dict[str, Node | object] = {}
         self._nodes = 0
 
     @property
     def path(self) -> KeyPath:
-        """Where in the tree the parser is."""
+        """Path of the node that is being parsed."""
         return tuple(self._steps)
 
     def document(self) -> YamlDocument:
@@ -221,7 +221,7 @@ class _Composer:
     def _start(self, event: yaml.Event) -> FilePosition:
         mark = event.start_mark
         assert mark is not None  # parsed events have marks
-        # libyaml puts what is missing at the end of the file into a line that is not there.
+        # libyaml places an empty value at the end of the file into a line beyond the last.
         return min(FilePosition(mark.line + 1, mark.column + 1), self._last)
 
     def _report(self, event: yaml.Event, what: str, right: str) -> None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The file as a tree in which every node knows where it stands.
+Nodes of a YAML file, each with its position.
 
-The tree is shared where the file has aliases.  `size` and `height` are those of the expanded
-tree, so limits on them hold for whoever walks it without looking at sharing.
+Nodes are shared where the file has aliases.  `size` (nodes) and `height` (levels) are those of the
+expanded tree, so limits on them also bound code that walks the tree without looking at sharing.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from attrs import field, frozen
 
 from edge_twisted.config.problems import FilePosition, KeyPath
 
-#: Nesting that no configuration needs; whoever walks the tree may recurse.
+#: More levels than any configuration needs, and few enough for recursive code.
 MAX_DEPTH: Final = 50
 
-#: What the file says, without positions: what a JSON document can hold.
+#: A value of the file without its position: the values of JSON.
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 
 
 @frozen(kw_only=True)
 class Text:
-    """How a scalar is written, to find a place inside it: the position just after it, its style."""
+    """Spelling of a scalar, to find a place inside it: the position after its end, its style."""
 
     end: FilePosition
     #: None for plain, else the character that begins it: ``'``, ``"``, ``|`` or ``>``.
@@ -54,7 +54,7 @@ class Sequence:
 
 @frozen(kw_only=True)
 class MappingEntry:
-    """One key of a mapping, and what it has."""
+    """One key of a mapping: its position and its value."""
 
     key_position: FilePosition
     node: Node
@@ -62,7 +62,7 @@ class MappingEntry:
 
 @frozen(kw_only=True)
 class Mapping:
-    """An object, with what its merge keys bring in after its own entries."""
+    """An object; entries from merge keys come after its own."""
 
     position: FilePosition
     entries: MappingOf[str, MappingEntry]
@@ -72,7 +72,7 @@ class Mapping:
 
 @frozen(kw_only=True)
 class BrokenNode:
-    """Something that was reported already and must not cause any further complaint."""
+    """A value with a reported problem, about which nothing more is to be reported."""
 
     position: FilePosition
     size: int = 1
@@ -83,7 +83,7 @@ Node = Scalar | Sequence | Mapping | BrokenNode
 
 
 def plain(node: Node) -> Plain:
-    """Return what `node` says, as JSON has it; a broken node is None."""
+    """Return the value of `node` as JSON values; a broken node is None."""
     match node:
         case Scalar():
             return node.value
@@ -97,7 +97,7 @@ def plain(node: Node) -> Plain:
 
 @frozen
 class YamlDocument:
-    """A whole file: its root, and where each path of it stands."""
+    """A whole file as its root node, with the positions of paths."""
 
     root: Node
 
@@ -109,7 +109,7 @@ class YamlDocument:
         return node
 
     def value_position(self, path: KeyPath) -> FilePosition:
-        """Where the value at `path` begins; if there is none, where the nearest one above does."""
+        """Return where the value at `path` begins; if absent, where its nearest ancestor does."""
         node: Node = self.root
         for step in path:
             below = _child(node, step)
@@ -119,7 +119,7 @@ class YamlDocument:
         return node.position
 
     def key_position(self, path: KeyPath) -> FilePosition:
-        """Where the entry at `path` begins: its key, or the item of a list, or the whole file."""
+        """Return where the entry at `path` begins: its key, its item in a list, or the file."""
         if path and isinstance(path[-1], str):
             parent = self.node(path[:-1])
             if isinstance(parent, Mapping) and path[-1] in parent.entries:
@@ -127,7 +127,7 @@ class YamlDocument:
         return self.value_position(path)
 
     def is_broken(self, path: KeyPath) -> bool:
-        """Whether `path` is at or below something that was reported as broken."""
+        """Tell whether `path` is at or below a `BrokenNode`."""
         node: Node | None = self.root
         for step in path:
             if isinstance(node, BrokenNode):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where in the file a place inside one of its texts is: what a query's error points at."""
+"""Maps a place inside a text of the file, such as an error in a query, to its file position."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from edge_twisted.config.yaml.nodes import Scalar
 
 def inside(scalar: Scalar, lines: Sequence[str], line: int, column: int) -> FilePosition | None:
     """
-    Return where line `line`, column `column` of the text `scalar` stands in the file.
+    Return the file position of line `line`, column `column` of the text `scalar`.
 
-    `lines` are those of the file.  Returns None where the file's text and the value differ:
-    escapes, folded lines.
+    `lines` are the lines of the file.  Returns None where value and spelling differ (escapes,
+    folded lines).
     """
     value = scalar.value
     if not isinstance(value, str):

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Which plain scalars are not text: the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2, 10.3).
+Types of plain scalars by the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2, 10.3).
 
-Unlike YAML 1.1, ``off``, ``no`` and ``12:30`` are text: ``console_logs: off`` means what it says.
+Unlike YAML 1.1, ``off``, ``no`` and ``12:30`` are text, so ``console_logs: off`` needs no quotes.
 """
 
 from __future__ import annotations
 
 import re
 
-#: Integers have 64 bits wherever they go from here: schema, documents, query arguments.
+#: Integers have at most 64 bits, because documents and query arguments have no more.
 MIN_INTEGER = -(2**63)
 MAX_INTEGER = 2**63 - 1
-#: Longer ones are out of range for sure, and converting them takes quadratic time.
+#: Longer integers are out of range for sure, and converting them takes quadratic time.
 _MAX_DIGITS = 40
 
 _CONSTANTS: dict[str, bool | None] = {
@@ -26,7 +26,7 @@ _NO_NUMBER = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
 class BadNumber(ValueError):
-    """A number that we cannot keep, and what could be there instead."""
+    """A number out of range: what is wrong, and the remedy."""
 
     def __init__(self, what: str, right: str) -> None:
         super().__init__(what)
@@ -36,9 +36,9 @@ class BadNumber(ValueError):
 
 def resolve(text: str) -> bool | int | float | str | None:
     """
-    Return what the plain scalar `text` stands for.
+    Return the value of the plain scalar `text`.
 
-    :raises BadNumber: a number out of range.
+    :raises BadNumber: `text` is a number out of range.
     """
     if text in _CONSTANTS:
         return _CONSTANTS[text]

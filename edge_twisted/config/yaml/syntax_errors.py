@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What the YAML parser complains about, in words that say what to do.
+Translates errors of the YAML parser into a position, a plain text and a remedy.
 
-The parser's own words are never passed on with what it quotes from the file, which may be part
-of a secret.
+Quotations in the parser's messages are left out, because they may be part of a secret.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ _QUOTED: Final = re.compile(r"\s*'(?:[^'\\]|\\.)*'")
 
 _NO_COLON: Final = "could not find expected ':'"
 
-#: Part of the parser's complaint -> what is wrong, what would be right.
-_WORDS: Final = (
+#: Part of the parser's message, what is wrong, what would be right; the first match counts.
+_MESSAGES: Final = (
     (
         # libyaml has a bound of its own, far above ours.  It reads ahead of what it hands on by as
         # much as a key may be long, so it can meet its bound before we have seen a single bracket.
@@ -112,12 +111,12 @@ _WORDS: Final = (
     ),
 )
 
-#: The complaints among them that are about something that has no end.
+#: Messages about a text or collection that is not closed.
 _UNCLOSED: Final = ("unexpected end of stream", "',' or")
 
 
 def explain(error: yaml.YAMLError, text: str) -> tuple[FilePosition, str, str]:
-    """Return where in `text` the parser gave up, what is wrong, and what would be right."""
+    """Return the position of `error` in `text`, what is wrong, and what would be right."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return FilePosition(1, 1), "the file is not YAML", "correct its syntax"
     problem = error.problem or ""
@@ -130,15 +129,15 @@ def explain(error: yaml.YAMLError, text: str) -> tuple[FilePosition, str, str]:
         position = end_of(text)  # libyaml counts a line too many there
     if "cannot start any token" in problem:
         return position, *_bad_start(at)
-    for part, what, right in _WORDS:
+    for part, what, right in _MESSAGES:
         if part in problem:
             return position, what + _beginning(error, part), right
-    words = _QUOTED.sub("", problem).strip() or "the text does not parse"
-    return position, f"this is not YAML: {words}", "correct the syntax"
+    message = _QUOTED.sub("", problem).strip() or "the text does not parse"
+    return position, f"this is not YAML: {message}", "correct the syntax"
 
 
 def _beginning(error: yaml.MarkedYAMLError, part: str) -> str:
-    """Return where that begins which is not closed; the parser notices only at its end."""
+    """Return the line where an unclosed text or collection begins, as an addition to `what`."""
     if part not in _UNCLOSED or error.context_mark is None:
         return ""
     return f" (it began in line {error.context_mark.line + 1})"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bytes of a file as text: encodings, byte order marks, characters that YAML forbids."""
+"""Decodes the bytes of a YAML file: encodings, byte order marks, forbidden characters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from edge_twisted.config.problems import FilePosition
 
-#: No configuration of one server needs more; checking takes time with the size.
+#: More than any configuration needs; bounds the time of a check.
 MAX_FILE_BYTES: Final = 2**20
 
 _BYTE_ORDER_MARKS: Final = (
@@ -27,7 +27,7 @@ _LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 class UnreadableText(ValueError):
-    """The bytes are no text that YAML could be in; `position` is where that shows."""
+    """Bytes that cannot be decoded as YAML text; `position` is that of the first bad byte."""
 
     def __init__(self, position: FilePosition, what: str, right: str) -> None:
         super().__init__(what)
@@ -38,9 +38,9 @@ class UnreadableText(ValueError):
 
 def text_of(data: bytes) -> str:
     """
-    Decode `data` as YAML says: UTF-8, or what a byte order mark announces, which is left out.
+    Decode `data` by YAML's rules: as UTF-8, or by its byte order mark, which is left out.
 
-    :raises UnreadableText: it is too long, or has bytes or characters that cannot be.
+    :raises UnreadableText: `data` is too long, or has invalid bytes or forbidden characters.
     """
     if len(data) > MAX_FILE_BYTES:
         raise UnreadableText(
@@ -79,5 +79,5 @@ def end_of(text: str) -> FilePosition:
 
 
 def lines_of(text: str) -> list[str]:
-    """Split `text` at what YAML takes for line breaks."""
+    """Split `text` at the line breaks of YAML."""
     return _LINE_BREAK.split(text)
