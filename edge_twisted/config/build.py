@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Builds the `Configuration` from the values of a file that was found valid.
+Builds the `Configuration` from the values of a file that schema and rules have accepted.
 
-Three steps: `schema.completed` puts every default in; functions of this module give a section the
-shape of its class where the two differ; `_Builder` makes the values, each by the type of its
-field.  A key that is in its class under its own name needs nothing here.
+Three steps: `schema.completed` adds the defaults; `_database`, `_http_server`, `_auth` and
+`_logging` give sections the shape of their model classes; `_Builder` makes the values, each by the
+type of its field.  A key whose field has the same name needs no code here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from edge_twisted.config.yaml.nodes import Plain
 MEBIBYTE: Final = 2**20
 
 Made = TypeVar("Made", bound=attrs.AttrsInstance)
-#: An object of a completed file: validation has made sure of what is in it.
+#: An object of a completed file, or one in the shape of its class; its values are valid.
 Section = Mapping[str, Any]
 
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-API keys: what a caller shows, and the hash of it that a server keeps.
+API keys, which callers send, and their hashes, which the server stores.
 
     edge_<public id, 11 characters>_<secret, 43 characters>
 
 The secret is 256 random bits.  The public id is 64 bits of a digest of the secret, so it is a
 checksum as well: a key that was mistyped, cut off, or put together from a known id and a guessed
-secret is recognised without any slow hash, and a server that knows no such id needs none either.
-The id tells nothing useful about the secret: it narrows 2^256 candidates to 2^192.
+secret is refused without a slow hash, and so is a key whose id the server does not know.  The id
+reveals nothing useful about the secret: it narrows 2^256 candidates to 2^192.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from attrs import field, frozen
 
 from edge_twisted.security.key_hash import KeyHash, derive
 
-#: log2(N), r, p of scrypt: 16 MiB and about 40 ms.  The secret has 256 random bits, so no cost at
-#: all would be needed against guessing; this much is cheap enough for a small server.
+#: log2(N), r, p of scrypt: 16 MiB and about 40 ms.  A secret of 256 random bits needs no slow hash
+#: against guessing; this cost is cheap enough for a small server.
 SCRYPT_COST: Final = (14, 8, 1)
 SALT_BYTES: Final = 16
 DIGEST_BYTES: Final = 32
@@ -37,7 +37,7 @@ _KEY: Final = re.compile(rb"edge_([0-9A-Za-z]{11})_([0-9A-Za-z]{43})")
 
 @frozen(kw_only=True)
 class GeneratedKey:
-    """A new key, to be shown once and never stored, and the hash to store."""
+    """A new key, to be shown once and never stored, and its hash, to be stored."""
 
     key: str = field(repr=False)
     hash: str
@@ -61,9 +61,9 @@ def generate(entropy: Callable[[int], bytes] = secrets.token_bytes) -> Generated
 
 def verify(key: str, hash_text: str) -> bool:
     """
-    Whether `hash_text` is the hash of `key`.  Costs at most one slow hash, on the calling thread.
+    Tell whether `hash_text` is the hash of `key`; at most one slow hash, on the calling thread.
 
-    :raises BadKeyHash: `hash_text` is no hash of ours.
+    :raises BadKeyHash: `hash_text` is no valid hash.
     """
     hashed = KeyHash.parse(hash_text)
     candidate = key.encode("utf-8", "surrogateescape")
@@ -73,17 +73,17 @@ def verify(key: str, hash_text: str) -> bool:
 
 
 def public_id_of(key: bytes) -> str | None:
-    """Return the public id of a key of ours, None for any other text or a wrong checksum."""
+    """Return the public id of `key`, None for a text of another form or a wrong checksum."""
     found = _KEY.fullmatch(key)
     if found is None:
         return None
     public_id = found[1].decode("ascii")
-    # The id is no secret, so the time that this comparison takes may tell about it.
+    # Not in constant time: the id is no secret.
     return public_id if _fingerprint(found[2]) == public_id else None
 
 
 def claimed_id_of(key: bytes) -> str | None:
-    """Return the public id that a text of the right form names, whatever its checksum says."""
+    """Return the public id in `key` without checking it; None for a text of another form."""
     found = _KEY.fullmatch(key)
     return None if found is None else found[1].decode("ascii")
 

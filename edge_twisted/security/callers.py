@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who calls, and what that identity may do: what a request carries once its key was checked."""
+"""The caller of a request, known once its API key was checked, with its permissions."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from edge_twisted.security.permissions import Permits
 
 @frozen
 class Caller:
-    """An identity by its name in audit logs, None under dev_mode, with what it may do."""
+    """An identity: its name in audit logs (None under dev_mode) and its permissions."""
 
     id: str | None
     permits: Permits
 
     @classmethod
     def of(cls, identity: IdentityConfig) -> Caller:
-        """Return the caller that an identity of the configuration is."""
+        """Return the caller for an identity of the configuration."""
         return cls(identity.id, Permits.of(identity))
 
 
-#: Everybody, when the configuration says ``auth: dev_mode``.
+#: The caller of every request under ``auth: dev_mode``.
 ANYBODY: Final = Caller(None, Permits.everything())

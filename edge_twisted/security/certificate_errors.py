@@ -15,9 +15,9 @@ from typing import ClassVar, Literal
 
 from edge_twisted.errors import EdgeError
 
-#: Which of the two files a problem is about; the names of the configuration's keys.
+#: The file that a problem is about, by its key in `tls_config`.
 Role = Literal["cert", "key"]
-#: What is in it.
+#: What each file should hold, for messages.
 NOUNS: Mapping[Role, str] = {"cert": "certificate", "key": "private key"}
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The server's certificate with its chain and its key, examined before anything is served with it.
+Examines the server's certificate, its chain and its key before they are used for TLS.
 
-`check_files` is what `config validate`, the start and every reload ask, so they cannot disagree.
+`config validate`, the start and every reload call `check_files`, so that they cannot disagree.
 """
 
 from __future__ import annotations
@@ -37,43 +37,43 @@ from edge_twisted.security.tls_context import ServerKey, build_context
 
 MIN_RSA_BITS = 2048
 MIN_EC_BITS = 256
-#: Hosts that stand for every address of the machine, so that no name can be expected.
+#: Hosts that mean every address of the machine: no name in the certificate can be expected.
 ANY_HOST = frozenset({"", "0.0.0.0", "::"})
 
 
 @frozen(kw_only=True)
 class Certificate:
-    """A certificate that was found good, ready to serve."""
+    """A certificate without problems, with a TLS context that is ready to serve."""
 
     chain: tuple[x509.Certificate, ...]
     context: SSL.Context = field(repr=False)
-    #: The state of the files that it came from.
+    #: The state of the files when the certificate was read.
     state: PairState
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the server's own certificate, in hexadecimal, as `openssl x509` has it."""
+        """SHA-256 of the server's own certificate, in hexadecimal, as `openssl x509` prints it."""
         return self.chain[0].fingerprint(hashes.SHA256()).hex(":").upper()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names and addresses that it is for."""
+        """The DNS names and addresses that the certificate is valid for."""
         return tuple(_subject_names(self.chain[0]))
 
     @property
     def begins(self) -> datetime:
-        """When it began, in UTC."""
+        """Begin of the certificate's validity, in UTC."""
         return self.chain[0].not_valid_before_utc
 
     @property
     def expires(self) -> datetime:
-        """When it ends, in UTC."""
+        """End of the certificate's validity, in UTC."""
         return self.chain[0].not_valid_after_utc
 
 
 @frozen(kw_only=True)
 class CertificateCheck:
-    """What an examination found; there is a certificate exactly if there is no problem."""
+    """Result of an examination: a certificate, or the problems that stand against it."""
 
     certificate: Certificate | None = None
     problems: tuple[CertificateProblem, ...] = ()
@@ -81,11 +81,11 @@ class CertificateCheck:
 
     @property
     def is_about_dates(self) -> bool:
-        """Whether the pair is refused for its dates alone: on another day it would be served."""
+        """Whether the pair is refused for its dates alone, and is valid on another day."""
         return bool(self.problems) and all(each.is_about_dates for each in self.problems)
 
     def may_be_served(self, now: datetime) -> bool:
-        """Tell whether a pair that was refused for its dates alone is valid at another time."""
+        """Tell whether a pair that was refused for its dates alone is valid at `now`."""
         return bool(self.problems) and all(each.is_over(now) for each in self.problems)
 
 
@@ -111,7 +111,7 @@ def check_files(cert: Path, key: Path, listen_host: str | None, now: datetime) -
 def examine(
     pair: PemPair, files: TlsFiles, listen_host: str | None, now: datetime
 ) -> CertificateCheck:
-    """Examine what was read from `files`; all problems at once, as far as they can be told."""
+    """Examine the bytes read from `files`, and report as many problems at once as possible."""
     problems: list[CertificateProblem] = []
     chain: Sequence[x509.Certificate] = ()
     key: ServerKey | None = None

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A certificate to begin with: self-signed, for this machine only, made at the first start.
+Makes the development certificate: self-signed, for this machine only, at the first start.
 
-It is no authority: a client that trusts it trusts this one server and nothing that it might sign.
+The certificate is no authority: a client that trusts it trusts this one server, and nothing that
+the certificate's key might sign.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from edge_twisted.security.certificates import check_files
 
 CERTIFICATE_FILE = "dev-cert.pem"
 KEY_FILE = "dev-key.pem"
-#: The longest that Apple's clients accept from anyone.
+#: The longest validity that Apple's clients accept.
 VALID_FOR = timedelta(days=820)
-#: Clients whose clocks are a little behind take it too.
+#: The validity begins earlier by this, for clients whose clocks are behind.
 CLOCK_SLACK = timedelta(hours=1)
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9-]+)*", re.I | re.A)
@@ -37,7 +38,7 @@ _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9-]
 
 @frozen(kw_only=True)
 class DevelopmentCertificate:
-    """Where it is, and whether it was made just now."""
+    """The files of the development certificate, and whether they were made just now."""
 
     files: TlsFiles
     created: bool
@@ -45,12 +46,12 @@ class DevelopmentCertificate:
 
 def development_certificate(folder: Path, hostname: str, now: datetime) -> DevelopmentCertificate:
     """
-    Return the development certificate of `folder`, which exists; make it if there is none.
+    Return the development certificate of `folder`, which must exist; make it if need be.
 
-    One that has expired, is not valid yet (for the clock was ahead) or is damaged is replaced.
-    `hostname` is the machine's own name, `now` an aware time.
+    A certificate that has expired, is not valid yet (because the clock was ahead) or is damaged is
+    replaced.  `hostname` is the machine's own name, `now` an aware time.
 
-    :raises CertificateProblem: one is there that cannot be read; give permission or remove it.
+    :raises CertificateProblem: the files there cannot be read; give permission or remove them.
     :raises OSError: the folder cannot be written.
     """
     files = TlsFiles(cert=folder / CERTIFICATE_FILE, key=folder / KEY_FILE)
@@ -74,7 +75,7 @@ def development_certificate(folder: Path, hostname: str, now: datetime) -> Devel
 def certificate_builder(
     names: Sequence[str], key: ec.EllipticCurvePublicKey, begin: datetime, valid_for: timedelta
 ) -> x509.CertificateBuilder:
-    """Return the builder of a self-issued server certificate for `names`, some addresses."""
+    """Return the builder of a self-issued server certificate for `names` (DNS or addresses)."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Edge Twisted development")])
     identifier = x509.SubjectKeyIdentifier.from_public_key(key)
     return (
@@ -109,7 +110,7 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
-    """Write a file that is there as a whole or not at all, at no moment with another mode."""
+    """Write a file atomically; it never exists in part, nor with another mode than `mode`."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be wrong with a key's hash, one class per kind."""
+"""Errors about API keys and their hashes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from edge_twisted.errors import EdgeError
 
 
 class BadKeyHash(EdgeError):
-    """A text that is no hash of ours; `reason` says why and what to do, and never quotes it."""
+    """A text that is no valid hash; `reason` says why and the remedy, and never quotes it."""
 
     code = "bad_key_hash"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether every user of this machine gets at a file or folder, whatever group they are in."""
+"""Checks whether every user of this machine has access to a file or folder."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 def is_open_to_all(path: Path) -> bool:
     """
-    Tell whether others than owner and group can read the file `path`, or use the folder.
+    Tell whether users beside owner and group can read the file `path`, or enter the folder.
 
-    A file that lies below a folder that they may not enter is safe, whatever its own mode is; so is
-    one that is not there.
+    False for a file below a folder that those users may not enter, whatever its own mode is, and
+    for a file that does not exist.
     """
     try:
         real = Path(os.path.realpath(path))

@@ -9,17 +9,17 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from edge_twisted.security.errors import KeyCheckOverloaded
 
-#: Waiting for one source, and in all, for a slot: what memory and patience allow.
+#: Most requests that wait for a slot, of one source and in all: bounded by memory and patience.
 MAX_WAITING_PER_SOURCE = 64
 MAX_WAITING = 1024
 
 
 class FairQueue:
     """
-    Those who wait, by source: each serving takes the next source's oldest.
+    Waiting Deferreds by source: `serve` fires the oldest one of the next source.
 
-    A source that asks a thousand times thus delays another's first request by one turn, not by a
-    thousand.
+    A source that waits a thousand times thus delays another source's first request by one turn,
+    not by a thousand.
     """
 
     __slots__ = ("_count", "_waiting")
@@ -29,16 +29,16 @@ class FairQueue:
         self._count = 0
 
     def __len__(self) -> int:
-        """Return how many wait."""
+        """Return the number of waiting Deferreds."""
         return self._count
 
     def waiting_of(self, source: str) -> int:
-        """Return how many of them are of one source."""
+        """Return the number of waiting Deferreds of one source."""
         queue = self._waiting.get(source)
         return 0 if queue is None else len(queue)
 
     def wait(self, source: str) -> Deferred[None]:
-        """Return what fires when it is served; cancelling it leaves the queue."""
+        """Return a Deferred that fires when it is served; cancelling it leaves the queue."""
         turn: Deferred[None] = Deferred(lambda _: self._leave(source, turn))
         self._waiting.setdefault(source, deque()).append(turn)
         self._count += 1
@@ -46,9 +46,9 @@ class FairQueue:
 
     def serve(self) -> None:
         """
-        Fire the next source's oldest.
+        Fire the oldest Deferred of the next source.
 
-        :raises KeyError: nobody waits.
+        :raises KeyError: the queue is empty.
         """
         source, queue = self._waiting.popitem(last=False)
         turn = queue.popleft()
@@ -66,7 +66,7 @@ class FairQueue:
 
 
 class FairSlots:
-    """At most `parallel` holders; who waits is served source by source, in turn."""
+    """A semaphore of `parallel` slots, for which sources queue in turn."""
 
     def __init__(self, parallel: int) -> None:
         self._free = parallel
@@ -74,11 +74,10 @@ class FairSlots:
 
     def take(self, source: str) -> Deferred[None]:
         """
-        Wait for a turn; every turn taken must be given back with `give_back`.
+        Wait for a slot, which the caller must return with `give_back`.
 
-        Cancelling the Deferred leaves the queue.
-
-        Fails with `KeyCheckOverloaded` when too many wait.
+        Cancelling the Deferred leaves the queue.  It fails with `KeyCheckOverloaded` when too many
+        requests wait.
         """
         if self._free:
             self._free -= 1
@@ -89,7 +88,7 @@ class FairSlots:
         return queue.wait(source)
 
     def give_back(self) -> None:
-        """End a turn: the next source's oldest request has it."""
+        """Return a slot, to the oldest request of the next source if one waits."""
         if self._queue:
             self._queue.serve()
         else:

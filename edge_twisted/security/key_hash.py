@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The stored form of an API key: base64 of a PHC string.
+Hashes of API keys as the configuration stores them: base64 of a PHC string.
 
     base64("$scrypt$ln=14,r=8,p=1,keyid=3kTMd0aWgrQ$<salt>$<hash>")
 
 The PHC format (https://github.com/P-H-C/phc-string-format) names the algorithm, its cost, the
 salt and the hash, the last two in base64 without padding.  ``keyid`` is the public id of the key;
-a hash that another tool made has none, and then every unknown key must be tried against it.
+a hash that another tool made has no ``keyid``, so every unknown key must be tried against it.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from edge_twisted.security.errors import BadKeyHash
 
-#: Most memory that one check may take: it is taken inside the server, for any stranger's key.
+#: Most memory of one check: any stranger can make the server run one.
 MAX_MEMORY_BYTES = 256 * 2**20
-#: Most work of one check, in passes over its memory, for the same reason.
+#: Most passes of one check over its memory, for the same reason.
 MAX_PASSES = 16
-#: Shorter ones would let keys in by chance, or share work between hashes.
+#: Shorter digests could match by chance; shorter salts could be shared by hashes.
 MIN_SALT_BYTES = 8
 MIN_DIGEST_BYTES = 16
 MAX_TEXT_LENGTH = 1024
@@ -46,7 +46,7 @@ _NAMES: Mapping[Algorithm, tuple[str, ...]] = {
     "scrypt": ("ln", "r", "p"),
     "argon2id": ("m", "t", "p"),
 }
-#: What `api_keys` makes; another id could never be found in a key.
+#: The form of ids that `api_keys` makes; no key can have another one.
 _KEY_ID = re.compile(r"[0-9A-Za-z]{11}", re.ASCII)
 
 
@@ -65,7 +65,7 @@ class KeyHash:
         """
         Parse the base64 text that stands in a configuration.
 
-        :raises BadKeyHash: it is none; the reason has the remedy and never quotes the text.
+        :raises BadKeyHash: `text` is no valid hash; the reason has the remedy, never the text.
         """
         found = _PHC.fullmatch(_decoded(text.strip()))
         if found is None:
@@ -91,12 +91,12 @@ class KeyHash:
 
     @property
     def credential(self) -> str:
-        """Equal for two hashes that one key opens, as far as that can be told without the key."""
+        """Equal for two hashes of one key, as far as that can be told without the key."""
         return self.public_id or self.text
 
     @property
     def text(self) -> str:
-        """The form that stands in a configuration."""
+        """The hash as the configuration stores it."""
         version = "$v=19" if self.algorithm == "argon2id" else ""
         cost = ",".join(f"{n}={c}" for n, c in zip(_NAMES[self.algorithm], self.cost, strict=True))
         key_id = f",keyid={self.public_id}" if self.public_id else ""
@@ -105,7 +105,7 @@ class KeyHash:
         return base64.b64encode(phc.encode("ascii")).decode("ascii")
 
     def matches(self, key: bytes) -> bool:
-        """Whether this is the hash of `key`; takes tens of milliseconds, so not on the reactor."""
+        """Tell whether this is the hash of `key`; slow (tens of ms), not for the reactor thread."""
         derived = derive(self.algorithm, self.cost, key, self.salt, len(self.digest))
         return hmac.compare_digest(derived, self.digest)
 
@@ -131,7 +131,7 @@ def derive(
     salt: bytes,
     length: int,
 ) -> bytes:
-    """Return the `length` bytes that the algorithm makes of `key`; slow on purpose."""
+    """Derive `length` bytes from `key`; slow on purpose."""
     return _function(algorithm, cost, salt, length).derive(key)
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Who is behind a bearer key: slow the first time, microseconds ever after.
+Finds the caller of a bearer key: a slow hash the first time, microseconds afterwards.
 
 A first check needs a slow hash, which runs on a thread.  A key that passed is remembered by a
 digest under a key that only this process knows, so that later checks cost one fast digest and one
@@ -8,11 +8,11 @@ look-up, and a memory dump shows no keys but those of connections that are open.
 
 What a flood of wrong keys costs:
 
-- a key whose public id nobody has, or whose checksum is wrong: one look-up, no hash, no wait;
-- where a configured hash was made by another tool and has no public id: one hash for each such
-  hash, `parallel` at a time, the callers' addresses taking turns, and none again while the key is
-  among the last `MAX_REFUSED` wrong ones.  A key with a public id that is known here is hashed
-  before all of these: nobody can make up more of them than there are.
+- a key with an unknown public id or a wrong checksum costs one look-up, no slow hash, no wait;
+- where the configuration has hashes without a public id, made by another tool, a key costs one
+  slow hash for each of them, `parallel` at a time with the callers' networks taking turns, and
+  nothing more while it is among the last `MAX_REFUSED` wrong keys.  A key with a known public id
+  and the right checksum does not wait for these: nobody can forge one.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from edge_twisted.security.callers import Caller
 from edge_twisted.security.fair_queue import FairSlots
 from edge_twisted.security.key_hash import KeyHash
 
-#: Wrong keys that are remembered, so that none is hashed twice in a row: about 1 MiB.
+#: Wrong keys that are remembered, so that none is hashed again soon: about 1 MiB.
 MAX_REFUSED = 4096
-#: A key longer than this is wrong without any look: ours have 60 characters.
+#: Longer keys are wrong without a look-up: generated keys have 60 characters.
 MAX_KEY_BYTES = 512
 
 #: Runs a function on a thread of a pool and answers on the reactor thread.
@@ -66,14 +66,14 @@ class _Entries:
         )
 
     def candidates(self, key: bytes) -> tuple[_Entry, ...]:
-        """Return the entries whose hash `key` may have, at most one for a key of ours."""
+        """Return the entries whose hash may be that of `key`; at most one if it has a public id."""
         claimed = claimed_id_of(key)
         known = self.by_public_id.get(claimed) if claimed else None
-        # The checksum only then: it costs more than all that a wrong key should.
+        # The checksum comes last, because computing it is the most expensive step here.
         return (known,) if known and claimed == public_id_of(key) else self.foreign
 
     def holding(self, hashed: KeyHash) -> _Entry | None:
-        """Return the entry that has this very hash."""
+        """Return the entry with exactly this hash, None if there is none."""
         if hashed.public_id is not None:
             known = self.by_public_id.get(hashed.public_id)
             return known if known and known.hash == hashed else None
@@ -81,7 +81,7 @@ class _Entries:
 
 
 class _Check:
-    """A first check under way, shared by everyone who waits for the same key."""
+    """The running first check of a key, shared by all requests that wait for it."""
 
     def __init__(self) -> None:
         self._result: Caller | Failure | None = None
@@ -98,16 +98,16 @@ class _Check:
         return waiter
 
     def finish(self, result: Caller | Failure | None) -> None:
-        """Answer everyone, a failure too."""
+        """Give all waiting requests the result, which may be a failure."""
         self._result, self._done = result, True
         for waiter in self._waiting:
-            # One that was cancelled swallows this.
+            # A cancelled Deferred ignores its first result.
             waiter.callback(result)
 
 
 class KeyRing:
     """
-    Tells who is behind a key.  All methods are for the reactor thread.
+    Finds the caller of a key.  All methods are for the reactor thread.
 
     `defer_to_pool` runs the slow hashes; the pool bounds nothing, the ring does.
     """
@@ -143,12 +143,12 @@ class KeyRing:
 
     def identify(self, key: bytes, source: str) -> Deferred[Caller | None]:
         """
-        Check a key and answer the caller, None for a wrong one.
+        Check a key; fire with its caller, or with None for a wrong key.
 
-        `source` is the caller's network: callers take turns by it.  Cancelling the answer leaves
-        the check itself running, for others may wait for the same key.
+        `source` is the caller's network, by which callers take turns.  Cancelling the Deferred
+        leaves the check running, because other requests may wait for the same key.
 
-        Fails with `KeyCheckOverloaded` when too many wait already; nothing is said about the key.
+        Fails with `KeyCheckOverloaded` when too many checks wait; the key may be right or wrong.
         """
         if len(key) > MAX_KEY_BYTES:
             return succeed(None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which network an address belongs to: what limits by address count by."""
+"""Maps an address to its network, by which limits per client count."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 @lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
-    """Return what of an address stands for one caller: of IPv6 the /64, which one home has."""
+    """Return the IPv4 address, or the /64 of an IPv6 address, which one home has."""
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates and keys out of the bytes of a PEM file, each failure its own plain error."""
+"""Parses certificates and keys from the bytes of a PEM file, with an error for each defect."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _BLOCK = re.compile(
 
 def certificates_in(data: bytes, path: Path) -> Sequence[x509.Certificate]:
     """
-    Return the certificates of a file, in its order; other blocks in it are passed over.
+    Return the certificates in `data` in file order; other PEM blocks are ignored.
 
-    :raises NotPem: there is none, or one that is damaged.
+    :raises NotPem: `data` has no certificate, or a damaged one.
     """
     found = blocks(data)
     wanted = [block for label, block in found if label in ("CERTIFICATE", "X509 CERTIFICATE")]
@@ -46,7 +46,7 @@ def certificates_in(data: bytes, path: Path) -> Sequence[x509.Certificate]:
     for position, block in enumerate(wanted, start=1):
         try:
             certificate = x509.load_pem_x509_certificate(block)
-            # Parsed when they are asked for: damage in them must show here.
+            # These are parsed on access, and damage in them must show here.
             _ = certificate.subject, certificate.issuer, certificate.not_valid_after_utc
         except (ValueError, x509.InvalidVersion):
             reason = f"certificate {position} in it is damaged; write it again"
@@ -57,11 +57,11 @@ def certificates_in(data: bytes, path: Path) -> Sequence[x509.Certificate]:
 
 def key_in(data: bytes, path: Path) -> ServerKey:
     """
-    Return the first private key of a file; other blocks in it are passed over.
+    Return the first private key in `data`; other PEM blocks are ignored.
 
-    :raises KeyEncrypted: it needs a passphrase.
-    :raises KeyUnusable: TLS has no use for a key of its kind.
-    :raises NotPem: there is none, or it is damaged.
+    :raises KeyEncrypted: the key needs a passphrase.
+    :raises KeyUnusable: TLS cannot use a key of this kind.
+    :raises NotPem: `data` has no private key, or a damaged one.
     """
     found = blocks(data)
     wanted = [(label, block) for label, block in found if label.endswith("PRIVATE KEY")]
@@ -97,12 +97,12 @@ def key_in(data: bytes, path: Path) -> ServerKey:
 
 
 def blocks(data: bytes) -> list[tuple[str, bytes]]:
-    """Return the complete PEM blocks of a file, each with its label, in order."""
+    """Return label and bytes of each complete PEM block in `data`, in file order."""
     return [(found["label"].decode("ascii"), found[0] + b"\n") for found in _BLOCK.finditer(data)]
 
 
 def _is_cut_off(data: bytes) -> bool:
-    """Whether a block begins that does not end, as in a file that is half written."""
+    """Tell whether a PEM block has no end, as in a file that is half written."""
     return data.count(b"-----BEGIN ") != len(_BLOCK.findall(data))
 
 
@@ -116,7 +116,7 @@ def _signs(key: rsa.RSAPrivateKey) -> bool:
 
 
 def _what_else(role: Role, data: bytes, labels: Sequence[str]) -> str:
-    """Say what a file without the wanted block looks like, and how to make it right."""
+    """Describe a file that lacks the block for `role`, and how to mend it."""
     noun = NOUNS[role]
     if not data.strip():
         return f"it is empty; write the {noun} into it"

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Two PEM files as bytes that belong together: read at one moment, with plain errors.
+Reads the files of a certificate and its key at one moment, with an error for each obstacle.
 
-Renewal replaces two files one after another, sometimes by changing a symbolic link to them
-(certbot).  What is read here was not written to while it was read; whether the two belong to each
-other is for `certificates` to say.
+A renewal replaces the two files one after another, sometimes by changing symbolic links (certbot).
+`read_pair` returns bytes of files that did not change meanwhile; whether key and certificate match
+is checked by `certificates`.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from edge_twisted.security.certificate_errors import (
     Role,
 )
 
-#: More than any chain of certificates needs; a wrong path must not fill the memory.
+#: More than any chain of certificates needs; bounds memory when the path is wrong.
 MAX_FILE_BYTES = 1 << 20
-#: How often files that change under us are read again at once.
+#: Attempts to read files that change meanwhile.
 READ_ATTEMPTS = 3
 
 
 @frozen
 class FileState:
-    """What tells one content of a file from the next without reading it; equal means unchanged."""
+    """Identity of a file's content without reading it; equal states mean an unchanged file."""
 
     target: str
     inode: tuple[int, int]
@@ -56,12 +56,12 @@ class PemPair:
 
 
 def state_of(files: TlsFiles) -> PairState:
-    """Look at both files, symbolic links followed; two calls to the file system each."""
+    """Return the states of both files, following symbolic links; two system calls each."""
     return _state(files.cert), _state(files.key)
 
 
 def read_pair(files: TlsFiles) -> tuple[PemPair | None, list[CertificateProblem]]:
-    """Read both files at one moment; without problems there is a pair, with them there is none."""
+    """Read both files at one moment; return the pair, or None and the problems."""
     for _ in range(READ_ATTEMPTS):
         before = state_of(files)
         problems: list[CertificateProblem] = []
@@ -92,7 +92,7 @@ def _state(path: Path) -> FileState | None:
 
 def _read(role: Role, path: Path, problems: list[CertificateProblem]) -> bytes:
     try:
-        # Opening a pipe would wait for a writer, so the kind is looked at first.
+        # Checked before opening, because opening a pipe would wait for a writer.
         kind = path.stat().st_mode
         if stat.S_ISDIR(kind):
             problems.append(FileUnreadable(role, path, "it is a folder; name the file in it"))
@@ -120,7 +120,7 @@ def _read(role: Role, path: Path, problems: list[CertificateProblem]) -> bytes:
 def _needed_permission(path: Path) -> str:
     user = _user_name()
     real = Path(os.path.realpath(path))
-    # The outermost folder that may not be entered hides all that is below it.
+    # Outermost first: a folder that this user may not enter hides those below it.
     for folder in reversed(real.parents):
         if not os.access(folder, os.X_OK, effective_ids=os.access in os.supports_effective_ids):
             return (

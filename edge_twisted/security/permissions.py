@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What an identity may do: the union of its permission sets.
+Permissions of an identity: the union of its permission sets.
 
 A set says which endpoints it opens, which statements may run there, and which documents of which
 collections they may read and write.  The sets of an identity add up endpoint by endpoint: a set
-that opens `presence` alone adds nothing to what `execute` shows.  The conditions are texts of DQL;
-whoever runs statements compiles and applies them.
+that opens `presence` alone adds nothing to what `execute` shows.  Conditions are DQL texts, which
+`database` compiles and applies.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from attrs import field, frozen
 
 from edge_twisted.config.model import CollectionRule, FineGrained, IdentityConfig, Permissions
 
-#: Yes, no, or where at least one of these conditions holds.
+#: All documents, none, or those that meet at least one of these conditions.
 Rule = bool | tuple[str, ...]
 
 READING: Final = frozenset({"select", "explain", "profile", "show"})
 CHANGING: Final = frozenset({"insert", "update", "delete", "evict"})
-#: Statements of everyone who may change documents; everything else needs `full`.
+#: Statements that `data` permits; all other kinds need `full`.
 ORDINARY: Final = READING | CHANGING | {"advise"}
 
-#: Endpoints that touch documents: what a set opens that names none.
+#: Endpoints that touch documents; a set without `endpoints` opens these.
 DOCUMENT_ENDPOINTS: Final = frozenset({"execute", "attachments_upload", "attachments_download"})
 ENDPOINTS: Final = DOCUMENT_ENDPOINTS | {"presence", "metrics", "logs"}
 
@@ -45,7 +45,7 @@ _EVERY_COLLECTION: Final = "*"
 
 @frozen(kw_only=True)
 class _Grant:
-    """One permission set, in the terms in which all kinds are alike; None: every one."""
+    """One permission set in a form common to all kinds; None means no restriction."""
 
     endpoints: frozenset[str] | None
     verbs: frozenset[str] | None
@@ -90,17 +90,17 @@ _NOTHING: Final = CollectionRule()
 @frozen
 class Access:
     """
-    What statements may do when they come by one endpoint.
+    Permissions of statements that arrive at one endpoint.
 
-    `identity` is what ``:identity`` stands for in a condition; None when nobody is asked who they
-    are.  Collections are named as statements name them, without ``default:``.
+    `identity` is the value of ``:identity`` in conditions, None under ``auth: dev_mode``.
+    Collections are named as in statements, without ``default:``.
     """
 
     identity: str | None
     _grants: tuple[_Grant, ...]
-    #: Whether everything is permitted, so that no rule need be asked for.
+    #: Whether everything is permitted, so that callers can skip all rules.
     is_full: bool = field(init=False, eq=False, repr=False)
-    #: Whether every document may be seen, `system:` collections apart.
+    #: Whether every document may be read, `system:` collections apart.
     reads_all: bool = field(init=False, eq=False, repr=False)
 
     @is_full.default
@@ -114,26 +114,26 @@ class Access:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether the endpoint is closed."""
+        """Whether the identity may not use the endpoint at all."""
         return not self._grants
 
     def may_verb(self, verb: str) -> bool:
         """
-        Whether statements of this kind (a `queryType`) may run.
+        Tell whether statements of this kind (a `queryType`) may run.
 
-        PROFILE needs the permission of the statement that it profiles too; ADVISE AND PROVISION
-        is asked for as `create_index`.
+        For PROFILE, callers also check the statement that it profiles; for ADVISE AND PROVISION,
+        they check `create_index`.
         """
         return any(grant.verbs is None or verb in grant.verbs for grant in self._grants)
 
     def read(self, collection: str) -> Rule:
-        """Which documents of a collection may be seen."""
+        """Return which documents of a collection may be read."""
         if _is_system(collection):
             return self.is_full or (bool(self._grants) and collection in OPEN_SYSTEM_COLLECTIONS)
         return _any(grant.rule(collection).read for grant in self._grants)
 
     def write(self, collection: str) -> Rule:
-        """Which documents of a collection may be changed, as they are before and after."""
+        """Return which documents of a collection may be written, before and after the change."""
         if _is_system(collection):
             return self.is_full
         return _any(grant.rule(collection).write for grant in self._grants)
@@ -141,11 +141,11 @@ class Access:
 
 @frozen
 class Permits:
-    """Everything that one identity may do; None as identity is everybody, under dev_mode."""
+    """All permissions of one identity; `identity` is None under ``auth: dev_mode``."""
 
     identity: str | None
     _grants: tuple[_Grant, ...]
-    #: By endpoint: every request asks.
+    #: Cache by endpoint, because every request asks.
     _accesses: dict[str, Access] = field(init=False, factory=dict, eq=False, repr=False)
 
     @classmethod
@@ -155,7 +155,7 @@ class Permits:
 
     @classmethod
     def everything(cls) -> Permits:
-        """Return what everybody may do when nobody is asked who they are."""
+        """Return the permissions of every caller under ``auth: dev_mode``."""
         return cls(None, _grants(["full"]))
 
     @property
@@ -165,14 +165,14 @@ class Permits:
 
     def may(self, endpoint: str) -> bool:
         """
-        Whether an endpoint is open: a key of `http_api`, or ``metrics``.
+        Tell whether the identity may use an endpoint: a key of `http_api`, or ``metrics``.
 
-        ``/transaction`` is asked for as ``execute``.
+        For ``/transaction``, callers check ``execute``.
         """
         return not self.access(endpoint).is_nothing
 
     def access(self, endpoint: str) -> Access:
-        """Return what statements may do that come by this endpoint; nothing if it is not open."""
+        """Return the permissions of statements at an endpoint; none if the endpoint is closed."""
         found = self._accesses.get(endpoint)
         if found is None:
             opening = tuple(g for g in self._grants if g.opens(endpoint))
@@ -189,7 +189,7 @@ def _is_system(collection: str) -> bool:
 
 
 def _any(rules: Iterable[bool | str]) -> Rule:
-    """Add up what several sets say of one collection: whatever one of them permits."""
+    """Return the union of several sets' rules for one collection."""
     conditions: dict[str, None] = {}
     for rule in rules:
         if rule is True:

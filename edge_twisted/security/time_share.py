@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A bounded share of the reactor's time, for the work that strangers cause: sources take turns.
+Bounds the share of reactor time for work that strangers cause, such as TLS handshakes.
 
-The reactor serves whoever is ready, one after the other, so that without a bound a thousand
-strangers who are ready make everyone else wait for a thousand pieces of work.  With one, everyone
-else waits for one slice.
+The reactor serves all ready connections one after another.  Without a bound, a thousand ready
+strangers make every other connection wait for a thousand pieces of work; with the bound, it waits
+for one slice.  Within a slice, sources take turns.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from edge_twisted.security.fair_queue import FairQueue
 
 class TimeShare:
     """
-    Does what waits in slices, one slice in a turn of the reactor.
+    Runs queued work in slices, at most one slice in each turn of the reactor.
 
-    A slice ends after `slice_seconds` or `most` pieces of work, whichever is first.  Where more
-    waits then, the next slice comes after a rest of `rest` times what this one took: with 1, such
-    work takes at most half of the time.  Where nothing waits, nobody rests.
+    A slice ends after `slice_seconds` or `most` pieces of work, whichever is first.  If work is
+    still queued then, the next slice follows after `rest` times the duration of this one: with 1,
+    the work takes at most half of the time.
 
     :param clock: what calls later.
     :param now: a clock in seconds that never goes back, for how long work takes.
@@ -48,9 +48,10 @@ class TimeShare:
 
     def turn(self, source: str) -> Deferred[None]:
         """
-        Return what fires in a slice, where the work is to be done at once, within its callback.
+        Return a Deferred that fires in a slice; its callback must do the work synchronously.
 
-        `source` is who causes it, as `networks.network_of` has it.  Cancelling gives the turn up.
+        `source` is the network that causes the work (`networks.network_of`).  Cancelling the
+        Deferred leaves the queue.
         """
         turn = self._queue.wait(source)
         if self._next is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TLS on a listener, with a certificate that can be replaced while connections live."""
+"""TLS on a listener, with a certificate that can be replaced while connections are open."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from edge_twisted.security.time_share import TimeShare
 
 log = Logger()
 
-#: RFC 8446, 5.1: a record's type, version and length; the type of one with data, and its most.
+#: RFC 8446, 5.1: length of a record's header, type of data records, most plain bytes of one.
 HEADER_BYTES: Final = 5
 APPLICATION_DATA: Final = 23
 MAX_RECORD_BYTES: Final = 2**14
-#: More than one record of so many bytes takes when it is encrypted.
+#: More than the largest record takes when it is encrypted.
 MAX_SEALED_BYTES: Final = 2**15
-#: How long handshakes may take of one turn of the reactor: one signature, or two on a fast machine.
+#: Time for handshakes in one reactor turn: one signature, or two on a fast machine.
 HANDSHAKES_SECONDS: Final = 0.0005
-#: More in a turn than their time allows.
+#: Most handshake steps in a turn: more than the time allows.
 HANDSHAKES_PER_TURN: Final = 16
-#: Where more wait, as much time is left to everyone else.
+#: Rest after a slice, as a multiple of its duration: half of the time is left to others.
 HANDSHAKES_REST: Final = 1.0
 
 
@@ -55,7 +55,7 @@ class ReloadableTlsContext:
 
     @property
     def certificate(self) -> Certificate:
-        """What new connections get."""
+        """The certificate of new connections."""
         return self._certificate
 
     def use(self, certificate: Certificate) -> None:
@@ -70,10 +70,11 @@ class ReloadableTlsContext:
 
 class Outbox:
     """
-    Connections that have something to send, until the reactor's turn is over.
+    Connections with data to send at the end of the reactor's turn.
 
-    One after the other then: a client on this machine that is awake already costs a `send` half of
-    what waking it costs, and answers of one turn mostly go to the same few processes.
+    Sending them one after another is cheaper: on the same machine, a `send` to a client that is
+    awake costs half of one that wakes it, and the answers of one turn mostly go to the same few
+    processes.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
@@ -116,25 +117,26 @@ class PromptFactory(TLSMemoryBIOFactory):
 
 class PromptTls(TLSMemoryBIOProtocol):
     """
-    TLS for short requests and answers that are written whole.
+    TLS protocol tuned for short requests and answers that are written whole.
 
-    Twisted's own holds small writes back for the next turn of the reactor, and after each record
-    asks OpenSSL twice for what cannot be there, which costs as much as the record itself.  This one
-    encrypts at once and sends at the end of the reactor's turn, straight to the socket where
-    nothing waits before it; and it knows by its length that a read brought exactly one record.
+    Twisted's own protocol holds small writes back for the next turn of the reactor, and asks
+    OpenSSL twice after each record for data that cannot be there, which costs as much as the record
+    itself.  This one encrypts at once and sends at the end of the reactor's turn, straight to the
+    socket if nothing waits before; and it sees by the length that a read brought exactly one
+    record.
 
-    What a client sends for its handshake waits for a turn: one handshake costs the server as much
-    as ten requests, and a stranger next to nothing.
+    Handshake data waits for its turn in a `TimeShare`: a handshake costs the server as much as ten
+    requests, and a stranger next to nothing.
     """
 
     factory: PromptFactory
 
-    #: Bytes of the record under way that are still to come, and a header that was cut.
+    #: Bytes of the current record that are still to come, and an incomplete header.
     _record_left = 0
     _header = b""
-    #: What is encrypted and waits for the end of the turn.
+    #: Encrypted data that waits for the end of the reactor turn.
     _unsent = b""
-    #: What came of the handshake and waits for its turn.
+    #: Received handshake data that waits for its turn.
     _held = b""
     _turn: Deferred[None] | None = None
 
@@ -157,7 +159,7 @@ class PromptTls(TLSMemoryBIOProtocol):
         try:
             data = self._tlsConnection.recv(MAX_RECORD_BYTES)
         except SSL.Error:
-            # A message of TLS itself, or an error: once more, by the book.
+            # No application data, or an error: Twisted's own code handles both.
             self._flushReceiveBIO()
             return
         ProtocolWrapper.dataReceived(self, data)
@@ -177,7 +179,7 @@ class PromptTls(TLSMemoryBIOProtocol):
             connection.send(bytes)
             record = connection.bio_read(MAX_SEALED_BYTES)
         except SSL.Error:
-            # Nothing was taken: once more, by the book.
+            # OpenSSL took nothing: Twisted's own code tries again.
             super().write(bytes)
             return
         self._send(record)
@@ -187,13 +189,13 @@ class PromptTls(TLSMemoryBIOProtocol):
         if turn is not None:
             turn.cancel()
         super().connectionLost(reason)
-        # It leads to the protocol within, and that one leads back here.
+        # Breaks the reference cycle between this and the wrapped protocol.
         self._producer = None
 
     # -- inner
 
     def _hold(self, data: bytes) -> None:
-        """Go on with the handshake when it is this connection's turn, and read no more before."""
+        """Keep handshake data and pause reading until it is this connection's turn."""
         if self._aborted or self._lostTLSConnection:
             return
         self._held += data
@@ -209,7 +211,7 @@ class PromptTls(TLSMemoryBIOProtocol):
     def _shake(self, _turn: None) -> None:
         held, self._held, self._turn = self._held, b"", None
         transport: Any = self.transport
-        # First, for whoever gets what came after the handshake may want to pause again.
+        # Before delivery, because the wrapped protocol may pause again.
         transport.resumeProducing()
         self._follow(held)
         super().dataReceived(held)
@@ -220,7 +222,7 @@ class PromptTls(TLSMemoryBIOProtocol):
             self.abortConnection()
 
     def _send(self, record: bytes) -> None:
-        """Send what is encrypted when this turn of the reactor is over, with what others send."""
+        """Have encrypted data sent at the end of this reactor turn."""
         if self._unsent:
             self._unsent += record
         else:
@@ -228,14 +230,14 @@ class PromptTls(TLSMemoryBIOProtocol):
             self.factory.outbox.add(self)
 
     def send_now(self) -> None:
-        """Send what waits; the transport keeps what its socket has no room for."""
+        """Send waiting data; the transport buffers what the socket does not take."""
         record, self._unsent = self._unsent, b""
         if not record:
-            # It went before something else.
+            # Sent already by `_flushSendBIO`.
             return
         transport: Any = self.transport
         if (
-            # What is no socket has none of these.
+            # Transports other than sockets have none of these attributes.
             getattr(transport, "dataBuffer", True)
             or transport._tempDataBuffer
             or not transport.connected
@@ -245,7 +247,7 @@ class PromptTls(TLSMemoryBIOProtocol):
             return
         sent = transport.writeSomeData(record)
         if sent != len(record):
-            # No number: the connection is lost, which the transport will find out.
+            # An exception in place of a number: the connection is lost; the transport will notice.
             transport.write(record[sent:] if isinstance(sent, int) else record)
 
     def _tlsShutdownFinished(self, reason: Failure | None) -> None:
@@ -255,7 +257,7 @@ class PromptTls(TLSMemoryBIOProtocol):
 
     def _flushSendBIO(self) -> None:
         if self._unsent:
-            # Nothing overtakes it.
+            # Before anything newer, to keep the order.
             self.send_now()
         super()._flushSendBIO()
 
@@ -272,10 +274,10 @@ class PromptTls(TLSMemoryBIOProtocol):
 
 def _forget_frames(reason: Failure) -> None:
     """
-    Keep what went wrong with a connection, and not the frames that it went through.
+    Drop the stack frames of a connection's failure, which would keep its memory alive.
 
-    One of them holds the failure, and another OpenSSL's half of the connection: 100 KiB in a ring
-    that only a look at all old objects would find, which comes once in many hours.
+    One frame refers to the failure itself, another to OpenSSL's connection: a cycle of 100 KiB that
+    only a full garbage collection frees, which may come after many hours.
     """
     reason.cleanFailure()
     error = reason.value
@@ -284,7 +286,7 @@ def _forget_frames(reason: Failure) -> None:
 
 
 def _is_one_record(data: bytes) -> bool:
-    """Whether bytes from the beginning of a record on are exactly one, of application data."""
+    """Tell whether `data` is exactly one complete record of application data."""
     return (
         len(data) > HEADER_BYTES
         and data[0] == APPLICATION_DATA
@@ -299,8 +301,8 @@ def tls_factory(
     now: Callable[[], float] = monotonic,
 ) -> IProtocolFactory:
     """
-    Return a factory for the listener whose connections speak TLS, and `factory` within it.
+    Return a factory for the listener, whose connections wrap those of `factory` in TLS.
 
-    `now` is a clock in seconds that never goes back, for how long handshakes take.
+    `now` is a monotonic clock in seconds, which measures the time of handshakes.
     """
     return PromptFactory(tls, factory, clock, now)

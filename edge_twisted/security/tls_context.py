@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The OpenSSL context of a server: TLS 1.2 and 1.3, forward secrecy, authenticated ciphers only.
+Makes a server's OpenSSL context: TLS 1.2 and 1.3, forward secrecy, authenticated ciphers.
 
 Resumption is off: OpenSSL never changes the keys that encrypt tickets while a context lives, so a
 stolen one would open months of recorded TLS 1.2 traffic, and a full handshake with a P-256
@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from OpenSSL import SSL
 
-#: Keys that a TLS server can have.
+#: The kinds of keys that a TLS server can use.
 ServerKey = (
     rsa.RSAPrivateKey
     | ec.EllipticCurvePrivateKey
@@ -23,9 +23,9 @@ ServerKey = (
     | ed448.Ed448PrivateKey
 )
 
-#: TLS 1.2; the suites of TLS 1.3 are all of this kind and stay as OpenSSL orders them.
+#: For TLS 1.2; all suites of TLS 1.3 are of this kind, in OpenSSL's order.
 CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
-#: OpenSSL refuses weak keys at its default level; with this it warns nobody, so we do.
+#: Lets OpenSSL take weak keys without a word; `certificates` warns of them.
 WEAK_KEY_CIPHERS = CIPHERS + b":@SECLEVEL=0"
 ALPN = b"http/1.1"
 
@@ -36,7 +36,7 @@ def build_context(
     """
     Return a new server context for a certificate, its issuers after it, and its key.
 
-    :raises OpenSSL.SSL.Error: OpenSSL does not take them.
+    :raises OpenSSL.SSL.Error: OpenSSL refuses the certificate or the key.
     """
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
