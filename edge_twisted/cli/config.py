@@ -14,7 +14,7 @@ from edge_twisted.cli.options import config_option
 from edge_twisted.config.schema import schema, schema_text
 from edge_twisted.services.configuration import read_configuration
 
-#: What would load the whole API for the sake of the other commands.
+#: Imported lazily, because it imports the whole API.
 _LAZY = {
     "open-api": LazyCommand(
         "edge_twisted.cli.open_api:open_api", "Print the OpenAPI document of a configuration."

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``edge-server backup``, ``restore`` and ``check``: the data of a server, by its configuration."""
+"""``edge-server backup``, ``restore`` and ``check``: work on the data of a server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edge_twisted.store.sqlite.tools.repair import repair as repaired
 
 
 def _layout(context: click.Context, parameter: click.Parameter, path: Path) -> Layout:
-    # Certificates need not be there: data is restored before the rest, and on other machines.
+    # `load` without checks: certificates may be absent where data is restored.
     configuration = load(path, os.environ).configuration.database
     folder = configuration.persistence_dir
     if isinstance(folder, TemporaryFolder):
@@ -44,7 +44,7 @@ def backup(layout: Layout, target: Path) -> None:
     The server may run and goes on writing.  TARGET appears when it is complete; nothing
     is ever overwritten.
     """
-    _say(target, "backed up", backups.backup(layout, target.absolute()))
+    _print_summary(target, "backed up", backups.backup(layout, target.absolute()))
 
 
 @click.command("restore")
@@ -59,7 +59,9 @@ def restore(layout: Layout, source: Path, force: bool) -> None:
     can join the mesh again.
     """
     now = now_utc().strftime("%Y%m%dT%H%M%SZ")
-    _say(layout.folder, "restored", backups.restore(layout, source.absolute(), now, force=force))
+    _print_summary(
+        layout.folder, "restored", backups.restore(layout, source.absolute(), now, force=force)
+    )
 
 
 @click.command("check")
@@ -102,7 +104,7 @@ def _remedy(problem: StoreProblem, tried: bool) -> str:
     return "" if tried else f" (with --repair, {problem.mend.value})"
 
 
-def _say(place: Path, done: str, copied: backups.CopySummary) -> None:
+def _print_summary(place: Path, done: str, copied: backups.CopySummary) -> None:
     click.echo(
         f"{place}: {done} {copied.documents} documents up to commit {copied.lsn}"
         f" and {copied.blobs} attachments"

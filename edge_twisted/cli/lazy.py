@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A click group whose commands are imported when they are used: `edge-server help` stays quick."""
+"""A click group that imports its commands when they are used, so that `help` stays quick."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attrs import frozen
 
 @frozen
 class LazyCommand:
-    """Where a command is, as ``module:attribute``, and its line in the list of commands."""
+    """Import path of a command as ``module:attribute``, and its line in the list of commands."""
 
     target: str
     summary: str
@@ -26,7 +26,7 @@ class LazyCommand:
 
 
 class LazyGroup(click.Group):
-    """A group with the commands `lazy`, beside those that are added to it."""
+    """A group with the commands `lazy`, and those that are added as usual."""
 
     def __init__(self, *args: object, lazy: Mapping[str, LazyCommand], **settings: object) -> None:
         super().__init__(*args, **settings)  # type: ignore[arg-type]  # click's own, passed on

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-`edge-server`: the table of commands, and what is common to them.
+`edge-server`: the table of commands, and their common handling of errors.
 
 Exit status: 0; 1 if what was asked for failed; 2 for wrong usage; 78 for a bad configuration.
 """
@@ -18,7 +18,7 @@ from edge_twisted.cli.lazy import LazyCommand, LazyGroup
 from edge_twisted.config.problems import ConfigurationError
 from edge_twisted.errors import EdgeError
 
-#: Command -> where it is; a new one is one more line here.
+#: Name -> command; add new commands here.
 COMMANDS: Mapping[str, LazyCommand] = {
     "api-key": LazyCommand("edge_twisted.cli.api_key:api_key", "Make and check API keys."),
     "backup": LazyCommand(
@@ -87,6 +87,6 @@ def main() -> None:
     try:
         edge_server(prog_name="edge-server")
     except BrokenPipeError:
-        # Whoever read the output has seen enough.
+        # The reader of the output (`head`) has ended.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`edge-server mesh`: what the servers of a mesh share."""
+"""`edge-server mesh`: makes the key that the servers of a mesh share."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`edge-server config open-api`: the OpenAPI document of a configuration, without a server."""
+"""`edge-server config open-api`: prints the OpenAPI document of a configuration."""
 
 from __future__ import annotations
 

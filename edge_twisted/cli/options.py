@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import click
 
 F = TypeVar("F", bound=Callable[..., object])
 
-#: A configuration file, unchecked: whoever loads one that is not there, or may not be read, says so
-#: with exit status 78, and click would end with 2.
+#: Path of a configuration file, not checked by click, which would exit with status 2 for a missing
+#: or unreadable file: `config.load` reports that, with exit status 78.
 CONFIG_PATH: Final = click.Path(path_type=Path, readable=False)
 
 
 def config_option(
     name: str, summary: str, callback: Callable[..., Any] | None = None
 ) -> Callable[[F], F]:
-    """Return ``-c FILE``, required: the parameter `name` gets its path, or what `callback` says."""
+    """Return the required option ``-c FILE``; `callback` may convert the path it gives."""
     return click.option(
         "-c",
         "--config",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``edge-server run``: the server in the foreground, as ``twistd -n edgeserver`` runs it."""
+"""``edge-server run``: runs the server in the foreground, like ``twistd -n edgeserver``."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def run(config: Path | None) -> None:
     from twisted.scripts.twistd import runApp
 
     options = ServerOptions()
-    words = ["--nodaemon", "--pidfile=", "edgeserver"]
-    options.parseOptions(words + (["--config", str(config)] if config else []))
+    arguments = ["--nodaemon", "--pidfile=", "edgeserver"]
+    options.parseOptions(arguments + (["--config", str(config)] if config else []))
     runApp(options)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`edge-server status`: how a running server's mesh is, in words."""
+"""`edge-server status`: prints the state of a running server and of its mesh."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edge_twisted.config.model import TemporaryFolder
 from edge_twisted.services.status import status_socket
 from edge_twisted.services.wall_clock import now_seconds
 
-#: The server answers at once, or hangs.
+#: A server that does not answer within this time hangs.
 PATIENCE_SECONDS: Final = 10.0
 
 _STATES: Final = {
@@ -39,7 +39,7 @@ def status(path: Path, as_json: bool) -> None:
 
     Exit status 1 if no server runs with this configuration.
     """
-    # A server runs with it, so nothing but its place is asked for; certificates may be out of date.
+    # `load` without checks: a server runs with this file, whose certificates may have expired.
     folder = load(path, os.environ).configuration.database.persistence_dir
     if isinstance(folder, TemporaryFolder):
         raise click.ClickException(
@@ -54,7 +54,7 @@ def status(path: Path, as_json: bool) -> None:
 
 
 def lines(told: Mapping[str, Any], now: float) -> Iterator[str]:
-    """Yield a status in words; `now` is in seconds since 1970."""
+    """Yield the lines of a status for people; `now` is in seconds since 1970."""
     yield f"{told['device_name']} ({told['peer']}), database {told['db_id']}"
     yield from _http(told.get("http"))
     for problem in told.get("problems", ()):
@@ -79,7 +79,7 @@ def lines(told: Mapping[str, Any], now: float) -> Iterator[str]:
 
 
 def _http(told: Mapping[str, Any] | None) -> Iterator[str]:
-    # A server of an earlier version does not tell.
+    # A server of an earlier version has no such field.
     if told is None:
         return
     if told["problem"]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Twisted's lines about connections that could not be accepted, in words that say what to do.
+Rewrites Twisted's events about connections that could not be accepted, and adds the remedy.
 
 For each connection that finds no file descriptor left, Twisted logs three lines at level info.
-Here they are one warning of a kind that `repeats` counts.
+They become one warning, of a kind that `repeats` counts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from twisted.logger import LogEvent, LogLevel
 
 from edge_twisted.logs.fields import REPEATS
 
-#: Twisted's templates that say what another one says as well.
+#: Templates of Twisted whose events repeat what another event says.
 _SAID_ALREADY: Final = frozenset(
     {
         "EMFILE encountered; releasing reserved file descriptor.",
@@ -33,7 +33,7 @@ _NOT_ACCEPTED: Final = "A connection could not be accepted now: {reason}"
 
 
 def reworded(event: LogEvent) -> LogEvent | None:
-    """Return an event as it is to be logged; None for one that says nothing new."""
+    """Return the event to log in place of `event`; None if there is nothing new to log."""
     template = event.get("log_format")
     if template in _SAID_ALREADY:
         return None

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The archive of ``GET /logs``: a gzip tar, made piece by piece while it is sent.
+Makes the archive of ``GET /logs``: a gzip tar, in pieces while it is sent.
 
-Each piece costs a millisecond or two of work at most, and the whole needs memory for one piece.
-A file counts with the size it had when its turn came: it may grow, rotate or be deleted meanwhile.
+A piece costs at most a millisecond or two, and the archive needs memory for one piece only.  A file
+is archived with its size at its turn: it may grow, rotate or be deleted meanwhile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from attrs import frozen
 
-#: What is read, compressed and handed out at once.
+#: Bytes that are read, compressed and handed out at once.
 PIECE_BYTES: Final = 64 * 1024
 #: Log lines shrink to a tenth at any level; the fastest costs a third of the default.
 _COMPRESSION_LEVEL: Final = 1
@@ -34,12 +34,12 @@ class ArchiveEntry(Protocol):
         """Its path inside the archive."""
 
     def pieces(self, modified: float) -> Iterator[bytes]:
-        """Return it as tar wants it: a header, and the content filled up to whole blocks."""
+        """Yield the tar header, then the content, padded to whole blocks."""
 
 
 @frozen
 class MemoryEntry:
-    """Lines kept in memory."""
+    """Lines that are kept in memory."""
 
     name: str
     content: bytes
@@ -54,7 +54,7 @@ class MemoryEntry:
 
 @frozen
 class FileEntry:
-    """A log file; one that is gone by its turn is left out."""
+    """A log file; left out if it has been deleted by its turn."""
 
     name: str
     path: Path
@@ -70,7 +70,7 @@ class FileEntry:
             yield _header(self.name, status.st_size, status.st_mtime)
             left = status.st_size
             while left:
-                # A file that shrank is filled up: the header has promised its size.
+                # A file that shrank is padded, because the header has promised its size.
                 piece = file.read(min(left, PIECE_BYTES)) or bytes(min(left, PIECE_BYTES))
                 left -= len(piece)
                 yield piece
@@ -79,14 +79,14 @@ class FileEntry:
 
 def gzip_tar(entries: Iterable[ArchiveEntry], modified: float) -> Iterator[bytes]:
     """
-    Return the archive in pieces of some ten kilobytes, none empty.
+    Yield the archive in pieces of some ten kilobytes, none empty.
 
-    `modified` is the time of entries that have none of their own, in seconds since the epoch.
+    `modified` is the time, in seconds since the epoch, of entries without a time of their own.
     """
     compressor = zlib.compressobj(_COMPRESSION_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
     for entry in entries:
         for piece in entry.pieces(modified):
-            # zlib may keep many pieces back; what is due now is worth a few bytes more.
+            # zlib may hold many pieces back; flushing costs a few bytes and keeps data coming.
             yield compressor.compress(piece) or compressor.flush(zlib.Z_SYNC_FLUSH)
     # Two empty blocks end a tar.
     yield compressor.compress(bytes(2 * tarfile.BLOCKSIZE)) + compressor.flush()

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The audit log: who did what, when, and how it ended, as JSON lines with a fixed set of fields.
+The audit log: who did what, when, and with what result, as JSON lines with fixed fields.
 
-Every line has every field, null where it does not apply, so a reader needs no cases.  There is no
-field for argument values, query strings or keys, a path loses its query string here, and lines go
+Every line has every field, null where it does not apply, so that readers need no special cases.
+No field holds argument values, query strings or keys; paths lose their query string here; lines go
 through redaction like all others.
 
 Recording costs about two microseconds: lines are encoded and written together, at most
-`FLUSH_SECONDS` later.  That is what a crash can lose; a rotation, a reload or a stop loses none.
+`FLUSH_SECONDS` later.  A crash can lose those lines; a rotation, a reload or a stop loses none.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from edge_twisted.logs.redaction import Redactor
 from edge_twisted.logs.timestamps import rfc3339
 
 FLUSH_SECONDS: Final = 0.05
-#: Lines that are encoded and written at once without waiting for the time: about 1 ms of work.
+#: So many lines are encoded and written without waiting for `FLUSH_SECONDS`: 1 ms of work.
 FLUSH_LINES: Final = 500
-#: A longer text is cut: a path can be as long as the headers may be.
+#: Longer texts are cut: a path can be as long as the headers may be.
 MAX_TEXT_CHARACTERS: Final = 1024
-#: A longer list of collections is cut, and each longer name in it, and a longer method.
+#: Longer lists of collections are cut, and longer names of collections and methods.
 MAX_COLLECTIONS: Final = 64
 MAX_NAME_CHARACTERS: Final = 64
 
 
 class AuditEvent(Enum):
-    """What an audit line can be about; part of the published format."""
+    """Kinds of audit lines; part of the published format."""
 
     #: A request that was authenticated (under ``auth: dev_mode``: any), however it ended.
     REQUEST = "request"
@@ -51,7 +51,7 @@ class AuditEvent(Enum):
 
 
 class AuditFields(TypedDict, total=False):
-    """What may be said about an event; what is not said is null, or no collections."""
+    """Optional fields of an audit line; a field that is not given is null or empty."""
 
     request_id: str | None
     #: The id of the caller's identity, or a mesh peer's key; null under ``auth: dev_mode``.
@@ -71,10 +71,10 @@ class AuditFields(TypedDict, total=False):
 
 class AuditLine(msgspec.Struct, gc=False):
     """
-    One line; the field names are those of the published format, in its order.
+    One line, with the fields of the published format in its order.
 
-    See `AuditFields` for what they hold; `event` is the value of an `AuditEvent`, and `time` is
-    filled in by the log.
+    See `AuditFields` for their meaning; `event` is the value of an `AuditEvent`; the log fills
+    `time` in.
     """
 
     time: str
@@ -93,34 +93,34 @@ class AuditLine(msgspec.Struct, gc=False):
 
 
 class AuditLog(Protocol):
-    """Takes what must be accounted for.  For the reactor thread."""
+    """Records events for auditors.  For the reactor thread."""
 
     def add(self, line: AuditLine) -> None:
-        """Record one event as of now, made by who records many; the line is the log's then."""
+        """Record a line as of now, without the cost of `record`; the log owns `line` then."""
 
     def record(self, event: AuditEvent, **said: Unpack[AuditFields]) -> None:
         """
         Record one event as of now.
 
-        :raises TypeError: a field that is not one of `AuditFields`.
+        :raises TypeError: `said` has a field that is not one of `AuditFields`.
         """
 
 
 class NullAuditLog:
-    """The audit log of a server that keeps none."""
+    """Discards all lines, for a server without an audit log."""
 
     def add(self, line: AuditLine) -> None:
-        """Forget it."""
+        """Do nothing."""
 
     def record(self, event: AuditEvent, **said: Unpack[AuditFields]) -> None:
-        """Forget it."""
+        """Do nothing."""
 
 
 class FileAuditLog:
     """
-    Batches lines and gives them to a `PatientWriter`, which whoever made it opens and closes.
+    Batches lines and gives them to a `PatientWriter`, which the caller opens and closes.
 
-    To be flushed before the writer is closed.
+    Call `flush` before closing the writer.
 
     :param now: the wall clock, in seconds since 1970.
     """
@@ -138,7 +138,7 @@ class FileAuditLog:
         self._redactor = redactor
         self._encoder = msgspec.json.Encoder(enc_hook=str)
         self._lines: list[AuditLine] = []
-        #: The newest time that was written, and its text: many lines have the same.
+        #: The last time in milliseconds and its text, because many lines have the same time.
         self._ms = -1
         self._time = ""
         self._flush_call: IDelayedCall | None = None
@@ -167,7 +167,7 @@ class FileAuditLog:
             self.flush()
 
     def flush(self) -> None:
-        """Give everything recorded to the writer."""
+        """Give all recorded lines to the writer."""
         if self._flush_call is not None:
             self._flush_call.cancel()
             self._flush_later()
@@ -184,7 +184,7 @@ class FileAuditLog:
         try:
             return self._encoder.encode_lines(lines)
         except (UnicodeEncodeError, TypeError, ValueError):
-            # One caller's text that UTF-8 cannot spell must not cost the others their lines.
+            # A text that UTF-8 cannot encode must not cost the other lines of the batch.
             return b"".join(self._encoded_alone(line) for line in lines)
 
     def _encoded_alone(self, line: AuditLine) -> bytes:

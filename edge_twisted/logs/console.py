@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The console: lines to standard output or error, without ever waiting for whoever reads them.
+Writes lines to standard output or error, without ever waiting for the reader.
 
-A stopped terminal, a paused ``docker logs``, a supervisor that died: each would block a plain
-``write`` and the whole server with it.  Here lines wait, up to a bound, and then the oldest go.
+A stopped terminal, a paused ``docker logs`` or a dead supervisor would block a plain ``write``, and
+the whole server with it.  Here lines wait in memory up to a bound; beyond it the oldest are lost.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ log = Logger()
 
 RETRY_SECONDS: Final = 0.05
 MAX_WAITING_BYTES: Final = 1024 * 1024
-#: Between two lines about lines that were lost.
+#: Between two warnings about lost lines.
 REPEAT_SECONDS: Final = 60.0
 
 
 class OutputStream(Protocol):
-    """Where a console writes to."""
+    """Stream that a console writes to."""
 
     def is_terminal(self) -> bool:
-        """Tell whether a person looks at it."""
+        """Tell whether the stream is a terminal."""
 
     def write(self, data: memoryview) -> int:
         """
-        Write some of `data` without waiting; return how many bytes, 0 when it would have to wait.
+        Write some of `data` without blocking; return the number of bytes, 0 if it would block.
 
-        :raises OSError: nobody can read it.
+        :raises OSError: the stream has no reader any more.
         """
 
 
 class DescriptorStream:
-    """A file descriptor that other processes may share, and which is therefore left blocking."""
+    """A file descriptor, left in blocking mode because other processes may share it."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -47,19 +47,19 @@ class DescriptorStream:
         self._poll.register(descriptor, select.POLLOUT)
 
     def is_terminal(self) -> bool:
-        """Tell whether a person looks at it."""
+        """Tell whether the stream is a terminal."""
         return os.isatty(self._descriptor)
 
     def write(self, data: memoryview) -> int:
         """Write some of `data`; see `OutputStream.write`."""
-        # What poll calls writable takes PIPE_BUF bytes without blocking (pipe(7)).
+        # If poll reports it as writable, it takes PIPE_BUF bytes without blocking (pipe(7)).
         if not self._poll.poll(0):
             return 0
         return os.write(self._descriptor, data[: select.PIPE_BUF])
 
 
 class Console:
-    """Writes lines to a stream, in order, each whole or not at all."""
+    """Writes lines to a stream in order, each line whole or not at all."""
 
     def __init__(self, name: str, stream: OutputStream, clock: IReactorTime) -> None:
         self.name = name
@@ -67,14 +67,14 @@ class Console:
         self._clock = clock
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
-        #: How much of the first waiting line is written already.
+        #: Bytes of the first waiting line that are written already.
         self._begun = 0
         self._retry: IDelayedCall | None = None
         self._lost = 0
         self._told = float("-inf")
 
     def write(self, line: bytes) -> None:
-        """Take one line."""
+        """Write `line`, or keep it until the stream takes it."""
         self._waiting.append(line)
         self._waiting_bytes += len(line)
         if self._retry is None:
@@ -83,7 +83,7 @@ class Console:
             self._give_up_one()
 
     def stop(self) -> None:
-        """Write what can be written, and try no more by itself; lines may still come."""
+        """Write as much as possible now, and set no timer any more; `write` still works."""
         self._cancel_retry()
         self._drain()
         self._cancel_retry()
@@ -120,7 +120,7 @@ class Console:
             self._retry = None
 
     def _give_up_one(self) -> None:
-        # The first may be half written: it stays, and the second goes.
+        # A first line that is half written stays; the second one is dropped.
         index = 1 if self._begun else 0
         self._waiting_bytes -= len(self._waiting[index])
         del self._waiting[index]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be wrong with the places of logs."""
+"""Errors about the folders of log files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge_twisted.errors import EdgeError
 
 
 class LogFolderUnusable(EdgeError):
-    """A folder that log files cannot be written to; the operator must change it or `key`."""
+    """Log files cannot be written to a folder; the operator must mend it or change `key`."""
 
     code = "log_folder_unusable"
 

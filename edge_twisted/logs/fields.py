@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The standard names of log fields: one word per concept, everywhere.
+Names of log fields: one name per concept, everywhere.
 
-Part of the published format: scripts read these.  An event of another kind may add its own.
+The names are part of the published format, which scripts read.  Other events may add fields.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ COLLECTION: Final = "collection"
 #: How a session ended, in one word.
 OUTCOME: Final = "outcome"
 
-# -- what is said again and again -------------------------------------------------------------
+# -- repeated events -------------------------------------------------------------------------
 
-#: How many lines like this one were left out since the last.
+#: Number of similar lines that were left out since the last one.
 LEFT_OUT: Final = "left_out"
 
 #: All of these names.
@@ -63,5 +63,5 @@ PUBLISHED: Final = frozenset(
 
 #: True on an event of level debug that belongs to ``verbose``, the level below debug.
 VERBOSE: Final = "log_verbose"
-#: The kind of an event of which floods come: see `repeats`.
+#: The kind of an event that may come in floods: see `repeats`.
 REPEATS: Final = "log_repeats"

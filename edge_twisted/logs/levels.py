@@ -19,7 +19,7 @@ from edge_twisted.logs.fields import VERBOSE
 
 
 class Part(Enum):
-    """Whose line it is: the two parts of the server that have a level of their own."""
+    """A part of the server with a log level of its own."""
 
     #: The HTTP API, configuration, services, twistd itself: ``logging.edge_server.level``.
     EDGE_SERVER = "edge-server"
@@ -33,7 +33,7 @@ DATA_NAMESPACES: Final = tuple(
     for room in ("store", "database", "dql", "documents", "mesh", "replication")
 )
 
-#: The higher, the more important; a part shows what is at least as important as its level.
+#: Importance of a level; a part shows lines whose rank is at least that of its level.
 RANK: Final = {
     Level.ERROR: 40,
     Level.WARNING: 30,
@@ -52,14 +52,14 @@ _BY_NAME = {
     "info": (_INFO_RANK, "info"),
     "debug": (DEBUG_RANK, "debug"),
 }
-# Keyed by identity of the constants: `LogLevel.x.name` would cost more than everything else here.
+# Keyed by the constants, because `LogLevel.x.name` costs more than all the rest.
 _BY_LEVEL = {constant: _BY_NAME[constant.name] for constant in LogLevel.iterconstants()}
 _VERBOSE = (VERBOSE_RANK, "verbose")
 _UNKNOWN = (_INFO_RANK, "info")
 
 
 def rank_and_name(event: LogEvent) -> tuple[int, str]:
-    """Return an event's rank, and its level as lines spell it; info for an event without any."""
+    """Return the rank and the spelled level of an event; info for an event without a level."""
     known = _BY_LEVEL.get(event.get("log_level"), _UNKNOWN)
     if known[0] == DEBUG_RANK and event.get(VERBOSE):
         return _VERBOSE
@@ -76,11 +76,11 @@ def part_of(namespace: str) -> Part:
 
 
 class Levels:
-    """The thresholds in force.  Reading is safe from any thread."""
+    """The levels in force.  Reading is safe from any thread."""
 
     def __init__(self, logging: Logging) -> None:
         self._ranks: dict[Part, int] = {}
-        #: Whether the server itself shows debug lines; for what is asked at every request.
+        #: Whether the server part shows debug lines; an attribute, because every request asks.
         self.debugs_server = False
         self.apply(logging)
 
@@ -92,10 +92,6 @@ class Levels:
         }
         self.debugs_server = self.shows(Part.EDGE_SERVER, Level.DEBUG)
 
-    def rank(self, part: Part) -> int:
-        """Return the least rank that `part` shows."""
-        return self._ranks[part]
-
     def shows(self, part: Part, level: Level) -> bool:
-        """Tell whether lines of `level` are shown, for code that would make them at some cost."""
+        """Tell whether `part` shows lines of `level`; for callers with lines costly to make."""
         return RANK[level] >= self._ranks[part]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One event, one line: the record of an event, and its two spellings, JSON and text.
+Renders an event as one line: its record, spelled as JSON or as text.
 
 A record is what JSON lines hold: ``time``, ``level``, ``message``, ``logger``, then the event's own
 fields, then ``failure`` with the traceback.  An own field that would hide one of these gets an
@@ -29,10 +29,10 @@ Record = dict[str, object]
 #: Longer lines are cut in their values: a document that found its way into a message must not fill
 #: the disk, and journald splits at 48 KiB by default anyway.
 MAX_LINE_BYTES: Final = 48 * 1024
-#: Most own fields that a line keeps that is too long.
+#: Most own fields kept in a line that is too long.
 MAX_CUT_FIELDS: Final = 16
-#: What each value keeps of itself, in characters, in a line that is too long; the second is for
-#: lines of characters that JSON spells with six bytes.
+#: Characters kept of each value in a line that is too long; the second cut is for characters that
+#: JSON spells with six bytes.
 _CUTS: Final = (2048, 256)
 _MAX_NAME_CHARACTERS: Final = 64
 
@@ -57,7 +57,7 @@ class Line:
         if redactor.suspects(encoded):
             record = redactor.clean_record(orjson.loads(encoded))
             encoded = encode(record)
-        # Only now: a secret that is cut in two would not be known any more.
+        # After redaction, because a secret that is cut in two would not be recognised.
         for characters in _CUTS:
             if len(encoded) <= MAX_LINE_BYTES:
                 break
@@ -71,10 +71,10 @@ class Line:
 
     def text(self, *, colour: bool) -> bytes:
         """
-        Return the line for people: time, level, logger, message, and what the message left out.
+        Return the line for people: time, level, logger, message, and fields not in the message.
 
-        Control characters are spelled out, so that no client's text moves the cursor, and lines
-        after the first are indented, so that none looks like a line of ours.
+        Control characters are escaped, so that a client's text cannot move the cursor, and
+        continuation lines are indented, so that a client's text cannot imitate a log line.
         """
         record = self.record
         rest = "".join(
@@ -104,7 +104,7 @@ _COLOURS: Final = {
 
 
 def record_of(event: LogEvent, level: str) -> Record:
-    """Return the record of an event; `level` is its level as lines spell it."""
+    """Return the record of an event; `level` is its level as spelled in lines."""
     record: Record = {
         TIME: rfc3339(event.get("log_time") or 0.0),
         LEVEL: level,
@@ -128,11 +128,11 @@ def record_of(event: LogEvent, level: str) -> Record:
 
 
 def encode(record: Record) -> bytes:
-    """Return a record as one line of JSON, whatever its values are."""
+    """Encode a record as one line of JSON; values of any type are accepted."""
     try:
         return orjson.dumps(record, default=_plain, option=_JSON)
     except (TypeError, ValueError, RecursionError):
-        # A lone surrogate, an integer beyond 64 bits, a cycle: only those fields become text.
+        # Fields with a lone surrogate, an integer beyond 64 bits or a cycle become text.
         spelled = {_text(name): _encodable(value) for name, value in record.items()}
         return orjson.dumps(spelled, default=_plain, option=_JSON)
 
@@ -147,7 +147,7 @@ def _message(event: LogEvent) -> str:
         try:
             return template.format_map(event)
         except Exception:
-            # Twisted's composes a text that says what could not be formatted.
+            # Twisted's formatter returns a text that names what could not be formatted.
             return formatEvent(event)
     return formatEvent(event)
 
@@ -160,7 +160,7 @@ def _traceback(failure: Failure) -> str:
 
 
 def _plain(value: object) -> object:
-    """Return what JSON can hold of a value that orjson does not know."""
+    """Convert a value that orjson cannot encode."""
     if isinstance(value, bytes | bytearray):
         return value.decode("utf-8", "backslashreplace")
     if isinstance(value, set | frozenset):
@@ -201,7 +201,7 @@ def _cut_value(value: object, characters: int) -> object:
 
 @lru_cache(maxsize=1024)  # templates come from code
 def _names_in(template: str) -> frozenset[str]:
-    """Return the fields that a message template shows already."""
+    """Return the names of the fields in a message template."""
     try:
         parsed = list(Formatter().parse(template))
     except ValueError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One open log file: whole lines at its end, or nothing of them."""
+"""An open log file, to which whole lines are appended or nothing."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Final
 FILE_MODE: Final = 0o640
 FOLDER_MODE: Final = 0o750
 
-# Not through a symbolic link: whoever may write the folder must not choose the file we append to.
+# O_NOFOLLOW: users who may write to the folder must not choose the file we append to.
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
-#: `os.write`, or what a test puts in its place: may write less than asked, or raise `OSError`.
+#: `os.write` or a test's double: may write less than asked, or raise `OSError`.
 WriteCall = Callable[[int, memoryview], int]
 
 
 class LogFile:
     """
-    A file open for appending, made with `FILE_MODE` if it was not there.
+    A file open for appending, made with mode `FILE_MODE` if it does not exist.
 
-    :raises OSError: from the constructor: it cannot be opened.
+    :raises OSError: the constructor cannot open the file.
     """
 
     def __init__(self, path: Path, write: WriteCall = os.write) -> None:
@@ -34,7 +34,7 @@ class LogFile:
             if not status.st_size:
                 os.fchmod(self._fd, FILE_MODE)  # a umask took rights away
             self._identity = (status.st_dev, status.st_ino)
-            #: Bytes in the file, as far as we wrote it.
+            #: Bytes in the file, unless another process has written to it.
             self.size = status.st_size
             self._end_torn_line()
         except OSError:
@@ -42,7 +42,7 @@ class LogFile:
             raise
 
     def is_there(self) -> bool:
-        """Tell whether the file is still what its path names: not deleted, moved, or replaced."""
+        """Tell whether the path still names this file, which may be deleted, moved or replaced."""
         try:
             status = os.stat(self.path, follow_symlinks=False)
         except OSError:
@@ -51,9 +51,9 @@ class LogFile:
 
     def append(self, lines: memoryview) -> int:
         """
-        Append whole lines and return how many bytes of them, always whole lines, are in the file.
+        Append whole lines; return the number of bytes written, which are always whole lines.
 
-        :raises OSError: none of them is.
+        :raises OSError: nothing was written.
         """
         written = 0
         try:
@@ -62,7 +62,7 @@ class LogFile:
         except OSError:
             whole = bytes(lines[:written]).rfind(b"\n") + 1
             if whole < written:
-                # By its real size, for somebody else may have truncated it (logrotate does).
+                # By the real size, because another process (logrotate) may have truncated the file.
                 os.ftruncate(self._fd, os.fstat(self._fd).st_size - (written - whole))
             if not whole:
                 raise
@@ -74,21 +74,21 @@ class LogFile:
         """
         Close the file, once.
 
-        :raises OSError: what was written is not safe, as network file systems say it only here.
+        :raises OSError: data may be lost; network file systems report that only at close.
         """
         os.close(self._fd)
 
     def _end_torn_line(self) -> None:
-        """End a line that a crash or a power cut tore, so that it does not spoil the next one."""
+        """End a line that a crash cut off, so that it does not run into the next one."""
         if self.size and os.pread(self._fd, 1, self.size - 1) != b"\n":
             self.size += self._write(self._fd, memoryview(b"\n"))
 
 
 def make_folder(folder: Path) -> None:
     """
-    Make a folder for log files, and its parents, unless it is there already.
+    Make a folder for log files, and its parents, unless it exists.
 
-    :raises OSError: it cannot be made.
+    :raises OSError: the folder cannot be made.
     """
     if folder.is_dir():
         return

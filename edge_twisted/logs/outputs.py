@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outputs that a configuration asks for, and which lines each of them gets."""
+"""Makes the outputs of a configuration, and the routes of lines to them."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from edge_twisted.logs.console import Console, DescriptorStream, OutputStream
 from edge_twisted.logs.levels import DEBUG_RANK, RANK, Part
 from edge_twisted.logs.router import Output, OutputRoute, Spelling
 
-#: What ``GET /logs`` has of the edge server when no rotating logs are configured.
+#: Lines of the edge server kept for ``GET /logs`` when there are no rotating logs.
 EDGE_BUFFER_BYTES: Final = 1024 * 1024
-#: What it has of store, query and mesh, at level debug.
+#: Lines of store, query and mesh kept for ``GET /logs``, at level debug.
 DATA_BUFFER_BYTES: Final = 1024 * 1024
 
 
 @frozen(kw_only=True)
 class StandardStreams:
-    """The standard streams, and what the environment says about them."""
+    """The standard streams, and the environment that decides on colours."""
 
     out: OutputStream = field(factory=lambda: DescriptorStream(1))
     err: OutputStream = field(factory=lambda: DescriptorStream(2))
     environ: Mapping[str, str] = field(factory=lambda: os.environ)
 
     def spelling(self, stream: OutputStream, chosen: Literal["text", "json"] | None) -> Spelling:
-        """Return how lines are spelled on `stream`: `chosen`, else by who looks at it."""
-        person = stream.is_terminal()
-        if chosen == "json" or (chosen is None and not person):
+        """Return the spelling on `stream`: `chosen`, else text on a terminal and JSON elsewhere."""
+        is_terminal = stream.is_terminal()
+        if chosen == "json" or (chosen is None and not is_terminal):
             return Spelling.JSON
         # https://no-color.org: any value but an empty one counts.
-        return Spelling.TEXT if not person or self.environ.get("NO_COLOR") else Spelling.COLOURED
+        has_colours = is_terminal and not self.environ.get("NO_COLOR")
+        return Spelling.COLOURED if has_colours else Spelling.TEXT
 
 
 class LineBuffer:
@@ -48,7 +49,7 @@ class LineBuffer:
         self._size = 0
 
     def write(self, line: bytes) -> None:
-        """Take a line, and forget the oldest ones that have no room beside it."""
+        """Keep `line`, and drop the oldest lines that have no room beside it."""
         self._lines.append(line)
         self._size += len(line)
         while self._size > self._max_bytes:
@@ -60,7 +61,7 @@ class LineBuffer:
 
 
 class Outputs:
-    """All outputs of one `Logging`; opening files is the service's part."""
+    """All outputs of one `Logging`; the service opens and closes their files."""
 
     def __init__(
         self,
@@ -72,18 +73,18 @@ class Outputs:
         self._logging = logging
         self._streams = streams
         self.data_buffer = LineBuffer(DATA_BUFFER_BYTES)
-        #: The last lines, when there is no `rotating` that keeps all.
+        #: The last lines of the edge server; used if there is no `rotating`.
         self.edge_buffer = LineBuffer(EDGE_BUFFER_BYTES)
         self._kept = (
             ("rotating_logs", rotating) if rotating is not None else ("memory", self.edge_buffer)
         )
         self._err = Console("standard error", streams.err, clock)
-        # One stream has one console, else lines of the two could mix.
+        # One console per stream, because lines of two consoles could mix.
         same = logging.console == "std_err" or streams.out is streams.err
         self._edge = self._err if same else Console("standard output", streams.out, clock)
 
     def routes(self, logging: Logging) -> list[OutputRoute]:
-        """Return who gets which lines by the levels of `logging`; its places are not looked at."""
+        """Return a route for each output by the levels of `logging`, whose folders are ignored."""
         edge = {Part.EDGE_SERVER: RANK[logging.level]}
         data = {Part.DATA: RANK[logging.ditto_sdk]}
         routes = [
@@ -100,7 +101,7 @@ class Outputs:
         return routes
 
     def stop_consoles(self) -> None:
-        """Write what still waits for the consoles, as far as somebody reads."""
+        """Write lines that wait for the consoles, as far as their streams take them."""
         self._edge.stop()
         self._err.stop()
 

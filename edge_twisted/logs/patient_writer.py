@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Lines on their way to files that cannot always be written: kept for a while, tried again, counted.
+Writes lines to files that may fail for a while: lines wait, are tried again, or are counted.
 
-A full disk or a vanished folder is said once and then at most every minute; lines wait in memory
-up to a bound, the oldest are given up beyond it, and how many is said when writing works again.
+A full disk or a vanished folder is logged at once and then at most every minute.  Lines wait in
+memory up to a bound; beyond it the oldest are dropped, and their number is logged when writing
+works again.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from edge_twisted.logs.rotating_file import RotatingFile
 log = Logger()
 
 RETRY_SECONDS: Final = 1.0
-#: Between two error lines about the same lasting trouble.
+#: Between two error lines about the same lasting failure.
 REPEAT_SECONDS: Final = 60.0
 
 
 class PatientWriter:
     """
-    Writes to a `RotatingFile` what it can, when it can.  For the reactor thread.
+    Writes lines to a `RotatingFile` as soon as that is possible.  For the reactor thread.
 
-    Takes lines before `open` already, and keeps them until then: twistd logs before services start.
+    Lines from before `open` are kept until then, because twistd logs before services start.
     """
 
     def __init__(self, name: str, clock: IReactorTime, *, max_backlog_bytes: int) -> None:
@@ -44,16 +45,16 @@ class PatientWriter:
 
     def open(self, file: RotatingFile) -> None:
         """
-        Open `file` and write what waits.
+        Open `file` and write the waiting lines.
 
-        :raises OSError: it cannot be opened; a start must not go on.
+        :raises OSError: `file` cannot be opened; the server must not start.
         """
         file.open()
         self._file = file
         self._drain(file)
 
     def write(self, lines: bytes) -> None:
-        """Write whole lines, or keep them for later; never raises for a disk's sake."""
+        """Write whole lines, or keep them for later; never raises `OSError`."""
         self._backlog.append(lines)
         self._backlog_bytes += len(lines)
         while self._backlog_bytes > self._max_backlog_bytes:
@@ -64,7 +65,7 @@ class PatientWriter:
             self._drain(self._file)
 
     def close(self) -> None:
-        """Write what waits, if that is possible now, and close the file."""
+        """Write the waiting lines if that is possible now, and close the file."""
         file, self._file = self._file, None
         if file is None:
             return
@@ -141,6 +142,6 @@ class PatientWriter:
 
 
 def reason_of(error: OSError) -> str:
-    """Return what the operating system says, with the path if it names one."""
+    """Return the operating system's message, with the path if the error has one."""
     reason = error.strerror or str(error)
     return f"{reason}: {error.filename}" if error.filename is not None else reason

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Secrets out of lines, in two steps: one fast search over the encoded line, and, only for a line that
-looks as if it held a secret, a replacement in each of its texts.
+Removes secrets from lines, in two steps: a fast search, and a replacement for suspicious lines.
 
-The search runs on encoded JSON and may cry wolf; the replacement runs on decoded texts, so it never
-breaks a line's encoding.  Both are RE2: linear in the line whatever a client put into it, and a
-search of the alternatives below costs 0.4 us per line where ``re`` takes 35.
+The search runs on the encoded JSON and may have false positives; the replacement runs on each
+decoded text, so it never breaks the encoding.  Both use RE2, whose time is linear in the line
+whatever a client put into it: a search costs 0.4 us per line where ``re`` takes 35.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from edge_twisted.logs.fields import LEVEL, PUBLISHED, TIME
 
 REDACTED: Final = "<redacted>"
 
-#: A registered secret shorter than this is not searched for: it would turn up in ordinary words.
+#: Shorter secrets are not searched for: they would match parts of ordinary words.
 MIN_SECRET_LENGTH: Final = 6
 
 #: Names whose values are secrets: as fields, as keys of nested objects, and before ``=`` or ``:``.
@@ -39,7 +38,7 @@ SECRET_NAMES: Final = frozenset(
 # The longest first: alternatives are tried in their order.
 _NAMES = "|".join(sorted((re2.escape(name) for name in SECRET_NAMES), key=len, reverse=True))
 
-#: What is replaced in a text; a group is what stays of it.
+#: Patterns that are replaced in decoded texts; the group of a pattern is kept.
 _REPLACED: Final = (
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)",
     rf"((?i:(?:(?:{_NAMES})[\"']?\s*[:=]\s*|\btoken=)(?:(?:bearer|basic)\s+)?))"
@@ -49,7 +48,7 @@ _REPLACED: Final = (
     r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*",  # JSON web tokens
     r"(://[^/\s:@]+:)[^@/\s]+@",  # the password of a URL
 )
-#: What makes an encoded line suspicious: whatever encoding leaves of each pattern above.
+#: Patterns that make an encoded line suspicious: one for each pattern above, as JSON spells it.
 _SUSPICIOUS: Final = (
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY",
     rf"(?i:(?:{_NAMES})\\?[\"']?(?:\s|\\[nrt])*[:=])",
@@ -63,10 +62,10 @@ _SUSPICIOUS: Final = (
 
 class Redactor:
     """
-    Knows what is secret, and takes it out.  Reading is safe from any thread.
+    Finds and replaces secrets.  Safe to use from any thread, apart from `add`.
 
-    Two kinds of secrets are known: texts that were registered with `add`, wherever they appear, and
-    what looks like one (keys, tokens, PEM private keys, values of `SECRET_NAMES`).
+    Two kinds of secrets are found: texts that were registered with `add`, wherever they appear, and
+    texts that look like secrets (keys, tokens, PEM private keys, values of `SECRET_NAMES`).
     """
 
     def __init__(self) -> None:
@@ -74,7 +73,7 @@ class Redactor:
         self._compile()
 
     def add(self, *secrets: str) -> None:
-        """Register texts that must never be shown; those under `MIN_SECRET_LENGTH` are ignored."""
+        """Register secret texts; texts shorter than `MIN_SECRET_LENGTH` are ignored."""
         new = {each for each in secrets if len(each) >= MIN_SECRET_LENGTH} - self._secrets
         if new:
             self._secrets |= new
@@ -85,11 +84,11 @@ class Redactor:
         self.add(*(secret.reveal() for secret in _secrets_in(value)))
 
     def suspects(self, encoded: bytes) -> bool:
-        """Tell whether JSON, any number of lines of it, may hold a secret."""
+        """Tell whether JSON, of one line or many, may hold a secret."""
         return self._search.search(encoded) is not None
 
     def clean(self, value: object) -> object:
-        """Return decoded JSON with its secrets replaced, values under a secret's name included."""
+        """Return decoded JSON with secrets replaced, and all values of `SECRET_NAMES`."""
         match value:
             case str():
                 return self.clean_text(value)
@@ -107,7 +106,7 @@ class Redactor:
         """
         Return the decoded record of a line with its secrets replaced.
 
-        Its published names stay, and its time and level: a secret may happen to be ``message``.
+        Published field names, time and level are kept, even if a secret equals one of them.
         """
         cleaned = {}
         for name, value in record.items():
@@ -125,7 +124,7 @@ class Redactor:
         return replaced
 
     def clean_lines(self, lines: bytes) -> bytes:
-        """Return JSON lines with their secrets replaced; cheap when there are none."""
+        """Return JSON lines with their secrets replaced; cheap if there are no secrets."""
         if not self.suspects(lines):
             return lines
         return b"".join(
@@ -138,7 +137,7 @@ class Redactor:
     # -- inner
 
     def _compile(self) -> None:
-        # A longer secret first, for one may begin with another.
+        # The longest first, because one secret may begin with another.
         spelled = sorted({s for each in self._secrets for s in _spellings(each)}, key=len)[::-1]
         literals = [re2.escape(each) for each in spelled]
         escaped = [re2.escape(_json_escaped(each)) for each in spelled]
@@ -152,18 +151,18 @@ def is_secret_name(name: str) -> bool:
 
 
 def _kept(match: Any) -> str:
-    """Return what replaces a match: its one group that took part, if any, and the mark."""
+    """Return the replacement of a match: its non-empty group, if any, and `REDACTED`."""
     kept = next((group for group in match.groups() if group), "")
     return f"{kept}{REDACTED}" + ("@" if kept.startswith("://") else "")
 
 
 def _spellings(secret: str) -> set[str]:
-    """Return how a secret is spelled: as it is, in a URL, and quoted by Python or by JSON."""
+    """Return the spellings of a secret: as it is, in a URL, quoted by Python, quoted by JSON."""
     return {secret, quote(secret, safe=""), repr(secret)[1:-1], _json_escaped(secret)}
 
 
 def _json_escaped(text: str) -> str:
-    # As orjson writes it: only what must be escaped.
+    # Like orjson, which escapes only what must be escaped.
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What is said again and again: a line in full, then at most one in `INTERVAL_SECONDS` for each kind.
+Limits repeated events: at most one line in `INTERVAL_SECONDS` for each kind of event.
 
-An event names its kind in the field `fields.REPEATS`.  The first of a kind is a line at once.
-Those that follow within the interval are counted; at its end the last of them is a line, with the
-number of the others in `fields.LEFT_OUT`.  So a flood costs a few lines, and its end is told too.
+An event names its kind in the field `fields.REPEATS`.  The first event of a kind is logged at once.
+Events that follow within the interval are counted; at its end the last of them is logged, with the
+number of the others in `fields.LEFT_OUT`.  So a flood costs a few lines, and its end is logged
+too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ INTERVAL_SECONDS: Final = 10.0
 
 @define
 class _Interval:
-    """What came of one kind since its last line."""
+    """Events of one kind since its last line."""
 
     call: IDelayedCall
     last: LogEvent | None = None
@@ -32,9 +33,10 @@ class _Interval:
 
 class Repeats:
     """
-    Decides which events are lines.  For the reactor thread.
+    Decides which events are logged.  For the reactor thread.
 
-    `tell` gets what is a line later than its event came.  Kinds come from code, so they are few.
+    `tell` is called with events that are logged at the end of an interval.  Kinds come from code,
+    so they are few.
     """
 
     def __init__(self, clock: IReactorTime, tell: Callable[[LogEvent], None]) -> None:
@@ -44,7 +46,7 @@ class Repeats:
         self._is_stopped = False
 
     def is_line(self, kind: str, event: LogEvent) -> bool:
-        """Tell whether an event is a line at once; else it is counted."""
+        """Tell whether to log an event at once; if not, count it."""
         if self._is_stopped:
             return True
         interval = self._intervals.get(kind)
@@ -56,7 +58,7 @@ class Repeats:
         return False
 
     def stop(self) -> None:
-        """Tell of what was counted, and count no more: the last lines of a server are few."""
+        """Log the counted events, and limit nothing any more: few lines come at the end."""
         self._is_stopped = True
         intervals, self._intervals = self._intervals, {}
         for interval in intervals.values():
@@ -72,7 +74,7 @@ class Repeats:
     def _end(self, kind: str) -> None:
         interval = self._intervals.pop(kind)
         if interval.count:
-            # Before the line, which may be the reason for another of its kind.
+            # Before `_tell_of`, whose line may cause another event of this kind.
             self._begin(kind)
         self._tell_of(interval)
 

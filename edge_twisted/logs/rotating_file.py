@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A series of log files in one folder: appends whole lines, begins a new file when it is time.
+Appends whole lines to a series of log files in one folder, and rotates by time and size.
 
-A file or folder that went away under us (an operator's ``rm``, logrotate, an unmounted disk) is
-noticed at the next write and made anew.  When the next file cannot be begun, the current one goes
-on, and `RotatingFile.trouble` says why.
+A file or folder that vanished (an operator's ``rm``, logrotate, an unmounted disk) is noticed at
+the next write and made again.  If the next file cannot be made, the current one is continued, and
+`RotatingFile.trouble` has the reason.
+
+Twisted's `logfile` and the rotating handlers of `logging` do less: they tear or lose lines on a
+full disk, keep writing to a file that was deleted, and rename files while ``GET /logs`` reads them.
+So this room has its own, in four parts: `log_file` (one file), `rotation` (names and periods,
+pure), this module, and `patient_writer` (waits and tries again).
 """
 
 from __future__ import annotations
@@ -18,16 +23,16 @@ from typing import Final
 from edge_twisted.logs.log_file import LogFile, WriteCall, make_folder
 from edge_twisted.logs.rotation import Rotation
 
-#: How long a rotation that failed is not tried again.
+#: Between two attempts of a rotation that failed.
 RETRY_ROTATION_SECONDS: Final = 5.0
 
 
 class RotatingFile:
     """
-    The files of one `Rotation` in `folder`, the newest of them open from `open` to `close`.
+    The files of one `Rotation` in `folder`, the newest of which is open from `open` to `close`.
 
-    :param now: the wall clock, in seconds since 1970: it names files and ends them.
-    :param monotonic: a clock in seconds that nobody sets: it times what is tried again.
+    :param now: the wall clock in seconds since 1970, for names and periods of files.
+    :param monotonic: a monotonic clock in seconds, for retries.
     """
 
     def __init__(
@@ -40,7 +45,7 @@ class RotatingFile:
         write: WriteCall = os.write,
     ) -> None:
         self.folder = folder
-        #: Why the last rotation failed or could not delete surplus files; None when all went well.
+        #: Why the last rotation failed or could not delete surplus files; None after success.
         self.trouble: OSError | None = None
         self._rotation = rotation
         self._now = now
@@ -54,15 +59,15 @@ class RotatingFile:
         """
         Open the newest file if it may still grow, else begin one; make the folder if need be.
 
-        A restart within a period goes on in the file of that period, so that a server that keeps
+        A restart within a period continues the file of that period, so that a server that keeps
         restarting does not push older files out.
 
-        :raises OSError: it cannot be done.
+        :raises OSError: folder or file cannot be made or opened.
         """
         make_folder(self.folder)
         names = self._rotation.ours(os.listdir(self.folder))
         if names and self._may_go_on(names[-1]):
-            # One that another user made may not be ours to write: then the next is begun.
+            # If another user owns the file, opening may fail: then the next one is begun.
             with suppress(OSError):
                 self._use(LogFile(self.folder / names[-1], self._write))
                 if not self._is_full():
@@ -72,9 +77,9 @@ class RotatingFile:
 
     def append(self, lines: memoryview) -> int:
         """
-        Write what fits the current file, rotating first if it is time; return how many bytes.
+        Append as many whole lines as the current file takes; rotate first if it is time.
 
-        `lines` are whole lines, and so is what was written; the caller calls again with the rest.
+        Returns the number of bytes written; the caller calls again with the rest of `lines`.
 
         :raises OSError: nothing of `lines` was written.
         """
@@ -83,7 +88,7 @@ class RotatingFile:
         if self._period != self._rotation.period(self._now()) or not self._fitting(lines):
             self._rotate()
         assert self._current is not None
-        # When the file could not be ended, it takes more than it should.
+        # After a failed rotation, the file takes more than its limit.
         return self._current.append(lines[: self._fitting(lines) or len(lines)])
 
     def close(self) -> None:
@@ -135,13 +140,13 @@ class RotatingFile:
 
     def _use(self, file: LogFile) -> None:
         old, self._current = self._current, file
-        # A clock that goes back ends a file too, once: this is the period of now, not of the name.
+        # The period of now, not of the name: a clock that goes back ends a file just once.
         self._period = self._rotation.period(self._now())
         if old is not None:
             old.close()
 
     def _fitting(self, lines: memoryview) -> int:
-        """Return how many bytes of whole lines fit; a line larger than a file gets one alone."""
+        """Return how many bytes of whole lines fit; a line above the limit gets its own file."""
         limit = self._rotation.max_size_bytes
         size = self._current.size if self._current else 0
         if limit is None or size + len(lines) <= limit:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-When a log file ends, what files are called, and which are ours; pure.
+Names and periods of rotated log files, and which files are surplus; pure.
 
-A name is the prefix and the UTC time at which the file began, so names sort by time.  Should the
-clock go backwards, a new name follows the newest one there is by a millisecond: the order of
-names is the order of writing whatever the clock does.
+A name is the prefix and the UTC time at which the file began, so names sort by time.  If the clock
+went backwards, a new name is a millisecond after the newest one: the order of names is the order of
+writing whatever the clock does.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MILLISECOND = 0.001
 
 @frozen(kw_only=True)
 class Rotation:
-    """How a series of log files goes on; times are seconds since the epoch."""
+    """Settings of a series of log files; times are in seconds since the epoch."""
 
     prefix: str
     frequency: Frequency = "daily"
@@ -48,7 +48,7 @@ class Rotation:
         return time // _SECONDS[self.frequency]
 
     def began(self, name: str) -> float | None:
-        """Return when a file began by its name; None for a file that is not of this series."""
+        """Return the begin of a file by its name; None for a file of another series."""
         match = self._name.fullmatch(name)
         if match is None:
             return None
@@ -58,7 +58,7 @@ class Rotation:
             return None
 
     def ours(self, names: Iterable[str]) -> list[str]:
-        """Return the names of this series, the oldest first."""
+        """Return those of `names` that belong to this series, the oldest first."""
         return sorted(name for name in names if self.began(name) is not None)
 
     def next_name(self, now: float, newest: str | None) -> str:
@@ -66,12 +66,12 @@ class Rotation:
         name = f"{self.prefix}.{file_stamp(now)}"
         if newest is None or name > newest:
             return name
-        # Half a millisecond more, for the parsed time may be a little less than what it came from.
+        # Half a millisecond more, because the parsed time may be rounded down.
         began = self.began(newest) or now
         return f"{self.prefix}.{file_stamp(began + 1.5 * _MILLISECOND)}"
 
     def surplus(self, names: Sequence[str]) -> Sequence[str]:
-        """Return those of `names`, our files with the oldest first, that are too many."""
+        """Return the oldest of `names` beyond `max_files`; `names` are those of `ours`."""
         if self.max_files is None:
             return ()
         return names[: max(0, len(names) - self.max_files)]

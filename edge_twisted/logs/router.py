@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The one observer: who wants an event, rendered once, given to each output, none hurt by another.
+The observer of ``twisted.logger``: renders each event once, for the outputs that want it.
 
 Events may come from any thread and are rendered there, because their values may change afterwards;
-lines go to outputs on the reactor thread only.  An event that an output logs while it takes a line
-waits until that line is through, so no output is entered twice.
+outputs get lines on the reactor thread only.  A failing output does not affect the others.  An
+event that an output logs while it takes a line is delivered after that line, so that no output is
+entered twice.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from edge_twisted.logs.redaction import Redactor
 #: Calls a function on the reactor thread, soon.
 CallFromThread = Callable[[Callable[[], None]], object]
 
-#: Most lines that outputs may log about one line; beyond it they would keep each other busy.
+#: Most lines that outputs may log about one line, so that they cannot loop forever.
 MAX_LINES_ABOUT_A_LINE: Final = 100
 
 _NEVER: Final = 1000
@@ -40,14 +41,14 @@ IsLine = Callable[[str, LogEvent], bool]
 
 
 class Output(Protocol):
-    """Takes lines, each complete with its line end, on the reactor thread."""
+    """Receiver of lines, each with its line end, on the reactor thread."""
 
     def write(self, line: bytes) -> None:
-        """Take one line.  An exception costs this output this line and is logged elsewhere."""
+        """Take one line.  After an exception the line is lost here; the other outputs log that."""
 
 
 class Spelling(Enum):
-    """How an output wants its lines."""
+    """Form of lines for an output."""
 
     JSON = "json"
     TEXT = "text"
@@ -56,7 +57,7 @@ class Spelling(Enum):
 
 @frozen(kw_only=True, eq=False)
 class OutputRoute:
-    """An output, its spelling, and the least rank that it wants of a part; absent is nothing."""
+    """An output, its spelling, and the lowest rank for each part; no rank means no lines."""
 
     name: str
     output: Output
@@ -64,12 +65,12 @@ class OutputRoute:
     spelling: Spelling = Spelling.JSON
 
     def wants(self, part: Part, rank: int) -> bool:
-        """Tell whether lines of this rank go to this output."""
+        """Tell whether the output gets lines of this part and rank."""
         return rank >= self.ranks.get(part, _NEVER)
 
 
 def on_reactor_thread() -> bool:
-    """Tell whether the caller may touch outputs: before the reactor runs, every caller may."""
+    """Tell whether the caller is on the reactor thread, or the reactor has not started."""
     reactor_thread = cast("int | None", threadable.ioThread)
     return reactor_thread is None or bool(threadable.isInIOThread())
 
@@ -91,7 +92,7 @@ class LogRouter:
         self._waiting: deque[list[tuple[OutputRoute, bytes]]] = deque()
         self._delivering = False
         self._broken: set[str] = set()
-        #: Asked about events that name their kind, on the reactor thread.
+        #: Called on the reactor thread for events that name their kind.
         self.is_line: IsLine = lambda *_: True
         self.use(())
 
@@ -118,7 +119,7 @@ class LogRouter:
             self._call_from_thread(partial(self._observe_kind, kind, said))
 
     def observe(self, event: LogEvent) -> None:
-        """Give an event to the outputs, whatever its kind is."""
+        """Give an event to the outputs without asking `is_line`."""
         self._observe(event)
 
     # -- inner
@@ -148,7 +149,7 @@ class LogRouter:
         try:
             return Line(event, level, self._redactor)
         except Exception:
-            # Nobody observes twisted.logger beside us who could be told.
+            # No other observer could log this failure, so its line replaces the event's.
             instead = {
                 "log_format": "An event of {log_namespace} could not be rendered",
                 "log_namespace": event.get("log_namespace"),
@@ -176,7 +177,7 @@ class LogRouter:
         try:
             route.output.write(line)
         except Exception:
-            # Told once, and to the others, until it works again.
+            # Logged once, by the other outputs, until this one works again.
             if route.name not in self._broken:
                 self._broken.add(route.name)
                 self._tell_others(route)
@@ -194,7 +195,7 @@ class LogRouter:
 @implementer(ILogObserver)
 @frozen
 class _AsObserver:
-    """A function in the shape that `Logger` asks for."""
+    """Adapts a function to `ILogObserver`."""
 
     observe: Callable[[LogEvent], None]
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The log files that a configuration asks for: for each key a folder, a rotation, and a writer.
+Log files of a configuration: for each key a folder, a rotation, and a writer.
 
-Whether a folder can be written to is a rule of the configuration, which knows the position.
+A rule of `config` checks the folders before, because it can report their position in the file.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ AUDIT_BACKLOG_BYTES: Final = 8 * 1024 * 1024
 
 class LogSeries:
     """
-    Files that follow one another in one folder, written by `writer`.
+    A series of files in one folder, written through `writer`.
 
-    A temporary folder lives from `open` to `close`; any other is made if need be, and stays.
+    A temporary folder exists from `open` to `close`; any other is made if need be, and stays.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class LogSeries:
         self._clock = clock
         self._now = now
         self._file: RotatingFile | None = None
-        #: Takes lines at any time; those from before `open` wait.
+        #: Takes lines at any time; lines from before `open` wait.
         self.writer = PatientWriter(name, clock, max_backlog_bytes=max_backlog_bytes)
 
     def open(self) -> None:
         """
-        Make the folder, open a file, write what waits.
+        Make the folder, open a file, and write the waiting lines.
 
-        :raises LogFolderUnusable: one of these cannot be done.
+        :raises LogFolderUnusable: folder or file cannot be made or opened.
         """
         folder = self._folder if isinstance(self._folder, Path) else Path(tempfile.gettempdir())
         try:
@@ -77,21 +77,21 @@ class LogSeries:
             raise LogFolderUnusable(key=self._key, folder=folder, reason=reason) from error
 
     def close(self) -> None:
-        """Write what waits, close the file, remove the folder if it is temporary."""
+        """Write the waiting lines, close the file, remove the folder if it is temporary."""
         self.writer.close()
         file, self._file = self._file, None
         if file is not None and isinstance(self._folder, TemporaryFolder):
             shutil.rmtree(file.folder, ignore_errors=True)
 
     def files(self) -> list[Path]:
-        """Return the files, the oldest first; none while not open."""
+        """Return the files, the oldest first; none unless the series is open."""
         return self._file.files() if self._file is not None else []
 
 
 def rotating_series(
     logging: Logging, clock: IReactorTime, now: Callable[[], float]
 ) -> LogSeries | None:
-    """Return the files of ``rotating_logs``; None when there are to be none."""
+    """Return the files of ``rotating_logs``; None if the configuration has none."""
     rotating = logging.rotating
     if rotating is None:
         return None
@@ -137,9 +137,9 @@ def audit_series(
 
 def check_names(logging: Logging) -> None:
     """
-    Check that the two series of files can be told apart.
+    Check that the files of the log and of the audit log have different names.
 
-    :raises LogFolderUnusable: both would have the same names in the same folder.
+    :raises LogFolderUnusable: both have the same prefix in the same folder.
     """
     if logging.rotating is None or logging.audit is None:
         return

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The logging of a server as one service: first to start, last to stop.
+The logging of a server as a Twisted service: the first to start, the last to stop.
 
-`LoggingService.observer` works from its construction on, so that twistd's first lines go through it
-too; folders are made and files opened in `startService`, after twistd has forked and given its
-privileges up.  What comes before that waits in memory.
+`LoggingService.observer` works as soon as it is made, so that twistd's first lines go through it
+too.  Folders are made and files opened in `startService`, after twistd has forked and given up its
+privileges; earlier lines wait in memory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from edge_twisted.logs.series import (
     rotating_series,
 )
 
-#: What only a restart changes.
+#: Settings that only a restart changes.
 _FIXED: Final[dict[str, Callable[[Logging], object]]] = {
     "logging.edge_server.console_logs": lambda logging: logging.console,
     "logging.edge_server.format": lambda logging: logging.format,
@@ -65,9 +65,9 @@ class LoggingService(Service):
         self._now = now
         self._publisher = publisher
         self._removes_observer = True
-        #: Takes secrets out of every line; more may be added at any time.
+        #: Removes secrets from every line; secrets may be added at any time.
         self.redactor = Redactor()
-        #: Which lines are shown, for code that would make them at some cost.
+        #: The levels in force, for callers whose lines are costly to make.
         self.levels = Levels(logging)
         self._rotating = rotating_series(logging, clock, now)
         self._audit_files = audit_series(logging, clock, now)
@@ -76,7 +76,7 @@ class LoggingService(Service):
             if self._audit_files is not None
             else None
         )
-        #: Takes what must be accounted for, also before the start.
+        #: The audit log, which takes events before the start too.
         self.audit: AuditLog = self._audit_log or NullAuditLog()
         self._outputs = Outputs(
             logging,
@@ -99,7 +99,7 @@ class LoggingService(Service):
         streams: StandardStreams,
         now: Callable[[], float],
     ) -> LoggingService:
-        """Return the logging of a whole server, which knows all secrets of its configuration."""
+        """Make the logging of a server, with all secrets of its configuration registered."""
         service = cls(
             configuration.logging, clock, threads.callFromThread, now=now, streams=streams
         )
@@ -107,7 +107,7 @@ class LoggingService(Service):
         return service
 
     def observer_for_twistd(self) -> ILogObserver:
-        """Return the observer for twistd to remove, after it has logged its very last line."""
+        """Return the observer for twistd, which removes it after its very last line."""
         self._removes_observer = False
         return self.observer
 
@@ -129,7 +129,7 @@ class LoggingService(Service):
         self.audit.record(AuditEvent.SERVER_STARTED)
 
     def stopService(self) -> None:
-        """Write what waits, close the files, and observe no more."""
+        """Write the waiting lines, close the files, and stop observing."""
         super().stopService()
         self._repeats.stop()
         self.audit.record(AuditEvent.SERVER_STOPPED)
@@ -145,7 +145,7 @@ class LoggingService(Service):
     # -- Reloadable
 
     def verify(self, new: Configuration) -> Sequence[str]:
-        """Return what stands against `new` at the next start; folders the configuration checks."""
+        """Return the problems of `new`; its folders are checked by the rules of `config`."""
         try:
             check_names(new.logging)
         except LogFolderUnusable as problem:
@@ -153,7 +153,7 @@ class LoggingService(Service):
         return ()
 
     def commit(self, new: Configuration) -> Sequence[str]:
-        """Take the levels and the secrets of `new` over; return the keys that need a restart."""
+        """Take over levels and secrets of `new`; return the changed keys that need a restart."""
         self.redactor.add_all_of(new)
         self.levels.apply(new.logging)
         self.observer.use(self._outputs.routes(new.logging))
@@ -163,9 +163,9 @@ class LoggingService(Service):
 
     def archive(self, *, with_audit: bool) -> Iterator[bytes]:
         """
-        Return the logs as a gzip tar in pieces; audit logs only for whoever has ``full``.
+        Yield the logs as a gzip tar in pieces; `with_audit` is for callers with ``full`` only.
 
-        To be taken on the reactor thread, a piece at a time, so that other work gets its turn.
+        Take the pieces one by one on the reactor thread, so that other work gets its turn.
         """
         if self._audit_log is not None:
             self._audit_log.flush()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Times as text: RFC 3339 in lines, and a form without colons in file names.  UTC, milliseconds.
+Formats times as RFC 3339 for lines, and without colons for file names; UTC, milliseconds.
 
 Both forms have a fixed width, so texts sort as their times do (until the year 9999).
 """
@@ -31,7 +31,7 @@ def parse_file_stamp(stamp: str) -> float:
     """
     Return the time of a `file_stamp` in seconds since the epoch.
 
-    :raises ValueError: it is none, such as the 31st of February.
+    :raises ValueError: `stamp` is no time, such as the 31st of February.
     """
     parsed = datetime.strptime(stamp.removesuffix("Z"), _NAME_FORMAT).replace(tzinfo=UTC)
     return (parsed - _EPOCH) / timedelta(seconds=1)
