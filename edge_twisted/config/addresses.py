@@ -34,22 +34,22 @@ class BadFormat(ValueError):
     """A text that cannot be parsed; the message says why and never quotes a secret."""
 
 
-def listen_address(text: str, folder: Path) -> ListenAddress:
+def parse_listen_address(text: str, folder: Path) -> ListenAddress:
     """
     Parse ``HOST:PORT``, ``[IPv6]:PORT`` or ``unix:PATH``; a relative path is one of `folder`.
 
     :raises BadFormat: `text` has none of these forms.
     """
     if not text.startswith(_UNIX):
-        return host_port(text, lowest_port=0)
-    path = file_path(text.removeprefix(_UNIX))
+        return parse_host_port(text, lowest_port=0)
+    path = parse_path(text.removeprefix(_UNIX))
     absolute = folder / path
     if len(str(absolute).encode("utf-8", "surrogateescape")) > MAX_UNIX_PATH_BYTES:
         raise BadFormat(f"a unix socket's path has at most {MAX_UNIX_PATH_BYTES} bytes")
     return UnixAddress(absolute)
 
 
-def host_port(text: str, lowest_port: int = 1) -> TcpAddress:
+def parse_host_port(text: str, lowest_port: int = 1) -> TcpAddress:
     """
     Parse ``HOST:PORT`` or ``[IPv6]:PORT``.
 
@@ -70,7 +70,7 @@ def host_port(text: str, lowest_port: int = 1) -> TcpAddress:
     return TcpAddress(host=host, port=int(port))
 
 
-def address(text: str) -> IPv4Address | IPv6Address:
+def parse_address(text: str) -> IPv4Address | IPv6Address:
     """
     Parse an IPv4 or IPv6 address.
 
@@ -82,7 +82,7 @@ def address(text: str) -> IPv4Address | IPv6Address:
         raise BadFormat(f"{quoted(text)} is no IP address") from None
 
 
-def network(text: str) -> IPv4Network | IPv6Network:
+def parse_network(text: str) -> IPv4Network | IPv6Network:
     """
     Parse a network in CIDR form; a bare address is a network of one.
 
@@ -99,7 +99,7 @@ def network(text: str) -> IPv4Network | IPv6Network:
     raise BadFormat(f"{quoted(text)} has bits beyond its prefix; the network is {meant}")
 
 
-def url(text: str, schemes: tuple[str, ...]) -> SplitResult:
+def parse_url(text: str, schemes: tuple[str, ...]) -> SplitResult:
     """
     Parse a URL of one of `schemes` that names a host.
 
@@ -121,7 +121,7 @@ def url(text: str, schemes: tuple[str, ...]) -> SplitResult:
     return parts
 
 
-def origin(text: str) -> str:
+def check_origin(text: str) -> str:
     """
     Check a CORS origin, which is compared with browsers' `Origin` header character by character.
 
@@ -129,7 +129,7 @@ def origin(text: str) -> str:
     """
     if text == "*":
         return text
-    parts = url(text, ("http", "https"))
+    parts = parse_url(text, ("http", "https"))
     if parts.path or parts.query or parts.fragment or parts.username is not None:
         raise BadFormat(f"{quoted(text)} has more than scheme, host and port")
     if text != text.lower():
@@ -139,7 +139,7 @@ def origin(text: str) -> str:
     return text
 
 
-def file_path(text: str) -> Path:
+def parse_path(text: str) -> Path:
     """
     Check that `text` can be a path.
 
@@ -176,7 +176,7 @@ def _ipv6(text: str) -> IPv6Address:
 
 def _check_host(host: str) -> None:
     if _DIGITS_AND_DOTS.fullmatch(host):
-        address(host)
+        parse_address(host)
         return
     name = host.removesuffix(".")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):

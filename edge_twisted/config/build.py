@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_
 
 import attrs
 
-from edge_twisted.config.addresses import listen_address, network
+from edge_twisted.config.addresses import parse_listen_address, parse_network
 from edge_twisted.config.model import (
     Configuration,
     FineGrained,
@@ -60,8 +60,8 @@ class _Builder:
         #: Types that are not made by calling them with the value of the file.
         self._makers: Mapping[Any, Callable[[Any], Any]] = {
             Folder: context.folder,
-            ListenAddress: lambda text: listen_address(text, context.config_folder),
-            IPv4Network | IPv6Network: network,
+            ListenAddress: lambda text: parse_listen_address(text, context.config_folder),
+            IPv4Network | IPv6Network: parse_network,
             Path: context.path,
             Secret: Secret,
             Permissions: lambda value: self._unless_text(FineGrained, value),

@@ -16,15 +16,15 @@ from jsonschema import FormatChecker
 
 from edge_twisted.config.addresses import (
     BadFormat,
-    address,
-    file_path,
-    host_port,
-    listen_address,
-    network,
-    origin,
-    url,
+    check_origin,
+    parse_address,
+    parse_host_port,
+    parse_listen_address,
+    parse_network,
+    parse_path,
+    parse_url,
 )
-from edge_twisted.config.mesh_key import BadMeshKey, mesh_key
+from edge_twisted.config.mesh_key import BadMeshKey, parse_mesh_key
 from edge_twisted.config.problems import quoted
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -36,7 +36,7 @@ def _uuid(text: str) -> None:
 
 
 def _file_prefix(text: str) -> None:
-    file_path(text)
+    parse_path(text)
     if "/" in text or text in (".", "..") or PurePosixPath(text).name != text:
         raise BadFormat(f"{quoted(text)} has a path in it")
 
@@ -49,21 +49,21 @@ def _environment_variable(text: str) -> None:
 #: Format -> the function that raises `ValueError` with the reason.
 _FORMATS: Final[dict[str, Callable[[str], object]]] = {
     "uuid": _uuid,
-    "http-url": lambda text: url(text, ("http", "https")),
-    "ws-url": lambda text: url(text, ("ws", "wss")),
-    "origin": origin,
-    "listen-address": lambda text: listen_address(text, Path("/")),
-    "host-port": host_port,
-    "ip-address": address,
-    "cidr": network,
-    "mesh-key": mesh_key,
-    "file-path": file_path,
+    "http-url": lambda text: parse_url(text, ("http", "https")),
+    "ws-url": lambda text: parse_url(text, ("ws", "wss")),
+    "origin": check_origin,
+    "listen-address": lambda text: parse_listen_address(text, Path("/")),
+    "host-port": parse_host_port,
+    "ip-address": parse_address,
+    "cidr": parse_network,
+    "mesh-key": parse_mesh_key,
+    "file-path": parse_path,
     "file-prefix": _file_prefix,
     "environment-variable": _environment_variable,
 }
 
 
-def format_checker() -> FormatChecker:
+def make_format_checker() -> FormatChecker:
     """Return a checker of these formats and no others."""
     checker = FormatChecker(formats=())
     for name, check in _FORMATS.items():

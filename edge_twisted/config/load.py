@@ -14,7 +14,7 @@ from edge_twisted.config.checks import Checks
 from edge_twisted.config.model import Configuration, ServerAuth
 from edge_twisted.config.paths import PathContext
 from edge_twisted.config.problems import ConfigProblem, ConfigurationError
-from edge_twisted.config.reading import Loaded, read
+from edge_twisted.config.reading import LoadedConfiguration, read
 from edge_twisted.config.yaml.text import MAX_FILE_BYTES
 
 _NO_CHECKS = Checks()
@@ -22,7 +22,9 @@ _NO_CHECKS = Checks()
 PUBLIC_PROVIDER = "__playgroundProvider"
 
 
-def load(path: Path, environ: Mapping[str, str], checks: Checks = _NO_CHECKS) -> Loaded:
+def load(
+    path: Path, environ: Mapping[str, str], checks: Checks = _NO_CHECKS
+) -> LoadedConfiguration:
     """
     Read and check the configuration file at `path`; nothing is created or changed.
 

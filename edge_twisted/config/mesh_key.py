@@ -15,7 +15,7 @@ class BadMeshKey(ValueError):
     """A text that is no mesh key; the message says why and quotes nothing of the secret."""
 
 
-def mesh_key(text: str) -> ec.EllipticCurvePrivateKey:
+def parse_mesh_key(text: str) -> ec.EllipticCurvePrivateKey:
     """
     Parse the mesh key `text`; white space in it is ignored.
 

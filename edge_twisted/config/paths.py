@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from edge_twisted.config.addresses import BadFormat, file_path
+from edge_twisted.config.addresses import BadFormat, parse_path
 from edge_twisted.config.model import Folder, TemporaryFolder
 from edge_twisted.config.problems import quoted
 from edge_twisted.config.yaml.nodes import Plain
@@ -51,6 +51,6 @@ class PathContext:
         if text is None:
             raise BadVariable(f"the environment variable {quoted(name)} is not set")
         try:
-            return self.config_folder / file_path(text)
+            return self.config_folder / parse_path(text)
         except BadFormat as error:
             raise BadVariable(f"the environment variable {quoted(name)} {error}") from None

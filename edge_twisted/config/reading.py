@@ -20,7 +20,10 @@ from edge_twisted.config.model import Configuration
 from edge_twisted.config.paths import PathContext
 from edge_twisted.config.problems import ConfigProblem, ConfigurationError
 from edge_twisted.config.reporter import Reporter
-from edge_twisted.config.rules.every import check_rules
+from edge_twisted.config.rules.auth import check_auth
+from edge_twisted.config.rules.database import check_database
+from edge_twisted.config.rules.folders import check_folder
+from edge_twisted.config.rules.http import check_http_server
 from edge_twisted.config.rules.view import ConfigView
 from edge_twisted.config.validation import validate
 from edge_twisted.config.yaml.compose import compose
@@ -29,14 +32,14 @@ from edge_twisted.config.yaml.text import UnreadableText, lines_of, text_of
 
 
 @frozen(kw_only=True)
-class Loaded:
+class LoadedConfiguration:
     """A configuration with its warnings, which the caller shows."""
 
     configuration: Configuration
     warnings: tuple[ConfigProblem, ...] = ()
 
 
-def read(data: bytes, path: Path, context: PathContext, checks: Checks) -> Loaded:
+def read(data: bytes, path: Path, context: PathContext, checks: Checks) -> LoadedConfiguration:
     """
     Check `data`, the content of the file `path`, and build its configuration.
 
@@ -49,7 +52,7 @@ def read(data: bytes, path: Path, context: PathContext, checks: Checks) -> Loade
     if reporter.problems:
         raise ConfigurationError(reporter.problems, reporter.warnings)
     configuration = build(values, path, context)
-    return Loaded(configuration=configuration, warnings=reporter.warnings)
+    return LoadedConfiguration(configuration=configuration, warnings=reporter.warnings)
 
 
 def _check(data: bytes, reporter: Reporter, context: PathContext, checks: Checks) -> Plain:
@@ -72,5 +75,14 @@ def _check(data: bytes, reporter: Reporter, context: PathContext, checks: Checks
         context=context,
         checks=checks,
     )
-    check_rules(view)
+    _check_rules(view)
     return values
+
+
+def _check_rules(view: ConfigView) -> None:
+    check_database(view)
+    check_http_server(view)
+    check_auth(view)
+    logs = ("logging", "edge_server")
+    check_folder(view, (*logs, "rotating_logs", "directory"))
+    check_folder(view, (*logs, "audit_logs"))

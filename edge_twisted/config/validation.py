@@ -9,7 +9,7 @@ from itertools import islice
 from edge_twisted.config.problems import MAX_PROBLEMS, KeyPath
 from edge_twisted.config.reporter import Reporter
 from edge_twisted.config.schema import Schema, as_object
-from edge_twisted.config.violations import Violation, violations
+from edge_twisted.config.violations import Violation, find_violations
 from edge_twisted.config.wording import describe, nearest, one_of
 from edge_twisted.config.yaml.nodes import Plain, YamlDocument
 
@@ -18,7 +18,7 @@ def validate(document: YamlDocument, data: Plain, reporter: Reporter) -> None:
     """Report each violation of the schema by `data`, the plain values of `document`."""
     report = _Report(document, reporter)
     # Unknown keys come first: a misspelt key is not also reported as missing.
-    found = islice(violations(data), MAX_PROBLEMS)
+    found = islice(find_violations(data), MAX_PROBLEMS)
     for violation in sorted(found, key=lambda each: each.keyword != "additionalProperties"):
         report.add(violation)
 

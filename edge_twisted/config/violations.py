@@ -17,7 +17,7 @@ from typing import Any
 from attrs import field, frozen
 from jsonschema import Draft202012Validator, ValidationError
 
-from edge_twisted.config.formats import format_checker
+from edge_twisted.config.formats import make_format_checker
 from edge_twisted.config.problems import KeyPath
 from edge_twisted.config.schema import Schema, schema
 from edge_twisted.config.yaml.nodes import Plain
@@ -43,10 +43,10 @@ class Violation:
 
 @cache
 def _validator() -> Draft202012Validator:
-    return Draft202012Validator(schema(), format_checker=format_checker())
+    return Draft202012Validator(schema(), format_checker=make_format_checker())
 
 
-def violations(data: Plain) -> Iterator[Violation]:
+def find_violations(data: Plain) -> Iterator[Violation]:
     """Yield the violations of the schema by `data`, lazily and in no particular order."""
     for error in _meant(_validator().iter_errors(data)):
         yield Violation(

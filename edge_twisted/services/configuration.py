@@ -19,7 +19,7 @@ from attrs import evolve
 from edge_twisted.config.checks import CertificateFinding, Checks, CredentialForm, QueryProblem
 from edge_twisted.config.load import load
 from edge_twisted.config.model import Configuration, TlsFiles
-from edge_twisted.config.reading import Loaded
+from edge_twisted.config.reading import LoadedConfiguration
 from edge_twisted.config.yaml.nodes import Plain
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
@@ -46,7 +46,7 @@ def read_configuration(
     path: Path,
     environ: Mapping[str, str],
     now: Callable[[], datetime] = now_utc,
-) -> Loaded:
+) -> LoadedConfiguration:
     """
     Read and check the file at `path`; nothing is created or changed, and no network is used.
 
@@ -59,7 +59,7 @@ def read_for_start(
     path: Path,
     environ: Mapping[str, str],
     now: Callable[[], datetime] = now_utc,
-) -> Loaded:
+) -> LoadedConfiguration:
     """
     Read and check the file at `path` for a server that starts.
 

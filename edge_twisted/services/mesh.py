@@ -20,7 +20,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from edge_twisted.api.presence import Graph
-from edge_twisted.config.addresses import host_port
+from edge_twisted.config.addresses import parse_host_port
 from edge_twisted.config.model import Configuration, TcpAddress, TransportConfig
 from edge_twisted.mesh.links.connectors import Connector, LinkAcceptor, PeerAddress, endpoints
 from edge_twisted.mesh.links.dialer import Dialer, DialParts
@@ -310,6 +310,6 @@ class _All:
 
 def _known(transport: TransportConfig) -> Sequence[PeerAddress]:
     """Return the servers of the configuration, each once."""
-    addresses = [host_port(each) for each in transport.known_tcp_servers]
+    addresses = [parse_host_port(each) for each in transport.known_tcp_servers]
     targets = [PeerAddress(host=each.host.lower(), port=each.port) for each in addresses]
     return list(dict.fromkeys(targets))

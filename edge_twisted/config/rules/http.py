@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from edge_twisted.config.addresses import BadFormat, is_loopback, listen_address
+from edge_twisted.config.addresses import BadFormat, is_loopback, parse_listen_address
 from edge_twisted.config.model import ListenAddress, TcpAddress, TlsFiles, UnixAddress
 from edge_twisted.config.problems import quoted
 from edge_twisted.config.rules.folders import warn_of_tilde
@@ -31,7 +31,7 @@ def _listen_address(view: ConfigView) -> ListenAddress | None:
     if text is None:
         return None
     try:
-        listen = listen_address(text, view.context.config_folder)
+        listen = parse_listen_address(text, view.context.config_folder)
     except BadFormat as error:
         # The schema knows the text, not the folder that a relative path is in.
         view.problem(path, f"with this file's folder, {error}", "must be a shorter path")

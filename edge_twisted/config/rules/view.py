@@ -18,7 +18,7 @@ from edge_twisted.config.paths import PathContext
 from edge_twisted.config.problems import KeyPath
 from edge_twisted.config.reporter import Reporter
 from edge_twisted.config.yaml.nodes import Plain, Scalar, YamlDocument
-from edge_twisted.config.yaml.places import inside
+from edge_twisted.config.yaml.places import locate
 
 _NOTHING: Final[Mapping[str, Plain]] = {}
 
@@ -86,7 +86,7 @@ class ConfigView:
         for each in problems:
             position = None
             if isinstance(node, Scalar):
-                position = inside(node, self.lines, each.line, each.column)
+                position = locate(node, self.lines, each.line, each.column)
             what = each.reason
             if position is None:
                 position = self.document.value_position(path)

@@ -9,7 +9,7 @@ from edge_twisted.config.problems import FilePosition
 from edge_twisted.config.yaml.nodes import Scalar
 
 
-def inside(scalar: Scalar, lines: Sequence[str], line: int, column: int) -> FilePosition | None:
+def locate(scalar: Scalar, lines: Sequence[str], line: int, column: int) -> FilePosition | None:
     """
     Return the file position of line `line`, column `column` of the text `scalar`.
 

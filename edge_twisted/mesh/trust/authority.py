@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from edge_twisted.config.mesh_key import mesh_key
+from edge_twisted.config.mesh_key import parse_mesh_key
 from edge_twisted.config.model import DatabaseConfig, ServerAuth
 
 #: The provider whose tokens are for development: they make a mesh of their own.
@@ -65,7 +65,7 @@ def authority_of(database: DatabaseConfig) -> Authority | NoAuthority:
             )
         key = derived_key(auth.access_token.reveal(), database.db_id, INFO_SERVER)
     elif auth.key_b64 is not None:
-        key = mesh_key(auth.key_b64.reveal())
+        key = parse_mesh_key(auth.key_b64.reveal())
     else:
         key = derived_key(auth.offline_license_token.reveal(), database.db_id, INFO_SMALL_PEER)
     return Authority(key=key, discovery_key=_discovery_key(key, database.db_id))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from click.testing import CliRunner
 
 from edge_twisted.cli.main import edge_server
-from edge_twisted.config.mesh_key import mesh_key
+from edge_twisted.config.mesh_key import parse_mesh_key
 
 
 def test_a_generated_key_is_one_and_new_each_time() -> None:
@@ -14,5 +14,5 @@ def test_a_generated_key_is_one_and_new_each_time() -> None:
     assert [each.exit_code for each in printed] == [0, 0]
     lines = [each.stdout.rstrip("\n") for each in printed]
     assert all("\n" not in line for line in lines)
-    keys = {mesh_key(line).private_numbers().private_value for line in lines}
+    keys = {parse_mesh_key(line).private_numbers().private_value for line in lines}
     assert len(keys) == 2

@@ -10,7 +10,7 @@ from typing import Final
 from edge_twisted.config.checks import Checks
 from edge_twisted.config.paths import PathContext
 from edge_twisted.config.problems import ConfigurationError
-from edge_twisted.config.reading import Loaded, read
+from edge_twisted.config.reading import LoadedConfiguration, read
 
 #: Short, so that line numbers in tests are easy to count.
 MINIMAL: Final = """\
@@ -27,7 +27,7 @@ FOLDER: Final = Path("/etc/edge")
 ENVIRON: Final[Mapping[str, str]] = {"LOG_DIR": "env-logs", "EMPTY": ""}
 
 
-def load_text(text: str | bytes, checks: Checks | None = None) -> Loaded:
+def load_text(text: str | bytes, checks: Checks | None = None) -> LoadedConfiguration:
     """Read `text` as the file ``/etc/edge/edge.yaml``, with ``/srv`` as the current folder."""
     context = PathContext(config_folder=FOLDER, working_folder=Path("/srv"), environ=ENVIRON)
     data = text.encode() if isinstance(text, str) else text

@@ -8,7 +8,7 @@ import pytest
 from attrs import frozen
 
 from edge_twisted.config.checks import Checks, CredentialForm, QueryProblem
-from edge_twisted.config.mesh_key import BadMeshKey, mesh_key
+from edge_twisted.config.mesh_key import BadMeshKey, parse_mesh_key
 from tests.unit.config.samples import FULL, MINIMAL, lines_of, load_text
 
 #: In a replacement: the place that the problem must be reported at.
@@ -306,4 +306,4 @@ def test_what_is_no_hash_of_ours_is_refused_and_not_quoted() -> None:
 
 def test_a_mesh_key_of_another_kind_is_refused() -> None:
     with pytest.raises(BadMeshKey, match="not base64"):
-        mesh_key("ä")
+        parse_mesh_key("ä")

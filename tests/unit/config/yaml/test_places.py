@@ -9,7 +9,7 @@ from edge_twisted.config.problems import FilePosition
 from edge_twisted.config.reporter import Reporter
 from edge_twisted.config.yaml.compose import compose
 from edge_twisted.config.yaml.nodes import Scalar
-from edge_twisted.config.yaml.places import inside
+from edge_twisted.config.yaml.places import locate
 from edge_twisted.config.yaml.text import lines_of
 
 
@@ -35,4 +35,4 @@ def test_inside(text: str, line: int, column: int, expected: FilePosition | None
     assert document is not None
     scalar = document.node(("q",))
     assert isinstance(scalar, Scalar)
-    assert inside(scalar, lines_of(text), line, column) == expected
+    assert locate(scalar, lines_of(text), line, column) == expected
