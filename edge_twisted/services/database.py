@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 from twisted.application.service import Service
@@ -24,7 +24,6 @@ from edge_twisted.services.system_facts import facts_of
 from edge_twisted.services.uuid7 import uuid7
 from edge_twisted.services.wall_clock import now_ms
 from edge_twisted.store.housekeeping import Housekeeping, Retention
-from edge_twisted.store.interface import Store
 from edge_twisted.store.rows import DamageReport
 from edge_twisted.store.scrubber import Scrubber, ScrubbingPace
 from edge_twisted.store.sqlite.files import Layout
@@ -68,7 +67,7 @@ class DatabaseService(Service):
             {},
         )
         self.database.vitals.facts.append(facts_of(configuration, folder))
-        self._housekeeping = Housekeeping(cast(Store, self.store), reactor, now_ms)
+        self._housekeeping = Housekeeping(self.store, reactor, now_ms)
         self.database.watch_parameters(self._retain)
         pace = pace_of(self._configuration)
         self.scrubber = Scrubber(self.store.scrubbed, reactor, now_ms, pace)

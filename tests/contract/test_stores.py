@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import cast
 
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.store.interface import Store
@@ -34,7 +33,7 @@ class MemoryStoreTests(store_contract.StoreContract):
         return await self._opened_on(self.data)
 
     async def _opened_on(self, data: Data) -> Store:
-        store = cast(Store, MemoryStore(data, now_ms))
+        store = MemoryStore(data, now_ms)
         await store.open()
         return store
 

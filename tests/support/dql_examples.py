@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
@@ -36,7 +36,6 @@ from edge_twisted.dql.errors import DqlError
 from edge_twisted.dql.parser import parse_expression
 from edge_twisted.dql.result import Result
 from edge_twisted.errors import EdgeError
-from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
 from tests.support.callers import EVERYTHING
@@ -55,7 +54,7 @@ def memory_database(monotonic: Callable[[], float] = lambda: 0.0) -> Database:
     surroundings = TimeAndChance(
         now_ms=lambda: NOW_MS, monotonic=monotonic, new_id=lambda: f"new-{next(numbers)}"
     )
-    database = Database(cast(Store, store), "example", surroundings, {"data_sync_info": lambda: ()})
+    database = Database(store, "example", surroundings, {"data_sync_info": lambda: ()})
     database.start()
     return database
 

@@ -87,9 +87,14 @@ class DamageReporter:
         found = translated(what, error)
         if is_unreadable(error):
             self.report(UnreadableRow(what))
-        elif isinstance(found, StoreCorrupt) or getattr(error, "extendedresult", 0) in _BAD_SECTORS:
+        elif isinstance(found, StoreCorrupt) or _is_bad_sector(error):
             self.report(DamagedPage(str(error)))
         return found
+
+
+def _is_bad_sector(error: apsw.Error | UnicodeDecodeError) -> bool:
+    # apsw sets it on errors of SQLite alone, and its stubs do not know it.
+    return getattr(error, "extendedresult", apsw.SQLITE_OK) in _BAD_SECTORS
 
 
 class DamageRecord:

@@ -19,7 +19,6 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from edge_twisted.store.errors import ReadCancelled, ReadTooLong
-from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.sqlite.connection import UNREADABLE, close
 from edge_twisted.store.sqlite.damage import DamageReporter
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
@@ -123,7 +122,7 @@ class InlineReader:
         self.hurried = _TimeLimit()
         connection.set_progress_handler(self.hurried.look, HURRIED_STEPS)
 
-    def __enter__(self) -> Snapshot:
+    def __enter__(self) -> SqliteSnapshot:
         if not self._depth:
             self._bounds.execute("BEGIN")
         self._depth += 1
@@ -160,7 +159,7 @@ class ReaderPool:
         self._running: set[ReadCancellation] = set()
         self._closed = False
 
-    def read(self, name: str, work: Callable[[Snapshot], T]) -> Deferred[T]:
+    def read(self, name: str, work: Callable[[SqliteSnapshot], T]) -> Deferred[T]:
         """Run `work` on a thread; cancelling the Deferred interrupts it."""
         read = ReadCancellation()
         self._running.add(read)
@@ -176,7 +175,7 @@ class ReaderPool:
         )
         return answer
 
-    def _read(self, name: str, work: Callable[[Snapshot], T], read: ReadCancellation) -> T:
+    def _read(self, name: str, work: Callable[[SqliteSnapshot], T], read: ReadCancellation) -> T:
         if read.is_cancelled():
             raise ReadCancelled(name)
         connection = self.borrow()

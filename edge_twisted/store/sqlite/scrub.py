@@ -24,6 +24,7 @@ from edge_twisted.store.sqlite.connection import UNREADABLE, fetch, is_unreadabl
 from edge_twisted.store.sqlite.quarantine import COLUMNS, QuarantineUnit, StoredRow, read_row
 from edge_twisted.store.sqlite.rowids import collection_of
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
+from edge_twisted.store.sqlite.unit import SqliteUnit
 
 log = Logger()
 
@@ -165,7 +166,7 @@ class ScrubStore(Protocol):
     def read(self, name: str, work: Callable[[SqliteSnapshot], T]) -> Deferred[T]:
         """Run a read on a thread."""
 
-    def write(self, name: str, work: Callable[[QuarantineUnit], T]) -> Deferred[UnitResult[T]]:
+    def write(self, name: str, work: Callable[[SqliteUnit], T]) -> Deferred[UnitResult[T]]:
         """Run a unit of work."""
 
     def snapshot(self) -> AbstractContextManager[SqliteSnapshot]:

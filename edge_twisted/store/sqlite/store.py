@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import apsw
 from twisted.internet.defer import Deferred, DeferredSemaphore, fail
@@ -24,7 +24,6 @@ from edge_twisted.store.interface import (
     RemovalHook,
     RowStream,
     Snapshot,
-    UnitOfWork,
 )
 from edge_twisted.store.rows import Commit, DamageReport, UnitResult
 from edge_twisted.store.scrubber import ScrubTarget
@@ -39,9 +38,11 @@ from edge_twisted.store.sqlite.quarantine import QuarantineMove
 from edge_twisted.store.sqlite.readers import InlineReader, ReaderPool
 from edge_twisted.store.sqlite.reaper import ReapJob
 from edge_twisted.store.sqlite.scrub import SqliteScrubTarget
+from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 from edge_twisted.store.sqlite.state import WriterState
 from edge_twisted.store.sqlite.streams import OPEN_STREAMS, BatchProducer, SqliteRowStream
 from edge_twisted.store.sqlite.submissions import SubmissionQueue
+from edge_twisted.store.sqlite.unit import SqliteUnit
 from edge_twisted.store.sqlite.writer import GroupOutcome, Job, QueuedUnit, Writer
 from edge_twisted.store.threads import ThreadPool, shorten_switch_interval
 
@@ -183,7 +184,9 @@ class SqliteStore:
 
     # -- work
 
-    def write(self, name: str, work: Callable[[UnitOfWork], T]) -> Deferred[UnitResult[T]]:
+    # `read` and `write` also take functions of this store's own snapshots and units.
+
+    def write(self, name: str, work: Callable[[SqliteUnit], T]) -> Deferred[UnitResult[T]]:
         if self._open is None:
             return fail(StoreClosed(name))
         if self._waiting >= QUEUE_LIMIT:
@@ -193,7 +196,7 @@ class SqliteStore:
         self._open.submit(unit)
         return unit.answer
 
-    def read(self, name: str, work: Callable[[Snapshot], T]) -> Deferred[T]:
+    def read(self, name: str, work: Callable[[SqliteSnapshot], T]) -> Deferred[T]:
         if self._open is None:
             return fail(StoreClosed(name))
         return self._open.readers.read(name, work)
@@ -203,7 +206,7 @@ class SqliteStore:
             raise StoreClosed(name)
         return self._open.stream(name, work, self._clock)
 
-    def snapshot(self) -> AbstractContextManager[Snapshot]:
+    def snapshot(self) -> AbstractContextManager[SqliteSnapshot]:
         if self._open is None:
             raise StoreClosed("snapshot")
         return self._open.inline
@@ -238,8 +241,7 @@ class SqliteStore:
 
     def quarantine(self, collection: str, id_key: bytes) -> Deferred[bool]:
         work = QuarantineMove(collection, id_key, self._quarantine_hooks)
-        written: Deferred[UnitResult[bool]] = self.write("quarantine", cast(Any, work))
-        return written.addCallback(lambda committed: committed.result)
+        return self.write("quarantine", work).addCallback(lambda done: done.result)
 
     def before_quarantine(self, hook: RemovalHook) -> Callable[[], None]:
         return self._quarantine_hooks.add(hook)
@@ -251,7 +253,7 @@ class SqliteStore:
     @property
     def scrubbed(self) -> ScrubTarget:
         """What a scrubber works on."""
-        return SqliteScrubTarget(cast(Any, self), self._blobs.scrub)
+        return SqliteScrubTarget(self, self._blobs.scrub)
 
     def watch_damage(self, hurry: Callable[[], None], lost: Callable[[str], None]) -> None:
         """

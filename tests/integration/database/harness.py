@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
@@ -48,14 +48,13 @@ class DatabaseTestCase(TestCase):
         """Return a new store, not yet open."""
         folder = Path(self.mktemp())
         folder.mkdir(parents=True)
-        store = SqliteStore(
+        return SqliteStore(
             Layout(folder, "test"),
             threads=reactor,  # type: ignore[arg-type]
             clock=reactor,
             now_ms=lambda: int(time.time() * 1000),
             entropy=os.urandom,
         )
-        return cast(Store, store)
 
     async def run_(
         self,

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
@@ -22,7 +20,7 @@ class OnRerunStore(DatabaseTestCase):
 
     def make_store(self) -> Store:
         data = Data(Replica(SiteId(b"a site's 16 byte"), 1))
-        return cast(Store, RerunStore(data, lambda: 1_790_000_000_000))
+        return RerunStore(data, lambda: 1_790_000_000_000)
 
 
 class Selects(OnRerunStore, test_statements.SelectTests):

@@ -21,7 +21,7 @@ from edge_twisted.mesh.blobs.messages import Chunk, decode, encode
 from edge_twisted.mesh.links.blob_carrier import BlobCarrier, CarrierParts
 from edge_twisted.services.attachments import StoredBlobReferences
 from edge_twisted.store.blobs.interface import BlobWriter
-from edge_twisted.store.interface import Store, UnitOfWork
+from edge_twisted.store.interface import UnitOfWork
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
 from tests.integration.database.harness import Everything
@@ -112,7 +112,7 @@ class Server:
         self.name = name
         self._network = network
         self.data = Data(Replica(SiteId(name.encode().ljust(16, b"\0")), 0))
-        self.store = cast(Store, MemoryStore(self.data, lambda: 1_700_000_000_000))
+        self.store = MemoryStore(self.data, lambda: 1_700_000_000_000)
         self.store.open()
         numbers = count()
         database = Database(

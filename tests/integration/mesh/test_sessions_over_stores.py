@@ -14,7 +14,6 @@ from edge_twisted.mesh.ports.requests import Answer, DocumentRequest
 from edge_twisted.mesh.session.handshake import LocalServer
 from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.session.session import Session
-from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
 from edge_twisted.store.rows import Commit
@@ -30,7 +29,7 @@ class Site:
     def __init__(self, number: int) -> None:
         self.now_ms = 1_790_000_000_000
         data = Data(ReplicaName(SiteId(bytes([number]) * 16), 1))
-        store = cast(Store, MemoryStore(data, self.tick))
+        store = MemoryStore(data, self.tick)
         store.open()
         self.key = f"pk{number}"
         self.replica = ReplicaServer(f"s{number}", store, self.tick)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from itertools import permutations
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
@@ -45,19 +45,16 @@ class ReplicationTestCase(TestCase):
         if self.sqlite:
             folder = Path(self.mktemp())
             folder.mkdir(parents=True)
-            store = cast(
-                Store,
-                SqliteStore(
-                    Layout(folder, "test"),
-                    threads=reactor,  # type: ignore[arg-type]
-                    clock=reactor,
-                    now_ms=self.now_ms,
-                    entropy=os.urandom,
-                ),
+            store: Store = SqliteStore(
+                Layout(folder, "test"),
+                threads=reactor,  # type: ignore[arg-type]
+                clock=reactor,
+                now_ms=self.now_ms,
+                entropy=os.urandom,
             )
         else:
             data = Data(ReplicaName(SiteId(bytes([self.made]) * 16), 1))
-            store = cast(Store, self.memory_store(data, self.now_ms))
+            store = self.memory_store(data, self.now_ms)
         await store.open()
         self.addCleanup(store.close)
         replica = ReplicaServer(name, store, self.now_ms, drop_moved_out=drop_moved_out)

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import apsw
 from twisted.internet.defer import Deferred, gatherResults
@@ -55,7 +55,7 @@ class SqliteTestCase(TestCase):
         )
         await store.open()
         self.addCleanup(lambda: store.close())
-        return cast(Store, store)
+        return store
 
     async def filled(self) -> tuple[Store, str]:
         """Return a store with all kinds of things in it, and the id of its blob."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import cast
 
 from twisted.trial.unittest import TestCase
 
@@ -44,7 +43,7 @@ class ModeTests(TestCase):
             entropy=os.urandom,
         )
         await store.open()
-        return cast(Store, store)
+        return store
 
     async def upload(self, store: Store) -> str:
         writer = await store.blobs.upload()

@@ -8,7 +8,6 @@ Some hundred statements here; ``python -m tests.support.noninterference`` asks m
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import pytest
 from twisted.internet import reactor
@@ -54,4 +53,4 @@ class OnDisk(TestCase):
             entropy=lambda size: bytes(size),
         )
         await store.open()
-        return cast(Store, store)
+        return store

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -57,7 +57,7 @@ class World:
 
     def _server(self, number: int) -> ReplicaServer:
         data = Data(ReplicaName(SiteId(bytes([number]) * 16), 1))
-        store = cast(Store, MemoryStore(data, self._now))
+        store = MemoryStore(data, self._now)
         now(_open(store))
         return ReplicaServer(str(number), store, self._now)
 

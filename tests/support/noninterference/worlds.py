@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import Enum
 from itertools import count
 from random import Random
-from typing import Final, cast
+from typing import Final
 
 from attrs import define, field
 
@@ -251,4 +251,4 @@ async def in_memory(name: str) -> Store:
     """Open an empty store in memory; see `Opening`."""
     store = MemoryStore(Data(Replica(SiteId(b"one of the world"), 0)), lambda: NOW_MS)
     store.open()
-    return cast(Store, store)
+    return store

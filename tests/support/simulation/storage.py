@@ -55,7 +55,7 @@ class MemoryStorage:
         self._copy: Data | None = None
 
     def open(self, now_ms: Callable[[], int]) -> Store:
-        store = cast(Store, MemoryStore(self._data, now_ms))
+        store = MemoryStore(self._data, now_ms)
         self.wait(store.open())
         return store
 
@@ -113,7 +113,7 @@ class SqliteStorage:
             entropy=self._world.entropy,
         )
         self.wait(self._store.open())
-        return cast(Store, self._store)
+        return self._store
 
     def close(self) -> None:
         if self._store is not None:

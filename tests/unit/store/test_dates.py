@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from twisted.trial.unittest import SynchronousTestCase
 
 from edge_twisted.documents.versions import Replica, SiteId
-from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
 
@@ -21,7 +18,7 @@ class AttachmentTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.now = NOW_MS
         data = Data(Replica(SiteId(bytes(16)), 0))
-        self.store = cast(Store, MemoryStore(data, lambda: self.now))
+        self.store = MemoryStore(data, lambda: self.now)
         self.successResultOf(self.store.open())
         writer = self.successResultOf(self.store.blobs.upload())
         self.successResultOf(writer.write(b"x"))
