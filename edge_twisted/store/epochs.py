@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a site came in the epochs that it has left: one fact, kept by every store."""
+"""The epochs that a site has left, and its last write in each: one fact, kept by every store."""
 
 from __future__ import annotations
 

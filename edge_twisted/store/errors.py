@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong in a store, in words that know no particular database."""
+"""Errors of stores, whichever database is under them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Rows of some fields of documents, made by a store as JSON text, so that nobody decodes anything.
+Rows of some fields of documents, which a store makes as JSON text without decoding a body.
 
 A field has a name and a path, of ASCII letters, digits and ``_`` alone; where the path leads
 nowhere, the row lacks the field.  A body that is not literal (`edge_twisted.documents.json_text`)

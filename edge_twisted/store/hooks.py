@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Those who want to know of commits, and of documents that are removed without being deleted."""
+"""Hooks: functions called after commits, and before documents are removed undeleted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = Logger()
 
 
 def call_effect(effect: Callable[[], None]) -> None:
-    """Call something that a unit of work asked for; what it raises is logged and ends there."""
+    """Call an effect of a unit of work; log what it raises."""
     try:
         effect()
     except Exception:  # the boundary to whoever asked for it
@@ -34,13 +34,13 @@ class CommitHooks:
         return lambda: self._hooks.pop(key, None) and None
 
     def call(self, commit: Commit) -> None:
-        """Tell them all; one that fails is logged and keeps nobody else from hearing."""
+        """Call all hooks; one that fails is logged, and the others are called."""
         for hook in tuple(self._hooks.values()):
             call_effect(lambda hook=hook: hook(commit))  # type: ignore[misc]
 
 
 class RemovalHooks:
-    """Those who note something of documents before they go; in the unit that removes them."""
+    """Hooks that note facts of documents, within the unit of work that removes them."""
 
     def __init__(self) -> None:
         self._hooks: dict[object, RemovalHook] = {}
@@ -55,6 +55,6 @@ class RemovalHooks:
         return lambda: self._hooks.pop(key, None) and None
 
     def call(self, unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
-        """Tell them all; what one raises is the caller's to handle, for nothing may go."""
+        """Call all hooks; an exception is passed on, and the documents must stay."""
         for hook in tuple(self._hooks.values()):
             hook(unit, collection, rows)

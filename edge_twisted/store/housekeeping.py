@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a store does on its own, now and then: reap tombstones, collect blobs."""
+"""Housekeeping on a clock: has old tombstones reaped, and unnamed blobs collected."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ class Housekeeping:
 
     async def stop(self) -> None:
         """
-        Begin nothing more, and end what is under way after its next small step.
+        Begin no more runs, and end those under way after their next small step.
 
-        Nothing is lost: what was not done is due again after the next start.
+        What they left undone is due again after the next start.
         """
         self._started = False
         for timer in self._timers.values():

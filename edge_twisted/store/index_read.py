@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a read of an index asks for: one value, which every store takes in the same form."""
+"""The read of an index as one value, which every store takes."""
 
 from __future__ import annotations
 

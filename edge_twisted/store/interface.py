@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What a store does, whichever database is under it.
+The contract of stores, whichever database is under them.
 
-Work is handed over as a named function of one `Snapshot` or one `UnitOfWork`; the name shows
-in logs and metrics.  Such a function is called once, on a thread of the store's, so it must be
-plain: no Deferreds, no reactor, nothing kept of the transaction after it returns.  Every
-implementation passes `tests.support.store_contract`.
+A caller hands over a named function of one `Snapshot` or one `UnitOfWork`; the name shows in logs
+and metrics.  The function runs on a thread of the store, perhaps more than once (`UnitOfWork`), so
+it must be plain: no Deferreds, no reactor, and it keeps nothing of its argument after it returns.
+Every implementation passes `tests.support.store_contract`.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ class Snapshot(Protocol):
 
     @property
     def catalog_version(self) -> int:
-        """A number that changes with every change to collections or indexes: cached plans die."""
+        """A number that changes with each change to collections or indexes, which ends plans."""
 
     @property
     def written(self) -> VersionVector:
-        """All that this site wrote and this snapshot contains, its former epochs included."""
+        """All writes of this site that this snapshot contains, of former epochs too."""
 
     def check_cancelled(self) -> None:
-        """Raise `ReadCancelled` if the caller has gone; for loops of one's own between batches."""
+        """Raise `ReadCancelled` if the caller has gone; for loops that run between batches."""
 
     # -- documents
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may look into the store's files: their owner, whoever may look into the folder around."""
+"""Modes of the store's files and folders: for their owner alone."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What goes into a store and comes out of it.
+Values that go into a store and come out of it.
 
 Shared terms.  An *lsn* is a local commit number: every unit of work that changes something takes
 the next one, and it is the ``commitId`` of the query API.  An *id key* is the canonical key of a
@@ -79,7 +79,7 @@ class CollectionInfo:
 
 @frozen(kw_only=True)
 class Census:
-    """What there is in a database, in figures whose size does not grow with it."""
+    """Figures of a database; their size does not grow with the database."""
 
     #: How many collections there are, and live documents in all of them.
     collections: int
@@ -141,7 +141,7 @@ class ByteRange(NamedTuple):
 
 
 class ReadLimit(NamedTuple):
-    """Of an answer that comes at once: at most so many rows, and bytes of them together."""
+    """The most rows, and bytes of all of them together, that a read at once may return."""
 
     rows: int
     size: int
@@ -163,7 +163,7 @@ class Commit:
 
 
 class UnitResult(NamedTuple, Generic[T]):
-    """A unit of work that is on disk: its result, and the newest lsn that contains it."""
+    """The result of a unit of work that is durable, and the newest lsn that contains it."""
 
     result: T
     lsn: int

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The only threads of the server: plain loops over a queue, and the way back to the reactor.
+The threads of the server: loops over a queue, whose results come back on the reactor's thread.
 
 Python threads share one interpreter lock, which a thread that computes gives up only when the
 switch interval is over; the default of 5 ms means that a writer, which gives the lock away at each

@@ -43,12 +43,12 @@ def translating(what: str) -> Iterator[None]:
 
 
 class BlobFolder:
-    """Files of complete blobs, and of those on their way in."""
+    """The files of complete blobs, of unfinished ones, and of damaged ones."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self.incoming = root / "incoming"
-        #: Where blobs go whose bytes are not what they were.
+        #: Where damaged blobs are kept.
         self._quarantine = root / "quarantine"
         self._lock = Lock()
         #: Blobs whose fact is not made yet, and blobs whose fact is gone.
@@ -116,7 +116,7 @@ class BlobFolder:
         return found
 
     def forget_damaged(self, blob_id: str) -> None:
-        """Delete what quarantine keeps of a blob, for it is whole or given up."""
+        """Delete the damaged file of a blob that is whole again or given up."""
         with suppress(OSError):
             self._kept(blob_id).unlink()
 
@@ -140,13 +140,13 @@ class BlobFolder:
             self._arriving[blob_id] = self._arriving.get(blob_id, 0) + 1
 
     def booked(self, blob_id: str) -> None:
-        """The blob's fact is durable: nothing is to be deleted that was marked before."""
+        """Note that the blob's fact is durable: an earlier `doom` no longer counts."""
         with self._lock:
             self._doomed.discard(blob_id)
             self._left(blob_id)
 
     def not_booked(self, blob_id: str) -> None:
-        """The blob's fact could not be made: the next start finds the file, and books it."""
+        """Note that the fact could not be made; the next start finds the file and books it."""
         with self._lock:
             self._left(blob_id)
 
@@ -166,7 +166,7 @@ class BlobFolder:
                 raise BlobUnavailable(blob_id) from None
 
     def doom(self, blob_id: str) -> None:
-        """The blob's fact is gone: `sweep` deletes the file."""
+        """Note that the blob's fact is gone, so that `sweep` deletes the file."""
         with self._lock:
             self._doomed.add(blob_id)
 
@@ -185,7 +185,7 @@ class BlobFolder:
                     self.path(blob_id).unlink(missing_ok=True)
 
     def end_sweep(self) -> None:
-        """Sweep no more: the server ends.  The next start finds what is left, and books it."""
+        """End sweeping as the server stops; the next start finds the files and books them."""
         self._is_ending = True
 
 

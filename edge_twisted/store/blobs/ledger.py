@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What is known of blobs, as facts beside the documents, and which of them nobody needs.
+The ledger of blobs: facts beside the documents, and the collection of unnamed blobs.
 
 A blob's fact is made after its file, and forgotten before it, so a crash leaves at most a file
 without a fact, which the next start finds.
@@ -33,7 +33,7 @@ STEP = 100
 
 
 class LedgerStore(Protocol):
-    """The part of a store that blobs are booked in."""
+    """What the ledger asks of a store."""
 
     def write(self, name: str, work: Callable[[UnitOfWork], T]) -> Deferred[UnitResult[T]]:
         """Run a unit of work."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What blobs are called: in documents, and on disks that may not tell ``a`` from ``A``."""
+"""Names of blobs: base64url ids in documents, hexadecimal on disks that may ignore case."""
 
 from __future__ import annotations
 

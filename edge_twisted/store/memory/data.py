@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a memory store remembers: the counterpart of a file."""
+"""The data of a memory store: the counterpart of a file."""
 
 from __future__ import annotations
 

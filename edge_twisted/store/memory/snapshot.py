@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading from memory: everything is found by looking at everything."""
+"""Snapshots in memory: each read looks at everything."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The store in memory, put together; work runs at once, and Deferreds have fired already."""
+"""The store in memory: units and reads run at once, and their Deferreds have fired already."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing to memory: in place, with a note of how to undo each step."""
+"""Units of work in memory: they write in place, and note how to undo each step."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-How those who wait for commits are answered: some milliseconds at a time.
+The queue of answers: callers hear of their commits, a few milliseconds at a time.
 
-A group may hold hundreds of units, and what their callers do when they are answered takes longer
-than storing did.  So after some time the rest waits for the reactor's next turn, behind what its
-sockets have brought meanwhile; the order stays.
+A group may hold hundreds of units, and callers that are answered work longer than storing took.  So
+after `SLICE_SECONDS` the remaining answers wait for the reactor's next turn, behind what its
+sockets have brought meanwhile.  The order of answers stays.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorFromThreads
 
-#: After so long the reactor gets its turn; one answer takes some 0.05 ms.
+#: How long answers hold the reactor; one takes about 0.05 ms.
 SLICE_SECONDS: Final = 0.004
 
 Answer = Callable[[], None]
@@ -24,7 +24,7 @@ Answer = Callable[[], None]
 
 class AnswerQueue:
     """
-    Calls what answers, in the order in which it was added; for the reactor thread.
+    Calls answers in the order in which they were added; for the reactor thread.
 
     :param now: a clock in seconds.
     """
@@ -35,17 +35,17 @@ class AnswerQueue:
         self._reactor = reactor
         self._now = now
         self._due: deque[Answer] = deque()
-        #: Whether a later turn of the reactor goes on.
+        #: Whether a later turn of the reactor calls the rest.
         self._goes_on = False
 
     def add(self, answers: Iterable[Answer]) -> None:
-        """Call them now, or as soon as those before them are; they raise nothing."""
+        """Call answers, which raise nothing, now or behind those that wait."""
         self._due.extend(answers)
         if not self._goes_on:
             self._call_some()
 
     def flush(self) -> None:
-        """Call all that is left, however long that takes: there will be no later turn."""
+        """Call all answers, however long that takes, because there will be no later turn."""
         while self._due:
             self._due.popleft()()
 

@@ -34,7 +34,7 @@ def is_body_whole(checksum: int | None, id_key: bytes, body: bytes | None) -> bo
     try:
         return checksum is None or checksum & BODY_HALF == _body_half(id_key, body)
     except TypeError:
-        # DamageReporter can also make a column one of another type.
+        # Damage can also change the type of a column.
         return False
 
 

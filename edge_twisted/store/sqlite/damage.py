@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What reads find damaged, on whatever thread they are, and who is told of it."""
+"""Damage that reads meet on any thread: its errors, its record, and the way into quarantine."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from edge_twisted.store.sqlite.connection import is_unreadable, translated
 
 log = Logger()
 
-#: What SQLite says of a disk that cannot read, or whose file system knows that it is damaged.
+#: SQLite's extended codes for a disk that cannot read, or a file system that knows of damage.
 _BAD_SECTORS = (
     apsw.SQLITE_IOERR_READ,
     apsw.SQLITE_IOERR_SHORT_READ,
     apsw.SQLITE_IOERR_DATA,
     apsw.SQLITE_IOERR_CORRUPTFS,
 )
-#: Different complaints of SQLite that are remembered; the first ones tell what is wrong.
+#: Most messages of SQLite that are remembered; the first ones tell what is wrong.
 _MOST_PAGES = 20
 
 
@@ -52,7 +52,7 @@ class UnreadableRow:
 
 @frozen
 class DamagedPage:
-    """Something of the file that SQLite cannot read; `reason` is what it said."""
+    """A part of the file that SQLite cannot read; `reason` is SQLite's message."""
 
     reason: str
 
@@ -61,17 +61,17 @@ Finding = DamagedDocument | UnreadableRow | DamagedPage
 
 
 def _nobody(finding: Finding) -> None:
-    """Tell nobody."""
+    """Drop a finding."""
 
 
 @define(eq=False)
 class DamageReporter:
     """
-    Makes the errors of damaged bytes, and reports what they are about.
+    Makes the errors that damaged bytes raise, and reports each finding.
 
     :ivar report: called with each finding, on the thread that met it, as often as it is met.
-    :ivar any_quarantined: whether the quarantine holds any document: most stores never have one,
-        and a look-up less is asked of each read that finds nothing.
+    :ivar any_quarantined: whether any document is in quarantine; if not, as in most stores, reads
+        that find no document save a look-up there.
     """
 
     report: Callable[[Finding], None] = _nobody
@@ -99,13 +99,13 @@ def _is_bad_sector(error: apsw.Error | UnicodeDecodeError) -> bool:
 
 class DamageRecord:
     """
-    What of an open store was found damaged; sends damaged documents into quarantine.
+    The record of what was found damaged in an open store; has damaged documents quarantined.
 
-    It lives on the reactor's thread; `met` and `quarantined` are for any thread.
+    For the reactor's thread; `met` and `quarantined` are for any thread.
 
     :param quarantine: moves a document, by collection and id key.
-    :ivar met: what reads report to.
-    :ivar hurry: called when a scan met damage without saying where: the scrubber is to look.
+    :ivar met: takes the reports of reads.
+    :ivar hurry: called when a scan met damage and cannot say where, so that the scrubber searches.
     """
 
     def __init__(
@@ -113,16 +113,16 @@ class DamageRecord:
     ) -> None:
         self._quarantine = quarantine
         self._documents = 0
-        #: What SQLite said, in the order in which it said it; a set that keeps the order.
+        #: Messages of SQLite, as a set in the order of their arrival.
         self._pages: dict[str, None] = {}
-        #: Documents that are on their way into quarantine, or cannot be moved there.
+        #: Documents whose move into quarantine is pending or has failed.
         self._suspects: set[DamagedDocument] = set()
         self.hurry: Callable[[], None] = lambda: None
         self._threads = threads
         self.met = DamageReporter(self._report)
 
     def begin(self, documents: int) -> None:
-        """A store was opened with so many documents in quarantine."""
+        """Note how many documents are in quarantine as the store opens, and log it."""
         self.quarantined(documents)
         if documents:
             log.error(
@@ -131,18 +131,18 @@ class DamageRecord:
             )
 
     def quarantined(self, documents: int) -> None:
-        """Learn how many documents are in quarantine."""
+        """Note how many documents are in quarantine."""
         self._documents = documents
         self.met.any_quarantined = documents > 0
 
-    def told(self, attachments: int) -> DamageReport:
-        """Return all that is known, with the number of damaged blobs."""
+    def report(self, attachments: int) -> DamageReport:
+        """Return what is known of damage; `attachments` is the number of damaged blobs."""
         return DamageReport(
             documents=self._documents, attachments=attachments, pages=tuple(self._pages)
         )
 
     def page(self, reason: str) -> None:
-        """Remember that part of the file cannot be read, and say so once."""
+        """Remember that a part of the file cannot be read, and log it once."""
         if reason in self._pages or len(self._pages) >= _MOST_PAGES:
             return
         self._pages[reason] = None
@@ -173,7 +173,7 @@ class DamageRecord:
 
         def failed(failure: Failure) -> None:
             if failure.check(StoreClosed) is None:
-                # It stays among the suspects, so that this is said once.
+                # The document stays among the suspects, so this is logged once.
                 log.error(
                     "Document {document} of collection {collection} is damaged, and could not be"
                     " put into quarantine: {error}",

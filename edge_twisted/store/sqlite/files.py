@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of a database: what is in it, who holds it, and durable renames."""
+"""The folder of a database: its layout, its lock, modes of files, and durable renames."""
 
 from __future__ import annotations
 

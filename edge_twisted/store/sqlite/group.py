@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One physical transaction: the units of work that become durable together."""
+"""The commit group: one physical transaction, and the units of work that it makes durable."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _FIND = (
 @define(eq=False)
 class CommitGroup:
     """
-    The transaction that is open on the writer's connection, and what is not written into it yet.
+    The open transaction of the writer's connection, and the layer not yet written into it.
 
-    :ivar state: what units change at once; the writer reads it anew if the transaction fails.
+    :ivar state: units change it as they run; the writer reads it anew if the transaction fails.
     """
 
     connection: apsw.Connection
@@ -39,14 +39,14 @@ class CommitGroup:
     #: Called on the reactor thread: (collection, name) of an index that is ready, or gone.
     index_changed: Callable[[str, str], None]
     damage: DamageReporter = field(factory=DamageReporter)
-    #: As many collections may statements make; see `UnitOfWork.admit_collection`.
+    #: Most collections that statements make; see `UnitOfWork.admit_collection`.
     most_collections: int = MOST_COLLECTIONS
     layer: Layer = field(factory=Layer)
-    #: Some unit succeeded that changed something.
+    #: Whether a unit succeeded that changed something.
     changed: bool = False
     #: Names of the collections whose documents changed.
     collections: set[str] = field(factory=set)
-    #: Where facts were put, also by units that failed.
+    #: Spaces where facts were put, also by units that failed.
     spaces: set[str] = field(factory=set)
     _begun: bool = False
 
@@ -64,7 +64,7 @@ class CommitGroup:
 
     def find(self, collection: CollectionState, id_key: bytes) -> PendingRow:
         """
-        Return the document as the units before left it.
+        Return the document as the units before have left it.
 
         :raises DocumentDamaged: its bytes are not what was written.
         """
@@ -79,7 +79,7 @@ class CommitGroup:
         row, lsn, digest, attachments, received, body, state, checksum = found
         if not is_whole(checksum, id_key, digest, body, state):
             raise self.damage.document(collection.name, id_key)
-        # Its index entries are not known until someone needs them: None.
+        # Index entries are computed when they are needed: None until then.
         return PendingRow(
             collection.number,
             id_key,
@@ -103,19 +103,19 @@ class CommitGroup:
             raise
 
     def keep(self, layer: Layer) -> None:
-        """Take over what a successful unit wrote."""
+        """Take over the layer of a unit that succeeded."""
         self.changed = True
         self.layer.take(layer)
         if self.layer.is_big:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits, so that SQL sees it."""
+        """Write the layer into the transaction, so that SQL sees it."""
         if self.layer:
             flush(self.begin(), self.layer)
 
     def commit(self) -> None:
-        """Make it durable; nothing reaches the disk if nothing changed."""
+        """Commit the transaction; nothing reaches the disk if nothing changed."""
         if self.changed:
             self.flush()
             self.state.save(self.begin())
@@ -124,7 +124,7 @@ class CommitGroup:
         self.state.touched.clear()
 
     def roll_back(self) -> None:
-        """Undo everything, as well as the connection still can."""
+        """Undo the transaction, unless SQLite has done so."""
         if self.connection.in_transaction:
             with suppress(apsw.Error):
                 self.connection.execute("ROLLBACK")

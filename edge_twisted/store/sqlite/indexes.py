@@ -2,10 +2,10 @@
 """
 Secondary indexes: one table of (index number, key, row), kept by every write.
 
-An index is begun in one unit of work, from which on every write keeps it.  Documents that were
-there before are added behind, some milliseconds at a time in row order, while other units run; the
-index is complete when the last row has been passed.  How far it has come is stored with each
-step, so a restart goes on from there.
+One unit of work begins an index, and from then on every write keeps it.  A job adds the documents
+that were there before, some milliseconds at a time by ascending row, while other units run.  The
+index is ready when the job has passed the last row.  Each step stores its progress, so a restart
+resumes there.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _BODIES = (
 
 
 class Unit(Protocol):
-    """The part of a unit of work that indexes need."""
+    """What indexes ask of a unit of work."""
 
     jobs: list[Job]
 
     @property
     def state(self) -> WriterState:
-        """What the writer knows by heart."""
+        """The writer's state."""
 
     def direct(self) -> apsw.Connection:
         """Return the connection for SQL that is part of the unit."""
@@ -57,7 +57,7 @@ class Unit(Protocol):
         """Call `step` if the unit fails."""
 
     def index_changed(self, collection: str, name: str) -> None:
-        """Once the unit is durable, tell those who wait for an index that it is ready or gone."""
+        """Answer the waiters for an index, once the unit is durable: it is ready, or gone."""
 
 
 #: One step of work behind other units; returns whether there is more to do.

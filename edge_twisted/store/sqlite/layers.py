@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Writes that wait in memory, and how they reach the file in few statements.
+Layers: writes that wait in memory, and reach the file in few statements of many rows.
 
 A statement per document would hand the interpreter lock over per document (see
 `edge_twisted.store.threads`), and a savepoint per unit of work would copy every page that the unit
@@ -37,9 +37,9 @@ _ROW_COUNTS = (64, 32, 16, 8, 4, 2, 1)
 @define(eq=False)
 class PendingRow:
     """
-    One document: what the file has of it (`stored_*`), and what it will have.
+    One document: what the file has of it (`stored_*`), and what the file will have.
 
-    `row` None means that it will not be there.  One that was only read has equal halves.
+    `row` None: the document will be gone.  A document that was only read has equal halves.
     """
 
     collection: int
@@ -58,7 +58,7 @@ class PendingRow:
 
     @property
     def live(self) -> bool:
-        """Whether it is (or will be) a document that queries see."""
+        """Whether this is, or will be, a document that queries see."""
         return self.body is not None
 
 
@@ -76,7 +76,7 @@ class Layer:
 
     @property
     def is_big(self) -> bool:
-        """Whether it must be written before it grows any further."""
+        """Whether the layer must be written before it grows any further."""
         return self.size > LAYER_BYTES or len(self.documents) + len(self.facts) > LAYER_ROWS
 
     def put(self, row: PendingRow) -> None:
@@ -93,7 +93,7 @@ class Layer:
         self.size += other.size
 
     def settle_on(self, below: Layer) -> None:
-        """Note that the layer below is about to be written: that is what the file has then."""
+        """Take over as stored what the layer below has, which is about to be written."""
         for place in self.documents.keys() & below.documents.keys():
             row, before = self.documents[place], below.documents[place]
             row.stored_row = before.row

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a folder to open connections: lock, create or upgrade, notice copies."""
+"""Opening a database: lock the folder, create or upgrade the file, notice copies, connect."""
 
 from __future__ import annotations
 

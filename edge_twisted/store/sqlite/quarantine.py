@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Where damaged documents go: out of queries, totals, indexes and the mesh, but not lost.
+Quarantine: takes damaged documents out of queries, totals, indexes and the mesh, and keeps them.
 
-The row moves, as it is, to the table `quarantine`, in a unit of work like any other.  Hooks note,
-within the unit, that the document is unknown here and not deleted, so that a peer sends it again
-and is not told that it is gone.  Once all of it is back, the damaged bytes are forgotten.
+A unit of work moves the row as it is to the table `quarantine`.  Within the unit, hooks note that
+the document is unknown here, not deleted: so a peer sends the document again, and is not told that
+it is gone.  The damaged bytes are forgotten when the whole document is back.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from edge_twisted.store.sqlite.state import CollectionState, QuarantinedRow, Wri
 
 log = Logger()
 
-#: A row of documents with its text, and without it where SQLite cannot write it.  Damage can also
-#: make a column one of another type: NULL then.
+#: Columns of a row with its body as text, and without the body where SQLite cannot read it.  A
+#: column whose type was damaged reads as NULL.
 COLUMNS = (
     "row, CAST(id AS BLOB), lsn, iif(typeof(digest) = 'integer', digest, NULL),"
     f" {selection.TEXT}, iif(typeof(state) = 'blob', state, NULL),"
@@ -47,13 +47,13 @@ _MOVED = "row, collection, id, lsn, attachments, received, literal, body, state,
 
 
 class QuarantineUnit(UnitOfWork, Protocol):
-    """The part of a unit of work that quarantine needs."""
+    """What quarantine asks of a unit of work."""
 
     now_ms: Callable[[], int]
 
     @property
     def state(self) -> WriterState:
-        """What the writer knows by heart."""
+        """The writer's state."""
 
     def direct(self) -> apsw.Connection:
         """Return the connection for SQL that is part of the unit."""
@@ -66,7 +66,7 @@ class QuarantineUnit(UnitOfWork, Protocol):
 
 
 class StoredRow(NamedTuple):
-    """A row as it is looked at here; what is damaged may be None where its type says otherwise."""
+    """A row of documents; a damaged column may be None against its type."""
 
     row: int
     id_key: bytes
@@ -80,7 +80,7 @@ class StoredRow(NamedTuple):
 
     @property
     def is_damaged(self) -> bool:
-        """Whether it is not what was written, as far as that can be told."""
+        """Whether the row is not what was written, as far as that can be told."""
         if not self.is_readable:
             return True
         try:
@@ -88,7 +88,7 @@ class StoredRow(NamedTuple):
                 return not (
                     is_body_whole(self.checksum, self.id_key, self.body) and self.is_state_whole
                 )
-            # One from before there were checksums: what cannot be read was not written so.
+            # Written before there were checksums: damaged only if it cannot be decoded.
             if self.body is not None:
                 from_text(self.body)
             read_header(self.state)
@@ -98,7 +98,7 @@ class StoredRow(NamedTuple):
 
     @property
     def is_state_whole(self) -> bool:
-        """Whether digest and state are what was written."""
+        """Whether digest and merge state are what was written."""
         return is_state_whole(self.checksum, self.digest, self.state)
 
 
@@ -117,7 +117,9 @@ def read_row(connection: apsw.Connection, row: int) -> StoredRow | None:
 
 class QuarantineMove:
     """
-    Write: one document goes into quarantine if it is damaged; returns False if it has to stay.
+    A unit of work that moves one document into quarantine, if the document is damaged.
+
+    Returns False if the document is damaged and has to stay, because there are no hooks.
 
     :param hooks: told of the document, whose state and text may be damaged, before it goes.
     """
@@ -139,20 +141,20 @@ class QuarantineMove:
         if stored.id_key != found.id_key:
             _mend_id(connection, found)
         if not found.is_damaged:
-            # Nothing but the digest or the id was, and both follow from the rest.
+            # Only the digest or the id was damaged, and both follow from the rest.
             connection.execute(
                 "UPDATE documents SET digest = ? WHERE row = ?", (found.digest, found.row)
             )
             return True
         if not self._hooks:
-            # Nobody would note that it is not deleted, and peers would be told that it is gone.
+            # Without a note of the move, peers would be told that the document is gone.
             return False
         _move(unit, here, found, self._hooks)
         return True
 
 
 def _find(connection: apsw.Connection, here: CollectionState, id_key: bytes) -> StoredRow | None:
-    """Return the row of a document by its id key, also by the damaged one that its row has."""
+    """Return the row of a document by its id key, or by the damaged id key in the row itself."""
     for source, span in (("documents", ()), ("documents NOT INDEXED", _rows_of(here))):
         within = " AND row BETWEEN ? AND ?" if span else ""
         rows = fetch(
@@ -170,7 +172,7 @@ def _rows_of(here: CollectionState) -> tuple[int, int]:
 
 
 def _with_true_id(found: StoredRow, asked: bytes) -> StoredRow:
-    """Return the row under the id that its checksum says it had: as stored, asked for, or told."""
+    """Return the row with the id that fits its checksum: stored, asked for, or in its text."""
     candidates = [found.id_key, asked]
     with suppress(InvalidJson, EdgeError, KeyError, TypeError, AttributeError):
         candidates.append(DocumentId.of(from_text(found.body or b"{}")["_id"]).key)
@@ -181,8 +183,8 @@ def _with_true_id(found: StoredRow, asked: bytes) -> StoredRow:
 
 
 def _mend_id(connection: apsw.Connection, found: StoredRow) -> None:
-    """Give a row its id back, for which the index still has it."""
-    # Else SQLite refuses, because the index has no entry of the damaged id that it could delete.
+    """Give a row its id back, under which the index still has the row."""
+    # Otherwise SQLite refuses, because the index lacks the entry of the damaged id.
     connection.execute("PRAGMA writable_schema = ON")
     try:
         connection.execute("UPDATE documents SET id = ? WHERE row = ?", (found.id_key, found.row))
@@ -217,7 +219,7 @@ def _move(
     unit.changes(here)
     first, last = live_rows(here.number)
     if not found.is_state_whole:
-        # Which digest was counted is not known: all others are counted anew.
+        # The digest that was counted is unknown, so all others are counted anew.
         _count_anew(connection, here)
     elif first <= found.row <= last:
         here.count(found.digest, -1)
@@ -237,7 +239,7 @@ def _say(collection: str, id_key: bytes) -> None:
 
 
 def _forget_entries(connection: apsw.Connection, here: CollectionState, found: StoredRow) -> None:
-    """Delete the index entries of a row; where they are not where they should be, look for them."""
+    """Delete the index entries of a row; search an index that lacks the expected entry."""
     try:
         document = from_text(found.body or b"null")
     except InvalidJson:

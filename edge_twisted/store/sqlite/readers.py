@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Readers: a few connections on threads for long reads, one on the reactor thread for short ones.
+Readers: a few connections on threads for long reads, one on the reactor thread for short reads.
 
 A read is one transaction, so it sees one commit.  Long reads can be interrupted at any row.
 """
@@ -30,17 +30,17 @@ log = Logger()
 
 #: A hurried read may take this long; the reactor is to be held for 10 ms at most.
 HURRIED_SECONDS = 0.004
-#: Steps of SQLite between two looks at the clock: some 7 rows, which may be large ones.
+#: Steps of SQLite between two looks at the clock: about 7 rows, which may be large.
 HURRIED_STEPS = 100
-#: Connections that nobody uses and that are kept, with up to 4 MiB of pages each: as many as there
-#: are threads to read.  A rush of streams needs more, for as long as it lasts.
+#: Idle connections that are kept open, each with up to 4 MiB of pages: one for each reader thread.
+#: Streams open more for as long as they run.
 KEPT_READERS = 3
 OpenReader = Callable[[], apsw.Connection]
 NumberOf = Callable[[str], "int | None"]
 
 
 class ReadCancellation:
-    """A read that can be cancelled from another thread, without hitting the one after it."""
+    """Cancels one read from another thread, and never the next read on its connection."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -52,7 +52,7 @@ class ReadCancellation:
         return self._cancelled
 
     def cancel(self) -> None:
-        """Stop the statement that runs, if one does, and every later one of this read."""
+        """Interrupt the running statement, if any, and end the read at its next step."""
         with self._lock:
             self._cancelled = True
             if self._connection is not None:
@@ -60,7 +60,7 @@ class ReadCancellation:
 
     @contextmanager
     def using(self, connection: apsw.Connection) -> Iterator[None]:
-        """Let `cancel` interrupt this connection inside the block."""
+        """Let `cancel` interrupt this connection while the block runs."""
         with self._lock:
             self._connection = connection
         try:
@@ -72,7 +72,7 @@ class ReadCancellation:
 
 @contextmanager
 def transaction(connection: apsw.Connection) -> Iterator[None]:
-    """Keep one snapshot inside the block."""
+    """Hold one read transaction, so one snapshot, while the block runs."""
     connection.execute("BEGIN")
     try:
         yield
@@ -82,14 +82,14 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
 
 
 class _TimeLimit:
-    """A block in which SQLite must not take long; made once, as `InlineReader` is."""
+    """A block that ends SQLite's work with `ReadTooLong`; one object serves every read."""
 
     def __init__(self) -> None:
-        #: When it must be over, by `perf_counter`.
+        #: When the block must end, by `perf_counter`; None outside of a block.
         self._end: float | None = None
 
     def look(self) -> bool:
-        """Let SQLite go on, which calls this every so many steps of its own."""
+        """Return False to let SQLite continue, which calls this every `HURRIED_STEPS` steps."""
         if self._end is not None and perf_counter() > self._end:
             raise ReadTooLong("read")
         return False
@@ -105,15 +105,15 @@ class InlineReader:
     """
     Short reads on the thread that asks, the reactor's: ``with reader as snapshot``.
 
-    Made once and used for every read, because making things would cost as much as reading.
-    Blocks may be nested; the inner ones share the snapshot of the outermost.
+    One object serves every read, because making one would cost as much as reading.  Blocks may be
+    nested; inner blocks share the snapshot of the outermost.
     """
 
     def __init__(
         self, connection: apsw.Connection, number_of: NumberOf, damage: DamageReporter | None = None
     ) -> None:
         self._connection = connection
-        # One cursor for what begins and ends: a connection makes a new one for each statement.
+        # One cursor for BEGIN and ROLLBACK: `connection.execute` would make one for each.
         self._bounds = connection.cursor()
         self._snapshot = SqliteSnapshot(connection, number_of, "read", damage=damage)
         self._snapshot.keeps_indexes = True
@@ -199,7 +199,7 @@ class ReaderPool:
         return SqliteSnapshot(connection, self.number_of, name, read.is_cancelled, self.damage)
 
     def borrow(self) -> apsw.Connection:
-        """Take a connection that nobody uses; from any thread."""
+        """Return an idle connection, or open one; from any thread."""
         try:
             return self._idle.pop()
         except IndexError:
@@ -219,7 +219,7 @@ class ReaderPool:
                 close(self._idle.popleft())
 
     def close(self) -> None:
-        """Interrupt what runs; connections in use are closed when they are given back."""
+        """Interrupt all reads; connections in use are closed when they are given back."""
         self._closed = True
         for read in list(self._running):
             read.cancel()

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The end of tombstones.
+The reaper: deletes old tombstones.
 
-A tombstone's row is in its collection's range of dead rows, in the order of receipt (`rowids`), so
-the oldest come first and nothing else need be looked at.  They go a few at a time, as units
-of work behind all others; each step holds other writes up for `STEP_SECONDS`, plus its commit.
-A step goes on where the one before it ended, so a run comes to its end at any number of
-collections; a step that found nothing old writes nothing.
+The tombstones of a collection are in its range of dead rows in the order of receipt (`rowids`), so
+the oldest come first and no other row is read.  Steps run as jobs between groups of units; each
+holds other writes up for `STEP_SECONDS`, plus its commit.  A step resumes where the one before
+ended, so a run ends at any number of collections.  A step that finds nothing old writes nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _OLDEST = (
 
 
 class _Tombstone(NamedTuple):
-    """A row of `documents`, as it is looked at here."""
+    """A row of the table `documents` that is a tombstone."""
 
     row: int
     id_key: bytes
@@ -50,19 +49,19 @@ class _Tombstone(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether its bytes are what was written."""
+        """Whether the bytes are what was written."""
         return is_whole(self.checksum, self.id_key, self.digest, None, self.state)
 
     @property
     def document(self) -> StoredDocument:
-        """The tombstone as others see it."""
+        """The tombstone as hooks take it."""
         return StoredDocument(self.id_key, self.lsn, None, self.state, self.digest)
 
 
 class _Progress(NamedTuple):
-    """How far a run has come."""
+    """The position of a run."""
 
-    #: Which of the collections is next, by its place among them.
+    #: The next collection, by its place among the names of the run.
     place: int
     #: How many tombstones may still go, and how many went.
     left: int
@@ -90,7 +89,7 @@ class ReapJob:
         #: Names of all collections in the order of this run, None before the first step.
         self._names: list[str] | None = None
         self._progress = self._before_step = _Progress(place=0, left=most, reaped=0)
-        #: What the writer knew at the last step.
+        #: The writer's state at the last step.
         self._state: WriterState | None = None
         self._cancelled = False
         self.done: Deferred[int] = Deferred(self._cancel)
@@ -116,22 +115,22 @@ class ReapJob:
         return False
 
     def _resumed(self, state: WriterState) -> list[str]:
-        """Return the collections of this run; go back one step if that may have been lost."""
+        """Return the names of this run's collections; go back a step that may have been lost."""
         if self._names is None:
-            # Collections that are made while this runs have no old tombstones.
+            # Collections that are made during the run have no old tombstones.
             names = list(state.collections)
             first = names.index(self._begin_at) if self._begin_at in state.collections else 0
             self._names = names[first:] + names[:first]
         elif state is not self._state:
-            # The state was read anew because a physical transaction failed, perhaps ours.  To look
-            # once more at what was reaped does no harm.
+            # The state was read anew because a physical transaction failed, perhaps that of the
+            # last step.  To repeat the step does no harm.
             self._progress = self._before_step
         self._state = state
         return self._names
 
     @property
     def next_collection(self) -> str | None:
-        """Where the next run should begin, so that none waits for ever; None: at the first."""
+        """The collection where the next run begins, so that each gets its turn; None: the first."""
         if not self._names:
             return None
         return self._names[self._progress.place % len(self._names)]
@@ -141,8 +140,8 @@ class ReapJob:
             self.done.callback(self._progress.reaped)
 
     def fail(self, failure: Failure) -> None:
-        """Tell whoever waits, on the reactor thread, that the run has ended early."""
-        # The next run begins behind the collection that this one failed at.
+        """Fail `done`, on the reactor thread, because the run has ended early."""
+        # The next run begins behind the collection where this one failed.
         self._progress = self._progress._replace(place=self._progress.place + 1)
         if not self.done.called:
             self.done.errback(failure)
@@ -151,7 +150,7 @@ class ReapJob:
         """Forget the oldest tombstones of a collection, at most `rows`; return how many."""
         first, last = dead_rows(here.number)
         if here.next_dead == first:
-            # It never had a tombstone: most collections, and not worth a statement.
+            # The collection never had a tombstone, as most have none: save a statement.
             return 0
         oldest = [
             _Tombstone(*found) for found in fetch(unit.settled(), _OLDEST, (first, last, rows))
@@ -160,7 +159,7 @@ class ReapJob:
         old = [
             found
             for found in takewhile(lambda found: found.received < self._before, oldest)
-            # What a damaged one deleted cannot be noted: it waits for the scrubber.
+            # Hooks could not note what a damaged one deleted: it waits for the scrubber.
             if found.is_whole
         ]
         if not old:
@@ -175,7 +174,7 @@ class ReapJob:
         return len(old)
 
     def _correct(self, unit: SqliteUnit, rows: list[_Tombstone]) -> None:
-        # Received while the clock was wrong: such a one would keep those behind it for ever.
+        # Received while the clock was ahead: such a tombstone would keep those behind it for ever.
         now = unit.now_ms()
         early = [(now, each.row) for each in rows if each.received > now]
         if early:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The statements that read many documents, and the pace at which rows are handed on."""
+"""Scans: statements that read many documents, and hand rows on in batches of bounded size."""
 
 from __future__ import annotations
 

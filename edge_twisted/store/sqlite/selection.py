@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Which documents a statement reads, and as what: the parts of its SQL, and what is left to Python.
+The selection of a statement: which documents it reads, and as bodies or as rows of fields.
+
+Some of it becomes SQL; the rest is left to Python.
 
 Bodies are kept as JSONB alone and written out as text where they are read: see
 docs/decisions/0002-bodies-as-jsonb.md for the figures.

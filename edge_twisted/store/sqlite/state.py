@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What the writer knows by heart: who writes, how far it has come, collections and indexes.
+The writer's state in memory: replica, counters, collections with their totals, and indexes.
 
-It belongs to the writer's thread.  Changes of a unit of work are made here at once and taken back
-if the unit fails; they are saved with the physical transaction, and read anew if that fails.
+It belongs to the writer's thread.  A unit of work changes it as it runs, and restores it if the
+unit fails.  It is saved with the physical transaction, and read anew if the transaction fails.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class CollectionState:
         self.live, self.digest_sum, self.digest_xor, self.reaped_lsn = totals
 
     def count(self, digest: int, sign: int) -> None:
-        """A live document with this digest came (sign 1) or went (sign -1)."""
+        """Count a live document with this digest that came (sign 1) or went (sign -1)."""
         self.live += sign
         # The sum may leave 64 bits until it is saved.
         self.digest_sum += sign * digest
@@ -101,7 +101,7 @@ class QuarantinedRow(NamedTuple):
 
 @define(eq=False)
 class WriterState:
-    """Everything above, for one file."""
+    """The state of one file, as its writer keeps it in memory."""
 
     replica: Replica
     sequence: int
@@ -115,7 +115,7 @@ class WriterState:
     touched: set[str] = field(factory=set)
     #: Documents in quarantine, by (collection number, id key).
     quarantined: dict[tuple[int, bytes], QuarantinedRow] = field(factory=dict)
-    #: Where there may be facts; in others none is looked for.
+    #: Spaces that may hold facts; no fact is looked up in any other.
     spaces: set[str] = field(factory=set)
 
     @classmethod

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The store on SQLite, put together: what runs on the reactor thread."""
+"""The store on SQLite: its parts put together, and all that runs on the reactor thread."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ log = Logger()
 
 T = TypeVar("T")
 
-#: Units that may wait; above it work is refused rather than answered too late.
+#: Most units that wait; more are refused at once rather than answered too late.
 QUEUE_LIMIT = 20_000
-#: Threads for long reads: SQLite works without the interpreter lock, so more than one helps.
+#: Threads for long reads; several help, because SQLite runs without the interpreter lock.
 READER_THREADS = 3
 #: A commit that took longer gets a line at debug level: the disk was busy, or the group was large.
 SLOW_COMMIT_SECONDS = 0.1
@@ -153,7 +153,7 @@ class SqliteStore:
             return
         self._closing = True
         await self._blobs.stop()
-        # Who hears of what is committed already may still read.
+        # Callers that are told of their commits now may still read.
         self._answers.flush()
         opened, self._open = self._open, None
         unfinished = await opened.close()
@@ -248,16 +248,16 @@ class SqliteStore:
 
     @property
     def damage(self) -> DamageReport:
-        return self._damage.told(self._blobs.damaged)
+        return self._damage.report(self._blobs.damaged)
 
     @property
     def scrubbed(self) -> ScrubTarget:
-        """What a scrubber works on."""
+        """The documents and blobs of this store, as a `Scrubber` takes them."""
         return SqliteScrubTarget(self, self._blobs.scrub)
 
     def watch_damage(self, hurry: Callable[[], None], lost: Callable[[str], None]) -> None:
         """
-        Have the finding of damage acted on.
+        Set what is done when damage is found.
 
         :param hurry: called when a read met damage and cannot say where it is.
         :param lost: called with the id of a blob that went into quarantine, to be fetched again.
@@ -274,7 +274,7 @@ class SqliteStore:
         return waiter
 
     def _index_changed(self, collection: str, name: str) -> None:
-        """An index was made, completed or dropped: answer those who wait for it."""
+        """Answer the waiters for an index that was made, completed or dropped."""
         with self.snapshot() as snapshot:
             found = [each for each in snapshot.indexes(collection) if each.definition.name == name]
         if found and not found[0].ready:
@@ -303,7 +303,7 @@ class SqliteStore:
         return self._hooks.add(hook)
 
     def committed(self, state: WriterState | None, outcome: GroupOutcome) -> None:
-        """Learn from the writer's thread what is durable, and answer on the reactor's."""
+        """Take a group's outcome on the writer's thread, and answer its units on the reactor's."""
         progress = None
         if state is not None:
             self._publish(state)
@@ -312,8 +312,9 @@ class SqliteStore:
         self._reactor.callFromThread(self._answer, outcome, progress)
 
     def _publish(self, state: WriterState) -> None:
-        # The newest are the last, and none ever goes.  Other threads look names up meanwhile, which
-        # one added at a time does not disturb; to copy all for each would cost as many steps.
+        # New collections are the last ones, and no collection is ever removed.  Names are added one
+        # at a time, not by a new mapping: other threads may look up meanwhile, and a copy for each
+        # new collection would cost as many steps as there are collections.
         news = len(state.collections) - len(self._numbers)
         for each in islice(reversed(state.collections.values()), news):
             self._numbers[each.name] = each.number
@@ -327,7 +328,7 @@ class SqliteStore:
         if outcome.failed is not None:
             self._job_failed(*outcome.failed)
         for unit in outcome.units:
-            # Before anyone is answered, so that whoever reads next finds the effects done.
+            # Before any unit is answered, so that whoever reads next finds the effects done.
             for effect in unit.effects:
                 call_effect(effect)
         if outcome.seconds > SLOW_COMMIT_SECONDS:
@@ -361,7 +362,7 @@ class SqliteStore:
 
 
 class OpenStore:
-    """What exists only while the store is open."""
+    """The parts that exist only while the store is open: threads, connections, streams."""
 
     def __init__(
         self, store: SqliteStore, file: OpenFile, pool: ThreadPool, writer: Writer
@@ -377,7 +378,7 @@ class OpenStore:
         self._submissions: SubmissionQueue[QueuedUnit] = SubmissionQueue(
             store._reactor, writer.queue.put
         )
-        #: Hands a unit to the writer, with the others that come along.
+        #: Queues a unit; units of one turn of the reactor reach the writer together.
         self.submit = self._submissions.submit
         self._streams: set[SqliteRowStream[Any]] = set()
         self._permits = DeferredSemaphore(OPEN_STREAMS)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Reads that yield batches: each step on a reader thread, only when it is asked for.
+Streams: reads that yield batches, each made on a reader thread when it is asked for.
 
-A stream keeps its snapshot between two steps.  Because an old snapshot keeps the write-ahead log
-from being copied away, their number is bounded, and one that nobody asks for a while is closed.
+A stream keeps its snapshot between two steps.  An old snapshot keeps the write-ahead log from being
+copied into the file, so the number of streams is bounded, and an idle stream is closed.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from edge_twisted.store.threads import ThreadPool
 
 T = TypeVar("T")
 
-#: Streams that may hold a snapshot at a time; the next waits for one to end.
+#: Most streams that hold a snapshot at a time; another stream waits until one ends.
 OPEN_STREAMS = 16
-#: A stream that is not asked for so long gives its snapshot back.
+#: A stream that is not asked for this long is closed.
 IDLE_SECONDS = 30.0
 
 
 @define(eq=False)
 class BatchProducer(Generic[T]):
-    """The half of a stream that lives on threads, one call at a time: snapshot and iterator."""
+    """A stream's snapshot and iterator, used on reader threads, one call at a time."""
 
     name: str
     work: Callable[[Snapshot], Iterator[T]]
@@ -76,7 +76,7 @@ class BatchProducer(Generic[T]):
 
 
 class SqliteRowStream(Generic[T]):
-    """A `edge_twisted.store.interface.RowStream`; the half that lives on the reactor thread."""
+    """A `edge_twisted.store.interface.RowStream`: the reactor's side of a `BatchProducer`."""
 
     def __init__(
         self,
@@ -120,10 +120,10 @@ class SqliteRowStream(Generic[T]):
 
     def _step(self) -> Deferred[T | None]:
         """
-        Go on on a thread.
+        Make the next batch on a thread.
 
-        Who gives up does not wait for the thread, but the end of the stream does: the step that
-        runs has the connection.
+        A caller that cancels does not wait for the thread.  The end of the stream does, because
+        the running step uses the connection.
         """
         answer: Deferred[T | None] = Deferred(lambda _: self.close())
 
@@ -135,7 +135,7 @@ class SqliteRowStream(Generic[T]):
             else:
                 self._timer = self._reactor.callLater(IDLE_SECONDS, self.close)
             if not answer.called:
-                # A failure goes the way of one.
+                # A Failure starts the error path.
                 answer.callback(outcome)
 
         self._threads.call(self._production.step).addBoth(stepped)
@@ -146,7 +146,7 @@ class SqliteRowStream(Generic[T]):
             return
         self._production.read.cancel()
         if self._stepping:
-            # The step ends soon, and finishes then.
+            # The running step ends soon, and calls `_finish`.
             self._closed = True
         else:
             self._finish()
@@ -160,7 +160,7 @@ class SqliteRowStream(Generic[T]):
             try:
                 self._threads.submit(self._production.end)
             except StoreClosed:
-                # The last step ended after the threads were told to.
+                # The last step ended after the threads did.
                 self._production.end()
             self._permits.release()
         self._ended(self)

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-How units of work reach the writer: gathered while the reactor still brings more.
+The queue to the writer: gathers units of work as long as each turn of the reactor adds some.
 
-A group costs the writer a fsync, and both threads the interpreter lock and two wake-ups: as much
-as thirty units of one document.  A writer that begins with the first unit that it sees leaves a
-busy reactor with groups of three.  So what is submitted waits as long as each turn of the reactor
-adds to it.  A turn that adds nothing ends the wait: a reactor that has nothing else to do costs a
-unit one empty turn, some microseconds.
+A group costs an fsync, two wake-ups of threads and the interpreter lock: as much as thirty units of
+one document.  A writer that began with the first unit would make groups of three under load.  So
+units wait until a turn of the reactor adds none.  On an idle reactor that costs a unit one empty
+turn, some microseconds.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from twisted.internet.interfaces import IReactorFromThreads
 
 T = TypeVar("T")
 
-#: What is gathered is sent when it is so many, or when the first has waited so long.
+#: Units are sent when there are so many, or when the first has waited so long.
 GATHER_UNITS = 256
 GATHER_SECONDS = 0.010
 
 
 class SubmissionQueue(Generic[T]):
     """
-    Sends what is submitted in lists; for the reactor thread.
+    Sends submitted items on in lists; for the reactor thread.
 
     :param send: takes a list, in the order of submission.
     :param now: a clock in seconds.
@@ -42,19 +41,19 @@ class SubmissionQueue(Generic[T]):
         self._send = send
         self._now = now
         self._unsent: list[T] = []
-        #: How many there were at the last turn, and when the first of them must be sent.
+        #: How many items there were at the last turn, and when the first of them must be sent.
         self._seen = 0
         self._end = 0.0
 
     def submit(self, item: T) -> None:
-        """Take one more."""
+        """Queue one item."""
         if not self._unsent:
             self._end = self._now() + GATHER_SECONDS
             self._await_turn()
         self._unsent.append(item)
 
     def flush(self) -> None:
-        """Send what there is."""
+        """Send all items that wait."""
         if self._unsent:
             items, self._unsent = self._unsent, []
             self._seen = 0
@@ -62,7 +61,7 @@ class SubmissionQueue(Generic[T]):
 
     def _await_turn(self) -> None:
         # Not a timed call: a call from a thread runs at the beginning of the reactor's next turn,
-        # between any two of which it looks what its sockets have brought.
+        # and between two turns the reactor looks at its sockets.
         self._reactor.callFromThread(self._turn)
 
     def _turn(self) -> None:

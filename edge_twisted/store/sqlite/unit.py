@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A unit of work while it runs on the writer's thread."""
+"""Units of work, as they run on the writer's thread."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class SqliteUnit:
     """
     A `edge_twisted.store.interface.UnitOfWork`.
 
-    Documents and facts wait in a layer of the unit's own.  Scans, and units that grow big, write
-    it into the physical transaction early, under a savepoint, so that it can still be undone.
+    Documents and facts wait in the unit's own layer.  A unit that scans, or that grows big, writes
+    its layer into the physical transaction early, under a savepoint, so that it can be undone.
     """
 
-    # Set only where they differ: one of these is made for every unit of work.
+    # Defaults on the class: one object is made for every unit of work, and few change these.
     _savepoint = False
     _reads: SqliteSnapshot | None = None
     _changed = False
@@ -59,19 +59,19 @@ class SqliteUnit:
         self.now_ms = group.now_ms
         self._layer = Layer()
         self._loaded: dict[tuple[int, bytes], PendingRow] = {}
-        #: What the totals of collections were before the unit changed them.
+        #: The totals of collections before the unit changed them.
         self._totals: dict[CollectionState, Totals] = {}
         self._undo: list[Callable[[], None]] = []
         self._sequence = group.state.sequence
         #: Called on the reactor thread once the unit is durable.
         self.effects: list[Callable[[], None]] = []
-        #: Begun once the unit is durable.
+        #: Jobs that begin once the unit is durable.
         self.jobs: list[indexes.Job] = []
 
     # -- the end of the unit, for the writer
 
     def keep(self) -> int:
-        """Hand everything over to the group; return the newest lsn that contains it."""
+        """Hand the unit's writes to the group; return the newest lsn that contains them."""
         state = self.state
         if self._committing:
             state.lsn += 1
@@ -89,7 +89,7 @@ class SqliteUnit:
         return state.lsn
 
     def undo(self) -> None:
-        """Take back everything."""
+        """Undo all that the unit wrote."""
         self._finish_reads()
         for here, totals in self._totals.items():
             here.restore(totals)
@@ -379,7 +379,7 @@ class SqliteUnit:
         found = stored_row = None
         stored_entries, mentioned = NO_ENTRIES, False
         if id_key > here.greatest_id:
-            # The common case, kept short: nothing to look up, nothing to take back.
+            # The common case, kept short: nothing to look up, nothing to undo.
             here.greatest_id = id_key
             row = here.new_row(live)
         else:

@@ -32,8 +32,8 @@ from edge_twisted.store.sqlite.unit import SqliteUnit
 
 log = Logger()
 
-#: A group is closed after so many units, or so long: what the reactor answers at once, and what
-#: the first unit of the group waits for the last.
+#: Most units of a group, which the reactor answers together, and the longest time that the first
+#: unit of a group waits for the last one to run.
 GROUP_UNITS = 256
 GROUP_SECONDS = 0.010
 #: Frames (of 4 KiB) in the write-ahead log after which they are copied into the file.
@@ -50,9 +50,9 @@ Job = Callable[[SqliteUnit], bool]
 
 
 class QueuedUnit:
-    """A unit of work: what to do, who waits, and how it ended."""
+    """A unit of work in the queue: its function, its answer, and its outcome."""
 
-    # What few units need is set only there: one of these is made for every write.
+    # Defaults on the class: one object is made for every write, and few change these.
     cancelled = False
     result: Any = None
     lsn = 0
@@ -70,11 +70,11 @@ class QueuedUnit:
         self.cancelled = True
 
     def is_cancelled(self) -> bool:
-        """Say whether nobody waits any more."""
+        """Say whether the caller has given up."""
         return self.cancelled
 
     def fire(self) -> None:
-        """Answer who waits, on the reactor thread, unless that one has given up."""
+        """Answer the caller, on the reactor thread, unless it has given up."""
         if self.answer.called:
             return
         if self.failure is None:
@@ -85,7 +85,7 @@ class QueuedUnit:
 
 @define(eq=False)
 class GroupOutcome:
-    """What one physical transaction came to: for the reactor thread."""
+    """The outcome of one physical transaction, for the reactor thread."""
 
     units: list[QueuedUnit]
     #: Names of the collections whose documents changed, and spaces where facts were put.
@@ -93,16 +93,16 @@ class GroupOutcome:
     spaces: set[str]
     seconds: float
     effects: Sequence[Callable[[], None]] = ()
-    #: A job that will not be gone on with, and why.
+    #: A job that failed and is not resumed, and its failure.
     failed: tuple[Job, Failure] | None = None
 
 
 class DurabilityListener(Protocol):
-    """Who learns, on the writer's thread, what has become durable."""
+    """What the writer tells, on its thread, of physical transactions that ended."""
 
     def committed(self, state: WriterState | None, outcome: GroupOutcome) -> None:
         """
-        A physical transaction has ended; its units wait for their answers.
+        Take the outcome of a physical transaction, whose units wait for their answers.
 
         :param state: what is durable now; None if the transaction failed.
         """
@@ -112,8 +112,8 @@ class Writer:
     """
     The loop of the writer's thread.
 
-    `queue` takes units, in lists, and jobs from any thread, and None to end the loop after those
-    before it.
+    `queue` takes lists of units, and jobs, from any thread.  None ends the loop, after what was
+    queued before.
     """
 
     def __init__(
@@ -159,11 +159,11 @@ class Writer:
     # -- what is next
 
     def _gather(self) -> list[QueuedUnit]:
-        """Return the units that wait; block only if there is nothing else to do."""
+        """Return the waiting units; block only if there is nothing else to do."""
         units = list(self._carried)
         self._carried.clear()
         queue = self.queue
-        # With jobs to do, every other turn is theirs even if units wait.
+        # While there are jobs, they get every other turn even if units wait.
         patience = 0.0 if units or self._closing else self._rest_seconds()
         while len(units) < GROUP_UNITS and (patience != 0 or queue.qsize()):
             try:
@@ -189,7 +189,7 @@ class Writer:
     # -- physical transactions
 
     def run_group(self, units: list[QueuedUnit]) -> None:
-        """Run units in one physical transaction; those there is no time for come with the next."""
+        """Run units in one physical transaction; what does not fit runs in the next."""
         started = perf_counter()
         ran, changed = self._execute(units)
         self._carried.extendleft(reversed(units[len(ran) :]))
@@ -204,11 +204,11 @@ class Writer:
         _, changed = self._execute([unit])
         outcome = GroupOutcome([], *changed, perf_counter() - started, unit.effects)
         if self._state is None:
-            # The disk failed, not the job: it may do better in a while.
+            # The disk failed, not the job: try the job again after a rest.
             self._rest_until = perf_counter() + REST_SECONDS
             unit.result = True
         elif unit.failure is not None:
-            # Indexes are gone on with when the store is opened next.
+            # The next opening of the store resumes the building of indexes.
             log.failure("{job} of the store failed.", unit.failure, job=type(job).__name__)
             outcome.failed = (job, unit.failure)
         if unit.result:
@@ -221,7 +221,7 @@ class Writer:
         self._progress.committed(self._state, outcome)
 
     def _execute(self, units: list[QueuedUnit]) -> tuple[list[QueuedUnit], Changed]:
-        """Run some of the units, the first ones, and commit; return them and what changed."""
+        """Run the first units, as many as there is time for; return them, and what changed."""
         ran: list[QueuedUnit] = []
         group: CommitGroup | None = None
         end = perf_counter() + GROUP_SECONDS
@@ -262,7 +262,7 @@ class Writer:
             unit.jobs = transaction.jobs
 
     def _lose(self, group: CommitGroup | None, ran: list[QueuedUnit], error: BaseException) -> None:
-        """The physical transaction failed: nothing of it was stored, and all must hear so."""
+        """Fail all units of a physical transaction that failed: nothing of them was stored."""
         log.error(
             "{count} units of work were not stored: {error}",
             count=len(ran),
@@ -271,7 +271,7 @@ class Writer:
         )
         if group is not None:
             group.roll_back()
-        # What the state says may have been taken back: read it anew before the next group.
+        # The state may hold what was rolled back: read it anew before the next group.
         self._state = None
         for unit in ran:
             unit.result, unit.effects, unit.jobs = None, (), ()
@@ -282,7 +282,7 @@ class Writer:
 
     def _logged(self, connection: apsw.Connection, database: str, frames: int) -> int:
         if frames < self._frames:
-            # The log began again.
+            # SQLite has begun the log from its start again.
             self._checkpoint_at = CHECKPOINT_FRAMES
         self._frames = frames
         return apsw.SQLITE_OK

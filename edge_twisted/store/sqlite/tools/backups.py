@@ -45,7 +45,7 @@ _SHOWN_PROBLEMS = 5
 
 @frozen
 class CopySummary:
-    """What a backup or a restore has copied."""
+    """The summary of a backup or a restore."""
 
     lsn: int
     documents: int

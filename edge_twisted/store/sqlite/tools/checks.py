@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Is a database what its writers left?  Every invariant between tables, and between table and disk.
+The check of a database: every invariant between tables, and between tables and disk.
 
-It reads one snapshot and may run beside a server.  What it finds is told in words; what can be made
-anew from the rest is marked, and `edge_twisted.store.sqlite.tools.repair` does it.
+A check reads one snapshot, and may run beside a server.  It describes each problem, and marks what
+can be made anew from the rest, which `edge_twisted.store.sqlite.tools.repair` does.
 """
 
 from __future__ import annotations

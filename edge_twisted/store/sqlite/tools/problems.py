@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a check can find, and what can be done about it."""
+"""Problems that a check finds, and what repairs them."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Makes anew what a check found wrong and what follows from the rest.
+The repair of a database: makes anew what a check found wrong, if it follows from the rest.
 
 Documents and their merge states are the truth; totals, index entries, mentions and digests are
-derived from them.  What is wrong with the truth itself stays as it is, to be restored or evicted.
+derived from them.  A damaged document or state stays as it is, to be restored or evicted.
 """
 
 from __future__ import annotations
