@@ -117,13 +117,13 @@ def package(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def versions(session: nox.Session) -> None:
-    """The tests below the system's, by each other Python version that is installed."""
+    """The tests that need no clock and no network, by each other installed Python version."""
     if session.python == platform.python_version().rpartition(".")[0]:
         session.skip("this version runs all tests, in the session `tests`")
     install(session, ".[test,dev]")
     session.run(
         "python", "-m", "pytest", "-q", "-p", "no:cacheprovider",
-        "tests/unit", "tests/contract", "tests/integration", env={"PYTHONPATH": str(TOP)},
+        "tests/unit", "tests/contract", env={"PYTHONPATH": str(TOP)},
     )  # fmt: skip
 
 
