@@ -26,11 +26,11 @@ class Reporter:
         if not self.is_full:
             self._paths.add(path)
             self._above.update(path[:length] for length in range(len(path) + 1))
-        self._add(path, position, what, right, is_warning=False)
+        self._add(False, path, position, what, right)
 
     def warning(self, path: KeyPath, position: FilePosition | None, what: str, right: str) -> None:
         """Report a warning, with which the file is accepted."""
-        self._add(path, position, what, right, is_warning=True)
+        self._add(True, path, position, what, right)
 
     def is_clean(self, path: KeyPath) -> bool:
         """Tell whether `path` has no error at, above or below it; warnings do not count."""
@@ -64,13 +64,7 @@ class Reporter:
         return self._sorted(is_warning=True)
 
     def _add(
-        self,
-        path: KeyPath,
-        position: FilePosition | None,
-        what: str,
-        right: str,
-        *,
-        is_warning: bool,
+        self, is_warning: bool, path: KeyPath, position: FilePosition | None, what: str, right: str
     ) -> None:
         if self.is_full:
             return

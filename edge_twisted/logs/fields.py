@@ -19,43 +19,18 @@ LOGGER: Final = "logger"
 #: The text of a failure with its traceback.
 FAILURE: Final = "failure"
 
-# -- requests, and the audit log --------------------------------------------------------------
-
-EVENT: Final = "event"
-REQUEST_ID: Final = "request_id"
-IDENTITY: Final = "identity"
-CLIENT: Final = "client"
-METHOD: Final = "method"
-PATH: Final = "path"
-VERB: Final = "verb"
-COLLECTIONS: Final = "collections"
-STATUS: Final = "status"
-DURATION_MS: Final = "duration_ms"
-BYTES_IN: Final = "bytes_in"
-BYTES_OUT: Final = "bytes_out"
-
-# -- store and mesh ---------------------------------------------------------------------------
-
-LSN: Final = "lsn"
-PEER: Final = "peer"
-DOCUMENT_ID: Final = "document_id"
-COLLECTION: Final = "collection"
-#: How a session ended, in one word.
-OUTCOME: Final = "outcome"
-
-# -- repeated events -------------------------------------------------------------------------
-
 #: Number of similar lines that were left out since the last one.
 LEFT_OUT: Final = "left_out"
 
-#: All of these names.
+#: All names.  `outcome` is how a session ended, in one word; `lsn` a commit of the store.
 PUBLISHED: Final = frozenset(
     {
-        TIME, LEVEL, MESSAGE, LOGGER, FAILURE,
-        EVENT, REQUEST_ID, IDENTITY, CLIENT, METHOD, PATH, VERB, COLLECTIONS, STATUS, DURATION_MS,
-        BYTES_IN, BYTES_OUT,
-        LSN, PEER, DOCUMENT_ID, COLLECTION, OUTCOME,
-        LEFT_OUT,
+        TIME, LEVEL, MESSAGE, LOGGER, FAILURE, LEFT_OUT,
+        # Requests, and the audit log.
+        "event", "request_id", "identity", "client", "method", "path", "verb", "collections",
+        "status", "duration_ms", "bytes_in", "bytes_out",
+        # Store and mesh.
+        "lsn", "peer", "document_id", "collection", "outcome",
     }
 )  # fmt: skip
 

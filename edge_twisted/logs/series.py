@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from edge_twisted.config.model import Folder, Logging, RotatingLogs, TemporaryFolder
@@ -32,6 +33,7 @@ ROTATING_BACKLOG_BYTES: Final = 1024 * 1024
 AUDIT_BACKLOG_BYTES: Final = 8 * 1024 * 1024
 
 
+@define(kw_only=True)
 class LogSeries:
     """
     A series of files in one folder, written through `writer`.
@@ -39,25 +41,15 @@ class LogSeries:
     A temporary folder exists from `open` to `close`; any other is made if need be, and stays.
     """
 
-    def __init__(
-        self,
-        *,
-        key: str,
-        name: str,
-        folder: Folder,
-        rotation: Rotation,
-        clock: IReactorTime,
-        now: Callable[[], float],
-        max_backlog_bytes: int,
-    ) -> None:
-        self._key = key
-        self._folder = folder
-        self._rotation = rotation
-        self._clock = clock
-        self._now = now
-        self._file: RotatingFile | None = None
-        #: Takes lines at any time; lines from before `open` wait.
-        self.writer = PatientWriter(name, clock, max_backlog_bytes=max_backlog_bytes)
+    #: The key of the configuration that asks for the files.
+    key: str
+    folder: Folder
+    rotation: Rotation
+    #: Takes lines at any time; lines from before `open` wait.
+    writer: PatientWriter
+    clock: IReactorTime
+    now: Callable[[], float]
+    _file: RotatingFile | None = field(default=None, init=False)
 
     def open(self) -> None:
         """
@@ -65,22 +57,22 @@ class LogSeries:
 
         :raises LogFolderUnusable: folder or file cannot be made or opened.
         """
-        folder = self._folder if isinstance(self._folder, Path) else Path(tempfile.gettempdir())
+        folder = self.folder if isinstance(self.folder, Path) else Path(tempfile.gettempdir())
         try:
-            if isinstance(self._folder, TemporaryFolder):
+            if isinstance(self.folder, TemporaryFolder):
                 folder = Path(tempfile.mkdtemp(prefix="edge-server-logs-"))
                 folder.chmod(FOLDER_MODE)
-            self._file = RotatingFile(folder, self._rotation, self._now, self._clock.seconds)
+            self._file = RotatingFile(folder, self.rotation, self.now, self.clock.seconds)
             self.writer.open(self._file)
         except OSError as error:
             reason = reason_of(error)
-            raise LogFolderUnusable(key=self._key, folder=folder, reason=reason) from error
+            raise LogFolderUnusable(key=self.key, folder=folder, reason=reason) from error
 
     def close(self) -> None:
         """Write the waiting lines, close the file, remove the folder if it is temporary."""
         self.writer.close()
         file, self._file = self._file, None
-        if file is not None and isinstance(self._folder, TemporaryFolder):
+        if file is not None and isinstance(self.folder, TemporaryFolder):
             shutil.rmtree(file.folder, ignore_errors=True)
 
     def files(self) -> list[Path]:
@@ -97,17 +89,11 @@ def rotating_series(
         return None
     return LogSeries(
         key=ROTATING_KEY,
-        name="The log file",
         folder=rotating.directory,
-        rotation=Rotation(
-            prefix=rotating.prefix,
-            frequency=rotating.frequency,
-            max_size_bytes=rotating.max_size_bytes,
-            max_files=rotating.max_files,
-        ),
+        rotation=_rotation(rotating, rotating.prefix, rotating.max_files),
+        writer=PatientWriter("The log file", clock, max_backlog_bytes=ROTATING_BACKLOG_BYTES),
         clock=clock,
         now=now,
-        max_backlog_bytes=ROTATING_BACKLOG_BYTES,
     )
 
 
@@ -121,17 +107,20 @@ def audit_series(
     like = logging.rotating or RotatingLogs(directory=audit.directory)
     return LogSeries(
         key=AUDIT_KEY,
-        name="The audit log",
         folder=audit.directory,
-        rotation=Rotation(
-            prefix=AUDIT_PREFIX,
-            frequency=like.frequency,
-            max_size_bytes=like.max_size_bytes,
-            max_files=audit.max_files,
-        ),
+        rotation=_rotation(like, AUDIT_PREFIX, audit.max_files),
+        writer=PatientWriter("The audit log", clock, max_backlog_bytes=AUDIT_BACKLOG_BYTES),
         clock=clock,
         now=now,
-        max_backlog_bytes=AUDIT_BACKLOG_BYTES,
+    )
+
+
+def _rotation(like: RotatingLogs, prefix: str, max_files: int | None) -> Rotation:
+    return Rotation(
+        prefix=prefix,
+        frequency=like.frequency,
+        max_size_bytes=like.max_size_bytes,
+        max_files=max_files,
     )
 
 
