@@ -169,7 +169,7 @@ class Database:
             )
         except BaseException:
             return fail()
-        return found if isinstance(found, Deferred) else succeed(found)
+        return succeed(found) if isinstance(found, Result) else found
 
     def run(
         self,
@@ -340,7 +340,7 @@ class Database:
         parsed = await self._parsed_elsewhere(statement)
         run = self.prepared(statement, args, access, record, timeout_seconds, parsed)
         found = self._admitted(run, stream)
-        return await found if isinstance(found, Deferred) else found
+        return found if isinstance(found, Result) else await found
 
     def _ended(self, outcome: Result | Failure, record: StatementRecord) -> Result | Failure:
         if isinstance(outcome, Failure):

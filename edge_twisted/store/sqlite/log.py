@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from edge_twisted.store.errors import DocumentDamaged, StoreCorrupt
 from edge_twisted.store.rows import Change, ChangeBatch, StoredDocument
@@ -63,19 +63,15 @@ def _log(cursors: Cursors, number: int, name: str, after: int) -> Iterator[_LogR
         (number, after),
     )
     try:
-        yield from _verified(cursors, name, rows)
+        for batch in rows:
+            for id_key, changed, body, digest, checksum, state in batch:
+                if not is_whole(checksum, id_key, digest, body, state):
+                    raise cursors.damage.document(name, id_key)
+                yield _LogRow(changed, name, StoredDocument(id_key, changed, body, state, digest))
     except StoreCorrupt as error:
         if not isinstance(error, DocumentDamaged):
             _name_unreadable(cursors, number, name, after)
         raise
-
-
-def _verified(cursors: Cursors, name: str, rows: Iterator[list[Any]]) -> Iterator[_LogRow]:
-    for batch in rows:
-        for id_key, changed, body, digest, checksum, state in batch:
-            if not is_whole(checksum, id_key, digest, body, state):
-                raise cursors.damage.document(name, id_key)
-            yield _LogRow(changed, name, StoredDocument(id_key, changed, body, state, digest))
 
 
 def _name_unreadable(cursors: Cursors, number: int, name: str, after: int) -> None:
