@@ -6,7 +6,7 @@ Its way in is `interface`: a `Store` runs units of work (`UnitOfWork`) and reads
 has the blobs (`blobs.interface`).  There are two of them: `sqlite.store` for servers, and
 `memory.store` for tests and simulations, which is also the plainest statement of what a store
 does.  Both pass `tests.support.store_contract`.  This room imports `documents` and `errors`, and
-nobody else has threads or SQLite.  How the SQLite store works, and in which module:
+no other room has threads or SQLite.  How the SQLite store works, and in which module:
 
 **One writer.**  All changes of a database are made by one thread over one
 connection (`sqlite.writer`).  A unit of work (`sqlite.unit`) is a function of the caller.  What it

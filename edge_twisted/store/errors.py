@@ -76,7 +76,7 @@ class DocumentDamaged(StoreCorrupt):
     """
     The stored bytes of one document are not what was written.
 
-    The store puts the document into quarantine by itself, from where it comes back when a peer
+    The store moves the document into quarantine, from where it comes back when a peer
     sends it again; see `edge_twisted.store.interface.Store.quarantine`.
     """
 

@@ -337,8 +337,8 @@ class RowStream(Protocol[T]):
     """
     Batches of one snapshot, produced only as fast as they are asked for.
 
-    Close it in any case.  A stream holds a snapshot, so one that nobody asks for a while
-    is closed by the store: `next` then fails with `ReadCancelled`.
+    Close a stream in any case.  It holds a snapshot, so the store closes an idle one: `next` then
+    fails with `ReadCancelled`.
     """
 
     def next(self) -> Deferred[T | None]:
@@ -445,7 +445,7 @@ class Store(Protocol):
 
         They are kept, see `Snapshot.damaged`, until the document is whole again.  A read that
         meets a damaged document has this done by itself, some moments later.  Fires with False if
-        the document is damaged and has to stay: while nobody has called `before_quarantine`.
+        the document is damaged and has to stay, because no `before_quarantine` hook is set.
 
         :raises StoreError: it could not be moved.
         """

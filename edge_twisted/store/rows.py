@@ -171,7 +171,7 @@ class UnitResult(NamedTuple, Generic[T]):
 
 @frozen(kw_only=True)
 class DamageReport:
-    """What of a store is damaged, as far as reads and the scrubber have noticed."""
+    """The damage of a store, as far as reads and the scrubber have found it."""
 
     #: Documents and blobs in quarantine.
     documents: int = 0

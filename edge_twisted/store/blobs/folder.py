@@ -26,7 +26,7 @@ from edge_twisted.store.errors import (
 from edge_twisted.store.modes import FOLDER_MODE, make_folder
 from edge_twisted.store.rows import BlobInfo
 
-#: A download that nobody has gone on with for so long is begun anew.
+#: A paused download that was not resumed for this long is deleted, and begins anew.
 PARTIAL_SECONDS = 7 * 86_400.0
 #: Read at a time when a blob is hashed.
 _HASH_BYTES = 1 << 20

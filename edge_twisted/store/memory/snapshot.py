@@ -36,7 +36,7 @@ _BATCH_ROWS = 256
 
 
 def never() -> bool:
-    """Say that nobody can cancel this read."""
+    """Return False: a read that cannot be cancelled."""
     return False
 
 

@@ -48,7 +48,7 @@ class ReadCancellation:
         self._cancelled = False
 
     def is_cancelled(self) -> bool:
-        """Say whether `cancel` was called."""
+        """Return whether `cancel` was called."""
         return self._cancelled
 
     def cancel(self) -> None:

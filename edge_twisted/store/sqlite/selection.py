@@ -20,7 +20,7 @@ from edge_twisted.store.fields import Fields, row_of
 from edge_twisted.store.prefilter import Prefilter, holds
 from edge_twisted.store.sqlite.prefilter import compiled, json_path
 
-#: A body as the text that it came as; bytes, because nobody needs it as a str.
+#: A body as the text that it came as; in bytes, because that is what answers are made of.
 TEXT = "CAST(iif(literal, json(body), ' ' || json(body)) AS BLOB)"
 
 

@@ -47,7 +47,7 @@ _LOOKUPS = 64
 
 
 def never() -> bool:
-    """Say that nobody can cancel this read."""
+    """Return False: a read that cannot be cancelled."""
     return False
 
 

@@ -70,7 +70,7 @@ class QueuedUnit:
         self.cancelled = True
 
     def is_cancelled(self) -> bool:
-        """Say whether the caller has given up."""
+        """Return whether the caller has given up."""
         return self.cancelled
 
     def fire(self) -> None:

@@ -35,7 +35,7 @@ class StoreProblem:
     #: The document's id as JSON, or its key where that cannot be read.
     id: str | None = field(default=None, kw_only=True)
     mend: Mend | None = field(default=None, kw_only=True)
-    #: It is in quarantine: noticed already, and served to nobody.
+    #: Whether the damage is in quarantine already, where no read serves it.
     is_kept: bool = field(default=False, kw_only=True)
     #: What `mend` is done to: a row, the number of an index or collection, the key of a fact.
     target: int | bytes | None = field(default=None, kw_only=True)
