@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Attachments across hops, without transport, clock or disk: messages, peers and time go in, effects
-come out.
+Transfer of attachments from server to server, over any number of hops.
 
-A *search* asks the neighbours for a blob, and through them theirs (`searches`).  Whoever has it, or
-has found somebody who has, says so; then it is *pulled*, chunk by chunk, against credits
-(`fetches`, `credits`), and *served* when nothing more urgent waits on the link (`serving`).  A peer
-between first fetches a blob itself, whole and verified, and then serves it: wrong bytes go no
-further than one hop.  `exchange` puts it together.
+An attachment is what users name in documents; a blob is its bytes, on disk and on the wire.  The
+parameter `attachment` is always the id that both share: the SHA-256 of the bytes.  The way in is
+`exchange.BlobExchange`: messages, neighbours, answers of the disk and time go in, effects come out,
+and `edge_twisted.mesh.links.blob_carrier` carries them out.  Behind it, `searches` asks neighbours
+who has a blob, `fetches` pulls blobs to this server (the states are in `states`), and `server`
+gives blobs to neighbours.  A server between two others fetches a blob whole and verifies it before
+it serves it, so wrong bytes go no further than one hop.
+
+The room is pure: it knows no transport, clock or disk, and imports nothing of the mesh.
 """

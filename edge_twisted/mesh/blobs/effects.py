@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the exchange of attachments wants done, and whom it knows."""
+"""Effects of the blob exchange: what its caller has to do, in order, and how it answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Peer = str
 
 @frozen
 class Say:
-    """Send a message to a neighbour, if it is still there."""
+    """Send a message to a neighbour, if it is still connected."""
 
     peer: Peer
     message: Message
@@ -22,9 +22,9 @@ class Say:
 @frozen
 class Look:
     """
-    May this peer have the blob, and is it here?  Answer: `BlobExchange.looked`.
+    Find out whether a peer may have a blob, and whether the blob is here; answer `looked`.
 
-    `search` is what it is asked for; None is a pull.
+    `search` is the number of the search that the question is for; None: it is for a pull.
     """
 
     peer: Peer
@@ -34,38 +34,38 @@ class Look:
 
 @frozen
 class Begin:
-    """Open the download of a blob, where it was left; answer `begun` or `broken`."""
+    """Open the download of a blob where an earlier one stopped; answer `begun` or `broken`."""
 
     attachment: str
 
 
 @frozen
 class Write:
-    """Append to a download, in order; answer `written` in any case, `broken` if it failed."""
+    """Append to a download, in order; always answer `written`, and `broken` if it failed."""
 
     attachment: str
-    #: Who sent it.
+    #: Who sent the data.
     peer: Peer
     data: bytes
 
 
 @frozen
 class Finish:
-    """Close and verify a download, after its writes; answer `finished`, `corrupt` or `broken`."""
+    """Close and verify a download after its writes; answer `finished`, `corrupt` or `broken`."""
 
     attachment: str
 
 
 @frozen
 class Pause:
-    """Put a download away for later, after its writes."""
+    """Close a download after its writes and keep its bytes; there is no answer."""
 
     attachment: str
 
 
 @frozen
 class Read:
-    """Read a chunk of a blob for a peer; answer `BlobExchange.read` or `unreadable`."""
+    """Read a chunk of a blob for a peer; answer `read` or `unreadable`."""
 
     peer: Peer
     attachment: str
@@ -75,26 +75,26 @@ class Read:
 
 @frozen
 class Shut:
-    """Nothing more will be read of a blob for a peer."""
+    """Close a blob for a peer that needs no more of it."""
 
     peer: Peer
     attachment: str
 
 
 @frozen
-class Settled:
-    """A blob is here, or for now nobody has it: tell whoever waits."""
+class Settle:
+    """Tell requests that wait for a blob that it is here, or that nobody can give it now."""
 
     attachment: str
     is_here: bool
 
 
 @frozen
-class Blamed:
-    """A peer sent wrong bytes: log it."""
+class Blame:
+    """Log that a peer sent wrong bytes."""
 
     peer: Peer
     attachment: str
 
 
-Effect = Say | Look | Begin | Write | Finish | Pause | Read | Shut | Settled | Blamed
+Effect = Say | Look | Begin | Write | Finish | Pause | Read | Shut | Settle | Blame

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a peer can do wrong with attachments."""
+"""Errors of the blob exchange."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge_twisted.errors import EdgeError
 
 
 class MalformedBlobMessage(EdgeError):
-    """A message about attachments that no correct peer sends: end the link."""
+    """A message about attachments that no correct peer sends: the link has to end."""
 
     code: ClassVar[str] = "protocol_violation"
 
@@ -18,4 +18,4 @@ class MalformedBlobMessage(EdgeError):
         self.detail = detail
 
     def __str__(self) -> str:
-        return f"a message about attachments that is none: {self.detail}"
+        return f"a malformed message about attachments: {self.detail}"

@@ -1,50 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of one blob on its way here."""
+"""One blob that is wanted here: its state, its sources, and the neighbours that wait for it."""
 
 from __future__ import annotations
 
 from attrs import define, field
 
 from edge_twisted.mesh.blobs.effects import Peer
+from edge_twisted.mesh.blobs.states import NEXT_STATE, FetchEvent, FetchState
 
 
 @define(eq=False, kw_only=True)
 class Fetch:
-    """One blob on its way here, or wanted."""
+    """A blob that is wanted, whether or not anybody can give it; times are monotonic seconds."""
 
     attachment: str
-    since: float
-    #: Wanted here, not only by a neighbour whom we are between.
-    wanted_here: bool = False
-    #: Neighbours that can give it, with the length that they say it has.
-    sources: dict[Peer, int] = field(factory=dict)
-    #: Neighbours that gave it wrong.
-    bad: set[Peer] = field(factory=set)
-    #: Neighbours that wait for it, with offset and credit.
-    waiting: dict[Peer, tuple[int, int]] = field(factory=dict)
+    state: FetchState = FetchState.RESTING
+    #: When it was last wanted.
+    wanted_at: float
+    #: Whether this server wants it, not only a neighbour that pulls it through this server.
+    is_wanted_here: bool = False
 
-    is_active: bool = False
-    #: Pulled from, and whether it was told so (the first credit may be out elsewhere).
+    #: Neighbours that can give it, each with the length in bytes that it claims.
+    sources: dict[Peer, int] = field(factory=dict)
+    #: Neighbours that gave wrong bytes since the last search; they are not asked again.
+    liars: set[Peer] = field(factory=set)
+    #: Neighbours that pull it from here, each with its offset and its credit in bytes.
+    pullers: dict[Peer, tuple[int, int]] = field(factory=dict)
+
+    #: The source that is pulled from; set in QUEUED and PULLING alone.
     source: Peer | None = None
-    is_pulled: bool = False
-    #: The download is being opened, or is open, or is being verified.
-    is_opening: bool = False
-    is_open: bool = False
-    is_finishing: bool = False
-    #: Bytes that came, and those of them that are written.
+    #: Bytes that have come, written to the disk or not.
     received: int = 0
-    #: Who gave them; None is what was here from earlier.
+    #: The neighbours that those bytes came from; None is the part that an earlier try left here.
     givers: set[Peer | None] = field(factory=set)
-    progressed: bool = False
-    #: How often all bytes had come, and were wrong, since it was started.
+    #: Whether any bytes have come since the last search began.
+    has_progressed: bool = False
+    #: How often all bytes had come and were wrong, since START.
     corruptions: int = 0
+    #: The last sign of life of the source, and the last bytes from it.
     alive_at: float = 0.0
     progress_at: float = 0.0
 
-    rests: int = 0
+    #: How often it was given up; each makes the wait for the next try longer.
+    failures: int = 0
     retry_at: float = 0.0
+
+    def advance(self, event: FetchEvent) -> None:
+        """Go to the next state; KeyError: the event cannot happen in this state, which is a bug."""
+        self.state = NEXT_STATE[self.state][event]
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it takes one of the places of fetches that are under way."""
+        return self.state is not FetchState.RESTING
 
     @property
     def is_needed(self) -> bool:
-        """Whether anybody still wants it."""
-        return self.wanted_here or bool(self.waiting)
+        """Whether this server or a neighbour still wants it."""
+        return self.is_wanted_here or bool(self.pullers)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Bringing blobs here: from which neighbour, how far, and where to go on when it fails.
+Fetching of blobs: which neighbour to pull from, from which offset, and what to do when it fails.
 
-A fetch is *searching* until a neighbour can give the blob, then *pulling* from one source at a
-time.  When nobody can, it is *resting*, if somebody here still wants it: it tries again when a
-neighbour joins, and now and then.
+Each fetch runs through the table in `states`.  A fetch pulls from one source at a time; when that
+source is lost, it goes on with the next one at the same offset.  When no neighbour can give the
+blob, the fetch rests if this server wants it, and is forgotten if only neighbours did.  A resting
+fetch is tried again when a neighbour joins, and after a delay that doubles from try to try.
 """
 
 from __future__ import annotations
@@ -15,72 +16,72 @@ from typing import Final, Protocol
 from edge_twisted.mesh.blobs.credits import CreditPool
 from edge_twisted.mesh.blobs.effects import (
     Begin,
-    Blamed,
+    Blame,
     Effect,
     Finish,
     Pause,
     Peer,
     Say,
-    Settled,
+    Settle,
     Write,
 )
 from edge_twisted.mesh.blobs.fetch import Fetch
 from edge_twisted.mesh.blobs.messages import Chunk, Coming, Credit, Gone, Pull, Stop
+from edge_twisted.mesh.blobs.states import OPEN_STATES, FetchEvent, FetchState
 
-#: Fetches under way at a time; others wait their turn.
+#: Fetches under way at a time; others wait for their turn.
 MOST_ACTIVE: Final = 16
-#: Blobs that are wanted here at most; one more makes us forget the oldest that rests.
+#: Fetches in memory, resting ones included; one more makes us forget the oldest resting one.
 MOST_WANTED: Final = 10_000
-#: A source that neither sends nor asks for patience is given up.
+#: A source that sends neither content nor `Coming` for so long is lost.
 SILENT_SECONDS: Final = 20.0
-#: A source that only asks for patience is given up.
+#: A source that sends `Coming`, but no content, for so long is lost.
 PATIENT_SECONDS: Final = 300.0
-#: Wrong content so often, and it rests.
+#: After so many downloads with wrong content the fetch is given up.
 MOST_CORRUPTIONS: Final = 3
-#: Resting fetches try again after this, twice as long each time, up to the second.
+#: The wait for the next try of a resting fetch: the first one, and the bound for its doubling.
 REST_SECONDS: Final = 30.0
 LONGEST_REST_SECONDS: Final = 900.0
-#: What nobody could give for so long is not tried again unasked.
+#: A resting fetch is forgotten when nobody has wanted it for so long.
 FORGOTTEN_SECONDS: Final = 86_400.0
+#: Keeps `2 ** failures` small; the wait has reached its bound long before.
+_MOST_FAILURES: Final = 10
 
 
 class BlobSearcher(Protocol):
-    """How others are asked."""
+    """Searches among neighbours, as `Fetches` uses them."""
 
     def begin(self, attachment: str) -> None:
-        """Ask all neighbours; `found` and `exhausted` come of it, perhaps at once."""
+        """Ask all neighbours; calls of `found` and `search_ended` follow, perhaps at once."""
 
     def is_searching(self, attachment: str) -> bool:
-        """Answer whether some have not answered."""
+        """Answer whether the answer of some neighbour is outstanding."""
 
     def end(self, attachment: str) -> None:
-        """Never mind their answers; harmless when none are awaited."""
+        """Ignore answers that are outstanding; harmless when there are none."""
 
 
 class Fetches:
-    """All blobs on their way here."""
+    """All fetches; `effects` collects what the caller has to carry out, in order."""
 
-    def __init__(self, searching: BlobSearcher) -> None:
-        self._searching = searching
+    def __init__(self, searcher: BlobSearcher) -> None:
+        self._searcher = searcher
         self._all: dict[str, Fetch] = {}
         self._pools: dict[Peer, CreditPool] = {}
         self.effects: list[Effect] = []
 
-    def __contains__(self, attachment: str) -> bool:
-        return attachment in self._all
+    def state(self, attachment: str) -> FetchState:
+        """Return where the fetch of a blob stands; DONE if there is none."""
+        fetch = self._all.get(attachment)
+        return FetchState.DONE if fetch is None else fetch.state
 
-    @property
-    def active(self) -> int:
-        """How many are under way."""
-        return sum(fetch.is_active for fetch in self._all.values())
-
-    # -- what is wanted
+    # -- who wants blobs
 
     def want(self, attachment: str, now: float, *, urgent: bool) -> None:
-        """Somebody here wants it; urgent ones do not wait for their turn."""
+        """Fetch a blob for this server; an urgent fetch does not wait for its turn."""
         fetch = self._fetch(attachment, now)
-        fetch.wanted_here = True
-        fetch.since = now
+        fetch.is_wanted_here = True
+        fetch.wanted_at = now
         if fetch.is_active:
             return
         if urgent:
@@ -89,9 +90,13 @@ class Fetches:
             self._fill(now)
 
     def pulled(self, peer: Peer, pull: Pull, routes: dict[Peer, int], now: float) -> None:
-        """A neighbour pulls what we have found for it, and do not have."""
+        """
+        Fetch a blob for a neighbour that pulls it.
+
+        :param routes: neighbours that answered an earlier search with the blob's length.
+        """
         fetch = self._fetch(pull.attachment, now)
-        fetch.waiting[peer] = (pull.offset, pull.credit)
+        fetch.pullers[peer] = (pull.offset, pull.credit)
         if fetch.source != peer:
             fetch.sources.pop(peer, None)
         for route, length in routes.items():
@@ -100,55 +105,101 @@ class Fetches:
             self._start(fetch, now)
 
     def credited(self, peer: Peer, credit: Credit) -> None:
-        """A neighbour that waits can take more."""
+        """Add to the credit of a neighbour that pulls a blob that is still on its way."""
         fetch = self._all.get(credit.attachment)
-        if fetch is not None and peer in fetch.waiting:
-            offset, before = fetch.waiting[peer]
-            fetch.waiting[peer] = (offset, before + credit.more)
+        if fetch is not None and peer in fetch.pullers:
+            offset, before = fetch.pullers[peer]
+            fetch.pullers[peer] = (offset, before + credit.more)
 
     def stopped(self, peer: Peer, attachment: str) -> None:
-        """A neighbour waits no longer."""
+        """Forget a neighbour that pulls no longer; drop the fetch if it was for that one alone."""
         fetch = self._all.get(attachment)
-        if fetch is None or peer not in fetch.waiting:
+        if fetch is None or peer not in fetch.pullers:
             return
-        del fetch.waiting[peer]
+        del fetch.pullers[peer]
         if not fetch.is_needed:
             self._drop(fetch)
 
-    # -- searching
+    # -- what searches bring
 
     def found(self, attachment: str, peer: Peer, length: int, now: float) -> None:
-        """A neighbour can give it."""
+        """Note that a neighbour can give a blob of so many bytes."""
         fetch = self._all.get(attachment)
         if fetch is not None:
             self._add_source(fetch, peer, length)
             if fetch.is_active and fetch.sources:
                 self._go_on(fetch, now)
 
-    def exhausted(self, attachment: str, now: float) -> None:
-        """The search is over; what it found is known."""
+    def search_ended(self, attachment: str, now: float) -> None:
+        """Give up a fetch whose search is over and has found no source."""
         fetch = self._all.get(attachment)
-        if fetch is None or not fetch.is_active or fetch.is_finishing or fetch.sources:
+        if fetch is None or fetch.sources:
             return
-        self._give_up(fetch, now)
+        if fetch.state in (FetchState.SEARCHING, FetchState.OPENING, FetchState.OPEN):
+            self._give_up(fetch, now)
 
-    # -- the download
+    # -- what the disk answers
 
     def begun(self, attachment: str, received: int, now: float) -> None:
-        """The download is open and has so many bytes from earlier."""
+        """Go on with a download that is open now and has `received` bytes from earlier."""
         fetch = self._all.get(attachment)
-        if fetch is not None and fetch.is_open:
+        if fetch is not None and fetch.state in OPEN_STATES:
             return
-        if fetch is None or not fetch.is_opening:
+        if fetch is None or fetch.state is not FetchState.OPENING:
+            # The fetch was given up while the disk opened the download.
             self.effects.append(Pause(attachment))
             return
-        fetch.is_opening, fetch.is_open = False, True
+        fetch.advance(FetchEvent.OPENED)
         fetch.received = received
         fetch.givers = {None} if received else set()
         self._go_on(fetch, now)
 
-    def chunk(self, peer: Peer, chunk: Chunk, now: float) -> None:
-        """Content came; what nobody waits for is dropped: it was under way when we stopped."""
+    def written(self, peer: Peer, length: int) -> None:
+        """Give credit again for a chunk from `peer` that is on disk, or will never be."""
+        pool = self._pools.get(peer)
+        if pool is not None:
+            pool.restore(length)
+            self._grant(peer)
+
+    def finished(self, attachment: str, now: float) -> dict[Peer, tuple[int, int]]:
+        """Forget the fetch of a blob that is here; return who pulls it, with offset and credit."""
+        fetch = self._all.pop(attachment, None)
+        self._searcher.end(attachment)
+        self.effects.append(Settle(attachment, is_here=True))
+        if fetch is None:
+            return {}
+        fetch.advance(FetchEvent.END)
+        self._detach(fetch)
+        self._fill(now)
+        return fetch.pullers
+
+    def corrupt(self, attachment: str, now: float) -> None:
+        """Download again what was not the blob and has been thrown away."""
+        fetch = self._all.get(attachment)
+        if fetch is None:
+            return
+        fetch.advance(FetchEvent.CORRUPT)
+        # With several givers nobody knows which one lied; the next one gives all bytes.
+        if len(fetch.givers) == 1 and (liar := next(iter(fetch.givers))) is not None:
+            self._blame(fetch, liar)
+        self._detach(fetch)
+        fetch.received, fetch.givers = 0, set()
+        fetch.corruptions += 1
+        if fetch.corruptions >= MOST_CORRUPTIONS:
+            self._give_up(fetch, now)
+        elif fetch.is_active:
+            self._go_on(fetch, now)
+
+    def broken(self, attachment: str, now: float) -> None:
+        """Give up a fetch whose download the disk refused and has closed."""
+        fetch = self._all.get(attachment)
+        if fetch is not None:
+            self._give_up(fetch, now, is_closed=True)
+
+    # -- what sources say
+
+    def take_chunk(self, peer: Peer, chunk: Chunk, now: float) -> None:
+        """Write the next content; ignore content that was on its way when its pull was stopped."""
         fetch = self._all.get(chunk.attachment)
         if fetch is None or fetch.source != peer or chunk.offset != fetch.received:
             return
@@ -163,80 +214,39 @@ class Fetches:
             return
         fetch.received += length
         fetch.givers.add(peer)
-        fetch.progressed = True
+        fetch.has_progressed = True
         fetch.alive_at = fetch.progress_at = now
         self.effects.append(Write(fetch.attachment, peer, chunk.data))
-        self._tell_waiting(fetch)
+        self._say_coming(fetch)
         self._finish_if_complete(fetch)
 
-    def written(self, peer: Peer, length: int) -> None:
-        """A chunk that came from `peer` is on disk, or will never be."""
-        pool = self._pools.get(peer)
-        if pool is not None:
-            pool.restore(length)
-            self._grant(peer)
-
-    def coming(self, peer: Peer, attachment: str, now: float) -> None:
-        """A source asks for patience."""
+    def be_patient(self, peer: Peer, attachment: str, now: float) -> None:
+        """Wait on for a source that says `Coming`."""
         fetch = self._all.get(attachment)
         if fetch is not None and fetch.source == peer:
             fetch.alive_at = now
-            self._tell_waiting(fetch)
+            self._say_coming(fetch)
 
-    def gone(self, peer: Peer, attachment: str, now: float) -> None:
-        """A source cannot give it any more."""
+    def remove_source(self, peer: Peer, attachment: str, now: float) -> None:
+        """Go on without a source that cannot give the blob any more."""
         fetch = self._all.get(attachment)
         if fetch is not None and fetch.sources.pop(peer, None) is not None and fetch.source == peer:
             self._lose(fetch, now)
 
-    def finished(self, attachment: str, now: float) -> dict[Peer, tuple[int, int]]:
-        """It is here; return who waits for it."""
-        fetch = self._all.pop(attachment, None)
-        self._searching.end(attachment)
-        self.effects.append(Settled(attachment, is_here=True))
-        if fetch is None:
-            return {}
-        self._detach(fetch)
-        self._fill(now)
-        return fetch.waiting
-
-    def corrupt(self, attachment: str, now: float) -> None:
-        """The bytes were wrong, and are thrown away."""
-        fetch = self._all.get(attachment)
-        if fetch is None:
-            return
-        fetch.is_open = fetch.is_finishing = False
-        # Several givers: nobody knows who lied.  The next one gives it all.
-        if len(fetch.givers) == 1 and (liar := next(iter(fetch.givers))) is not None:
-            self._blame(fetch, liar)
-        fetch.received, fetch.givers = 0, set()
-        fetch.corruptions += 1
-        if fetch.corruptions < MOST_CORRUPTIONS:
-            self._lose(fetch, now, tell=False)
-        else:
-            self._give_up(fetch, now)
-
-    def broken(self, attachment: str, now: float) -> None:
-        """The disk refused: try again later."""
-        fetch = self._all.get(attachment)
-        if fetch is not None:
-            fetch.is_opening = fetch.is_open = fetch.is_finishing = False
-            self._give_up(fetch, now)
-
     # -- neighbours and time
 
-    def joined(self, peer: Peer, now: float) -> None:
-        """A neighbour more: perhaps it has what rests."""
+    def joined(self, now: float) -> None:
+        """Try resting fetches again: a new neighbour may have their blobs."""
         for fetch in self._all.values():
             if not fetch.is_active:
                 fetch.retry_at = now
         self._fill(now)
 
     def left(self, peer: Peer, now: float) -> None:
-        """A neighbour less."""
+        """Go on without a neighbour that has left."""
         for fetch in tuple(self._all.values()):
             fetch.sources.pop(peer, None)
-            fetch.waiting.pop(peer, None)
+            fetch.pullers.pop(peer, None)
             if not fetch.is_needed:
                 self._drop(fetch)
             elif fetch.source == peer:
@@ -244,32 +254,33 @@ class Fetches:
         self._pools.pop(peer, None)
 
     def tick(self, now: float) -> None:
-        """Give up silent sources, wake what rests, forget what is old."""
+        """Leave silent sources, start fetches that are due, forget old resting ones."""
         for fetch in tuple(self._all.values()):
-            if fetch.source is not None and fetch.is_pulled:
-                silent = now - fetch.alive_at >= SILENT_SECONDS
-                if silent or now - fetch.progress_at >= PATIENT_SECONDS:
+            if fetch.source is not None and fetch.state is FetchState.PULLING:
+                is_silent = now - fetch.alive_at >= SILENT_SECONDS
+                if is_silent or now - fetch.progress_at >= PATIENT_SECONDS:
                     fetch.sources.pop(fetch.source, None)
                     self._lose(fetch, now)
-            elif not fetch.is_active and now - fetch.since >= FORGOTTEN_SECONDS:
+            elif not fetch.is_active and now - fetch.wanted_at >= FORGOTTEN_SECONDS:
                 self._drop(fetch)
         self._fill(now)
 
-    # -- inner: life of a fetch
+    # -- inner: begin and end
 
     def _fetch(self, attachment: str, now: float) -> Fetch:
+        """Return the fetch of a blob; make it if there is none."""
         fetch = self._all.get(attachment)
         if fetch is None:
             if len(self._all) >= MOST_WANTED:
-                resting = next((one for one in self._all.values() if not one.is_active), None)
+                resting = next((each for each in self._all.values() if not each.is_active), None)
                 if resting is not None:
                     self._drop(resting)
-            fetch = self._all[attachment] = Fetch(attachment=attachment, since=now)
+            fetch = self._all[attachment] = Fetch(attachment=attachment, wanted_at=now)
         return fetch
 
     def _fill(self, now: float) -> None:
-        """Start what waits for its turn."""
-        room = MOST_ACTIVE - self.active
+        """Start fetches that are due, as long as there are places for them."""
+        room = MOST_ACTIVE - sum(fetch.is_active for fetch in self._all.values())
         for fetch in self._due(now) if room > 0 else ():
             self._start(fetch, now)
             room -= 1
@@ -282,28 +293,66 @@ class Fetches:
                 yield fetch
 
     def _start(self, fetch: Fetch, now: float) -> None:
-        fetch.is_active = True
-        fetch.progressed, fetch.corruptions = False, 0
+        fetch.advance(FetchEvent.START)
+        fetch.has_progressed, fetch.corruptions = False, 0
         if fetch.sources:
             self._go_on(fetch, now)
         else:
-            fetch.bad.clear()
-            self._searching.begin(fetch.attachment)
+            fetch.liars.clear()
+            self._searcher.begin(fetch.attachment)
+
+    def _give_up(self, fetch: Fetch, now: float, *, is_closed: bool = False) -> None:
+        """Rest until the next try; forget a fetch that only neighbours wanted."""
+        self._close(fetch, is_closed=is_closed)
+        fetch.advance(FetchEvent.GIVE_UP)
+        for peer in fetch.pullers:
+            self.effects.append(Say(peer, Gone(fetch.attachment)))
+        fetch.pullers.clear()
+        self.effects.append(Settle(fetch.attachment, is_here=False))
+        if not fetch.is_wanted_here:
+            fetch.advance(FetchEvent.END)
+            del self._all[fetch.attachment]
+        fetch.retry_at = now + min(REST_SECONDS * 2**fetch.failures, LONGEST_REST_SECONDS)
+        fetch.failures = min(fetch.failures + 1, _MOST_FAILURES)
+        self._fill(now)
+
+    def _drop(self, fetch: Fetch) -> None:
+        """Forget a fetch that nobody wants any more."""
+        self._close(fetch)
+        fetch.advance(FetchEvent.END)
+        self._all.pop(fetch.attachment, None)
+        self.effects.append(Settle(fetch.attachment, is_here=False))
+
+    def _close(self, fetch: Fetch, *, is_closed: bool = False) -> None:
+        """Stop pull and search; put the download away unless the disk has closed it."""
+        if fetch.source is not None and fetch.state is FetchState.PULLING:
+            self.effects.append(Say(fetch.source, Stop(fetch.attachment)))
+        self._detach(fetch)
+        self._searcher.end(fetch.attachment)
+        if fetch.state in OPEN_STATES and not is_closed:
+            self.effects.append(Pause(fetch.attachment))
+        fetch.sources.clear()
+
+    # -- inner: from source to source
 
     def _go_on(self, fetch: Fetch, now: float) -> None:
-        """Do the next thing: open the download, choose a source, finish."""
-        if fetch.source is not None or fetch.is_opening or fetch.is_finishing:
-            return
-        if not fetch.is_open:
-            fetch.is_opening = True
+        """Take the next step with the sources that are known; search again without any."""
+        if not fetch.sources:
+            self._search_again(fetch, now)
+        elif fetch.state is FetchState.SEARCHING:
+            fetch.advance(FetchEvent.SOURCE)
             self.effects.append(Begin(fetch.attachment))
-            return
+        elif fetch.state is FetchState.OPEN:
+            self._choose_source(fetch, now)
+
+    def _choose_source(self, fetch: Fetch, now: float) -> None:
         for peer, length in tuple(fetch.sources.items()):
             if length < fetch.received:
-                # It says that the blob is shorter than what we have of it.
+                # It claims that the blob is shorter than the part that is here.
                 del fetch.sources[peer]
                 continue
-            fetch.source, fetch.is_pulled = peer, False
+            fetch.source = peer
+            fetch.advance(FetchEvent.SOURCE)
             if not self._finish_if_complete(fetch):
                 self._pool(peer).join(fetch.attachment)
                 fetch.alive_at = fetch.progress_at = now
@@ -314,68 +363,34 @@ class Fetches:
     def _finish_if_complete(self, fetch: Fetch) -> bool:
         if fetch.source is None or fetch.received < fetch.sources[fetch.source]:
             return False
+        fetch.advance(FetchEvent.COMPLETE)
         self._detach(fetch)
-        fetch.is_finishing = True
         self.effects.append(Finish(fetch.attachment))
         return True
 
     def _lose(self, fetch: Fetch, now: float, *, tell: bool = True) -> None:
-        """Pull no longer from this source; go on with another."""
-        if tell and fetch.source is not None and fetch.is_pulled:
+        """Pull no longer from the source of a fetch; go on with another one."""
+        if tell and fetch.source is not None and fetch.state is FetchState.PULLING:
             self.effects.append(Say(fetch.source, Stop(fetch.attachment)))
+        fetch.advance(FetchEvent.LOST)
         self._detach(fetch)
-        if fetch.is_active:
-            self._go_on_or_search(fetch, now)
-
-    def _go_on_or_search(self, fetch: Fetch, now: float) -> None:
-        if fetch.sources:
-            self._go_on(fetch, now)
-        else:
-            self._search_again(fetch, now)
+        self._go_on(fetch, now)
 
     def _search_again(self, fetch: Fetch, now: float) -> None:
-        """All sources are lost: ask once more, if the last ones were good for anything."""
-        if self._searching.is_searching(fetch.attachment):
+        """Search once more if any bytes came since the last search; else give up."""
+        if self._searcher.is_searching(fetch.attachment):
             return
-        if not fetch.progressed:
+        if not fetch.has_progressed:
             self._give_up(fetch, now)
             return
-        fetch.progressed = False
-        self._searching.begin(fetch.attachment)
-
-    def _give_up(self, fetch: Fetch, now: float) -> None:
-        """Nobody can give it, for now."""
-        self._rest(fetch)
-        for peer in fetch.waiting:
-            self.effects.append(Say(peer, Gone(fetch.attachment)))
-        fetch.waiting.clear()
-        self.effects.append(Settled(fetch.attachment, is_here=False))
-        if not fetch.wanted_here:
-            del self._all[fetch.attachment]
-        fetch.retry_at = now + min(REST_SECONDS * 2**fetch.rests, LONGEST_REST_SECONDS)
-        fetch.rests = min(fetch.rests + 1, 10)
-        self._fill(now)
-
-    def _drop(self, fetch: Fetch) -> None:
-        """Nobody wants it any more."""
-        self._rest(fetch)
-        self._all.pop(fetch.attachment, None)
-        self.effects.append(Settled(fetch.attachment, is_here=False))
-
-    def _rest(self, fetch: Fetch) -> None:
-        if fetch.source is not None and fetch.is_pulled:
-            self.effects.append(Say(fetch.source, Stop(fetch.attachment)))
-        self._detach(fetch)
-        self._searching.end(fetch.attachment)
-        if fetch.is_open:
-            self.effects.append(Pause(fetch.attachment))
-        fetch.is_open = fetch.is_opening = fetch.is_active = False
-        fetch.sources.clear()
+        fetch.has_progressed = False
+        self._searcher.begin(fetch.attachment)
 
     def _detach(self, fetch: Fetch) -> None:
+        """Give the credit of a fetch back to the window of its source."""
         if fetch.source is None:
             return
-        peer, fetch.source, fetch.is_pulled = fetch.source, None, False
+        peer, fetch.source = fetch.source, None
         pool = self._pools.get(peer)
         if pool is not None:
             pool.leave(fetch.attachment)
@@ -384,28 +399,29 @@ class Fetches:
     # -- inner: sources and credit
 
     def _add_source(self, fetch: Fetch, peer: Peer, length: int) -> None:
-        # Who waits for us would make us wait for it.
-        if peer not in fetch.bad and peer not in fetch.waiting:
+        # Two neighbours that pulled the same blob from each other would wait for ever.
+        if peer not in fetch.liars and peer not in fetch.pullers:
             fetch.sources[peer] = length
 
     def _blame(self, fetch: Fetch, peer: Peer) -> None:
         fetch.sources.pop(peer, None)
-        fetch.bad.add(peer)
-        self.effects.append(Blamed(peer, fetch.attachment))
+        fetch.liars.add(peer)
+        self.effects.append(Blame(peer, fetch.attachment))
 
     def _pool(self, peer: Peer) -> CreditPool:
         return self._pools.setdefault(peer, CreditPool())
 
     def _grant(self, peer: Peer) -> None:
+        """Hand out what is free of a link's window; the first credit of a fetch is its Pull."""
         for attachment, more in self._pool(peer).grants().items():
             fetch = self._all[attachment]
-            if fetch.is_pulled:
-                self.effects.append(Say(peer, Credit(attachment, more)))
-            else:
-                fetch.is_pulled = True
+            if fetch.state is FetchState.QUEUED:
+                fetch.advance(FetchEvent.CREDIT)
                 self.effects.append(Say(peer, Pull(attachment, fetch.received, more)))
+            else:
+                self.effects.append(Say(peer, Credit(attachment, more)))
 
-    def _tell_waiting(self, fetch: Fetch) -> None:
-        """Ask those who wait for patience: they know no other way that we still live."""
-        for peer in fetch.waiting:
+    def _say_coming(self, fetch: Fetch) -> None:
+        """Tell neighbours that pull the blob from here that its source is alive."""
+        for peer in fetch.pullers:
             self.effects.append(Say(peer, Coming(fetch.attachment)))

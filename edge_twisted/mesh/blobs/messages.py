@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What peers say about attachments: msgpack arrays, the kind's number first.
+Messages about blobs: msgpack arrays, the number of the kind first.
 
-They travel as they are inside the session's own frames (`effects.BlobHeard`).
+Each travels inside a message `Blob` of the session (`ports.effects.BlobHeard`);
+`docs/mesh-attachments.md` describes them.  A peer says them, so "I" below is the sender.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from edge_twisted.mesh.blobs.errors import MalformedBlobMessage
 
 #: Bytes of content in one message.
 CHUNK_BYTES: Final = 64 * 1024
-#: Bytes of content on their way to us over one link.
+#: Bytes of content that may be on their way over one link, in one direction.
 WINDOW_BYTES: Final = 256 * 1024
-#: Neighbours of neighbours of ... that a search goes on to.
+#: Links that a search goes on over, beyond the first.
 MOST_HOPS: Final = 8
 SEARCH_BYTES: Final = 16
 
@@ -30,7 +31,7 @@ Window = Annotated[int, Meta(ge=1, le=WINDOW_BYTES)]
 
 
 class _Message(Struct, array_like=True, frozen=True, gc=False):
-    """A message."""
+    """Base of all messages."""
 
 
 class Want(_Message, tag=1, frozen=True):
@@ -42,20 +43,20 @@ class Want(_Message, tag=1, frozen=True):
 
 
 class Have(_Message, tag=2, frozen=True):
-    """I do, or one that I asked: it can be pulled from me."""
+    """I have the blob, or one that I asked has it: pull it from me."""
 
     search: Search
     length: Size
 
 
 class Unavailable(_Message, tag=3, frozen=True):
-    """Neither I nor anybody whom I asked has it, or you may not have it."""
+    """Neither I nor anybody whom I asked has the blob, or you may not have it."""
 
     search: Search
 
 
 class Pull(_Message, tag=4, frozen=True):
-    """Send it from this offset on, at most `credit` bytes until there is more."""
+    """Send the blob from this offset on, at most `credit` bytes until I give more."""
 
     attachment: Attachment
     offset: Size
@@ -63,14 +64,14 @@ class Pull(_Message, tag=4, frozen=True):
 
 
 class Credit(_Message, tag=5, frozen=True):
-    """So many bytes more."""
+    """Send so many bytes more of a blob that I pull."""
 
     attachment: Attachment
     more: Window
 
 
 class Chunk(_Message, tag=6, frozen=True):
-    """Content."""
+    """Here is content of a blob that you pull."""
 
     attachment: Attachment
     offset: Size
@@ -78,19 +79,19 @@ class Chunk(_Message, tag=6, frozen=True):
 
 
 class Coming(_Message, tag=7, frozen=True):
-    """A pulled blob is still on its way to me, or waits for its turn: be patient."""
+    """The blob that you pull is still on its way to me, or waits for its turn: be patient."""
 
     attachment: Attachment
 
 
 class Gone(_Message, tag=8, frozen=True):
-    """A pulled blob cannot be sent (any more)."""
+    """The blob that you pull cannot be sent, or no more of it."""
 
     attachment: Attachment
 
 
 class Stop(_Message, tag=9, frozen=True):
-    """A pulled blob is not needed any more."""
+    """I do not need the blob that I pull any more."""
 
     attachment: Attachment
 
@@ -102,7 +103,11 @@ _decoder: Final = msgspec.msgpack.Decoder(Message)
 
 
 def decode(data: bytes) -> Message:
-    """:raises MalformedBlobMessage: it is no message, or beyond its limits: end the link."""
+    """
+    Decode a message.
+
+    :raises MalformedBlobMessage: the bytes are no message within the limits; end the link.
+    """
     try:
         message: Message = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Asking around for blobs.
+Searches for blobs among neighbours, this server's own and those that it passes on.
 
-A search is a flood: everybody who is asked and lacks the blob asks its other neighbours on, once
-per search, so loops end by themselves: who is asked again says "unavailable" on that way.
+A search is a flood with a random number: a server that lacks the blob asks all neighbours but the
+asker, with one hop less, and answers the asker when they have answered.  Each number is passed on
+once; a server that sees it again answers "unavailable" at once, so loops end.
 """
 
 from __future__ import annotations
@@ -16,83 +17,96 @@ from attrs import define, field, frozen
 from edge_twisted.mesh.blobs.effects import Effect, Look, Peer, Say
 from edge_twisted.mesh.blobs.messages import MOST_HOPS, Have, Unavailable, Want
 
-#: A neighbour that has not answered by then is not waited for.  Each hop waits a little less.
+#: How long to wait for answers, for each hop that is left and for one more: the servers behind a
+#: neighbour give up, and say so, before that neighbour is given up.
 _SECONDS_PER_HOP: Final = 1.5
-#: A search that was seen is known again for so long, and so many of them.
+#: How long the number of a search is remembered, and how many numbers.
 _REMEMBERED_SECONDS: Final = 60.0
 _MOST_REMEMBERED: Final = 20_000
-#: Open at a time for one neighbour; more of them are answered "unavailable".
+#: Open searches of one neighbour; further ones are answered "unavailable".
 _MOST_PER_PEER: Final = 256
 
 
 @define(eq=False, kw_only=True)
 class _Search:
+    """
+    An open search.
+
+    One of a neighbour begins with a `Look` at this server's own blobs, before others are asked.
+    Either ends when no neighbour's answer is outstanding, or at `until`.
+    """
+
     attachment: str
-    #: None: we want it ourselves.
+    #: The neighbour that searches; None: this server does.
     asker: Peer | None
     hops: int
     until: float
+    #: Neighbours that were asked and have not answered.
     pending: set[Peer] = field(factory=set)
-    found: bool = False
+    #: Whether some neighbour has the blob, and the asker was told so.
+    is_found: bool = False
 
 
 @frozen
 class BlobFound:
-    """Somebody can give a blob; `ours` says that we searched for ourselves."""
+    """News: a neighbour can give a blob."""
 
     attachment: str
     peer: Peer
     length: int
-    ours: bool
+    #: Whether this server searched for itself.
+    is_own_search: bool
 
 
 @frozen
-class Exhausted:
-    """A search of ours is over: everybody has answered, or has had the time to."""
+class SearchEnd:
+    """News: a search of this server is over; all neighbours have answered, or run out of time."""
 
     attachment: str
 
 
-Outcome = BlobFound | Exhausted
+Outcome = BlobFound | SearchEnd
 
 
 class Searches:
-    """All searches that go on here, ours and those of others."""
+    """All open searches; `effects` and `outcomes` collect what the caller has to deal with."""
 
     def __init__(self) -> None:
         self._open: dict[bytes, _Search] = {}
-        self._ours: dict[str, bytes] = {}
+        #: attachment -> number, of this server's own searches.
+        self._own: dict[str, bytes] = {}
+        #: number -> when it was first seen, the oldest first.
         self._seen: dict[bytes, float] = {}
         self.effects: list[Effect] = []
         self.outcomes: list[Outcome] = []
 
-    # -- ours
+    # -- searches of this server
 
     def begin(self, number: bytes, attachment: str, peers: Iterable[Peer], now: float) -> None:
-        """Ask all neighbours for a blob; `number` is new."""
+        """Ask all neighbours for a blob; `number` is new, and random."""
         self._seen[number] = now
-        self._ours[attachment] = number
+        self._own[attachment] = number
         self._open[number] = _Search(
             attachment=attachment, asker=None, hops=MOST_HOPS, until=_until(MOST_HOPS + 1, now)
         )
         self._ask(number, peers)
 
     def is_searching(self, attachment: str) -> bool:
-        """Answer whether a search of ours for it goes on."""
-        return attachment in self._ours
+        """Answer whether this server searches for a blob."""
+        return attachment in self._own
 
     def end(self, attachment: str) -> None:
-        """We need not search for it any more."""
-        number = self._ours.pop(attachment, None)
+        """End this server's search for a blob; harmless when there is none."""
+        number = self._own.pop(attachment, None)
         if number is not None:
             del self._open[number]
 
-    # -- those of others
+    # -- searches of neighbours
 
     def asked(self, peer: Peer, want: Want, now: float) -> None:
-        """A neighbour searches."""
-        theirs = sum(search.asker == peer for search in self._open.values())
-        if want.search in self._seen or theirs >= _MOST_PER_PEER:
+        """Open the search of a neighbour, unless its number was seen or it has too many open."""
+        count = sum(search.asker == peer for search in self._open.values())
+        if want.search in self._seen or count >= _MOST_PER_PEER:
             self.effects.append(Say(peer, Unavailable(want.search)))
             return
         self._remember(want.search, now)
@@ -107,7 +121,13 @@ class Searches:
     def looked(
         self, number: bytes, allowed: bool, length: int | None, peers: Iterable[Peer]
     ) -> None:
-        """A look for a neighbour's search: is it here, and may it have it?"""
+        """
+        Go on with a neighbour's search after the `Look` at this server's own blobs.
+
+        :param allowed: whether the neighbour may have the blob.
+        :param length: bytes of the blob; None: it is not here.
+        :param peers: all neighbours.
+        """
         search = self._open.get(number)
         if search is None or search.asker is None:
             return
@@ -118,23 +138,23 @@ class Searches:
         others = [peer for peer in peers if peer != search.asker]
         self._ask(number, others if allowed and search.hops else ())
 
-    # -- answers
+    # -- answers of neighbours
 
     def have(self, peer: Peer, have: Have) -> None:
-        """A neighbour can give it."""
+        """Note that a neighbour can give the blob; tell the asker at the first such answer."""
         search = self._open.get(have.search)
         if search is None or peer not in search.pending:
             return
         search.pending.discard(peer)
-        found = BlobFound(search.attachment, peer, have.length, ours=search.asker is None)
-        self.outcomes.append(found)
-        if search.asker is not None and not search.found:
+        is_own = search.asker is None
+        self.outcomes.append(BlobFound(search.attachment, peer, have.length, is_own))
+        if search.asker is not None and not search.is_found:
             self.effects.append(Say(search.asker, Have(have.search, have.length)))
-        search.found = True
+        search.is_found = True
         self._end_if_answered(have.search)
 
     def unavailable(self, peer: Peer, number: bytes) -> None:
-        """A neighbour cannot."""
+        """Note that a neighbour cannot give the blob."""
         search = self._open.get(number)
         if search is not None and peer in search.pending:
             search.pending.discard(peer)
@@ -143,12 +163,12 @@ class Searches:
     # -- neighbours and time
 
     def joined(self, peer: Peer) -> None:
-        """A neighbour more: ask it, too."""
-        for number in tuple(self._ours.values()):
+        """Ask a new neighbour for all blobs that this server searches for."""
+        for number in tuple(self._own.values()):
             self._ask(number, (peer,))
 
     def left(self, peer: Peer) -> None:
-        """A neighbour less: it will not answer, and need not be answered."""
+        """Drop the searches of a neighbour that has left; wait for none of its answers."""
         for number, search in tuple(self._open.items()):
             if search.asker == peer:
                 del self._open[number]
@@ -157,7 +177,7 @@ class Searches:
                 self._end_if_answered(number)
 
     def tick(self, now: float) -> None:
-        """Wait no longer for those that had their time."""
+        """End searches that have run out of time; forget old numbers."""
         for number, search in tuple(self._open.items()):
             if search.until <= now:
                 search.pending.clear()
@@ -184,9 +204,9 @@ class Searches:
             return
         del self._open[number]
         if search.asker is None:
-            del self._ours[search.attachment]
-            self.outcomes.append(Exhausted(search.attachment))
-        elif not search.found:
+            del self._own[search.attachment]
+            self.outcomes.append(SearchEnd(search.attachment))
+        elif not search.is_found:
             self.effects.append(Say(search.asker, Unavailable(number)))
 
     def _remember(self, number: bytes, now: float) -> None:

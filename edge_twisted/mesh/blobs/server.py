@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Giving blobs to neighbours, a chunk at a time, when there is nothing better to do on the link."""
+"""
+Serving of blobs to neighbours, a chunk at a time.
+
+The caller asks for a chunk (`give`) only while no document waits to be sent on that link.
+"""
 
 from __future__ import annotations
 
@@ -18,34 +22,40 @@ from edge_twisted.mesh.blobs.messages import (
     Pull,
 )
 
-#: Blobs open for one neighbour at a time; the next one is refused.
+#: Blobs that are served to one neighbour at a time; a further pull is answered `Gone`.
 MOST_PER_PEER: Final = 64
-#: A neighbour that has credit left, and gets nothing because the link is busy, hears of us.
+#: A neighbour with credit that got nothing for so long, because its link is busy, gets `Coming`.
 PATIENCE_SECONDS: Final = 5.0
-#: A neighbour that does not give credit for so long has forgotten.
+#: A blob for which a neighbour gives no credit for so long is not served any more.
 IDLE_SECONDS: Final = 120.0
 
 
 @define(eq=False, kw_only=True)
 class _Serve:
+    """A blob that a neighbour pulls from here; numbers in bytes."""
+
     length: int
+    #: The next byte to be sent.
     offset: int
     credit: int
+    #: When it last got credit, sent a chunk, or said `Coming`.
     since: float
+    #: Whether the caller has the blob open, and a `Shut` is due.
     is_open: bool = False
 
 
 class BlobServer:
-    """All blobs that neighbours pull from here."""
+    """All blobs that neighbours pull from here; `effects` collects what the caller has to do."""
 
     def __init__(self) -> None:
-        #: By neighbour, in the order of their turns.
+        #: neighbour -> attachment -> serve; the first one with credit has the next turn.
         self._serves: dict[Peer, dict[str, _Serve]] = {}
+        #: neighbour -> the attachment of which a chunk is being read.
         self._reading: dict[Peer, str] = {}
         self.effects: list[Effect] = []
 
     def begin(self, peer: Peer, pull: Pull, length: int, now: float) -> None:
-        """A neighbour pulls what is here."""
+        """Serve a blob that is here, from the offset of a pull on."""
         serves = self._serves.setdefault(peer, {})
         if pull.offset > length or (pull.attachment not in serves and len(serves) >= MOST_PER_PEER):
             self.effects.append(Say(peer, Gone(pull.attachment)))
@@ -62,20 +72,20 @@ class BlobServer:
         )
 
     def credited(self, peer: Peer, credit: Credit, now: float) -> None:
-        """A neighbour can take more."""
+        """Add to the credit of a neighbour."""
         serve = self._serves.get(peer, {}).get(credit.attachment)
         if serve is not None:
             serve.credit = min(serve.credit + credit.more, WINDOW_BYTES)
             serve.since = now
 
     def stopped(self, peer: Peer, attachment: str) -> None:
-        """A neighbour needs no more of it; harmless when repeated."""
+        """Serve a blob to a neighbour no longer; harmless when repeated."""
         serve = self._serves.get(peer, {}).pop(attachment, None)
         if serve is not None and serve.is_open:
             self.effects.append(Shut(peer, attachment))
 
     def left(self, peer: Peer) -> None:
-        """A neighbour less."""
+        """Stop serving a neighbour that has left."""
         for attachment in tuple(self._serves.get(peer, ())):
             self.stopped(peer, attachment)
         self._serves.pop(peer, None)
@@ -90,13 +100,13 @@ class BlobServer:
         )
 
     def give(self, peer: Peer) -> None:
-        """The link has room for a chunk: read it."""
+        """Have the next chunk for a neighbour read: its link has room for one."""
         if peer in self._reading:
             return
         serves = self._serves.get(peer, {})
         for attachment, serve in serves.items():
             if serve.credit:
-                # The next turn is another's.
+                # To the end of the line: the next turn is another blob's.
                 serves[attachment] = serves.pop(attachment)
                 self._reading[peer] = attachment
                 serve.is_open = True
@@ -105,7 +115,7 @@ class BlobServer:
                 return
 
     def read(self, peer: Peer, attachment: str, offset: int, data: bytes, now: float) -> None:
-        """A chunk was read: send it."""
+        """Send a chunk that was read; empty data mean that nothing could be read."""
         if self._reading.get(peer) == attachment:
             del self._reading[peer]
         serve = self._serves.get(peer, {}).get(attachment)
@@ -122,7 +132,7 @@ class BlobServer:
             self.stopped(peer, attachment)
 
     def unreadable(self, peer: Peer, attachment: str) -> None:
-        """It is not here any more, or the disk refuses."""
+        """Answer `Gone`: the blob is not here any more, or the disk refuses."""
         if self._reading.get(peer) == attachment:
             del self._reading[peer]
         if attachment in self._serves.get(peer, {}):
@@ -130,7 +140,7 @@ class BlobServer:
             self.stopped(peer, attachment)
 
     def tick(self, now: float) -> None:
-        """Ask those who wait for patience; forget those who forgot."""
+        """Say `Coming` on busy links; drop blobs that have got no credit for long."""
         for peer, serves in self._serves.items():
             for attachment, serve in tuple(serves.items()):
                 if not serve.credit:

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from edge_twisted.errors import EdgeError
 from edge_twisted.mesh.blobs.effects import (
     Begin,
-    Blamed,
+    Blame,
     Effect,
     Finish,
     Look,
@@ -28,7 +28,7 @@ from edge_twisted.mesh.blobs.effects import (
     Peer,
     Read,
     Say,
-    Settled,
+    Settle,
     Shut,
     Write,
 )
@@ -254,9 +254,9 @@ class BlobCarrier:
                 reader = self._readers.pop((peer, attachment), None)
                 if reader is not None:
                     reader.close()
-            case Settled(attachment, is_here):
+            case Settle(attachment, is_here):
                 self._settle(attachment, is_here=is_here)
-            case Blamed(peer, attachment):
+            case Blame(peer, attachment):
                 log.warn(
                     "Peer {peer} sent wrong bytes for attachment {attachment}",
                     peer=peer,

@@ -10,14 +10,14 @@ import pytest
 from edge_twisted.mesh.blobs.credits import CreditPool
 from edge_twisted.mesh.blobs.effects import (
     Begin,
-    Blamed,
+    Blame,
     Effect,
     Finish,
     Look,
     Pause,
     Read,
     Say,
-    Settled,
+    Settle,
     Shut,
     Write,
 )
@@ -124,20 +124,20 @@ def test_everybody_is_asked_and_unavailable_ends_it() -> None:
     assert made.heard("p", Unavailable(number), 0.0) == []
     assert made.heard("p", Unavailable(number), 0.0) == []
     assert made.heard("stranger", Unavailable(number), 0.0) == []
-    assert made.heard("q", Unavailable(number), 0.0) == [Settled(ID, is_here=False)]
+    assert made.heard("q", Unavailable(number), 0.0) == [Settle(ID, is_here=False)]
 
 
 def test_a_neighbour_that_says_nothing_is_not_waited_for_for_ever() -> None:
     made = exchange("p")
     made.want(ID, 0.0, urgent=True)
     assert made.tick(1.0) == []
-    assert made.tick(60.0) == [Settled(ID, is_here=False)]
+    assert made.tick(60.0) == [Settle(ID, is_here=False)]
 
 
 def test_a_neighbour_that_leaves_counts_as_unavailable() -> None:
     made = exchange("p")
     made.want(ID, 0.0, urgent=True)
-    assert made.left("p", 0.0) == [Settled(ID, is_here=False)]
+    assert made.left("p", 0.0) == [Settle(ID, is_here=False)]
 
 
 def test_searches_of_others_go_on_until_hops_are_used_up() -> None:
@@ -189,7 +189,7 @@ def test_the_last_chunk_finishes_it() -> None:
     made = pulling(CHUNK_BYTES + 5)
     made.heard("p", chunk(0), 0.0)
     assert made.heard("p", chunk(1, 5), 0.0)[-1] == Finish(ID)
-    assert made.finished(ID, CHUNK_BYTES + 5, 0.0) == [Settled(ID, is_here=True)]
+    assert made.finished(ID, CHUNK_BYTES + 5, 0.0) == [Settle(ID, is_here=True)]
     assert not made.is_fetching(ID)
 
 
@@ -220,7 +220,7 @@ def test_more_than_the_credit_loses_the_source() -> None:
 def test_more_than_the_length_loses_the_source() -> None:
     made = pulling(10, "q")
     effects = made.heard("p", chunk(0), 0.0)
-    assert effects[:2] == [Blamed("p", ID), Say("p", Stop(ID))]
+    assert effects[:2] == [Blame("p", ID), Say("p", Stop(ID))]
     assert Say("q", Pull(ID, 0, WINDOW_BYTES)) in effects
 
 
@@ -243,22 +243,22 @@ def test_patience_ends() -> None:
         assert made.heard("p", Coming(ID), now) == []
         assert made.tick(now) == []
     made.heard("p", Coming(ID), now + 5)
-    assert made.tick(now + 15) == [Say("p", Stop(ID)), Pause(ID), Settled(ID, is_here=False)]
+    assert made.tick(now + 15) == [Say("p", Stop(ID)), Pause(ID), Settle(ID, is_here=False)]
 
 
 def test_a_liar_is_not_asked_again() -> None:
     made = pulling(CHUNK_BYTES, "q")
     made.heard("p", chunk(0), 0.0)
-    assert made.corrupt(ID, 0.0) == [Blamed("p", ID), Begin(ID)]
+    assert made.corrupt(ID, 0.0) == [Blame("p", ID), Begin(ID)]
     assert made.begun(ID, 0, 0.0) == [Say("q", Pull(ID, 0, WINDOW_BYTES))]
     made.heard("q", chunk(0), 0.0)
     # Both lied: ask around once more, then rest.
     effects = made.corrupt(ID, 0.0)
     wants = [e.message for e in effects if isinstance(e, Say) and isinstance(e.message, Want)]
-    assert Blamed("q", ID) in effects
+    assert Blame("q", ID) in effects
     assert len(wants) == 2
     made.heard("p", Have(wants[0].search, CHUNK_BYTES), 0.0)
-    assert made.heard("q", Unavailable(wants[0].search), 0.0) == [Settled(ID, is_here=False)]
+    assert made.heard("q", Unavailable(wants[0].search), 0.0) == [Settle(ID, is_here=False)]
 
 
 def test_nobody_is_blamed_for_what_several_gave() -> None:
@@ -278,14 +278,14 @@ def test_wrong_content_again_and_again_rests() -> None:
         made.begun(ID, CHUNK_BYTES, 0.0)
         made.heard("p", chunk(1), 0.0)
         is_last = number == MOST_CORRUPTIONS - 1
-        again = Settled(ID, is_here=False) if is_last else Begin(ID)
+        again = Settle(ID, is_here=False) if is_last else Begin(ID)
         assert made.corrupt(ID, 0.0) == [again]
 
 
 def test_a_disk_that_refuses_rests_it() -> None:
     made = pulling()
     made.heard("p", chunk(0), 0.0)
-    assert made.broken(ID, 0.0) == [Say("p", Stop(ID)), Settled(ID, is_here=False)]
+    assert made.broken(ID, 0.0) == [Say("p", Stop(ID)), Settle(ID, is_here=False)]
     assert made.is_fetching(ID)
     assert made.written("p", CHUNK_BYTES, 0.0) == []
 
