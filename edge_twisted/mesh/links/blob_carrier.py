@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Carries the exchange of attachments (`edge_twisted.mesh.blobs`) to disks, links and clocks.
+Adapter between the blob exchange (`edge_twisted.mesh.blobs`) and the disk, the links, the clock.
 
-For the reactor thread.  Tell it of neighbours and of what they say; ask it for blobs.
+`BlobCarrier` tells the exchange what happens, and carries out its effects: messages go to links,
+downloads to the disk.  What is done to one download is done in order.  For the reactor thread.
 """
 
 from __future__ import annotations
@@ -40,79 +41,85 @@ log = Logger()
 
 T = TypeVar("T")
 
+#: How often the exchange looks at the clock.
 TICK_SECONDS: Final = 0.5
-#: A link that is busy with documents is looked at again after this.
+#: After how long a link that was busy with documents is offered a chunk again.
 ROOM_SECONDS: Final = 0.02
+#: The code of the error by which `Download.finish` says that the bytes are wrong.
 _CORRUPT: Final = "attachment_corrupt"
 
 
-class Info(Protocol):
-    """A complete blob."""
+class LocalBlob(Protocol):
+    """A complete blob in the store."""
 
     @property
     def length(self) -> int:
-        """Its bytes."""
+        """Size in bytes."""
 
 
 class BlobContent(Protocol):
-    """An open blob."""
+    """A complete blob that is open for reading."""
 
     def read(self, offset: int, length: int) -> Awaitable[bytes]:
-        """Fire with bytes from `offset`."""
+        """Return up to `length` bytes from `offset`."""
 
     def close(self) -> None:
-        """Give it back."""
+        """Close the blob."""
 
 
 class Download(Protocol):
-    """A blob on its way in; one call at a time."""
+    """An open file for a blob that is not complete; one call at a time."""
 
     @property
     def received(self) -> int:
-        """Bytes that are here."""
+        """Bytes that it holds."""
 
     def write(self, chunk: bytes) -> Awaitable[None]:
-        """Take the next bytes."""
+        """Append bytes."""
 
-    def finish(self) -> Awaitable[Info]:
-        """Verify it; fails with code ``attachment_corrupt`` if the bytes are not that blob."""
+    def finish(self) -> Awaitable[LocalBlob]:
+        """
+        Verify the bytes and complete the blob.
+
+        :raises EdgeError: code ``attachment_corrupt``: the bytes are not that blob, and are gone.
+        """
 
     def pause(self) -> Awaitable[None]:
-        """Keep what came for later; harmless when repeated."""
+        """Close the file and keep its bytes for `resume`; harmless when repeated."""
 
 
 class LocalBlobs(Protocol):
-    """The blobs of the store."""
+    """The blobs of this server's store."""
 
-    def find(self, attachment: str) -> Info | None:
-        """Return what is known of a complete blob."""
+    def find(self, attachment: str) -> LocalBlob | None:
+        """Return a complete blob; None if it is not here."""
 
     def open(self, attachment: str) -> Awaitable[BlobContent]:
-        """Open a complete blob."""
+        """Open a complete blob for reading."""
 
     def resume(self, attachment: str) -> Awaitable[Download]:
-        """Begin a download, or go on with it."""
+        """Open a download, with the bytes that an earlier one kept."""
 
 
 class Neighbours(Protocol):
-    """The connected peers."""
+    """The links with connected peers; `MeshNode` in the server."""
 
     def send(self, peer: Peer, message: bytes) -> None:
-        """Send a message about attachments, if the peer is still there."""
+        """Send a message about blobs, if the peer is still connected."""
 
     def has_room(self, peer: Peer) -> bool:
-        """Answer whether nothing more urgent waits on the link."""
+        """Answer whether no documents wait to be sent on the link."""
 
     def refuse(self, peer: Peer, detail: str) -> None:
-        """End the link: the peer broke the protocol."""
+        """End the link of a peer that broke the protocol."""
 
 
 @frozen(kw_only=True)
 class CarrierParts:
     """What a carrier works with."""
 
-    attachments: LocalBlobs
-    #: Whether a document that a peer may see names a blob.
+    blobs: LocalBlobs
+    #: Answers whether a document that may be sent to this peer names this blob.
     may_send: Callable[[Peer, str], Awaitable[bool]]
     neighbours: Neighbours
     clock: IReactorTime
@@ -127,33 +134,35 @@ class BlobCarrier:
         self._exchange = BlobExchange(lambda: parts.entropy(SEARCH_BYTES))
         self._peers: set[Peer] = set()
         self._downloads: dict[str, Download] = {}
-        #: What is done to a download is done in order.
-        self._turns: dict[str, DeferredLock] = {}
+        #: attachment -> lock that puts what is done to its download in order.
+        self._locks: dict[str, DeferredLock] = {}
+        #: Blobs that are read for peers; None: the blob is being opened.
         self._readers: dict[tuple[Peer, str], BlobContent | None] = {}
         self._waiters: dict[str, list[Deferred[bool]]] = {}
         self._tasks: set[Deferred[None]] = set()
         self._effects: deque[Effect] = deque()
+        #: Whether a call of `_carry` is on the stack.
         self._is_carrying = False
         self._is_running = False
-        self._look_again: IDelayedCall | None = None
-        self._ticks = LoopingCall(self._tick)
-        self._ticks.clock = parts.clock
+        self._room_timer: IDelayedCall | None = None
+        self._ticker = LoopingCall(self._tick)
+        self._ticker.clock = parts.clock
 
     # -- life
 
     def start(self) -> None:
-        """Begin; the store is open."""
+        """Begin to fetch and to serve; the store is open."""
         self._is_running = True
-        self._ticks.start(TICK_SECONDS, now=False)
+        self._ticker.start(TICK_SECONDS, now=False)
 
     async def stop(self) -> None:
-        """Put downloads away, tell those who wait, and finish what is under way."""
+        """Pause downloads, answer requests that wait, and let pending disk work end."""
         self._is_running = False
-        if self._ticks.running:
-            self._ticks.stop()
-        if self._look_again is not None:
-            self._look_again.cancel()
-            self._look_again = None
+        if self._ticker.running:
+            self._ticker.stop()
+        if self._room_timer is not None:
+            self._room_timer.cancel()
+            self._room_timer = None
         for attachment in tuple(self._waiters):
             self._settle(attachment, is_here=False)
         for attachment in tuple(self._downloads):
@@ -169,43 +178,43 @@ class BlobCarrier:
 
     def fetch(self, attachment: str, timeout_seconds: float | None) -> Deferred[bool]:
         """
-        Bring a blob here; fire with whether it is.
+        Fetch a blob from neighbours; fire with whether it is here.
 
-        False means that no neighbour can give it, or not in time; then it is still tried in
-        the background.  Cancelling gives up waiting only.
+        False means that no neighbour can give it now, or that the time is up; the fetch goes on
+        in the background.  Cancelling the Deferred ends the wait, not the fetch.
         """
-        if self._parts.attachments.find(attachment) is not None:
+        if self._parts.blobs.find(attachment) is not None:
             return succeed(True)
         if not self._is_running:
             return succeed(False)
         waiter: Deferred[bool] = Deferred(lambda _: self._forget(attachment, waiter))
         self._waiters.setdefault(attachment, []).append(waiter)
         if timeout_seconds is not None:
-            late = self._parts.clock.callLater(timeout_seconds, self._late, attachment, waiter)
-            waiter.addBoth(_cancelling(late))
+            timer = self._parts.clock.callLater(timeout_seconds, self._time_out, attachment, waiter)
+            waiter.addBoth(_cancel(timer))
         self._carry(self._exchange.want(attachment, self._now(), urgent=True))
         return waiter
 
     def fetch_unasked(self, attachments: Iterable[str]) -> None:
-        """Bring blobs here in the background, when their turn comes."""
+        """Fetch blobs in the background, when their turn comes."""
         for attachment in attachments:
-            if self._is_running and self._parts.attachments.find(attachment) is None:
+            if self._is_running and self._parts.blobs.find(attachment) is None:
                 self._carry(self._exchange.want(attachment, self._now(), urgent=False))
 
     # -- for whoever knows the neighbours
 
     def connected(self, peer: Peer) -> None:
-        """A peer is a neighbour from now on."""
+        """Take in a peer as a neighbour."""
         self._peers.add(peer)
         self._carry(self._exchange.joined(peer, self._now()))
 
     def disconnected(self, peer: Peer) -> None:
-        """A neighbour has gone."""
+        """Go on without a neighbour whose link is gone."""
         self._peers.discard(peer)
         self._carry(self._exchange.left(peer, self._now()))
 
     def heard(self, peer: Peer, message: bytes) -> None:
-        """A neighbour said something about attachments."""
+        """Take a message about blobs from a neighbour."""
         if peer not in self._peers or not self._is_running:
             return
         try:
@@ -218,7 +227,7 @@ class BlobCarrier:
     # -- effects
 
     def _carry(self, effects: Iterable[Effect]) -> None:
-        """Carry out effects in order, those that come of it after them; then give chunks."""
+        """Carry out effects in order, and those that follow from them; then give chunks."""
         self._effects.extend(effects)
         if self._is_carrying:
             return
@@ -264,7 +273,7 @@ class BlobCarrier:
                 )
 
     def _give(self) -> None:
-        """Send chunks where the link has room; look again soon where it has not."""
+        """Give chunks to neighbours whose link has room; retry soon if others wait for one."""
         if not self._is_running:
             return
         is_busy = False
@@ -275,11 +284,11 @@ class BlobCarrier:
                 self._effects.extend(self._exchange.give(peer, self._now()))
             else:
                 is_busy = True
-        if is_busy and self._look_again is None:
-            self._look_again = self._parts.clock.callLater(ROOM_SECONDS, self._looked_again)
+        if is_busy and self._room_timer is None:
+            self._room_timer = self._parts.clock.callLater(ROOM_SECONDS, self._retry_give)
 
-    def _looked_again(self) -> None:
-        self._look_again = None
+    def _retry_give(self) -> None:
+        self._room_timer = None
         self._carry(())
 
     def _tick(self) -> None:
@@ -292,21 +301,23 @@ class BlobCarrier:
         try:
             allowed = await self._parts.may_send(look.peer, look.attachment)
         except EdgeError:
-            log.failure("Who may have attachment {attachment}?", attachment=look.attachment)
-        info = self._parts.attachments.find(look.attachment) if self._is_running else None
+            log.failure(
+                "Who may have attachment {attachment} cannot be read", attachment=look.attachment
+            )
+        info = self._parts.blobs.find(look.attachment) if self._is_running else None
         length = None if info is None else info.length
         self._carry(self._exchange.looked(look, allowed, length, self._now()))
 
     async def _begin(self, attachment: str) -> None:
-        info = self._parts.attachments.find(attachment)
+        info = self._parts.blobs.find(attachment)
         if info is not None:
-            # It was uploaded here meanwhile.
+            # A client has uploaded it meanwhile.
             self._carry(self._exchange.finished(attachment, info.length, self._now()))
             return
         download = self._downloads.get(attachment)
         if download is None:
             try:
-                download = await self._parts.attachments.resume(attachment)
+                download = await self._parts.blobs.resume(attachment)
             except EdgeError as error:
                 self._break(attachment, error)
                 return
@@ -349,10 +360,10 @@ class BlobCarrier:
         try:
             reader = self._readers.get(key)
             if reader is None:
-                reader = await self._parts.attachments.open(read.attachment)
+                reader = await self._parts.blobs.open(read.attachment)
                 if key not in self._readers or not self._is_running:
                     reader.close()
-                    # Nothing was read: the peer stopped meanwhile.
+                    # Empty data: the peer stopped its pull meanwhile.
                     self._carry(self._exchange.read(*key, -1, b"", self._now()))
                     return
                 self._readers[key] = reader
@@ -376,36 +387,38 @@ class BlobCarrier:
     def _now(self) -> float:
         return self._parts.clock.seconds()
 
-    def _in_turn(self, attachment: str, work: Coroutine[Deferred[object], object, None]) -> None:
-        turn = self._turns.setdefault(attachment, DeferredLock())
+    def _in_turn(self, attachment: str, steps: Coroutine[Deferred[object], object, None]) -> None:
+        """Run steps after all earlier ones for the same download."""
+        lock = self._locks.setdefault(attachment, DeferredLock())
 
-        async def taking() -> None:
-            await turn.acquire()
+        async def run_locked() -> None:
+            await lock.acquire()
             try:
-                await work
+                await steps
             finally:
-                turn.release()
-                if not turn.locked and not turn.waiting:
-                    self._turns.pop(attachment, None)
+                lock.release()
+                if not lock.locked and not lock.waiting:
+                    self._locks.pop(attachment, None)
 
-        self._spawn(taking())
+        self._spawn(run_locked())
 
-    def _spawn(self, work: Coroutine[Deferred[object], object, None]) -> None:
-        task = Deferred.fromCoroutine(work)
+    def _spawn(self, steps: Coroutine[Deferred[object], object, None]) -> None:
+        """Run steps in the background; `stop` waits for their end."""
+        task = Deferred.fromCoroutine(steps)
         self._tasks.add(task)
 
-        def done(outcome: object) -> object:
+        def discard(outcome: object) -> object:
             self._tasks.discard(task)
             return outcome
 
-        task.addBoth(done)
+        task.addBoth(discard)
         task.addErrback(lambda failure: log.failure("The exchange of attachments failed", failure))
 
     def _settle(self, attachment: str, *, is_here: bool) -> None:
         for waiter in self._waiters.pop(attachment, ()):
             waiter.callback(is_here)
 
-    def _late(self, attachment: str, waiter: Deferred[bool]) -> None:
+    def _time_out(self, attachment: str, waiter: Deferred[bool]) -> None:
         self._forget(attachment, waiter)
         waiter.callback(False)
 
@@ -417,10 +430,12 @@ class BlobCarrier:
             self._waiters.pop(attachment, None)
 
 
-def _cancelling(late: IDelayedCall) -> Callable[[T], T]:
+def _cancel(timer: IDelayedCall) -> Callable[[T], T]:
+    """Return a callback that cancels a timer and passes its argument on."""
+
     def cancel(outcome: T) -> T:
-        if late.active():
-            late.cancel()
+        if timer.active():
+            timer.cancel()
         return outcome
 
     return cancel

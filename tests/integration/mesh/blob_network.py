@@ -131,7 +131,7 @@ class Server:
         self.references = StoredBlobReferences(self.store, database)
         self.carrier = BlobCarrier(
             CarrierParts(
-                attachments=self.store.blobs,
+                blobs=self.store.blobs,
                 may_send=self.references.may_send,
                 neighbours=self,
                 clock=network.clock,

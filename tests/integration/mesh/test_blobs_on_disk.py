@@ -40,7 +40,7 @@ class Server:
         self.cut_after: int | None = None
         self.carrier = BlobCarrier(
             CarrierParts(
-                attachments=cast(Store, self.store).blobs,
+                blobs=cast(Store, self.store).blobs,
                 may_send=lambda peer, attachment: succeed(True),
                 neighbours=self,
                 clock=reactor,
