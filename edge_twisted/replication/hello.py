@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh.ports.requests import Observe
-from edge_twisted.replication.identity import renew_if_copy
+from edge_twisted.replication.epoch_renewal import renew_if_copy
 from edge_twisted.store.interface import UnitOfWork
 
 

@@ -22,7 +22,7 @@ from edge_twisted.mesh.ports.requests import Scope
 from edge_twisted.mesh.wire.items import Announced, Item, Left, Partial, Seen, Whole
 from edge_twisted.records.documents import ID, document_of, hides_variants, tokens_of
 from edge_twisted.records.evictions import evicted_of
-from edge_twisted.replication.arrivals import check_delta, check_fresh, check_full
+from edge_twisted.replication.item_checks import check_delta, check_fresh, check_full
 from edge_twisted.replication.knowledge import Knowledge
 from edge_twisted.replication.scopes import Scopes
 from edge_twisted.store.interface import Snapshot

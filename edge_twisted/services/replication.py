@@ -25,9 +25,9 @@ from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.session.session import Session
 from edge_twisted.mesh.trust.authority import database_hash
 from edge_twisted.mesh.trust.peer_key import PeerKey
-from edge_twisted.replication.documents import StoredDocuments
 from edge_twisted.replication.peers import PeerProgress, PeerRecords, store_peers
 from edge_twisted.replication.scopes import closed_collections
+from edge_twisted.replication.stored_documents import StoredDocuments
 
 if TYPE_CHECKING:
     from edge_twisted.store.interface import Store

@@ -36,8 +36,8 @@ from edge_twisted.mesh.ports.requests import (
     StreamPosition,
 )
 from edge_twisted.mesh.wire.items import Item, Whole
-from edge_twisted.replication.documents import StoredDocuments
 from edge_twisted.replication.scopes import closed_collections
+from edge_twisted.replication.stored_documents import StoredDocuments
 from edge_twisted.store.interface import Store
 from tests.support.callers import Everything
 

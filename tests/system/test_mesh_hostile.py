@@ -19,7 +19,7 @@ from attrs import frozen
 
 from edge_twisted.mesh.wire import messages as m
 from edge_twisted.mesh.wire.frames import DEFLATED, MAX_FRAME_BYTES, MORE
-from edge_twisted.replication.identity import MOST_RENEWALS
+from edge_twisted.replication.epoch_renewal import MOST_RENEWALS
 from tests.system.mesh_flooder import FLOODS, flooder
 from tests.system.mesh_member import PREY, Member, now_ms, written_once
 from tests.system.mesh_site import MESH_TOKEN, Site, eventually, site, started

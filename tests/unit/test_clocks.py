@@ -30,7 +30,7 @@ READS_WALL_CLOCK = {
 #: Where an age is the difference of two dates, because one of them comes from another life of the
 #: process or from another machine: module and function -> why a step of the clock does no harm.
 AGES = {
-    ("replication/identity.py", "_count_renewal"): (
+    ("replication/epoch_renewal.py", "_count_renewal"): (
         "epochs and their count outlive restarts; dates ahead do not count"
     ),
     (

@@ -15,7 +15,7 @@ from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.errors import EdgeError
 from edge_twisted.mesh.ports.requests import Watcher
-from edge_twisted.replication.documents import StoredDocuments
+from edge_twisted.replication.stored_documents import StoredDocuments
 from edge_twisted.services import store_metrics
 from edge_twisted.services.store_metrics import measure_store
 from edge_twisted.store.errors import TooManyCollections

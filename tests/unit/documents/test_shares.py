@@ -18,7 +18,7 @@ from edge_twisted.documents.state import DocumentState, merge
 from edge_twisted.documents.version_exceptions import excepted
 from edge_twisted.documents.versions import Dot, Replica, SiteId
 from edge_twisted.documents.writes import apply, insert
-from edge_twisted.replication.soundness import check_state
+from edge_twisted.replication.state_checks import check_state
 
 OWN = Replica(SiteId(b"1" * 16), 1)
 

@@ -23,7 +23,7 @@ from edge_twisted.mesh.wire.items import Seen
 from edge_twisted.records.documents import ID, DocumentWriter, document_of
 from edge_twisted.replication.knowledge import Knowledge
 from edge_twisted.replication.scopes import Scopes, is_open
-from edge_twisted.replication.stream_reads import ids_of
+from edge_twisted.replication.stream_requests import ids_of
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 

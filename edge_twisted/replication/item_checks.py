@@ -22,7 +22,7 @@ from edge_twisted.documents.versions import Dot, Replica
 from edge_twisted.mesh.wire.items import Item, Partial, Whole
 from edge_twisted.records.documents import ID
 from edge_twisted.replication.errors import CorruptItem
-from edge_twisted.replication.soundness import check_state
+from edge_twisted.replication.state_checks import check_state
 
 #: The largest hard limit for documents that can be set, which local writes keep to as well.
 MAX_BODY_BYTES: Final = 256 * 2**20

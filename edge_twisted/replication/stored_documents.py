@@ -27,14 +27,14 @@ from edge_twisted.mesh.ports.requests import (
     Watcher,
 )
 from edge_twisted.records.evictions import EVICTIONS, Evictions, generations
-from edge_twisted.replication.batch_unit import BatchContext, BatchOutcome, apply_batch
+from edge_twisted.replication.batches import BatchContext, BatchOutcome, apply_batch
+from edge_twisted.replication.epoch_renewal import load_heard
 from edge_twisted.replication.hello import observe
-from edge_twisted.replication.identity import load_heard
 from edge_twisted.replication.knowledge import cursor, note_quarantined, note_reaped
 from edge_twisted.replication.moved_out import moved_out_documents
-from edge_twisted.replication.reconciliation import delete_gone, find_gone, find_seen, read_digests
+from edge_twisted.replication.repair_requests import delete_gone, find_gone, find_seen, read_digests
 from edge_twisted.replication.scopes import OwnSubscriptions, Scopes
-from edge_twisted.replication.stream_reads import read_changes, read_documents
+from edge_twisted.replication.stream_requests import read_changes, read_documents
 from edge_twisted.store.errors import DocumentDamaged
 from edge_twisted.store.interface import Snapshot, Store, UnitOfWork
 from edge_twisted.store.rows import Commit, UnitResult

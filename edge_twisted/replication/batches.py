@@ -19,8 +19,8 @@ from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh.ports.requests import Applied, ApplyBatch, Lacking
 from edge_twisted.records.documents import DocumentWriter, note_hidden_variants
 from edge_twisted.replication import knowledge
-from edge_twisted.replication.arrivals import Arrivals
-from edge_twisted.replication.identity import note_heard, renew_if_copy
+from edge_twisted.replication.epoch_renewal import note_heard, renew_if_copy
+from edge_twisted.replication.item_checks import Arrivals
 from edge_twisted.replication.merge_writer import MergeWriter
 from edge_twisted.replication.merges import Merge
 from edge_twisted.replication.scopes import OwnSubscriptions, Scopes
