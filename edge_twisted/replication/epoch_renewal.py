@@ -10,6 +10,7 @@ from typing import Final
 from twisted.logger import Logger
 
 from edge_twisted.documents.versions import Replica, SiteId
+from edge_twisted.mesh.ports.requests import Observe
 from edge_twisted.replication.errors import ImplausibleClaim
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 
@@ -51,6 +52,17 @@ def note_heard(unit: UnitOfWork, heard: Mapping[Replica, int]) -> dict[Replica, 
             unit.put_fact(_HEARD, key, _NUMBER.pack(number))
             news[replica] = number
     return news
+
+
+def observe(unit: UnitOfWork, request: Observe, own: Replica, now_ms: int) -> Replica | None:
+    """
+    Perform `Observe`; return who we are if that changed.
+
+    :raises ClockSkew: one of the two clocks is wrong.
+    :raises ImplausibleClaim: see `renew_if_copy`.
+    """
+    unit.see(request.clock)
+    return renew_if_copy(unit, own, request.of_us, now_ms)
 
 
 def renew_if_copy(unit: UnitOfWork, own: Replica, of_us: int, now_ms: int) -> Replica | None:

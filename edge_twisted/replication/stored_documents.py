@@ -28,8 +28,7 @@ from edge_twisted.mesh.ports.requests import (
 )
 from edge_twisted.records.evictions import EVICTIONS, Evictions, generations
 from edge_twisted.replication.batches import BatchContext, BatchOutcome, apply_batch
-from edge_twisted.replication.epoch_renewal import load_heard
-from edge_twisted.replication.hello import observe
+from edge_twisted.replication.epoch_renewal import load_heard, observe
 from edge_twisted.replication.knowledge import cursor, note_quarantined, note_reaped
 from edge_twisted.replication.moved_out import moved_out_documents
 from edge_twisted.replication.repair_requests import delete_gone, find_gone, find_seen, read_digests

@@ -26,9 +26,8 @@ from edge_twisted.mesh.ports.requests import (
     ScopeClosed,
 )
 from edge_twisted.mesh.wire.items import Announced, Left, Partial, Seen, Whole
-from edge_twisted.replication.epoch_renewal import MOST_RENEWALS, RENEWAL_WINDOW_MS
+from edge_twisted.replication.epoch_renewal import MOST_RENEWALS, RENEWAL_WINDOW_MS, observe
 from edge_twisted.replication.errors import CorruptItem, ImplausibleClaim
-from edge_twisted.replication.hello import observe
 from tests.integration.replication.base import ReplicationTestCase, everything
 from tests.support.replica import ReplicaServer
 
