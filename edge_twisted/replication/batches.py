@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Merging a batch that a peer sent: one unit of work, whole or not at all.
+Applying a batch from a peer: one unit of work, whole or not at all.
 
-First everything is checked and merged, then stored: a document that has to come whole first
-(`Lacking`) leaves no trace of the others.
+All documents are checked and merged before the first one is stored.  So when one of them has to
+come whole first (`Lacking`), the others are not stored either.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edge_twisted.mesh.ports.requests import Applied, ApplyBatch, Lacking
 from edge_twisted.records.documents import DocumentWriter, note_hidden_variants
 from edge_twisted.replication import knowledge
 from edge_twisted.replication.epoch_renewal import note_heard, renew_if_copy
-from edge_twisted.replication.item_checks import Arrivals
+from edge_twisted.replication.item_checks import IncomingBatch
 from edge_twisted.replication.merge_writer import MergeWriter
 from edge_twisted.replication.merges import Merge
 from edge_twisted.replication.scopes import OwnSubscriptions, Scopes
@@ -29,21 +29,22 @@ from edge_twisted.store.interface import UnitOfWork
 
 @frozen(kw_only=True)
 class BatchContext:
-    """What applying needs beside the unit of work."""
+    """What `apply_batch` needs beside the unit of work and the request."""
 
     scopes: Scopes
     own: OwnSubscriptions
-    #: Who we are.
+    #: This server.
     replica: Replica
     now_ms: int
 
 
 class BatchOutcome(NamedTuple):
-    """The answer to `ApplyBatch`, and what came to light on the way."""
+    """The answer to `ApplyBatch`, and what the batch has told of replicas."""
 
     answer: Applied | Lacking
+    #: This server's new replica, if its epoch was renewed.
     renewed: Replica | None = None
-    #: News for `heard_of`.
+    #: replica -> the highest sequence that was heard of it, where that is news.
     heard: Mapping[Replica, int] = MappingProxyType({})
 
 
@@ -52,35 +53,35 @@ def apply_batch(unit: UnitOfWork, request: ApplyBatch, context: BatchContext) ->
     Perform `ApplyBatch`.
 
     :raises ClockSkew: a timestamp is too far ahead; nothing was applied.
-    :raises CorruptItem: the peer sent what cannot be; nothing was applied.
+    :raises CorruptItem: the peer sent what no server writes; nothing was applied.
     :raises ImplausibleClaim: see `renew_if_copy`; nothing was applied.
     """
     scope = request.scope
-    arrivals = Arrivals.of(scope.collection, request.items)
-    if arrivals.newest != BEGINNING:
-        unit.see(arrivals.newest)
-    batch = Merge(unit, scope, context.scopes)
-    for item, header in arrivals.items:
-        batch.take(item, header)
-    if batch.lacking:
-        return BatchOutcome(Lacking(id_keys=tuple(batch.lacking)))
-    heard = dict(arrivals.heard)
+    batch = IncomingBatch.of(scope.collection, request.items)
+    if batch.newest != BEGINNING:
+        unit.see(batch.newest)
+    merge = Merge(unit, scope, context.scopes)
+    for item, header in batch.items:
+        merge.take(item, header)
+    if merge.lacking:
+        return BatchOutcome(Lacking(id_keys=tuple(merge.lacking)))
+    heard = dict(batch.heard)
     renewed = _renewed(unit, request, context, heard)
-    batch.renounce(DocumentWriter(unit).stamp)
-    storing = MergeWriter(unit, scope.collection, context.own, context.now_ms)
-    for each in batch.results:
-        storing.store(each)
-    storing.finish()
-    if batch.hides:
+    merge.renounce(DocumentWriter(unit).stamp)
+    writer = MergeWriter(unit, scope.collection, context.own, context.now_ms)
+    for document in merge.results:
+        writer.store(document)
+    writer.finish()
+    if merge.hides:
         note_hidden_variants(unit, scope.collection)
     moved = _move(unit, request)
     applied = Applied(
-        documents=len(batch.results),
+        documents=len(merge.results),
         moved=moved,
-        echoes=tuple(batch.echoes),
-        gone=tuple(batch.gone),
-        older=tuple(batch.older),
-        attachments=tuple(dict.fromkeys(storing.attachments)),
+        echoes=tuple(merge.echoes),
+        gone=tuple(merge.gone),
+        older=tuple(merge.older),
+        attachments=tuple(dict.fromkeys(writer.attachments)),
     )
     return BatchOutcome(applied, renewed, note_heard(unit, heard))
 
@@ -88,7 +89,7 @@ def apply_batch(unit: UnitOfWork, request: ApplyBatch, context: BatchContext) ->
 def _renewed(
     unit: UnitOfWork, request: ApplyBatch, context: BatchContext, heard: dict[Replica, int]
 ) -> Replica | None:
-    """Take a new epoch if the batch knows later writes of ours than we do."""
+    """Take a new epoch if the batch has later writes of this server than the store."""
     own = context.replica
     of_us = heard.pop(own, 0)
     if request.knowledge is not None:
@@ -97,7 +98,7 @@ def _renewed(
 
 
 def _move(unit: UnitOfWork, request: ApplyBatch) -> bool:
-    """Move the cursor; return False if it is not where the sender thinks."""
+    """Move the cursor; return False, and leave it, if it is not where the sender thinks."""
     if request.lsn is None:
         return True
     scope, sender = request.scope, request.sender

@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was heard of replicas, ours among them: how an old copy finds out that it is one."""
+"""
+Renewal of the epoch: how a server that runs on an old copy of its store finds out, and what then.
+
+After a backup was restored, peers have writes of this server that it does not have itself.  It
+would give their sequence numbers to new writes, so it takes a new epoch, that is, it goes on as
+another replica.  Also here: the highest sequence that was heard of each replica.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +28,16 @@ _NUMBER: Final = Struct(">Q")
 _SITE: Final = "site"
 _RENEWALS: Final = b"renewals"
 
-#: Epochs that are taken in an hour because a peer says that we are an old copy.  A backup that is
-#: restored takes one, and one more while peers that knew it are met one after the other.  Each ends
-#: all links for a moment and stays in version vectors for ever, so a peer that lies must not have
-#: them at will; while there is none left, the link ends over which the claim came.
+#: Epochs that peers' claims can make this server take in an hour.  A restored backup takes one, and
+#: perhaps more while it meets the peers that knew it one after the other.  Each new epoch ends all
+#: links for a moment and stays in version vectors for ever, so a peer that lies must not cause them
+#: at will: beyond the limit the link of the claim ends.
 MOST_RENEWALS: Final = 8
 RENEWAL_WINDOW_MS: Final = 3_600_000
 
 
 def load_heard(snapshot: Snapshot) -> dict[Replica, int]:
-    """Return the highest sequence that was heard of each replica."""
+    """Return replica -> the highest sequence that was heard of it."""
     found: dict[Replica, int] = {}
     after: bytes | None = None
     while facts := snapshot.facts(_HEARD, after=after):
@@ -43,7 +49,7 @@ def load_heard(snapshot: Snapshot) -> dict[Replica, int]:
 
 
 def note_heard(unit: UnitOfWork, heard: Mapping[Replica, int]) -> dict[Replica, int]:
-    """Remember what is news among the highest sequences of a batch; return the news."""
+    """Remember the highest sequences of a batch; return those that are news."""
     news: dict[Replica, int] = {}
     for replica, number in heard.items():
         key = _REPLICA.pack(replica.site, replica.epoch)
@@ -56,7 +62,7 @@ def note_heard(unit: UnitOfWork, heard: Mapping[Replica, int]) -> dict[Replica, 
 
 def observe(unit: UnitOfWork, request: Observe, own: Replica, now_ms: int) -> Replica | None:
     """
-    Perform `Observe`; return who we are if that changed.
+    Perform `Observe`, what a HELLO says; return the new replica if the epoch was renewed.
 
     :raises ClockSkew: one of the two clocks is wrong.
     :raises ImplausibleClaim: see `renew_if_copy`.
@@ -67,14 +73,14 @@ def observe(unit: UnitOfWork, request: Observe, own: Replica, now_ms: int) -> Re
 
 def renew_if_copy(unit: UnitOfWork, own: Replica, of_us: int, now_ms: int) -> Replica | None:
     """
-    Take a new epoch if somebody knows later writes of ours than we do.
+    Take a new epoch if a peer knows later writes of this server than the store does.
 
-    :param own: who we were when it was said.
-    :param of_us: the highest sequence under that name that somebody knows.
-    :raises ImplausibleClaim: it was said too often lately to be true; the unit must be undone.
+    :param own: the replica of this server when the peer said so.
+    :param of_us: the highest sequence of that replica that the peer knows.
+    :raises ImplausibleClaim: peers said so too often lately; the unit must be undone.
     """
     written = unit.written
-    # Whoever said it of an epoch that was left meanwhile has been heard already.
+    # A claim about an epoch that was left meanwhile has had its effect.
     if of_us <= written.seen(own) or unit.replica != own:
         return None
     _count_renewal(unit, now_ms, of_us)
@@ -90,9 +96,9 @@ def renew_if_copy(unit: UnitOfWork, own: Replica, of_us: int, now_ms: int) -> Re
 
 
 def _count_renewal(unit: UnitOfWork, now_ms: int, of_us: int) -> None:
-    """Keep when epochs were taken for what peers said; refuse one that is too many."""
+    """Remember the time (ms) of a renewal; refuse one that is too many."""
     fact = unit.fact(_SITE, _RENEWALS) or b""
-    # A time that is ahead is of a clock that was set back since: it says nothing.
+    # A time in the future is from before the clock was set back: leave it out.
     recent = [at for (at,) in _NUMBER.iter_unpack(fact) if 0 <= now_ms - at < RENEWAL_WINDOW_MS]
     if len(recent) >= MOST_RENEWALS:
         raise ImplausibleClaim(of_us, len(recent))

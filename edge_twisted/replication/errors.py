@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with what a peer sent."""
+"""Errors of replication: a peer sent what cannot be true; its link ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge_twisted.errors import EdgeError
 
 
 class CorruptItem(EdgeError):
-    """A peer sent a document that contradicts itself; nothing of the batch was applied."""
+    """A peer sent a document that contradicts itself; no part of its batch was applied."""
 
     code: ClassVar[str] = "corrupt_item"
 
@@ -27,7 +27,7 @@ class CorruptItem(EdgeError):
 
 
 class ImplausibleClaim(EdgeError):
-    """Peers say again and again that this server made writes that it did not; nothing was done."""
+    """Peers claimed too often that this server made writes that it did not; nothing was done."""
 
     code: ClassVar[str] = "implausible_claim"
 
@@ -38,6 +38,6 @@ class ImplausibleClaim(EdgeError):
 
     def __str__(self) -> str:
         return (
-            f"it is said that this server made {self.of_us} writes that it did not make, and it"
+            f"a peer says that this server made {self.of_us} writes that it did not make, and it"
             f" took {self.renewals} epochs for that in an hour"
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Documents as they come from a peer, checked before anything is believed."""
+"""Checks of the documents in a batch from a peer: nothing is merged before it has passed them."""
 
 from __future__ import annotations
 
@@ -24,32 +24,36 @@ from edge_twisted.records.documents import ID
 from edge_twisted.replication.errors import CorruptItem
 from edge_twisted.replication.state_checks import check_state
 
-#: The largest hard limit for documents that can be set, which local writes keep to as well.
+#: The highest value that the hard limit for documents can have; local writes keep to it as well.
 MAX_BODY_BYTES: Final = 256 * 2**20
-#: An id key is as long as the id; nobody writes longer ones over HTTP.
+#: An id key is about as long as its id, and HTTP takes no longer ids.
 MAX_ID_KEY_BYTES: Final = 64 * 1024
 
 
 class CheckedDocument(NamedTuple):
-    """A document that came whole and is what it says."""
+    """The content of a whole document that has passed the checks; `value` None: it is deleted."""
 
     value: dict[str, Value] | None
     attachments: Collection[str]
 
 
 @frozen
-class Arrivals:
-    """The documents of one batch, in order, and what they say together."""
+class IncomingBatch:
+    """The documents of one batch, in order, and the newest writes in them."""
 
-    #: Each Whole and Partial with its header; others without.
+    #: Each item with its header; None for those without a state, `Announced` and `Left`.
     items: tuple[tuple[Item, Header | None], ...]
     newest: Timestamp
-    #: The highest sequence of each server that is named.
+    #: replica -> the highest sequence in any version; without INITIAL writes.
     heard: dict[Replica, int]
 
     @classmethod
-    def of(cls, collection: str, items: tuple[Item, ...]) -> Arrivals:
-        """:raises CorruptItem: a header is damaged, or a document comes twice."""
+    def of(cls, collection: str, items: tuple[Item, ...]) -> IncomingBatch:
+        """
+        Read the headers of a batch.
+
+        :raises CorruptItem: a header is damaged, or a document comes twice.
+        """
         newest = BEGINNING
         heard: dict[Replica, int] = {}
         found: list[tuple[Item, Header | None]] = []
@@ -92,12 +96,14 @@ def _check_once(collection: str, items: tuple[Item, ...]) -> None:
 
 def check_fresh(collection: str, item: Whole) -> CheckedDocument:
     """
-    Check a document that was written once: its state says nothing of the fields.
+    Check a document that was written once, whose state has no entries for its fields.
 
     :raises CorruptItem: the text is not what a server stores under that id.
     """
     if item.body is None:
-        raise CorruptItem(collection, item.id_key, "what was written once is not deleted")
+        raise CorruptItem(
+            collection, item.id_key, "a document that was written once cannot be deleted"
+        )
     value = _value(collection, item.id_key, item.body)
     attachments = tokens_in(value) if b'"metadata":' in item.body else ()
     return CheckedDocument(value, tuple(dict.fromkeys(attachments)))
@@ -105,7 +111,7 @@ def check_fresh(collection: str, item: Whole) -> CheckedDocument:
 
 def check_full(collection: str, item: Whole) -> tuple[DocumentState, CheckedDocument]:
     """
-    Decode any document.
+    Check and decode any whole document.
 
     :raises CorruptItem: state and text do not belong together.
     """
@@ -116,9 +122,9 @@ def check_full(collection: str, item: Whole) -> tuple[DocumentState, CheckedDocu
     try:
         state = decode(item.state, fields)
         check_state(state, state.version)
-        # What is stored must be what we would write ourselves, or replicas would differ in bytes.
+        # The bytes must be those that this server would write, or replicas would differ in bytes.
         if state.fields != fields or encode(state) != item.state:
-            raise ValueError("the state tells of something else")
+            raise ValueError("state and text are of different documents")
     except (CorruptState, RecursionError, ValueError, TypeError, LookupError) as error:
         raise CorruptItem(collection, item.id_key, str(error)) from None
     attachments: Iterator[str] = iter(())
@@ -128,7 +134,11 @@ def check_full(collection: str, item: Whole) -> tuple[DocumentState, CheckedDocu
 
 
 def check_delta(collection: str, item: Partial) -> Delta:
-    """:raises CorruptItem: the bytes are no delta."""
+    """
+    Check and decode a delta.
+
+    :raises CorruptItem: the bytes are no delta, or one that builds on unknown writes.
+    """
     try:
         found = decode_delta(item.delta)
         version = found.changes.version
@@ -153,7 +163,7 @@ def _value(collection: str, id_key: bytes, body: bytes) -> dict[str, Value]:
         key = sort_key(id_) if type(id_) is str else DocumentId.of(id_).key
         if key != id_key:
             raise ValueError("its id is another")
-        # Also of what is nested too deep: that cannot be written.
+        # Fails as well if it is nested too deep to be written.
         if to_text(value) != body:
             raise ValueError("its text is not as a server writes it")
     except (InvalidJson, InvalidDocumentId, RecursionError, ValueError, TypeError) as error:

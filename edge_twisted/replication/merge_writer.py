@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How merged documents reach the store, and what must be noted with them."""
+"""Writing of merged documents to the store, with the notes on evictions that belong to them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from edge_twisted.store.rows import StoredDocument
 
 class MergeWriter:
     """
-    Stores the results of one batch in its unit of work.
+    Writer of the merged documents of one batch, in its unit of work.
 
-    :ivar attachments: ids of the blobs that the documents name.
+    :ivar attachments: ids of the attachments that the documents name.
     """
 
     def __init__(
@@ -37,46 +37,46 @@ class MergeWriter:
         self._dropped: list[StoredDocument] = []
         self.attachments: list[str] = []
 
-    def store(self, result: MergedDocument) -> None:
+    def store(self, document: MergedDocument) -> None:
         """Store one document, or drop it if it moved out of all subscriptions."""
-        unit, collection, id_key = self._unit, self._collection, result.id_key
-        if self._subscriptions and result.before is not None and self._moved_out(result):
+        unit, collection, id_key = self._unit, self._collection, document.id_key
+        if self._subscriptions and document.before is not None and self._moved_out(document):
             return
-        self.attachments.extend(result.attachments)
+        self.attachments.extend(document.attachments)
         unit.put(
             collection,
             id_key,
-            body=result.body,
-            state=result.state,
-            digest=result.digest,
-            attachments=result.attachments,
-            value=result.value,
+            body=document.body,
+            state=document.state,
+            digest=document.digest,
+            attachments=document.attachments,
+            value=document.value,
         )
-        if result.body is None:
-            note_initial_delete(unit, collection, id_key, result.version)
+        if document.body is None:
+            note_initial_delete(unit, collection, id_key, document.version)
         if self._any_evicted:
-            note_returned(unit, collection, id_key, result.version)
-            note_whole(unit, collection, id_key, result.digest)
+            note_returned(unit, collection, id_key, document.version)
+            note_whole(unit, collection, id_key, document.digest)
 
     def finish(self) -> None:
-        """Note what was dropped."""
+        """Note the dropped documents as evicted."""
         note_evicted(self._unit, self._collection, self._dropped, positions_hold=True)
 
-    def _moved_out(self, result: MergedDocument) -> bool:
+    def _moved_out(self, document: MergedDocument) -> bool:
         """List, unlist or drop a document; return whether it was dropped."""
-        before = result.before
+        before = document.before
         assert before is not None
-        if result.value is None or moved_out.matches_any(self._subscriptions, result.value):
-            moved_out.unlist(self._unit, self._collection, result.id_key)
+        if document.value is None or moved_out.matches_any(self._subscriptions, document.value):
+            moved_out.unlist(self._unit, self._collection, document.id_key)
             return False
         if before.body is None:
             return False
         if not moved_out.matches_any(self._subscriptions, document_of(before.body)):
             return False
-        # What the peer has all of is safe there; anything else is a local edit that may be lost.
-        if self._drops and result.is_theirs:
-            self._unit.remove(self._collection, result.id_key)
+        # The peer has all of the document: it is safe there.  Else it has a local edit, and stays.
+        if self._drops and document.is_theirs:
+            self._unit.remove(self._collection, document.id_key)
             self._dropped.append(before)
             return True
-        moved_out.list_moved_out(self._unit, self._collection, result.id_key, self._now_ms)
+        moved_out.list_moved_out(self._unit, self._collection, document.id_key, self._now_ms)
         return False

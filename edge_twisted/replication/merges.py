@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of each document of a batch, before anything is stored."""
+"""Merging of a batch with the documents here: decides what to store, and stores nothing."""
 
 from __future__ import annotations
 
@@ -39,32 +39,34 @@ class MergedDocument(NamedTuple):
     version: VersionVector
     attachments: Collection[str]
     value: dict[str, Value] | None
-    #: What is here of it.
+    #: The document as it is here now.
     before: StoredDocument | None
-    #: The peer has all that is in it.
+    #: Whether the peer has all that is in it.
     is_theirs: bool
 
 
-class _Renounced(NamedTuple):
-    """A document that has seen what it gives up, and its row as it is here."""
+class _Renunciation(NamedTuple):
+    """A merged document that has seen writes which it gives up (see `Merge.renounce`)."""
 
+    #: The document as it is here now.
     found: StoredDocument
     state: DocumentState
     id_value: Value
-    #: It lives by what was deleted.
+    #: Whether all writes that it lives by are known to be deleted.
     has_ended: bool
 
 
 class Merge:
     """
-    The documents of a batch against those here; nothing is written.
+    The merge of one batch with the documents here; it writes nothing.
 
-    :ivar results: what is to be stored.
-    :ivar lacking: id keys of what has to come whole first.
-    :ivar renounced: what has seen writes of a former life, or forgotten ones, only to give them
-        up; to be stored with a write of ours (`renounce`).
-    :ivar hides: whether some result holds a variant that it does not show, the first of its
-        collection.
+    :ivar results: the documents to be stored.
+    :ivar lacking: id keys of documents that have to come whole first.
+    :ivar renunciations: documents that give up writes; `renounce` adds them to the results.
+    :ivar hides: whether some result has a hidden variant, and no document here had one before.
+    :ivar echoes: id key and digest of documents that the peer and this server have alike.
+    :ivar gone: documents of the peer that are known to be deleted.
+    :ivar older: id keys of documents of which the peer has an older version.
     """
 
     def __init__(self, here: Snapshot, scope: Scope, scopes: Scopes) -> None:
@@ -75,18 +77,18 @@ class Merge:
         self._knowledge = Knowledge(here, scope.collection)
         self.results: list[MergedDocument] = []
         self.lacking: list[bytes] = []
-        self.renounced: list[_Renounced] = []
+        self.renunciations: list[_Renunciation] = []
         self.hides = False
-        self._looks = not hides_variants(here, scope.collection)
+        self._seeks_hidden = not hides_variants(here, scope.collection)
         self.echoes: list[tuple[bytes, int]] = []
         self.gone: list[Seen] = []
         self.older: list[bytes] = []
 
     def take(self, item: Item, header: Header | None) -> None:
         """
-        Decide about one document.
+        Decide what becomes of one document of the batch.
 
-        :raises CorruptItem: it contradicts itself.
+        :raises CorruptItem: the document contradicts itself.
         """
         found = self._here.get(self._collection, item.id_key)
         if header is None:
@@ -104,7 +106,7 @@ class Merge:
             self.lacking.append(item.id_key)
 
     def _is_wanted(self, found: StoredDocument | None) -> bool:
-        """Return whether we have to learn that a document left the scope."""
+        """Return whether this server has a document in the scope that has left it at the peer."""
         if found is None or found.body is None:
             return False
         return self._scopes.matches(self._scope, found.body)
@@ -114,7 +116,7 @@ class Merge:
         write = header.write
         is_new = write is not None and self._knowledge.is_new(write)
         if not is_new and self._knowledge.is_gone(id_key, header.version):
-            # A tombstone is what we would tell of it.
+            # A tombstone needs no answer: the peer knows of the delete.
             if isinstance(item, Partial) or (isinstance(item, Whole) and item.body is not None):
                 self.gone.append(Seen(id_key, header.version))
         elif not isinstance(item, Whole):
@@ -128,7 +130,7 @@ class Merge:
             if state.is_alive and self._knowledge.has_ended(id_key, state.living):
                 self.gone.append(Seen(id_key, header.version))
                 return
-            self._look(state)
+            self._note_hidden(state)
             number = digest(id_key, header.version)
             self._keep(item, header, number, checked.attachments, checked.value)
 
@@ -176,23 +178,25 @@ class Merge:
         if before is not None and merged.is_alive:
             former = self._knowledge.former(item.id_key, mine, merged)
         if former:
-            # What has been seen and is not here is gone, whoever still has it.
+            # Keep the state here; only the version says that the former life was seen.
             merged = DocumentState(state.root, state.life, mine.joined(former))
         id_value = id_value if their_id is None else their_id
         revives = before is None and merged.is_alive
         has_ended = revives and self._knowledge.has_ended(item.id_key, merged.living)
         if revives and id_value is None and not has_ended:
-            # The delta revives what is a tombstone here: nothing here has the id as written.
+            # The delta revives a tombstone, which does not have the id as it was written.
             self.lacking.append(item.id_key)
         elif former or has_ended or (has_dropped and merged.is_alive):
-            self.renounced.append(_Renounced(found, merged, id_value, has_ended))
+            self.renunciations.append(_Renunciation(found, merged, id_value, has_ended))
         else:
             self._merged(found, merged, id_value, theirs.includes(merged.version))
 
     def _with(self, state: DocumentState, item: Item) -> tuple[DocumentState, Value, bool]:
         """
-        Return a state merged with what came, the id of that, None if it does not say, and whether
-        something was dropped that one side had forgotten.
+        Merge a state with an item.
+
+        Return the merged state; the id in the item, None if it has none; and whether writes were
+        dropped that one side had forgotten.
         """
         if isinstance(item, Whole):
             other, checked = check_full(self._collection, item)
@@ -204,25 +208,25 @@ class Merge:
 
     def renounce(self, next_stamp: Callable[[], Stamp]) -> None:
         """
-        Add the documents that give something up to the results: a former life, or forgotten writes.
+        Add documents to the results that give up a former life, or forgotten writes.
 
-        That it is given up is a write of ours: others that have seen the same writes still hold
-        them, and equal versions are equal documents.
+        Each gets a new write of this server.  Other servers have seen the same writes and still
+        hold them, and documents of equal versions have to be equal.
         """
-        for found, merged, id_value, has_ended in self.renounced:
+        for found, merged, id_value, has_ended in self.renunciations:
             stamp = next_stamp()
             if has_ended:
                 state = delete(merged, stamp)
             else:
                 state = DocumentState(merged.root, merged.life, merged.version.with_dot(stamp.dot))
-            # What was evicted here may have come back with this very merge.
+            # Writes that were evicted here may have come back with this merge.
             evicted = evicted_of(self._here, self._collection, found.id_key)
             state = excepted(state, merged, stamp.replica, evicted.seen(stamp.replica))
             self._merged(found, state, id_value, False)
 
-    def _look(self, state: DocumentState) -> None:
-        if self._looks and state.is_alive and has_hidden_variants(state.root):
-            self.hides, self._looks = True, False
+    def _note_hidden(self, state: DocumentState) -> None:
+        if self._seeks_hidden and state.is_alive and has_hidden_variants(state.root):
+            self.hides, self._seeks_hidden = True, False
 
     def _merged(
         self, found: StoredDocument, merged: DocumentState, id_value: Value, is_theirs: bool
@@ -230,7 +234,7 @@ class Merge:
         fields = merged.fields
         value = None if fields is None else {**fields, ID: id_value}
         body = None if value is None else to_text(value)
-        self._look(merged)
+        self._note_hidden(merged)
         number = digest(found.id_key, merged.version)
         if is_theirs:
             self.echoes.append((found.id_key, number))

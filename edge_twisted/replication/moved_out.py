@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Documents that a peer's change took out of all subscriptions: listed, or dropped."""
+"""Documents that a peer's change took out of all subscriptions: ``system:moved_out``."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def moved_out_documents(snapshot: Snapshot, own: OwnSubscriptions) -> Iterator[d
     """
     Yield the rows of ``system:moved_out``: documents that are kept but no longer kept up to date.
 
-    Facts outlive what makes them untrue (a local write, EVICT, a new subscription), so each is
-    held against the document as it is.
+    A fact stays when a local write, EVICT or a new subscription makes it untrue, so each is
+    compared with the document as it is now.
     """
     after: bytes | None = None
     while facts := snapshot.facts(_MOVED_OUT, after=after):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-How far each peer has come with what it takes of us: ``system:data_sync_info``.
+Progress of each peer with the documents of this server: ``system:data_sync_info``.
 
-Kept in memory, and written as facts every now and then: an acknowledgement is not worth an fsync,
-and after a crash peers tell anew.
+It is kept in memory and written as facts now and then.  An acknowledgement is not worth an fsync:
+after a crash peers tell their progress again.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _decode = msgspec.msgpack.Decoder().decode
 
 @frozen(kw_only=True)
 class PeerProgress:
-    """A peer: our commit that it has everything up to, and when (ms) something came from it."""
+    """The commit here up to which a peer has all it wants, and when (ms) documents came from it."""
 
     acknowledged_lsn: int = NONE
     received_at: int = NONE
 
 
 class PeerRecords:
-    """All direct peers that there ever were, by peer key; on the reactor thread."""
+    """All peers that were ever linked, by peer key; for the reactor thread."""
 
     def __init__(self) -> None:
         self._peers: dict[str, PeerProgress] = {}
         self._changed: set[str] = set()
 
     def load(self, snapshot: Snapshot) -> None:
-        """Take over what the store keeps; numbers beyond its commits are of another life."""
+        """Load what the store keeps; numbers beyond its newest commit are from before a restore."""
         self._peers = {
             key: evolve(peer, acknowledged_lsn=min(peer.acknowledged_lsn, snapshot.lsn))
             for key, peer in stored_peers(snapshot).items()
@@ -49,24 +49,24 @@ class PeerRecords:
         self._changed.clear()
 
     def progress(self, peer: str) -> PeerProgress:
-        """Return what is known of a peer."""
+        """Return how far a peer is; nothing known: the defaults."""
         return self._peers.get(peer, PeerProgress())
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """All direct peers that there ever were."""
+        """The keys of all peers that were ever linked, sorted."""
         return tuple(sorted(self._peers))
 
     def met(self, peer: str) -> None:
-        """A link to a peer stands."""
+        """Note a link with a peer."""
         self._change(peer, self.progress(peer))
 
     def acknowledged(self, peer: str, lsn: int) -> None:
-        """A peer has everything that it wants up to our commit `lsn`."""
+        """Note that a peer has all it wants up to the commit `lsn` here."""
         self._change(peer, evolve(self.progress(peer), acknowledged_lsn=lsn))
 
     def received(self, peer: str, now_ms: int) -> None:
-        """Documents came from a peer."""
+        """Note that documents came from a peer."""
         self._change(peer, evolve(self.progress(peer), received_at=now_ms))
 
     def _change(self, peer: str, progress: PeerProgress) -> None:
@@ -84,7 +84,7 @@ class PeerRecords:
         """
         Yield the rows of ``system:data_sync_info``, by peer key.
 
-        :param statuses: of those peers for which it is not "Not Connected".
+        :param statuses: peer key -> status, of peers that are not "Not Connected".
         """
         for key in sorted(self._peers):
             peer = self._peers[key]
@@ -97,7 +97,7 @@ class PeerRecords:
 
 
 def store_peers(unit: UnitOfWork, changed: Mapping[str, PeerProgress]) -> None:
-    """Keep what `PeerRecords.take_changes` returned."""
+    """Write what `PeerRecords.take_changes` returned."""
     if not changed:
         return
     newest = max(peer.acknowledged_lsn for peer in changed.values())
@@ -109,7 +109,7 @@ def store_peers(unit: UnitOfWork, changed: Mapping[str, PeerProgress]) -> None:
 
 
 def stored_peers(snapshot: Snapshot) -> dict[str, PeerProgress]:
-    """Return all peers that a snapshot knows."""
+    """Return peer key -> progress of all peers in the store."""
     found: dict[str, PeerProgress] = {}
     after: bytes | None = None
     while facts := snapshot.facts(_PEERS, after=after):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What set reconciliation asks: digests of a scope, and what is behind them."""
+"""Requests of repair: the digests of a scope, the documents behind them, and their deletes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 
 def read_digests(snapshot: Snapshot, request: ReadDigests, scopes: Scopes) -> Digests | ScopeClosed:
-    """Perform `ReadDigests`."""
+    """Perform `ReadDigests`: the digests of all documents in a scope, and of all tombstones."""
     scope = request.scope
     if request.for_peer and not is_open(snapshot, scope.collection):
         return ScopeClosed()
@@ -56,7 +56,7 @@ def _values(snapshot: Snapshot, scope: Scope, scopes: Scopes) -> array[int]:
 
 
 def find_seen(snapshot: Snapshot, request: FindSeen) -> tuple[Seen, ...]:
-    """Perform `FindSeen`."""
+    """Perform `FindSeen`: the versions of the documents that have these digests."""
     collection = request.scope.collection
     found: list[Seen] = []
     for id_key in ids_of(snapshot, collection, request.digests):
@@ -68,7 +68,7 @@ def find_seen(snapshot: Snapshot, request: FindSeen) -> tuple[Seen, ...]:
 
 
 def find_gone(snapshot: Snapshot, request: FindGone, scopes: Scopes) -> Fates | ScopeClosed:
-    """Perform `FindGone`."""
+    """Perform `FindGone`: which documents of a peer are deleted here, or have left the scope."""
     scope = request.scope
     if not is_open(snapshot, scope.collection):
         return ScopeClosed()
@@ -95,8 +95,8 @@ def delete_gone(unit: UnitOfWork, request: DeleteGone) -> None:
     """
     Perform `DeleteGone`.
 
-    The delete is a write of ours, so that it travels on to all who have the document; two servers
-    that make it at the same time agree.
+    Each delete is a write of this server, so that it reaches all who have the document.  Two
+    servers that delete the same document at the same time agree in the end.
     """
     writer = DocumentWriter(unit)
     collection = request.collection
@@ -105,7 +105,7 @@ def delete_gone(unit: UnitOfWork, request: DeleteGone) -> None:
         if document is None or document.body is None:
             continue
         if not all(map(seen.version.covers, read_life(document.state))):
-            # It lives by something that the peer had not seen deleted.
+            # It has a life that the peer has not seen deleted.
             continue
         fields = document_of(document.body)
         id_ = DocumentId.of(fields.pop(ID))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Subscriptions as scopes: names for them, matchers, and what may be sent at all."""
+"""Scopes: compiled subscriptions by key, this server's own ones, and collections that stay here."""
 
 from __future__ import annotations
 
@@ -17,27 +17,31 @@ from edge_twisted.records.documents import document_of
 from edge_twisted.store.interface import Snapshot
 
 _SYNC_SCOPES: Final = "user_collection_sync_scopes"
-#: Servers of the mesh are small peers; these collections are not for them.
+#: Values of the parameter that keep a collection from servers of the mesh, which are small peers.
 _CLOSED: Final = frozenset({"LocalPeerOnly", "BigPeerOnly"})
 
 
-#: Compiled subscriptions that are kept: what is asked for again is compiled again, so this is about
-#: time, and a peer that asks for ever new ones costs no memory.
+#: Compiled subscriptions that are kept.  A dropped one is compiled again when it is needed, so that
+#: a peer that asks for ever new ones costs time, and no memory.
 MAX_COMPILED: Final = 4096
 
 
 @define(eq=False)
 class Scopes:
     """
-    Compiled subscriptions, by key; from any thread.
+    Compiled subscriptions by key; for any thread.
 
-    Each entry is as good as another that was made for the same key meanwhile.
+    Two threads may compile the same subscription at once: either result serves.
     """
 
     _compiled: dict[ScopeKey, Subscription] = field(factory=dict)
 
     def scope(self, query: str, arguments: Mapping[str, Value]) -> Scope:
-        """:raises DqlError: the query is no subscription."""
+        """
+        Return the scope of a subscription.
+
+        :raises DqlError: the query is no subscription.
+        """
         found = Subscription.of(query, arguments, restricted=False)
         key = ScopeKey(found.key)
         self._keep(key, found)
@@ -50,7 +54,7 @@ class Scopes:
         )
 
     def subscription(self, scope: Scope) -> Subscription:
-        """Return what a scope means."""
+        """Return the compiled subscription of a scope."""
         found = self._compiled.get(scope.key)
         if found is None:
             found = Subscription.of(scope.query, scope.arguments, restricted=False)
@@ -59,12 +63,16 @@ class Scopes:
 
     def _keep(self, key: ScopeKey, found: Subscription) -> None:
         if len(self._compiled) >= MAX_COMPILED:
-            # All at once, for other threads may be adding: no order is kept among entries.
+            # Drop all at once: other threads may add, so the entries are in no order.
             self._compiled = {}
         self._compiled[key] = found
 
     def matches(self, scope: Scope, body: bytes) -> bool:
-        """Return whether a live document is in a scope; :raises BudgetExceeded: see there."""
+        """
+        Return whether a live document is in a scope.
+
+        :raises BudgetExceeded: the condition takes too long, see `Subscription.matches`.
+        """
         if scope.is_whole:
             return True
         found = self.subscription(scope)
@@ -76,14 +84,14 @@ class OwnSubscriptions:
     """
     This server's own subscriptions, to tell which documents moved out of all of them.
 
-    :ivar drop: whether such a document goes (`database.moved_out`), or stays and is listed.
+    :ivar drop: whether such a document is dropped (setting `database.moved_out`), or listed.
     """
 
     drop: bool = False
     _by_collection: Mapping[str, tuple[Subscription, ...]] = field(factory=dict)
 
     def set(self, subscriptions: Iterable[Subscription]) -> None:
-        """Take the subscriptions as they are now; from the reactor thread."""
+        """Take this server's subscriptions; for the reactor thread."""
         found: dict[str, tuple[Subscription, ...]] = {}
         for each in subscriptions:
             if not each.is_virtual:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every merge state keeps to, and a peer's might not."""
+"""Checks of a merge state from a peer: rules that every state keeps which a server has written."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The documents of a store as the mesh sees them."""
+"""The documents of a store as the mesh sees them: requests in, answers and notices out."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class StoredDocuments:
     """
     `edge_twisted.mesh.ports.requests.Documents` over a store; all calls from the reactor thread.
 
-    :param drop_moved_out: what becomes of documents that a peer's change takes out of all of our
-        subscriptions: they go, or stay and are listed in ``system:moved_out``.
+    :param drop_moved_out: whether a document is dropped that a peer's change takes out of all
+        subscriptions of this server; else it stays and is listed in ``system:moved_out``.
     """
 
     def __init__(
@@ -66,15 +66,15 @@ class StoredDocuments:
 
     def start(self, closed: frozenset[str] = frozenset()) -> Deferred[None]:
         """
-        Begin to watch the opened store; fires when this does, before anybody writes to it.
+        Begin to watch the opened store; fires once it does.  Nobody may write before that.
 
-        :param closed: collections that are not sent to peers now (`close_collections`).
+        :param closed: collections that are not sent to peers now (see `close_collections`).
         """
         self._closed = closed
-        return self._store.read("start of replication", _remembered).addCallback(self._begin)
+        return self._store.read("start of replication", _load).addCallback(self._begin)
 
-    def _begin(self, remembered: tuple[dict[Replica, int], dict[str, int]]) -> None:
-        self._heard, self._generations = remembered
+    def _begin(self, loaded: tuple[dict[Replica, int], dict[str, int]]) -> None:
+        self._heard, self._generations = loaded
         self._stops = [
             self._store.on_commit(self._committed),
             self._store.before_reap(note_reaped),
@@ -82,31 +82,31 @@ class StoredDocuments:
         ]
 
     def stop(self) -> None:
-        """Watch no more."""
+        """End watching the store."""
         for stop in self._stops:
             stop()
         self._stops.clear()
 
-    # -- who, and how far
+    # -- replica and sequences
 
     @property
     def replica(self) -> Replica:
-        """Who we are; changes when the epoch is renewed."""
+        """This server; changes when the epoch is renewed."""
         return self._store.replica
 
     @property
     def lsn(self) -> int:
-        """The newest durable commit."""
+        """The number of the newest durable commit."""
         return self._store.lsn
 
     def heard_of(self, replica: Replica) -> int:
-        """Return the highest sequence of a replica in what came here."""
+        """Return the highest sequence of a replica in the batches that came here; 0: none."""
         return self._heard.get(replica, 0)
 
     # -- watching
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
-        """Tell somebody what happens; return a function that ends it."""
+        """Tell a watcher what happens; return a function that ends it."""
         self._watchers.append(watcher)
 
         def end() -> None:
@@ -116,7 +116,7 @@ class StoredDocuments:
         return end
 
     def close_collections(self, closed: frozenset[str]) -> None:
-        """Learn which collections are not sent to peers any more (``ALTER SYSTEM``)."""
+        """Take the collections that are not sent to peers from now on (``ALTER SYSTEM``)."""
         opened, self._closed = self._closed - closed, closed
         if opened:
             for watcher in tuple(self._watchers):
@@ -145,11 +145,15 @@ class StoredDocuments:
     # -- subscriptions
 
     def scope(self, query: str, arguments: Mapping[str, Value]) -> Scope:
-        """:raises DqlError: the query is no subscription."""
+        """
+        Return the scope of a subscription.
+
+        :raises DqlError: the query is no subscription.
+        """
         return self._scopes.scope(query, arguments)
 
     def subscribe(self, scopes: Collection[Scope]) -> None:
-        """Learn which scopes are our own: what moves out of all of them is stale."""
+        """Take this server's own scopes; documents that leave all of them count as moved out."""
         self._own.set([self._scopes.subscription(scope) for scope in scopes])
 
     def matches(self, scope: Scope, body: bytes) -> bool:
@@ -164,24 +168,24 @@ class StoredDocuments:
 
     def perform(self, request: DocumentRequest) -> Deferred[Answer]:
         """
-        Fire with the answer; mutations only once they are durable.
+        Perform a request; fire with the answer, after a mutation once it is durable.
 
-        A damaged document that it meets goes into quarantine first, so that what follows knows
-        nothing of it: neither what is sent and promised, nor what is merged.
+        A damaged document that the request meets is put into quarantine, and the request performed
+        again: nothing is sent, promised or merged that builds on the damage.
         """
-        return Deferred.fromCoroutine(self._perform_whole(request))
+        return Deferred.fromCoroutine(self._perform_past_damage(request))
 
-    async def _perform_whole(self, request: DocumentRequest) -> Answer:
-        met: set[tuple[str, bytes]] = set()
+    async def _perform_past_damage(self, request: DocumentRequest) -> Answer:
+        quarantined: set[tuple[str, bytes]] = set()
         while True:
             try:
                 return await self._perform(request)
             except DocumentDamaged as error:
                 place = (error.collection, error.id_key)
-                # One that stays stays an error.
-                if place in met or not await self._store.quarantine(*place):
+                # Quarantine has failed before, or fails now: report the damage.
+                if place in quarantined or not await self._store.quarantine(*place):
                     raise
-                met.add(place)
+                quarantined.add(place)
 
     def _perform(self, request: DocumentRequest) -> Deferred[Answer]:
         match request:
@@ -224,9 +228,9 @@ class StoredDocuments:
         )
 
         def answer(committed: UnitResult[BatchOutcome]) -> Answer:
-            done = committed.result
-            self._learn(done.heard, done.renewed)
-            return done.answer
+            outcome = committed.result
+            self._learn(outcome.heard, outcome.renewed)
+            return outcome.answer
 
         written = self._store.write("apply", lambda unit: apply_batch(unit, request, context))
         return written.addCallback(answer)
@@ -241,6 +245,6 @@ class StoredDocuments:
         return written.addCallback(answer)
 
 
-def _remembered(snapshot: Snapshot) -> tuple[dict[Replica, int], dict[str, int]]:
-    """Return what was heard of other replicas, and the generations of evictions."""
+def _load(snapshot: Snapshot) -> tuple[dict[Replica, int], dict[str, int]]:
+    """Return the highest sequences that were heard, and the generations of evictions."""
     return load_heard(snapshot), generations(snapshot)

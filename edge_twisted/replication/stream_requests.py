@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a sender reads: the batches of a stream, and single documents."""
+"""Requests of the sender of a stream: the next batch of changes, and single documents."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from edge_twisted.replication.scopes import Scopes, is_open
 from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.rows import StoredDocument
 
-#: Documents that one batch looks at, matching or not: some tens of milliseconds of a reader.
-MOST_LOOKED_AT: Final = 4_000
-#: A notice of a document on the wire, about.
+#: Documents that one batch examines, matching or not: some tens of milliseconds of a reader.
+MOST_EXAMINED: Final = 4_000
+#: Size of an `Announced` or `Left` on the wire, about.
 _NOTICE_BYTES: Final = 24
 _NO_DOCUMENTS: Final = bytes(16)
 
@@ -37,7 +37,7 @@ _NO_DOCUMENTS: Final = bytes(16)
 def read_changes(
     snapshot: Snapshot, request: ReadChanges, scopes: Scopes
 ) -> Changes | CursorUnknown | ScopeClosed:
-    """Perform `ReadChanges`."""
+    """Perform `ReadChanges`: the next batch of a stream, in the order of commits."""
     scope, after = request.scope, request.after
     if not is_open(snapshot, scope.collection):
         return ScopeClosed()
@@ -49,19 +49,19 @@ def read_changes(
     if scopes.subscription(scope).is_virtual:
         return Changes(items=(), lsn=snapshot.lsn, more=False)
     items: list[Item] = []
-    reading = _Reading(scope, request, scopes)
-    lsn, size, looked_at, more = after, 0, 0, True
-    while more and size < request.limit_bytes and looked_at < MOST_LOOKED_AT:
+    maker = _ItemMaker(scope, request, scopes)
+    lsn, size, examined, more = after, 0, 0, True
+    while more and size < request.limit_bytes and examined < MOST_EXAMINED:
         batch = snapshot.changes_after(
             lsn, (scope.collection,), limit_bytes=request.limit_bytes - size
         )
         for change in batch.changes:
-            item = reading.item(change.document)
+            item = maker.item(change.document)
             if item is not None:
                 items.append(item)
                 size += _size(item)
         lsn, more = batch.lsn, batch.more
-        looked_at += len(batch.changes)
+        examined += len(batch.changes)
     if more or not scope.is_whole:
         return Changes(items=tuple(items), lsn=lsn, more=more)
     return Changes(
@@ -74,7 +74,7 @@ def read_changes(
 
 
 def read_documents(snapshot: Snapshot, request: ReadDocuments) -> tuple[Whole, ...] | ScopeClosed:
-    """Perform `ReadDocuments`."""
+    """Perform `ReadDocuments`: whole documents by id key or digest."""
     collection = request.scope.collection
     if not is_open(snapshot, collection):
         return ScopeClosed()
@@ -100,8 +100,8 @@ def ids_of(snapshot: Snapshot, collection: str, digests: tuple[int, ...]) -> lis
     ]
 
 
-class _Reading:
-    """Makes the items of one batch."""
+class _ItemMaker:
+    """Maker of the items of one batch."""
 
     def __init__(self, scope: Scope, request: ReadChanges, scopes: Scopes) -> None:
         self._scope = scope
@@ -112,7 +112,7 @@ class _Reading:
         self._most: float = float("inf") if most is None else most
 
     def item(self, document: StoredDocument) -> Item | None:
-        """Return what the receiver should hear of a document; None: nothing."""
+        """Return the item for a document; None: the receiver sent that very version itself."""
         id_key, _, body, state, number = document
         if self._skip and self._skip.get(id_key) == number:
             return None
@@ -131,7 +131,7 @@ class _Reading:
 
 
 def _partial(document: StoredDocument, base: VersionVector, size: int) -> Partial | None:
-    """Return what changed since `base`, if the receiver should have the rest, and it is less."""
+    """Return the changes since `base` if the receiver has the rest, and they are smaller."""
     header = read_header(document.state)
     if header.write is not None or not any(map(base.seen, header.version)):
         return None
@@ -147,7 +147,7 @@ def _partial(document: StoredDocument, base: VersionVector, size: int) -> Partia
 
 
 def _knows(state: DocumentState, base: VersionVector) -> bool:
-    """Return whether somebody who has seen `base` has seen some write of this very document."""
+    """Return whether a peer that has seen `base` has seen some write of this document."""
     if any(base.covers(entry.stamp.dot) for entry in state.life):
         return True
     return any(base.covers(stamp.dot) for node in nodes_of(state.root) for stamp in stamps_of(node))
