@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Connections to peers: the adapters between sessions and the network.
+Links: the connections with peers, and whatever brings them about.
 
-`node.MeshNode` owns all links, `link` drives one session on one connection, `dialer`, `connectors`
-and `discovery` bring connections about, `blob_carrier` moves attachments over them.
+The way in is `node.MeshNode`, the owner of all links.  `link.Link` runs one session on one
+connection; `dialer`, `connectors`, `discovery` and `mdns` make connections; `strangers` and
+`link_choice` decide which of them stay; `blob_carrier` moves attachments over them.  The room may
+import all of the mesh but `session`, `repair` and `reconciliation`: it runs sessions by the
+interface `ports.effects.LinkSession`.  It knows no store.
 """

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-How long to wait before the next try: exponential, with jitter, up to a bound.
+Exponential backoff with jitter: how long to wait before the next try.
 
 "Equal jitter" after Brooker, "Exponential Backoff And Jitter" (2015): half of the delay is fixed,
-half is drawn, so that peers cut off together do not come back together, and nobody hammers.
+half is random.  So peers that were cut off together do not come back together, and no address is
+tried without a pause.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _FACTOR: Final = 2.0
 
 
 class Backoff:
-    """The delays of one address; `draw` returns a number from 0 to below 1."""
+    """The delays of one address, in seconds; `draw` returns a random number in [0, 1)."""
 
     def __init__(self, most_seconds: float, draw: Callable[[], float]) -> None:
         self.most_seconds = most_seconds
@@ -31,5 +32,5 @@ class Backoff:
         return whole * (0.5 + 0.5 * self._draw())
 
     def reset(self) -> None:
-        """Begin anew: the last try was a success."""
+        """Begin with the first delay again: the last try was a success."""
         self._next = FIRST_SECONDS

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Long computations of sessions, a few milliseconds at a time, fairly among all links."""
+"""Long computations of sessions, run a few milliseconds at a time and fairly among all links."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import CooperativeTask, Cooperator, TaskDone, TaskFailed, TaskStopped
 from twisted.python.failure import Failure
 
-#: What all computations together may take of the reactor at a time.
+#: For how long all computations together may hold the reactor at a time.
 SLICE_SECONDS: Final = 0.004
 
 
 class ComputationQueue:
-    """Runs generators to their end; a step of theirs takes about a millisecond."""
+    """Runner of generators, one step of about a millisecond after the other."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._cooperator = Cooperator(
             terminationPredicateFactory=self._slice,
-            # Between slices, whatever else waits has its turn.
+            # Other events of the reactor have their turn between two slices.
             scheduler=lambda work: clock.callLater(0.0, work),
         )
 
     def run(self, steps: Generator[None, None, object]) -> Deferred[object]:
-        """Fire with what the generator returns; cancelling ends it where it is."""
+        """Run a generator; fire with what it returns.  Cancelling stops it after a step."""
         results: list[object] = []
 
-        def kept() -> Generator[None, None, None]:
+        def keep_result() -> Generator[None, None, None]:
             results.append((yield from steps))
 
-        task = self._cooperator.cooperate(kept())
+        task = self._cooperator.cooperate(keep_result())
         done: Deferred[object] = Deferred(lambda _: _stop(task))
 
         def finished(_: object) -> None:
             done.callback(results[0])
 
         def failed(failure: Failure) -> None:
-            # Stopping is the cancelling of `done`, which fires by itself.
+            # TaskStopped comes of a cancelled `done`, which has fired already.
             if failure.check(TaskStopped) is None:
                 done.errback(failure)
 
@@ -54,6 +54,6 @@ class ComputationQueue:
 
 
 def _stop(task: CooperativeTask[Any]) -> None:
-    # It may have ended on its own in the same moment.
+    # The task may have ended by itself in the same moment.
     with suppress(TaskStopped, TaskFailed, TaskDone):
         task.stop()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections in and out: TLS around links, and the doors that they come through."""
+"""Connections in and out: a listener's factory and a connector, both with TLS around links."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from twisted.internet.protocol import Factory
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from edge_twisted.mesh.links.link import Link
+from edge_twisted.mesh.links.link import Link, host_of
 from edge_twisted.mesh.links.node import MeshNode
 from edge_twisted.mesh.trust.tls import MeshTls
 
-#: Of one address of a host; names with several addresses get a little longer.
+#: Time limit for a connection with one address; a name with several addresses gets more.
 CONNECT_SECONDS: Final = 8.0
 
 
@@ -40,17 +40,17 @@ class PeerAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-#: Gives the way to an address.
+#: Returns the endpoint that connects with an address.
 EndpointOf = Callable[[PeerAddress], IStreamClientEndpoint]
 
 
 @implementer(IProtocolFactory)
 class LinkAcceptor:
-    """The factory of the mesh's listener: turns strangers away when there are too many."""
+    """The factory of the mesh's listener; it closes connections when there are too many."""
 
     def __init__(self, node: MeshNode, tls: MeshTls, clock: IReactorTime) -> None:
         self._node = node
-        #: The link of the connection that is being taken in, while it is.
+        #: The link for the protocol that `buildProtocol` is making, and nothing between two calls.
         self._taken: list[Link] = []
         inner = Factory.forProtocol(self._taken.pop)
         inner.noisy = False
@@ -58,22 +58,22 @@ class LinkAcceptor:
         self._tls.noisy = False
 
     def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
-        """Take a connection in; None closes it, before anything was spent on TLS."""
-        link = self._node.take_stranger(str(getattr(addr, "host", "unknown")))
+        """Return the protocol of a new connection; None closes it before TLS has cost anything."""
+        link = self._node.take_stranger(host_of(addr))
         if link is None:
             return None
         self._taken.append(link)
         return cast(IProtocol, self._tls.buildProtocol(addr))
 
     def doStart(self) -> None:
-        """Nothing is needed before the first connection."""
+        """Nothing to do before the first connection."""
 
     def doStop(self) -> None:
-        """Nothing is left of connections once they are gone."""
+        """Nothing to do after the last connection."""
 
 
 class Connector:
-    """Makes connections to targets, with a link inside TLS on each."""
+    """Maker of connections with peers, each with a link inside TLS."""
 
     def __init__(
         self, node: MeshNode, tls: MeshTls, clock: IReactorTime, endpoint_of: EndpointOf
@@ -84,7 +84,7 @@ class Connector:
         self._endpoint_of = endpoint_of
 
     def connect(self, target: PeerAddress) -> Deferred[Link]:
-        """Fire with the link once the connection stands; its handshakes are still to come."""
+        """Connect; fire with the link before its handshakes (TLS, then HELLO)."""
         inner = Factory.forProtocol(lambda: self._node.new_link(str(target)))
         inner.noisy = False
         factory = TLSMemoryBIOFactory(self._tls, True, inner, self._clock)
@@ -96,7 +96,7 @@ class Connector:
 
 
 def endpoints(reactor: IReactorTCP) -> EndpointOf:
-    """Return the way to targets over TCP: names are looked up at each connection anew."""
+    """Return the maker of TCP endpoints; names are looked up for each connection."""
     return lambda target: HostnameEndpoint(
         reactor, target.host, target.port, timeout=CONNECT_SECONDS
     )

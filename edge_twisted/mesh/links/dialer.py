@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The dialer: keeps trying to be linked with every address that it was given.
+The dialer: keeps a link with every address that it was given, and tries again where there is none.
 
-One `Dial` per address runs through: waiting -> connecting -> linked or refused -> waiting ...; it
-rests while there is nothing to gain, because the address leads to ourselves, or to a peer with
-which another link lives.
+Each address has a `Dial`, which goes from WAITING to CONNECTING to LINKED, and back to WAITING when
+the attempt fails or the link ends.  While another link with the same peer lives it is RESTING, and
+while the address leads to this server itself it is SELF; both end in WAITING as well.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ from edge_twisted.mesh.wire.end_reasons import QUIET, EndReason, end_reason
 
 log = Logger()
 
-#: From the look-up of a name to a connection; a resolver can hang for minutes.
+#: Time limit from the look-up of a name to a connection; a resolver can hang for minutes.
 ATTEMPT_SECONDS: Final = 15.0
-#: Problems of one address that take turns are logged at most this often.
+#: A new problem of one address is logged at most this often.
 REPEAT_SECONDS: Final = 60.0
-#: A link that lived this long was a success; one that the peer ends at once, as when it has too
-#: many, must not bring the next try forward.
+#: A link that lived this long counts as a success and resets the backoff.  One that the peer ends
+#: at once, because it has too many, does not.
 STEADY_SECONDS: Final = 5.0
 
 
 class LinkedPeers(Protocol):
-    """What the dialer asks of the node."""
+    """The node, as the dialer sees it."""
 
     @property
     def is_full(self) -> bool:
-        """Whether no more peers are taken."""
+        """Whether the node takes no more peers."""
 
     def is_linked(self, peer: PeerKey) -> bool:
-        """Whether there is an established link with a peer."""
+        """Answer whether there is an established link with a peer."""
 
 
 class DialState(Enum):
@@ -60,14 +60,15 @@ class DialState(Enum):
     WAITING = "waiting"
     CONNECTING = "connecting"
     LINKED = "linked"
-    #: Another link with the same peer lives.
+    #: Another link with the same peer lives; it dials again when that peer leaves.
     RESTING = "resting"
+    #: The address leads to this server; it is dialled again, but rarely.
     SELF = "self"
 
 
 @frozen(kw_only=True)
 class DialParts:
-    """What all dials work with; `draw` returns a number from 0 to below 1."""
+    """What all dials work with; `draw` returns a random number in [0, 1)."""
 
     connect: Callable[[PeerAddress], Deferred[Link]]
     peers: LinkedPeers
@@ -76,7 +77,7 @@ class DialParts:
 
 
 class Dialer:
-    """All dials.  For the reactor thread."""
+    """All dials, by address; for the reactor thread."""
 
     def __init__(self, parts: DialParts, most_seconds: float) -> None:
         self._parts = parts
@@ -85,45 +86,45 @@ class Dialer:
 
     @property
     def dials(self) -> tuple[Dial, ...]:
-        """Every address that is dialled."""
+        """The dials of all addresses."""
         return tuple(self._dials.values())
 
     def add(self, target: PeerAddress) -> None:
-        """Dial an address from now on, until it is removed; harmless when repeated."""
+        """Dial an address until it is removed; harmless when repeated."""
         if target not in self._dials:
             dial = self._dials[target] = Dial(target, self._parts, self._most_seconds)
             dial.begin()
 
     def remove(self, target: PeerAddress) -> None:
-        """Dial an address no more; a link that it led to lives on."""
+        """Stop dialling an address; a link that came of it lives on."""
         dial = self._dials.pop(target, None)
         if dial is not None:
             dial.end()
 
     def stop(self) -> None:
-        """Dial no more."""
+        """Stop dialling all addresses."""
         for target in tuple(self._dials):
             self.remove(target)
 
     def set_most_seconds(self, seconds: float) -> None:
-        """Bound the waits of all dials anew."""
+        """Set the longest wait between two tries, for all dials."""
         self._most_seconds = seconds
         for dial in self._dials.values():
             dial.backoff.most_seconds = seconds
 
     def peer_left(self, peer: PeerKey) -> None:
-        """Wake what rested because of a link with that peer."""
+        """Dial addresses again that rested because of a link with this peer."""
         for dial in self._dials.values():
             dial.peer_left(peer)
 
 
 class Dial:
-    """One address."""
+    """The tries to be linked with one address."""
 
     def __init__(self, target: PeerAddress, parts: DialParts, most_seconds: float) -> None:
         self.target = target
         self.state = DialState.WAITING
-        #: Why it is not linked, in a few words; empty before the first try.
+        #: Why there is no link, in a few words; empty while there is one, or before the first try.
         self.problem = ""
         self.backoff = Backoff(most_seconds, parts.draw)
         self._parts = parts
@@ -131,7 +132,7 @@ class Dial:
         self._timer: IDelayedCall | None = None
         self._attempt: Deferred[Link] | None = None
         self._linked_at: float | None = None
-        self._said_at = float("-inf")
+        self._logged_at = float("-inf")
         self._is_over = False
 
     def begin(self) -> None:
@@ -139,7 +140,7 @@ class Dial:
         self._wait(0.0)
 
     def end(self) -> None:
-        """Forget everything that is under way; an established link lives on."""
+        """Cancel timer and attempt; an established link lives on."""
         self._is_over = True
         if self._timer is not None:
             self._timer.cancel()
@@ -148,7 +149,7 @@ class Dial:
             self._attempt.cancel()
 
     def peer_left(self, peer: PeerKey) -> None:
-        """Dial again if it was for this peer that nobody did."""
+        """Dial again if the dial rested because of a link with this peer."""
         if self.state is DialState.RESTING and self._peer == peer:
             self._wait(self.backoff.delay())
 
@@ -207,7 +208,7 @@ class Dial:
             self.state = DialState.RESTING
         else:
             if linked_at is None or outcome not in QUIET:
-                self._say(f"{outcome}, {link.detail}" if link.detail else outcome)
+                self._report(f"{outcome}, {link.detail}" if link.detail else outcome)
             self._wait(self.backoff.delay())
         return link
 
@@ -215,15 +216,15 @@ class Dial:
         self._attempt = None
         if self._is_over:
             return
-        self._say(_reason(failure))
+        self._report(_reason(failure))
         self._wait(self.backoff.delay())
 
-    def _say(self, problem: str) -> None:
-        """Log a problem when it is new: an address may be unreachable for months."""
+    def _report(self, problem: str) -> None:
+        """Set the problem, and log it if it is new: it may last for months."""
         is_new, self.problem = problem != self.problem, problem
         now = self._parts.clock.seconds()
-        if is_new and now - self._said_at >= REPEAT_SECONDS:
-            self._said_at = now
+        if is_new and now - self._logged_at >= REPEAT_SECONDS:
+            self._logged_at = now
             log.warn(
                 "No mesh link with {address} yet: {problem}; trying on",
                 address=str(self.target),
@@ -232,7 +233,7 @@ class Dial:
 
 
 def _reason(failure: Failure) -> str:
-    """Return why there is no connection, in words."""
+    """Return why a connection failed, in words for users."""
     match failure.value:
         case DNSLookupError():
             return "no address is known for the name"

@@ -2,13 +2,13 @@
 """
 Discovery on the local network: DNS-SD over multicast DNS (RFC 6763, RFC 6762).
 
-A server that listens announces an instance of `SERVICE_TYPE`, whose name is two keyed hashes: one
-of the database, one of the peer.  The key is the mesh's, so outsiders learn neither, and cannot
-tell which instances belong together, beyond those that are equal.  What is found is an address
-to be dialled like a known one, no more: membership is proven there.
+A server that listens announces an instance of `SERVICE_TYPE`, whose name is two keyed hashes: of
+the database and of the peer.  Members of the mesh alone have the key, so outsiders learn neither
+name.  An instance that is found gives an address to dial, and no trust: the peer there has to prove
+its membership like any other.
 
-What the network does is done by an `Mdns`, in threads; here are its names, its timer, and the
-bookkeeping, all on the reactor thread.
+An `Mdns` talks to the network, in threads.  `Discovery` keeps its timer and the list of instances,
+on the reactor thread.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ T = TypeVar("T")
 
 #: At most 15 characters of letters, digits and hyphens (RFC 6335).
 SERVICE_TYPE: Final = "_edge-twisted._tcp.local."
-#: How often the machine's addresses are looked at, and a failed start is tried again.
+#: How often to compare the machine's addresses, and to try again after a failure.
 LOOK_SECONDS: Final = 30.0
-#: What a network full of announcements may cost.
+#: Instances, and addresses of each, that are remembered: a network may be full of them.
 MAX_INSTANCES: Final = 64
 MAX_ADDRESSES: Final = 4
 _HASH_BYTES: Final = 8
@@ -42,14 +42,14 @@ _HASH_BYTES: Final = 8
 
 @frozen
 class MeshNames:
-    """The names of instances of one mesh; `discovery_key` is known to its members alone."""
+    """The instance names of one mesh; only its members have `discovery_key`."""
 
     _discovery_key: bytes
     _db_id: str
 
     @property
     def prefix(self) -> str:
-        """What the names of all its instances begin with."""
+        """The beginning of all instance names of the mesh."""
         return self._hash(f"db {self._db_id}") + "-"
 
     def instance(self, peer: PeerKey) -> str:
@@ -63,22 +63,22 @@ class MeshNames:
 
 @frozen(kw_only=True)
 class Announcement:
-    """What is announced: where this server listens; a wildcard stands for all its addresses."""
+    """What this server announces; a wildcard `ip` stands for all addresses of the machine."""
 
     instance: str
     ip: str
     port: int
 
 
-#: Told an instance's name and its addresses, none when it has vanished; from any thread.
-Heard = Callable[[str, tuple[PeerAddress, ...]], None]
+#: Takes an instance's name and its addresses, none when it has vanished; called in any thread.
+InstanceHandler = Callable[[str, tuple[PeerAddress, ...]], None]
 
 
 class MdnsSession(Protocol):
-    """Announces and listens, until it is closed."""
+    """An open use of multicast DNS: it announces and listens until it is closed."""
 
     def close(self) -> None:
-        """Say goodbye and stop; blocks."""
+        """Withdraw the announcement and stop; blocks."""
 
 
 class Mdns(Protocol):
@@ -87,11 +87,11 @@ class Mdns(Protocol):
     def addresses(self) -> frozenset[str]:
         """Return the machine's addresses, without loopback ones."""
 
-    def open(self, announcement: Announcement | None, heard: Heard) -> MdnsSession:
+    def open(self, announcement: Announcement | None, handler: InstanceHandler) -> MdnsSession:
         """
         Begin to announce and to listen.
 
-        :raises OSError: there is no network for it.
+        :raises OSError: the machine has no network that can be used.
         """
 
 
@@ -100,7 +100,8 @@ class DiscoveryParts:
     """
     What discovery works with.
 
-    :param in_thread: runs a function in a thread; its result comes back to the reactor's.
+    :param found: called with each new address; `vanished` with each that is gone.
+    :param in_thread: runs a function in a thread; fires with its result in the reactor thread.
     :param from_thread: has the reactor thread call a function.
     """
 
@@ -116,7 +117,7 @@ class DiscoveryParts:
 
 
 class Discovery:
-    """Finds peers and lets itself be found, whenever there is a network."""
+    """Finds peers on the local network and announces this server, while there is a network."""
 
     def __init__(self, parts: DiscoveryParts) -> None:
         self._parts = parts
@@ -125,28 +126,28 @@ class Discovery:
         self._session: MdnsSession | None = None
         self._addresses: frozenset[str] = frozenset()
         self._timer: IDelayedCall | None = None
-        self._looking: Deferred[None] | None = None
+        self._look_task: Deferred[None] | None = None
         self._is_running = False
-        self._has_complained = False
+        self._has_warned = False
 
     @property
     def targets(self) -> frozenset[PeerAddress]:
-        """Every address that is announced now."""
+        """All addresses of all instances now."""
         return frozenset(target for each in self._instances.values() for target in each)
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Begin to find and to announce; returns at once."""
         self._is_running = True
         self._look_soon(0.0)
 
     async def stop(self) -> None:
-        """Say goodbye to the network."""
+        """Withdraw the announcement and stop."""
         self._is_running = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._looking is not None:
-            await self._looking
+        if self._look_task is not None:
+            await self._look_task
         await self._close()
 
     # -- inner: the network
@@ -157,10 +158,10 @@ class Discovery:
 
     def _begin_to_look(self) -> None:
         self._timer = None
-        self._looking = Deferred.fromCoroutine(self._look())
+        self._look_task = Deferred.fromCoroutine(self._look())
 
     async def _look(self) -> None:
-        """Open, or open anew after the machine's addresses have changed."""
+        """Open multicast DNS if it is closed, or if the machine's addresses have changed."""
         try:
             addresses = await self._in_thread(self._parts.mdns.addresses)
             if addresses != self._addresses or self._session is None:
@@ -168,17 +169,17 @@ class Discovery:
                 self._addresses = addresses
                 if self._is_running:
                     await self._open()
-            self._has_complained = False
+            self._has_warned = False
         except Exception as error:  # the boundary to a library, its threads and the network
-            if not self._has_complained:
-                self._has_complained = True
+            if not self._has_warned:
+                self._has_warned = True
                 log.warn(
                     "No discovery on the local network: {reason}; trying on",
                     reason=str(error) or type(error).__name__,
                 )
             log.debug("Discovery failed: {error}", error=repr(error))
         finally:
-            self._looking = None
+            self._look_task = None
             self._look_soon(LOOK_SECONDS)
 
     async def _open(self) -> None:
@@ -207,7 +208,7 @@ class Discovery:
     # -- inner: what is heard
 
     def _heard(self, name: str, targets: tuple[PeerAddress, ...]) -> None:
-        """From whatever thread."""
+        """Pass what was heard to the reactor thread; called in any thread."""
         self._parts.from_thread(lambda: self._take_if_running(name, targets))
 
     def _take_if_running(self, name: str, targets: tuple[PeerAddress, ...]) -> None:
@@ -215,7 +216,7 @@ class Discovery:
             self._take(name, targets)
 
     def _take(self, name: str, targets: tuple[PeerAddress, ...]) -> None:
-        """Take over what an instance's addresses are now."""
+        """Set the addresses of an instance; tell of those that are new or gone."""
         if name == self._own or not name.startswith(self._parts.names.prefix):
             return
         if name not in self._instances and len(self._instances) >= MAX_INSTANCES:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One connection to a peer: carries bytes, time and answers to a session, and out its effects.
+A link: one connection with a peer, and the session that runs on it.
 
-Everything about a link that needs a transport or the reactor is here; what is said over it is the
-session's business, whether it may stay is the node's.
+`Link` gives the session bytes, ticks and answers, and carries out its effects in order.  The
+session decides what is said, and the node (`LinkOwner`) whether the link may stay.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from typing import Any, Final, Protocol, cast
 
 from cryptography import x509
 from OpenSSL import SSL
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
+    IAddress,
     IHandshakeListener,
     IPushProducer,
     IReactorTime,
-    ITransport,
+    ITCPTransport,
 )
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
@@ -48,11 +50,12 @@ from edge_twisted.mesh.wire.end_reasons import EndReason
 
 log = Logger()
 
-#: From the connection to both HELLOs.
+#: Time limit from the connection to both HELLOs.
 HANDSHAKE_SECONDS: Final = 10.0
-#: A peer that does not read gets this long to take our last words.
+#: How long a peer that does not read gets to take BYE, before the connection is cut.
 CLOSE_SECONDS: Final = 5.0
-#: Written since the transport's buffer filled up; sessions keep to windows far below it.
+#: Bytes written since the transport's buffer was full, beyond which the peer counts as stalled;
+#: the windows of sessions are far smaller.
 MAX_STALLED_BYTES: Final = 32 * 1024 * 1024
 
 
@@ -60,27 +63,27 @@ class LinkOwner(Protocol):
     """The node, as its links see it."""
 
     def certified(self, link: Link, peer: PeerKey) -> LinkSession | None:
-        """Give the session for a link whose peer has shown its certificate; None ends the link."""
+        """Return the session for a link whose peer has shown its certificate; None: it ends."""
 
     def established(self, link: Link, event: Established) -> None:
-        """Both HELLOs are in; the node may refuse the link."""
+        """Keep a link on which both HELLOs are in, or refuse it."""
 
     def compute(self, steps: Generator[None, None, object]) -> Deferred[object]:
-        """Run steps to their end, without blocking anybody; fire with what they return."""
+        """Run steps, a few milliseconds at a time; fire with what they return."""
 
     def told(self, link: Link, event: object) -> None:
-        """Hear an event of an established link."""
+        """Take an event of an established link."""
 
     def ended(self, link: Link) -> None:
-        """The connection is gone; `link.outcome` says why.  Called once for every link."""
+        """Forget a link whose connection is gone (`link.outcome`); called once for each."""
 
 
 @implementer(IHandshakeListener, IPushProducer)
 class Link(TwistedProtocol):
     """
-    A link from its connection on, inside TLS.
+    The protocol of one connection with a peer, inside TLS.
 
-    :param dialled: what we dialled, None if the peer did; it is what logs call the link.
+    :param dialled: the address that this server dialled, for logs; None if the peer dialled.
     """
 
     kind: LinkKind = "AccessPoint"
@@ -93,8 +96,9 @@ class Link(TwistedProtocol):
         self._clock = clock
         self.dialled = dialled
         self.address = dialled or ""
-        #: Proven by the handshake; the key of `LinkEnds` once both HELLOs are in.
+        #: The peer's key, which the TLS handshake has proven.
         self.peer: PeerKey | None = None
+        #: Set once both HELLOs are in.
         self.ends: LinkEnds | None = None
         self.device_name = ""
         self.session: LinkSession | None = None
@@ -110,10 +114,14 @@ class Link(TwistedProtocol):
         self.done: Deferred[Link] = Deferred()
         self.began = clock.seconds()
         self._closing_since: float | None = None
-        self._waiting: deque[Effect] = deque()
+        #: Effects of the session that are to be carried out.
+        self._effects: deque[Effect] = deque()
+        #: Whether `_carry_out` is on the stack.
         self._is_running = False
-        self._asked: set[Deferred[Any]] = set()
-        self._is_read = True
+        self._answers: set[Deferred[Any]] = set()
+        #: Whether the connection is being read: see `LinkSession.wants_bytes`.
+        self._is_reading = True
+        #: Whether the transport's buffer is full, and the bytes written since then.
         self._is_full = False
         self._stalled_bytes = 0
 
@@ -122,12 +130,11 @@ class Link(TwistedProtocol):
     def connectionMade(self) -> None:
         assert self.transport is not None
         if self.dialled is None:
-            self.address = str(getattr(self.transport.getPeer(), "host", "unknown"))
+            self.address = host_of(self.transport.getPeer())
         # Small messages follow each other: Nagle would hold the second one back until the peer's
         # delayed acknowledgement, 40 ms later.
-        set_no_delay = getattr(self.transport, "setTcpNoDelay", None)
-        if set_no_delay is not None:
-            set_no_delay(True)
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
 
     def dataReceived(self, data: bytes) -> None:
         self.bytes_in += len(data)
@@ -143,17 +150,17 @@ class Link(TwistedProtocol):
         if self.session is not None:
             self.session.lost()
         self.session = None
-        self._waiting.clear()
-        for asked in tuple(self._asked):
-            asked.cancel()
+        self._effects.clear()
+        for answer in tuple(self._answers):
+            answer.cancel()
         self._owner.ended(self)
         self.done.callback(self)
 
     # -- IHandshakeListener
 
     def handshakeCompleted(self) -> None:
-        """TLS is through here: the peer has shown that it is a member, we perhaps not yet."""
-        connection = cast(TLSMemoryBIOProtocol, self.transport).getHandle()
+        """Begin the session: the peer has proven its membership; it may still refuse ours."""
+        connection = self._tls.getHandle()
         certificate = connection.get_peer_certificate(as_cryptography=True)
         assert isinstance(certificate, x509.Certificate)
         peer = certified_peer(certificate)
@@ -165,7 +172,7 @@ class Link(TwistedProtocol):
         if session is None or self._closing_since is not None:
             return
         self.session = session
-        cast(TLSMemoryBIOProtocol, self.transport).registerProducer(self, True)
+        self._tls.registerProducer(self, True)
         self._step(lambda: session.start(self._clock.seconds()))
 
     # -- IPushProducer
@@ -178,23 +185,23 @@ class Link(TwistedProtocol):
         self._is_full = False
 
     def stopProducing(self) -> None:
-        """The connection is going; `connectionLost` follows."""
+        """Nothing to do: `connectionLost` follows."""
 
-    # -- what the node does with it
+    # -- for the node
 
     @property
     def has_room(self) -> bool:
-        """Whether this is a moment for bytes of low priority."""
+        """Whether neither the transport nor the session has anything waiting to be sent."""
         return not self._is_full and self.session is not None and self.session.is_idle
 
     def run(self, step: Callable[[LinkSession], list[Effect]]) -> None:
-        """Let the session do something, if the link still lives."""
+        """Call the session and carry out its effects, unless the link is ending."""
         session = self.session
         if session is not None and self._closing_since is None:
             self._step(lambda: step(session))
 
     def tick(self) -> None:
-        """Look at the clock; the node calls it about every half second."""
+        """End what has run out of time; the node calls it about every half second."""
         now = self._clock.seconds()
         if self._closing_since is not None:
             if now - self._closing_since >= CLOSE_SECONDS:
@@ -206,7 +213,7 @@ class Link(TwistedProtocol):
         self.run(lambda session: session.tick(now))
 
     def refuse(self, reason: EndReason, detail: str = "") -> None:
-        """End the link for a reason of ours, telling the peer if it can be told."""
+        """End the link by a decision of this side; tell the peer if there is a session."""
         self._note(reason, detail, by_us=True)
         if self.session is None:
             self._close()
@@ -214,7 +221,7 @@ class Link(TwistedProtocol):
             self.run(lambda session: session.refuse(reason, detail))
 
     def abort(self, reason: EndReason, detail: str = "") -> None:
-        """End the link at once."""
+        """Cut the connection at once."""
         self._note(reason, detail, by_us=True)
         self._closing_since = self._clock.seconds()
         self._abort()
@@ -222,9 +229,9 @@ class Link(TwistedProtocol):
     # -- inner
 
     def _step(self, step: Callable[[], list[Effect]]) -> None:
-        """Let the session do one thing and carry out what comes of it, in order."""
+        """Call the session, then carry out its effects in order; a failure ends the link."""
         try:
-            self._waiting.extend(step())
+            self._effects.extend(step())
             if self._is_running:
                 return
             self._is_running = True
@@ -236,11 +243,11 @@ class Link(TwistedProtocol):
             log.failure("The session with {peer} failed", peer=self.peer or self.address)
             self.abort(EndReason.INTERNAL_ERROR)
             return
-        self._read_or_rest()
+        self._pause_or_resume()
 
     def _carry_out(self) -> None:
-        while self._waiting:
-            match self._waiting.popleft():
+        while self._effects:
+            match self._effects.popleft():
                 case Send(data):
                     self._write(data)
                 case Ask(token, request):
@@ -249,9 +256,9 @@ class Link(TwistedProtocol):
                     self._ask(token, self._owner.compute(steps))
                 case Close(reason, detail, by_peer):
                     self._note(reason, detail, by_us=not by_peer)
-                    self._waiting.clear()
+                    self._effects.clear()
                     if reason == EndReason.LOST:
-                        # A peer that has fallen silent takes no last words either.
+                        # A peer that has fallen silent would not take a BYE.
                         self.abort(EndReason.LOST, detail)
                     else:
                         self._close()
@@ -274,10 +281,10 @@ class Link(TwistedProtocol):
             self.met.callback(self)
 
     def _ask(self, token: Token, answer: Deferred[Any]) -> None:
-        self._asked.add(answer)
+        self._answers.add(answer)
 
         def forget(result: object) -> object:
-            self._asked.discard(answer)
+            self._answers.discard(answer)
             return result
 
         def answered(value: object) -> None:
@@ -305,21 +312,20 @@ class Link(TwistedProtocol):
                 return
         self.transport.write(data)
 
-    def _read_or_rest(self) -> None:
-        """Read the connection only while the session digests what comes."""
+    def _pause_or_resume(self) -> None:
+        """Read the connection only while the session wants bytes."""
         if self.session is None or self._closing_since is not None:
             return
         wanted = self.session.wants_bytes
-        if wanted != self._is_read:
-            self._is_read = wanted
-            transport = cast(IPushProducer, self.transport)
+        if wanted != self._is_reading:
+            self._is_reading = wanted
             if wanted:
-                transport.resumeProducing()
+                self._tls.resumeProducing()
             else:
-                transport.pauseProducing()
+                self._tls.pauseProducing()
 
     def _note(self, outcome: EndReason | str, detail: str = "", *, by_us: bool = False) -> None:
-        """Keep the first word on why this ends: what follows is its consequence."""
+        """Keep the first reason why the link ends; later ones are consequences of it."""
         if self.outcome is None:
             self.outcome, self.detail, self.refused_by_us = outcome, detail, by_us
 
@@ -327,27 +333,35 @@ class Link(TwistedProtocol):
         if self._closing_since is not None:
             return
         self._closing_since = self._clock.seconds()
-        transport = cast(TLSMemoryBIOProtocol, self.transport)
         if self.session is not None:
             # TLS does not end while it has a producer.
-            transport.unregisterProducer()
-        if not self._is_read:
+            self._tls.unregisterProducer()
+        if not self._is_reading:
             # A paused connection would not notice that the other side closes.
-            transport.resumeProducing()
-        cast(ITransport, transport).loseConnection()
+            self._tls.resumeProducing()
+        self._tls.loseConnection()
 
     def _abort(self) -> None:
-        self._waiting.clear()
+        self._effects.clear()
         if self.transport is not None:
-            cast(TLSMemoryBIOProtocol, self.transport).abortConnection()
+            self._tls.abortConnection()
+
+    @property
+    def _tls(self) -> TLSMemoryBIOProtocol:
+        return cast(TLSMemoryBIOProtocol, self.transport)
+
+
+def host_of(address: IAddress | None) -> str:
+    """Return the IP address of a connection's other end, for logs and limits."""
+    return address.host if isinstance(address, IPv4Address | IPv6Address) else "unknown"
 
 
 def _outcome_of(reason: Failure, *, certified: bool, met: bool) -> tuple[EndReason, str]:
     """Return the outcome and detail of a connection that was lost for `reason`."""
     error = reason.value
     if isinstance(error, SSL.Error):
-        # Ours before the peer's certificate, the peer's alert after it (TLS 1.3); either way one
-        # of us could not prove to belong.
+        # Our error before the peer's certificate is here, the peer's alert after it (TLS 1.3).
+        # Either way one side could not prove that it is a member.
         return (EndReason.LOST if met else EndReason.NOT_A_MEMBER), _tls_reason(error)
     if met:
         return EndReason.LOST, ""
@@ -357,7 +371,7 @@ def _outcome_of(reason: Failure, *, certified: bool, met: bool) -> tuple[EndReas
 
 
 def _is_ours(reason: Failure) -> bool:
-    """Whether TLS ended because of what is not to our liking; a peer's dislike is an alert."""
+    """Return whether this side ended TLS; when the peer does, the error is an alert."""
     error = reason.value
     return isinstance(error, SSL.Error) and "alert" not in _tls_reason(error)
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Which of several links between two peers stays; both ends come to the same answer.
+Choice between two links with the same peer; both ends come to the same answer.
 
-- When both dialled, the link that the peer with the smaller key dialled stays.
-- When one dialled twice, that one knows best: it ends the newer before its HELLO if the older
-  lives, so whoever accepted takes a second HELLO as word that the older is dead.
-- The same key with another replica is another server: two lives of one identity.
+- When both ends dialled, the link stays that the peer with the smaller key dialled.
+- When one end dialled twice, that end knows which link is dead.  It ends the newer link before its
+  HELLO if the older one lives.  So the other end takes a second HELLO as proof that the older link
+  is dead, and replaces it.
+- The same key with another replica is another server: one identity was copied to two machines.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from edge_twisted.mesh.wire.end_reasons import EndReason
 
 
 class LinkVerdict(Enum):
-    """What becomes of a link that has just been established."""
+    """The decision about a link on which both HELLOs are in."""
 
     KEEP = "keep"
     #: Keep it and end the other, older link with the peer.
@@ -29,13 +30,13 @@ class LinkVerdict(Enum):
     DUPLICATE_LINK = EndReason.DUPLICATE_LINK
     #: End it: two live servers have one identity.
     DUPLICATE_PEER = EndReason.DUPLICATE_PEER
-    #: End it: it leads to ourselves.
+    #: End it: it leads to this server itself.
     SELF_LINK = EndReason.SELF_LINK
 
 
 @frozen(kw_only=True)
 class LinkEnds:
-    """An established link: whom it leads to, and whether we dialled it."""
+    """The two ends of an established link: the peer, and which end dialled."""
 
     peer: PeerKey
     replica: Replica
@@ -43,7 +44,7 @@ class LinkEnds:
 
 
 def judge(new: LinkEnds, old: LinkEnds | None, us: PeerKey, our_replica: Replica) -> LinkVerdict:
-    """Return what becomes of `new`, given the link with that peer that there is already, if any."""
+    """Decide about the link `new`; `old` is the link with the same peer that exists, if any."""
     if new.peer == us:
         same = new.replica == our_replica
         return LinkVerdict.SELF_LINK if same else LinkVerdict.DUPLICATE_PEER

@@ -2,8 +2,8 @@
 """
 Multicast DNS by the zeroconf library.
 
-The library has threads of its own, and its calls block for up to seconds, so everything here runs
-off the reactor thread.
+The library has threads of its own, and its calls block for up to seconds.  So everything here runs
+outside the reactor thread.
 """
 
 from __future__ import annotations
@@ -24,16 +24,21 @@ from zeroconf import (
 )
 
 from edge_twisted.mesh.links.connectors import PeerAddress
-from edge_twisted.mesh.links.discovery import SERVICE_TYPE, Announcement, Heard, MdnsSession
+from edge_twisted.mesh.links.discovery import (
+    SERVICE_TYPE,
+    Announcement,
+    InstanceHandler,
+    MdnsSession,
+)
 
 log = Logger()
 
-#: How long an instance is asked for its addresses.
+#: How long to wait for the addresses of an instance.
 RESOLVE_MS: Final = 3000
 
 
 class ZeroconfMdns:
-    """See `edge_twisted.mesh.links.discovery.Mdns`; `interfaces` are addresses to use, None all."""
+    """See `edge_twisted.mesh.links.discovery.Mdns`; `interfaces`: addresses to use; None: all."""
 
     def __init__(self, interfaces: Sequence[str] | None = None) -> None:
         self._interfaces = interfaces
@@ -47,11 +52,11 @@ class ZeroconfMdns:
         }
         return frozenset(each for each in found if not ip_address(each).is_loopback)
 
-    def open(self, announcement: Announcement | None, heard: Heard) -> MdnsSession:
+    def open(self, announcement: Announcement | None, handler: InstanceHandler) -> MdnsSession:
         """See `Mdns.open`."""
         zeroconf = self._zeroconf()
         try:
-            return _Session(zeroconf, self._service(announcement), heard)
+            return _Session(zeroconf, self._service(announcement), handler)
         except BaseException:
             zeroconf.close()
             raise
@@ -78,7 +83,7 @@ class ZeroconfMdns:
             f"{announcement.instance}.{SERVICE_TYPE}",
             port=announcement.port,
             parsed_addresses=addresses,
-            # The host's own name is nobody's business.
+            # Not the name of the machine: outsiders need not learn it.
             server=f"{announcement.instance}.local.",
             properties={"v": "1"},
         )
@@ -87,7 +92,7 @@ class ZeroconfMdns:
         wildcard = ip_address(ip)
         if not wildcard.is_unspecified:
             return [ip]
-        # Link-local addresses of IPv6 mean nothing without the other machine's name of the link.
+        # A link-local IPv6 address is of no use without the interface's name on the other machine.
         usable = (ip_address(each) for each in self.addresses())
         return sorted(
             str(each)
@@ -99,9 +104,11 @@ class ZeroconfMdns:
 class _Session:
     """See `MdnsSession`."""
 
-    def __init__(self, zeroconf: Zeroconf, service: ServiceInfo | None, heard: Heard) -> None:
+    def __init__(
+        self, zeroconf: Zeroconf, service: ServiceInfo | None, handler: InstanceHandler
+    ) -> None:
         self._zeroconf = zeroconf
-        self._heard = heard
+        self._handler = handler
         if service is not None:
             zeroconf.register_service(service, allow_name_change=True)
         self._browser = ServiceBrowser(zeroconf, SERVICE_TYPE, handlers=[self._changed])
@@ -118,18 +125,18 @@ class _Session:
     ) -> None:
         instance = name.removesuffix(f".{SERVICE_TYPE}")
         if state_change is ServiceStateChange.Removed:
-            self._heard(instance, ())
+            self._handler(instance, ())
             return
         try:
             targets = _targets(zeroconf.get_service_info(service_type, name, RESOLVE_MS))
             if targets:
-                self._heard(instance, targets)
+                self._handler(instance, targets)
         except Exception:  # the boundary to a thread: what the network sent must not end it
             log.failure("An announcement could not be read")
 
 
 def _targets(info: ServiceInfo | None) -> tuple[PeerAddress, ...]:
-    """Return the addresses of an instance, those of IPv4 first; none if it did not say."""
+    """Return the addresses of an instance, IPv4 first; none if it has not answered."""
     if info is None or not info.port:
         return ()
     addresses = [

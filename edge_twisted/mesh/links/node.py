@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The node: this server among its peers, the owner of all links.
+The node: the owner of all links of this server.
 
-It gives each link its session, decides which links stay, carries commits and time to all of them,
-and keeps the presence graph.
+It gives each link its session, decides which links stay, tells all sessions of commits and of the
+time, and spreads presence.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from edge_twisted.mesh.wire.end_reasons import QUIET, EndReason
 log = Logger()
 
 TICK_SECONDS: Final = 0.5
-#: What links that we ended count for among the arrivals of their network (`strangers.ARRIVALS`):
-#: who breaks the protocol and comes back does so a few times a second, who floods once in five.
+#: Extra arrivals that a link counts for when this side ends it for one of these reasons.  Under
+#: `strangers.ARRIVALS` a network that breaks the protocol again and again gets a few links a
+#: second, and one that floods gets a link every five seconds.
 CHARGES: Final[Mapping[str, int]] = {
     EndReason.PROTOCOL_VIOLATION: 4,
     EndReason.IMPLAUSIBLE_CLAIM: 4,
@@ -45,21 +46,21 @@ _TOO_MANY: Final = "too many connections that have not proven membership"
 
 
 class NodeObserver(Protocol):
-    """Whoever keeps account of the mesh: audit, metrics, what was synced."""
+    """The listener to a node: audit, metrics, replication, attachments."""
 
     def peer_connected(self, link: Link) -> None:
-        """A peer counts as connected from now on, over this link."""
+        """Note that a peer is connected, over this link."""
 
     def peer_disconnected(self, link: Link) -> None:
-        """The link with a connected peer is gone."""
+        """Note that the link with a connected peer is gone."""
 
     def told(self, link: Link, event: object) -> None:
-        """A session told of progress, a batch, or attachments."""
+        """Take an event of a session (`ports.effects.Event`), other than its presence."""
 
 
 @frozen(kw_only=True)
 class Limits:
-    """How much of the mesh this server takes."""
+    """How many links the node takes: with peers, and of strangers."""
 
     connections: int
     strangers: int = MAX_STRANGERS
@@ -79,20 +80,20 @@ class NodeParts:
 
 
 class MeshNode:
-    """See the head of this module.  For the reactor thread."""
+    """All links of this server and what they share; for the reactor thread."""
 
     def __init__(self, parts: NodeParts) -> None:
         self._parts = parts
         self.limits = parts.limits
-        self._computing = ComputationQueue(parts.clock)
+        self._computations = ComputationQueue(parts.clock)
         self.refusal_log = RefusalLog(parts.clock)
         self._links: set[Link] = set()
         self._strangers: Strangers[Link] = Strangers(parts.limits.strangers)
         self._by_peer: dict[PeerKey, Link] = {}
-        self._spreading: PresenceSpread[Link] = PresenceSpread()
+        self._presence_pace: PresenceSpread[Link] = PresenceSpread()
         self._is_open = False
-        self._ticks = LoopingCall(self._tick)
-        self._ticks.clock = parts.clock
+        self._ticker = LoopingCall(self._tick)
+        self._ticker.clock = parts.clock
         self._peer_left: list[Callable[[PeerKey], None]] = []
         #: Bytes of links that are gone.
         self._past_bytes_in = 0
@@ -103,24 +104,24 @@ class MeshNode:
     def start(self) -> None:
         """Begin to take links."""
         self._is_open = True
-        self._ticks.start(TICK_SECONDS, now=False)
+        self._ticker.start(TICK_SECONDS, now=False)
 
     def stop(self) -> Iterable[Link]:
-        """Say goodbye on all links; return those whose `done` is still to come."""
+        """Say BYE on all links; return them, `done` fires as each one is gone."""
         self._is_open = False
-        if self._ticks.running:
-            self._ticks.stop()
+        if self._ticker.running:
+            self._ticker.stop()
         for link in tuple(self._links):
             link.refuse(EndReason.GOODBYE)
         return tuple(self._links)
 
     def cut(self) -> None:
-        """End all links at once."""
+        """Cut all links at once."""
         for link in tuple(self._links):
             link.abort(EndReason.STALLED, "the peer does not read")
 
     def committed(self, lsn: int, collections: frozenset[str]) -> None:
-        """Tell all sessions that something became durable."""
+        """Tell all sessions of a durable commit."""
         now = self._parts.clock.seconds()
         for link in tuple(self._by_peer.values()):
             link.run(lambda session: session.committed(lsn, collections, now))
@@ -142,26 +143,26 @@ class MeshNode:
         for link in tuple(self._links):
             link.refuse(EndReason.GOODBYE, "the epoch was renewed")
 
-    # -- Neighbours, for the exchange of attachments
+    # -- Neighbours, for the blob carrier
 
     def send(self, peer: str, message: bytes) -> None:
-        """Send a message about attachments, if the peer is still there."""
+        """See `Neighbours.send`."""
         link = self._by_peer.get(PeerKey(peer))
         if link is not None:
             link.run(lambda session: session.send_blob(message))
 
     def has_room(self, peer: str) -> bool:
-        """Tell whether nothing more urgent waits on the link."""
+        """See `Neighbours.has_room`."""
         link = self._by_peer.get(PeerKey(peer))
         return link is not None and link.has_room
 
     def refuse(self, peer: str, detail: str) -> None:
-        """End the link with a peer: it broke the protocol."""
+        """See `Neighbours.refuse`."""
         link = self._by_peer.get(PeerKey(peer))
         if link is not None:
             link.refuse(EndReason.PROTOCOL_VIOLATION, detail)
 
-    # -- for whoever shows what goes on
+    # -- for status and metrics
 
     @property
     def now(self) -> float:
@@ -170,7 +171,7 @@ class MeshNode:
 
     @property
     def us(self) -> PeerKey:
-        """Our own key."""
+        """The peer key of this server."""
         return self._parts.us
 
     @property
@@ -180,7 +181,7 @@ class MeshNode:
 
     @property
     def traffic(self) -> tuple[int, int]:
-        """Bytes in and out, of all links ever."""
+        """Bytes in and bytes out, of all links there ever were."""
         return (
             self._past_bytes_in + sum(link.bytes_in for link in self._links),
             self._past_bytes_out + sum(link.bytes_out for link in self._links),
@@ -214,22 +215,22 @@ class MeshNode:
 
     def take_stranger(self, address: str) -> Link | None:
         """
-        Return a link for a connection that came in; None if there is no place, which is logged.
+        Return a link for a connection that came in; None, and a line in the log: no place is left.
 
-        Another stranger may have to go for it (`strangers`).
+        Another stranger may be evicted for it, see `strangers`.
         """
         if not self._is_open:
             return None
         now = self._parts.clock.seconds()
-        room = self._strangers.room(address, now)
-        if not room.is_there:
+        decision = self._strangers.decide(address, now)
+        if not decision.is_admitted:
             self.refusal_log.refused(
                 EndReason.TOO_MANY_CONNECTIONS, address, by_us=True, detail=_TOO_MANY
             )
             return None
-        if room.leaves is not None:
-            self._strangers.leave(room.leaves)
-            room.leaves.abort(EndReason.TOO_MANY_CONNECTIONS, _TOO_MANY)
+        if decision.evicted is not None:
+            self._strangers.leave(decision.evicted)
+            decision.evicted.abort(EndReason.TOO_MANY_CONNECTIONS, _TOO_MANY)
         link = self.new_link(None)
         self._strangers.enter(link, address, now)
         return link
@@ -267,13 +268,13 @@ class MeshNode:
             self._parts.observer.peer_connected(link)
             log.info("Peer {peer} connected at {address}", peer=ends.peer, address=link.address)
         records = self._parts.gossip.everything()
-        self._spreading.begins(link, len(records), self._parts.clock.seconds())
+        self._presence_pace.begins(link, len(records), self._parts.clock.seconds())
         link.run(lambda session: session.send_presence(records))
         self._publish()
 
     def compute(self, steps: Generator[None, None, object]) -> Deferred[object]:
         """See `LinkOwner.compute`."""
-        return self._computing.run(steps)
+        return self._computations.run(steps)
 
     def told(self, link: Link, event: object) -> None:
         """See `LinkOwner.told`."""
@@ -289,7 +290,7 @@ class MeshNode:
         """See `LinkOwner.ended`."""
         self._links.discard(link)
         self._strangers.leave(link)
-        self._spreading.ends(link)
+        self._presence_pace.ends(link)
         charge = CHARGES.get(link.outcome or "", 0) if link.refused_by_us else 0
         if charge and link.dialled is None:
             self._strangers.charge(link.address, charge, self._parts.clock.seconds())
@@ -313,7 +314,7 @@ class MeshNode:
         return link.ends is not None and self._by_peer.get(link.ends.peer) is link
 
     def _dialled_before(self, link: Link, peer: PeerKey) -> bool:
-        """Tell whether another link that we dialled leads, or is about to lead, to that peer."""
+        """Return whether another link that this side dialled leads to the same peer."""
         return any(
             other is not link
             and other.peer == peer
@@ -332,7 +333,7 @@ class MeshNode:
     def _spread(self, peer: PeerKey, record: bytes, giver: Link | None) -> None:
         now = self._parts.clock.seconds()
         for link in tuple(self._by_peer.values()):
-            if link is not giver and self._spreading.goes_now(link, peer, record, now):
+            if link is not giver and self._presence_pace.goes_now(link, peer, record, now):
                 link.run(lambda session: session.send_presence((record,)))
 
     def _tick(self) -> None:
@@ -340,7 +341,7 @@ class MeshNode:
         for link in tuple(self._links):
             link.tick()
         for link in tuple(self._by_peer.values()):
-            due = self._spreading.due(link, now)
+            due = self._presence_pace.due(link, now)
             if due:
                 link.run(lambda session, due=due: session.send_presence(due))  # type: ignore[misc]
         self._parts.gossip.forget(now)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log of refused links, which nobody can flood."""
+"""The log of refused links, bounded so that no peer can flood it."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from twisted.logger import Logger
 
 log = Logger()
 
-#: One refusal of one peer or address is a line of the log at most this often.
+#: The same refusal of one address is logged at most this often.
 REPEAT_SECONDS: Final = 60.0
-#: How many are remembered for that; strangers' addresses must not cost memory.
+#: Pairs of refusal and address that are remembered for that: addresses must not cost memory.
 MAX_REMEMBERED: Final = 256
-#: Lines of all refusals together in `REPEAT_SECONDS`.
+#: Lines of the log for all refusals together, in `REPEAT_SECONDS`.
 MAX_LINES: Final = 60
 
 
 @define
-class _Repeated:
-    """When a refusal was logged last, and how often it was not since."""
+class _Repetition:
+    """When a refusal was last logged, and how often it was suppressed since then."""
 
     logged_at: float
     suppressed: int = 0
 
 
 class RefusalLog:
-    """Logs refusals at `warning`, each once a minute, with a count of those left out."""
+    """Log of refusals at `warning`, each at most once a minute, with the number suppressed."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._seen: OrderedDict[tuple[str, str], _Repeated] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str], _Repetition] = OrderedDict()
         self._window_began = float("-inf")
         self._lines = 0
 
     def refused(self, refusal: str, address: str, *, by_us: bool, detail: str = "") -> None:
-        """Log that a link with `address` (of a peer, without its port) was refused."""
+        """Log that a link was refused; `address` is the peer's, without its port."""
         now = self._clock.seconds()
         suppressed = self._due(refusal, address, now)
         if suppressed is None:
@@ -56,7 +56,7 @@ class RefusalLog:
     # -- inner
 
     def _due(self, refusal: str, address: str, now: float) -> int | None:
-        """Return how many were suppressed before this one, None if it is suppressed itself."""
+        """Return how many were suppressed before this refusal; None: suppress it as well."""
         repeated = self._seen.get((refusal, address))
         if repeated is not None and now - repeated.logged_at < REPEAT_SECONDS:
             repeated.suppressed += 1
@@ -66,7 +66,7 @@ class RefusalLog:
         self._seen.pop((refusal, address), None)
         while len(self._seen) >= MAX_REMEMBERED:
             self._seen.popitem(last=False)
-        self._seen[refusal, address] = _Repeated(now)
+        self._seen[refusal, address] = _Repetition(now)
         return 0 if repeated is None else repeated.suppressed
 
     def _has_lines_left(self, now: float) -> bool:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Connections that came in and have not said HELLO: how many there may be, and which one goes.
+Limits for strangers, that is, connections that came in and have not said HELLO.
 
-What a stranger sends makes no difference: bytes of TLS can be dripped for ever.  Only age and the
-address count.  A network (an IPv4 address, an IPv6 /64) holds few places, so that one of them
-cannot take all.  Where places are short, the oldest stranger of the network with most of them
-goes; it goes at once for a newcomer of a network with fewer, else only after it had time for a
-handshake.  Without that time, a crowd of honest peers would push each other out for ever.
+What a stranger sends makes no difference, for bytes of TLS can be dripped for ever; only its age
+and its network (an IPv4 address, an IPv6 /64) count.  One network may have a quarter of the places.
+When no place is left, the oldest stranger of the network with most strangers is evicted: at once
+for a newcomer of a network with fewer, else only after it had time for a handshake.  Without that
+time, many honest peers that come at once would evict each other for ever.
 
-Beside places, connections are counted by network: each costs a handshake.
+Each connection costs a handshake, so connections are also counted, by network and in all.
 """
 
 from __future__ import annotations
@@ -23,77 +23,78 @@ from edge_twisted.security.networks import network_of
 
 G = TypeVar("G")
 
-#: Strangers cost memory before they have proven anything.
+#: Places in all: strangers cost memory before they have proven anything.
 MAX_STRANGERS: Final = 64
-#: Of one network: a quarter, more than the servers that come back at the same moment from behind
-#: one address in most meshes; those that are too many try again within a second.
+#: Places of one network.  In most meshes fewer servers than this come back at the same moment from
+#: behind one address; those that find no place try again within a second.
 MAX_OF_NETWORK: Final = 16
-#: A handshake takes two round trips, of 0.3 s each over a satellite.
+#: Time for a handshake: two round trips, of 0.3 s each over a satellite.
 PATIENCE_SECONDS: Final = 1.0
-#: Connections of one network.  Each costs a handshake, and a member's a greeting as well, a few
-#: milliseconds in all: a network can take some hundredths of the server's time.  It is above what
-#: patience lets through of `MAX_OF_NETWORK` silent ones, so it holds back only those that end fast.
+#: Connections of one network.  Each costs a handshake, and for a member a greeting as well: a few
+#: milliseconds, so a network can use some hundredths of the server's time.  Silent connections are
+#: held back by `PATIENCE_SECONDS` before they reach this rate; only those that end fast reach it.
 ARRIVALS: Final = Rate(burst=128, per_second=20.0)
-#: Connections of a network that count for it alone; those beyond count for all networks together,
-#: so that many of them cannot take more of the server's time than a few.
+#: Connections of a network that count for it alone.  Further ones count for all networks together
+#: as well, so that many networks cannot use more of the server's time than a few.
 FREE_ARRIVALS: Final = 8
 ALL_ARRIVALS: Final = Rate(burst=256, per_second=200.0)
-#: Networks whose arrivals are remembered; IPv6 has more than anybody can remember.
+#: Networks whose arrivals are remembered; the one that came longest ago is forgotten first.
 MAX_NETWORKS: Final = 1024
 
 
 @frozen(kw_only=True)
-class Room(Generic[G]):
-    """The answer to a newcomer: whether it may come in, and who has to go for it."""
+class StrangerDecision(Generic[G]):
+    """The decision about a new connection."""
 
-    is_there: bool
-    leaves: G | None = None
+    is_admitted: bool
+    #: The stranger whose place it takes; the caller ends that connection.
+    evicted: G | None = None
 
 
 @define(eq=False)
 class Strangers(Generic[G]):
-    """See the head of this module; `G` is a connection, `now` monotonic seconds."""
+    """All strangers; `G` is a connection, `now` monotonic seconds."""
 
     limit: int = MAX_STRANGERS
-    #: network -> its strangers and since when they are here, the oldest first.
+    #: network -> stranger -> when it came, the oldest first.
     _networks: dict[str, dict[G, float]] = field(factory=dict)
     _network_of: dict[G, str] = field(factory=dict)
     _arrivals: OrderedDict[str, Bucket] = field(factory=OrderedDict)
-    _all: Bucket = field(factory=lambda: Bucket(ALL_ARRIVALS))
+    _all_arrivals: Bucket = field(factory=lambda: Bucket(ALL_ARRIVALS))
 
     def __len__(self) -> int:
         return len(self._network_of)
 
-    def room(self, address: str, now: float) -> Room[G]:
-        """Tell whether a connection from an address may come in; nothing is changed by it."""
+    def decide(self, address: str, now: float) -> StrangerDecision[G]:
+        """Decide whether a connection from an address may come in; changes nothing."""
         network = network_of(address)
         arrivals = self._arrivals.get(network)
         if arrivals is not None and arrivals.left(now) < 1:
-            return Room(is_there=False)
-        if self._is_frequent(arrivals, now) and self._all.left(now) < 1:
-            return Room(is_there=False)
+            return StrangerDecision(is_admitted=False)
+        if self._is_frequent(arrivals, now) and self._all_arrivals.left(now) < 1:
+            return StrangerDecision(is_admitted=False)
         here = self._networks.get(network, {})
         if len(here) >= min(MAX_OF_NETWORK, self.limit):
             return self._after_patience(here, now)
         if len(self) < self.limit:
-            return Room(is_there=True)
+            return StrangerDecision(is_admitted=True)
         largest = self._largest()
         if len(largest) > len(here) + 1:
-            return Room(is_there=True, leaves=next(iter(largest)))
+            return StrangerDecision(is_admitted=True, evicted=next(iter(largest)))
         return self._after_patience(largest, now)
 
     def enter(self, guest: G, address: str, now: float) -> None:
-        """Take a connection in."""
+        """Add an admitted connection, and count its arrival."""
         network = network_of(address)
         self._networks.setdefault(network, {})[guest] = now
         self._network_of[guest] = network
         arrivals = self._bucket(network)
         arrivals.take(1, now)
         if self._is_frequent(arrivals, now):
-            self._all.take(1, now)
+            self._all_arrivals.take(1, now)
 
     def leave(self, guest: G) -> None:
-        """The connection has said HELLO, or is gone; nothing if it is no stranger's."""
+        """Remove a connection that has said HELLO, or is gone; harmless for any other."""
         network = self._network_of.pop(guest, None)
         if network is None:
             return
@@ -103,7 +104,7 @@ class Strangers(Generic[G]):
             del self._networks[network]
 
     def charge(self, address: str, count: int, now: float) -> None:
-        """Count as many arrivals: a link from there did harm."""
+        """Count `count` arrivals more for a network: a link from there did harm."""
         self._bucket(network_of(address)).charge(count, now)
 
     # -- inner
@@ -111,14 +112,14 @@ class Strangers(Generic[G]):
     def _is_frequent(self, arrivals: Bucket | None, now: float) -> bool:
         return arrivals is not None and arrivals.left(now) <= ARRIVALS.burst - FREE_ARRIVALS
 
-    def _after_patience(self, among: dict[G, float], now: float) -> Room[G]:
+    def _after_patience(self, among: dict[G, float], now: float) -> StrangerDecision[G]:
         oldest, since = next(iter(among.items()))
         if now - since < PATIENCE_SECONDS:
-            return Room(is_there=False)
-        return Room(is_there=True, leaves=oldest)
+            return StrangerDecision(is_admitted=False)
+        return StrangerDecision(is_admitted=True, evicted=oldest)
 
     def _largest(self) -> dict[G, float]:
-        """Return the strangers of the network with most; of several, with the oldest."""
+        """Return the strangers of the network with most; among equals, with the oldest."""
         return max(
             self._networks.values(), key=lambda here: (len(here), -next(iter(here.values())))
         )

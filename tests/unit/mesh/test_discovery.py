@@ -17,7 +17,7 @@ from edge_twisted.mesh.links.discovery import (
     Announcement,
     Discovery,
     DiscoveryParts,
-    Heard,
+    InstanceHandler,
     MeshNames,
 )
 from edge_twisted.mesh.trust.peer_key import PeerKey
@@ -40,12 +40,12 @@ class FakeMdns:
     fails: bool = False
     opened: list[Announcement | None] = field(factory=list)
     closed: int = 0
-    heard: Heard | None = None
+    heard: InstanceHandler | None = None
 
     def addresses(self) -> frozenset[str]:
         return self.here
 
-    def open(self, announcement: Announcement | None, heard: Heard) -> FakeMdns:
+    def open(self, announcement: Announcement | None, heard: InstanceHandler) -> FakeMdns:
         if self.fails:
             raise OSError("Network is unreachable")
         self.opened.append(announcement)

@@ -32,12 +32,12 @@ class Door:
 
     def knock(self, address: str, now: float) -> int | None:
         """Return the number of the connection that came in, None if it was refused."""
-        room = self.strangers.room(address, now)
-        if not room.is_there:
+        decision = self.strangers.decide(address, now)
+        if not decision.is_admitted:
             return None
-        if room.leaves is not None:
-            self.strangers.leave(room.leaves)
-            self.turned_out.append(room.leaves)
+        if decision.evicted is not None:
+            self.strangers.leave(decision.evicted)
+            self.turned_out.append(decision.evicted)
         self.count += 1
         self.strangers.enter(self.count, address, now)
         return self.count
