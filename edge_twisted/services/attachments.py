@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What documents say of attachments: who may have one, and whether one is known at all."""
+"""Attachments that documents name: who may have one, and how a missing one is fetched."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from edge_twisted.store.interface import Snapshot, Store
 
 log = Logger()
 
-#: Brings a blob here, in seconds at most; fires with whether it is.
+#: Fetches a blob from the mesh: (attachment, most seconds) -> whether it is here.
 Fetcher = Callable[[str, float | None], Deferred[bool]]
 
 
 class StoredBlobReferences:
     """
-    Answers from the rows of the store.
+    Access to attachments, decided by the documents in the store that name them.
 
-    `fetcher` is how the mesh brings blobs here; without a mesh nothing comes.
+    :ivar fetcher: fetches blobs from the mesh; without a mesh it answers False.
     """
 
     def __init__(self, store: Store, database: Database) -> None:
@@ -33,7 +33,7 @@ class StoredBlobReferences:
         self.fetcher: Fetcher = lambda attachment, timeout_seconds: succeed(False)
 
     def may_download(self, attachment: str, access: Access) -> Deferred[bool]:
-        """Answer whether a document that `access` may read names the blob."""
+        """Answer whether a document that `access` may read names the attachment."""
 
         def look(snapshot: Snapshot) -> bool:
             return self._database.may_read_name(snapshot, attachment, access)
@@ -42,9 +42,9 @@ class StoredBlobReferences:
 
     def may_send(self, peer: str, attachment: str) -> Deferred[bool]:
         """
-        Answer whether a peer may have the blob.
+        Answer whether a peer may have the attachment.
 
-        It may if a live document names it whose collection may be sent to peers at all; all peers
+        It may if a live document names it, in a collection that may be sent to peers.  All peers
         are alike in that.
         """
 
@@ -57,13 +57,12 @@ class StoredBlobReferences:
         return self._store.read("attachment referrers", look)
 
     def fetch(self, attachment: str, timeout_seconds: float | None) -> Deferred[None]:
-        """See `BlobReferences.fetch`; what did not come in time is fetched in the background."""
+        """See `BlobReferences.fetch`; after the timeout the fetch goes on in the background."""
         return Deferred.fromCoroutine(self._fetch(attachment, timeout_seconds))
 
     def fetch_again(self, attachment: str) -> None:
-        """Have a blob fetched in the background that was here."""
-        fetching = self.fetcher(attachment, None)
-        fetching.addErrback(
+        """Fetch a blob that was here and is lost, in the background."""
+        self.fetcher(attachment, None).addErrback(
             lambda failure: log.failure("A lost attachment is not fetched again", failure)
         )
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-When Python's cyclic garbage collector runs, so that it never holds the reactor for long.
+Pace of Python's cyclic garbage collector, so that it never holds the reactor for long.
 
-A collection stops every thread for as long as its generation is large.  With Python's own numbers
-the trees of one statement of 500 KB caused pauses of 100 to 300 ms; with these, of some 10 ms.
-Nearly nothing of ours is cyclic, so that old objects are rarely worth a look.
+A collection stops all threads, for a time that grows with the objects of its generation.  With
+Python's own thresholds the trees of one statement of 500 KB caused pauses of 100 to 300 ms; with
+these, of about 10 ms.  The server makes few cycles, so old objects are examined rarely.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Final
 
 from twisted.application.service import Service
 
-#: Objects made until the youngest are looked at, how often that until the middle ones are, and how
-#: often that until all are: about 1 ms, 4 ms, and once in 20 million objects.
+#: New objects per collection of the youngest generation (about 1 ms), such collections per one of
+#: the middle generation (4 ms), and those per full collection (every 20 million objects).
 THRESHOLDS: Final = (5_000, 4, 1_000)
 
 
 class GarbageCollection(Service):
     """
-    Sets the collector's pace while the server runs.
+    Sets the collector's thresholds while the server runs.
 
-    What exists at its start, mostly code, is never looked at again: it starts when all is loaded.
+    Start it last: objects that exist then, mostly code, are never examined again.
     """
 
     name = "garbage collection"

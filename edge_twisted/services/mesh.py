@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The mesh as one part of the server: identity, listener, dialer, discovery, presence.
+The mesh as a service: identity, listener, dialer, discovery, presence.
 
-It starts after the store and before HTTP, so that presence is true from the first request on.
+It starts after the store and before HTTP, so that presence is right from the first request on.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from attrs import evolve, frozen
 from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.threads import deferToThreadPool
@@ -57,23 +58,23 @@ log = Logger()
 T = TypeVar("T")
 
 _BACKLOG: Final = 128
-#: What a peer gets to take our goodbye; then its link is cut.
+#: Time for peers to take BYE when the server stops, before their links are cut.
 _GOODBYE_SECONDS: Final = 1.0
 _TRANSPORT: Final = "database.transport_config"
 
 
 class Replication(NodeObserver, Protocol):
-    """What goes over links: the documents, the sessions that carry them, how far peers are."""
+    """Replication, as the mesh sees it: documents, sessions, and the progress of peers."""
 
     @property
     def documents(self) -> Documents:
-        """The database."""
+        """The documents that sessions work with."""
 
     async def start(self, node: MeshNode | None) -> None:
-        """Begin; the store is open, no link is there yet, and without a node none will be."""
+        """Begin; the store is open, and there is no link yet; without a node there is never one."""
 
     async def stop(self) -> None:
-        """Keep what must be kept; no link is there any more, the store is still open."""
+        """Write what has to be kept; there is no link any more, and the store is still open."""
 
     def session(self, node: MeshNode, peer: PeerKey) -> LinkSession:
         """Return the session of a new link with a peer that has shown its certificate."""
@@ -83,7 +84,7 @@ class Replication(NodeObserver, Protocol):
 
     @property
     def known_peers(self) -> Iterable[str]:
-        """The keys of all direct peers that there ever were."""
+        """The keys of all peers that were ever linked."""
 
     def progress(self, peer: PeerKey) -> PeerProgress:
         """Return how far a peer is."""
@@ -91,7 +92,7 @@ class Replication(NodeObserver, Protocol):
 
 @frozen(kw_only=True)
 class MeshParts:
-    """What the service works with."""
+    """What the mesh service works with."""
 
     replication: Replication
     account: MeshAccount
@@ -102,7 +103,7 @@ class MeshParts:
 
 
 class MeshService(Service):
-    """See the head of this module."""
+    """The mesh of one server; see the head of this module."""
 
     name = "mesh"
 
@@ -118,27 +119,27 @@ class MeshService(Service):
         self.graph: PresenceGraph | None = None
         self.ports: Sequence[IListeningPort] = ()
 
-    # -- what others see
+    # -- for HTTP, metrics and status
 
     @property
     def problem(self) -> str:
-        """Why this server can link with nobody; empty if it can."""
+        """Why this server can link with no peer; empty if it can."""
         return self._authority.reason if isinstance(self._authority, NoAuthority) else ""
 
     def presence(self) -> Graph:
-        """Return the graph as of now; the service has started."""
+        """Return the presence graph as of now; the service has started."""
         assert self.graph is not None
         return shown_graph(self.graph, {"mesh": self.problem} if self.problem else None)
 
     def refresh_metrics(self) -> None:
-        """Set the metrics that nobody counts along the way."""
+        """Set the metrics that are not counted as things happen."""
         node = self.node
         if node is not None:
             lags = self.replication.lags
             self._parts.account.refresh(node, lambda: lags(node.peers))
 
     def is_configured(self, target: PeerAddress) -> bool:
-        """Tell whether an address is dialled for ever, rather than while it is announced."""
+        """Return whether the configuration names an address; others come from discovery."""
         return target in _known(self.configuration.transport)
 
     # -- IService
@@ -154,11 +155,11 @@ class MeshService(Service):
     # -- Reloadable
 
     def verify(self, new: Configuration) -> list[str]:
-        """Nothing that a valid configuration says stands against it."""
+        """Return no objections: the mesh takes any valid configuration."""
         return []
 
     def commit(self, new: Configuration) -> list[str]:
-        """Dial by the new configuration; listening and discovery are as they are."""
+        """Dial by a new configuration; return the settings that need a restart instead."""
         old, transport = self.configuration.transport, new.database.transport
         self.configuration = evolve(self.configuration, transport=transport)
         if self.dialer is not None and self.node is not None:
@@ -166,7 +167,7 @@ class MeshService(Service):
             self.dialer.set_most_seconds(transport.retry_interval_msec / 1000)
             before, after = set(_known(old)), set(_known(transport))
             for target in before - after:
-                # One that discovery found as well is found again when it is announced anew.
+                # If discovery has found it as well, it is dialled again at its next announcement.
                 self.dialer.remove(target)
             for target in after - before:
                 self.dialer.add(target)
@@ -206,7 +207,7 @@ class MeshService(Service):
                 documents=replication.documents,
                 session_of=session_of,
                 gossip=Gossip(graph),
-                observer=_All(self._parts.account, replication, self._parts.attachments),
+                observer=_Observers(self._parts.account, replication, self._parts.attachments),
                 clock=self._reactor,
                 limits=Limits(connections=self.configuration.transport.max_connections),
             )
@@ -240,9 +241,9 @@ class MeshService(Service):
         announce = None
         if self.ports:
             host = self.ports[0].getHost()
-            port = cast(int, getattr(host, "port", 0))
+            assert isinstance(host, IPv4Address | IPv6Address)
             ip = self.configuration.transport.tcp_listen.ip
-            announce = Announcement(instance=names.instance(us), ip=ip, port=port)
+            announce = Announcement(instance=names.instance(us), ip=ip, port=host.port)
         self.discovery = Discovery(
             DiscoveryParts(
                 mdns=self._parts.mdns(),
@@ -259,7 +260,7 @@ class MeshService(Service):
         self.discovery.start()
 
     def _vanished(self, target: PeerAddress) -> None:
-        """What is known from the configuration is dialled for ever."""
+        """Stop dialling an address that discovery has lost, unless the configuration names it."""
         if self.dialer is not None and not self.is_configured(target):
             self.dialer.remove(target)
 
@@ -289,8 +290,8 @@ class MeshService(Service):
         return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)
 
 
-class _All:
-    """Tells several observers, in this order."""
+class _Observers:
+    """Several observers as one; each call goes to all, in their order."""
 
     def __init__(self, *observers: NodeObserver) -> None:
         self._observers = observers

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Account of the mesh: the audit log, and the metrics, of who came, went and sent what."""
+"""Account of the mesh: audit log and metrics of peers that come and go, and of their traffic."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from edge_twisted.mesh.trust.peer_key import PeerKey
 
 
 class MeshAccount:
-    """Part of an observer of a `MeshNode`."""
+    """Audit log and metrics of a node; a `edge_twisted.mesh.links.node.NodeObserver`."""
 
     def __init__(self, metrics: Metrics, audit: AuditLog, clock: IReactorTime) -> None:
         self._metrics = metrics
         self._audit = audit
         self._clock = clock
         self._since: dict[PeerKey | None, float] = {}
-        self._counted = (0, 0)
+        self._traffic = (0, 0)
 
     def peer_connected(self, link: Link) -> None:
         """See `NodeObserver.peer_connected`."""
@@ -52,13 +52,13 @@ class MeshAccount:
             self._metrics.mesh_documents.labels("in").inc(event.documents)
 
     def refresh(self, node: MeshNode, lags: Callable[[], Mapping[PeerKey, int]]) -> None:
-        """Set what nobody counts along the way; `lags` gives commits per connected peer."""
+        """Set the metrics that are not counted as things happen; `lags`: peer -> commits behind."""
         metrics = self._metrics
         metrics.mesh_peers.set(len(node.peers))
-        came, went = node.traffic
-        metrics.mesh_bytes.labels("in").inc(came - self._counted[0])
-        metrics.mesh_bytes.labels("out").inc(went - self._counted[1])
-        self._counted = (came, went)
+        bytes_in, bytes_out = node.traffic
+        metrics.mesh_bytes.labels("in").inc(bytes_in - self._traffic[0])
+        metrics.mesh_bytes.labels("out").inc(bytes_out - self._traffic[1])
+        self._traffic = (bytes_in, bytes_out)
         metrics.mesh_lag_commits.clear()
         for peer, lag in lags().items():
             metrics.mesh_lag_commits.labels(peer).set(lag)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The presence graph in the form in which ``GET /presence`` shows it."""
+"""The presence graph as ``GET /presence`` shows it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from edge_twisted.mesh.trust.peer_key import PeerKey
 
 def local_record(us: PeerKey, device_name: str, boot_ms: int) -> PresenceRecord:
     """
-    Return the first record of this server's life.
+    Return this server's presence record at its start.
 
-    A clock that was set back since the last life does no harm: peers that still know that life
-    tell of it, and it is outdone.
+    A clock that was set back since the last start does no harm: peers send the record that they
+    still have, and the graph then raises the stamp above it.
     """
     return PresenceRecord(
         peer=us,
@@ -28,7 +28,7 @@ def local_record(us: PeerKey, device_name: str, boot_ms: int) -> PresenceRecord:
 
 
 def shown_graph(graph: PresenceGraph, metadata: Mapping[str, object] | None = None) -> Graph:
-    """Return the graph as of now; `metadata` is what this server says of itself beside."""
+    """Return the graph as of now; `metadata` is added to this server's own peer."""
     return Graph(
         local=_peer(graph, graph.local, metadata or {}),
         remote=tuple(_peer(graph, record, {}) for record in graph.peers()),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state of the mesh as one JSON document: what `edge-server status` shows."""
+"""The state of the mesh as one JSON document, which `edge-server status` shows."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from edge_twisted.services.mesh import MeshService
 
 class PeerStatus(TypedDict):
     """
-    One direct peer, now or formerly.
+    One peer that is linked with this server, or once was.
 
-    `acknowledged` is our commit up to which it has what it wants, `behind` how many there are
-    after it, `received_at` when something came from it (ms since 1970): -1 where there is none.
+    `acknowledged` is the commit here up to which the peer has all it wants, `behind` the number of
+    commits after that one, `received_at` when documents last came from it (ms since 1970).  -1:
+    never.
     """
 
     peer: str
@@ -46,7 +47,7 @@ class AddressStatus(TypedDict):
 
 
 class MeshStatus(TypedDict):
-    """Everything; `mesh` is empty, or why this server links with nobody."""
+    """The whole document; `mesh` is why this server links with no peer, empty if it can."""
 
     peer: str
     device_name: str

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes over links: sessions over the documents of the store, and how far each peer is."""
+"""Replication as part of the server: sessions over the store, and the progress of each peer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
@@ -28,20 +28,18 @@ from edge_twisted.mesh.trust.peer_key import PeerKey
 from edge_twisted.replication.peers import PeerProgress, PeerRecords, store_peers
 from edge_twisted.replication.scopes import closed_collections
 from edge_twisted.replication.stored_documents import StoredDocuments
-
-if TYPE_CHECKING:
-    from edge_twisted.store.interface import Store
-    from edge_twisted.store.rows import Commit
+from edge_twisted.store.interface import Store
+from edge_twisted.store.rows import Commit
 
 log = Logger()
 
-#: How often what peers acknowledged is written down; after a crash they tell anew.
+#: How often the progress of peers is written; after a crash they tell it again.
 KEEP_SECONDS: Final = 2.0
 
 
 @frozen(kw_only=True)
 class ReplicationParts:
-    """What replication works with; construction does no I/O."""
+    """What replication works with."""
 
     configuration: model.DatabaseConfig
     store: Store
@@ -52,7 +50,7 @@ class ReplicationParts:
 
 
 class StoreReplication:
-    """See `edge_twisted.services.mesh.Replication`."""
+    """`edge_twisted.services.mesh.Replication` over a store; making one does no I/O."""
 
     def __init__(self, parts: ReplicationParts) -> None:
         self._parts = parts
@@ -65,8 +63,8 @@ class StoreReplication:
         self._node: MeshNode | None = None
         self._scopes: tuple[Scope, ...] = ()
         self._ends: list[Callable[[], None]] = []
-        self._keeping = LoopingCall(self._keep)
-        self._keeping.clock = parts.clock
+        self._keeper = LoopingCall(self._keep)
+        self._keeper.clock = parts.clock
         virtual = parts.database.virtual
         virtual.provide("data_sync_info", self._rows)
         virtual.provide_by("moved_out", lambda moment: self.documents.moved_out(moment.snapshot))
@@ -75,7 +73,7 @@ class StoreReplication:
     # -- life
 
     async def start(self, node: MeshNode | None) -> None:
-        """Begin; the store is open.  Without a node nothing is synced, but it can be read about."""
+        """Begin; the store is open.  Without a node nothing is synced, but progress is shown."""
         parts = self._parts
         with parts.store.snapshot() as snapshot:
             self.peers.load(snapshot)
@@ -90,12 +88,12 @@ class StoreReplication:
             self._node = node
             self._ends.append(self.documents.watch(node))
             self._ends.append(parts.store.on_commit(self._committed))
-            self._keeping.start(KEEP_SECONDS, now=False)
+            self._keeper.start(KEEP_SECONDS, now=False)
 
     async def stop(self) -> None:
-        """Keep what must be kept; no link is there any more, the store is still open."""
-        if self._keeping.running:
-            self._keeping.stop()
+        """Write the progress of peers; there is no link any more, and the store is still open."""
+        if self._keeper.running:
+            self._keeper.stop()
         while self._ends:
             self._ends.pop()()
         await self._keep()
@@ -130,7 +128,7 @@ class StoreReplication:
 
     @property
     def known_peers(self) -> Iterable[str]:
-        """The keys of all direct peers that there ever were."""
+        """The keys of all peers that were ever linked."""
         return self.peers.keys
 
     def progress(self, peer: PeerKey) -> PeerProgress:
@@ -178,18 +176,18 @@ class StoreReplication:
         self.documents.close_collections(_closed(parameters))
 
     async def _keep(self) -> None:
-        """Write down how far peers are."""
+        """Write the progress of peers that has changed."""
         changed = self.peers.take_changes()
         if not changed:
             return
         try:
             await self._parts.store.write("peers", lambda unit: store_peers(unit, changed))
         except EdgeError as error:
-            # Peers tell again what they have; a disk that is full is reported by who fills it.
+            # Peers tell their progress again; a full disk is reported by the writes that fail.
             log.warn("How far peers are could not be written down: {error}", error=str(error))
 
     def _rows(self) -> Iterator[dict[str, Value]]:
-        """On whatever thread: what it reads is copied in one step."""
+        """Yield the rows of ``system:data_sync_info``; safe in any thread, for it copies first."""
         node = self._node
         connected = () if node is None else tuple(node.peers)
         return self.peers.rows(dict.fromkeys(connected, "Connected"))

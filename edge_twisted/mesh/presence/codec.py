@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Presence records as bytes, in msgpack: the form in which they travel."""
+"""Presence records on the wire: msgpack arrays."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from edge_twisted.mesh.presence.graph import (
 )
 from edge_twisted.mesh.trust.peer_key import PeerKey
 
-#: The form; a record of another one is not understood, and not passed on.
+#: The version of the format; records of another version are neither read nor passed on.
 FORMAT: Final = 1
-#: Of one record: a full set of links is about 50 KiB.
+#: The largest record; one with `MAX_CONNECTIONS` links has about 50 KiB.
 MAX_RECORD_BYTES: Final = 64 * 1024
 
 
 class _Wire(msgspec.Struct, array_like=True, gc=False):
-    """The fields in their order; later forms may add some behind them."""
+    """The array, in the order of its elements; later formats may append more."""
 
     form: int
     peer: str
@@ -43,7 +43,7 @@ _decoder = msgspec.msgpack.Decoder(_Wire)
 
 
 def encode(record: PresenceRecord) -> bytes:
-    """Return a record as bytes, names cut to their bounds."""
+    """Encode a record; names and links beyond their limits are cut off."""
     wire = _Wire(
         form=FORMAT,
         peer=record.peer,
@@ -58,7 +58,7 @@ def encode(record: PresenceRecord) -> bytes:
 
 
 def decode(data: bytes) -> PresenceRecord | None:
-    """Return the record in `data`, or None if it is none that this peer understands."""
+    """Decode a record; None if the bytes are no record of this format within its limits."""
     if len(data) > MAX_RECORD_BYTES:
         return None
     try:

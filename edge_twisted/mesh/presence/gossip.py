@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Presence on the wire: takes encoded records into the graph, and says what must be sent on."""
+"""Gossip of presence: takes encoded records into the graph, and says what to send on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge_twisted.mesh.trust.peer_key import PeerKey
 
 @frozen
 class Spread:
-    """An encoded record to be sent to all links, or to all but the one that it came over."""
+    """An encoded record to be sent over all links, or all but the one that it came over."""
 
     peer: PeerKey
     record: bytes
@@ -22,18 +22,18 @@ class Spread:
 
 
 class Gossip:
-    """The graph behind its codec."""
+    """The presence graph, with records as bytes."""
 
     def __init__(self, graph: PresenceGraph) -> None:
         self.graph = graph
 
     def publish(self, claims: Iterable[Claim]) -> bytes | None:
-        """Take over this peer's links; return its record, if it changed."""
+        """Set this server's links; return its new record, None if they have not changed."""
         record = self.graph.publish(claims)
         return None if record is None else encode(record)
 
     def heard(self, records: Sequence[bytes]) -> Iterator[Spread]:
-        """Take what came over a link; yield what is news."""
+        """Take records that came over a link; yield those that are news."""
         for data in records:
             record = decode(data)
             news = None if record is None else self.graph.receive(record)
@@ -43,7 +43,7 @@ class Gossip:
             yield Spread(news.peer, encode(news) if own else data, to_all=own)
 
     def everything(self) -> tuple[bytes, ...]:
-        """Return all that is known, for a link that begins."""
+        """Return all records, for a new link."""
         return tuple(encode(record) for record in self.graph.everything())
 
     def forget(self, now: float) -> None:

@@ -2,16 +2,16 @@
 """
 The presence graph: who is in the mesh, and who is linked with whom.
 
-Every peer publishes one record of itself and raises its stamp with every change; records are
-flooded over links, and each peer keeps the newest of each.  Links are reliable and in order, and a
-new link begins with everything that both ends know, so all who are connected agree.  What is shown
-is drawn from the records alone:
+Each peer publishes one record of itself, and raises its stamp with each change.  Records are
+flooded over links, and each peer keeps the newest one of every other.  Links are reliable and in
+order, and a new link begins with all records of both ends, so all connected peers agree.  The graph
+that is shown follows from the records alone:
 
-- a link counts only if both ends claim it, so a peer that died needs no funeral: its neighbours
-  stop claiming, and it falls out of everyone's graph with their next records;
-- a peer counts only if a path of such links leads to it from here.
+- A link counts only if both ends claim it.  So nobody has to announce that a peer has died: its
+  neighbours no longer claim their links with it, and it leaves every graph with their next records.
+- A peer counts only if a path of such links leads to it from here.
 
-Records are remembered a while after that, so that old news of a peer does not pass for new.
+A record is remembered for a while longer, so that an old copy of it does not count as news.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from attrs import evolve, frozen
 
 from edge_twisted.mesh.trust.peer_key import PeerKey, is_peer_key
 
-#: Links in one record: more than a process of this kind serves, and 48 KiB of text.
+#: Links in one record: more than one server has, and 48 KiB of text.
 MAX_CONNECTIONS: Final = 1024
-#: Peers that are remembered; a mesh of more is beyond what flooding is for.
+#: Peers that are remembered; flooding does not suit larger meshes.
 MAX_RECORDS: Final = 1024
-#: Links in all records together: with about 100 bytes each, what the graph may cost.
+#: Links in all records together, which bounds the memory of the graph: about 100 bytes each.
 MAX_CLAIMS: Final = 32_768
-#: Of a device name, in characters, as in the configuration.
+#: Characters of a device name, as in the configuration.
 MAX_NAME: Final = 256
-#: Of the names of system and version.
+#: Characters of the names of system and version.
 MAX_LABEL: Final = 64
-#: Of a stamp's numbers: whoever has to go beyond what was said of it can, and 64 bits hold it.
+#: Bound of a stamp's numbers: 64 bits hold it, and there is room above any stamp in use.
 MAX_STAMP: Final = 2**62
-#: How long a peer out of reach is remembered.
+#: How long the record of a peer that cannot be reached is remembered.
 FORGET_SECONDS: Final = 60.0
 
-#: How two peers are linked, in the words of the published graph.
+#: The kind of a link, as the published graph names it.
 LinkKind = Literal["AccessPoint", "WebSocket"]
 
 
@@ -50,7 +50,7 @@ class RecordVersion(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """One end's word that it is linked with `peer`."""
+    """A peer's claim that it is linked with `peer`."""
 
     peer: PeerKey
     kind: LinkKind
@@ -58,7 +58,7 @@ class Claim(NamedTuple):
 
 @frozen(kw_only=True)
 class PresenceRecord:
-    """What a peer says of itself; `claims` are sorted and hold no peer twice by one kind."""
+    """What a peer says of itself; `claims` are sorted and without duplicates."""
 
     peer: PeerKey
     stamp: RecordVersion
@@ -69,12 +69,12 @@ class PresenceRecord:
 
     @property
     def rank(self) -> tuple[object, ...]:
-        """The higher is kept; total, so that two records of one stamp end alike everywhere."""
+        """The order of records of one peer, total: all peers keep the same one, the highest."""
         return (self.stamp, self.claims, self.device_name, self.os, self.version)
 
 
 def is_sound(record: PresenceRecord) -> bool:
-    """Tell whether a record that came from elsewhere keeps the bounds."""
+    """Return whether a record from another peer is within the limits."""
     return (
         is_peer_key(record.peer)
         and 0 <= min(record.stamp) <= max(record.stamp) < MAX_STAMP
@@ -87,7 +87,7 @@ def is_sound(record: PresenceRecord) -> bool:
 
 
 class PresenceGraph:
-    """The mesh as the peer of `local` knows it."""
+    """The records that one peer knows; `local` is its own."""
 
     def __init__(self, local: PresenceRecord) -> None:
         self._local = local
@@ -102,7 +102,7 @@ class PresenceGraph:
         return self._local
 
     def publish(self, claims: Iterable[Claim]) -> PresenceRecord | None:
-        """Take over this peer's links; return its new record, to be sent to all, or None."""
+        """Set this peer's links; return its new record, to be sent to all; None: no change."""
         fresh = tuple(sorted(set(claims)))[:MAX_CONNECTIONS]
         if fresh == self._local.claims:
             return None
@@ -110,10 +110,11 @@ class PresenceGraph:
 
     def receive(self, record: PresenceRecord) -> PresenceRecord | None:
         """
-        Take a sound record over if it is news.
+        Take a record (`is_sound`) of another peer, if it is news; return the record to send on.
 
-        Returns what must be sent on: that record, to all but the link that it came over; or, when
-        it was an older life's of this very peer, this peer's own, to all; or None.
+        That is the record itself, for all links but the one that it came over.  If it is a record
+        of this peer from before a restart, it is this peer's own, newer one, for all links.  None:
+        there is nothing to send.
         """
         if record.peer == self._local.peer:
             stale = record.rank <= self._local.rank
@@ -129,16 +130,16 @@ class PresenceGraph:
         return record
 
     def everything(self) -> Sequence[PresenceRecord]:
-        """Return all records, for a link that begins: this peer's, then the others'."""
+        """Return all records for a new link: this peer's own first."""
         return (self._local, *self._records.values())
 
     def peers(self) -> Sequence[PresenceRecord]:
-        """Return the others that can be reached, by key."""
+        """Return the records of other peers that can be reached, sorted by key."""
         reachable = self._reached()
         return [reachable[key] for key in sorted(reachable) if key != self._local.peer]
 
     def links(self, record: PresenceRecord) -> Sequence[Claim]:
-        """Return the links of a record that both ends claim, to peers that can be reached."""
+        """Return the links of a peer that both ends claim, with peers that can be reached."""
         reachable = self._reached()
         return [
             claim
@@ -148,7 +149,7 @@ class PresenceGraph:
         ]
 
     def forget(self, now: float) -> None:
-        """Drop records of peers that have been out of reach for long; `now` in seconds."""
+        """Drop records of peers that were out of reach for `FORGET_SECONDS`; `now` in seconds."""
         reachable = self._reached()
         gone = self._records.keys() - reachable.keys()
         since = {key: self._out_of_reach_since.get(key, now) for key in gone}
@@ -168,7 +169,7 @@ class PresenceGraph:
     def _has_room_for(self, record: PresenceRecord, known: PresenceRecord | None) -> bool:
         if self._fits(record, known):
             return True
-        # Those out of reach go first, the longest so before the others.
+        # Drop records of peers out of reach, the longest out of reach first.
         reachable = self._reached()
         gone = (key for key in self._records if key not in reachable and key != record.peer)
         for key in sorted(gone, key=lambda k: self._out_of_reach_since.get(k, float("inf"))):
@@ -191,7 +192,7 @@ class PresenceGraph:
         return self._reachable
 
     def _walk(self) -> Iterator[tuple[PeerKey, PresenceRecord]]:
-        """Yield all that can be reached over links that both ends claim, the local peer first."""
+        """Yield peers and records that links claimed by both ends lead to, the local one first."""
         records = {**self._records, self._local.peer: self._local}
         claimed = {key: frozenset(record.claims) for key, record in records.items()}
         seen = {self._local.peer}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-How fast presence goes out over each link: a flood of it that comes in must not go out as ours.
+Pace of presence on each link, so that this server never passes on a flood of records.
 
-What is too much at once waits, the newest record of each peer alone, and goes out by the clock.
+Records beyond the rate wait, only the newest of each peer, and go out as time passes.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ L = TypeVar("L")
 
 @define(eq=False)
 class _Pace:
-    """What one link took lately, and the records that wait for it."""
+    """The rate limit of one link, and the records that wait for it."""
 
     bucket: Bucket = field(factory=lambda: Bucket(OWN_PRESENCE))
     waiting: dict[PeerKey, bytes] = field(factory=dict)
 
 
 class PresenceSpread(Generic[L]):
-    """See the head of this module; `L` is a link, `now` monotonic seconds."""
+    """The pace of all links; `L` is a link, `now` monotonic seconds."""
 
     def __init__(self) -> None:
         self._paces: dict[L, _Pace] = {}
 
     def begins(self, link: L, records: int, now: float) -> None:
-        """A link begins with everything that is known."""
+        """Count the records that a new link begins with."""
         self._pace(link).bucket.charge(records, now)
 
     def goes_now(self, link: L, peer: PeerKey, record: bytes, now: float) -> bool:
-        """Tell whether a peer's record may be sent at once; if not, it waits."""
+        """Return whether a peer's record may be sent now; if not, it waits for `due`."""
         pace = self._pace(link)
-        # One that is older must not come after it.
+        # A record that waits is older, and must not be sent after this one.
         if peer not in pace.waiting and pace.bucket.take(1, now):
             return True
         pace.waiting[peer] = record
         return False
 
     def due(self, link: L, now: float) -> tuple[bytes, ...]:
-        """Return what has waited for long enough, and let it go."""
+        """Remove and return the waiting records that may be sent now."""
         pace = self._pace(link)
         due: list[bytes] = []
         while pace.waiting and pace.bucket.take(1, now):
@@ -54,7 +54,7 @@ class PresenceSpread(Generic[L]):
         return tuple(due)
 
     def ends(self, link: L) -> None:
-        """The link is gone."""
+        """Forget a link that is gone."""
         self._paces.pop(link, None)
 
     def _pace(self, link: L) -> _Pace:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The mesh's certificate authority: one P-256 key that every member has, or can derive.
+Certificate authority of the mesh: one P-256 key that every member has, or can derive.
 
-Whoever has it can issue itself a certificate and is in; nobody else is.  It comes from the
-configuration alone, so no server has to be asked, and servers that never met trust each other.
+A server with this key issues its own certificate and is a member; any other is not.  The key comes
+from the configuration alone, so servers that never met trust each other, and none has to be asked.
 
 Derivation from a text: HKDF-SHA256 (RFC 5869) with the text's UTF-8 bytes as key material, the 16
 bytes of ``db_id`` as salt and an info that names the mode, expanded to 48 bytes; they are read as a
@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from edge_twisted.config.mesh_key import parse_mesh_key
 from edge_twisted.config.model import DatabaseConfig, ServerAuth
 
-#: The provider whose tokens are for development: they make a mesh of their own.
+#: The provider for development: servers with the same token make a mesh.
 DEVELOPMENT_PROVIDER: Final = "__playgroundProvider"
 
 INFO_SMALL_PEER: Final = b"edge-twisted mesh authority v1 small_peer_only"
@@ -34,14 +34,14 @@ DATABASE_LABEL: Final = b"edge-twisted mesh database v1"
 
 #: The order of P-256 (SEC 2, 2.4.2).
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-#: 128 bits more than the order has.
+#: The length of the order, and 128 bits more.
 _SCALAR_BYTES: Final = 48
 _DISCOVERY_BYTES: Final = 32
 
 
 @frozen(kw_only=True)
 class Authority:
-    """The authority of one mesh; `discovery_key` is a secret that members alone can compute."""
+    """The authority of one mesh; only its members can compute `discovery_key`."""
 
     key: ec.EllipticCurvePrivateKey = field(repr=False)
     discovery_key: bytes = field(repr=False)
@@ -49,13 +49,13 @@ class Authority:
 
 @frozen
 class NoAuthority:
-    """Why this server can link with nobody, for its log and its presence."""
+    """The reason why this server can link with no peer, for its log and its presence."""
 
     reason: str
 
 
 def authority_of(database: DatabaseConfig) -> Authority | NoAuthority:
-    """Return the authority that a valid configuration stands for."""
+    """Return the authority that a valid configuration names."""
     auth = database.auth
     if isinstance(auth, ServerAuth):
         if auth.provider != DEVELOPMENT_PROVIDER:
@@ -72,12 +72,12 @@ def authority_of(database: DatabaseConfig) -> Authority | NoAuthority:
 
 
 def database_hash(db_id: str) -> bytes:
-    """Return what HELLO carries of the database's id: SHA-256 of a label and its 16 bytes."""
+    """Return the hash of the database's id in HELLO: SHA-256 of a label and its 16 bytes."""
     return hashlib.sha256(DATABASE_LABEL + _id_bytes(db_id)).digest()
 
 
 def derived_key(secret: str, db_id: str, info: bytes) -> ec.EllipticCurvePrivateKey:
-    """Derive the authority's key from a secret text, see the head of this module."""
+    """Derive the authority's key from a secret text, as the head of this module says."""
     stretched = _hkdf(secret.encode("utf-8"), db_id, info, _SCALAR_BYTES)
     scalar = int.from_bytes(stretched, "big") % (_ORDER - 1) + 1
     return ec.derive_private_key(scalar, ec.SECP256R1())

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Certificates of the mesh: each member builds its authority's and issues its own.
+Certificates of the mesh: each member builds the authority's certificate and issues its own.
 
-Subject and serial number of the authority's certificate are fixed and its key identifier follows
-from its key, so that copies built by different members verify what any of them issues.  Dates say
-nothing here, for who can issue can issue anew; clocks are compared after the handshake, where a
-wrong one can be named.
+Subject and serial number of the authority's certificate are fixed, and its key identifier follows
+from its key.  So the copy of each member verifies the certificates of all others.  Dates are not
+checked: a member can always issue itself a new certificate.  Clocks are compared in HELLO, where
+the error can name the wrong one.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ AUTHORITY_NAME: Final = x509.Name(
 )
 AUTHORITY_BEGIN: Final = datetime(2020, 1, 1, tzinfo=UTC)
 AUTHORITY_END: Final = datetime(2120, 1, 1, tzinfo=UTC)
-#: Members whose clocks are behind take it too, were they to look at dates.
+#: Certificates are valid from a day ago on, for software that does check dates, on slow clocks.
 BACKDATED: Final = timedelta(days=1)
-#: A server issues itself a new one at each start, so this outlives any process.
+#: Longer than any process lives; a server issues itself a new certificate at each start.
 VALID_FOR: Final = timedelta(days=10 * 365)
 
 
@@ -75,10 +75,10 @@ def issue(
 
 def certified_peer(certificate: x509.Certificate) -> PeerKey | None:
     """
-    Return the peer key of a certificate that the handshake verified.
+    Return the peer key in a certificate that the handshake has verified.
 
-    None if its key is not of the mesh's curve, or if its name is not that of its key: it was made
-    by a member, but not by these rules.
+    None: its key is not of the curve P-256, or its name is not its peer key.  A member has issued
+    it, but not by these rules.
     """
     key = certificate.public_key()
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who this server is in the mesh: a P-256 key that it makes at its first start and keeps."""
+"""Identity of this server in the mesh: a P-256 key, made at the first start and kept on disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MODE: Final = 0o600
 
 
 class IdentityUnusable(EdgeError):
-    """The key file is there and cannot be used; making another would change who we are."""
+    """The key file exists and cannot be used; a new key would make this server another peer."""
 
     code = "mesh_identity_unusable"
 
@@ -42,30 +42,30 @@ class IdentityUnusable(EdgeError):
 
 @frozen(kw_only=True)
 class PeerIdentity:
-    """The server's key, and its text form, under which peers know it."""
+    """The key of this server, and the peer key under which peers know it."""
 
     key: ec.EllipticCurvePrivateKey = field(repr=False)
     peer_key: PeerKey
 
     @classmethod
     def of(cls, key: ec.EllipticCurvePrivateKey) -> PeerIdentity:
-        """Return the identity that a key makes."""
+        """Return the identity with this key."""
         return cls(key=key, peer_key=peer_key(key.public_key()))
 
 
 def key_file(folder: Path, db_id: str) -> Path:
-    """Return where the identity for a database is kept in its persistence folder."""
+    """Return the path of the key file for a database in its persistence folder."""
     return folder / f"{db_id}.mesh-key.pem"
 
 
 def load_or_make(path: Path) -> PeerIdentity:
     """
-    Return the identity kept at `path`; make it if there is none.  Blocks on the disk.
+    Return the identity in the file `path`; make the file if there is none.  Blocks on the disk.
 
-    Whoever calls has the folder for itself.  The file is there as a whole or not at all, and at no
-    moment readable by others.
+    The caller must have locked the folder.  The file is written whole or not at all, and at no
+    moment other users can read it.
 
-    :raises IdentityUnusable: a file is there that cannot be read, or none can be written.
+    :raises IdentityUnusable: the file cannot be read, or a new one cannot be written.
     """
     try:
         pem = path.read_bytes()

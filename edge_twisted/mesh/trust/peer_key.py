@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The key of a peer: the text under which the mesh knows a server.
+Peer keys: the text under which the mesh knows a server.
 
-``pk`` and the compressed point of the server's P-256 public key (33 bytes, SEC 1, 2.3.3) in
+It is ``pk`` and the compressed point of the server's P-256 public key (33 bytes, SEC 1, 2.3.3) in
 base64url without padding: 46 characters.  Peer keys compare as texts.
 """
 
@@ -15,7 +15,7 @@ from typing import Final, NewType
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-#: The text form; a value of this type is well-formed.
+#: A peer key; a value of this type is well-formed.
 PeerKey = NewType("PeerKey", str)
 
 PREFIX: Final = "pk"
@@ -29,5 +29,5 @@ def peer_key(key: ec.EllipticCurvePublicKey) -> PeerKey:
 
 
 def is_peer_key(text: str) -> bool:
-    """Tell whether a text has the form of a peer key."""
+    """Return whether a text has the form of a peer key."""
     return _FORM.fullmatch(text) is not None

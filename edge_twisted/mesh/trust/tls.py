@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-TLS of the mesh: version 1.3 only, certificates both ways, issued by the mesh's authority.
+TLS of the mesh: version 1.3 only, with certificates of the mesh's authority on both sides.
 
-A client of TLS 1.3 believes itself connected before the server has seen its certificate, so a
-handshake that succeeded is no proof that the other side let us in; an answered HELLO is.
+A client of TLS 1.3 completes its handshake before the server has seen its certificate.  So not the
+handshake, but the peer's HELLO proves that the peer has accepted this server.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NO_CHECK_TIME: Final = 0x200000
 
 @implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
 class MeshTls:
-    """Makes both ends of links for one member; contexts are made once and never changed."""
+    """TLS for both ends of links; its contexts are made once and never changed."""
 
     def __init__(self, authority: Authority, identity: PeerIdentity, now: datetime) -> None:
         certificate = issue(authority.key, identity.key.public_key(), now)
@@ -56,7 +56,7 @@ def _context(
     context.set_min_proto_version(SSL.TLS1_3_VERSION)
     context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    # Memory per idle link: OpenSSL gives its 32 KiB of buffers back between records.
+    # OpenSSL frees its 32 KiB of buffers between records: an idle link costs less memory.
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     context.use_certificate(certificate)
     context.use_privatekey(identity.key)
@@ -65,6 +65,6 @@ def _context(
     store.add_cert(crypto.X509.from_cryptography(anchor))
     store.set_flags(_NO_CHECK_TIME)
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
-    # The authority alone issues: no chains.
+    # The authority itself issues every certificate: there are no chains.
     context.set_verify_depth(1)
     return context
