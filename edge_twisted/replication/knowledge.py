@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What is known of a collection as a whole, and the positions in what others send of it.
+Knowledge of a collection as a whole, and cursors in the streams of its senders.
 
-Knowledge is a version vector: every write that it covers, on any document of the collection, is
-incorporated in the copy here, or the document was deleted here and its tombstone reaped, or it was
-evicted.  It is our own writes, and what senders knew when we had caught up with all they have.
-INITIAL writes are never part of it: they have no order.
+Knowledge is a version vector.  For each write that it covers, on any document of the collection,
+one of these holds: the copy here incorporates the write; or the document was deleted here and its
+tombstone reaped; or the document was evicted.  Knowledge is made of this server's own writes, and
+of what senders knew at moments when this server had caught up with them.  INITIAL writes are never
+part of it, for they have no order.
 
-Who subscribes with conditions never learns what others know, and others may not have told yet, or
-never will because they were restored from a backup.  So what knowledge does not cover of a deleted
-document is kept when its tombstone is reaped: it is a fact of the space ``reaped``, a version
-vector by collection, NUL and id key, until knowledge covers it.
+Knowledge may lack writes of a deleted document: a server that subscribes with a condition never
+gets the knowledge of senders, and others may not have got it yet.  When the tombstone is reaped,
+those writes are kept as a fact of the space ``reaped`` (collection, NUL, id key -> version vector)
+until knowledge covers them.
 """
 
 from __future__ import annotations
@@ -45,14 +46,14 @@ from edge_twisted.store.rows import StoredDocument
 
 _KNOWLEDGE: Final = "knowledge"
 _REAPED: Final = "reaped"
-#: For each reaped document that is noted, so many others are looked at: are they covered by now?
-_LOOKED_AT: Final = 2
+#: For each fact that is added to ``reaped``, so many others are checked, and removed if covered.
+_CHECKED_PER_FACT: Final = 2
 _EPOCH: Final = Struct(">Q")
 _LSN: Final = Struct(">q")
 
 
 class Knowledge:
-    """What one snapshot knows of one collection; read when it is asked for."""
+    """The knowledge of one collection in one snapshot, read on demand."""
 
     def __init__(self, snapshot: Snapshot, collection: str) -> None:
         self._snapshot = snapshot
@@ -60,22 +61,22 @@ class Knowledge:
 
     @cached_property
     def vector(self) -> VersionVector:
-        """What is incorporated, or known to be deleted, or evicted."""
+        """The version vector, with this server's own writes."""
         fact = self._snapshot.fact(_KNOWLEDGE, prefix_of(self._collection))
         return decode_vector(fact).joined(self._snapshot.written)
 
     @cached_property
     def evictions(self) -> Evictions:
-        """What was evicted."""
+        """The evictions of the collection."""
         return Evictions.of(self._snapshot, self._collection)
 
     @property
     def shareable(self) -> VersionVector:
         """
-        What a peer knows once it has all that is here.
+        The knowledge of a peer that has got all documents from here.
 
-        Not what those wrote of whose writes some were evicted: the peer does not get those, and
-        would take them for deleted.
+        It leaves out every replica some of whose writes were evicted here: the peer does not get
+        those, and would take their documents for deleted.
         """
         evicted = self.evictions.vector
         if not evicted:
@@ -83,7 +84,7 @@ class Knowledge:
         return VersionVector({r: n for r, n in self.vector.items() if not evicted.seen(r)})
 
     def is_new(self, write: Dot) -> bool:
-        """Return whether a server's write was never seen here; quicker than `is_gone`."""
+        """Return whether a write was surely never seen here; quicker than `is_gone`."""
         is_unknown = write.replica.epoch != INITIAL_EPOCH and not self.vector.covers(write)
         return is_unknown and not self._has_reaped
 
@@ -92,30 +93,30 @@ class Knowledge:
         return bool(self._snapshot.facts(_REAPED, prefix_of(self._collection), limit=1))
 
     def of_document(self, id_key: bytes) -> VersionVector:
-        """Return what is known of one document."""
+        """Return the knowledge of one document, with what its reaped tombstone had."""
         if not self._has_reaped:
             return self.vector
         fact = self._snapshot.fact(_REAPED, prefix_of(self._collection) + id_key)
         return self.vector if fact is None else self.vector.joined(decode_vector(fact))
 
     def is_gone(self, id_key: bytes, version: VersionVector) -> bool:
-        """Return whether a version of a document that is not here is known to be deleted."""
+        """Return whether a document that is not here is known to be deleted, at this version."""
         written = servers_part(version)
         if not written:
             return was_initial_deleted(self._snapshot, self._collection, id_key)
         if not self.of_document(id_key).includes(written):
             return False
-        # What INITIAL wrote of it may have been written without us.
+        # Evicted writes are covered, and not deleted.
         return not self.evictions.covers(self._snapshot, self._collection, id_key, written)
 
     def has_ended(self, id_key: bytes, life: Collection[Dot]) -> bool:
         """
-        Return whether a document that is deleted or unknown here lives by nothing that is news.
+        Return whether a peer's document, deleted or unknown here, lives by known writes alone.
 
-        What else is new in it may be a delete, of another life, or one that knew less; or a write
-        that only told of a merge.
+        All of its life was deleted here, then.  New in it may be a delete, or a write that only
+        records a merge.
 
-        :param life: the writes by which it lives.
+        :param life: the writes by which the document lives.
         """
         written = [dot for dot in life if dot.replica.epoch != INITIAL_EPOCH]
         if not life or not all(map(self.of_document(id_key).covers, written)):
@@ -128,12 +129,16 @@ class Knowledge:
 
     def former(self, id_key: bytes, here: VersionVector, there: DocumentState) -> VersionVector:
         """
-        Return what of a state that came belongs to a former life of a document that lives here.
+        Return the writes of a merged state that belong to a former life of a document here.
 
-        What is known and not in the copy here was deleted with an earlier one, whose tombstone was
-        reaped, and then the document was written anew.  All or nothing: an edit that nobody here
-        knew, or an INITIAL write, brings the former life back, and has done so if the copy here has
-        some of its writers.  A write that nothing is due to is no edit: it only told of a merge.
+        Writes that are known, and not in the copy here, were deleted with a former life; its
+        tombstone was reaped, and the document was written again.  They belong to the former life
+        all together or not at all: an unknown edit, or an INITIAL write, brings it back, and has
+        done so before if the copy here has writes of the same replicas.  A write that no entry
+        stands for is no edit; it only records a merge.
+
+        :param here: the version of the copy here.
+        :param there: that copy, merged with the state that came.
         """
         news = VersionVector({r: n for r, n in there.version.items() if n > here.seen(r)})
         known = self.of_document(id_key)
@@ -151,7 +156,7 @@ class Knowledge:
 
 
 def join_knowledge(unit: UnitOfWork, collection: str, news: VersionVector) -> None:
-    """Remember what a sender knows with whom we have caught up."""
+    """Add the knowledge of a sender with which this server has caught up."""
     key = prefix_of(collection)
     before = decode_vector(unit.fact(_KNOWLEDGE, key))
     after = before.joined(servers_part(news))
@@ -160,7 +165,7 @@ def join_knowledge(unit: UnitOfWork, collection: str, news: VersionVector) -> No
 
 
 def note_reaped(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
-    """Remember of tombstones that are reaped in this unit what is not known otherwise."""
+    """Keep the writes of tombstones reaped in this unit that knowledge does not cover."""
     known = Knowledge(unit, collection).vector
     prefix = prefix_of(collection)
     noted: list[bytes] = []
@@ -172,7 +177,7 @@ def note_reaped(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument
             unit.put_fact(_REAPED, noted[-1], encode_vector(kept))
     if not noted:
         return
-    limit = _LOOKED_AT * len(noted)
+    limit = _CHECKED_PER_FACT * len(noted)
     for key, fact in unit.facts(_REAPED, prefix, after=noted[-1], limit=limit):
         if known.includes(decode_vector(fact)):
             unit.put_fact(_REAPED, key, None)
@@ -180,34 +185,34 @@ def note_reaped(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument
 
 def note_quarantined(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
     """
-    Remember of damaged documents that they are unknown here, and not deleted.
+    Note damaged documents as unknown here, so that they do not count as deleted.
 
-    Positions in what others send are dropped, so that a repair fetches them again.
+    The cursors of the collection are dropped, so that a repair fetches the documents again.
     """
     versions = [(row.id_key, _most_of(unit, collection, row)) for row in rows]
     note_versions_evicted(unit, collection, versions)
 
 
 def _most_of(unit: UnitOfWork, collection: str, row: StoredDocument) -> VersionVector:
-    """Return the version of a damaged document, or more than that where the damage hides it."""
+    """Return the version of a damaged document, or one that covers it where it is unreadable."""
     try:
         version = read_header(row.state).version
         if digest(row.id_key, version) == row.digest:
             return version
     except (CorruptState, TypeError):
         pass
-    # All that anybody could call deleted of it.
+    # Every write of the document that could be called deleted.
     return Knowledge(unit, collection).of_document(row.id_key)
 
 
 def cursor(snapshot: Snapshot, scope: Scope, sender: Replica) -> int | None:
-    """Return up to which of the sender's commits everything of the scope is here; None: unknown."""
+    """Return the sender's commit up to which all of a scope is here; None: unknown."""
     fact = snapshot.fact(CURSORS, _cursor_key(scope, sender))
     return None if fact is None else int(_LSN.unpack(fact)[0])
 
 
 def put_cursor(unit: UnitOfWork, scope: Scope, sender: Replica, lsn: int) -> None:
-    """Remember a position."""
+    """Set the cursor of a scope at a sender."""
     unit.put_fact(CURSORS, _cursor_key(scope, sender), _LSN.pack(lsn))
 
 

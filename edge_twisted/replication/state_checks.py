@@ -85,7 +85,7 @@ def _check_value(value: Any) -> None:
             _check_integer(each)
         elif kind is float:
             if not isfinite(each):
-                raise ValueError("a number that is none")
+                raise ValueError("a number that is not finite")
         elif kind is list:
             waiting.extend(each)
         elif kind is dict:

@@ -174,7 +174,7 @@ class BlobCarrier:
                 reader.close()
         self._readers.clear()
 
-    # -- for whoever wants blobs
+    # -- for requests and replication
 
     def fetch(self, attachment: str, timeout_seconds: float | None) -> Deferred[bool]:
         """
@@ -201,7 +201,7 @@ class BlobCarrier:
             if self._is_running and self._parts.blobs.find(attachment) is None:
                 self._carry(self._exchange.want(attachment, self._now(), urgent=False))
 
-    # -- for whoever knows the neighbours
+    # -- for the node's observer
 
     def connected(self, peer: Peer) -> None:
         """Take in a peer as a neighbour."""

@@ -159,7 +159,7 @@ class Link(TwistedProtocol):
     # -- IHandshakeListener
 
     def handshakeCompleted(self) -> None:
-        """Begin the session: the peer has proven its membership; it may still refuse ours."""
+        """Begin the session: the peer has proven its membership, but may still refuse ours."""
         connection = self._tls.getHandle()
         certificate = connection.get_peer_certificate(as_cryptography=True)
         assert isinstance(certificate, x509.Certificate)
