@@ -224,10 +224,11 @@ def planning(figures: Figures, database: Database, store: Store) -> None:
     with store.snapshot() as snapshot:
         assert snapshot.catalog_version
 
-        request = StatementRecord("bench", FILTER, "execute", 0, 0.0)
+        record = StatementRecord("bench", FILTER, "execute", 0, 0.0)
 
         def again() -> None:
-            run = database.prepared(FILTER, _least(0), Everything(), request, 60)
+            prepared = database.vitals.statements.prepare(FILTER)
+            run = database.execution(prepared, _least(0), Everything(), record, 60)
             run.open(run.select, snapshot)
 
         again()

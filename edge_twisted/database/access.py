@@ -304,7 +304,7 @@ MAX_COUNT: Final = 2**63 - 1
 Test = Callable[[list[bytes]], list[bytes]]
 
 
-def texts_at_once(
+def stored_texts(
     plan: QueryPlan, snapshot: Snapshot, env: Environment, test: Test | None = None
 ) -> list[bytes] | None:
     """

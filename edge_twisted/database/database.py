@@ -21,7 +21,6 @@ from edge_twisted.database.attachment_rights import may_read_name
 from edge_twisted.database.execution import Execution
 from edge_twisted.database.history import StatementHistory, StatementRecord, StatementState
 from edge_twisted.database.index_statements import IndexStatements
-from edge_twisted.database.inline import are_small
 from edge_twisted.database.mutation_statements import MUTATIONS, run_transaction
 from edge_twisted.database.parameters import ParameterValues, stored_parameters
 from edge_twisted.database.permissions import Access
@@ -120,7 +119,7 @@ class Database:
         )
         for name, provider in providers.items():
             self.virtual.provide(name, provider)
-        self._running = StatementRunner(
+        self._runner = StatementRunner(
             store, IndexStatements(store, self.virtual), self._history, self._altered
         )
 
@@ -195,12 +194,12 @@ class Database:
                 )
             else:
                 prepared = self._statements.prepare(statement)
-                at_once = self._at_once(prepared, args, access, record, timeout_seconds)
-                if at_once is None:
-                    run = self.prepared(statement, args, access, record, timeout_seconds, prepared)
+                answer = self._answer_known(prepared, args, access, record, timeout_seconds)
+                if answer is None:
+                    run = self.execution(prepared, args, access, record, timeout_seconds)
                     found = self._admitted(run, stream)
                 else:
-                    found = at_once
+                    found = answer
         except BaseException as error:
             self._failed(record, error)
             raise
@@ -274,23 +273,16 @@ class Database:
         for watcher in self._watchers:
             watcher(parameters)
 
-    def prepared(
+    def execution(
         self,
-        statement: str,
+        prepared: PreparedStatement,
         args: Mapping[str, Value],
         access: Access,
         record: StatementRecord,
         timeout_seconds: float | None,
-        prepared: PreparedStatement | None = None,
     ) -> Execution:
-        """
-        Return a statement with all that it runs with; `prepared` if it is parsed already.
-
-        :raises DqlError: it is none, or the arguments do not fit it.
-        """
-        if prepared is None:
-            prepared = self._statements.prepare(statement)
-        record.prepared(prepared)
+        """:raises ArgumentError: the arguments do not fit the statement."""
+        record.note_prepared(prepared)
         check_arguments(prepared.parsed, args)
         parameters, monotonic = self._parameters, self._surroundings.monotonic
         limit: float | None = parameters.timeout_seconds
@@ -309,7 +301,7 @@ class Database:
             monotonic=monotonic,
         )
 
-    def _at_once(
+    def _answer_known(
         self,
         prepared: PreparedStatement,
         args: Mapping[str, Value],
@@ -317,16 +309,14 @@ class Database:
         record: StatementRecord,
         timeout_seconds: float | None,
     ) -> Result | None:
-        """Answer a statement that is known to be cheap; None: run it as any other."""
-        known = prepared.known
-        if known is None or known.plan.respite or not access.is_full:
+        """Answer a statement by its known plan; None: run it as any other."""
+        known = prepared.inline.known_plan(self._parameters, args, is_full=access.is_full)
+        if known is None or not self._admission.has_room:
             return None
-        if known.parameters is not self._parameters or not self._admission.has_room:
-            return None
-        if (timeout_seconds is not None and timeout_seconds <= 0) or not are_small(args):
+        if timeout_seconds is not None and timeout_seconds <= 0:
             return None
         context = _Context(record.started_ms, self._db_id, record.id)
-        return self._running.at_once(prepared, known, args, context, record)
+        return self._runner.answer_known(prepared, known, args, context, record)
 
     async def _long(
         self,
@@ -337,8 +327,8 @@ class Database:
         timeout_seconds: float | None,
         stream: bool,
     ) -> Result:
-        parsed = await self._parsed_elsewhere(statement)
-        run = self.prepared(statement, args, access, record, timeout_seconds, parsed)
+        prepared = await self._prepared(statement)
+        run = self.execution(prepared, args, access, record, timeout_seconds)
         found = self._admitted(run, stream)
         return found if isinstance(found, Result) else await found
 
@@ -371,14 +361,16 @@ class Database:
         """Return whether a text is so long that parsing it would hold up the reactor."""
         return len(text) > LONG_TEXT and not self._statements.is_known(text)
 
-    def _parsed_elsewhere(self, text: str) -> Deferred[PreparedStatement]:
-        """Parse a text on a thread."""
-        return self._store.read("parse", lambda snapshot: self._statements.prepare(text))
+    async def _prepared(self, text: str) -> PreparedStatement:
+        """Parse a statement, on a thread if the text is long; :raises DqlError: it is none."""
+        if self._must_wait(text):
+            return await self._store.read("parse", lambda _: self._statements.prepare(text))
+        return self._statements.prepare(text)
 
     def _admitted(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
         """Run a statement when there is room for it."""
         if not run.prepared.is_limited:
-            return self._running.start(run, stream=stream)
+            return self._runner.start(run, stream=stream)
         turn = self._admission.enter()
         if turn is not None:
             run.record.state = StatementState.WAITING
@@ -388,7 +380,7 @@ class Database:
     def _entering(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
         run.record.is_admitted = True
         run.record.state = StatementState.RUNNING
-        return self._running.start(run, stream=stream)
+        return self._runner.start(run, stream=stream)
 
     async def _entered(self, records: Sequence[StatementRecord]) -> None:
         """:raises StatementLimitReached: as many as may run do, and none ended in time."""
@@ -412,10 +404,8 @@ class Database:
             runs: list[Execution] = []
             for index, ((text, args), record) in enumerate(zip(statements, records, strict=True)):
                 try:
-                    parsed = None
-                    if self._must_wait(text):
-                        parsed = await self._parsed_elsewhere(text)
-                    run = self.prepared(text, args, access, record, timeout_seconds, parsed)
+                    prepared = await self._prepared(text)
+                    run = self.execution(prepared, args, access, record, timeout_seconds)
                     _check_transactional(run)
                 except EdgeError as error:
                     raise TransactionFailed(index, error) from None

@@ -22,7 +22,7 @@ from edge_twisted.database.parameters import ParameterValues, shown_parameters
 from edge_twisted.database.permissions import Access, check_verb, named
 from edge_twisted.database.result import RowBatch, Warnings
 from edge_twisted.database.select import PlanReader
-from edge_twisted.database.statements import KnownPlan, PreparedStatement
+from edge_twisted.database.statements import PreparedStatement
 from edge_twisted.database.virtual import (
     COUNT,
     EVERYBODY,
@@ -84,11 +84,6 @@ class Execution:
         """Return the same for the statement inside this one (EXPLAIN)."""
         return evolve(self, prepared=self.prepared.inner(statement))
 
-    @property
-    def is_long(self) -> bool:
-        """Whether planning it may take longer than the reactor's thread may be held."""
-        return self.prepared.is_long
-
     # -- reading
 
     def query(self, snapshot: Snapshot, opened: OpenPlan | None = None) -> Result:
@@ -107,11 +102,11 @@ class Execution:
             progress.end(token)
         return self._selected(opened.plan, snapshot, rows)
 
-    def remember(self, snapshot: Snapshot, opened: OpenPlan) -> None:
-        """Note a plan that may be answered at once, for all callers who may do everything."""
-        plan, prepared = opened.plan, self.prepared
-        if (plan.one_id or plan.one_index) and self.access.is_full and not opened.reader.views:
-            prepared.known = KnownPlan(plan, snapshot.catalog_version, self.parameters)
+    def is_reusable(self, opened: OpenPlan) -> bool:
+        """Return whether the same plan answers every caller who may do everything."""
+        plan = opened.plan
+        stored = plan.one_id is not None or plan.one_index is not None
+        return stored and self.access.is_full and not opened.reader.views
 
     def batches(self, snapshot: Snapshot, most: int) -> Iterator[Result | RowBatch]:
         """
@@ -196,7 +191,7 @@ class Execution:
         key = (role, version, parameters.directives_key, visibility.key, kind)
         plan = self.prepared.plans.peek(key)
         if plan is not None:
-            self.record.planned(plan, 0.0)
+            self.record.note_plan(plan, 0.0)
             return plan
 
         def make() -> QueryPlan:
@@ -206,7 +201,7 @@ class Execution:
 
         begun = self.monotonic()
         plan = self.prepared.plans.get(key, make)
-        self.record.planned(plan, self.monotonic() - begun)
+        self.record.note_plan(plan, self.monotonic() - begun)
         return plan
 
     def _reading(

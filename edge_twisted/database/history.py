@@ -84,7 +84,7 @@ class StatementRecord:
         self.started_ms = started_ms
         self.started = started
 
-    def prepared(self, prepared: PreparedStatement) -> None:
+    def note_prepared(self, prepared: PreparedStatement) -> None:
         """Take over what parsing told; it took its time for the first request of its text only."""
         self.query_type = prepared.statement.query_type
         self.source = prepared.parsed.source
@@ -92,7 +92,7 @@ class StatementRecord:
         if prepared.uses <= 1:
             self.parse_seconds = prepared.parse_seconds
 
-    def planned(self, plan: QueryPlan, seconds: float) -> None:
+    def note_plan(self, plan: QueryPlan, seconds: float) -> None:
         """Take over a plan; of several the first, which is that of the documents looked for."""
         if seconds:
             self.plan_seconds += seconds
@@ -100,7 +100,7 @@ class StatementRecord:
         if self.plan is None and len(self.text) < KEPT_TEXT_LENGTH:
             self.plan = plan
 
-    def ended(self, error: BaseException | None, elapsed_seconds: float) -> None:
+    def note_end(self, error: BaseException | None, elapsed_seconds: float) -> None:
         """Record how it ended."""
         self.elapsed_seconds = elapsed_seconds
         self.source = None
@@ -187,7 +187,7 @@ class StatementHistory:
         """Record that it has ended; one that took too long is logged."""
         self._active.pop(record, None)
         elapsed = self._monotonic() - record.started
-        record.ended(error, elapsed)
+        record.note_end(error, elapsed)
         self.counts[record.state] += 1
         if error is not None:
             log.debug(

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-How much a read may do on the reactor thread before it must go to a thread of its own.
+Which SELECTs run on the reactor thread, and how much a read may do there.
 
-A cheap read costs less than handing it over; whether it is cheap only shows while it runs.
+A cheap read costs less than handing it to a reader thread, but whether it is cheap shows only while
+it runs.  So the reactor thread tries a plan with bounded access within a `ReadBudget`; a read that
+exceeds it starts again on a reader thread, and so do the next reads of that plan.  `InlinePolicy`
+makes this decision and keeps what it learnt, one for each prepared statement.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
+
+from attrs import define, frozen
 
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.plan.nodes import CollectionScan, IdScan, IndexScan, UnionScan
@@ -25,27 +30,26 @@ StoreRows = Sequence[tuple[Any, ...]]
 INLINE_ROWS: Final = 128
 INLINE_BYTES: Final = 256 * 1024
 INLINE_STEPS: Final = 2_000
-#: The same for an answer that comes at once.
+#: Rows and bytes of an answer that the store gives in one call.
 INLINE_MOST: Final = ReadLimit(INLINE_ROWS, INLINE_BYTES)
-#: After it went beyond the bounds, a plan goes to a thread at once this many times.
+#: Elements and characters of an argument, nested ones included: preparing larger arguments would
+#: hold the reactor before the first row is read.
+INLINE_ELEMENTS: Final = 128
+INLINE_CHARACTERS: Final = 16_384
+#: Runs of a plan that go straight to a reader thread after one that exceeded the limits.
 RESPITE: Final = 50
-
+#: Plans of one statement whose respite is remembered; as many as a statement keeps plans.
+MOST_RESPITES: Final = 32
 
 _INDEXED: Final = (IdScan, IndexScan, UnionScan)
 
 
-#: Elements of an argument, or of what is in it, and characters: what is made of larger ones before
-#: the first row is read would hold the reactor.
-INLINE_ELEMENTS: Final = 128
-INLINE_CHARACTERS: Final = 16_384
-
-
 class BeyondBounds(Exception):
-    """The read does too much; whoever set the bounds runs it again without."""
+    """A read exceeded its `ReadBudget`; whoever set the budget runs the read again without one."""
 
 
 class ReadBudget:
-    """Counts what a read does."""
+    """Counts the rows, bytes and steps of one read."""
 
     __slots__ = ("_bytes", "_rows", "_steps")
 
@@ -55,7 +59,7 @@ class ReadBudget:
         self._steps = INLINE_STEPS
 
     def batches(self, batches: Iterable[StoreRows]) -> Iterator[StoreRows]:
-        """Yield lists of rows; :raises BeyondBounds: they are too many, or too large."""
+        """Yield lists of rows; :raises BeyondBounds: the rows are too many, or too large."""
         for batch in batches:
             self._rows -= len(batch)
             if self._rows < 0:
@@ -81,7 +85,7 @@ class ReadBudget:
 
 
 def are_small(arguments: Mapping[str, Value]) -> bool:
-    """Return whether arguments are so small that the reactor's thread may work with them."""
+    """Return whether arguments are so small that the reactor thread may prepare them."""
     for value in arguments.values():
         kind = type(value)
         if kind is str:
@@ -93,7 +97,7 @@ def are_small(arguments: Mapping[str, Value]) -> bool:
 
 
 def _is_small(value: Value) -> bool:
-    """Return whether an array or object has few elements, and those in it together as well."""
+    """Return whether an array or object, nested ones included, has few elements and short texts."""
     left = INLINE_ELEMENTS
     stack = [value]
     while stack:
@@ -108,39 +112,113 @@ def _is_small(value: Value) -> bool:
     return True
 
 
-#: Counts nothing.
+#: Stands for no budget; compared by identity, never counted down.
 UNBOUNDED: Final = ReadBudget()
 
 
-def spare(plan: QueryPlan, error: BeyondBounds | ReadTooLong) -> None:
-    """Have a plan that turned out to be no cheap read go to a thread for a while."""
-    if isinstance(error, ReadTooLong):
-        # Perhaps something else had the processor: more than once only if it happens again.
-        plan.respite = plan.late = min(2 * plan.late or 1, RESPITE)
-    else:
-        plan.respite = RESPITE
+@frozen
+class KnownPlan:
+    """The plan of an earlier inline SELECT of a caller who may do everything, and its validity."""
+
+    plan: QueryPlan
+    #: Valid while the indexes are those of this version.
+    catalog_version: int
+    #: Valid while these are the system parameters, compared by identity.
+    parameters: object
 
 
-def may_run_inline(plan: QueryPlan, snapshot: Snapshot) -> bool:
-    """Return whether it is worth trying a plan on the reactor thread, within `ReadBudget`."""
-    choice = plan.choice
-    if choice is None:
-        return True
-    if plan.joins and any(join.lookup is None for join in plan.joins):
-        return False
-    source = plan.statement.source
-    if source is not None and source.collection.namespace == "system":
-        return source.collection.name == "dual"
-    access = choice.access
-    if isinstance(access, _INDEXED):
-        if plan.respite:
-            plan.respite -= 1
+@define
+class _Respite:
+    """The next `runs` of a plan go to a reader thread; `late` times for taking too long."""
+
+    runs: int
+    late: int = 0
+
+
+class InlinePolicy:
+    """
+    Decides whether the SELECTs of one prepared statement run on the reactor thread.
+
+    Predicates change nothing; what is learnt comes through `remember` and the `note_` methods.
+    For the reactor thread only.
+    """
+
+    __slots__ = ("_known", "_respites")
+
+    def __init__(self) -> None:
+        self._known: KnownPlan | None = None
+        self._respites: dict[QueryPlan, _Respite] = {}
+
+    def known_plan(
+        self, parameters: object, arguments: Mapping[str, Value], *, is_full: bool
+    ) -> KnownPlan | None:
+        """
+        Return the plan by which this statement may be answered without opening it; None: open it.
+
+        :param is_full: whether the caller may do everything.
+        """
+        known = self._known
+        if known is None or known.parameters is not parameters or not is_full:
+            return None
+        if (self._respites and self._is_spared(known.plan)) or not are_small(arguments):
+            return None
+        return known
+
+    def allows(self, plan: QueryPlan, snapshot: Snapshot) -> bool:
+        """Return whether a plan is worth trying on the reactor thread, within a `ReadBudget`."""
+        choice = plan.choice
+        if choice is None:
+            return True
+        if plan.joins and any(join.lookup is None for join in plan.joins):
             return False
-        return True
-    if not isinstance(access, CollectionScan) or plan.joins:
-        return False
-    if plan.counts_all is not None:
-        return True
-    # A filter of the store would look at rows that nobody counts.
-    known = snapshot.collection(access.collection)
-    return known is None or known.count <= INLINE_ROWS
+        source = plan.statement.source
+        if source is not None and source.collection.namespace == "system":
+            return source.collection.name == "dual"
+        access = choice.access
+        if isinstance(access, _INDEXED):
+            return not self._respites or not self._is_spared(plan)
+        if not isinstance(access, CollectionScan) or plan.joins:
+            return False
+        if plan.counts_all is not None:
+            return True
+        # A filter of the store would look at rows that nobody counts.
+        known = snapshot.collection(access.collection)
+        return known is None or known.count <= INLINE_ROWS
+
+    def remember(self, known: KnownPlan) -> None:
+        """Answer by this plan from now on, where `known_plan` returns it."""
+        self._known = known
+
+    def note_inline(self, plan: QueryPlan) -> None:
+        """Record that a plan ran on the reactor thread within the limits."""
+        if self._respites:
+            self._respites.pop(plan, None)
+
+    def note_exceeded(self, plan: QueryPlan, error: BeyondBounds | ReadTooLong) -> None:
+        """
+        Record that a plan exceeded the limits: it goes to a thread, and so do its next runs.
+
+        A read that took too long may have waited for the processor, so the first time only one
+        further run is spared, then twice as many each time.
+        """
+        late = 0
+        before = self._respites.pop(plan, None)
+        if isinstance(error, ReadTooLong):
+            late = min(2 * before.late if before and before.late else 1, RESPITE)
+        elif before:
+            late = before.late
+        # One more: the run that exceeded the limits goes to a thread as well, and is noted there.
+        runs = (late if isinstance(error, ReadTooLong) else RESPITE) + 1
+        self._respites[plan] = _Respite(runs, late)
+        if len(self._respites) > MOST_RESPITES:
+            del self._respites[next(iter(self._respites))]
+
+    def note_threaded(self, plan: QueryPlan) -> None:
+        """Record that a plan that might have run on the reactor thread goes to a reader thread."""
+        respite = self._respites.get(plan)
+        if respite is not None and respite.runs > 0:
+            respite.runs -= 1
+
+    def _is_spared(self, plan: QueryPlan) -> bool:
+        respite = self._respites.get(plan)
+        return respite is not None and respite.runs > 0

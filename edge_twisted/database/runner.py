@@ -15,16 +15,22 @@ from attrs import define
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from edge_twisted.database.access import texts_at_once
+from edge_twisted.database.access import stored_texts
 from edge_twisted.database.execution import Execution
 from edge_twisted.database.history import StatementHistory, StatementRecord
 from edge_twisted.database.index_statements import IndexStatements
-from edge_twisted.database.inline import BeyondBounds, ReadBudget, are_small, may_run_inline, spare
+from edge_twisted.database.inline import (
+    BeyondBounds,
+    InlinePolicy,
+    KnownPlan,
+    ReadBudget,
+    are_small,
+)
 from edge_twisted.database.mutation_statements import mutate
 from edge_twisted.database.parameters import ParameterValues, alter_parameters
 from edge_twisted.database.permissions import check_verb
 from edge_twisted.database.result import RowBatches
-from edge_twisted.database.statements import KnownPlan, PreparedStatement, check_arguments
+from edge_twisted.database.statements import PreparedStatement, check_arguments
 from edge_twisted.database.virtual import is_history
 from edge_twisted.documents.json_text import are_literal
 from edge_twisted.documents.values import Value
@@ -34,6 +40,7 @@ from edge_twisted.dql.errors import UnsupportedError
 from edge_twisted.dql.execute.measuring import Counted, StepMeter
 from edge_twisted.dql.functions.context import FunctionContext
 from edge_twisted.dql.plan.nodes import Description
+from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.dql.result import Result
 from edge_twisted.store.errors import ReadTooLong, UnknownIndex
 from edge_twisted.store.interface import Snapshot, Store
@@ -105,7 +112,7 @@ class StatementRunner:
 
     # -- SELECT
 
-    def at_once(
+    def answer_known(
         self,
         prepared: PreparedStatement,
         known: KnownPlan,
@@ -114,29 +121,22 @@ class StatementRunner:
         record: StatementRecord,
     ) -> Result | None:
         """
-        Answer a SELECT of a caller who may do all; None: it is to be run as any other.
+        Answer a SELECT by its known plan, from stored texts; None: run it as any other statement.
 
-        :raises DqlError: the arguments do not fit it.
+        :raises DqlError: the arguments do not fit the statement.
         """
         plan = known.plan
-        record.prepared(prepared)
+        record.note_prepared(prepared)
         check_arguments(prepared.parsed, arguments)
         with self._store.snapshot() as snapshot:
             if snapshot.catalog_version != known.catalog_version:
                 return None
-            try:
-                with self._store.hurried():
-                    texts = texts_at_once(plan, snapshot, Environment(arguments, context))
-            except (BeyondBounds, ReadTooLong) as error:
-                spare(plan, error)
-                # This very statement, run as any other, is one of those that go to a thread.
-                plan.respite += 1
-                return None
+            env = Environment(arguments, context)
+            texts = self._inline(prepared.inline, plan, stored_texts, plan, snapshot, env)
             lsn = snapshot.lsn
-        plan.late = 0
         if texts is None or not are_literal(texts):
             return None
-        record.planned(plan, 0.0)
+        record.note_plan(plan, 0.0)
         return Result(
             query_type="select",
             verb="select",
@@ -148,20 +148,34 @@ class StatementRunner:
     def _select(
         self, statement: syntax.Select, run: Execution, stream: bool
     ) -> Result | Deferred[Result]:
-        if not run.prepared.is_long and are_small(run.arguments):
+        prepared = run.prepared
+        if not prepared.is_long and are_small(run.arguments):
             with self._store.snapshot() as snapshot:
                 opened = run.open(statement, snapshot, bounds=ReadBudget())
-                if may_run_inline(opened.plan, snapshot):
-                    try:
-                        with self._store.hurried():
-                            result = run.query(snapshot, opened)
-                        opened.plan.late = 0
-                        run.remember(snapshot, opened)
+                policy, plan = prepared.inline, opened.plan
+                if policy.allows(plan, snapshot):
+                    result = self._inline(policy, plan, run.query, snapshot, opened)
+                    if result is not None:
+                        if run.is_reusable(opened):
+                            version = snapshot.catalog_version
+                            policy.remember(KnownPlan(plan, version, run.parameters))
                         return result
-                    except (BeyondBounds, ReadTooLong) as error:
-                        spare(opened.plan, error)
+                policy.note_threaded(plan)
         found = Deferred.fromCoroutine(self._again_without_index(run, stream))
         return found.addErrback(_stopped, run)
+
+    def _inline(
+        self, policy: InlinePolicy, plan: QueryPlan, read: Callable[..., T], *arguments: Any
+    ) -> T | None:
+        """Read on this thread; None: the read exceeded the limits, which the policy learns."""
+        try:
+            with self._store.hurried():
+                found = read(*arguments)
+        except (BeyondBounds, ReadTooLong) as error:
+            policy.note_exceeded(plan, error)
+            return None
+        policy.note_inline(plan)
+        return found
 
     async def _again_without_index(self, run: Execution, stream: bool) -> Result:
         select = self._streamed if stream else self._whole

@@ -23,7 +23,7 @@ from edge_twisted.database.access import (
     count,
     find,
     index_ids,
-    texts_at_once,
+    stored_texts,
     used_keys,
 )
 from edge_twisted.database.inline import UNBOUNDED, ReadBudget
@@ -82,7 +82,7 @@ class PlanReader:
             return Rows(items=self.rows(plan))
         taken = None
         if self.bounds is not UNBOUNDED:
-            taken = texts_at_once(plan, self.snapshot, self.env, partial(self._kept, plan))
+            taken = stored_texts(plan, self.snapshot, self.env, partial(self._kept, plan))
         if taken is None:
             found = self._found(plan, plan.fields)
             if not found.made and plan.fields is not None:

@@ -10,10 +10,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from attrs import define, evolve
+from attrs import evolve
 
 from edge_twisted.database.admission import is_limited
-from edge_twisted.database.parameters import ParameterValues
+from edge_twisted.database.inline import InlinePolicy
 from edge_twisted.database.permissions import named
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
@@ -98,15 +98,6 @@ def _cached_plans() -> int:
     return CACHED_PLANS
 
 
-@define
-class KnownPlan:
-    """The plan of a SELECT that may be answered at once, and for what it was made."""
-
-    plan: QueryPlan
-    catalog_version: int
-    parameters: ParameterValues
-
-
 class PreparedStatement:
     """
     A parsed statement, and all that was made of it and holds for other arguments too.
@@ -117,9 +108,9 @@ class PreparedStatement:
 
     __slots__ = (
         "collections",
+        "inline",
         "is_limited",
         "is_long",
-        "known",
         "made",
         "parse_seconds",
         "parsed",
@@ -140,8 +131,8 @@ class PreparedStatement:
         self.is_limited = is_limited(self.statement)
         self.collections = collections_of(self.statement)
         self.plans: Cache[QueryPlan] = Cache(_cached_plans)
-        #: A plan for callers who may do all, with what it holds for.
-        self.known: KnownPlan | None = None
+        #: Decides whether its SELECTs run on the reactor thread.
+        self.inline = InlinePolicy()
         #: What the runs of a mutation share, by what it is.
         self.made: dict[str, Any] = {}
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve, field, frozen
 
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
@@ -62,7 +62,7 @@ class Guard:
     asked: syntax.Expression | None
 
 
-@define(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False)
 class QueryPlan:
     """How a SELECT is answered; shared by all its executions, on any thread."""
 
@@ -85,10 +85,6 @@ class QueryPlan:
     fidelity: Fidelity = Fidelity.WHOLE
     #: What the index of the access gives, if that is all that is needed.
     covers: Covers | None = None
-    #: How many times more it goes to a thread at once, having turned out to be no cheap read.
-    respite: int = 0
-    #: How many times it went there when it last took long, not having been quick since.
-    late: int = 0
     #: Whether the rows are documents of one collection, as they come.
     is_plain: bool = field(init=False)
     #: Name and path of each output, if the rows are fields of those as a store can make them.
@@ -102,34 +98,53 @@ class QueryPlan:
     #: The access, if all that is asked for is documents or `fields` in the order of an index.
     one_index: IndexScan | None = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        is_single = (
+    @is_plain.default
+    def _is_plain(self) -> bool:
+        return self._is_single and self.projection.is_document
+
+    @fields.default
+    def _fields(self) -> tuple[tuple[str, FieldPath], ...] | None:
+        # An index that gives the ids needs no documents.
+        if not self._is_single or self.is_plain or self.covers is not None:
+            return None
+        access = self.choice.access if self.choice else None
+        if isinstance(access, CollectionScan | IndexScan) or self._only_id is not None:
+            return fields_of(self.statement.projections, self.field_of)
+        return None
+
+    @counts_all.default
+    def _counts_all(self) -> str | None:
+        bare = self.where is None and not self.joins and self.choice is not None
+        return count_name(self.statement) if bare else None
+
+    @counts.default
+    def _counts(self) -> str | None:
+        if self.joins or self.choice is None or self.fidelity is not Fidelity.WHOLE:
+            return None
+        return count_name(self.statement)
+
+    @one_id.default
+    def _one_id(self) -> tuple[str, syntax.Expression] | None:
+        return self._only_id if self.splices else None
+
+    @one_index.default
+    def _one_index(self) -> IndexScan | None:
+        access = self.choice.access if self.choice else None
+        return access if isinstance(access, IndexScan) and self.splices else None
+
+    @property
+    def _is_single(self) -> bool:
+        """Whether each row is made of one stored document, whose body is all there is to it."""
+        return (
             self.fidelity is Fidelity.WHOLE
             and not self.joins
             and self.grouping is None
             and not self.statement.distinct
         )
-        self.is_plain = is_single and self.projection.is_document
-        access = self.choice.access if self.choice else None
-        only = self._one_id()
-        is_read = isinstance(access, CollectionScan | IndexScan) or only is not None
-        self.fields = None
-        # An index that gives the ids needs no documents.
-        if is_single and is_read and not self.is_plain and self.covers is None:
-            self.fields = fields_of(self.statement.projections, self.field_of)
-        self.counts_all = self._counts_all()
-        self.counts = self._counts()
-        self.one_id = only if self.splices else None
-        self.one_index = None
-        if isinstance(access, IndexScan) and self.splices:
-            self.one_index = access
 
     @property
-    def splices(self) -> bool:
-        """Whether texts of the store may be the rows, as they come."""
-        return (self.is_plain or self.fields is not None) and not self.order
-
-    def _one_id(self) -> tuple[str, syntax.Expression] | None:
+    def _only_id(self) -> tuple[str, syntax.Expression] | None:
+        """The collection and the id, if the access is one id and nothing else is asked."""
         choice = self.choice
         if choice is None or choice.residual is not None:
             return None
@@ -140,14 +155,10 @@ class QueryPlan:
                 return collection, only
         return None
 
-    def _counts_all(self) -> str | None:
-        bare = self.where is None and not self.joins and self.choice is not None
-        return count_name(self.statement) if bare else None
-
-    def _counts(self) -> str | None:
-        if self.joins or self.choice is None or self.fidelity is not Fidelity.WHOLE:
-            return None
-        return count_name(self.statement)
+    @property
+    def splices(self) -> bool:
+        """Whether texts of the store may be the rows, as they come."""
+        return (self.is_plain or self.fields is not None) and not self.order
 
     def describe(self, stats: Mapping[str, object] = MappingProxyType({})) -> Description:
         """Return the plan as EXPLAIN shows it, or with `stats` of its steps as PROFILE does."""

@@ -49,14 +49,14 @@ class AtOnceTests(DatabaseTestCase):
         await self.insert("t", *[{"_id": n, "g": n % 2, "n": n} for n in range(8)])
         await self.run_("CREATE INDEX by_g ON t (g)")
         self.short = 0
-        whole = StatementRunner.at_once
+        whole = StatementRunner.answer_known
 
-        def counted(running: StatementRunner, *args: Any) -> Any:
-            result = whole(running, *args)
+        def counted(runner: StatementRunner, *args: Any) -> Any:
+            result = whole(runner, *args)
             self.short += result is not None
             return result
 
-        patching = patch.object(StatementRunner, "at_once", counted)
+        patching = patch.object(StatementRunner, "answer_known", counted)
         patching.start()
         self.addCleanup(patching.stop)
 
