@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-``twistd edgeserver``: the command line and the service that it gets.
+The plugin of twistd: ``twistd edgeserver --config FILE``, from the command line to a service.
 
-twistd calls `makeService` before it daemonizes, so nothing here opens a file but the
-configuration, nor a socket, nor starts a thread.
+`makeService` reads and checks the configuration, and returns an `EdgeServer` of it.  That starts
+its parts one after another, each once the one before has started, and stops them in reverse:
+
+    allocator, logging, [development certificate], reactor lag, store, garbage collection,
+    mesh, status socket, [HTTP], [watchdog]
+
+Those in brackets exist only where they are configured; `EdgeServer._parts_in_order` has the list.
+The server opens no file, no socket and no thread before it starts, for twistd calls `makeService`
+before it daemonizes: the configuration is all that is read here.  A configuration that cannot be
+used ends the process with status 78, and every problem is on stderr.
 """
 
 from __future__ import annotations
@@ -11,6 +19,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from twisted.application.service import IService
@@ -20,7 +29,7 @@ from edge_twisted import __version__
 from edge_twisted.config.model import Configuration
 from edge_twisted.config.problems import ConfigurationError
 from edge_twisted.services.configuration import read_for_reload, read_for_start
-from edge_twisted.services.edge_server import EdgeServer
+from edge_twisted.services.edge_server import EdgeServer, Load
 from edge_twisted.services.embedded import embedded_configuration
 from edge_twisted.services.process import EX_CONFIG, ExitStatus
 from edge_twisted.services.reactor import reactor
@@ -47,24 +56,19 @@ def makeService(options: Options) -> IService:
     status = ExitStatus()
     status.install()
     twistd: Mapping[str, object] = options.parent or {}
+    load: Load | None = None
     if options["config"] is None:
-        embedded = embedded_configuration(Path.cwd())
-        return EdgeServer(embedded, None, reactor, status, os.environ, twistd)
-    # Absolute, for a daemon changes its folder.
-    path = Path(options["config"])
-    configuration = _read(path)
-    again = path.absolute()
-    return EdgeServer(
-        configuration,
-        lambda: read_for_reload(again, os.environ),
-        reactor,
-        status,
-        os.environ,
-        twistd,
-    )
+        configuration = embedded_configuration(Path.cwd())
+    else:
+        path = Path(options["config"])
+        configuration = _read(path)
+        # Absolute, for a daemon changes its folder.
+        load = partial(read_for_reload, path.absolute(), os.environ)
+    return EdgeServer(configuration, load, reactor, status, os.environ, twistd)
 
 
 def _read(path: Path) -> Configuration:
+    """Return the configuration at `path`; print its warnings, or exit with its problems."""
     try:
         loaded = read_for_start(path, os.environ)
     except ConfigurationError as error:

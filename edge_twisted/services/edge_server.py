@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The whole server: its parts, in the order in which they start.
+The whole server: what it consists of, in the order in which the parts start.
 
-    logging -> store -> mesh -> HTTP listener; stopping runs the other way.
+`EdgeServer._parts_in_order` is that order.  Each part starts when the one before it has started;
+a stop runs the other way.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from twisted.application.service import IService, IServiceCollection, Service
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -54,7 +55,6 @@ from edge_twisted.store.threads import ThreadPool
 
 if TYPE_CHECKING:
     from edge_twisted.services.reactor import Reactor
-    from edge_twisted.store.interface import Store
 
 log = Logger()
 
@@ -89,13 +89,16 @@ class EdgeServer(OrderedService):
         self._logging = LoggingService.of(
             configuration, reactor, reactor, streams_of(twistd_options), now_seconds
         )
-        self._development = _Development(configuration) if load is None else None
-        self._http: HttpService | None = None
+        self._development = _DevelopmentCertificate(configuration) if load is None else None
         self._is_serving = False
-        parts = self._parts_of(configuration, environ)
-        super().__init__(parts, self._failed, self._running)
-        reloadable = [cast(Reloadable, part) for part in parts if hasattr(part, "verify")]
-        self._reloader = Reloader(load, reloadable) if load is not None else None
+        self._metrics = Metrics(lambda: deferLater(reactor, 0.0))
+        self._database = self._database_service()
+        self._references = StoredBlobReferences(self._database.store, self._database.database)
+        self._database.fetch = self._references.fetch_again
+        self._mesh = self._mesh_service()
+        self._http = self._http_service()
+        super().__init__(self._parts_in_order(environ), self._failed, self._running)
+        self._reloader = self._reloader_of(load) if load is not None else None
 
     # -- IService
 
@@ -111,106 +114,97 @@ class EdgeServer(OrderedService):
 
     # -- inner
 
-    def _parts_of(self, configuration: Configuration, environ: Mapping[str, str]) -> list[IService]:
-        metrics = Metrics(lambda: deferLater(self._reactor, 0.0))
-        database = DatabaseService(configuration, self._reactor)
-        database.database.vitals.measures.append(measures_of(metrics.registry))
-        measure_store(cast("Store", database.store), metrics, self._reactor)
-        measure_damage(cast("Store", database.store), metrics, database.scrubber)
-        in_thread = self._reactor.callInThread
-        parts: list[IService] = [Allocator(self._reactor, in_thread), self._logging]
-        if self._development is not None:
-            parts.append(self._development)
-        parts.append(LagMeter(self._reactor, metrics.reactor_lag.set))
-        parts.append(database)
-        parts.append(GarbageCollection())
-        references = StoredBlobReferences(cast("Store", database.store), database.database)
-        database.fetch = references.fetch_again
-        mesh = self._mesh_service(configuration, database, references, metrics)
-        parts += [
-            mesh,
-            StatusService(self._reactor, database.folder, lambda: self._status_of(mesh, database)),
-        ]
-        if configuration.http_server is not None:
-            self._http = self._http_service(configuration, database, references, mesh, metrics)
-            self._http.when_served = self._say_ready
-            parts.append(self._http)
+    def _parts_in_order(self, environ: Mapping[str, str]) -> list[IService]:
+        """Return what starts, the first first; a part is None where it is not configured."""
+        reactor = self._reactor
         seconds = watchdog_seconds(environ, os.getpid())
-        if seconds is not None:
-            parts.append(Watchdog(self._reactor, self._notifier, seconds))
-        return parts
+        parts: list[IService | None] = [
+            Allocator(reactor, reactor.callInThread),
+            self._logging,
+            self._development,
+            LagMeter(reactor, self._metrics.reactor_lag.set),
+            self._database,
+            GarbageCollection(),
+            self._mesh,
+            StatusService(reactor, self._database.folder, self._status_document),
+            self._http,
+            None if seconds is None else Watchdog(reactor, self._notifier, seconds),
+        ]
+        return [part for part in parts if part is not None]
 
-    def _mesh_service(
-        self,
-        configuration: Configuration,
-        database: DatabaseService,
-        references: StoredBlobReferences,
-        metrics: Metrics,
-    ) -> MeshService:
-        store = cast("Store", database.store)
-        replication = StoreReplication(
-            ReplicationParts(
-                configuration=configuration.database,
-                store=store,
-                database=database.database,
-                clock=self._reactor,
-                now_ms=now_ms,
-                entropy=os.urandom,
-            )
+    def _reloader_of(self, load: Load) -> Reloader:
+        parts: list[Reloadable] = [self._logging, self._database, self._mesh]
+        return Reloader(load, parts if self._http is None else [*parts, self._http])
+
+    def _database_service(self) -> DatabaseService:
+        metrics, database = self._metrics, DatabaseService(self._configuration, self._reactor)
+        database.database.vitals.measures.append(measures_of(metrics.registry))
+        measure_store(database.store, metrics, self._reactor)
+        measure_damage(database.store, metrics, database.scrubber)
+        return database
+
+    def _mesh_service(self) -> MeshService:
+        configuration, database = self._configuration, self._database
+        replication = ReplicationParts(
+            configuration=configuration.database,
+            store=database.store,
+            database=database.database,
+            clock=self._reactor,
+            now_ms=now_ms,
+            entropy=os.urandom,
         )
-        account = MeshAccount(metrics, self._logging.audit, self._reactor)
         attachments = MeshAttachments(
-            store,
-            references,
+            database.store,
+            self._references,
             self._reactor,
             os.urandom,
             fetches_unasked=configuration.database.auto_fetch_attachments,
         )
         parts = MeshParts(
-            replication=replication,
-            account=account,
+            replication=StoreReplication(replication),
+            account=MeshAccount(self._metrics, self._logging.audit, self._reactor),
             attachments=attachments,
             folder=database.folder,
         )
         mesh = MeshService(configuration, self._reactor, parts)
-        metrics.refresh(mesh.refresh_metrics)
+        self._metrics.refresh(mesh.refresh_metrics)
         return mesh
 
-    def _http_service(
-        self,
-        configuration: Configuration,
-        database: DatabaseService,
-        references: StoredBlobReferences,
-        mesh: MeshService,
-        metrics: Metrics,
-    ) -> HttpService:
-        store = cast("Store", database.store)
-        audit = self._logging.audit
-        return HttpService(
-            configuration,
+    def _http_service(self) -> HttpService | None:
+        if self._configuration.http_server is None:
+            return None
+        metrics, database, logging = self._metrics, self._database, self._logging
+        parts = ApiParts(
+            database=database.database,
+            presence=self._mesh.presence,
+            logs=logging,
+            metrics=metrics,
+            blobs=database.store.blobs,
+            references=self._references,
+            troubles=[database.troubles],
+        )
+        http = HttpService(
+            self._configuration,
             self._reactor,
-            ApiParts(
-                database=database.database,
-                presence=mesh.presence,
-                logs=self._logging,
-                metrics=metrics,
-                blobs=store.blobs,
-                references=references,
-                troubles=[database.troubles],
+            parts,
+            Observers(
+                metrics.requests, AuditObserver(logging.audit), DebugObserver(logging.levels)
             ),
-            Observers(metrics.requests, AuditObserver(audit), DebugObserver(self._logging.levels)),
-            audit,
+            logging.audit,
             ThreadPool(self._reactor, "key-hash", 1, niceness=HASH_NICENESS).call,
         )
+        http.when_served = self._say_ready
+        return http
 
-    def _status_of(self, mesh: MeshService, database: DatabaseService) -> object:
+    def _status_document(self) -> object:
+        """Return what `edge-server status` shows."""
         http = self._http
         listening = [] if http is None else [listening_text(port) for port in http.ports]
         problem = "" if http is None else http.problem
         return {
-            **status_of(mesh),
+            **status_of(self._mesh),
             "http": {"listening": listening, "problem": problem},
-            "problems": [trouble.description for trouble in database.troubles()],
+            "problems": [trouble.description for trouble in self._database.troubles()],
         }
 
     def _say_ready(self) -> None:
@@ -257,7 +251,7 @@ class EdgeServer(OrderedService):
         self._reactor.callWhenRunning(self._reactor.stop)
 
 
-class _Development(Service):
+class _DevelopmentCertificate(Service):
     """Makes the certificate of the embedded configuration before the listener needs it."""
 
     name = "development certificate"
