@@ -2,8 +2,8 @@
 """
 A request's body on its way from the connection to the endpoint.
 
-The connection feeds, the endpoint takes.  What nobody has taken yet is bounded: above
-`HIGH_WATER_BYTES` the connection stops reading from its client until the endpoint catches up.
+The connection feeds it, the endpoint takes it.  Bytes that the endpoint has not taken are bounded:
+above `HIGH_WATER_BYTES` the connection stops reading from its client until the endpoint catches up.
 Only `RequestBody.read` gathers more, up to its limit.
 """
 
@@ -22,7 +22,7 @@ HIGH_WATER_BYTES = 65536
 
 
 class BodySource(Protocol):
-    """What feeds a body: the connection, as its body sees it."""
+    """What a body needs of its connection, which feeds it."""
 
     def body_wanted(self) -> None:
         """Say that the endpoint waits for the body: what `Expect: 100-continue` waits for."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose request it is, when proxies stand between."""
+"""The address of the client, also behind trusted proxies."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the API needs of a database; who implements it knows nothing of HTTP."""
+"""The interface that the API needs of a database; implementations know nothing of HTTP."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one map from whatever an endpoint raised to the response that the client gets."""
+"""The mapping from the exception of an endpoint to the error response of the client."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from edge_twisted.errors import EdgeError
 
 log = Logger()
 
-#: What a request meets without a fault in the server: it needs a line, and no traceback.
+#: Codes of expected conditions (a full disk, a full queue): logged in one line without traceback.
 _EXPECTED = frozenset(code for code in TOLD_INSTEAD if STATUS_OF[code] == 503)
 
-#: Tells the caller where to look, and nothing of what is inside.
+#: The description of internal errors: where to look, and nothing of the cause.
 INTERNAL = "the server failed on this request; its log has the cause under this request id"
 
 #: When to try again after a 503: what it reports (a full queue, a restart) is over in seconds, and

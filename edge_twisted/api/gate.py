@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What stands before every endpoint: who calls, whether they may, and whether they call too often.
+The gate before every endpoint: authentication, permission by endpoint, throttling, CORS.
 
-A key that passed before costs no wait: then everything here happens at once.
+A key that passed before is recognized at once; only a key that is new here must be hashed first.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _OPENED_BY = {"transaction": "execute"}
 
 @frozen(kw_only=True)
 class GateRules:
-    """Who gets in, by one configuration."""
+    """The rules of one configuration for who gets in."""
 
     #: None is ``auth: dev_mode``.
     keys: KeyRing | None
@@ -56,7 +56,7 @@ class ApiGate:
         self._rules = rules
 
     def replace(self, rules: GateRules) -> None:
-        """Admit by other rules from now on."""
+        """Apply other rules to the requests from now on."""
         self._rules = rules
 
     def admit(self, request: Request) -> Caller | Deferred[Caller | None] | None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-By which names a server that asks nobody for a key may be called.
+The Host names that a server without API keys answers to: a defence against DNS rebinding.
 
-A page whose own name suddenly resolves to this machine (DNS rebinding) is, to its browser, of the
-same origin as this server: no Origin tells them apart.  Its requests carry that name as their Host,
-though, and a name that strangers can register is none of ours.
+An attacker can let the name of his page resolve to this machine.  To a browser that page then has
+the same origin as this server, so the Origin field does not tell them apart.  The requests of the
+page carry its name as their Host, though, and names that strangers can register are refused.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ipaddress import ip_address
 
 class HostNames:
     """
-    Tells whether a Host names this server.
+    The names and addresses that a Host field may have.
 
-    Addresses do, for they cannot be made to resolve to another; names without a dot do, for nobody
-    can register one (containers call each other so), ``localhost`` and what ends in it; and what
-    `names` says: certificates' wildcards are understood.
+    Accepted are addresses (they do not resolve to anything), names without a dot (nobody can
+    register one; containers use them), ``localhost`` and names that end in ``.localhost``, and
+    what `names` returns, with wildcards as certificates have them.
     """
 
     def __init__(self, names: Callable[[], Iterable[str]]) -> None:

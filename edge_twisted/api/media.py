@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of JSON and CBOR a request is in, and which its answer is wanted in."""
+"""Content negotiation between JSON and CBOR, for request bodies and for responses."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is kept of each request when it is over: an audit record, metrics, at debug a log line."""
+"""The observers of finished requests: audit records, metrics, log lines at level debug."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_twisted.logs.levels import Levels
 log = Logger()
 
 _REQUEST, _REFUSAL = AuditEvent.REQUEST.value, AuditEvent.REFUSAL.value
-#: Errors by which somebody was turned away, known or not.
+#: Codes of errors that the audit log records as refusals, whoever the caller was.
 REFUSALS = frozenset(
     {
         "unauthorized",

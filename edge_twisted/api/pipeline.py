@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What happens to every request, whatever carries it: find the endpoint, let the caller in, answer.
+The way of every request: find the endpoint, pass the gate, let the endpoint respond.
 
-The one place where an exception becomes a response, and where those who observe are told.
+Here alone an exception becomes a response, and observers are told of finished requests.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-From a result to the bytes of its answer, in JSON or CBOR.
+The response body of a statement's result, in JSON or CBOR.
 
 Texts of the store are joined as they are.  Results of more than `BATCH` rows are encoded while they
 are sent, a batch at a time, so that none of them holds up the reactor.
@@ -44,7 +44,7 @@ NO_RESULT: dict[str, object] = {
 
 
 def result_response(result: Result, media: Media) -> AnyResponse:
-    """Return the answer that a result is, whole if it is small."""
+    """Return the response for a result: whole if the result is small, else streamed."""
     kind = _JSON if media is Media.JSON else _CBOR
     if result.batches is not None:
         return StreamingResponse(pieces=Streamed(result, result.batches, media), content_type=kind)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ids of requests: cheap, never the same twice, and telling nobody how many requests there were."""
+"""Request ids: random, unique, and cheap to make."""
 
 from __future__ import annotations
 

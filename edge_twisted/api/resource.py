@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The seams of the HTTP layer: what an endpoint is, who lets a request in, who is told of it."""
+"""The interfaces of the HTTP layer: endpoints (`Resource`), the gate, observers of requests."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class FinishedRequest:
 
 
 class Observer(Protocol):
-    """Is told of each request when it is over: audit, metrics, the debug log."""
+    """What is told of each finished request: audit, metrics, the debug log."""
 
     def request_finished(self, finished: FinishedRequest) -> None:
         """Note it; must not block, and an exception is logged and changes nothing."""

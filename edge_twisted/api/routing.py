@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a path and a method to the endpoint that answers."""
+"""The router: from path and method to the endpoint."""
 
 from __future__ import annotations
 

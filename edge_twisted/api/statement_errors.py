@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said of a statement that failed: its kind, its verb and collections, and the error."""
+"""The summary of a statement that failed (kind, verb, collections) and its error response."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge_twisted.errors import EdgeError
 
 @frozen(kw_only=True)
 class StatementSummary:
-    """What the text of a statement tells without running it."""
+    """Kind, verb and collections of a statement, from its text alone."""
 
     query_type: str = "unknown"
     verb: str | None = None

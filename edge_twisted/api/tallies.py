@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Counts and durations of requests.
+Counts and durations of requests, as metrics.
 
 The client library's own counters cost 1 to 2 microseconds each, for locks that one thread does not
 need; these are plain integers, and become the library's samples when they are collected.

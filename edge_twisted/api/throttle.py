@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Limits on how often somebody calls: by address, by key, by route; a request must pass all.
+Rate limits by address, by API key and by route; a request must pass all of them.
 
 Each caller's window starts with its first request and holds until it is over, so windows of
 different callers never end together, and a counter is two numbers.  Refused requests do not count.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sockets that systemd opened for us, by the protocol of sd_listen_fds(3)."""
+"""Sockets that systemd opened and handed over, by the protocol of sd_listen_fds(3)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How late the reactor's timers are: the one figure that shows that something blocked it."""
+"""The lag of the reactor: how late its timers are called, because something blocked it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why an address cannot be listened on, and what to do about it."""
+"""Errors of listening on an address, each with its remedy."""
 
 from __future__ import annotations
 

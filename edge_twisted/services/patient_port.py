@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TCP port that takes a few connections at a time, however many wait."""
+"""A TCP port that accepts only a few connections in one turn of the reactor."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Tells `edge-server status` how the mesh is: one JSON document per connection to a unix socket.
+The unix socket behind `edge-server status`: one JSON document per connection.
 
 The socket is in the persistence folder, for who may read the folder may know; it works without
 HTTP, and without an API key, of which the configuration has hashes only.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What systemd is told: ready, reloading, stopping, and that the reactor still turns.
+Notifications to systemd: ready, reloading, stopping, and the watchdog.
 
 The protocol is sd_notify(3): newline-separated assignments in one datagram to the unix socket
 named by ``NOTIFY_SOCKET``.  Without that variable nothing is sent and everything works as well.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Listening on a unix socket without taking anything from anybody.
+A listener on a unix socket that never takes over a socket or a file in use.
 
 A socket file that nobody listens on any more is replaced; one with a live server behind it, and
 any other file, is left alone.  At stop the file goes, unless another has taken its place.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a response to the bytes of its head."""
+"""The head of a response: its status line and its header fields, as bytes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from edge_twisted.api.errors import Field, header_lines_of
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
-#: What has no body, and says nothing of its length.
+#: Statuses of responses that have neither a body nor a Content-Length.
 BODILESS: Final = frozenset({204, 304})
 _PHRASES = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 
 
 class DateField:
-    """The Date of responses, made once a second."""
+    """The Date header line, composed once a second."""
 
     __slots__ = ("_field", "_second")
 
@@ -28,7 +28,7 @@ class DateField:
         self._field = b""
 
     def at(self, time: float) -> bytes:
-        """Return the field for a time in seconds since the epoch."""
+        """Return the header line for a time in seconds since 1970."""
         second = int(time)
         if second != self._second:
             self._second = second

@@ -2,9 +2,9 @@
 """
 The chunked coding (RFC 9112, 7.1), strictly.  Pure.
 
-Ours and not llhttp's because it does not tell where in its input a message ended, and what follows
-must not be taken for a head before it has been looked at.  Extensions and trailers are read, held
-to their syntax, and dropped.
+llhttp is not used here: it does not tell where in its input a message ended, and what follows must
+be checked before it is taken for a head.  Extensions and trailers must follow their syntax, and are
+dropped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 from edge_twisted.api.errors import HeadersTooLarge, MalformedRequest
 
-#: A size with its extensions; nobody sends any.
+#: The longest line with a chunk's size and its extensions; clients send no extensions in practice.
 MAX_SIZE_LINE_BYTES: Final = 256
 #: Sixteen digits would be 64 bits; eight are 4 GiB, and no chunk is that large.
 _SIZE_LINE = re.compile(
@@ -40,7 +40,7 @@ class _State(Enum):
 
 
 class ChunkDecoder:
-    """Takes a chunked body apart; `max_trailer_bytes` bounds what comes after the last chunk."""
+    """Decodes a chunked body; `max_trailer_bytes` bounds the trailer after the last chunk."""
 
     __slots__ = ("_left", "_line", "_max_trailer_bytes", "_state", "_trailer_bytes")
 
@@ -103,7 +103,7 @@ class ChunkDecoder:
         return at
 
     def _read_line(self, data: bytes, at: int) -> int:
-        """Go on with a line from `at`; return where to go on."""
+        """Read on in the current line from `at`; return the position behind what was read."""
         found = data.find(b"\n", at)
         stop = len(data) if found < 0 else found + 1
         line = self._line + data[at:stop]

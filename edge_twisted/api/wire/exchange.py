@@ -66,7 +66,7 @@ class Exchange(Work):
         self.head = head
         self.request = request
         self.body = body
-        #: Whether some of the response is out.
+        #: Whether the response has begun.
         self.has_begun = False
         #: Seconds after which the work on the answer was stopped; None unless it was.
         self._late_after: float | None = None
@@ -75,19 +75,19 @@ class Exchange(Work):
 
     @property
     def makes_progress(self) -> bool:
-        """Whether every piece of body gives it more time."""
+        """Whether each piece of the body restarts the time limit of the request."""
         route = self.request.route
         return route is not None and route.streams
 
     def client_gone(self) -> None:
-        """The client went away: whatever works on an answer stops."""
+        """Stop the work on the answer: the client went away."""
         self.cancel()
 
     def time_over(self, error: RequestTimeout) -> bool:
         """
-        Answer that it took too long; False where the response is out in part already.
+        Answer that the request took too long; return False if the response has begun already.
 
-        `error` is the answer where the body is what is missing.
+        `error` is the answer if the rest of the body is missing; else the statement timed out.
         """
         if self.has_begun:
             return False
@@ -185,7 +185,7 @@ class Exchange(Work):
         return keep
 
     def _broke(self, failure: Failure) -> None:
-        # There is a bug, or a response that had begun broke off: the client sees a truncated body.
+        # A bug, or a streamed response that failed half-way: the client sees a truncated body.
         what = "Request {request_id} broke off while it was answered"
         log_cause(failure, self.request.id, what)
         self._channel.abort()

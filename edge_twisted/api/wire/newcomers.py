@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Which connection goes for a newcomer when all are taken: the oldest stranger's of the largest crowd.
+The choice of a connection to close when all are taken and a new one arrives.
 
-A client can hold a connection for as long as a head may take, without a word.  Were newcomers
-merely refused, whoever opens `max_connections` of them would keep everyone else out.  So a network
-(an IPv4 address, an IPv6 /64) that has more connections without a known caller than the newcomer's
-gives its oldest up.
+A silent client can hold a connection until the time limit of heads is over.  If the server only
+refused new connections, a client that opens `max_connections` would keep everyone else out.  So
+the network (an IPv4 address, an IPv6 /64) with the most connections without a known caller loses
+its oldest such connection, if it has more of them than the network of the new connection.
 """
 
 from __future__ import annotations

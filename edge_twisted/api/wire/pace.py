@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast a client must send a body, or take an answer, so as not to hold what it uses forever."""
+"""The least speed at which a client must send a body or read a response."""
 
 from __future__ import annotations
 
 from typing import Final
 
-#: What a rate is measured over: long enough for a pause of a mobile line.
+#: The window in which a rate is measured: long enough for a pause of a mobile line.
 WINDOW_SECONDS: Final = 30.0
-#: What a transport holds before it asks for less: room comes when all of it has been taken.
+#: Bytes that a transport buffers before it pauses us: it resumes when the client has read them all.
 ROOM_BYTES: Final = 65536
 
 
 class Pace:
     """
-    Whether a body comes as fast as it must: so many bytes per second, over each whole window.
+    The least rate of one request body, in bytes per second over each window.
 
-    `due` is when the window under way ends, by the same clock as `begin`.
+    `due` is the end of the current window, by the same clock as `begin`.
     """
 
     __slots__ = ("_bytes_per_second", "_missing", "due")

@@ -14,7 +14,7 @@ from edge_twisted.api.wire.context import ConnectionContext
 
 
 class _Nobody:
-    """The source of a body that there is not."""
+    """The source of an empty body."""
 
     def body_wanted(self) -> None:
         """Nothing waits."""
@@ -35,9 +35,9 @@ def refusal(
     line: tuple[str, str] = ("", ""),
 ) -> bytes:
     """
-    Return the whole answer, and tell those who observe; its connection has to be closed.
+    Return the whole response for `error`, and report it to the observers; the caller closes.
 
-    `line` is the method and the path, as far as they could be told.
+    `line` is the method and the path, empty where they could not be parsed.
     """
     request = Request(
         id=context.new_request_id(),

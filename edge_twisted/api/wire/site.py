@@ -21,12 +21,12 @@ from edge_twisted.security.networks import network_of
 
 log = Logger()
 
-#: How often the time limits of all connections are looked at: cheaper than a timer for each, and
-#: 10,000 of them take about a millisecond.  Limits that are shorter are looked at more often.
+#: How often the deadlines of all connections are checked.  That is cheaper than a timer for each:
+#: 10,000 connections take about a millisecond.  Shorter time limits are checked more often.
 SWEEP_SECONDS: Final = 0.5
 MIN_SWEEP_SECONDS: Final = 0.05
-#: How long an idle client may take to confirm the end of TLS when the server stops.  Most do not
-#: before they want to send again; all answers are out, so nothing is lost without.
+#: How long an idle client may take to confirm the end of TLS when the server stops.  Most clients
+#: confirm it only when they send again; all responses are out, so nothing is lost by closing.
 CONFIRM_SECONDS: Final = 0.25
 
 
@@ -141,7 +141,7 @@ class Site(ServerFactory):
 
 
 class _Refusal(Protocol):
-    """A connection that the site does not take: told why, and closed."""
+    """A connection that the site refuses: it gets an error response, and is closed."""
 
     def __init__(self, context: ConnectionContext, error: HttpError) -> None:
         self._context = context

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A coroutine over Deferreds whose end nobody waits for.
+A coroutine over Deferreds whose result is not awaited.
 
-What `Deferred.fromCoroutine` does, without the Deferred of its result and the bookkeeping around
-it, which cost more than most requests take to answer.
+It does what `Deferred.fromCoroutine` does, without a Deferred for the result: that Deferred and
+its bookkeeping cost more time than answering most requests.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from twisted.python.failure import Failure
 
 class Work:
     """
-    Runs its own coroutine `_run` from `start` on, which has to deal with its errors itself.
+    Runs its coroutine `_run` from `start` on; `_run` handles its own errors.
 
-    `_broke` is told of what it lets through, but for the `CancelledError` of `cancel`.
+    `_broke` is called with any error that `_run` raises, except the `CancelledError` of `cancel`.
     """
 
     __slots__ = ("_awaited", "_coroutine")
@@ -35,11 +35,11 @@ class Work:
         raise NotImplementedError
 
     def start(self) -> None:
-        """Run to the end, or to the first thing that is not here yet."""
+        """Run until the end, or until the first Deferred that has not fired."""
         self._step(None)
 
     def cancel(self) -> None:
-        """Cancel what it waits for, if it does."""
+        """Cancel the Deferred that the coroutine waits for, if any."""
         if self._awaited is not None:
             self._awaited.cancel()
 
