@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from enum import Enum
-from typing import get_args
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -27,11 +27,13 @@ from edge_twisted.documents.slot_records import Slot, with_slots
 from edge_twisted.documents.versions import Dot, Replica, SiteId, VersionVector
 from edge_twisted.documents.writes import apply, insert
 from edge_twisted.mesh.limits.rates import BYTES_EACH, RATES, UNKNOWN
-from edge_twisted.mesh.session.states import FROM_RECEIVER, FROM_SENDER
+from edge_twisted.mesh.repair.states import REPAIR
+from edge_twisted.mesh.session.states import INCOMING, LINK, OUTGOING
 from edge_twisted.mesh.wire import messages as m
 from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.mesh.wire.frames import FrameWriter
 from edge_twisted.mesh.wire.items import Announced, Left, Partial, Seen, Whole
+from edge_twisted.mesh.wire.state_machine import NoState, Table
 from edge_twisted.mesh.wire.values import write_items, write_seen, write_vector
 
 _SITE = SiteId(bytes(range(16)))
@@ -53,14 +55,28 @@ def message_rows() -> Iterator[str]:
         yield f"| {info.tag} | {name_of(kind)} | {fields} | {meaning} |"
 
 
-def state_rows(table: Mapping[type, Mapping[Enum, Enum]]) -> Iterator[str]:
-    """Yield a table of what becomes of each message in each state, its head included."""
-    states = list(next(iter(table.values())))
-    yield "| message | " + " | ".join(str(state.value) for state in states) + " |"
-    yield "|---|" + "---|" * len(states)
-    for kind, verdicts in table.items():
-        cells = " | ".join(str(verdicts[state].value) for state in states)
-        yield f"| {name_of(kind)} | {cells} |"
+def state_rows(table: Table[Any]) -> Iterator[str]:
+    """Yield a table of what each event does in each state, its head included; equal rows as one."""
+    yield "| event | " + " | ".join(f"*{state.value}*" for state in table) + " |"
+    yield "|---|" + "---|" * len(table)
+    rows: dict[str, list[str]] = {}
+    for event in next(iter(table.values())):
+        cells = " | ".join(_cell(following[event]) for following in table.values())
+        name = name_of(event) if isinstance(event, type) else str(event.value)
+        rows.setdefault(cells, []).append(name)
+    for cells, names in rows.items():
+        what = ", ".join(names) if len(names) < MANY else "any other message"
+        yield f"| {what} | {cells} |"
+
+
+def _cell(following: Enum) -> str:
+    is_state = not isinstance(following, NoState)
+    return f"*{following.value}*" if is_state else str(following.value)
+
+
+#: Events that share a row, when their names would say nothing.
+MANY: Final = 12
+TABLES: Final[tuple[Table[Any], ...]] = (LINK, INCOMING, OUTGOING, REPAIR)
 
 
 def rate_rows() -> Iterator[str]:
@@ -170,8 +186,7 @@ def main() -> None:
     """Print everything."""
     parts = (
         message_rows(),
-        state_rows(FROM_SENDER),
-        state_rows(FROM_RECEIVER),
+        *map(state_rows, TABLES),
         rate_rows(),
         end_rows(),
         payload_rows(),

@@ -29,6 +29,7 @@ from edge_twisted.mesh.ports.requests import Answer, Digests, FindSeen, ReadDige
 from edge_twisted.mesh.reconciliation.peeler import Decoded, NeedMore, Peeler, Verdict
 from edge_twisted.mesh.reconciliation.sketch import Sketch
 from edge_twisted.mesh.reconciliation.wire import Summary
+from edge_twisted.mesh.repair.states import REPAIR, RepairEvent, RepairState
 from edge_twisted.mesh.repair.steps import peeling, sketching
 from edge_twisted.mesh.wire.items import Seen, Whole
 from edge_twisted.mesh.wire.messages import (
@@ -42,8 +43,8 @@ from edge_twisted.mesh.wire.messages import (
     RepairSummary,
     WireSeen,
 )
+from edge_twisted.mesh.wire.state_machine import Machine
 from edge_twisted.mesh.wire.values import read_vector, read_wholes, write_seen
-from edge_twisted.mesh.wire.violations import PeerViolation
 
 #: Documents that are pulled, or asked about, at a time.
 CHUNK: Final = 512
@@ -68,17 +69,6 @@ class Reconciled:
     knowledge: VersionVector | None
 
 
-class Stage(Enum):
-    """What a repair waits for."""
-
-    SUMMARY = "summary"
-    CELLS = "cells"
-    ITEMS = "items"
-    FATES = "fates"
-    #: Something of our own: the database, a computation.
-    OURSELVES = "ourselves"
-
-
 class AsideApplier(Protocol):
     """The stream, as its repair needs it."""
 
@@ -97,7 +87,6 @@ class RepairReceiver:
     salt: bytes
     #: Gets how it ended, and whether it brought anything.
     done: Callable[[RepairOutcome | Reconciled, bool], None]
-    stage: Stage = Stage.OURSELVES
     _sketch: Sketch | None = None
     _summary: RepairSummary | None = None
     _peeler: Peeler | None = None
@@ -111,14 +100,16 @@ class RepairReceiver:
     _brought: bool = False
     #: Documents that were pulled and have not come: they changed since, and the stream brings them.
     _missing: int = 0
-    _is_over: bool = False
+    _machine: Machine[RepairState] = field(
+        init=False, factory=lambda: Machine(REPAIR, RepairState.WORKING)
+    )
 
     # -- ours
 
     def begin(self) -> None:
         """Begin with a summary of both sets."""
+        self._machine.step(RepairEvent.BEGUN)
         self.port.send(RepairBegin(self.number, self.salt))
-        self.stage = Stage.SUMMARY
         self._read_digests(self._sketch_ours)
 
     def ask_after_all(self) -> None:
@@ -127,7 +118,11 @@ class RepairReceiver:
 
     def abandon(self) -> None:
         """Do nothing more: the stream begins anew."""
-        self._is_over = True
+        self._machine.step(RepairEvent.ENDED)
+
+    @property
+    def _is_over(self) -> bool:
+        return self._machine.state is RepairState.OVER
 
     def _read_digests(self, then: Callable[[array[int]], None]) -> None:
         request = ReadDigests(scope=self.scope, for_peer=False)
@@ -152,27 +147,21 @@ class RepairReceiver:
 
         :raises PeerViolation: it is not what the repair waits for.
         """
-        match self.stage, message:
-            case Stage.SUMMARY, RepairSummary():
+        if not self._machine.step(type(message)):
+            return
+        match message:
+            case RepairSummary():
                 self._summary = message
-                self.stage = Stage.OURSELVES
                 self._compare()
-            case Stage.CELLS, RepairAnswer(cells=cells):
+            case RepairAnswer(cells=cells):
                 assert self._peeler is not None
-                self.stage = Stage.OURSELVES
                 self.port.compute(peeling(self._peeler, cells), self._judged)
-            case Stage.ITEMS, RepairItems(items=items, more=more):
+            case RepairItems(items=items, more=more):
                 if not more:
-                    self.stage = Stage.OURSELVES
+                    self._machine.step(RepairEvent.ITEMS_COMPLETE)
                 self._apply(read_wholes(items))
-            case Stage.FATES, RepairFates():
+            case RepairFates():
                 self._send_next()
-            case Stage.SUMMARY, _:
-                # The answer to a question of before this repair.
-                pass
-            case _:
-                kind = type(message).__name__
-                raise PeerViolation(f"{kind} in a repair that waits for {self.stage.value}")
 
     def _apply(self, items: tuple[Whole, ...]) -> None:
         self._brought = self._brought or bool(items)
@@ -182,7 +171,7 @@ class RepairReceiver:
 
     def _have_applied(self) -> None:
         self._applying -= 1
-        if not self._applying and self.stage is not Stage.ITEMS:
+        if not self._applying and self._machine.state is not RepairState.ITEMS:
             self._pull_next()
 
     def _compare(self) -> None:
@@ -197,7 +186,7 @@ class RepairReceiver:
             return
         match verdict:
             case NeedMore(request):
-                self.stage = Stage.CELLS
+                self._machine.step(RepairEvent.CELLS_ASKED)
                 self.port.send(RepairCells(self.number, request.encoded()))
             case Decoded(only_here, only_there):
                 self._peeler = None
@@ -216,7 +205,7 @@ class RepairReceiver:
             return
         chunk, self._pull = self._pull[:CHUNK], self._pull[CHUNK:]
         self._missing += len(chunk)
-        self.stage = Stage.ITEMS
+        self._machine.step(RepairEvent.ITEMS_PULLED)
         self.port.send(RepairPull(self.number, chunk))
 
     def _ask_after(self, digests: Sequence[int]) -> None:
@@ -229,7 +218,6 @@ class RepairReceiver:
             return
         chunk = tuple(self._have[self._asked : self._asked + CHUNK])
         self._asked += len(chunk)
-        self.stage = Stage.OURSELVES
         self._ask(FindSeen(scope=self.scope, digests=chunk), self._have_found)
 
     @property
@@ -248,7 +236,7 @@ class RepairReceiver:
         if not self._to_send:
             self._ask_next()
             return
-        self.stage = Stage.FATES
+        self._machine.step(RepairEvent.FATES_ASKED)
         self.port.send(RepairHave(self.number, self._to_send.popleft()))
 
     def _finish(self) -> None:
@@ -261,5 +249,5 @@ class RepairReceiver:
             self._end(Reconciled(self._summary.lsn, None if known is None else read_vector(known)))
 
     def _end(self, outcome: RepairOutcome | Reconciled) -> None:
-        self._is_over = True
+        self._machine.step(RepairEvent.ENDED)
         self.done(outcome, self._brought)

@@ -9,6 +9,7 @@ stream that has to begin anew takes a new number, so that what was on its way is
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import Final, Protocol, cast
 
 from attrs import define, field
@@ -29,7 +30,7 @@ from edge_twisted.mesh.repair.receiver import Reconciled, RepairOutcome, RepairR
 from edge_twisted.mesh.session.batch_queue import BatchQueue, WindowAccount
 from edge_twisted.mesh.session.fingerprints import Fingerprints
 from edge_twisted.mesh.session.pulls import Pulls
-from edge_twisted.mesh.session.states import IncomingState
+from edge_twisted.mesh.session.states import INCOMING, IncomingEvent, IncomingState
 from edge_twisted.mesh.wire.items import ScopeKey, Whole
 from edge_twisted.mesh.wire.messages import (
     Batch,
@@ -44,9 +45,8 @@ from edge_twisted.mesh.wire.messages import (
     Unsubscribe,
     encode,
 )
+from edge_twisted.mesh.wire.state_machine import Event, Machine
 from edge_twisted.mesh.wire.values import write_seen
-
-_State = IncomingState
 
 #: Repairs in a row that were not complete, because documents changed all the time.
 MOST_INCOMPLETE: Final = 3
@@ -82,6 +82,17 @@ class StreamHost(Protocol):
         """Return 16 random bytes."""
 
 
+class FollowUp(Enum):
+    """What a repair leaves to be done once the stream has caught up."""
+
+    NOTHING = auto()
+    #: The sets differed too much, so the sender streams everything: ask after what only this side
+    #: has then.
+    ASK = auto()
+    #: Documents changed before the sender could be asked after them: repair once more.
+    REPAIR = auto()
+
+
 @define(eq=False)
 class IncomingStream:
     """One stream; see the head of this module."""
@@ -92,39 +103,50 @@ class IncomingStream:
     pulls: Pulls
     scope: Scope
     sender: Replica
-    state: IncomingState = IncomingState.FINDING
     #: None until it is subscribed to.
     number: int | None = None
     is_caught_up: bool = False
-    #: It was subscribed to so often that the peer might take more for a flood: try by the clock.
-    _waits_to_find: bool = False
     _applying: BatchQueue | None = None
     _repair: RepairReceiver | None = None
     _fingerprints: Fingerprints = field(factory=Fingerprints)
     #: Counts beginnings: an answer to a question of an earlier one means nothing.
     _generation: int = 0
-    #: The stream begins at 0 because a repair was not worth it: ask after what only we have then.
-    _asks_after_stream: bool = False
-    #: The last repair could not ask after all that only we have: repair again, after the stream.
-    _repairs_again: bool = False
-    #: Such repairs in a row.
+    _follow_up: FollowUp = FollowUp.NOTHING
+    #: Incomplete repairs in a row.
     _incomplete: int = 0
+    _machine: Machine[IncomingState] = field(
+        init=False, factory=lambda: Machine(INCOMING, IncomingState.IDLE)
+    )
 
     # -- life
 
+    @property
+    def state(self) -> IncomingState:
+        """Where the stream stands."""
+        return self._machine.state
+
+    def step(self, event: Event) -> bool:
+        """See `Machine.step`."""
+        return self._machine.step(event)
+
     def find(self) -> None:
         """Ask where to go on, and subscribe from there; at the start, and where that was lost."""
-        self.stop()
-        self.state = _State.FINDING
-        self._waits_to_find = not self.session.may_subscribe
-        if self._waits_to_find:
+        self.step(IncomingEvent.BEGINS_ANEW)
+        self._give_up_number()
+        if not self.session.may_subscribe:
+            # The clock tries again (`look_at_clock`).
             return
+        self.step(IncomingEvent.ASKS_FOR_CURSOR)
         generation = self._generation
         request = FindPosition(scope=self.scope, sender=self.sender)
         self.port.ask(request, lambda answer: self._found(generation, answer))
 
     def stop(self) -> None:
         """Take nothing any more, and tell the peer."""
+        self.step(IncomingEvent.ENDED)
+        self._give_up_number()
+
+    def _give_up_number(self) -> None:
         self._halt()
         if self.number is not None:
             self.port.send(Unsubscribe(self.number))
@@ -132,12 +154,12 @@ class IncomingStream:
 
     def abandon(self) -> None:
         """The link is gone: let others pull what this stream was about to get."""
+        self.step(IncomingEvent.ENDED)
         self._halt()
 
     def _halt(self) -> None:
         self._generation += 1
         self.is_caught_up = False
-        self._waits_to_find = False
         if self._applying is not None:
             self._applying.stop()
         self._end_repair()
@@ -152,13 +174,13 @@ class IncomingStream:
             return
         position = cast(StreamPosition, answer)
         self.number = self.session.register(self)
-        self.state = _State.STREAMING
+        self.step(IncomingEvent.CURSOR_FOUND)
         self._begin_applying(position.lsn)
         arguments = encode(dict(self.scope.arguments))
         message = Subscribe(self.number, self.scope.query, arguments, position.lsn, position.held)
         self.session.say_subscribe(message, self.scope.key)
         if position.lsn is None and position.held:
-            self._begin_repair()
+            self._repair_now()
 
     def _begin_applying(self, position: int | None) -> None:
         assert self.number is not None
@@ -201,7 +223,6 @@ class IncomingStream:
     def closed(self, reason: str) -> None:
         """The sender does not serve the scope now, and says when it does."""
         self._halt()
-        self.state = _State.CLOSED
         self.port.tell(ScopeRefused(self.scope.key, reason))
 
     def opened(self) -> None:
@@ -232,14 +253,10 @@ class IncomingStream:
         """The cursor moved, by a batch or after a repair."""
         self._fingerprints.changed_there()
         self.is_caught_up = caught_up and self._queue.is_empty
-        if self.state is _State.REPAIRING:
+        if self.state is IncomingState.REPAIRING:
             self._resume(lsn)
-        elif caught_up and self._asks_after_stream:
-            self._asks_after_stream = False
-            self._repair = self._new_repair()
-            self._repair.ask_after_all()
-        elif caught_up and self._repairs_again:
-            self._begin_repair()
+        elif caught_up:
+            self._follow()
 
     def cursor_lost(self) -> None:
         """EVICT dropped the cursor, or another link moved it."""
@@ -258,12 +275,25 @@ class IncomingStream:
 
     # -- repair
 
+    def _follow(self) -> None:
+        """Do what the last repair left to be done."""
+        follow_up, self._follow_up = self._follow_up, FollowUp.NOTHING
+        if follow_up is FollowUp.ASK:
+            self._repair = self._new_repair()
+            self._repair.ask_after_all()
+        elif follow_up is FollowUp.REPAIR:
+            self._repair_now()
+
+    def _repair_now(self) -> None:
+        self.step(IncomingEvent.REPAIR_DUE)
+        self._begin_repair()
+
     def _begin_repair(self) -> None:
         position = self._queue.position
         self._halt()
         self._begin_applying(position)
-        self.state = _State.REPAIRING
-        self._repairs_again = False
+        if self._follow_up is FollowUp.REPAIR:
+            self._follow_up = FollowUp.NOTHING
         self._repair = self._new_repair()
         self._repair.begin()
 
@@ -282,11 +312,13 @@ class IncomingStream:
         """Move the cursor to where the sender's set was taken, and stream from there."""
         assert self._repair is not None
         self._incomplete = self._incomplete + 1 if self._repair.is_incomplete else 0
-        self._repairs_again = 0 < self._incomplete < MOST_INCOMPLETE
+        if self._follow_up is not FollowUp.ASK:
+            again = 0 < self._incomplete < MOST_INCOMPLETE
+            self._follow_up = FollowUp.REPAIR if again else FollowUp.NOTHING
         self._repair = None
         self._fingerprints.repaired(self.port.now, found=found)
         if outcome is RepairOutcome.TOO_DIFFERENT:
-            self._asks_after_stream = True
+            self._follow_up = FollowUp.ASK
             self._queue.rewind()
             self._resume(0)
         elif isinstance(outcome, Reconciled):
@@ -294,7 +326,7 @@ class IncomingStream:
 
     def _resume(self, lsn: int) -> None:
         assert self.number is not None
-        self.state = _State.STREAMING
+        self.step(IncomingEvent.REPAIR_OVER)
         self.port.send(RepairDone(self.number, lsn))
 
     # -- time and commits
@@ -311,20 +343,20 @@ class IncomingStream:
 
     def look_at_clock(self) -> None:
         """Try again what waits for other links, or for a subscription to be no flood."""
-        if self._waits_to_find:
+        if self.state is IncomingState.IDLE:
             self.find()
         if self._applying is not None:
             self._applying.try_again()
 
     def look(self) -> None:
         """Compare fingerprints, if both sides say that they are in sync."""
-        if self.state is not _State.STREAMING or not self._queue.is_empty or self._repair:
+        if self.state is not IncomingState.STREAMING or not self._queue.is_empty or self._repair:
             return
         position = self._queue.position
         if self._fingerprints.wants_ours(position):
             self._read_ours()
         elif self._fingerprints.look(position, self.port.now):
-            self._begin_repair()
+            self._repair_now()
 
     def _read_ours(self) -> None:
         """Read our fingerprint: the one that comes with having nothing newer than now."""

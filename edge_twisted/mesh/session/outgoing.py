@@ -27,8 +27,9 @@ from edge_twisted.mesh.ports.requests import (
 )
 from edge_twisted.mesh.repair.suppliers import Offerer, Supplier
 from edge_twisted.mesh.session.send_window import SendWindow
-from edge_twisted.mesh.session.states import OutgoingState
+from edge_twisted.mesh.session.states import OUTGOING, OutgoingEvent, OutgoingState
 from edge_twisted.mesh.wire.messages import Batch, Closed, Opened, Stale, encode
+from edge_twisted.mesh.wire.state_machine import Event, Machine
 from edge_twisted.mesh.wire.values import (
     news_of,
     pieces,
@@ -86,7 +87,6 @@ class OutgoingStream:
     applies: ApplyProgress
     number: int
     scope: Scope
-    state: OutgoingState = OutgoingState.STREAMING
     #: Set by the session: the peer has other sources.
     announces: bool = False
     #: The end of what was read, of what was sent, and of what is on the peer's disk.
@@ -112,6 +112,9 @@ class OutgoingStream:
     _after_apply: int = 0
     #: Counts beginnings: an answer to a question of an earlier one means nothing.
     _generation: int = 0
+    _machine: Machine[OutgoingState] = field(
+        init=False, factory=lambda: Machine(OUTGOING, OutgoingState.STREAMING)
+    )
     _supplying: Supplier = field(init=False)
     _offering: Offerer = field(init=False)
 
@@ -121,10 +124,18 @@ class OutgoingStream:
 
     # -- life
 
+    @property
+    def state(self) -> OutgoingState:
+        """Where the stream stands."""
+        return self._machine.state
+
+    def step(self, event: Event) -> bool:
+        """See `Machine.step`."""
+        return self._machine.step(event)
+
     def begin(self, position: int, *, resumes: bool) -> None:
         """Stream what comes after a cursor; `resumes` if it is one that we gave out before."""
-        self._void()
-        self.state = OutgoingState.STREAMING
+        self.stop()
         self._read_lsn = self._sent_lsn = self._acknowledged_lsn = position
         self._is_dirty = True
         self._is_caught_up = self._said_caught_up = False
@@ -134,17 +145,18 @@ class OutgoingStream:
         self._told_knowledge = None if resumes else NO_VERSION
         self.turns.request(self)
 
-    def wait(self) -> None:
+    def wait_for_repair(self) -> None:
         """Send nothing until the peer has repaired."""
-        self._void()
-        self.state = OutgoingState.WAITING
+        self.step(OutgoingEvent.REPAIR_NEEDED)
+        self.stop()
 
-    def end(self) -> None:
-        """The peer does not want it any more."""
-        self._void()
-        self.state = OutgoingState.REFUSED
+    def refuse(self, problem: str) -> None:
+        """Tell the peer why its query is no subscription."""
+        self.step(OutgoingEvent.NOT_UNDERSTOOD)
+        self.stop()
+        self.port.send(Closed(self.number, problem[:1024]))
 
-    def _void(self) -> None:
+    def stop(self) -> None:
         """Forget what was read and sent: none of it will be acknowledged."""
         self._generation += 1
         self._is_reading = False
@@ -203,7 +215,7 @@ class OutgoingStream:
     def passed(self, newest: int) -> int:
         """Return up to which commit of ours, of `newest`, the peer has what it wants."""
         # Of a closed collection it gets nothing: who waits for it would wait for ever.
-        is_served = self.state not in (OutgoingState.REFUSED, OutgoingState.CLOSED)
+        is_served = self.state not in (OutgoingState.ENDED, OutgoingState.CLOSED)
         if not is_served or self.is_current:
             return newest
         return self._acknowledged_lsn
@@ -259,7 +271,7 @@ class OutgoingStream:
         elif isinstance(answer, CursorUnknown):
             # First the word, for then others may use what this one had of the peer's window.
             self.port.send(Stale(self.number, answer.reason[:1024]))
-            self.wait()
+            self.wait_for_repair()
         else:
             assert isinstance(answer, ScopeClosed)
             self.scope_closed()
@@ -268,14 +280,15 @@ class OutgoingStream:
         """The collection may not be sent now; the next commit in it, or word of its scope, asks."""
         # As above, first the word.
         self.port.send(Closed(self.number, "the collection's sync scope is closed"))
-        self._void()
-        self.state = OutgoingState.CLOSED
+        self.step(OutgoingEvent.SCOPE_CLOSED)
+        self.stop()
 
     def _have_probed(self, answer: Answer) -> None:
         self.turns.release(self)
         if not isinstance(answer, ScopeClosed):
             # The receiver subscribes anew, from where it is by then.
-            self.end()
+            self.step(OutgoingEvent.SCOPE_OPENED)
+            self.stop()
             self.port.send(Opened(self.number))
 
     def _take(self, skipped: dict[bytes, int], changes: Changes) -> None:

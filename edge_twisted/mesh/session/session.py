@@ -35,12 +35,13 @@ from edge_twisted.mesh.ports.requests import Answer, DocumentRequest, Observe, S
 from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
 from edge_twisted.mesh.session.handshake import LocalServer, check, hello
 from edge_twisted.mesh.session.pulls import Pulls
-from edge_twisted.mesh.session.states import GREETINGS, LinkState
+from edge_twisted.mesh.session.states import LINK, LinkEvent, LinkState
 from edge_twisted.mesh.session.streams import LinkStreams
 from edge_twisted.mesh.wire import messages as m
 from edge_twisted.mesh.wire.end_reasons import Culprit, EndReason, end_reason
 from edge_twisted.mesh.wire.frames import MAX_MESSAGE_BYTES, FrameReader, FrameWriter
 from edge_twisted.mesh.wire.items import ScopeKey
+from edge_twisted.mesh.wire.state_machine import Machine
 from edge_twisted.mesh.wire.violations import PeerViolation, Refused
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ class Session:
         self._pulls = pulls if pulls is not None else Pulls()
         self._has_other_sources = has_other_sources
         self._replica = us.home.replica
-        self.state = LinkState.WAIT_HELLO
+        self._machine = Machine(LINK, LinkState.WAIT_HELLO)
         self._streams: LinkStreams | None = None
         self._reader = FrameReader()
         self._writer = FrameWriter()
@@ -192,6 +193,11 @@ class Session:
 
     def refuse(self, reason: EndReason, detail: str = "") -> list[Effect]:
         return self._guarded(self._now, lambda: self._end(reason, detail))
+
+    @property
+    def state(self) -> LinkState:
+        """Where the link stands."""
+        return self._machine.state
 
     @property
     def is_idle(self) -> bool:
@@ -293,7 +299,7 @@ class Session:
         self._close()
 
     def _close(self) -> None:
-        self.state = LinkState.CLOSED
+        self._machine.step(LinkEvent.ENDED)
         self._waiting.clear()
         self._reading.clear()
         self._to_read.clear()
@@ -342,8 +348,7 @@ class Session:
             self.compute(_nothing(), rested)
 
     def _take(self, message: m.Message, size: int) -> None:
-        if self._streams is None and not isinstance(message, GREETINGS):
-            raise PeerViolation(f"{type(message).__name__} before HELLO")
+        self._machine.step(type(message))
         match message:
             case m.Hello():
                 self._greeted(message)
@@ -373,13 +378,10 @@ class Session:
                 streams.take(message, size)
 
     def _greeted(self, theirs: m.Hello) -> None:
-        if self._streams is not None:
-            raise PeerViolation("a second HELLO")
         us = self._us
         peer = check(us, self._replica, self._certified_key, theirs)
         self._peer_clock = Timestamp(theirs.clock)
         self._reader.limit_bytes = MAX_MESSAGE_BYTES
-        self.state = LinkState.ESTABLISHED
         self._streams = LinkStreams(self, us, peer, theirs.window, self._pulls)
         self.tell(Established(theirs.peer_key, theirs.device_name, peer))
         self.send(m.Met(us.home.heard_of(peer)))

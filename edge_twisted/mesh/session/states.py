@@ -1,17 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The states of a link and of its streams, and what every message means in each of them.
+The states of a link and of its streams: what each event does in each of them.
 
-`docs/mesh-protocol.md` prints these tables; a message is looked up here before anything reads it.
+A link is one state machine, and so is each stream on it, at either end:
+
+    LINK      this server's end of the connection, from the first byte to the end
+    INCOMING  a subscription of this server, from the receiver's side
+    OUTGOING  a subscription of the peer, from the sender's side
+
+The two ends of a stream are never in step, for messages are on their way all the time.  So a table
+has to answer for three kinds of events.
+
+1. Messages that mean something now: the cell is the next state, often the same one.
+2. Messages that crossed with another one.  The sender says CLOSED while a WANT is on its way to it:
+   the WANT means nothing any more, and is dropped.  Crossing explains every `DROP`.
+3. Messages that no crossing explains, as REPAIR_CELLS for a stream that repairs nothing: the peer
+   is broken or hostile, and the link ends (`REFUSE`) before anything reads the message.
+
+What happens on this side is an event too (`LinkEvent`, `IncomingEvent`, `OutgoingEvent`): an answer
+of the database, a cursor that is lost.  Where such an event cannot happen, the cell is `NEVER`.
+
+What the tables leave to the streams themselves: numbers.  A subscription that begins anew takes a
+new number, and a message for a number that was given up is dropped before its table is asked; one
+for a number that was never given is refused.  So INCOMING drops all messages while it has no
+number.
+
+The usual life of a stream: the receiver goes IDLE, FINDING, STREAMING, and the sender is STREAMING
+from SUBSCRIBE on.  For a repair the receiver is REPAIRING and the sender WAITING, from REPAIR_BEGIN
+to REPAIR_DONE.  When the sync scope of the collection closes, both are CLOSED; when it opens, the
+sender says OPENED and is ENDED, and the receiver goes to IDLE and takes a new number.
+
+`docs/mesh-protocol.md` prints the tables, and a test holds the page to them.  To add a message, add
+its row to the table of its role, or its kind to `OF_THE_LINK` if it names no subscription.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import Enum
-from typing import Final
+from typing import Final, get_args
 
 from edge_twisted.mesh.wire import messages as m
+from edge_twisted.mesh.wire.state_machine import Event, NoState, Table
+
+_DROP, _REFUSE, _NEVER = NoState.DROP, NoState.REFUSE, NoState.NEVER
 
 
 class LinkState(Enum):
@@ -23,10 +54,19 @@ class LinkState(Enum):
     CLOSED = "closed"
 
 
-class IncomingState(Enum):
-    """Where a subscription of ours stands."""
+class LinkEvent(Enum):
+    """What happens to a link beside messages."""
 
-    #: The database is asked for the cursor; the peer has not heard of it.
+    #: This side ends the link, or the connection is gone.
+    ENDED = "ended"
+
+
+class IncomingState(Enum):
+    """Where a subscription of this server stands."""
+
+    #: Not asked for yet: at the start, or while another SUBSCRIBE would count as a flood.
+    IDLE = "idle"
+    #: The database is asked for the cursor; the peer has not heard of the subscription.
     FINDING = "finding"
     #: Batches come, and are applied.
     STREAMING = "streaming"
@@ -34,36 +74,47 @@ class IncomingState(Enum):
     REPAIRING = "repairing"
     #: The sender does not serve it now.
     CLOSED = "closed"
+    #: The subscription is not wanted any more, or the link is gone.
+    ENDED = "ended"
+
+
+class IncomingEvent(Enum):
+    """What happens to a subscription of this server beside messages."""
+
+    #: It starts, or its cursor is of no use any more.
+    BEGINS_ANEW = "begins anew"
+    ASKS_FOR_CURSOR = "asks for its cursor"
+    CURSOR_FOUND = "cursor found"
+    #: The cursor is missing, fingerprints differ, or the last repair was incomplete.
+    REPAIR_DUE = "repair due"
+    REPAIR_OVER = "repair over"
+    ENDED = "ended"
 
 
 class OutgoingState(Enum):
-    """Where a subscription of the peer's stands."""
+    """Where a subscription of the peer stands."""
 
     STREAMING = "streaming"
     #: The receiver has to repair first, and says when it is done.
     WAITING = "waiting"
     #: The collection's sync scope is closed.
     CLOSED = "closed"
-    #: It is no subscription that this server understands.
-    REFUSED = "refused"
+    #: Nothing is sent under this number any more: the query was not understood, the scope opened
+    #: (the receiver takes a new number), or the peer unsubscribed.
+    ENDED = "ended"
 
 
-class MessageVerdict(Enum):
-    """What becomes of a message."""
+class OutgoingEvent(Enum):
+    """What happens to a subscription of the peer beside messages."""
 
-    TAKE = "take"
-    #: It crossed with something that makes it void.
-    DROP = "drop"
-    #: No correct peer sends it: the link ends with ``protocol_violation``.
-    REFUSE = "refuse"
+    #: The receiver's cursor is of no use, or it has documents and no cursor.
+    REPAIR_NEEDED = "repair needed"
+    NOT_UNDERSTOOD = "query not understood"
+    SCOPE_CLOSED = "scope closed"
+    SCOPE_OPENED = "scope opened"
 
 
-_TAKE, _DROP, _REFUSE = MessageVerdict.TAKE, MessageVerdict.DROP, MessageVerdict.REFUSE
-
-#: Allowed before both HELLOs are in.
-GREETINGS: Final = (m.Hello, m.Bye)
-
-#: Messages that name no subscription; all are taken once the link is established, but HELLO.
+#: Messages that name no subscription of a fixed side.
 OF_THE_LINK: Final = (
     m.Hello,
     m.Met,
@@ -77,53 +128,140 @@ OF_THE_LINK: Final = (
     m.Subscribe,
     m.Gone,
 )
+_MESSAGES: Final[tuple[type, ...]] = get_args(m.Message)
 
-
-def _incoming(streaming: MessageVerdict, repairing: MessageVerdict) -> dict[Enum, MessageVerdict]:
-    # What was on its way when the sender closed is void.
-    return {
-        IncomingState.STREAMING: streaming,
-        IncomingState.REPAIRING: repairing,
-        IncomingState.CLOSED: _DROP,
-    }
-
-
-#: What the sender of a stream sends, by the state at its receiver.  Numbers that the receiver has
-#: given up are dropped; others that it never gave are refused.
-FROM_SENDER: Final[Mapping[type, Mapping[Enum, MessageVerdict]]] = {
-    m.Batch: _incoming(_TAKE, _DROP),
-    m.Supply: _incoming(_TAKE, _DROP),
-    m.Offer: _incoming(_TAKE, _TAKE),
-    m.Stale: _incoming(_TAKE, _DROP),
-    m.Closed: _incoming(_TAKE, _TAKE),
-    m.Opened: {**_incoming(_REFUSE, _REFUSE), IncomingState.CLOSED: _TAKE},
-    m.RepairSummary: _incoming(_REFUSE, _TAKE),
-    m.RepairAnswer: _incoming(_REFUSE, _TAKE),
-    m.RepairItems: _incoming(_REFUSE, _TAKE),
-    # Streaming: the answer to a question that is asked beside the stream.
-    m.RepairFates: _incoming(_TAKE, _TAKE),
+LINK: Final[Table[LinkState]] = {
+    LinkState.WAIT_HELLO: {
+        **dict.fromkeys(_MESSAGES, _REFUSE),
+        m.Hello: LinkState.ESTABLISHED,
+        m.Bye: LinkState.CLOSED,
+        LinkEvent.ENDED: LinkState.CLOSED,
+    },
+    LinkState.ESTABLISHED: {
+        **dict.fromkeys(_MESSAGES, LinkState.ESTABLISHED),
+        m.Hello: _REFUSE,
+        m.Bye: LinkState.CLOSED,
+        LinkEvent.ENDED: LinkState.CLOSED,
+    },
+    LinkState.CLOSED: {
+        **dict.fromkeys(_MESSAGES, _DROP),
+        LinkEvent.ENDED: LinkState.CLOSED,
+    },
 }
 
+#: What the sender of a stream sends.
+FROM_SENDER: Final[tuple[type, ...]] = (
+    m.Batch,
+    m.Supply,
+    m.Offer,
+    m.Stale,
+    m.Closed,
+    m.Opened,
+    m.RepairSummary,
+    m.RepairAnswer,
+    m.RepairItems,
+    m.RepairFates,
+)
 
-def _outgoing(streaming: MessageVerdict, waiting: MessageVerdict) -> dict[Enum, MessageVerdict]:
-    # The receiver may not know yet that it is not served.
+
+def _incoming(
+    state: IncomingState, *, streaming: bool = False, repairing: bool = False
+) -> dict[Event, IncomingState | NoState]:
+    """Return what is the same in many states: void messages, beginning anew and the end."""
+    served = streaming or repairing
     return {
-        OutgoingState.STREAMING: streaming,
-        OutgoingState.WAITING: waiting,
-        OutgoingState.CLOSED: _DROP,
-        OutgoingState.REFUSED: _DROP,
+        **dict.fromkeys(FROM_SENDER, _DROP),
+        IncomingEvent.BEGINS_ANEW: IncomingState.IDLE,
+        IncomingEvent.ASKS_FOR_CURSOR: _NEVER,
+        IncomingEvent.CURSOR_FOUND: _NEVER,
+        IncomingEvent.REPAIR_DUE: IncomingState.REPAIRING if streaming else _NEVER,
+        IncomingEvent.REPAIR_OVER: IncomingState.STREAMING if repairing else _NEVER,
+        IncomingEvent.ENDED: IncomingState.ENDED,
+        **({m.Closed: IncomingState.CLOSED, m.Opened: _REFUSE, m.Offer: state} if served else {}),
+        # While streaming: the answer to a question that is asked beside the stream.
+        **({m.RepairFates: state} if served else {}),
     }
 
 
-#: What the receiver of a stream sends, by the state at its sender.  Numbers that the receiver
-#: gave up, or never gave, are refused.
-FROM_RECEIVER: Final[Mapping[type, Mapping[Enum, MessageVerdict]]] = {
-    m.Unsubscribe: dict.fromkeys(OutgoingState, _TAKE),
-    m.Ack: _outgoing(_TAKE, _DROP),
-    m.Want: _outgoing(_TAKE, _DROP),
-    m.RepairBegin: _outgoing(_TAKE, _TAKE),
-    m.RepairCells: _outgoing(_REFUSE, _TAKE),
-    m.RepairPull: _outgoing(_REFUSE, _TAKE),
-    m.RepairHave: _outgoing(_TAKE, _TAKE),
-    m.RepairDone: _outgoing(_REFUSE, _TAKE),
+INCOMING: Final[Table[IncomingState]] = {
+    IncomingState.IDLE: {
+        **_incoming(IncomingState.IDLE),
+        IncomingEvent.ASKS_FOR_CURSOR: IncomingState.FINDING,
+    },
+    IncomingState.FINDING: {
+        **_incoming(IncomingState.FINDING),
+        IncomingEvent.CURSOR_FOUND: IncomingState.STREAMING,
+    },
+    IncomingState.STREAMING: {
+        **_incoming(IncomingState.STREAMING, streaming=True),
+        m.Batch: IncomingState.STREAMING,
+        m.Supply: IncomingState.STREAMING,
+        m.Stale: IncomingState.REPAIRING,
+        m.RepairSummary: _REFUSE,
+        m.RepairAnswer: _REFUSE,
+        m.RepairItems: _REFUSE,
+    },
+    IncomingState.REPAIRING: {
+        **_incoming(IncomingState.REPAIRING, repairing=True),
+        m.RepairSummary: IncomingState.REPAIRING,
+        m.RepairAnswer: IncomingState.REPAIRING,
+        m.RepairItems: IncomingState.REPAIRING,
+    },
+    IncomingState.CLOSED: {
+        **_incoming(IncomingState.CLOSED),
+        m.Opened: IncomingState.IDLE,
+    },
+    IncomingState.ENDED: {
+        **_incoming(IncomingState.ENDED),
+        IncomingEvent.BEGINS_ANEW: _NEVER,
+    },
+}
+
+#: What the receiver of a stream sends.
+FROM_RECEIVER: Final[tuple[type, ...]] = (
+    m.Unsubscribe,
+    m.Ack,
+    m.Want,
+    m.RepairBegin,
+    m.RepairCells,
+    m.RepairPull,
+    m.RepairHave,
+    m.RepairDone,
+)
+
+
+def _outgoing() -> dict[Event, OutgoingState | NoState]:
+    """Return what is the same in many states; the receiver may not know yet that it is void."""
+    return {
+        **dict.fromkeys(FROM_RECEIVER, _DROP),
+        m.Unsubscribe: OutgoingState.ENDED,
+        **dict.fromkeys(OutgoingEvent, _NEVER),
+        # A question of a repair that is still read may find the scope closed, in any state.
+        OutgoingEvent.SCOPE_CLOSED: OutgoingState.CLOSED,
+    }
+
+
+OUTGOING: Final[Table[OutgoingState]] = {
+    OutgoingState.STREAMING: {
+        **_outgoing(),
+        m.Ack: OutgoingState.STREAMING,
+        m.Want: OutgoingState.STREAMING,
+        m.RepairBegin: OutgoingState.WAITING,
+        m.RepairCells: _REFUSE,
+        m.RepairPull: _REFUSE,
+        m.RepairHave: OutgoingState.STREAMING,
+        m.RepairDone: _REFUSE,
+        OutgoingEvent.REPAIR_NEEDED: OutgoingState.WAITING,
+        OutgoingEvent.NOT_UNDERSTOOD: OutgoingState.ENDED,
+    },
+    OutgoingState.WAITING: {
+        **_outgoing(),
+        m.RepairBegin: OutgoingState.WAITING,
+        m.RepairCells: OutgoingState.WAITING,
+        m.RepairPull: OutgoingState.WAITING,
+        m.RepairHave: OutgoingState.WAITING,
+        m.RepairDone: OutgoingState.STREAMING,
+    },
+    OutgoingState.CLOSED: {**_outgoing(), OutgoingEvent.SCOPE_OPENED: OutgoingState.ENDED},
+    OutgoingState.ENDED: _outgoing(),
 }

@@ -26,7 +26,6 @@ from edge_twisted.mesh.session.states import (
     FROM_RECEIVER,
     FROM_SENDER,
     IncomingState,
-    MessageVerdict,
     OutgoingState,
 )
 from edge_twisted.mesh.wire import messages as m
@@ -161,11 +160,11 @@ class LinkStreams:
         kind = type(message)
         if kind in FROM_SENDER:
             incoming = self._ours(cast(m.Batch, message).number)
-            if incoming is not None and _is_taken(FROM_SENDER, kind, incoming.state):
+            if incoming is not None and incoming.step(kind):
                 self._take_as_receiver(incoming, message, size)
         elif kind in FROM_RECEIVER:
             outgoing = self._theirs(cast(m.Ack, message).number)
-            if _is_taken(FROM_RECEIVER, kind, outgoing.state):
+            if outgoing.step(kind):
                 self._take_as_sender(outgoing, message)
         elif isinstance(message, m.Subscribe):
             self._take_subscription(message)
@@ -194,7 +193,7 @@ class LinkStreams:
         repair = self._repairs[stream.number]
         match message:
             case m.Unsubscribe():
-                stream.end()
+                stream.stop()
                 repair.end()
                 del self._outgoing[stream.number], self._repairs[stream.number]
             case m.Ack(lsn=lsn):
@@ -202,7 +201,7 @@ class LinkStreams:
             case m.Want(id_keys=id_keys):
                 stream.supply(tuple(id_keys))
             case m.RepairBegin(salt=salt):
-                stream.wait()
+                stream.stop()
                 repair.begin(salt)
             case m.RepairCells() | m.RepairPull() | m.RepairHave():
                 repair.take(message)
@@ -239,10 +238,9 @@ class LinkStreams:
             if incoming.scope.collection == scope.collection:
                 incoming.forget_echoes()
         if problem:
-            stream.end()
-            self._port.send(m.Closed(number, problem[:1024]))
+            stream.refuse(problem)
         elif message.position is None and message.held:
-            stream.wait()
+            stream.wait_for_repair()
         else:
             stream.begin(message.position or 0, resumes=message.position is not None)
 
@@ -260,7 +258,7 @@ class LinkStreams:
     def _take_gone(self, message: m.Gone) -> None:
         if message.of_mine:
             theirs = self._theirs(message.number)
-            if theirs.state in (OutgoingState.REFUSED, OutgoingState.CLOSED):
+            if theirs.state in (OutgoingState.ENDED, OutgoingState.CLOSED):
                 return
             collection = theirs.scope.collection
         else:
@@ -359,13 +357,3 @@ class LinkStreams:
     def is_applied(self, collection: str, number: int) -> bool:
         """Whether that one, and all before it, are done."""
         return all(n > number for n, c in self._applies.items() if c == collection)
-
-
-def _is_taken(table: object, kind: type, state: object) -> bool:
-    verdicts = cast(dict[type, dict[object, MessageVerdict]], table)
-    verdict = verdicts[kind].get(state, MessageVerdict.REFUSE)
-    if verdict is MessageVerdict.REFUSE:
-        raise PeerViolation(
-            f"{kind.__name__} for a stream that is {getattr(state, 'value', state)}"
-        )
-    return verdict is MessageVerdict.TAKE
