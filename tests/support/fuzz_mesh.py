@@ -179,7 +179,7 @@ def _check(end: LinkEnd) -> None:
     streams = session._streams
     assert streams is not None
     assert 0 <= streams._credit.pending_bytes <= max(streams._credit.window_bytes, 1 << 25)
-    assert streams._turns._in_flight >= 0
+    assert streams._window._in_flight >= 0
     assert len(streams._outgoing) <= m.MAX_SCOPES
 
 

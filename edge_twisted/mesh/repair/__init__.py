@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Set reconciliation of one scope between two servers: the receiver's and the sender's side.
+Repair of one stream: the two servers reconcile their sets of documents where no cursor helps.
 
-`receiver` finds out what only one side has, pulls it and asks what became of the rest; `sender`
-answers.  Long computations run in `steps`; `suppliers` send whole documents beside a stream.
+`receiver.RepairReceiver` finds out what only one side has, pulls what is missing and asks what
+became of the rest; `sender.RepairSender` answers; `states` has the receiver's table of states.  Long
+computations run in `steps`; `suppliers` send whole documents beside a stream.  The room imports
+`ports`, `reconciliation` and `wire`.
 """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The receiver's side of a repair: find out what only one side has, pull, ask, and move on.
+The receiver's side of a repair: find the difference, pull, ask, and stream on.
 
     REPAIR_BEGIN ->               both take their digests under one salt
     <- REPAIR_SUMMARY
@@ -9,8 +9,9 @@ The receiver's side of a repair: find out what only one side has, pull, ask, and
     REPAIR_HAVE -> <- GONE, REPAIR_FATES, OFFER ...   what only we have
     REPAIR_DONE ->                stream on from the lsn of the summary
 
-Where the sets differ by too much, the sender streams everything instead, and only the last
-question is asked, beside the stream.
+Where the sets differ by too much, the sender streams everything instead.  Once the stream has
+caught up, only the last question is asked, beside the stream (`ask_after_all`).  What the receiver
+waits for is its state (`states.REPAIR`).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from edge_twisted.mesh.reconciliation.peeler import Decoded, NeedMore, Peeler, V
 from edge_twisted.mesh.reconciliation.sketch import Sketch
 from edge_twisted.mesh.reconciliation.wire import Summary
 from edge_twisted.mesh.repair.states import REPAIR, RepairEvent, RepairState
-from edge_twisted.mesh.repair.steps import peeling, sketching
+from edge_twisted.mesh.repair.steps import peel, sketch_digests
 from edge_twisted.mesh.wire.items import Seen, Whole
 from edge_twisted.mesh.wire.messages import (
     RepairAnswer,
@@ -46,23 +47,25 @@ from edge_twisted.mesh.wire.messages import (
 from edge_twisted.mesh.wire.state_machine import Machine
 from edge_twisted.mesh.wire.values import read_vector, read_wholes, write_seen
 
-#: Documents that are pulled, or asked about, at a time.
+#: Documents that are pulled or asked about with one message.
 CHUNK: Final = 512
 
 
 class RepairOutcome(Enum):
-    """How a repair can end without a new cursor."""
+    """How a repair ends without a new cursor."""
 
-    #: Streaming everything is cheaper than reconciling; ask after what only we have then.
+    #: Streaming everything is cheaper than reconciling; `ask_after_all` follows the stream.
     TOO_DIFFERENT = "too different"
-    #: The sender said what became of all that only we had.
+    #: The sender said what became of all that only the receiver had.
     FATES_KNOWN = "fates known"
 
 
 @frozen
 class Reconciled:
     """
-    We have all that the sender had at `lsn`, but what changed since; `knowledge` if nothing did.
+    The receiver has all that the sender had at `lsn` and has not changed since.
+
+    `knowledge` is the sender's at `lsn`; None if documents changed while they were pulled.
     """
 
     lsn: int
@@ -70,7 +73,7 @@ class Reconciled:
 
 
 class AsideApplier(Protocol):
-    """The stream, as its repair needs it."""
+    """The queue of the stream, as a repair needs it."""
 
     def apply_aside(self, items: tuple[Whole, ...], then: Callable[[], None]) -> None:
         """Apply whole documents without moving the cursor."""
@@ -78,46 +81,47 @@ class AsideApplier(Protocol):
 
 @define(eq=False)
 class RepairReceiver:
-    """One repair; see the head of this module."""
+    """The receiver's side of one repair; see the head of this module."""
 
     port: Port
     stream: AsideApplier
     number: int
     scope: Scope
     salt: bytes
-    #: Gets how it ended, and whether it brought anything.
+    #: Called at the end with the outcome, and whether the repair brought any document.
     done: Callable[[RepairOutcome | Reconciled, bool], None]
     _sketch: Sketch | None = None
     _summary: RepairSummary | None = None
     _peeler: Peeler | None = None
-    _pull: list[int] = field(factory=list)
-    _have: Sequence[int] = ()
-    #: Of these, those that were looked up, and those that were still there.
+    _to_pull: list[int] = field(factory=list)
+    #: Digests of documents that only the receiver has.
+    _only_ours: Sequence[int] = ()
+    #: How many of `_only_ours` were looked up, and how many of these were still here.
     _asked: int = 0
     _found: int = 0
     _to_send: deque[list[WireSeen]] = field(factory=deque)
-    _applying: int = 0
+    _applies: int = 0
     _brought: bool = False
-    #: Documents that were pulled and have not come: they changed since, and the stream brings them.
+    #: Documents that were pulled and did not come: they changed since, and the stream brings them.
     _missing: int = 0
     _machine: Machine[RepairState] = field(
         init=False, factory=lambda: Machine(REPAIR, RepairState.WORKING)
     )
 
-    # -- ours
+    # -- the own side
 
     def begin(self) -> None:
-        """Begin with a summary of both sets."""
+        """Ask for the sender's summary, and sketch the own set meanwhile."""
         self._machine.step(RepairEvent.BEGUN)
         self.port.send(RepairBegin(self.number, self.salt))
         self._read_digests(self._sketch_ours)
 
     def ask_after_all(self) -> None:
-        """Skip reconciling: ask about everything that we have, for the sender streamed its all."""
+        """Ask about every document here, after the sender has streamed everything."""
         self._read_digests(self._ask_after)
 
     def abandon(self) -> None:
-        """Do nothing more: the stream begins anew."""
+        """End the repair without an outcome, because the stream begins anew."""
         self._machine.step(RepairEvent.ENDED)
 
     @property
@@ -137,15 +141,15 @@ class RepairReceiver:
                 self._sketch = sketch
                 self._compare()
 
-        self.port.compute(sketching(values, self.salt), sketched)
+        self.port.compute(sketch_digests(values, self.salt), sketched)
 
-    # -- theirs
+    # -- the sender's answers
 
     def take(self, message: RepairSummary | RepairAnswer | RepairItems | RepairFates) -> None:
         """
-        Take an answer of the sender's.
+        Take an answer of the sender.
 
-        :raises PeerViolation: it is not what the repair waits for.
+        :raises PeerViolation: it is not the answer that the repair waits for.
         """
         if not self._machine.step(type(message)):
             return
@@ -155,7 +159,7 @@ class RepairReceiver:
                 self._compare()
             case RepairAnswer(cells=cells):
                 assert self._peeler is not None
-                self.port.compute(peeling(self._peeler, cells), self._judged)
+                self.port.compute(peel(self._peeler, cells), self._judged)
             case RepairItems(items=items, more=more):
                 if not more:
                     self._machine.step(RepairEvent.ITEMS_COMPLETE)
@@ -166,12 +170,12 @@ class RepairReceiver:
     def _apply(self, items: tuple[Whole, ...]) -> None:
         self._brought = self._brought or bool(items)
         self._missing -= len(items)
-        self._applying += 1
+        self._applies += 1
         self.stream.apply_aside(items, self._have_applied)
 
     def _have_applied(self) -> None:
-        self._applying -= 1
-        if not self._applying and self._machine.state is not RepairState.ITEMS:
+        self._applies -= 1
+        if not self._applies and self._machine.state is not RepairState.ITEMS:
             self._pull_next()
 
     def _compare(self) -> None:
@@ -190,7 +194,7 @@ class RepairReceiver:
                 self.port.send(RepairCells(self.number, request.encoded()))
             case Decoded(only_here, only_there):
                 self._peeler = None
-                self._pull, self._have = list(only_there), only_here
+                self._to_pull, self._only_ours = list(only_there), only_here
                 self._pull_next()
             case _:
                 self._end(RepairOutcome.TOO_DIFFERENT)
@@ -200,29 +204,29 @@ class RepairReceiver:
     def _pull_next(self) -> None:
         if self._is_over:
             return
-        if not self._pull:
+        if not self._to_pull:
             self._ask_next()
             return
-        chunk, self._pull = self._pull[:CHUNK], self._pull[CHUNK:]
+        chunk, self._to_pull = self._to_pull[:CHUNK], self._to_pull[CHUNK:]
         self._missing += len(chunk)
         self._machine.step(RepairEvent.ITEMS_PULLED)
         self.port.send(RepairPull(self.number, chunk))
 
     def _ask_after(self, digests: Sequence[int]) -> None:
-        self._have = digests
+        self._only_ours = digests
         self._ask_next()
 
     def _ask_next(self) -> None:
-        if self._asked >= len(self._have):
+        if self._asked >= len(self._only_ours):
             self._finish()
             return
-        chunk = tuple(self._have[self._asked : self._asked + CHUNK])
+        chunk = tuple(self._only_ours[self._asked : self._asked + CHUNK])
         self._asked += len(chunk)
         self._ask(FindSeen(scope=self.scope, digests=chunk), self._have_found)
 
     @property
     def is_incomplete(self) -> bool:
-        """Whether some of what only we had changed before the sender could be asked after it."""
+        """Whether documents that only the receiver had changed before it could ask after them."""
         return self._found < self._asked
 
     def _have_found(self, answer: Answer) -> None:
@@ -232,7 +236,7 @@ class RepairReceiver:
         self._send_next()
 
     def _send_next(self) -> None:
-        """Ask after what is known by now, as much as one message takes."""
+        """Ask after documents that were looked up, as many as one message takes."""
         if not self._to_send:
             self._ask_next()
             return
@@ -243,8 +247,9 @@ class RepairReceiver:
         if self._summary is None:
             self._end(RepairOutcome.FATES_KNOWN)
         else:
-            # What changed since the summary has not come: to know its writes before it is here
-            # would make it a document that was deleted.  The stream tells of them when it has.
+            # A document that changed since the summary has not come.  With the sender's knowledge
+            # of its writes but without the document, this server would take it for deleted.  The
+            # stream brings the knowledge once it has brought the document.
             known = None if self._missing else self._summary.knowledge
             self._end(Reconciled(self._summary.lsn, None if known is None else read_vector(known)))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sender's side of a repair: it answers what the receiver asks (`repair_receiver`)."""
+"""The sender's side of a repair: it answers the questions of `receiver`, one at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edge_twisted.mesh.ports.requests import (
 )
 from edge_twisted.mesh.reconciliation.sketch import Sketch
 from edge_twisted.mesh.reconciliation.source import CellSource
-from edge_twisted.mesh.repair.steps import answering, sketching
+from edge_twisted.mesh.repair.steps import sketch_digests, sum_cells
 from edge_twisted.mesh.repair.suppliers import READ_AT_ONCE, runs
 from edge_twisted.mesh.wire.items import Seen
 from edge_twisted.mesh.wire.messages import (
@@ -41,18 +41,18 @@ T = TypeVar("T")
 
 
 class Offers(Protocol):
-    """The stream, as its repair needs it."""
+    """The outgoing stream, as its repair needs it."""
 
     def offer(self, id_keys: tuple[bytes, ...]) -> None:
-        """Send documents out of the stream's order."""
+        """Send documents whole, out of the stream's order."""
 
     def scope_closed(self) -> None:
-        """The collection may not be sent."""
+        """Stop the stream, because the collection may not be sent."""
 
 
 @define(eq=False)
 class RepairSender:
-    """Answers one repair after the other; one question at a time, as the receiver asks."""
+    """Answers the repairs of one stream, which follow one another."""
 
     port: Port
     stream: Offers
@@ -60,16 +60,16 @@ class RepairSender:
     scope: Scope
     _source: CellSource | None = None
     _is_busy: bool = False
-    #: Of the beginning that is to be answered; None once it is.
+    #: The salt of the REPAIR_BEGIN that is still to be answered, else None.
     _salt: bytes | None = None
     _is_sketching: bool = False
-    #: Digests that may still be pulled: of all that there are, each once.
+    #: How many digests may still be pulled: each of the set once.
     _to_pull: int = 0
-    #: Counts beginnings and ends: an answer to an earlier question is for nobody.
+    #: Counts beginnings and ends: answers to older questions are ignored.
     _generation: int = 0
 
     def begin(self, salt: bytes) -> None:
-        """Take the digests as of now, and sum them up; whatever was asked before is void."""
+        """Summarise the set of digests as of now; questions asked before are void."""
         self.end()
         self._is_busy = True
         self._salt = salt
@@ -77,7 +77,7 @@ class RepairSender:
             self._sketch(salt)
 
     def _sketch(self, salt: bytes) -> None:
-        """Read and sketch; one at a time, however often the peer begins anew meanwhile."""
+        """Read and sketch the digests, once at a time however often the peer begins anew."""
         generation = self._generation
         self._is_sketching = True
 
@@ -97,7 +97,7 @@ class RepairSender:
                 self._close()
                 return
             digests = cast(Digests, answer)
-            steps = sketching(digests.values, salt)
+            steps = sketch_digests(digests.values, salt)
             self.port.compute(steps, lambda sketch: sketched(digests, sketch))
 
         def sketched(digests: Digests, sketch: Sketch) -> None:
@@ -111,7 +111,7 @@ class RepairSender:
         """
         Answer a question.
 
-        :raises PeerViolation: another one waits, or it cannot be asked now.
+        :raises PeerViolation: the answer to the last one is not complete, or it asks too much.
         """
         if self._is_busy:
             raise PeerViolation("a question in a repair before the answer to the last")
@@ -128,7 +128,7 @@ class RepairSender:
                 self._have(read_seen(seen))
 
     def end(self) -> None:
-        """The receiver is done, or gone."""
+        """Forget the repair, because the receiver is done or gone."""
         self._generation += 1
         self._source = None
         self._salt = None
@@ -137,12 +137,12 @@ class RepairSender:
     # -- inner
 
     def _close(self) -> None:
-        """The collection may not be sent any more: an answer would be taken for the truth."""
+        """Stop: an answer without documents would say that there are none."""
         self.end()
         self.stream.scope_closed()
 
     def _current(self, then: Callable[[T], None]) -> Callable[[T], None]:
-        """Return `then` for as long as nothing begins anew."""
+        """Return a function that calls `then`, but not after a new beginning or an end."""
         generation = self._generation
 
         def check(value: T) -> None:
@@ -168,7 +168,7 @@ class RepairSender:
             self._is_busy = False
             self.port.send(RepairAnswer(self.number, cells))
 
-        self.port.compute(answering(self._source, request), self._current(summed))
+        self.port.compute(sum_cells(self._source, request), self._current(summed))
 
     def _pull(self, digests: tuple[int, ...]) -> None:
         some, rest = digests[:READ_AT_ONCE], digests[READ_AT_ONCE:]

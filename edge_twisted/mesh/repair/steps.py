@@ -5,29 +5,30 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Generator
+from typing import Final
 
 from edge_twisted.mesh.reconciliation.peeler import Peeler, Verdict
 from edge_twisted.mesh.reconciliation.sketch import Sketch, SketchBuilder
 from edge_twisted.mesh.reconciliation.source import CellSource
 
-#: Digests that are taken in one step.
-_DIGESTS: int = 1000
+#: Digests that are sketched in one step.
+DIGESTS_PER_STEP: Final = 1000
 
 
-def sketching(values: array[int], salt: bytes) -> Generator[None, None, Sketch]:
-    """Sketch a set of digests."""
+def sketch_digests(values: array[int], salt: bytes) -> Generator[None, None, Sketch]:
+    """Return the sketch of a set of digests; yield between steps."""
     builder = SketchBuilder(salt)
-    for start in range(0, len(values), _DIGESTS):
-        builder.add(values[start : start + _DIGESTS])
+    for start in range(0, len(values), DIGESTS_PER_STEP):
+        builder.add(values[start : start + DIGESTS_PER_STEP])
         yield
     return (yield from builder.finishing())
 
 
-def answering(source: CellSource, request: bytes) -> Generator[None, None, bytes]:
+def sum_cells(source: CellSource, request: bytes) -> Generator[None, None, bytes]:
     """
-    Sum up the cells that a peer asks for.
+    Return the cells that a peer asks for, encoded; yield between steps.
 
-    :raises MalformedReconciliation: it asks for what it cannot ask for now.
+    :raises MalformedReconciliation: the request cannot come now.
     """
     pieces: list[bytes] = []
     for piece in source.answering(request):
@@ -36,11 +37,11 @@ def answering(source: CellSource, request: bytes) -> Generator[None, None, bytes
     return b"".join(pieces)
 
 
-def peeling(peeler: Peeler, cells: bytes) -> Generator[None, None, Verdict]:
+def peel(peeler: Peeler, cells: bytes) -> Generator[None, None, Verdict]:
     """
-    Take the cells of a peer.
+    Take the cells of a peer and return what is known then; yield between steps.
 
-    :raises MalformedReconciliation: they are wrong.
+    :raises MalformedReconciliation: the cells contradict each other, or are too many.
     """
     yield from peeler.feeding(cells)
     return peeler.verdict

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole documents that a sender sends beside a stream: asked for, or offered."""
+"""Whole documents that a sender sends beside the stream: asked for with WANT, or offered."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from edge_twisted.mesh.wire.messages import Offer, Supply
 from edge_twisted.mesh.wire.values import pieces
 from edge_twisted.mesh.wire.violations import PeerViolation
 
-#: Documents that are read at a time.
+#: Documents that are read with one request.
 READ_AT_ONCE: Final = 32
-#: Of one message: a document may be large, a message with several should not be.
+#: Bytes of a message with several documents; a message with one may be larger.
 MESSAGE_BYTES: Final = 1 << 20
-#: Documents that wait to be offered; what is beyond heals by repair.
+#: Documents that wait to be offered; others are left to the next repair.
 MAX_OFFERS: Final = 1024
 
 Wholes = tuple[Whole, ...]
 
 
 def runs(answer: Answer) -> Iterator[Sequence[Whole]]:
-    """Yield documents that were read as messages should hold them; one run at least."""
+    """Yield the documents of an answer in runs of one message each; at least one run."""
     yield from cast(Iterator[Sequence[Whole]], pieces(cast(Wholes, answer), MESSAGE_BYTES))
 
 
@@ -35,8 +35,8 @@ class Supplier:
     """
     Answers WANT, some documents at a time; one WANT at a time.
 
-    :ivar closed: called if the collection may not be sent any more.  To answer without documents
-        would say that they are not there, and the receiver's cursor would pass them.
+    :ivar closed: called if the collection may not be sent any more.  An answer without documents
+        would say that they do not exist, and the receiver's cursor would pass them.
     """
 
     port: Port
@@ -49,9 +49,9 @@ class Supplier:
 
     def begin(self, id_keys: tuple[bytes, ...]) -> None:
         """
-        Send these.
+        Send the documents of these id keys.
 
-        :raises PeerViolation: others are on their way.
+        :raises PeerViolation: the answer to the last WANT is not complete.
         """
         if self._is_busy:
             raise PeerViolation("a WANT before the answer to the last")
@@ -60,7 +60,7 @@ class Supplier:
         self._read()
 
     def stop(self) -> None:
-        """Nobody waits for an answer any more."""
+        """Send nothing more of the answer, because the stream stopped."""
         self._generation += 1
         self._is_busy = False
 
@@ -88,7 +88,7 @@ class Supplier:
 
 @define(eq=False)
 class Offerer:
-    """Sends OFFER: at once, or what was gathered when the stream is quiet."""
+    """Sends OFFER: at once, or gathered documents once the stream is quiet."""
 
     port: Port
     number: int
@@ -102,14 +102,14 @@ class Offerer:
                 self._gathered[id_key] = None
 
     def send_gathered(self) -> None:
-        """Offer some of what was gathered."""
+        """Offer some of the gathered documents."""
         some = tuple(self._gathered)[:READ_AT_ONCE]
         for id_key in some:
             del self._gathered[id_key]
         self.send(some)
 
     def send(self, id_keys: tuple[bytes, ...], then: Callable[[], None] = lambda: None) -> None:
-        """Offer these now, some at a time."""
+        """Offer the documents of these id keys now, some at a time; then call `then`."""
         if not id_keys:
             then()
             return

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One link as a state machine without I/O; `session.Session` is the way in.
+The protocol on one link, without I/O; `session.Session` is the way in, and its head explains it.
 
-Bytes, ticks, commits and answers go in, effects come out.  `states` has the tables of states and
-messages, `streams` all streams of a link, `incoming` and `outgoing` the two sides of one.
+`states` has the tables of states, `streams` all streams of a link, `incoming` and `outgoing` the two
+sides of a stream.  The room imports `limits`, `ports`, `reconciliation`, `repair` and `wire`.
 """

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Batches at their receiver: applied one after the other, each whole, acknowledged once on disk.
+The queue of batches at the receiver of a stream.
 
-A batch whose deltas have nothing to build on, or that only announces, lacks documents.  They are
-asked for, and the batch is applied with them; those that another link is pulling are waited for.
+Batches are applied one after the other, each in one transaction with the cursor, and acknowledged
+once on disk.  A batch lacks documents if a delta has nothing to build on, or if it only announces
+them.  The queue asks the sender for these with WANT, puts what SUPPLY brings in their place, and
+applies the batch again.  Documents that another link is pulling already (`pulls`) are not asked for
+here: the batch waits until something came over that link.
 """
 
 from __future__ import annotations
@@ -23,59 +26,59 @@ from edge_twisted.mesh.wire.messages import Ack, Batch, Supply, Want
 from edge_twisted.mesh.wire.values import read_items, read_vector, read_wholes
 from edge_twisted.mesh.wire.violations import PeerViolation
 
-#: Documents in one WANT.
+#: Most documents in one WANT.
 WANT_AT_ONCE: Final = 256
 
 
 class WindowAccount(Protocol):
-    """The window that we named to the peer."""
+    """The window that this server named to the peer."""
 
     def take(self, size: int) -> None:
         """
-        Count what came.
+        Count the bytes of a batch that came.
 
-        :raises PeerViolation: it is more than the window.
+        :raises PeerViolation: they are more than the window.
         """
 
     def give_back(self, size: int) -> None:
-        """Count what was acknowledged or dropped."""
+        """Count the bytes of a batch that was acknowledged or dropped."""
 
 
 class BatchStream(Protocol):
-    """The stream, as the queue of its batches sees it."""
+    """The incoming stream, as its queue sees it."""
 
     def have_applied(self, applied: Applied) -> None:
-        """Say to the peer what it should hear of its documents."""
+        """Tell the peer what became of its documents."""
 
     def have_moved(self, lsn: int, caught_up: bool) -> None:
-        """The cursor moved."""
+        """Go on after the cursor moved to `lsn`."""
 
     def cursor_lost(self) -> None:
-        """The cursor here is not where the stream left it."""
+        """Begin anew: the cursor in the database is not where the stream left it."""
 
     def apply_begins(self) -> int:
-        """Number an `ApplyBatch` that is about to be asked for."""
+        """Return the number of an `ApplyBatch` that is about to be asked for."""
 
     def apply_ends(self, number: int) -> None:
-        """It is done."""
+        """Note that the `ApplyBatch` of this number is done."""
 
 
 @define(eq=False)
-class _Waiting:
-    """A batch that is to be applied."""
+class _WaitingBatch:
+    """A batch that waits to be applied, or is being applied."""
 
     message: Batch
     size: int
     items: tuple[Item, ...]
-    #: `BatchQueue.forget_echoes` calls before it came.
+    #: How often `BatchQueue.forget_echoes` was called before the batch came.
     age: int
     #: Digests that this batch claimed in `Pulls`.
     claimed: set[int] = field(factory=set)
-    #: Whether everything that was sent is among `items`, or not there any more.
+    #: False once the sender could not supply a document that the batch names.
     is_complete: bool = True
 
     def replace(self, wanted: frozenset[bytes], whole: dict[bytes, Whole]) -> None:
-        """Put whole documents in place; leave out what was wanted and is not there any more."""
+        """Put whole documents in place; leave out wanted ones that the sender has no more."""
         self.is_complete = self.is_complete and wanted <= whole.keys()
         self.items = tuple(
             whole.get(item.id_key, item)
@@ -86,7 +89,7 @@ class _Waiting:
 
 @define(eq=False)
 class BatchQueue:
-    """The queue of one stream's batches."""
+    """Applies and acknowledges the batches of one stream; see the head of this module."""
 
     port: Port
     stream: BatchStream
@@ -95,52 +98,52 @@ class BatchQueue:
     number: int
     scope: Scope
     sender: Replica
-    #: The cursor as the database has it.
+    #: The cursor in the database, None if there is none.
     position: int | None
-    _taken: int = field(init=False)
-    _batches: deque[_Waiting] = field(factory=deque)
+    _newest_lsn: int = field(init=False)
+    _batches: deque[_WaitingBatch] = field(factory=deque)
     _is_applying: bool = False
-    #: What was asked for and has not come, what goes out with the next WANT, what has come.
+    #: Id keys in the WANT that runs, those for the next WANT, and documents that have come.
     _asked: tuple[bytes, ...] = ()
     _to_ask: tuple[bytes, ...] = ()
     _supplied: dict[bytes, Whole] = field(factory=dict)
     _wanted: frozenset[bytes] = frozenset()
-    #: Others pull something: try again when something has come.
+    #: Whether other links pull what the first batch lacks: try again when something has come.
     _waits_for_others: bool = False
-    _is_over: bool = False
-    #: Counts subscriptions of the peer's: what it sent before one it need not have any more.
+    _is_stopped: bool = False
+    #: Counts new subscriptions of the peer: it may have evicted what it sent before one.
     _age: int = 0
 
     def __attrs_post_init__(self) -> None:
-        self._taken = self.position or 0
+        self._newest_lsn = self.position or 0
 
     # -- batches
 
     def take(self, message: Batch, size: int) -> None:
         """
-        Take a batch of so many bytes.
+        Queue a batch of `size` bytes.
 
-        :raises PeerViolation: it goes back, or is more than the window.
+        :raises PeerViolation: its lsn goes back, or it is more than the window.
         """
-        if message.lsn < self._taken or (message.is_part and message.caught_up):
+        if message.lsn < self._newest_lsn or (message.is_part and message.caught_up):
             raise PeerViolation("a batch that goes back, or ends before its commit does")
         self.credit.take(size)
-        self._taken = message.lsn
-        self._batches.append(_Waiting(message, size, read_items(message.items), self._age))
+        self._newest_lsn = message.lsn
+        self._batches.append(_WaitingBatch(message, size, read_items(message.items), self._age))
         self._next()
 
     def forget_echoes(self) -> None:
-        """The peer subscribed anew: it may have evicted what it sent until now."""
+        """Take no more echoes of batches that came until now: the peer may have evicted them."""
         self._age += 1
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything that came is applied."""
+        """Whether every batch that came is applied."""
         return not self._batches
 
     def stop(self) -> None:
-        """Drop what waits: another beginning follows."""
-        self._is_over = True
+        """Drop batches that wait, for good; the stream makes a new queue to begin anew."""
+        self._is_stopped = True
         for batch in self._batches:
             self.credit.give_back(batch.size)
             self.pulls.release(self, batch.claimed)
@@ -159,8 +162,8 @@ class BatchQueue:
         self._apply(
             first.items,
             None if message.is_part else message.lsn,
-            # What the sender evicted meanwhile it had when it told what it knows: we never will,
-            # and must not take it for deleted.
+            # A document that the sender evicted after it told its knowledge will never come.  With
+            # that knowledge, this server would take the document for deleted.
             knowledge if message.caught_up and first.is_complete else None,
             first.age,
             self._have_applied,
@@ -187,11 +190,11 @@ class BatchQueue:
         def applied(answer: Answer) -> None:
             assert isinstance(answer, Applied | Lacking)
             if isinstance(answer, Applied):
-                if self._is_over or age != self._age:
+                if self._is_stopped or age != self._age:
                     answer = evolve(answer, echoes=())
                 self.stream.have_applied(answer)
             self.stream.apply_ends(number)
-            if not self._is_over:
+            if not self._is_stopped:
                 then(answer)
 
         self.port.ask(request, applied)
@@ -206,7 +209,7 @@ class BatchQueue:
         else:
             self.stream.cursor_lost()
 
-    def _finish(self, first: _Waiting) -> None:
+    def _finish(self, first: _WaitingBatch) -> None:
         message = first.message
         self._batches.popleft()
         self.credit.give_back(first.size)
@@ -215,12 +218,12 @@ class BatchQueue:
         if not message.is_part:
             self.position = message.lsn
             self.stream.have_moved(message.lsn, message.caught_up)
-        if not self._is_over:
+        if not self._is_stopped:
             self._next()
 
     # -- what a batch lacks
 
-    def _lack(self, first: _Waiting, id_keys: tuple[bytes, ...]) -> None:
+    def _lack(self, first: _WaitingBatch, id_keys: tuple[bytes, ...]) -> None:
         digests = {i.id_key: i.digest for i in first.items if isinstance(i, Announced | Left)}
         ours = []
         for id_key in id_keys:
@@ -242,9 +245,9 @@ class BatchQueue:
 
     def supplied(self, message: Supply) -> None:
         """
-        Take documents that the first batch lacked; once they are complete, try it again.
+        Take documents that the first batch lacked; once all have come, apply it again.
 
-        :raises PeerViolation: nobody asked for them.
+        :raises PeerViolation: they were not asked for.
         """
         whole = {each.id_key: each for each in read_wholes(message.items)}
         if not self._asked or not whole.keys() <= self._wanted:
@@ -264,11 +267,12 @@ class BatchQueue:
         else:
             self._next()
 
-    def _share(self, first: _Waiting, whole: tuple[Whole, ...]) -> None:
+    def _share(self, first: _WaitingBatch, whole: tuple[Whole, ...]) -> None:
         """
-        Apply what came at once: others may wait for it, while we wait for what they pull.
+        Apply at once what came, while the batch waits for what other links pull.
 
-        Only then do the documents of a commit show one after the other.
+        Those links may wait for these documents in turn.  This is the only case in which the
+        documents of one commit become visible one after the other.
         """
 
         def applied(_: Applied | Lacking) -> None:
@@ -281,7 +285,7 @@ class BatchQueue:
         self._apply(whole, None, None, first.age, applied)
 
     def try_again(self) -> None:
-        """Something came over another link, or time has passed."""
+        """Apply the first batch again if it waits for other links."""
         if self._waits_for_others and not self._wanted and not self._is_applying:
             self._waits_for_others = False
             self._next()
@@ -305,11 +309,11 @@ class BatchQueue:
             if isinstance(answer, Lacking) or not answer.moved:
                 self.stream.cursor_lost()
                 return
-            self.position = self._taken = lsn
+            self.position = self._newest_lsn = lsn
             self.stream.have_moved(lsn, False)
 
         self._apply((), lsn, knowledge, self._age, applied)
 
     def rewind(self) -> None:
-        """The sender streams from its beginning next, whatever the cursor here is."""
-        self._taken = 0
+        """Accept any lsn next, because the sender streams from its beginning."""
+        self._newest_lsn = 0

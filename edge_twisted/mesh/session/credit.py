@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The window that we named to the peer: bytes of batches that came and are not acknowledged."""
+"""The window that this server named: bytes of batches that came and are not acknowledged."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class IncomingCredit:
 
     def take(self, size: int) -> None:
         """
-        Count a batch that came.
+        Count the bytes of a batch that came.
 
-        :raises PeerViolation: it is more than the window.
+        :raises PeerViolation: they are more than the window.
         """
         if self.pending_bytes and self.pending_bytes + size > self.window_bytes:
             raise PeerViolation(f"{self.pending_bytes + size} bytes beyond the window")
         self.pending_bytes += size
 
     def give_back(self, size: int) -> None:
-        """Count a batch that was acknowledged or dropped."""
+        """Count the bytes of a batch that was acknowledged or dropped."""
         self.pending_bytes -= size

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Whether sender and receiver of a whole scope really hold the same, when both believe so.
+Comparing fingerprints: whether two servers that believe to be in sync hold the same documents.
 
-The receiver compares the sender's fingerprint with its own at every keep-alive.  If they differ
-several times without change, it repairs.  It may rightly have more than the sender; so a pair
-that a repair could not make equal is settled, and fruitless repairs come ever more rarely.
+The receiver of a whole scope compares the sender's fingerprint with its own at every keep-alive.
+If they differ several times while nothing changes, it repairs.  A receiver may rightly hold more
+than the sender, so a pair of fingerprints that a repair leaves is settled and not repaired again,
+and repairs that find nothing come ever more rarely.
 """
 
 from __future__ import annotations
@@ -13,48 +14,48 @@ from typing import Final
 
 from attrs import define
 
-#: Fingerprints differ for so many keep-alives before a repair begins.
+#: Keep-alives with different fingerprints before a repair begins.
 PATIENT_LOOKS: Final = 3
-#: Between two repairs: at least, and at most after several that found nothing to pull.
+#: Seconds between two repairs: the least, and the most after several that found nothing.
 SHORTEST_PAUSE_SECONDS: Final = 30.0
 LONGEST_PAUSE_SECONDS: Final = 3600.0
 
 
 @define
 class Fingerprints:
-    """What one stream knows of both fingerprints."""
+    """The fingerprints of both ends of one stream, and when to repair."""
 
     theirs: tuple[int, bytes] | None = None
     _ours: bytes | None = None
     _looks: int = 0
     _settled: tuple[bytes, bytes] | None = None
-    #: The next pair that differs is what the last repair left.
+    #: Whether the next pair that differs is what the last repair left, so settled.
     _settles_next: bool = False
     _pause_seconds: float = SHORTEST_PAUSE_SECONDS
     _not_before: float = float("-inf")
 
     def told(self, lsn: int, fingerprint: bytes) -> None:
-        """The sender, idle at `lsn`, says what its documents come to."""
+        """Note the fingerprint of the sender, which is idle at `lsn`."""
         if self.theirs != (lsn, fingerprint):
             self.theirs = (lsn, fingerprint)
             self._looks = 0
 
     def changed_here(self) -> None:
-        """Something was committed here: our own fingerprint is to be read again."""
+        """Forget the fingerprint of this server, because something was committed here."""
         self._ours = None
         self._looks = 0
 
     def changed_there(self) -> None:
-        """A batch moved the cursor: what the sender said was before it."""
+        """Forget the fingerprint of the sender, because a batch moved the cursor."""
         self.theirs = None
         self._looks = 0
 
     def wants_ours(self, position: int | None) -> bool:
-        """Whether it is worth while to read our own: the sender named its at our cursor."""
+        """Return whether to read the own fingerprint: the sender named its at the cursor."""
         return self._ours is None and self._is_comparable(position)
 
     def ours(self, fingerprint: bytes) -> None:
-        """Take our own fingerprint, as of now."""
+        """Note the own fingerprint, as of now."""
         self._ours = fingerprint
 
     def look(self, position: int | None, now: float) -> bool:
@@ -75,7 +76,7 @@ class Fingerprints:
         return self._looks >= PATIENT_LOOKS and now >= self._not_before
 
     def repaired(self, now: float, *, found: bool) -> None:
-        """A repair is over; `found` whether it brought anything."""
+        """Note that a repair is over; `found` is whether it brought any document."""
         self._settles_next = True
         self._looks = 0
         if found:

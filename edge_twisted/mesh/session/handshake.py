@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HELLO: what servers say first, and whether they belong together."""
+"""HELLO: what servers say first, and the check whether they belong together."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.mesh.wire.messages import VERSIONS, Hello
 from edge_twisted.mesh.wire.violations import PeerViolation, Refused
 
-#: Of a device name, in characters, as in the configuration.
+#: Characters of a device name, as in the configuration.
 MAX_NAME: Final = 256
 
 
 class HelloFacts(Protocol):
-    """What a session may ask of the database without waiting (`requests.Documents`)."""
+    """What a session asks of the database without waiting (`requests.Documents`)."""
 
     @property
     def replica(self) -> Replica:
-        """Who we are."""
+        """The site and epoch of this server."""
 
     @property
     def lsn(self) -> int:
         """The newest durable commit."""
 
     def heard_of(self, replica: Replica) -> int:
-        """Return the highest sequence of a replica in what came here."""
+        """Return the highest sequence number of a replica among the writes known here."""
 
     def scope(self, query: str, arguments: Mapping[str, Value]) -> Scope:
         """
         Return the scope that a subscription query names.
 
-        :raises DqlError: it is no subscription.
+        :raises DqlError: the query is no subscription.
         """
 
 
 @frozen(kw_only=True)
 class LocalServer:
-    """What a session says of this server, and where it has time and chance from."""
+    """What a session says of this server, and its sources of time and randomness."""
 
     home: HelloFacts
     #: 32 bytes, the same for servers of one database and for no others.
@@ -58,41 +58,41 @@ class LocalServer:
     window_bytes: int = WINDOW_BYTES
 
 
-def hello(us: LocalServer, replica: Replica) -> Hello:
-    """Return what we say of ourselves."""
+def hello(local: LocalServer, replica: Replica) -> Hello:
+    """Return the HELLO of this server."""
     return Hello(
         list(VERSIONS),
-        us.database,
+        local.database,
         replica.site,
         replica.epoch,
-        us.peer_key,
-        us.device_name[:MAX_NAME],
-        timestamp(us.now_ms()),
-        us.window_bytes,
+        local.peer_key,
+        local.device_name[:MAX_NAME],
+        timestamp(local.now_ms()),
+        local.window_bytes,
     )
 
 
-def check(us: LocalServer, replica: Replica, certified_key: str, theirs: Hello) -> Replica:
+def check(local: LocalServer, replica: Replica, certified_key: str, theirs: Hello) -> Replica:
     """
-    Return who the peer is, whose certificate names `certified_key`.
+    Return the replica of the peer, whose certificate names `certified_key`.
 
-    :raises Refused: we do not belong together.
-    :raises PeerViolation: it is not who it says.
+    :raises Refused: the two servers cannot work together, or are one.
+    :raises PeerViolation: HELLO names another key than the certificate.
     """
     if not set(theirs.versions) & set(VERSIONS):
         spoken = f"the peer speaks {theirs.versions}, we {list(VERSIONS)}"
         raise Refused(EndReason.PROTOCOL_VERSION, spoken)
-    if theirs.database != us.database:
+    if theirs.database != local.database:
         raise Refused(EndReason.DATABASE_MISMATCH, "the peer has another db_id")
     if theirs.peer_key != certified_key:
         raise PeerViolation("HELLO and certificate name different peers")
     peer = Replica(SiteId(theirs.site), theirs.epoch)
-    if theirs.peer_key == us.peer_key and peer == replica:
+    if theirs.peer_key == local.peer_key and peer == replica:
         raise Refused(EndReason.SELF_LINK, "the peer is this server")
-    if theirs.peer_key == us.peer_key or peer == replica:
+    if theirs.peer_key == local.peer_key or peer == replica:
         copied = "the peer has our identity: is it a copy of our data folder?"
         raise Refused(EndReason.DUPLICATE_PEER, copied)
-    apart = abs(milliseconds(Timestamp(theirs.clock)) - us.now_ms())
+    apart = abs(milliseconds(Timestamp(theirs.clock)) - local.now_ms())
     if apart > MAX_AHEAD_MS:
         raise Refused(EndReason.CLOCK_SKEW, f"the clocks are {apart / 1000:.0f} s apart")
     return peer

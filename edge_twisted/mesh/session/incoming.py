@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A scope of ours: the receiver's side of one stream.
+A subscription of this server: the receiver's side of one stream.
 
-First the database is asked where the stream from this sender goes on; then batches are applied
-(`applying`).  Where a cursor is of no use, sets are reconciled first (`repair_receiver`).  A
-stream that has to begin anew takes a new number, so that what was on its way is for nobody.
+The stream first asks the database for its cursor, the lsn of the sender up to which this server
+has everything.  Then it applies batches (`batch_queue`), which move the cursor.  Where the cursor
+is missing or of no use to the sender, both reconcile their sets first (`repair.receiver`).  A
+stream that begins anew takes a new number, so that batches on their way under the old number are
+dropped.  The states are `states.INCOMING`.
 """
 
 from __future__ import annotations
@@ -53,30 +55,30 @@ MOST_INCOMPLETE: Final = 3
 
 
 class StreamHost(Protocol):
-    """What of the rest of the session a stream needs."""
+    """What an incoming stream needs of the streams of its link."""
 
     @property
     def newest_lsn(self) -> int:
         """The newest durable commit here."""
 
     def register(self, stream: IncomingStream) -> int:
-        """Give the stream a new number."""
+        """Return a new number for the stream, under which messages find it."""
 
     @property
     def may_subscribe(self) -> bool:
-        """Whether the peer takes another SUBSCRIBE, as far as we know."""
+        """Whether another SUBSCRIBE now stays below the rate that the peer takes."""
 
-    def say_subscribe(self, message: Subscribe, key: ScopeKey) -> None:
-        """Send SUBSCRIBE."""
+    def send_subscribe(self, message: Subscribe, key: ScopeKey) -> None:
+        """Send SUBSCRIBE for the scope of this key."""
 
     def have_applied(self, collection: str, applied: Applied) -> None:
-        """Let the streams to the peer know what it has, and what it has older."""
+        """Tell the streams to the peer which versions the peer has, and which it has older."""
 
     def apply_begins(self, collection: str) -> int:
-        """Number an `Apply` that is about to be asked for."""
+        """Return the number of an `ApplyBatch` that is about to be asked for."""
 
     def apply_ends(self, number: int) -> None:
-        """It is done."""
+        """Note that the `ApplyBatch` of this number is done."""
 
     def new_salt(self) -> bytes:
         """Return 16 random bytes."""
@@ -95,21 +97,21 @@ class FollowUp(Enum):
 
 @define(eq=False)
 class IncomingStream:
-    """One stream; see the head of this module."""
+    """The receiver's side of one stream; see the head of this module."""
 
     port: Port
-    session: StreamHost
+    host: StreamHost
     credit: WindowAccount
     pulls: Pulls
     scope: Scope
     sender: Replica
-    #: None until it is subscribed to.
+    #: Names the subscription on the wire; None while the peer has not heard of it.
     number: int | None = None
     is_caught_up: bool = False
-    _applying: BatchQueue | None = None
+    _queue: BatchQueue | None = None
     _repair: RepairReceiver | None = None
     _fingerprints: Fingerprints = field(factory=Fingerprints)
-    #: Counts beginnings: an answer to a question of an earlier one means nothing.
+    #: Counts how often the stream began or halted: answers to older questions are ignored.
     _generation: int = 0
     _follow_up: FollowUp = FollowUp.NOTHING
     #: Incomplete repairs in a row.
@@ -130,11 +132,11 @@ class IncomingStream:
         return self._machine.step(event)
 
     def find(self) -> None:
-        """Ask where to go on, and subscribe from there; at the start, and where that was lost."""
+        """Ask the database for the cursor, and subscribe from there."""
         self.step(IncomingEvent.BEGINS_ANEW)
         self._give_up_number()
-        if not self.session.may_subscribe:
-            # The clock tries again (`look_at_clock`).
+        if not self.host.may_subscribe:
+            # `look_at_clock` tries again.
             return
         self.step(IncomingEvent.ASKS_FOR_CURSOR)
         generation = self._generation
@@ -142,7 +144,7 @@ class IncomingStream:
         self.port.ask(request, lambda answer: self._found(generation, answer))
 
     def stop(self) -> None:
-        """Take nothing any more, and tell the peer."""
+        """End the subscription: drop what waits, and tell the peer."""
         self.step(IncomingEvent.ENDED)
         self._give_up_number()
 
@@ -153,15 +155,15 @@ class IncomingStream:
             self.number = None
 
     def abandon(self) -> None:
-        """The link is gone: let others pull what this stream was about to get."""
+        """End the stream of a link that is gone, so that other links pull what it was to bring."""
         self.step(IncomingEvent.ENDED)
         self._halt()
 
     def _halt(self) -> None:
         self._generation += 1
         self.is_caught_up = False
-        if self._applying is not None:
-            self._applying.stop()
+        if self._queue is not None:
+            self._queue.stop()
         self._end_repair()
 
     def _end_repair(self) -> None:
@@ -173,18 +175,18 @@ class IncomingStream:
         if generation != self._generation:
             return
         position = cast(StreamPosition, answer)
-        self.number = self.session.register(self)
+        self.number = self.host.register(self)
         self.step(IncomingEvent.CURSOR_FOUND)
-        self._begin_applying(position.lsn)
+        self._begin_queue(position.lsn)
         arguments = encode(dict(self.scope.arguments))
         message = Subscribe(self.number, self.scope.query, arguments, position.lsn, position.held)
-        self.session.say_subscribe(message, self.scope.key)
+        self.host.send_subscribe(message, self.scope.key)
         if position.lsn is None and position.held:
             self._repair_now()
 
-    def _begin_applying(self, position: int | None) -> None:
+    def _begin_queue(self, position: int | None) -> None:
         assert self.number is not None
-        self._applying = BatchQueue(
+        self._queue = BatchQueue(
             port=self.port,
             stream=self,
             credit=self.credit,
@@ -196,87 +198,87 @@ class IncomingStream:
         )
 
     @property
-    def _queue(self) -> BatchQueue:
-        assert self._applying is not None
-        return self._applying
+    def _begun_queue(self) -> BatchQueue:
+        assert self._queue is not None
+        return self._queue
 
-    # -- messages, in the states that `states` allows
+    # -- messages: `step` has accepted them
 
     def take(self, message: Batch, size: int) -> None:
-        """Take a batch."""
+        """Queue a BATCH of so many bytes to be applied."""
         self.is_caught_up = False
-        self._queue.take(message, size)
+        self._begun_queue.take(message, size)
 
     def supplied(self, message: Supply) -> None:
-        """Take documents that a batch lacked."""
-        self._queue.supplied(message)
+        """Take documents that the oldest batch lacked."""
+        self._begun_queue.supplied(message)
 
     def offered(self, items: tuple[Whole, ...]) -> None:
-        """Take documents out of the stream's order."""
+        """Apply documents that the sender sent out of the stream's order."""
         if items:
-            self._queue.apply_aside(items, lambda: None)
+            self._begun_queue.apply_aside(items, lambda: None)
 
     def stale(self) -> None:
-        """The sender cannot use our cursor."""
+        """Repair, because the sender cannot use the cursor."""
         self._begin_repair()
 
     def closed(self, reason: str) -> None:
-        """The sender does not serve the scope now, and says when it does."""
+        """Halt until the sender says OPENED: it may not serve the scope now."""
         self._halt()
         self.port.tell(ScopeRefused(self.scope.key, reason))
 
     def opened(self) -> None:
-        """The sender serves the scope again."""
+        """Begin anew, because the sender serves the scope again."""
         self.find()
 
     def take_repair(
         self, message: RepairSummary | RepairAnswer | RepairItems | RepairFates
     ) -> bool:
-        """Take an answer of the sender's; return whether any was waited for."""
+        """Take an answer of the sender; return False if no repair waits for one."""
         if self._repair is None:
             return False
         self._repair.take(message)
         return True
 
-    # -- the queue's word
+    # -- BatchStream, for the queue
 
     def have_applied(self, applied: Applied) -> None:
-        """Say to the peer what it should hear of its documents."""
+        """Tell the peer which of its documents are gone, and its streams which versions it has."""
         if self.number is not None:
             for seen in write_seen(applied.gone):
                 self.port.send(Gone(self.number, True, seen))
-        self.session.have_applied(self.scope.collection, applied)
+        self.host.have_applied(self.scope.collection, applied)
         if applied.documents or applied.attachments:
             self.port.tell(Received(applied.documents, applied.attachments))
 
     def have_moved(self, lsn: int, caught_up: bool) -> None:
-        """The cursor moved, by a batch or after a repair."""
+        """Go on after the cursor moved, by a batch or by a repair."""
         self._fingerprints.changed_there()
-        self.is_caught_up = caught_up and self._queue.is_empty
+        self.is_caught_up = caught_up and self._begun_queue.is_empty
         if self.state is IncomingState.REPAIRING:
             self._resume(lsn)
         elif caught_up:
             self._follow()
 
     def cursor_lost(self) -> None:
-        """EVICT dropped the cursor, or another link moved it."""
+        """Begin anew: EVICT dropped the cursor, or another link moved it."""
         self.find()
 
     def forget_echoes(self) -> None:
-        """The peer subscribed anew to the collection."""
-        if self._applying is not None:
-            self._applying.forget_echoes()
+        """Take no more echoes of batches that came before the peer's new subscription."""
+        if self._queue is not None:
+            self._queue.forget_echoes()
 
     def apply_begins(self) -> int:
-        return self.session.apply_begins(self.scope.collection)
+        return self.host.apply_begins(self.scope.collection)
 
     def apply_ends(self, number: int) -> None:
-        self.session.apply_ends(number)
+        self.host.apply_ends(number)
 
     # -- repair
 
     def _follow(self) -> None:
-        """Do what the last repair left to be done."""
+        """Do what the last repair left to be done, now that the stream has caught up."""
         follow_up, self._follow_up = self._follow_up, FollowUp.NOTHING
         if follow_up is FollowUp.ASK:
             self._repair = self._new_repair()
@@ -289,9 +291,9 @@ class IncomingStream:
         self._begin_repair()
 
     def _begin_repair(self) -> None:
-        position = self._queue.position
+        position = self._begun_queue.position
         self._halt()
-        self._begin_applying(position)
+        self._begin_queue(position)
         if self._follow_up is FollowUp.REPAIR:
             self._follow_up = FollowUp.NOTHING
         self._repair = self._new_repair()
@@ -301,15 +303,15 @@ class IncomingStream:
         assert self.number is not None
         return RepairReceiver(
             port=self.port,
-            stream=self._queue,
+            stream=self._begun_queue,
             number=self.number,
             scope=self.scope,
-            salt=self.session.new_salt(),
+            salt=self.host.new_salt(),
             done=self._repaired,
         )
 
     def _repaired(self, outcome: RepairOutcome | Reconciled, found: bool) -> None:
-        """Move the cursor to where the sender's set was taken, and stream from there."""
+        """Move the cursor to the lsn of the sender's summary, and stream from there."""
         assert self._repair is not None
         self._incomplete = self._incomplete + 1 if self._repair.is_incomplete else 0
         if self._follow_up is not FollowUp.ASK:
@@ -319,10 +321,10 @@ class IncomingStream:
         self._fingerprints.repaired(self.port.now, found=found)
         if outcome is RepairOutcome.TOO_DIFFERENT:
             self._follow_up = FollowUp.ASK
-            self._queue.rewind()
+            self._begun_queue.rewind()
             self._resume(0)
         elif isinstance(outcome, Reconciled):
-            self._queue.move(outcome.lsn, outcome.knowledge)
+            self._begun_queue.move(outcome.lsn, outcome.knowledge)
 
     def _resume(self, lsn: int) -> None:
         assert self.number is not None
@@ -332,39 +334,43 @@ class IncomingStream:
     # -- time and commits
 
     def told(self, lsn: int, fingerprint: bytes) -> None:
-        """The sender, idle, says what its documents come to at our cursor."""
+        """Note the fingerprint that the sender, idle at `lsn`, tells of its documents."""
         self._fingerprints.told(lsn, fingerprint)
 
     def committed(self) -> None:
-        """Something in the scope's collection became durable here."""
+        """Note that something in the scope's collection became durable here."""
         self._fingerprints.changed_here()
-        if self._applying is not None:
-            self._applying.try_again()
+        if self._queue is not None:
+            self._queue.try_again()
 
     def look_at_clock(self) -> None:
-        """Try again what waits for other links, or for a subscription to be no flood."""
+        """Try again what waits for other links, or for the rate of SUBSCRIBE to allow one."""
         if self.state is IncomingState.IDLE:
             self.find()
-        if self._applying is not None:
-            self._applying.try_again()
+        if self._queue is not None:
+            self._queue.try_again()
 
     def look(self) -> None:
-        """Compare fingerprints, if both sides say that they are in sync."""
-        if self.state is not IncomingState.STREAMING or not self._queue.is_empty or self._repair:
+        """Compare fingerprints if both sides are in sync; called once for each KEEP_ALIVE."""
+        if (
+            self.state is not IncomingState.STREAMING
+            or not self._begun_queue.is_empty
+            or self._repair
+        ):
             return
-        position = self._queue.position
+        position = self._begun_queue.position
         if self._fingerprints.wants_ours(position):
             self._read_ours()
         elif self._fingerprints.look(position, self.port.now):
             self._repair_now()
 
     def _read_ours(self) -> None:
-        """Read our fingerprint: the one that comes with having nothing newer than now."""
-        newest = self.session.newest_lsn
+        """Read the fingerprint of the documents here, as of the newest commit."""
+        newest = self.host.newest_lsn
         generation = self._generation
 
         def read(answer: Answer) -> None:
-            current = generation == self._generation and newest == self.session.newest_lsn
+            current = generation == self._generation and newest == self.host.newest_lsn
             if current and isinstance(answer, Changes) and answer.fingerprint is not None:
                 self._fingerprints.ours(answer.fingerprint)
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A scope that the peer subscribed to: the sender's side of one stream.
+A subscription of the peer: the sender's side of one stream.
 
-Batches are read one at a time, from where the last one ended.  While much is to be sent, several
-are on the way, up to the peer's window; once the peer is up to date, one at a time: what is
-committed meanwhile gathers into the next, so that a burst of small changes becomes few messages.
+The stream reads its collection's log batch by batch, each from the lsn where the last one ended,
+and shares the peer's window with the other streams of the link (`send_window`).  While the peer is
+behind, several batches are on their way.  Once it has caught up, one is: commits made meanwhile
+gather into the next batch, so that a burst of small changes becomes few messages.  The states are
+`states.OUTGOING`.
 """
 
 from __future__ import annotations
@@ -44,13 +46,13 @@ from edge_twisted.mesh.wire.violations import PeerViolation
 ANNOUNCE_ABOVE_BYTES: Final = 512
 #: What one batch comes to, unless a single commit is larger.
 BATCH_BYTES: Final = 256 * 1024
-#: Versions that the peer itself gave us and that do not go back to it: a bound of memory only,
-#: what is forgotten goes back and is merged to no effect.
+#: Versions remembered because the peer itself sent them, so they are not sent back.  The bound is
+#: for memory only: a forgotten version is sent back, and merging it changes nothing.
 MAX_ECHOES: Final = 8192
 
 
 class Sent(NamedTuple):
-    """A batch on its way."""
+    """A batch on its way to the peer, not acknowledged yet."""
 
     lsn: int
     size: int
@@ -61,7 +63,7 @@ class Sent(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A batch that waits for room in the window."""
+    """A batch that was read and waits for room in the window."""
 
     payload: bytes
     sent: Sent
@@ -69,27 +71,27 @@ class Held(NamedTuple):
 
 
 class ApplyProgress(Protocol):
-    """The applying of what the peer sends, whose commits concern streams back to it."""
+    """The `ApplyBatch` requests that run for what the peer sent."""
 
     def newest_apply(self, collection: str) -> int:
-        """Return the number of the newest `Apply` that runs, 0 if none does."""
+        """Return the number of the newest `ApplyBatch` that runs for a collection, else 0."""
 
     def is_applied(self, collection: str, number: int) -> bool:
-        """Whether that one, and all before it, are done."""
+        """Return whether the `ApplyBatch` of this number and all before it are done."""
 
 
 @define(eq=False)
 class OutgoingStream:
-    """One stream; see the head of this module."""
+    """The sender's side of one stream; see the head of this module."""
 
     port: Port
-    turns: SendWindow
+    window: SendWindow
     applies: ApplyProgress
     number: int
     scope: Scope
-    #: Set by the session: the peer has other sources.
+    #: Whether the peer has other sources, so that large documents are announced, not sent.
     announces: bool = False
-    #: The end of what was read, of what was sent, and of what is on the peer's disk.
+    #: The lsn up to which this stream was read, was sent, and is on the peer's disk.
     _read_lsn: int = 0
     _sent_lsn: int = 0
     _acknowledged_lsn: int = 0
@@ -97,30 +99,30 @@ class OutgoingStream:
     _is_reading: bool = False
     _held: deque[Held] = field(factory=deque)
     _in_flight: deque[Sent] = field(factory=deque)
-    #: The last read came to the end of the log; the last batch that was sent said so.
+    #: Whether the last read came to the end of the log, and whether the last batch sent said so.
     _is_caught_up: bool = False
     _said_caught_up: bool = False
-    #: As of `_read_lsn`, when caught up.
+    #: Of the collection as of `_read_lsn`, when caught up.
     _knowledge: VersionVector | None = None
     _fingerprint: bytes | None = None
-    #: What the peer has, for deltas; and what it was told of our knowledge.
+    #: What the peer has, which deltas build on; and what it was told of the knowledge here.
     _base: VersionVector | None = None
     _told_knowledge: VersionVector | None = NO_VERSION
     _told_fingerprint: tuple[int, bytes] | None = None
     _echoes: dict[bytes, int] = field(factory=dict)
-    #: The `Apply` after which to read on: its echoes belong to what was committed.
+    #: The number of the `ApplyBatch` to wait for before reading: its echoes are known only then.
     _after_apply: int = 0
-    #: Counts beginnings: an answer to a question of an earlier one means nothing.
+    #: Counts how often the stream began or stopped: answers to older questions are ignored.
     _generation: int = 0
     _machine: Machine[OutgoingState] = field(
         init=False, factory=lambda: Machine(OUTGOING, OutgoingState.STREAMING)
     )
-    _supplying: Supplier = field(init=False)
-    _offering: Offerer = field(init=False)
+    _supplier: Supplier = field(init=False)
+    _offerer: Offerer = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._supplying = Supplier(self.port, self.number, self.scope, self.scope_closed)
-        self._offering = Offerer(self.port, self.number, self.scope)
+        self._supplier = Supplier(self.port, self.number, self.scope, self.scope_closed)
+        self._offerer = Offerer(self.port, self.number, self.scope)
 
     # -- life
 
@@ -134,16 +136,16 @@ class OutgoingStream:
         return self._machine.step(event)
 
     def begin(self, position: int, *, resumes: bool) -> None:
-        """Stream what comes after a cursor; `resumes` if it is one that we gave out before."""
+        """Stream what comes after a cursor; `resumes` if this server gave it out before."""
         self.stop()
         self._read_lsn = self._sent_lsn = self._acknowledged_lsn = position
         self._is_dirty = True
         self._is_caught_up = self._said_caught_up = False
         self._base = None
-        # Where nothing happened since, the peer knows what we know already, or learns it with the
-        # next change: a reconnect stays small.
+        # If nothing changed since, a peer that resumes has the knowledge already, or learns it with
+        # the next change: so a reconnect costs few bytes.
         self._told_knowledge = None if resumes else NO_VERSION
-        self.turns.request(self)
+        self.window.request(self)
 
     def wait_for_repair(self) -> None:
         """Send nothing until the peer has repaired."""
@@ -157,31 +159,31 @@ class OutgoingStream:
         self.port.send(Closed(self.number, problem[:1024]))
 
     def stop(self) -> None:
-        """Forget what was read and sent: none of it will be acknowledged."""
+        """Forget what was read and sent, for none of it will be acknowledged."""
         self._generation += 1
         self._is_reading = False
         self._held.clear()
-        self._supplying.stop()
+        self._supplier.stop()
         self._fingerprint = self._told_fingerprint = None
         sizes = sum(each.size for each in self._in_flight)
         self._in_flight.clear()
-        self.turns.release(self)
+        self.window.release(self)
         if sizes:
-            self.turns.took(-sizes)
+            self.window.took(-sizes)
 
     # -- what happens
 
     def committed(self) -> None:
-        """Something in the scope's collection became durable here, or may be sent now."""
+        """Read on: something in the collection became durable here, or may be sent now."""
         self._is_dirty = True
         self._after_apply = self.applies.newest_apply(self.scope.collection)
-        self.turns.request(self)
+        self.window.request(self)
 
     def acknowledged(self, lsn: int) -> None:
         """
-        The peer has stored the oldest batch that is on the way.
+        Note that the peer has stored the oldest batch on its way, which ends at `lsn`.
 
-        :raises PeerViolation: none is, or another one.
+        :raises PeerViolation: no batch is on its way, or the oldest ends elsewhere.
         """
         if not self._in_flight or self._in_flight[0].lsn != lsn:
             raise PeerViolation("an acknowledgement of what was not sent")
@@ -190,11 +192,11 @@ class OutgoingStream:
             self._base = sent.knowledge
         if sent.is_whole:
             self._acknowledged_lsn = lsn
-        self.turns.took(-sent.size)
-        self.turns.request(self)
+        self.window.took(-sent.size)
+        self.window.request(self)
 
     def came_from_peer(self, echoes: tuple[tuple[bytes, int], ...]) -> None:
-        """Remember versions that the peer has, for it gave them to us."""
+        """Remember versions (id key, digest) that came from the peer: they are not sent back."""
         self._echoes.update(echoes)
         self._bound_echoes()
 
@@ -204,7 +206,7 @@ class OutgoingStream:
 
     @property
     def is_current(self) -> bool:
-        """Whether the peer has all that there is."""
+        """Whether the peer has acknowledged everything in the scope."""
         return self._is_quiet and self._is_caught_up and not self._is_dirty and not self._in_flight
 
     @property
@@ -213,15 +215,15 @@ class OutgoingStream:
         return streaming and not self._is_reading and not self._held
 
     def passed(self, newest: int) -> int:
-        """Return up to which commit of ours, of `newest`, the peer has what it wants."""
-        # Of a closed collection it gets nothing: who waits for it would wait for ever.
+        """Return the lsn here, at most `newest`, up to which the peer has what it wants."""
+        # A closed scope sends nothing: whoever waits for its peer would wait for ever.
         is_served = self.state not in (OutgoingState.ENDED, OutgoingState.CLOSED)
         if not is_served or self.is_current:
             return newest
         return self._acknowledged_lsn
 
     def idle_fingerprint(self) -> tuple[int, int, bytes] | None:
-        """Return (number, lsn, fingerprint) if the peer could compare it and was not told yet."""
+        """Return (number, lsn, fingerprint) if the peer can compare it and was not told yet."""
         if self._fingerprint is None or not self.is_current or self._sent_lsn < self._read_lsn:
             return None
         now = (self._sent_lsn, self._fingerprint)
@@ -234,7 +236,7 @@ class OutgoingStream:
 
     @property
     def wants_turn(self) -> bool:
-        """See `turns.Taker`."""
+        """See `WindowTaker`."""
         if not self._is_dirty or self._is_reading or self._held:
             return False
         if not self.applies.is_applied(self.scope.collection, self._after_apply):
@@ -246,7 +248,7 @@ class OutgoingStream:
         return self.state is OutgoingState.STREAMING and not is_pacing
 
     def read(self) -> None:
-        """See `turns.Taker`."""
+        """See `WindowTaker`."""
         self._is_reading, self._is_dirty = True, False
         generation, skipped = self._generation, self._echoes
         self._echoes = {}
@@ -256,7 +258,7 @@ class OutgoingStream:
             base=self._base,
             skip=skipped,
             announce_above=ANNOUNCE_ABOVE_BYTES if self.announces else None,
-            limit_bytes=min(BATCH_BYTES, max(self.turns.limit_bytes // 4, 1)),
+            limit_bytes=min(BATCH_BYTES, max(self.window.limit_bytes // 4, 1)),
         )
         self.port.ask(request, lambda answer: self._have_read(generation, skipped, answer))
 
@@ -269,7 +271,7 @@ class OutgoingStream:
         elif isinstance(answer, Changes):
             self._take(skipped, answer)
         elif isinstance(answer, CursorUnknown):
-            # First the word, for then others may use what this one had of the peer's window.
+            # STALE goes first: stopping frees the window, and other streams then send at once.
             self.port.send(Stale(self.number, answer.reason[:1024]))
             self.wait_for_repair()
         else:
@@ -277,16 +279,16 @@ class OutgoingStream:
             self.scope_closed()
 
     def scope_closed(self) -> None:
-        """The collection may not be sent now; the next commit in it, or word of its scope, asks."""
-        # As above, first the word.
+        """Say CLOSED and stop; the next commit in the collection asks again."""
+        # CLOSED goes first, as STALE above.
         self.port.send(Closed(self.number, "the collection's sync scope is closed"))
         self.step(OutgoingEvent.SCOPE_CLOSED)
         self.stop()
 
     def _have_probed(self, answer: Answer) -> None:
-        self.turns.release(self)
+        self.window.release(self)
         if not isinstance(answer, ScopeClosed):
-            # The receiver subscribes anew, from where it is by then.
+            # The receiver subscribes anew, from its cursor by then.
             self.step(OutgoingEvent.SCOPE_OPENED)
             self.stop()
             self.port.send(Opened(self.number))
@@ -296,18 +298,18 @@ class OutgoingStream:
         self._is_caught_up = not changes.more
         if changes.more:
             self._is_dirty = True
-            # Those that were not met yet are ahead.
+            # Versions that this read did not meet come later in the log.
             self._echoes = {**skipped, **self._echoes}
             self._bound_echoes()
         else:
             self._knowledge, self._fingerprint = changes.knowledge, changes.fingerprint
         if changes.items or (self._is_caught_up and not self._said_caught_up):
             self._hold(changes)
-            self.turns.hold(self)
+            self.window.hold(self)
             return
-        self.turns.release(self)
+        self.window.release(self)
         if self.wants_turn:
-            self.turns.request(self)
+            self.window.request(self)
 
     # -- sending
 
@@ -345,11 +347,11 @@ class OutgoingStream:
 
     @property
     def held_bytes(self) -> int | None:
-        """See `turns.Taker`."""
+        """See `WindowTaker`."""
         return self._held[0].sent.size if self._held else None
 
     def send_held(self) -> None:
-        """See `turns.Taker`."""
+        """See `WindowTaker`."""
         held = self._held.popleft()
         self._dispatch(held)
 
@@ -357,37 +359,37 @@ class OutgoingStream:
         self._sent_lsn = held.sent.lsn
         self._said_caught_up = held.caught_up
         self._in_flight.append(held.sent)
-        self.turns.took(held.sent.size)
+        self.window.took(held.sent.size)
         self.port.send_batch(held.payload)
 
     def look_at_clock(self) -> None:
-        """Say what is not urgent: how far nothing concerned the peer, and what it has older."""
+        """Send what is not urgent: an empty batch that moves the cursor, or gathered offers."""
         if not self._is_quiet or self._in_flight:
             return
         if self._read_lsn > self._sent_lsn:
             caught_up = self._is_caught_up
             payload = encode(Batch(self.number, write_items(()), self._read_lsn, caught_up))
             knowledge = self._knowledge if caught_up else None
-            if self.turns.fits(len(payload)):
+            if self.window.fits(len(payload)):
                 sent = Sent(self._read_lsn, len(payload), knowledge)
                 self._dispatch(Held(payload, sent, caught_up))
         elif self.is_current:
-            self._offering.send_gathered()
+            self._offerer.send_gathered()
 
     # -- single documents
 
     def supply(self, id_keys: tuple[bytes, ...]) -> None:
         """
-        Send documents of a batch whole, for the peer cannot use what it got.
+        Send documents of a batch whole, because the peer lacks what their deltas build on.
 
-        :raises PeerViolation: the answer to the last such question is not complete.
+        :raises PeerViolation: the answer to the last WANT is not complete.
         """
-        self._supplying.begin(id_keys)
+        self._supplier.begin(id_keys)
 
     def older(self, id_keys: tuple[bytes, ...]) -> None:
-        """The peer showed older versions: offer ours, unless the stream brings them anyway."""
-        self._offering.gather(id_keys)
+        """Gather documents of which the peer showed older versions, to offer them when idle."""
+        self._offerer.gather(id_keys)
 
     def offer(self, id_keys: tuple[bytes, ...]) -> None:
-        """Send documents of ours at once."""
-        self._offering.send(id_keys)
+        """Offer documents to the peer at once."""
+        self._offerer.send(id_keys)

@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Versions that links of this server are pulling just now, so that each comes over one of them."""
+"""Versions that the links of this server are pulling, so that each comes over one link only."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
 
-#: A link that does not deliver in this time is slow or dead: another one asks as well.
+#: A link that does not deliver in this time is slow or dead: another link asks as well.
 PATIENCE_SECONDS: Final = 5.0
-#: Claims in all; what is beyond is perhaps pulled twice.
+#: Claims at a time; versions beyond are not claimed, so they may be pulled twice.
 MAX_CLAIMS: Final = 65_536
 
 
 class Pulls:
-    """Who pulls which digest, and since when; one for all links of a server."""
+    """Which queue pulls which digest, and since when; one table for all links of a server."""
 
     def __init__(self) -> None:
         self._claims: dict[int, tuple[object, float]] = {}
 
     def claim(self, owner: object, digest: int, now: float) -> bool:
-        """Return whether `owner` is to pull a version: nobody else is about to deliver it."""
+        """Return whether `owner` is to pull a version, because no other queue is pulling it."""
         held = self._claims.get(digest)
         if held is not None and held[0] is not owner and now - held[1] < PATIENCE_SECONDS:
             return False
@@ -28,7 +28,7 @@ class Pulls:
         return True
 
     def release(self, owner: object, digests: Iterable[int]) -> None:
-        """These have come, or will not."""
+        """Give up claims: these versions have come, or will not."""
         for digest in digests:
             held = self._claims.get(digest)
             if held is not None and held[0] is owner:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-How the streams of a link share it, and the peer's window.
+The peer's window, and how the streams of a link share it.
 
 A stream that has something to send gets a turn: it reads one batch, and keeps the turn until the
-batch is sent.  Turns go round; few are out at a time, so that memory holds few batches; and batches
-are sent in the order in which they were read, so that a large one does not wait for ever.
+batch is sent.  Streams get turns in the order of their requests.  At most `MAX_TURNS` are given out
+at a time, so memory holds few batches.  Batches are sent in the order in which they were read, so a
+large batch does not wait for ever behind small ones.
 """
 
 from __future__ import annotations
@@ -12,53 +13,57 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, Protocol
 
-#: One batch waits for the window while the next is read.
+#: Turns at a time: one batch waits for the window while the next is read.
 MAX_TURNS: Final = 2
 
 
 class WindowTaker(Protocol):
-    """A stream, as turns see it."""
+    """A stream, as the window sees it."""
 
     @property
     def wants_turn(self) -> bool:
-        """Whether there is something to read, now."""
+        """Whether the stream has something to read now."""
 
     def read(self) -> None:
-        """Begin to read a batch; `SendWindow.hold` or `SendWindow.release` follows."""
+        """Begin to read a batch; call `SendWindow.hold` or `SendWindow.release` afterwards."""
 
     @property
     def held_bytes(self) -> int | None:
-        """The size of the next message that waits to be sent, None without any."""
+        """The bytes of the next message that waits to be sent, None if no message waits."""
 
     def send_held(self) -> None:
         """Send that message."""
 
 
 class SendWindow:
-    """See the head of this module.  `limit_bytes` is the window that the peer named."""
+    """
+    Gives out turns and counts bytes that are not acknowledged.
+
+    :ivar limit_bytes: the window that the peer named in HELLO.
+    """
 
     def __init__(self) -> None:
         self.limit_bytes = 0
         self._in_flight = 0
         self._queue: deque[WindowTaker] = deque()
         self._out: list[WindowTaker] = []
-        #: Those of `_out` that have read, in that order.
+        #: Streams of `_out` that have read, in the order in which they did.
         self._holding: deque[WindowTaker] = deque()
 
     def request(self, stream: WindowTaker) -> None:
-        """Give a stream a turn as soon as it is its, if it wants one by then."""
+        """Queue a stream for a turn; when its turn comes, it gets one if it still wants one."""
         if stream not in self._queue and stream not in self._out:
             self._queue.append(stream)
         self.run()
 
     def hold(self, stream: WindowTaker) -> None:
-        """The stream has read what it will send."""
+        """Note that a stream has read what it will send, and send it when it fits."""
         if stream in self._out:
             self._holding.append(stream)
         self.run()
 
     def release(self, stream: WindowTaker) -> None:
-        """The stream has nothing to send, or is no more: the next one's turn."""
+        """Take back the turn of a stream that has nothing to send or has stopped."""
         if stream in self._out:
             self._out.remove(stream)
         if stream in self._holding:
@@ -68,7 +73,7 @@ class SendWindow:
         self.run()
 
     def took(self, size: int) -> None:
-        """Count bytes that were sent; negative: that were acknowledged."""
+        """Count bytes that were sent; a negative count are bytes that were acknowledged."""
         self._in_flight += size
         assert self._in_flight >= 0
         if size < 0:
@@ -76,11 +81,11 @@ class SendWindow:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no stream has, or waits for, a turn."""
+        """Whether no stream has a turn or waits for one."""
         return not self._out and not self._queue
 
     def run(self) -> None:
-        """Send what fits, and give out turns."""
+        """Send what fits into the window, and give out turns."""
         while self._holding and self.fits(self._holding[0].held_bytes or 0):
             self._send(self._holding[0])
         while self._queue and len(self._out) < MAX_TURNS:
@@ -90,7 +95,7 @@ class SendWindow:
                 stream.read()
 
     def fits(self, size: int) -> bool:
-        """Tell whether the peer takes so much: up to its window, or one alone that is larger."""
+        """Return whether a message fits into the window; a larger one may go alone."""
         return not self._in_flight or self._in_flight + size <= self.limit_bytes
 
     def _send(self, stream: WindowTaker) -> None:

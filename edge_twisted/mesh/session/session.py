@@ -1,10 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One link as a machine without I/O: bytes, ticks, commits and answers in, effects out.
+The session of one link: the protocol without I/O.
 
-    WAIT_HELLO --HELLO--> ESTABLISHED --BYE, violation, silence, refusal--> CLOSED
+A `Session` is the protocol on one connection, from the first byte to the end.  It touches neither
+transport, clock nor database.  Whoever owns the connection (`edge_twisted.mesh.links.link`, or a
+simulation) calls one of its methods for whatever happens, and carries out the effects that the call
+returns, in order:
 
-What messages mean in which state is in `states`; what they do to streams in `streams`.
+    what happens                      method               effects that may come of it
+    bytes came                        `receive`            Send, Ask, Compute, Tell, Close
+    half a second passed              `tick`               Send, Tell, Close
+    a transaction became durable      `committed`          Ask, Send, Tell
+    an Ask or a Compute was answered  `answered`, `failed` all of them
+
+*A message's way.*  `receive` gives the bytes to a `FrameReader`.  For each whole message, `Intake`
+checks its rate, and the table `states.LINK` whether it may come now.  HELLO, BYE and other messages
+of the link are handled here.  All others go to `LinkStreams`, which finds the stream and asks that
+stream's table.
+
+*Questions.*  Nothing waits inside.  A stream that needs the database emits `Ask` with a token and
+leaves a function behind, which `answered` calls with the answer; long computations do the same with
+`Compute`.  While many questions run, or their messages were large, no further message is taken and
+`wants_bytes` is False: the owner stops reading the connection, so that memory stays bounded.  After
+`MESSAGES_AT_ONCE` messages, the session rests for a turn of the reactor.
+
+*The end.*  A `PeerViolation` or a `Refused` that anything below raises ends the link: effects that
+ask for something are withdrawn, so that nothing of the message is applied, BYE tells the peer the
+`EndReason`, and `Close` is the last effect.  After that every method returns nothing.
+
+*Time* is given with each call, in monotonic seconds.  A session says something every
+`KEEP_ALIVE_SECONDS`, and takes a peer for dead from which nothing came for `DEAD_SECONDS`.
 """
 
 from __future__ import annotations
@@ -47,18 +72,18 @@ from edge_twisted.mesh.wire.violations import PeerViolation, Refused
 T = TypeVar("T")
 
 KEEP_ALIVE_SECONDS: Final = 1.5
-#: Three keep-alives that did not come.
+#: A peer from which nothing came for so long is dead: three keep-alives are missing.
 DEAD_SECONDS: Final = 4.5
-#: Questions and computations that run; with more, the connection is not read.
+#: Questions and computations that run; with more, no message is taken.
 MAX_ASKED: Final = 64
-#: Bytes of messages whose questions run; with more, the connection is not read.  Decoded they take
-#: many times that, so the limit is far below what the largest messages together would be.
+#: Bytes of messages whose questions run; with more, no message is taken.  Decoded, a message takes
+#: many times its bytes, so this is far below `MAX_ASKED` of the largest messages.
 MAX_ASKED_BYTES: Final = 8 << 20
-#: Questions of the peer's that read at a time: others need the readers too.
+#: Questions of the peer that read the database at a time: other links need the readers too.
 MAX_READING: Final = 2
-#: Messages that are taken in one step: about a millisecond.  A few bytes may be very many.
+#: Messages that are taken in one step, about a millisecond.  Few bytes may inflate to very many.
 MESSAGES_AT_ONCE: Final = 64
-#: Of a BYE's detail, in characters.
+#: Characters of the detail of a BYE.
 _MAX_DETAIL: Final = 1000
 
 #: Codes of errors of the database that the peer's messages caused, and how the link then ends.
@@ -72,46 +97,48 @@ _CAUSED_BY_PEER: Final = {
 
 class Session:
     """
-    A `edge_twisted.mesh.ports.effects.LinkSession`; see the head of this module.
+    The protocol on one link (a `edge_twisted.mesh.ports.effects.LinkSession`).
+
+    See the head of this module for how a session works.  It is the `Port` of its streams.
 
     :param certified_key: the peer key that the peer's certificate names.
-    :param scopes: what is wanted of the peer at the beginning.
+    :param scopes: the initial subscriptions.
     :param pulls: shared by all links of this server.
-    :param has_other_sources: whether there are other links now, so that large documents had better
-        be announced.
+    :param has_other_sources: returns whether there are other links now, so that the peer should
+        announce large documents instead of sending them.
     """
 
     def __init__(
         self,
-        us: LocalServer,
+        local: LocalServer,
         certified_key: str,
         scopes: Iterable[Scope] = (),
         *,
         pulls: Pulls | None = None,
         has_other_sources: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._us = us
+        self._local = local
         self._certified_key = certified_key
         self._scopes = {scope.key: scope for scope in scopes}
         self._pulls = pulls if pulls is not None else Pulls()
         self._has_other_sources = has_other_sources
-        self._replica = us.home.replica
+        self._replica = local.home.replica
         self._machine = Machine(LINK, LinkState.WAIT_HELLO)
         self._streams: LinkStreams | None = None
         self._reader = FrameReader()
         self._writer = FrameWriter()
         self._effects: list[Effect] = []
         self._tokens = count(1)
-        #: What is to be done with an answer, and the size of the message that asked.
-        self._waiting: dict[Token, tuple[Callable[[Any], None], int]] = {}
-        self._waiting_bytes = 0
-        #: The size of the message that is being taken.
+        #: Questions that run: what to call with the answer, and the size of the message that asked.
+        self._asked: dict[Token, tuple[Callable[[Any], None], int]] = {}
+        self._asked_bytes = 0
+        #: The size of the message that is being taken, 0 between messages.
         self._taken_bytes = 0
         self._intake = Intake()
-        #: Questions of the peer's that read, and those that wait for them.
-        self._reading: set[Token] = set()
-        self._to_read: deque[Ask] = deque()
-        #: Others have their turn before more is taken.
+        #: Questions of the peer that read the database, and those that wait for their turn.
+        self._reads_running: set[Token] = set()
+        self._reads_waiting: deque[Ask] = deque()
+        #: Whether the reactor serves others before the session takes more messages.
         self._is_resting = False
         self._is_peer_ready = False
         self._progress: int | None = None
@@ -124,7 +151,7 @@ class Session:
 
     def start(self, now: float) -> list[Effect]:
         self._now = self._heard_at = self._kept_alive_at = now
-        self.send(hello(self._us, self._replica))
+        self.send(hello(self._local, self._replica))
         return self._drained()
 
     def receive(self, data: bytes, now: float) -> list[Effect]:
@@ -132,7 +159,7 @@ class Session:
         return self._guarded(now, lambda: self._read(data))
 
     def tick(self, now: float) -> list[Effect]:
-        return self._guarded(now, self._look_at_clock)
+        return self._guarded(now, self._check_clock)
 
     def answered(self, token: Token, answer: object, now: float) -> list[Effect]:
         then = self._forget(token)
@@ -157,7 +184,7 @@ class Session:
         def hear() -> None:
             if self._streams is not None:
                 self._streams.committed(collections)
-                self._tell_progress()
+                self._report_progress()
 
         return self._guarded(now, hear)
 
@@ -205,12 +232,12 @@ class Session:
 
     @property
     def wants_bytes(self) -> bool:
-        few = len(self._waiting) < MAX_ASKED and self._waiting_bytes < MAX_ASKED_BYTES
+        few = len(self._asked) < MAX_ASKED and self._asked_bytes < MAX_ASKED_BYTES
         return few and not self._is_resting
 
     @property
     def is_caught_up(self) -> bool:
-        """Whether all that is wanted of the peer has come, as far as it has said."""
+        """Whether every subscription has caught up, as far as the peer has said."""
         return self._streams is not None and self._streams.is_caught_up
 
     # -- Port
@@ -221,13 +248,13 @@ class Session:
         return self._now
 
     def send(self, message: m.Message) -> None:
-        """Send a message."""
+        """Send a message, and count the answers that it may get."""
         self._intake.said(type(message), answers_to(message))
         # Chunks of blobs are compressed already, or gain little.
         self._put(m.encode(message), deflated=not isinstance(message, m.Blob))
 
     def send_batch(self, payload: bytes) -> None:
-        """Send a BATCH that is encoded."""
+        """Send an encoded BATCH."""
         self._intake.said(m.Batch)
         self._put(payload, deflated=True)
 
@@ -236,40 +263,40 @@ class Session:
             self._effects.append(Send(self._writer.message(payload, deflated=deflated)))
 
     def ask(self, request: DocumentRequest, then: Callable[[Answer], None]) -> None:
-        """Have the database perform a request."""
+        """Have the database perform a request; call `then` with the answer."""
         self._effects.append(Ask(self._token(then), request))
 
     def ask_in_turn(self, request: DocumentRequest, then: Callable[[Answer], None]) -> None:
-        """Have the database perform what the peer wants read, when others have read."""
-        self._to_read.append(Ask(self._token(then), request))
-        self._read_next()
+        """Have the database read for the peer, at most `MAX_READING` requests at a time."""
+        self._reads_waiting.append(Ask(self._token(then), request))
+        self._start_reads()
 
-    def _read_next(self) -> None:
-        while self._to_read and len(self._reading) < MAX_READING:
-            ask = self._to_read.popleft()
-            self._reading.add(ask.token)
+    def _start_reads(self) -> None:
+        while self._reads_waiting and len(self._reads_running) < MAX_READING:
+            ask = self._reads_waiting.popleft()
+            self._reads_running.add(ask.token)
             self._effects.append(ask)
 
     def compute(self, steps: Generator[None, None, T], then: Callable[[T], None]) -> None:
-        """Have steps run to their end."""
+        """Have steps run to their end; call `then` with what they return."""
         self._effects.append(Compute(self._token(then), steps))
 
     def tell(self, event: Event) -> None:
-        """Tell the node."""
+        """Tell the owner of the link of an event."""
         self._effects.append(Tell(event))
 
     def _token(self, then: Callable[[Any], None]) -> Token:
         token = Token(next(self._tokens))
-        self._waiting[token] = (then, self._taken_bytes)
-        self._waiting_bytes += self._taken_bytes
+        self._asked[token] = (then, self._taken_bytes)
+        self._asked_bytes += self._taken_bytes
         return token
 
     def _forget(self, token: Token) -> Callable[[Any], None] | None:
-        then, size = self._waiting.pop(token, (None, 0))
-        self._waiting_bytes -= size
-        if token in self._reading:
-            self._reading.discard(token)
-            self._read_next()
+        then, size = self._asked.pop(token, (None, 0))
+        self._asked_bytes -= size
+        if token in self._reads_running:
+            self._reads_running.discard(token)
+            self._start_reads()
         return then
 
     # -- inner: life
@@ -291,7 +318,7 @@ class Session:
         return effects
 
     def _end(self, reason: EndReason, detail: str) -> None:
-        """Tell the peer why, and close; what was to be asked is asked no more."""
+        """Tell the peer why, and close; questions that were to be asked are withdrawn."""
         detail = detail[:_MAX_DETAIL]
         self._effects = [each for each in self._effects if not isinstance(each, Ask | Compute)]
         self.send(m.Bye(reason, detail))
@@ -300,9 +327,9 @@ class Session:
 
     def _close(self) -> None:
         self._machine.step(LinkEvent.ENDED)
-        self._waiting.clear()
-        self._reading.clear()
-        self._to_read.clear()
+        self._asked.clear()
+        self._reads_running.clear()
+        self._reads_waiting.clear()
         if self._streams is not None:
             self._streams.abandon()
             self._streams = None
@@ -314,8 +341,8 @@ class Session:
         self._read_on()
 
     def _read_on(self) -> None:
-        """Take messages until there are none, or enough is asked; each answer reads on."""
-        # A few bytes may inflate to very many messages: not reading the connection is not enough.
+        """Take messages until there are none, or enough questions run; each answer goes on."""
+        # Few bytes may inflate to very many messages: not to read the connection is not enough.
         for _ in range(MESSAGES_AT_ONCE):
             if self.state is LinkState.CLOSED or not self.wants_bytes:
                 break
@@ -325,7 +352,7 @@ class Session:
             self._take_payload(payload)
         else:
             self._rest()
-        self._tell_progress()
+        self._report_progress()
 
     def _take_payload(self, payload: bytes) -> None:
         message = m.decode(payload)
@@ -338,7 +365,7 @@ class Session:
         self._taken_bytes = 0
 
     def _rest(self) -> None:
-        """Read on when everybody else had a turn."""
+        """Take more messages after the reactor has served others."""
 
         def rested(_: None) -> None:
             self._is_resting = False
@@ -378,46 +405,46 @@ class Session:
                 streams.take(message, size)
 
     def _greeted(self, theirs: m.Hello) -> None:
-        us = self._us
-        peer = check(us, self._replica, self._certified_key, theirs)
+        local = self._local
+        peer = check(local, self._replica, self._certified_key, theirs)
         self._peer_clock = Timestamp(theirs.clock)
         self._reader.limit_bytes = MAX_MESSAGE_BYTES
-        self._streams = LinkStreams(self, us, peer, theirs.window, self._pulls)
+        self._streams = LinkStreams(self, local, peer, theirs.window, self._pulls)
         self.tell(Established(theirs.peer_key, theirs.device_name, peer))
-        self.send(m.Met(us.home.heard_of(peer)))
-        self._say_announce()
+        self.send(m.Met(local.home.heard_of(peer)))
+        self._send_announce()
         self._streams.begin(self._scopes.values())
 
     # -- inner: time
 
-    def _look_at_clock(self) -> None:
+    def _check_clock(self) -> None:
         if self.wants_bytes is False:
-            # We do not read, so that nothing comes says nothing.
+            # Nothing can come while the connection is not read.
             self._heard_at = self._now
         if self._now - self._heard_at >= DEAD_SECONDS:
             self._end(EndReason.LOST, f"nothing came for {DEAD_SECONDS} s")
             return
-        if self._us.home.replica != self._replica:
+        if self._local.home.replica != self._replica:
             self._end(EndReason.GOODBYE, "the epoch was renewed")
             return
         streams = self._streams
         if streams is None:
             return
         streams.look_at_clock()
-        self._say_announce()
+        self._send_announce()
         if self._now - self._kept_alive_at >= KEEP_ALIVE_SECONDS:
             self._kept_alive_at = self._now
             self.send(m.KeepAlive(streams.idle_fingerprints()))
-        self._tell_progress()
+        self._report_progress()
 
-    def _say_announce(self) -> None:
+    def _send_announce(self) -> None:
         wanted = self._has_other_sources()
         if wanted != self._announced:
             self._announced = wanted
             self.send(m.Announce(wanted))
 
-    def _tell_progress(self) -> None:
-        """Say how far the peer is, once it has said all that it wants."""
+    def _report_progress(self) -> None:
+        """Tell how far the peer has come, once it has said READY."""
         if self._streams is None or not self._is_peer_ready:
             return
         lsn = self._streams.passed()
@@ -427,5 +454,5 @@ class Session:
 
 
 def _nothing() -> Generator[None, None, None]:
-    """Compute nothing: what comes of it comes after others had their turn."""
+    """Compute nothing, in one step: the answer comes after the reactor has served others."""
     yield

@@ -37,52 +37,58 @@ _arguments: Final = msgspec.msgpack.Decoder(dict[str, object])
 
 
 class LinkStreams:
-    """All streams of one link; see the head of this module."""
+    """
+    All streams of one link, in both directions.
+
+    It finds the stream that a message is for, asks the stream's table of states whether the message
+    may come now, and hands it on.  It is also what the streams of one direction hear of the other:
+    which versions came from the peer, and which `ApplyBatch` still runs.
+    """
 
     def __init__(
-        self, port: Port, us: LocalServer, peer: Replica, peer_window: int, pulls: Pulls
+        self, port: Port, local: LocalServer, peer: Replica, peer_window: int, pulls: Pulls
     ) -> None:
         self._port = port
-        self._us = us
+        self._local = local
         self._peer = peer
         self._pulls = pulls
-        self._turns = SendWindow()
-        self._turns.limit_bytes = peer_window
-        self._credit = IncomingCredit(us.window_bytes)
+        self._window = SendWindow()
+        self._window.limit_bytes = peer_window
+        self._credit = IncomingCredit(local.window_bytes)
         self._announces = False
-        # -- ours
+        # -- subscriptions of this server
         self._incoming: dict[ScopeKey, IncomingStream] = {}
         self._numbered: dict[int, IncomingStream] = {}
         self._next_number = 1
         self._pace = Bucket(OWN_SUBSCRIPTIONS)
-        #: Those of the beginning whose positions are still being found; None once READY is said.
+        #: Initial subscriptions whose cursor lookup is pending; None once READY is sent.
         self._unready: set[ScopeKey] | None = set()
-        # -- theirs
+        # -- subscriptions of the peer
         self._outgoing: dict[int, OutgoingStream] = {}
         self._repairs: dict[int, RepairSender] = {}
         self._newest_number = -1
-        # -- applies that run: number -> collection
+        # -- `ApplyBatch` requests that run: number -> collection
         self._applies: dict[int, str] = {}
         self._apply_count = 0
 
     # -- what happens here
 
     def begin(self, scopes: Iterable[Scope]) -> None:
-        """Subscribe to what is wanted at the beginning; READY follows when that is done."""
+        """Subscribe to the initial scopes; READY follows when all are subscribed to."""
         wanted = {scope.key: scope for scope in scopes}
         self._unready = set(wanted)
         for scope in wanted.values():
             self.subscribe(scope)
-        self._say_ready()
+        self._send_ready_if_due()
 
     def subscribe(self, scope: Scope) -> None:
-        """Want one more scope, unless there are as many as a peer takes."""
+        """Subscribe to one more scope, unless there are as many as a peer takes."""
         if scope.key in self._incoming or len(self._incoming) >= m.MAX_SCOPES:
             self._subscribed(scope.key)
             return
         stream = IncomingStream(
             port=self._port,
-            session=self,
+            host=self,
             credit=self._credit,
             pulls=self._pulls,
             scope=scope,
@@ -92,7 +98,7 @@ class LinkStreams:
         stream.find()
 
     def unsubscribe(self, key: ScopeKey) -> None:
-        """Want a scope no more."""
+        """End the subscription to a scope."""
         stream = self._incoming.pop(key, None)
         if stream is not None:
             stream.stop()
@@ -101,12 +107,12 @@ class LinkStreams:
     def cursors_dropped(self, collections: frozenset[str]) -> None:
         """Begin the streams of these collections anew (EVICT)."""
         for stream in self._incoming.values():
-            # Where the position is still being looked for, the database may have looked before.
+            # A lookup that is still pending may have read the cursor before EVICT dropped it.
             if stream.scope.collection in collections and stream.state is not IncomingState.CLOSED:
                 stream.find()
 
     def committed(self, collections: frozenset[str]) -> None:
-        """Something became durable here."""
+        """Tell the streams of these collections that something became durable here."""
         for outgoing in tuple(self._outgoing.values()):
             if outgoing.scope.collection in collections:
                 outgoing.committed()
@@ -115,14 +121,14 @@ class LinkStreams:
                 incoming.committed()
 
     def look_at_clock(self) -> None:
-        """Do what is not urgent: about every half second."""
+        """Let every stream do what is not urgent; called about every half second."""
         for outgoing in tuple(self._outgoing.values()):
             outgoing.look_at_clock()
         for incoming in tuple(self._incoming.values()):
             incoming.look_at_clock()
 
     def abandon(self) -> None:
-        """The link is gone."""
+        """End the incoming streams, for the link is gone."""
         for stream in self._incoming.values():
             stream.abandon()
 
@@ -131,21 +137,21 @@ class LinkStreams:
     @property
     def is_idle(self) -> bool:
         """Whether no batch waits to be sent."""
-        return self._turns.is_idle
+        return self._window.is_idle
 
     @property
     def is_caught_up(self) -> bool:
-        """Whether all that is wanted has come, as far as the peer has said."""
+        """Whether every subscription of this server has caught up, as far as the peer has said."""
         streams = self._incoming.values()
         return not self._unready and all(stream.is_caught_up for stream in streams)
 
     def passed(self) -> int:
-        """Return up to which commit of ours the peer has what it wants."""
+        """Return the lsn here up to which the peer has what it wants."""
         newest = self.newest_lsn
         return min((each.passed(newest) for each in self._outgoing.values()), default=newest)
 
     def idle_fingerprints(self) -> list[tuple[int, int, bytes]]:
-        """Return what KEEP_ALIVE is to tell of streams that are idle."""
+        """Return (number, lsn, fingerprint) of idle streams, for KEEP_ALIVE."""
         told = (each.idle_fingerprint() for each in self._outgoing.values())
         return [each for each in told if each is not None]
 
@@ -153,17 +159,17 @@ class LinkStreams:
 
     def take(self, message: m.Message, size: int) -> None:
         """
-        Take a message about a stream, of so many bytes.
+        Take a message of `size` bytes about a stream.
 
-        :raises PeerViolation: it cannot come now; nothing was done.
+        :raises PeerViolation: the message cannot come now; nothing was done.
         """
         kind = type(message)
         if kind in FROM_SENDER:
-            incoming = self._ours(cast(m.Batch, message).number)
+            incoming = self._own_stream(cast(m.Batch, message).number)
             if incoming is not None and incoming.step(kind):
                 self._take_as_receiver(incoming, message, size)
         elif kind in FROM_RECEIVER:
-            outgoing = self._theirs(cast(m.Ack, message).number)
+            outgoing = self._peer_stream(cast(m.Ack, message).number)
             if outgoing.step(kind):
                 self._take_as_sender(outgoing, message)
         elif isinstance(message, m.Subscribe):
@@ -209,19 +215,19 @@ class LinkStreams:
                 repair.end()
                 stream.begin(lsn, resumes=False)
 
-    def _ours(self, number: int) -> IncomingStream | None:
-        """Return our subscription of that number, None if we gave it up meanwhile."""
+    def _own_stream(self, number: int) -> IncomingStream | None:
+        """Return the stream of a number that this server gave, None if it was given up since."""
         stream = self._numbered.get(number)
         if stream is not None and stream.number == number:
             return stream
         if not 0 < number < self._next_number:
-            raise PeerViolation(f"subscription {number} is none of ours")
+            raise PeerViolation(f"subscription {number} was never given")
         return None
 
-    def _theirs(self, number: int) -> OutgoingStream:
+    def _peer_stream(self, number: int) -> OutgoingStream:
         stream = self._outgoing.get(number)
         if stream is None:
-            raise PeerViolation(f"subscription {number} is none of theirs")
+            raise PeerViolation(f"subscription {number} does not exist")
         return stream
 
     def _take_subscription(self, message: m.Subscribe) -> None:
@@ -230,7 +236,7 @@ class LinkStreams:
             raise PeerViolation("a subscription of an old number, or too many")
         self._newest_number = number
         scope, problem = self._scope(message)
-        stream = OutgoingStream(self._port, self._turns, self, number, scope)
+        stream = OutgoingStream(self._port, self._window, self, number, scope)
         stream.announces = self._announces
         self._outgoing[number] = stream
         self._repairs[number] = RepairSender(self._port, stream, number, scope)
@@ -245,10 +251,10 @@ class LinkStreams:
             stream.begin(message.position or 0, resumes=message.position is not None)
 
     def _scope(self, message: m.Subscribe) -> tuple[Scope, str]:
-        """Return the scope that is meant, or one of nothing and why it is none."""
+        """Return the scope of a SUBSCRIBE and "", or an empty scope and what is wrong."""
         try:
             arguments = cast(dict[str, Value], _arguments.decode(message.arguments))
-            return self._us.home.scope(message.query, arguments), ""
+            return self._local.home.scope(message.query, arguments), ""
         except (EdgeError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             nothing = Scope(
                 key=ScopeKey(b""), query="", arguments={}, collection="", is_whole=False
@@ -257,12 +263,12 @@ class LinkStreams:
 
     def _take_gone(self, message: m.Gone) -> None:
         if message.of_mine:
-            theirs = self._theirs(message.number)
+            theirs = self._peer_stream(message.number)
             if theirs.state in (OutgoingState.ENDED, OutgoingState.CLOSED):
                 return
             collection = theirs.scope.collection
         else:
-            ours = self._ours(message.number)
+            ours = self._own_stream(message.number)
             if ours is None:
                 return
             collection = ours.scope.collection
@@ -271,29 +277,29 @@ class LinkStreams:
             self._port.ask(DeleteGone(collection=collection, seen=seen), lambda _: None)
 
     def announce(self, wanted: bool) -> None:
-        """The peer has, or has not, other sources for large documents."""
+        """Note whether the peer has other sources for large documents."""
         self._announces = wanted
         for stream in self._outgoing.values():
             stream.announces = wanted
 
     def fingerprints(self, told: Iterable[tuple[int, int, bytes]]) -> None:
-        """Take what a KEEP_ALIVE says, and look at every stream that is in sync."""
+        """Take the fingerprints of a KEEP_ALIVE, and let every stream compare its own."""
         for number, lsn, fingerprint in told:
-            stream = self._ours(number)
+            stream = self._own_stream(number)
             if stream is not None:
                 stream.told(lsn, fingerprint)
         for stream in tuple(self._incoming.values()):
             stream.look()
 
-    # -- Surroundings of incoming streams
+    # -- StreamHost, for incoming streams
 
     @property
     def newest_lsn(self) -> int:
         """The newest durable commit here."""
-        return self._us.home.lsn
+        return self._local.home.lsn
 
     def register(self, stream: IncomingStream) -> int:
-        """Give a stream a new number."""
+        """Return a new number for the stream, under which messages find it."""
         number = self._next_number
         self._next_number += 1
         self._numbered = {n: s for n, s in self._numbered.items() if s.number == n}
@@ -302,11 +308,11 @@ class LinkStreams:
 
     @property
     def may_subscribe(self) -> bool:
-        """Whether the peer takes another SUBSCRIBE, as far as we know."""
+        """Whether another SUBSCRIBE now stays below the rate that the peer takes."""
         return self._pace.left(self._port.now) >= 1
 
-    def say_subscribe(self, message: m.Subscribe, key: ScopeKey) -> None:
-        """Send SUBSCRIBE."""
+    def send_subscribe(self, message: m.Subscribe, key: ScopeKey) -> None:
+        """Send SUBSCRIBE, and READY if it was the last initial one."""
         self._pace.charge(cost(message, len(m.encode(message))), self._port.now)
         self._port.send(message)
         self._subscribed(key)
@@ -314,15 +320,15 @@ class LinkStreams:
     def _subscribed(self, key: ScopeKey) -> None:
         if self._unready is not None:
             self._unready.discard(key)
-            self._say_ready()
+            self._send_ready_if_due()
 
-    def _say_ready(self) -> None:
+    def _send_ready_if_due(self) -> None:
         if self._unready is not None and not self._unready:
             self._unready = None
             self._port.send(m.Ready())
 
     def have_applied(self, collection: str, applied: Applied) -> None:
-        """Let the streams to the peer know what it has, and what it has older."""
+        """Tell the streams to the peer which versions the peer has, and which it has older."""
         for stream in self._outgoing.values():
             if stream.scope.collection != collection:
                 continue
@@ -332,28 +338,28 @@ class LinkStreams:
                 stream.older(applied.older)
 
     def apply_begins(self, collection: str) -> int:
-        """Number an `Apply` that is about to be asked for."""
+        """Return the number of an `ApplyBatch` that is about to be asked for."""
         self._apply_count += 1
         self._applies[self._apply_count] = collection
         return self._apply_count
 
     def apply_ends(self, number: int) -> None:
-        """It is done: what it committed may be read, its echoes are known."""
+        """Let the streams of the collection read what an `ApplyBatch` committed."""
         collection = self._applies.pop(number)
         for stream in tuple(self._outgoing.values()):
             if stream.scope.collection == collection:
-                self._turns.request(stream)
+                self._window.request(stream)
 
     def new_salt(self) -> bytes:
         """Return 16 random bytes."""
-        return self._us.entropy(16)
+        return self._local.entropy(16)
 
-    # -- Applies of outgoing streams
+    # -- ApplyProgress, for outgoing streams
 
     def newest_apply(self, collection: str) -> int:
-        """Return the number of the newest `Apply` that runs, 0 if none does."""
+        """Return the number of the newest `ApplyBatch` that runs for a collection, else 0."""
         return max((n for n, c in self._applies.items() if c == collection), default=0)
 
     def is_applied(self, collection: str, number: int) -> bool:
-        """Whether that one, and all before it, are done."""
+        """Return whether the `ApplyBatch` of this number and all before it are done."""
         return all(n > number for n, c in self._applies.items() if c == collection)
