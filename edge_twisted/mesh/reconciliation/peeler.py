@@ -9,16 +9,16 @@ from typing import Final
 
 from attrs import frozen
 
-from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
-from edge_twisted.mesh.reconciliation.mixing import (
+from edge_twisted.mesh.reconciliation.cells import (
     CELL_BYTES,
     CELL_MASK,
     COUNT_SHIFT,
     SUM_MASK,
     TOKEN_MASK,
 )
+from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
+from edge_twisted.mesh.reconciliation.part_peeler import PartPeeler
 from edge_twisted.mesh.reconciliation.patterns import MOST_CELLS
-from edge_twisted.mesh.reconciliation.peeling import PartPeeler
 from edge_twisted.mesh.reconciliation.rows import CellRows
 from edge_twisted.mesh.reconciliation.sketch import Sketch, run
 from edge_twisted.mesh.reconciliation.source import MOST_REQUESTS

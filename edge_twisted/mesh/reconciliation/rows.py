@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 
-from edge_twisted.mesh.reconciliation.mixing import CELL_MASK, entries
+from edge_twisted.mesh.reconciliation.cells import CELL_MASK, entries
 from edge_twisted.mesh.reconciliation.patterns import SEED_MASK, edge, segments
 from edge_twisted.mesh.reconciliation.sketch import Sketch
 

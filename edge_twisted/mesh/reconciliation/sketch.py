@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Generator, Iterable, Sequence
 from typing import Final, TypeVar
 
-from edge_twisted.mesh.reconciliation.mixing import (
+from edge_twisted.mesh.reconciliation.cells import (
     SUM_MASK,
     TOKEN_BITS,
     TokenPermutation,

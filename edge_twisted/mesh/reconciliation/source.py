@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from edge_twisted.mesh.reconciliation.cells import CELL_BYTES
 from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
-from edge_twisted.mesh.reconciliation.mixing import CELL_BYTES
 from edge_twisted.mesh.reconciliation.rows import CellRows
 from edge_twisted.mesh.reconciliation.sketch import Sketch
 from edge_twisted.mesh.reconciliation.wire import SUMMARY_LEVEL, CellRequest

@@ -9,8 +9,8 @@ from typing import Final
 
 from attrs import frozen
 
+from edge_twisted.mesh.reconciliation.cells import CELL_BYTES, SUM_BYTES, SUM_MASK
 from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
-from edge_twisted.mesh.reconciliation.mixing import CELL_BYTES, SUM_BYTES, SUM_MASK
 from edge_twisted.mesh.reconciliation.patterns import MOST_CELLS
 
 #: The summary has a sum for each of 16 parts: enough to guess how large the difference is.

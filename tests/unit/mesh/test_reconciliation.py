@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from edge_twisted.mesh.reconciliation.cells import CELL_BYTES, CELL_MASK, TokenPermutation, entries
 from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
-from edge_twisted.mesh.reconciliation.mixing import CELL_BYTES, CELL_MASK, TokenPermutation, entries
+from edge_twisted.mesh.reconciliation.part_peeler import PartPeeler
 from edge_twisted.mesh.reconciliation.patterns import MOST_CELLS, cells_of
 from edge_twisted.mesh.reconciliation.peeler import Decoded, NeedMore, Peeler, TooDifferent
-from edge_twisted.mesh.reconciliation.peeling import PartPeeler
 from edge_twisted.mesh.reconciliation.sketch import Sketch, SketchBuilder
 from edge_twisted.mesh.reconciliation.source import MOST_REQUESTS, CellSource
 from edge_twisted.mesh.reconciliation.wire import CellRequest, Summary

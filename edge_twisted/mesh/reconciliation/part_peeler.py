@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from edge_twisted.mesh.reconciliation.cells import CELL_MASK, TOKEN_BITS, TOKEN_MASK, single
 from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
-from edge_twisted.mesh.reconciliation.mixing import CELL_MASK, TOKEN_BITS, TOKEN_MASK, single
 from edge_twisted.mesh.reconciliation.patterns import cells_of
 
 
