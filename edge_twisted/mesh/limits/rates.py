@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-How much of each kind of message a link takes: a member that floods ends its own link.
+Rates: how much of each kind of message a link takes, so that a flood ends only its own link.
 
-Three bounds (`docs/mesh-protocol.md` prints them).  *Once*: HELLO, MET, READY.
-*Answers*: as many as were asked for.  *Rates*: what a peer says unasked, so many at once and so
-many a second.  The kinds that are left have bounds of their own: BATCH the window, UNSUBSCRIBE a
-subscription that there has to be, the questions of a repair one at a time for each stream
-(`repair_sender`), BYE the end.
+There are three bounds, which `docs/mesh-protocol.md` prints.  *Once*: HELLO, MET and READY come
+once.  *Answers* come as often as they were asked for.  *Rates* bound what a peer says unasked: so
+many at once and so many a second.  Other kinds have bounds elsewhere: BATCH the window, UNSUBSCRIBE
+the number of subscriptions, the questions of a repair one at a time for each stream
+(`repair.sender`), and after BYE nothing is heard.
 
 Rates are far above what honest servers send: the start of a thousand subscriptions, half an hour of
 keep-alives that waited while the connection was not read.  Where chance could bring an honest
-server near a rate, it keeps to half of it by itself (`OWN_SUBSCRIPTIONS`, `OWN_PRESENCE`).
+server near a rate, that server keeps to half of the rate (`OWN_SUBSCRIPTIONS`, `OWN_PRESENCE`).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from edge_twisted.mesh.wire import messages as m
 from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.mesh.wire.violations import PeerViolation, Refused
 
-#: Sent once on a link; HELLO is counted by the state of the link.
+#: Come once on a link; a second HELLO is refused by the table of the link's states.
 ONCE: Final = (m.Met, m.Ready)
 
-#: What answers something that we said, and how many answers each of ours is good for.
+#: Kinds of answers, and the kinds of messages that each may answer.
 ANSWERS: Final[Mapping[type, tuple[type, ...]]] = {
     m.Ack: (m.Batch,),
-    #: One or more for each document that was wanted, and never more than that.
+    #: At most one for each document of the WANT.
     m.Supply: (m.Want,),
     m.RepairSummary: (m.RepairBegin,),
     m.RepairAnswer: (m.RepairCells,),
@@ -37,7 +37,7 @@ ANSWERS: Final[Mapping[type, tuple[type, ...]]] = {
     m.RepairFates: (m.RepairHave,),
     m.Stale: (m.Subscribe, m.RepairDone),
     m.Opened: (m.Subscribe,),
-    # It also comes unasked, at a rate.
+    # GONE also comes unasked, at a rate.
     m.Gone: (m.Batch, m.Supply, m.Offer, m.RepairItems, m.RepairHave),
 }
 _GRANTS: Final[Mapping[type, tuple[type, ...]]] = {
@@ -46,7 +46,7 @@ _GRANTS: Final[Mapping[type, tuple[type, ...]]] = {
     for said in questions
 }
 
-#: What comes unasked.
+#: Bounds of what comes unasked.
 RATES: Final[Mapping[type, Rate]] = {
     # A query is parsed and its stream begins: milliseconds.  1,024 at the beginning, and again
     # after EVICT or a change of sync scopes.
@@ -71,10 +71,10 @@ RATES: Final[Mapping[type, Rate]] = {
     # A chunk of 64 KiB: 256 MiB/s.
     m.Blob: Rate(16_384, 4096.0),
 }
-#: Kinds that are not known, and ignored.
+#: The bound of unknown kinds, which are ignored.
 UNKNOWN: Final = Rate(4096, 256.0)
-#: Bytes that count as one more message of a kind; those of kinds that are left out do not count,
-#: for they carry documents.
+#: Bytes that count as one more message of a kind.  Bytes of other kinds do not count, because those
+#: carry documents.
 BYTES_EACH: Final[Mapping[type, int]] = {
     m.Subscribe: 1 << 10,
     m.Gone: 1 << 16,
@@ -83,41 +83,41 @@ BYTES_EACH: Final[Mapping[type, int]] = {
     m.Closed: 1 << 10,
 }
 
-#: What an honest server keeps to.  Subscriptions begin anew with each EVICT, and a client may run
-#: that in a loop.
+#: The rate of SUBSCRIBE that this server keeps to.  Subscriptions begin anew with each EVICT, and a
+#: client may run EVICT in a loop.
 OWN_SUBSCRIPTIONS: Final = Rate(1280, 32.0)
-#: Presence that is passed on: a flood that came in must not go out as ours.
+#: The rate at which presence is passed on, so that a flood that came in does not go out.
 OWN_PRESENCE: Final = Rate(4096, 256.0)
 
 
 def cost(message: m.Message, size: int) -> int:
-    """Return for how many a message of so many bytes counts against the rate of its kind."""
+    """Return what a message of `size` bytes costs of the rate of its kind."""
     count = max(1, len(message.records)) if isinstance(message, m.Presence) else 1
     each = BYTES_EACH.get(type(message))
     return count if each is None else count + size // each
 
 
 class Intake:
-    """What came over one link so far; `now` is monotonic seconds."""
+    """Counts what came over one link; `now` is monotonic seconds."""
 
     def __init__(self) -> None:
         self._buckets: dict[type, Bucket] = {}
         self._came_once: set[type] = set()
-        #: How many answers of a kind may still come.
+        #: Kind of answer -> how many may still come.
         self._due: dict[type, int] = dict.fromkeys(ANSWERS, 0)
         self._unknown = Bucket(UNKNOWN)
 
     def said(self, kind: type, count: int = 1) -> None:
-        """We sent a message that may be answered so many times."""
+        """Note that a message was sent that may get `count` answers."""
         for answer in _GRANTS.get(kind, ()):
             self._due[answer] += count
 
     def take(self, message: m.Message, size: int, now: float) -> None:
         """
-        Count a message of so many bytes.
+        Count a message of `size` bytes.
 
-        :raises Refused: it is one of a flood.
-        :raises PeerViolation: it cannot come again, or answers nothing.
+        :raises Refused: the message exceeds the rate of its kind.
+        :raises PeerViolation: the message may not come again, or answers nothing.
         """
         kind = type(message)
         if self._due.get(kind):
@@ -137,7 +137,7 @@ class Intake:
         """
         Count a message of a kind that is ignored.
 
-        :raises Refused: it is one of a flood.
+        :raises Refused: the message exceeds the rate of unknown kinds.
         """
         if not self._unknown.take(1, now):
             raise _flood("messages of unknown kinds", UNKNOWN)
@@ -149,7 +149,7 @@ def _flood(what: str, rate: Rate) -> Refused:
 
 
 def answers_to(message: m.Message) -> int:
-    """Return how many answers a message of ours may get."""
+    """Return how many answers a message of this server may get."""
     match message:
         case m.Want(id_keys=asked) | m.RepairPull(digests=asked):
             return len(asked)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a session wants done: it touches neither transport, clock nor database itself."""
+"""Effects: what a session, which does no I/O itself, wants its owner to do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge_twisted.mesh.ports.requests import DocumentRequest, Scope
 from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.mesh.wire.items import ScopeKey
 
-#: Names a question of a session, so that the answer finds it.
+#: Names a question of a session, for its answer.
 Token = NewType("Token", int)
 
 
@@ -57,7 +57,7 @@ class Close:
     by_peer: bool = False
 
 
-# -- what others than the session's connection should hear
+# -- events, for whoever owns the links
 
 
 @frozen
@@ -78,21 +78,21 @@ class PresenceHeard:
 
 @frozen
 class BlobHeard:
-    """A message about attachments came (`blob_messages`)."""
+    """A message about attachments came (`mesh.blobs.messages`)."""
 
     message: bytes
 
 
 @frozen
 class StreamProgress:
-    """How far the peer has come with what it takes of us, for `system:data_sync_info`."""
+    """The lsn up to which the peer has what it wants, for `system:data_sync_info`."""
 
     acknowledged_lsn: int
 
 
 @frozen
 class Received:
-    """A batch was applied: documents for the metrics, blobs that came into sight."""
+    """A batch was applied: how many documents, and attachments that are visible now."""
 
     documents: int
     attachments: tuple[str, ...]
@@ -100,7 +100,7 @@ class Received:
 
 @frozen
 class ScopeRefused:
-    """The peer does not serve a subscription: its collection stays there, or it reads no DQL so."""
+    """The peer does not serve a subscription: its scope is closed, or the query is unknown."""
 
     key: ScopeKey
     reason: str
@@ -108,7 +108,7 @@ class ScopeRefused:
 
 @frozen
 class Withheld:
-    """A document is too large for the protocol (30 MiB), and stays here alone."""
+    """A document is larger than the protocol takes (30 MiB), so it is not sent."""
 
     collection: str
     id_key: bytes
@@ -132,55 +132,55 @@ Effect = Send | Ask | Compute | Close | Tell
 
 class LinkSession(Protocol):
     """
-    One link, from its first byte to its end, without transport, clock or database.
+    The protocol on one link, from its first byte to its end, without I/O.
 
-    Bytes, ticks, commits and answers go in; effects come out, to be carried out in order.  After
-    `Close` nothing comes out any more.  `now` is monotonic seconds.
+    Every method but `lost` returns effects, to be carried out in order; after `Close` it returns
+    none.  `now` is monotonic seconds.
     """
 
     def start(self, now: float) -> list[Effect]:
-        """Begin: once the connection, TLS included, stands."""
+        """Begin; call it once the TLS handshake is complete."""
 
     def receive(self, data: bytes, now: float) -> list[Effect]:
-        """Take bytes as they came, in any pieces."""
+        """Take bytes in the pieces in which they came."""
 
     def tick(self, now: float) -> list[Effect]:
-        """Look at the clock: call it about every 0.5 s."""
+        """Do what time makes due; call it about every 0.5 s."""
 
     def answered(self, token: Token, answer: object, now: float) -> list[Effect]:
         """Take the answer to an `Ask`, or what a `Compute` returned."""
 
     def failed(self, token: Token, error: Exception, now: float) -> list[Effect]:
-        """An `Ask` or a `Compute` failed."""
+        """End the link, because an `Ask` or a `Compute` failed."""
 
     def committed(self, lsn: int, collections: frozenset[str], now: float) -> list[Effect]:
-        """Something became durable here, from whatever source."""
+        """Send what became durable here, from whatever source."""
 
     def cursors_dropped(self, collections: frozenset[str], now: float) -> list[Effect]:
-        """Ask again for the positions of the scopes in these collections (EVICT)."""
+        """Begin the subscriptions in these collections anew, for EVICT dropped their cursors."""
 
     def subscribe(self, scope: Scope, now: float) -> list[Effect]:
-        """Want one more scope; nothing if it is wanted already.  Others are left alone."""
+        """Subscribe to one more scope, unless it is subscribed to already."""
 
     def unsubscribe(self, key: ScopeKey, now: float) -> list[Effect]:
-        """Want a scope no more; what came of it stays."""
+        """End the subscription to a scope; documents that came stay."""
 
     def lost(self) -> None:
-        """The connection is gone: nothing comes out any more, others may pull what we did."""
+        """End the session of a connection that is gone; other links may pull its documents."""
 
     def send_presence(self, records: tuple[bytes, ...]) -> list[Effect]:
-        """Pass encoded presence records to the peer."""
+        """Send encoded presence records to the peer."""
 
     def send_blob(self, message: bytes) -> list[Effect]:
-        """Pass a message about attachments to the peer; small, or one chunk when `is_idle`."""
+        """Send a message about attachments to the peer; send chunks only when `is_idle`."""
 
     def refuse(self, reason: EndReason, detail: str = "") -> list[Effect]:
-        """End the link by a decision of the node, telling the peer the reason."""
+        """End the link by a decision of its owner, and tell the peer the reason."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether no batch waits to be sent: the moment for bytes of low priority."""
+        """Whether no batch waits to be sent, so that bytes of low priority may be."""
 
     @property
     def wants_bytes(self) -> bool:
-        """False while what came is not digested: the connection should not be read."""
+        """Whether to read the connection; False while too much of what came is worked on."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the parts of a session may do: say something, ask, compute, tell; nothing else."""
+"""The port: what the parts of a session may do, which is to send, ask, compute and tell."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ T = TypeVar("T")
 
 
 class Port(Protocol):
-    """The session, as its streams and repairs see it; effects come out in the order of calls."""
+    """The session, as its streams and repairs see it; effects keep the order of calls."""
 
     @property
     def now(self) -> float:
         """Monotonic seconds."""
 
     def send(self, message: Message) -> None:
-        """Send a message."""
+        """Send a message to the peer."""
 
     def send_batch(self, payload: bytes) -> None:
         """Send a BATCH that `messages.encode` made."""
@@ -30,10 +30,10 @@ class Port(Protocol):
         """Have the database perform a request; a failure ends the link."""
 
     def ask_in_turn(self, request: DocumentRequest, then: Callable[[Answer], None]) -> None:
-        """As `ask`, for what the peer wants read: few of these at a time, in order."""
+        """As `ask`, for what the peer wants read: in order, few at a time."""
 
     def compute(self, steps: Generator[None, None, T], then: Callable[[T], None]) -> None:
-        """Have steps run to their end, without blocking anybody; a failure ends the link."""
+        """Have steps run to their end, some at a time; a failure ends the link."""
 
     def tell(self, event: Event) -> None:
-        """Tell the node."""
+        """Tell the owner of the link of an event."""

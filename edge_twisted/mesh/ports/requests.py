@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What a session asks of the database, and the answers: the only way from the mesh to documents.
+Requests of a session to the database, and the answers: the only way from the mesh to documents.
 
-A session never waits: it emits `effects.Ask` with one of these requests and is told the answer by
-`Session.answered`.  Whoever performs them (`Documents`) does each whole or not at all; a request
-that fails ends the link.
+A session does not wait.  It emits `effects.Ask` with one of these requests, and its owner gives the
+answer to `Session.answered`.  `Documents` performs each request whole or not at all; a request that
+fails ends the link.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from edge_twisted.mesh.wire.items import Item, ScopeKey, Seen, Whole
 
 @frozen(kw_only=True)
 class Scope:
-    """One subscription: what a receiver wants of a sender."""
+    """The query of one subscription: what a receiver wants of a sender."""
 
     key: ScopeKey
     query: str
@@ -39,7 +39,7 @@ class Scope:
 
 @frozen(kw_only=True)
 class FindPosition:
-    """Where a stream from `sender` goes on.  Answer: `StreamPosition`."""
+    """Find the cursor of a stream from `sender`.  Answer: `StreamPosition`."""
 
     scope: Scope
     sender: Replica
@@ -47,7 +47,12 @@ class FindPosition:
 
 @frozen(kw_only=True)
 class StreamPosition:
-    """`lsn` None: nothing is known of this sender; `held`: documents in the collection here."""
+    """
+    The cursor of a stream.
+
+    :ivar lsn: None if there is no cursor for this sender.
+    :ivar held: documents in the collection here.
+    """
 
     lsn: int | None
     held: int
@@ -74,14 +79,14 @@ class ApplyBatch:
 
 @frozen(kw_only=True)
 class Lacking:
-    """Nothing was applied: these documents have to come whole first (`ReadDocuments` there)."""
+    """Nothing was applied, because these documents have to come whole first."""
 
     id_keys: tuple[bytes, ...]
 
 
 @frozen(kw_only=True)
 class Applied:
-    """What became of a batch."""
+    """The batch was applied; what became of its documents."""
 
     documents: int
     #: False: the cursor here was no longer `after` (EVICT dropped it, another link moved it), so
@@ -89,18 +94,18 @@ class Applied:
     moved: bool = True
     #: (id key, digest) whose version here is now exactly the sender's: no need to send them back.
     echoes: tuple[tuple[bytes, int], ...] = ()
-    #: Refused: known to be deleted; tell the sender (`Gone`).
+    #: Documents that are known here to be deleted, so refused; tell the sender (GONE).
     gone: tuple[Seen, ...] = ()
-    #: The sender's version was older than ours: offer it ours.
+    #: Id keys of documents whose version here is newer; offer it to the sender.
     older: tuple[bytes, ...] = ()
-    #: Ids of blobs that came into sight, for `auto_fetch_attachments`.
+    #: Ids of attachments that are visible now, for `auto_fetch_attachments`.
     attachments: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
 class DeleteGone:
     """
-    The peer says that these were deleted: delete what lives by nothing else.  Answer: None.
+    Delete documents that the peer deleted and that live by nothing newer.  Answer: None.
     """
 
     collection: str
@@ -113,11 +118,12 @@ class DeleteGone:
 @frozen(kw_only=True)
 class ReadChanges:
     """
-    The next batch of a stream.  Answer: `Changes`, `CursorUnknown` or `ScopeClosed`.
+    Read the next batch of a stream.  Answer: `Changes`, `CursorUnknown` or `ScopeClosed`.
 
-    `skip` holds (id key -> digest) of versions that the receiver has from us or gave to us;
-    `base` is what it is known to have of the collection, for deltas.  Whole commits only, at
-    least one; about `limit_bytes`.
+    A batch holds whole commits, at least one, and about `limit_bytes`.
+
+    :ivar skip: versions that the receiver has already, id key -> digest.
+    :ivar base: what the receiver is known to have of the collection, for deltas.
     """
 
     scope: Scope
@@ -132,11 +138,11 @@ class ReadChanges:
 @frozen(kw_only=True)
 class Changes:
     """
-    A batch.
+    A batch, and the cursor once it is applied.
 
-    With `more` False the receiver will have all as of `lsn`: then `knowledge` (what we know of
-    the collection; only for a whole scope) and `fingerprint` (16 bytes over the live documents)
-    are of that snapshot.
+    If `more` is False, the receiver then has everything as of `lsn`.  For a whole scope,
+    `knowledge` (of the collection here) and `fingerprint` (16 bytes over the live documents) come
+    from that snapshot.
     """
 
     items: tuple[Item, ...]
@@ -148,22 +154,22 @@ class Changes:
 
 @frozen(kw_only=True)
 class CursorUnknown:
-    """The cursor is beyond our lsn, or before the reaping horizon: the receiver must repair."""
+    """The cursor is beyond the log, or before the reaping horizon: the receiver must repair."""
 
     reason: str
 
 
 @frozen(kw_only=True)
 class ScopeClosed:
-    """The collection's sync scope does not allow it to be sent; the cursor stays."""
+    """The sync scope of the collection forbids sending it; the cursor stays."""
 
 
 @frozen(kw_only=True)
 class ReadDocuments:
     """
-    Documents by id, or by digest, whole, whether they match or not.
+    Read documents whole by id or by digest, whether they match the scope or not.
 
-    Answer: tuple of `Whole`, those that are not here left out; `ScopeClosed`.
+    Answer: tuple of `Whole`, without documents that are not here; or `ScopeClosed`.
     """
 
     scope: Scope
@@ -174,9 +180,9 @@ class ReadDocuments:
 @frozen(kw_only=True)
 class FindGone:
     """
-    What became here of documents that, in a repair, only the receiver has.
+    Find what became here of documents that, in a repair, only the receiver has.
 
-    Answer: `Fates`; `ScopeClosed`.
+    Answer: `Fates` or `ScopeClosed`.
     """
 
     scope: Scope
@@ -185,11 +191,11 @@ class FindGone:
 
 @frozen(kw_only=True)
 class Fates:
-    """The answer about each that there is something to say of."""
+    """What became of documents, as far as this server knows."""
 
-    #: Known to be deleted: tell the receiver (`Gone`).
+    #: Documents that are known to be deleted; tell the receiver (GONE).
     gone: tuple[Seen, ...] = ()
-    #: Here with more than the receiver has, but out of the scope: offer it, so that it learns why.
+    #: Documents that are newer here and out of the scope; offer them, so that the receiver learns.
     moved_out: tuple[bytes, ...] = ()
 
 
@@ -199,21 +205,19 @@ class Fates:
 @frozen(kw_only=True)
 class ReadDigests:
     """
-    The digests of all documents of a scope, tombstones included.
+    Read the digests of all documents of a scope, and of all tombstones of its collection.
 
     Answer: `Digests`, or `ScopeClosed` to a peer (`for_peer`) that may not have them.
-
-    A tombstone belongs to every scope of its collection.
     """
 
     scope: Scope
-    #: Asked by the sender in a repair; False by the receiver, of its own.
+    #: True at the sender of a stream; False at its receiver, for its own documents.
     for_peer: bool = True
 
 
 @frozen(kw_only=True)
 class Digests:
-    """As of `lsn`: 64-bit digests, in no order; an array('q')."""
+    """Signed 64-bit digests as of `lsn`, in no order."""
 
     lsn: int
     values: array[int]
@@ -222,7 +226,7 @@ class Digests:
 
 @frozen(kw_only=True)
 class FindSeen:
-    """(id, version) of the documents with these digests.  Answer: tuple of `Seen`."""
+    """Find id and version of the documents with these digests.  Answer: tuple of `Seen`."""
 
     scope: Scope
     digests: tuple[int, ...]
@@ -230,7 +234,7 @@ class FindSeen:
 
 @frozen(kw_only=True)
 class Observe:
-    """A peer's HELLO: its clock, and the highest sequence it knows of this site.  Answer: None."""
+    """Note a peer's clock and the highest of this site's writes that it knows.  Answer: None."""
 
     clock: Timestamp
     of_us: int
@@ -263,16 +267,16 @@ Answer = (
 
 
 class Watcher(Protocol):
-    """Hears, on the reactor thread, what concerns links beside commits."""
+    """Hears of what concerns links beside commits; called on the reactor thread."""
 
     def cursors_dropped(self, collections: frozenset[str]) -> None:
-        """EVICT: positions in these collections are to be asked for again, at once."""
+        """Begin the subscriptions in these collections anew, for EVICT dropped their cursors."""
 
     def scopes_opened(self, collections: frozenset[str]) -> None:
-        """What was `ScopeClosed` may be sent now: as if there had been a commit in each."""
+        """Try again what was answered with `ScopeClosed`, as after a commit in each."""
 
     def replica_renewed(self, replica: Replica) -> None:
-        """We are somebody else now: every link has to say hello anew."""
+        """End all links, so that they say HELLO with the new replica."""
 
 
 class Documents(Protocol):
@@ -280,24 +284,24 @@ class Documents(Protocol):
 
     @property
     def replica(self) -> Replica:
-        """Who we are; changes when the epoch is renewed: every link then has to say hello anew."""
+        """The site and epoch of this server; `Watcher.replica_renewed` tells of a new epoch."""
 
     @property
     def lsn(self) -> int:
         """The newest durable commit."""
 
     def heard_of(self, replica: Replica) -> int:
-        """Return the highest sequence of a replica in what came here: for its `Observe.of_us`."""
+        """Return the highest sequence number of a replica among the writes known here."""
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
-        """Tell somebody what happens; return a function that ends it."""
+        """Tell a watcher what happens from now on; return a function that ends that."""
 
     def scope(self, query: str, arguments: Mapping[str, Value]) -> Scope:
         """
         Return the scope that a subscription query names.
 
-        :raises DqlError: it is no subscription.
+        :raises DqlError: the query is no subscription.
         """
 
     def perform(self, request: DocumentRequest) -> Deferred[Answer]:
-        """Fire with the answer; mutations only once they are durable."""
+        """Perform a request; fire with the answer, for mutations once they are durable."""

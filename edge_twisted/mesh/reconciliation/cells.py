@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-From digests to what cells add up.
+Cells: from digests to the integers that cells add up, and back.
 
-A *digest* is any 64-bit integer.  A *token* is the digest under a permutation that the session's
-salt chooses: who makes documents cannot know where their tokens fall, so he cannot make sets that
-look equal or refuse to be told apart.  An *entry* is the integer that stands for a token in cells::
+A *digest* is any 64-bit integer.  A *token* is the digest under a permutation that the repair's
+salt chooses.  Whoever writes documents does not know the salt, so nobody can make sets that look
+equal or cannot be told apart.  An *entry* is the integer that stands for a token in cells::
 
     bit   96..      64..95    0..63
           1 (count) check     token
 
-Cells are sums of entries modulo `CELL_MODULUS` (or a multiple of it).  Carries from one field to
-the next do no harm: addition stays exact, and a sum of one entry is that entry.
+A cell is a sum of entries modulo 2^104 (`CELL_MASK`), or 2^128 where it serves as a fingerprint.
+Carries from one field to the next do no harm: addition stays exact, and a sum of one entry is that
+entry.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Final
 TOKEN_BITS: Final = 64
 TOKEN_MASK: Final = (1 << 64) - 1
 _CHECK_MASK: Final = (1 << 32) - 1 << TOKEN_BITS
-#: One more entry.
+#: The lowest bit of an entry's count.
 COUNT_SHIFT: Final = 96
 _ONE: Final = 1 << COUNT_SHIFT
 
@@ -82,7 +83,7 @@ def entries(tokens: Iterable[int]) -> list[int]:
     """
     Return the entry of each token.
 
-    The check is from the middle of the token's square, so that it does not add up as tokens do.
+    The check is cut from the token's square, so that checks do not add up as tokens do.
     """
     one, check = _ONE, _CHECK_MASK
     return [token * token & check | token | one for token in tokens]
@@ -92,7 +93,7 @@ def single(cell: int) -> tuple[int, int] | None:
     """
     Return (entry, +1 or -1) if a difference of cells can only be one entry, else None.
 
-    It is wrong for about one cell in 2^40 that sums up several.
+    About one in 2^40 cells that sum up several entries looks like one entry.
     """
     if cell >> COUNT_SHIFT == 1:
         sign = 1

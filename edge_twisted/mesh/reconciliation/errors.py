@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a peer can do wrong while sets are reconciled."""
+"""The error of a peer that breaks the protocol of reconciliation."""
 
 from __future__ import annotations
 

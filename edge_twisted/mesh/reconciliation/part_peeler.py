@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Taking one part of a difference out of its cells."""
+"""The peeler of one part: finds the entries that the cells of the difference sum up."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from edge_twisted.mesh.reconciliation.patterns import cells_of
 
 class PartPeeler:
     """
-    The cells of one part: theirs less ours, less what was found.
+    The cells of one part: the peer's less the own, less the entries that were found.
 
-    It needs at least as many cells as it finds entries, which bounds its work whatever comes.
+    A part gives at most as many entries as it has cells, which bounds the work for any input.
     """
 
     __slots__ = ("_cells", "_level", "_part", "found")
@@ -23,20 +23,20 @@ class PartPeeler:
         self._level = level
         self._part = part
         self._cells: list[int] = []
-        #: Entry -> +1 if only they have it, -1 if only we do.
+        #: Entry -> +1 if only the peer has it, -1 if only this side has.
         self.found: dict[int, int] = {}
 
     @property
     def is_done(self) -> bool:
-        """Whether everything was found: nothing is left in any cell."""
+        """Whether every entry was found, so that all cells are 0."""
         return not any(self._cells)
 
     def feed(self, theirs: Sequence[int], ours: Sequence[int], has: Callable[[int], bool]) -> None:
         """
-        Take further cells of both sides and find what can be found.
+        Take further cells of both sides and find the entries that they reveal.
 
-        :param has: answers whether we have a token.
-        :raises MalformedReconciliation: theirs contradict each other.
+        :param has: returns whether this side has a token.
+        :raises MalformedReconciliation: the peer's cells contradict each other.
         """
         start = len(self._cells)
         self._cells += [(their - our) & CELL_MASK for their, our in zip(theirs, ours, strict=True)]
@@ -57,7 +57,7 @@ class PartPeeler:
             waiting += self._take(entry, sign, 0)
 
     def _is_wrong(self, entry: int, sign: int, cell: int, has: Callable[[int], bool]) -> bool:
-        """Several entries can look like one: tell by where it is, and by what we have."""
+        """Return whether a sum of several entries only looks like this one entry."""
         token = entry & TOKEN_MASK
         return (
             token >> TOKEN_BITS - self._level != self._part
@@ -66,7 +66,7 @@ class PartPeeler:
         )
 
     def _take(self, entry: int, sign: int, start: int) -> list[int]:
-        """Take an entry out of the cells from `start`; return which it was in."""
+        """Subtract an entry from its cells from `start` on; return these cells."""
         touched = list(cells_of(entry, start, len(self._cells)))
         for cell in touched:
             self._cells[cell] = (self._cells[cell] - sign * entry) & CELL_MASK

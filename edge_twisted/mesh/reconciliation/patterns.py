@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Which cells an entry is in.
+Patterns: which cells an entry is in.
 
-Every entry is in cell 0, and in cell `i` with probability 2/(i+2), for each `i` on its own.  The
+Every entry is in cell 0, and independently in each cell `i` with probability 2/(i+2).  The
 cells are cut into blocks; 12 bits of the token choose one of 4096 fixed patterns for each block.
 """
 
@@ -17,11 +17,11 @@ from typing import Final, NamedTuple
 
 #: Cells of a part at most.  A part of usual size is decoded with 20 to 80.
 MOST_CELLS: Final = 512
-#: First cells of the blocks; 12 bits each of the 64, and the first bits choose the part.
+#: First cells of the blocks; each block uses 12 bits of a token, and the first bits its part.
 _BLOCKS: Final = (1, 8, 32, 128, MOST_CELLS)
 _SEED_BITS: Final = 12
 SEED_MASK: Final = (1 << _SEED_BITS) - 1
-#: Cells are computed up to one of these; a pass over the digests costs more than some cells ahead.
+#: Cells are computed up to one of these, for a pass over the digests costs more than a few cells.
 _EDGES: Final = (1, 8, 16, 32, 48, 64, 96, 128, 192, 256, 384, MOST_CELLS)
 
 
@@ -33,7 +33,7 @@ class Segment(NamedTuple):
 
 
 def edge(stop: int) -> int:
-    """Return how far to compute where the cells before `stop` are wanted: beyond it a little."""
+    """Return the edge up to which to compute if the cells before `stop` are wanted."""
     return next(end for end in _EDGES if stop <= end)
 
 
@@ -48,7 +48,7 @@ def segments(start: int, stop: int) -> list[Segment]:
 
 @cache
 def _segment(start: int, stop: int) -> Segment:
-    """Make a segment: some milliseconds and 400 kB, once in a process."""
+    """Return a segment; making one takes some milliseconds and 400 kB, once in a process."""
     block = max(number for number, first in enumerate(_BLOCKS) if first <= start)
     patterns = [_pattern(block, seed, start, stop) for seed in range(SEED_MASK + 1)]
     return Segment(_SEED_BITS * block, patterns)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The side that finds the difference: what to ask for next, and when all is found."""
+"""The side that finds the difference: which cells to ask for next, and when it is complete."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from edge_twisted.mesh.reconciliation.wire import (
     Summary,
 )
 
-#: Differences per part at most, by the guess: fewer cost more bytes each, more cost more time.
+#: Most differences in a part, by the guess: fewer cost more bytes each, more cost more time.
 _PART_DIFFERENCES: Final = 40
-#: Bytes that a difference costs, all in all, measured for parts of 10 to 40 differences.
+#: Bytes that one difference costs in total, measured for parts of 10 to 40 differences.
 _DIFFERENCE_BYTES: Final = 23
-#: Bytes of a digest in a plain list of them all: what reconciling may cost at most.
+#: Bytes of a digest in a plain list of all digests: reconciling may not cost more than the list.
 _LISTED_BYTES: Final = 8
-#: But so much is never too much.
+#: Reconciling may always cost so many bytes, however small the sets are.
 _SMALL_BYTES: Final = 8192
 #: Mean square of an entry as a share of the count's unit: (1 + u)^2 for a uniform check u.
 _ENTRY_SQUARE: Final = 7 / 3
@@ -51,7 +51,7 @@ class Decoded:
 
 @frozen
 class NeedMore:
-    """Ask for this; feed what comes."""
+    """Send this request, and feed the answer to the peeler."""
 
     request: CellRequest
 
@@ -66,10 +66,10 @@ Verdict = Decoded | NeedMore | TooDifferent
 
 class Peeler:
     """
-    Finds what only one of two peers has: our sketch, their summary, then their cells.
+    Finds what only one of two peers has: from the own sketch, the peer's summary, then its cells.
 
-    `verdict` says how things stand.  All bytes from the peer can be wrong: memory, work and the
-    number of requests are bounded by the size of the sets.
+    `verdict` is the difference, or what to do next.  All bytes from the peer can be wrong; memory,
+    work and the number of requests are bounded by the size of the sets.
     """
 
     def __init__(self, sketch: Sketch, summary: Summary) -> None:
@@ -83,20 +83,20 @@ class Peeler:
         self._found: dict[int, int] = {}
         listed = _LISTED_BYTES * max(summary.count, sketch.summary.count)
         self._budget = max(listed, _SMALL_BYTES)
-        self._verdict = self._begun()
+        self._verdict = self._begin()
         self._pending = bytearray()
 
     @property
     def verdict(self) -> Verdict:
-        """What is known, or what to do next."""
+        """The difference, or what to do next."""
         return self._verdict
 
     def feed(self, data: bytes) -> Verdict:
-        """Take a piece of the answer to the last request, of any length; see `feeding`."""
-        run(self.feeding(data))
+        """Take a piece of the answer to the last request, of any length; see `feed_in_steps`."""
+        run(self.feed_in_steps(data))
         return self._verdict
 
-    def feeding(self, data: bytes) -> Generator[None, None, None]:
+    def feed_in_steps(self, data: bytes) -> Generator[None, None, None]:
         """
         Take a piece of the answer to the last request; yield between steps of work.
 
@@ -110,11 +110,11 @@ class Peeler:
             raise MalformedReconciliation("cells", "more than asked for")
         if len(self._pending) == request.answer_bytes:
             answer, self._pending = bytes(self._pending), bytearray()
-            yield from self._digesting(request, answer)
+            yield from self._digest_in_steps(request, answer)
 
     # -- the plan
 
-    def _begun(self) -> Verdict:
+    def _begin(self) -> Verdict:
         ours, theirs = self._sketch.summary, self._theirs
         least = abs(ours.count - theirs.count)
         if least * _DIFFERENCE_BYTES > self._budget:
@@ -122,25 +122,25 @@ class Peeler:
         for part, (their, our) in enumerate(zip(theirs.sums, ours.sums, strict=True)):
             peeler = self._parts[part] = PartPeeler(self._level, part)
             peeler.feed((their & CELL_MASK,), (our & CELL_MASK,), self._sketch.has)
-        guess = max(least, self._guessed())
+        guess = max(least, self._guess_differences())
         if guess > _PART_DIFFERENCES << SUMMARY_LEVEL:
-            return self._deepened(guess)
+            return self._begin_deeper(guess)
         return self._next(max(2, round(guess / len(self._parts))))
 
-    def _guessed(self) -> int:
+    def _guess_differences(self) -> int:
         """
-        Guess how many differences there are.
+        Return a guess of how many differences there are; for 16 parts, right within a third.
 
-        They fall into parts at random, so the variance of what the parts' sums differ by
-        says how many there are: within a third, for 16 parts.
+        Differences fall into parts at random, so their number follows from the variance of the
+        differences between the parts' sums.
         """
         pairs = zip(self._theirs.sums, self._sketch.summary.sums, strict=True)
         off = [_signed(their - our) / (1 << COUNT_SHIFT) for their, our in pairs]
         mean = fmean(off)
         return round(sum((one - mean) ** 2 for one in off) * 16 / 15 / _ENTRY_SQUARE)
 
-    def _deepened(self, guess: int) -> Verdict:
-        """Begin again with so many parts that each has few differences."""
+    def _begin_deeper(self, guess: int) -> Verdict:
+        """Begin again with more parts, so that each has few differences."""
         level = SUMMARY_LEVEL
         while guess > _PART_DIFFERENCES << level:
             level += 1
@@ -152,13 +152,13 @@ class Peeler:
         return self._next(max(2, guess * 3 >> level + 2))
 
     def _next(self, more: int) -> Verdict:
-        """Let go of what is done; ask for `more` cells of the rest, or end."""
+        """Drop finished parts; ask for `more` cells of the others, or end."""
         for part in [
             part for part, peeler in self._parts.items() if self._cells and peeler.is_done
         ]:
             self._found.update(self._parts.pop(part).found)
         if not self._parts:
-            return self._ended()
+            return self._finish()
         stop = min(self._cells + more, MOST_CELLS)
         request = CellRequest(
             level=self._level, start=self._cells, stop=stop, parts=tuple(self._parts)
@@ -170,15 +170,15 @@ class Peeler:
         return NeedMore(request)
 
     def _growth(self) -> int:
-        """How many cells to ask for next: few while many parts wait, for they are paid by all."""
+        """Return how many cells to ask for; few while many parts wait, for all parts get them."""
         share = 5 if len(self._parts) > 1 << self._level - 3 else 2
         return max(2, self._cells // share)
 
     # -- cells
 
-    def _digesting(self, request: CellRequest, answer: bytes) -> Generator[None, None, None]:
+    def _digest_in_steps(self, request: CellRequest, answer: bytes) -> Generator[None, None, None]:
         at = 0
-        for step in self._rows.taking(request.parts, request.start, request.stop):
+        for step in self._rows.take_in_steps(request.parts, request.start, request.stop):
             if step is not None:
                 part, ours = step
                 theirs = [
@@ -191,7 +191,7 @@ class Peeler:
         self._cells = request.stop
         self._verdict = self._next(self._growth())
 
-    def _ended(self) -> Verdict:
+    def _finish(self) -> Verdict:
         found = self._found
         ours = self._sketch.fingerprint
         total = (ours.total + sum(sign * entry for entry, sign in found.items())) & SUM_MASK
@@ -199,7 +199,7 @@ class Peeler:
         theirs = self._theirs.fingerprint
         if (count, total) != (theirs.count, theirs.total):
             raise MalformedReconciliation("cells", "that do not come to the summary")
-        digest = self._sketch.mixing.digest
+        digest = self._sketch.permutation.digest
         return Decoded(
             only_here=tuple(
                 sorted(digest(e & TOKEN_MASK) for e, sign in found.items() if sign < 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cells of a sketch, part by part, each pass over a part computing some cells ahead."""
+"""The cells of a sketch, part by part; each pass over a part computes some cells ahead."""
 
 from __future__ import annotations
 
@@ -9,38 +9,40 @@ from edge_twisted.mesh.reconciliation.cells import CELL_MASK, entries
 from edge_twisted.mesh.reconciliation.patterns import SEED_MASK, edge, segments
 from edge_twisted.mesh.reconciliation.sketch import Sketch
 
-#: Tokens worked on in a step: some 2 ms.
+#: Tokens that are added in one step, which takes about 2 ms.
 _STEP = 2048
 
 
 class CellRows:
-    """Gives cells in the order in which they are asked for: rows that grow, of fewer parts."""
+    """Computes the cells that are asked for: ever longer rows, of ever fewer parts."""
 
     def __init__(self, sketch: Sketch, level: int) -> None:
         self._sketch = sketch
         self._level = level
-        #: Part -> cells that were computed and not taken.
+        #: Part -> cells that were computed ahead and not taken yet.
         self._ahead: dict[int, list[int]] = {}
 
-    def taking(
+    def take_in_steps(
         self, parts: Sequence[int], start: int, stop: int
     ) -> Iterator[tuple[int, list[int]] | None]:
         """
         Yield (part, its cells from `start` to before `stop`) for each of `parts`.
 
-        Yield None between steps of work.  `start` is where the last ones stopped (at first, 0 or
-        1), and `parts` are among the last ones.
+        Yield None between steps of work.  `start` is the `stop` of the last call (at first, 0 or
+        1), and `parts` are among the parts of the last call.
         """
         kept = {part: self._ahead.get(part, []) for part in parts}
         self._ahead = kept
         for part in parts:
             row = kept[part]
             if start + len(row) < stop:
-                row += yield from self._computing(part, start + len(row), edge(stop))
+                row += yield from self._compute_in_steps(part, start + len(row), edge(stop))
             kept[part] = row[stop - start :]
             yield part, row[: stop - start]
 
-    def _computing(self, part: int, start: int, stop: int) -> Generator[None, None, list[int]]:
+    def _compute_in_steps(
+        self, part: int, start: int, stop: int
+    ) -> Generator[None, None, list[int]]:
         cells = [0] * stop
         tokens = self._sketch.tokens(self._level, part)
         tables = segments(start, stop)

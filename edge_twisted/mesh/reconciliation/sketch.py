@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One peer's set, ready to be summed up in cells."""
+"""A sketch: one peer's set of digests, ready to be summed up in cells."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from edge_twisted.mesh.reconciliation.cells import (
 )
 from edge_twisted.mesh.reconciliation.wire import SUMMARY_LEVEL, Fingerprint, Summary
 
-#: Tokens are kept apart by so many of their first bits.
+#: Tokens are sorted into 2^8 buckets by so many of their first bits.
 _BUCKET_LEVEL: Final = 8
 T = TypeVar("T")
 
 
 class SketchBuilder:
-    """Takes digests a batch at a time, so that whoever reads them does other things between."""
+    """Takes digests some at a time, so that the reactor can serve others in between."""
 
     def __init__(self, salt: bytes) -> None:
-        self._mixing = TokenPermutation(salt)
+        self._permutation = TokenPermutation(salt)
         self._buckets = tuple(array("Q") for _ in range(1 << _BUCKET_LEVEL))
 
     def add(self, digests: Iterable[int]) -> None:
-        """Take some digests; hundreds to thousands at a time are best."""
+        """Add digests; hundreds to thousands at a time are fastest."""
         append = tuple(bucket.append for bucket in self._buckets)
         shift = TOKEN_BITS - _BUCKET_LEVEL
-        for token in self._mixing.tokens(digests):
+        for token in self._permutation.tokens(digests):
             append[token >> shift](token)
 
-    def finishing(self) -> Generator[None, None, Sketch]:
+    def finish_in_steps(self) -> Generator[None, None, Sketch]:
         """Yield between steps; return the sketch.  The builder is used up."""
         sums = [0] * (1 << SUMMARY_LEVEL)
         count = 0
@@ -45,25 +45,25 @@ class SketchBuilder:
             sums[number >> _BUCKET_LEVEL - SUMMARY_LEVEL] += sum(entries(bucket))
             yield
         summary = Summary(count, tuple(total & SUM_MASK for total in sums))
-        return Sketch(self._mixing, self._buckets, summary)
+        return Sketch(self._permutation, self._buckets, summary)
 
     def finish(self) -> Sketch:
         """Return the sketch at once."""
-        return run(self.finishing())
+        return run(self.finish_in_steps())
 
 
 class Sketch:
     """
-    A set of digests under one salt; 8 bytes each, and nothing changes it.
+    An immutable set of digests under one salt, 8 bytes each; duplicates count once.
 
-    Duplicates count once.  It serves as the source of cells and to peel another's cells; make it
-    with `of`, or with a `SketchBuilder` where the reactor must not wait.
+    `CellSource` computes cells from a sketch, and `Peeler` peels another peer's cells with it.
+    Make one with `of`, or with a `SketchBuilder` where the reactor must not wait.
     """
 
     def __init__(
-        self, mixing: TokenPermutation, buckets: Sequence[array[int]], summary: Summary
+        self, permutation: TokenPermutation, buckets: Sequence[array[int]], summary: Summary
     ) -> None:
-        self.mixing = mixing
+        self.permutation = permutation
         self.summary = summary
         self._buckets = buckets
 
@@ -76,11 +76,11 @@ class Sketch:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """What tells equal sets without any cell."""
+        """The size and sum of the set, which tell whether two sets are equal."""
         return self.summary.fingerprint
 
     def has(self, token: int) -> bool:
-        """Answer whether a token is in the set."""
+        """Return whether a token is in the set."""
         bucket = self._buckets[token >> TOKEN_BITS - _BUCKET_LEVEL]
         at = bisect_left(bucket, token)
         return at < len(bucket) and bucket[at] == token
@@ -101,7 +101,7 @@ class Sketch:
 
 
 def run(steps: Generator[None, None, T]) -> T:
-    """Go through all steps at once; return what they come to."""
+    """Run all steps at once; return what the generator returns."""
     while True:
         try:
             next(steps)

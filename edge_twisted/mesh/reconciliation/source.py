@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The side that is asked for cells."""
+"""The side that is asked for the cells of its sketch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_twisted.mesh.reconciliation.rows import CellRows
 from edge_twisted.mesh.reconciliation.sketch import Sketch
 from edge_twisted.mesh.reconciliation.wire import SUMMARY_LEVEL, CellRequest
 
-#: A peer needs about ten; each costs a pass over the parts that it names.
+#: Requests of one reconciliation; a peer needs about ten, and each costs a pass over its parts.
 MOST_REQUESTS: Final = 64
 
 
@@ -20,8 +20,8 @@ class CellSource:
     """
     Answers requests for the cells of a sketch.
 
-    One reconciliation asks for rows that grow, of parts that become fewer; so what it can make
-    us compute is bounded.
+    Requests name ever longer rows of ever fewer parts, and others are refused, so the work that a
+    peer can cause is bounded.
     """
 
     def __init__(self, sketch: Sketch) -> None:
@@ -30,11 +30,12 @@ class CellSource:
         self._rows: CellRows | None = None
         self._requests = 0
 
-    def answering(self, request: bytes) -> Iterator[bytes]:
+    def answer_in_steps(self, request: bytes) -> Iterator[bytes]:
         """
         Yield the cells that answer a request, in pieces, empty ones between steps of work.
 
-        :raises MalformedReconciliation: here, not while iterating: it cannot be asked for now.
+        :raises MalformedReconciliation: the request cannot come now; raised by the call, not while
+            iterating.
         """
         asked = CellRequest.decoded(request)
         self._check(asked)
@@ -46,7 +47,7 @@ class CellSource:
 
     def answer(self, request: bytes) -> bytes:
         """Return the cells that answer a request at once."""
-        return b"".join(self.answering(request))
+        return b"".join(self.answer_in_steps(request))
 
     def _check(self, asked: CellRequest) -> None:
         last = self._last
@@ -62,7 +63,7 @@ class CellSource:
             raise MalformedReconciliation("request", "that does not go on with the last")
 
     def _cells(self, rows: CellRows, asked: CellRequest) -> Iterator[bytes]:
-        for step in rows.taking(asked.parts, asked.start, asked.stop):
+        for step in rows.take_in_steps(asked.parts, asked.start, asked.stop):
             if step is None:
                 yield b""
                 continue

@@ -15,7 +15,7 @@ from edge_twisted.mesh.reconciliation.patterns import MOST_CELLS
 
 #: The summary has a sum for each of 16 parts: enough to guess how large the difference is.
 SUMMARY_LEVEL: Final = 4
-#: 4096 parts serve about 130,000 differences; beyond it, memory and bytes speak for a full stream.
+#: 4096 parts serve about 130,000 differences; with more, streaming everything is cheaper.
 MOST_LEVEL: Final = 12
 
 _COUNT: Final = Struct("<Q")
@@ -26,7 +26,7 @@ SUMMARY_BYTES: Final = _COUNT.size + (SUM_BYTES << SUMMARY_LEVEL)
 
 @frozen
 class Fingerprint:
-    """A set's size and the sum of its entries modulo 2^128: equal for equal sets only."""
+    """A set's size and the sum of its entries modulo 2^128, equal for equal sets only."""
 
     count: int
     total: int
@@ -37,7 +37,7 @@ class Fingerprint:
 
     @classmethod
     def decoded(cls, data: bytes) -> Fingerprint:
-        """:raises MalformedReconciliation: it is none."""
+        """:raises MalformedReconciliation: the data has another length."""
         if len(data) != FINGERPRINT_BYTES:
             raise MalformedReconciliation("fingerprint", f"of {len(data)} bytes")
         return cls(_COUNT.unpack_from(data)[0], int.from_bytes(data[_COUNT.size :], "little"))
@@ -52,7 +52,7 @@ class Summary:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """That of the whole set."""
+        """The fingerprint of the whole set."""
         return Fingerprint(self.count, sum(self.sums) & SUM_MASK)
 
     def encoded(self) -> bytes:
@@ -62,7 +62,7 @@ class Summary:
 
     @classmethod
     def decoded(cls, data: bytes) -> Summary:
-        """:raises MalformedReconciliation: it is none."""
+        """:raises MalformedReconciliation: the data has another length."""
         if len(data) != SUMMARY_BYTES:
             raise MalformedReconciliation("summary", f"of {len(data)} bytes")
         places = range(_COUNT.size, SUMMARY_BYTES, SUM_BYTES)
@@ -81,7 +81,7 @@ class CellRequest:
 
     @property
     def answer_bytes(self) -> int:
-        """How long exactly the cells are that answer it: part by part, 13 bytes each."""
+        """The exact length of the answer: the cells part by part, 13 bytes each."""
         return len(self.parts) * (self.stop - self.start) * CELL_BYTES
 
     def encoded(self) -> bytes:
@@ -93,7 +93,7 @@ class CellRequest:
 
     @classmethod
     def decoded(cls, data: bytes) -> CellRequest:
-        """:raises MalformedReconciliation: it is none, or asks for what there cannot be."""
+        """:raises MalformedReconciliation: the data is no request, or names impossible cells."""
         if len(data) < _REQUEST.size:
             raise MalformedReconciliation("request", f"of {len(data)} bytes")
         level, start, stop = _REQUEST.unpack_from(data)

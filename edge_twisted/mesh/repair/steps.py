@@ -21,7 +21,7 @@ def sketch_digests(values: array[int], salt: bytes) -> Generator[None, None, Ske
     for start in range(0, len(values), DIGESTS_PER_STEP):
         builder.add(values[start : start + DIGESTS_PER_STEP])
         yield
-    return (yield from builder.finishing())
+    return (yield from builder.finish_in_steps())
 
 
 def sum_cells(source: CellSource, request: bytes) -> Generator[None, None, bytes]:
@@ -31,7 +31,7 @@ def sum_cells(source: CellSource, request: bytes) -> Generator[None, None, bytes
     :raises MalformedReconciliation: the request cannot come now.
     """
     pieces: list[bytes] = []
-    for piece in source.answering(request):
+    for piece in source.answer_in_steps(request):
         pieces.append(piece)
         yield
     return b"".join(pieces)
@@ -43,5 +43,5 @@ def peel(peeler: Peeler, cells: bytes) -> Generator[None, None, Verdict]:
 
     :raises MalformedReconciliation: the cells contradict each other, or are too many.
     """
-    yield from peeler.feeding(cells)
+    yield from peeler.feed_in_steps(cells)
     return peeler.verdict

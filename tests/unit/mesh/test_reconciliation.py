@@ -70,7 +70,7 @@ def test_a_builder_works_in_steps() -> None:
     builder = SketchBuilder(SALT)
     for begin in range(0, 1000, 100):
         builder.add(range(begin, begin + 100))
-    assert sum(1 for _ in builder.finishing()) > 10
+    assert sum(1 for _ in builder.finish_in_steps()) > 10
     assert Sketch.of(range(1000), SALT).summary.count == 1000
 
 
@@ -99,7 +99,7 @@ def test_salts_change_everything() -> None:
 def test_requests_that_cannot_be_are_refused(data: bytes) -> None:
     source = CellSource(Sketch.of(range(100), SALT))
     with pytest.raises(MalformedReconciliation, match="request"):
-        source.answering(data)
+        source.answer_in_steps(data)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_requests_have_to_go_on(data: bytes) -> None:
     source = CellSource(Sketch.of(range(100), SALT))
     source.answer(request(0, 4, [1, 2]))
     with pytest.raises(MalformedReconciliation, match="request"):
-        source.answering(data)
+        source.answer_in_steps(data)
 
 
 def test_requests_end() -> None:
@@ -118,7 +118,7 @@ def test_requests_end() -> None:
     for start in range(MOST_REQUESTS):
         source.answer(request(start, start + 1, [1]))
     with pytest.raises(MalformedReconciliation, match="beyond the last"):
-        source.answering(request(MOST_REQUESTS, MOST_REQUESTS + 1, [1]))
+        source.answer_in_steps(request(MOST_REQUESTS, MOST_REQUESTS + 1, [1]))
 
 
 def test_cells_nobody_asked_for_are_refused() -> None:
