@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Messages as frames on a stream of bytes.
+Frames: messages on a stream of bytes.
 
-A frame is a 4-byte big-endian header, the upper 8 bits flags and the lower 24 the length of what
-follows, and that many bytes.  A message is one frame, or several of which all but the last have the
-flag `MORE`.  `DEFLATED` frames go through one raw deflate stream per direction that lives as
-long as the link: small changes repeat site ids, names and shapes, and cost a third that way.  The
-stream's window is small, so that an idle link is small.
+A frame is a 4-byte big-endian header, the upper 8 bits flags and the lower 24 the length of the
+body, and the body.  A message is one frame, or several of which all but the last have the flag
+`MORE`.  Bodies of `DEFLATED` frames are pieces of one raw deflate stream per direction, which lives
+as long as the link: small changes repeat site ids, names and shapes, and cost a third of their
+bytes that way.  The stream's window is small, so that an idle link takes little memory.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ _LENGTH_BITS: Final = 24
 DEFLATED: Final = 1
 MORE: Final = 2
 
-#: Of what follows a header; longer messages take several frames.
+#: Bytes of a body; longer messages take several frames.
 MAX_FRAME_BYTES: Final = 1 << 20
-#: Of a message, decompressed: the most that a link can make its peer hold at a time.
+#: Bytes of a message after inflating: the most that a peer can make this server hold.
 MAX_MESSAGE_BYTES: Final = 32 << 20
-#: Before the HELLO of the peer, nothing needs more.
+#: Bytes of a message before the HELLO of the peer, which needs no more.
 MAX_GREETING_BYTES: Final = 4096
 
 #: 4 KiB of history and a small hash table: 48 KiB to deflate, 5 KiB to inflate.
 _WINDOW_BITS: Final = -12
 _MEMORY_LEVEL: Final = 5
 _LEVEL: Final = 1
-#: What Z_SYNC_FLUSH ends every piece with; it is not sent.
+#: The last bytes of every piece that Z_SYNC_FLUSH ends; they are not sent.
 _FLUSH_TAIL: Final = b"\x00\x00\xff\xff"
 
 
 class FrameWriter:
-    """Makes frames; the peer's `FrameReader` must get them all, in order."""
+    """Makes frames, all of which the peer's `FrameReader` must get in order."""
 
     def __init__(self) -> None:
         self._deflate = zlib.compressobj(
@@ -49,7 +49,7 @@ class FrameWriter:
         )
 
     def message(self, payload: bytes, *, deflated: bool = True) -> bytes:
-        """Return a message as bytes to send; what is compressed already goes as it is."""
+        """Return a message as bytes to send; pass `deflated=False` for compressed payloads."""
         if not deflated:
             return b"".join(_frames(payload, 0))
         packed = self._deflate.compress(payload) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
@@ -66,9 +66,9 @@ def _frames(payload: bytes, flags: int) -> Iterator[bytes]:
 
 class FrameReader:
     """
-    Takes bytes in any pieces and gives whole messages.
+    Takes bytes in any pieces and yields whole messages.
 
-    Memory is bounded by `limit_bytes`, which the session raises once it knows the peer.
+    `limit_bytes` bounds the memory; the session raises it once the peer's HELLO has come.
     """
 
     def __init__(self) -> None:
@@ -80,14 +80,14 @@ class FrameReader:
         self._flags: int | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take bytes as they came; `messages` gives what they complete."""
+        """Take bytes as they came; `messages` yields the messages that they complete."""
         self._buffer += data
 
     def messages(self) -> Iterator[bytes]:
         """
         Yield the messages that are complete.
 
-        :raises PeerViolation: what came is no frame, or too large; the reader is of no more use.
+        :raises PeerViolation: a frame is malformed or too large; the reader cannot go on.
         """
         while (frame := self._next_frame()) is not None:
             flags, piece = frame

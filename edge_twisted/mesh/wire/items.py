@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What travels of documents, and what is asked of the database: plain values without wire or store.
+Documents and versions as they travel: plain values that know neither wire format nor store.
 
 An *id key* is the canonical key of a document id (`edge_twisted.documents.ids`), a *digest* the
 signed 64-bit hash of id and version (`edge_twisted.documents.digest`), a *state* the encoded merge
@@ -18,7 +18,7 @@ ScopeKey = NewType("ScopeKey", bytes)
 
 
 class Whole(NamedTuple):
-    """A document with all that merging needs; without a body it is a tombstone."""
+    """A document with its merge state; a tombstone if it has no body."""
 
     id_key: bytes
     body: bytes | None
@@ -26,14 +26,14 @@ class Whole(NamedTuple):
 
 
 class Partial(NamedTuple):
-    """What changed of a document since a version that the receiver should have (`deltas`)."""
+    """The changes of a document since a version that the receiver should have (`deltas`)."""
 
     id_key: bytes
     delta: bytes
 
 
 class Announced(NamedTuple):
-    """A document that the receiver may ask for, if it lacks that version."""
+    """The digest of a large document, which the receiver asks for if it lacks that version."""
 
     id_key: bytes
     digest: int
@@ -41,7 +41,7 @@ class Announced(NamedTuple):
 
 
 class Left(NamedTuple):
-    """A changed document that does not match the scope (any more), or was deleted."""
+    """The digest of a changed document that does not match the scope, or was deleted."""
 
     id_key: bytes
     digest: int
@@ -52,9 +52,9 @@ Item = Whole | Partial | Announced | Left
 
 class Seen(NamedTuple):
     """
-    A document and the version of it that somebody has.
+    A document and the version of it that one side has.
 
-    `life` are the writes by which it lives, where somebody else is asked whether it still does.
+    In questions whether the document still lives, `life` are the writes by which it lives.
     """
 
     id_key: bytes

@@ -2,9 +2,9 @@
 """
 The messages of the protocol, as `docs/mesh-protocol.md` publishes them.
 
-Each is a msgpack array: the kind's number, then the fields in order.  Fields that a newer version
-adds come last and are ignored; a kind of 64 and above that is not known is ignored as a whole,
-one below it ends the link.  `edge_twisted.mesh.wire.values` turns fields into values and back.
+A message is a msgpack array: the number of its kind, then its fields in order.  Fields that a newer
+version adds come last and are ignored.  An unknown kind of 64 or above is ignored; any other
+unknown kind ends the link.  `edge_twisted.mesh.wire.values` turns fields into values and back.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from edge_twisted.mesh.wire.violations import PeerViolation
 
 #: Versions of the protocol that this server speaks; the highest that both speak is used.
 VERSIONS: Final = (1,)
-#: Kinds from here to `LAST_KIND` may be ignored by who does not know them.
+#: Kinds from here to `LAST_KIND` are ignored by a reader that does not know them.
 FIRST_IGNORABLE: Final = 64
 LAST_KIND: Final = 127
-#: Documents in one message: a message of few bytes must not become an endless list.
+#: Documents in one message: few bytes must not become an endless list.
 MAX_ITEMS: Final = 1 << 18
-#: Of each list of ids, digests or versions in one message.
+#: Length of each list of ids, digests or versions in one message.
 MAX_ASKED: Final = 4096
 #: Subscriptions of one peer at a time.
 MAX_SCOPES: Final = 1024
@@ -34,7 +34,7 @@ MAX_REPLICAS: Final = 1 << 16
 MAX_UNSEEN: Final = MAX_EXCEPTIONS
 #: Presence records in one message.
 MAX_RECORDS: Final = 4096
-#: Of a subscription's text, and of its arguments.
+#: Bytes of the query of a subscription, and of its arguments.
 MAX_QUERY_BYTES: Final = 1 << 16
 
 Number = Annotated[int, Meta(ge=0, lt=2**31)]
@@ -45,10 +45,10 @@ Digest = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Site = Annotated[bytes, Meta(min_length=SITE_BYTES, max_length=SITE_BYTES)]
 Reason = Annotated[str, Meta(max_length=1024)]
 Fingerprint = Annotated[bytes, Meta(min_length=16, max_length=16)]
-#: Of version vectors: site, epoch, number.
+#: An entry of a version vector: site, epoch, number.
 Entry = tuple[Site, Count, Count]
 Vector = Annotated[list[Entry], Meta(max_length=MAX_REPLICAS)]
-#: Of the version of a document: site, epoch, first, last.
+#: An exception of a document's version: site, epoch, first, last.
 Unseen = tuple[Site, Count, Count, Count]
 Keys = Annotated[list[Key], Meta(min_length=1, max_length=MAX_ASKED)]
 #: Id key, body (nil: a tombstone), state.
@@ -57,7 +57,7 @@ Wholes = Annotated[list[WireWhole], Meta(max_length=MAX_ITEMS)]
 
 
 class Items(Struct, array_like=True, frozen=True, gc=False):
-    """The documents of a batch, by kind; their order within a batch means nothing."""
+    """The documents of a batch, by kind; their order means nothing."""
 
     whole: Wholes = []
     partial: Annotated[list[tuple[Key, bytes]], Meta(max_length=MAX_ITEMS)] = []
@@ -82,7 +82,7 @@ class _Message(Struct, array_like=True, frozen=True, gc=False):
 
 
 class Hello(_Message, frozen=True, tag=1):
-    """The first message of each side, and its only one until the peer's has come."""
+    """The first message of each side, and its only one until the peer's HELLO has come."""
 
     versions: Annotated[list[Count], Meta(max_length=16)]
     #: 32 bytes that servers of one database share.
@@ -104,11 +104,11 @@ class Met(_Message, frozen=True, tag=2):
 
 
 class Ready(_Message, frozen=True, tag=3):
-    """All that was wanted at the beginning has been subscribed to."""
+    """The sender of this message has subscribed to all that it wants at first."""
 
 
 class Subscribe(_Message, frozen=True, tag=4):
-    """What is wanted.  `number` names it from here on, and is above all before it."""
+    """Subscribe to a query.  `number` names the subscription, and is above all before it."""
 
     number: Number
     query: Annotated[str, Meta(max_length=MAX_QUERY_BYTES)]
@@ -121,7 +121,7 @@ class Subscribe(_Message, frozen=True, tag=4):
 
 
 class Unsubscribe(_Message, frozen=True, tag=5):
-    """It is not wanted any more."""
+    """End a subscription."""
 
     number: Number
 
@@ -149,14 +149,14 @@ class Ack(_Message, frozen=True, tag=7):
 
 
 class Want(_Message, frozen=True, tag=8):
-    """These documents of the batch that waits have to come whole."""
+    """Send these documents of the batch that waits whole."""
 
     number: Number
     id_keys: Keys
 
 
 class Supply(_Message, frozen=True, tag=9):
-    """The answer to WANT: what is still here of it; with `more`, a further one follows."""
+    """The answer to WANT: the documents that still exist; with `more`, a further one follows."""
 
     number: Number
     items: Wholes
@@ -164,14 +164,14 @@ class Supply(_Message, frozen=True, tag=9):
 
 
 class Offer(_Message, frozen=True, tag=10):
-    """Documents out of the stream's order: the receiver has an older version."""
+    """Documents out of the stream's order, of which the receiver has an older version."""
 
     number: Number
     items: Wholes
 
 
 class Gone(_Message, frozen=True, tag=11):
-    """These versions were deleted here, long ago."""
+    """These versions were deleted by the sender of this message, and forgotten."""
 
     number: Number
     #: True: `number` is a subscription of the sender of this message, else of its receiver.
@@ -180,40 +180,40 @@ class Gone(_Message, frozen=True, tag=11):
 
 
 class Stale(_Message, frozen=True, tag=12):
-    """The cursor is of no use here: repair."""
+    """The sender of the stream cannot use the cursor: repair."""
 
     number: Number
     reason: Reason
 
 
 class Closed(_Message, frozen=True, tag=13):
-    """The subscription is not served: its collection stays here, or it is not understood."""
+    """The subscription is not served: its sync scope is closed, or its query not understood."""
 
     number: Number
     reason: Reason
 
 
 class Opened(_Message, frozen=True, tag=14):
-    """What was CLOSED is served now: subscribe again."""
+    """A subscription that was CLOSED can be served now: subscribe again."""
 
     number: Number
 
 
 class KeepAlive(_Message, frozen=True, tag=15):
-    """Something to hear; and for idle whole scopes (number, lsn, fingerprint), if it is new."""
+    """The link lives; and for idle whole scopes (number, lsn, fingerprint), if it is new."""
 
     fingerprints: Annotated[list[tuple[Number, Lsn, Fingerprint]], Meta(max_length=MAX_SCOPES)]
 
 
 class RepairBegin(_Message, frozen=True, tag=16):
-    """Reconcile: both take the digests of the scope under this salt."""
+    """Begin a repair: both sides sketch the digests of the scope under this salt."""
 
     number: Number
     salt: Annotated[bytes, Meta(min_length=16, max_length=16)]
 
 
 class RepairSummary(_Message, frozen=True, tag=17):
-    """The sender's set in summary, as of its `lsn`; and its knowledge, for a whole scope."""
+    """The summary of the sender's set as of its `lsn`; for a whole scope, its knowledge too."""
 
     number: Number
     lsn: Lsn
@@ -229,7 +229,7 @@ class RepairCells(_Message, frozen=True, tag=18):
 
 
 class RepairAnswer(_Message, frozen=True, tag=19):
-    """The cells."""
+    """The answer to REPAIR_CELLS: the cells."""
 
     number: Number
     cells: bytes
@@ -251,7 +251,7 @@ class RepairItems(_Message, frozen=True, tag=21):
 
 
 class RepairHave(_Message, frozen=True, tag=22):
-    """The receiver has these and the sender seems not to: what became of them?"""
+    """Ask what became of documents that only the receiver has."""
 
     number: Number
     seen: SeenList
@@ -271,7 +271,7 @@ class RepairDone(_Message, frozen=True, tag=24):
 
 
 class Presence(_Message, frozen=True, tag=25):
-    """Presence records, encoded."""
+    """Encoded presence records."""
 
     records: Annotated[
         list[Annotated[bytes, Meta(max_length=1 << 16)]], Meta(max_length=MAX_RECORDS)
@@ -279,7 +279,7 @@ class Presence(_Message, frozen=True, tag=25):
 
 
 class Blob(_Message, frozen=True, tag=26):
-    """A message about attachments, encoded."""
+    """An encoded message about attachments."""
 
     message: Annotated[bytes, Meta(max_length=1 << 20)]
 
@@ -304,8 +304,8 @@ Message = (
     | Blob | Announce | Bye
 )  # fmt: skip
 
-#: Messages that carry neither documents, nor what a batch of them lacks, nor cells: they are
-#: decoded at once, so that one must not hold the reactor for long.
+#: Bytes of a message of a small kind.  A message is decoded in one step, which must not hold the
+#: reactor for long; only the large kinds carry documents, cells, or lists of what a batch lacks.
 MAX_PLAIN_BYTES: Final = 4 << 20
 #: BATCH, WANT, SUPPLY, OFFER, REPAIR_ANSWER, REPAIR_ITEMS.
 _LARGE_KINDS: Final = frozenset({6, 8, 9, 10, 19, 21})
@@ -316,9 +316,9 @@ _decoder: Final = msgspec.msgpack.Decoder(Message)
 
 def decode(payload: bytes) -> Message | None:
     """
-    Return the message, None if it is of a kind that may be ignored.
+    Return the message, None if it is of an unknown kind that is to be ignored.
 
-    :raises PeerViolation: it is no message, or beyond its limits.
+    :raises PeerViolation: the payload is no message, or a field is beyond its limits.
     """
     kind = _kind(payload)
     if kind is not None and FIRST_IGNORABLE <= kind <= LAST_KIND:
@@ -328,16 +328,16 @@ def decode(payload: bytes) -> Message | None:
     try:
         message: Message = _decoder.decode(payload)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise PeerViolation(f"a message that is none: {error}") from None
+        raise PeerViolation(f"a malformed message: {error}") from None
     return message
 
 
-#: Where the first element is, by the first byte of an array of 16 or 32 bits of length.
+#: First byte of an array with a length of 16 or 32 bits -> offset of its first element.
 _LONG_ARRAYS: Final = {0xDC: 3, 0xDD: 5}
 
 
 def _kind(payload: bytes) -> int | None:
-    """Return the kind's number without decoding the rest; None if there is none."""
+    """Return the number of the kind without decoding the rest; None if there is none."""
     if not payload:
         return None
     first = payload[0]

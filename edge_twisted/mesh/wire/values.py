@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values within messages: documents, version vectors, versions of documents."""
+"""Values within messages: documents and version vectors, to and from their wire form."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from edge_twisted.mesh.wire.messages import (
     WireWhole,
 )
 
-#: Of the items of one message; the rest of its 32 MiB is for what is around them.
+#: Bytes of the items of one message; the rest of its 32 MiB is for everything around them.
 MAX_ITEM_BYTES: Final = 30 << 20
-#: About what an entry of a vector takes: site, epoch, number.
+#: Bytes of an entry of a vector, about: site, epoch, number.
 ENTRY_BYTES: Final = 28
-#: What one list of versions may come to, about: far below what a message without documents may.
+#: Bytes of one list of versions, about; far below the limit of messages without documents.
 MAX_SEEN_BYTES: Final = 1 << 20
-#: What an item takes beside its bytes, at most.
+#: Most bytes that an item takes beside its own.
 _ITEM_OVERHEAD: Final = 24
 
 
 def size_of(item: Item) -> int:
-    """Return about how many bytes an item takes in a message; never too few."""
+    """Return an upper bound of the bytes that an item takes in a message."""
     size = len(item.id_key) + _ITEM_OVERHEAD
     if isinstance(item, Whole):
         return size + len(item.state) + (len(item.body) if item.body is not None else 0)
@@ -40,9 +40,9 @@ def size_of(item: Item) -> int:
 
 def pieces(items: Sequence[Item], most_bytes: int = MAX_ITEM_BYTES) -> Iterator[list[Item]]:
     """
-    Yield the items in runs that fit into a message each: one run, if they all do.
+    Yield the items in runs of one message each; at least one run, which may be empty.
 
-    Those that fit into none are left out (`withheld`).
+    Items that are too large for any message are left out (`withheld`).
     """
     run: list[Item] = []
     total = 0
@@ -99,7 +99,7 @@ def write_vector(vector: VersionVector) -> list[Entry]:
 
 
 def read_vector(written: Iterable[Entry]) -> VersionVector:
-    """Return the version vector; of several entries for one replica, the highest counts."""
+    """Return a version vector; of several entries for one replica, the highest counts."""
     found: dict[Replica, int] = {}
     for site, epoch, number in written:
         replica = Replica(SiteId(site), epoch)
@@ -109,12 +109,12 @@ def read_vector(written: Iterable[Entry]) -> VersionVector:
 
 
 def news_of(vector: VersionVector, told: VersionVector) -> VersionVector:
-    """Return the entries of a vector that go beyond what was told before."""
+    """Return the entries of a vector that are higher than those told before."""
     return VersionVector({r: n for r, n in vector.items() if n > told.seen(r)})
 
 
 def write_seen(seen: Sequence[Seen]) -> Iterator[list[WireSeen]]:
-    """Yield versions of documents as messages carry them, as many as one may hold at a time."""
+    """Yield versions of documents in lists, each as long as one message may hold."""
     chunk: list[WireSeen] = []
     size = 0
     for each in seen:

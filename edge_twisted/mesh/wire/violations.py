@@ -10,7 +10,7 @@ from edge_twisted.mesh.wire.end_reasons import EndReason
 
 
 class PeerViolation(EdgeError):
-    """The peer broke the protocol: the link ends, and nothing of the message is applied."""
+    """The peer broke the protocol; the link ends, and nothing of the message is applied."""
 
     code: ClassVar[str] = EndReason.PROTOCOL_VIOLATION
 
