@@ -21,8 +21,10 @@ from edge_twisted.documents.versions import Replica, VersionVector
 from edge_twisted.mesh.ports.port import Port
 from edge_twisted.mesh.ports.requests import Answer, Applied, ApplyBatch, Lacking, Scope
 from edge_twisted.mesh.session.pulls import Pulls
+from edge_twisted.mesh.session.states import QUEUE, QueueEvent, QueueState
 from edge_twisted.mesh.wire.items import Announced, Item, Left, Whole
 from edge_twisted.mesh.wire.messages import Ack, Batch, Supply, Want
+from edge_twisted.mesh.wire.state_machine import Machine
 from edge_twisted.mesh.wire.values import read_items, read_vector, read_wholes
 from edge_twisted.mesh.wire.violations import PeerViolation
 
@@ -102,15 +104,14 @@ class BatchQueue:
     position: int | None
     _newest_lsn: int = field(init=False)
     _batches: deque[_WaitingBatch] = field(factory=deque)
-    _is_applying: bool = False
+    _machine: Machine[QueueState] = field(
+        init=False, factory=lambda: Machine(QUEUE, QueueState.READY)
+    )
     #: Id keys in the WANT that runs, those for the next WANT, and documents that have come.
     _asked: tuple[bytes, ...] = ()
     _to_ask: tuple[bytes, ...] = ()
     _supplied: dict[bytes, Whole] = field(factory=dict)
     _wanted: frozenset[bytes] = frozenset()
-    #: Whether other links pull what the first batch lacks: try again when something has come.
-    _waits_for_others: bool = False
-    _is_stopped: bool = False
     #: Counts new subscriptions of the peer: it may have evicted what it sent before one.
     _age: int = 0
 
@@ -143,14 +144,18 @@ class BatchQueue:
 
     def stop(self) -> None:
         """Drop batches that wait, for good; the stream makes a new queue to begin anew."""
-        self._is_stopped = True
+        self._machine.step(QueueEvent.STOPPED)
         for batch in self._batches:
             self.credit.give_back(batch.size)
             self.pulls.release(self, batch.claimed)
         self._batches.clear()
 
+    @property
+    def _is_stopped(self) -> bool:
+        return self._machine.state is QueueState.STOPPED
+
     def _next(self) -> None:
-        if self._is_applying or self._wanted or self._waits_for_others or not self._batches:
+        if self._machine.state is not QueueState.READY or not self._batches:
             return
         first = self._batches[0]
         message = first.message
@@ -158,7 +163,7 @@ class BatchQueue:
         if not first.items and knowledge is None and message.lsn == self.position:
             self._finish(first)
             return
-        self._is_applying = True
+        self._machine.step(QueueEvent.APPLIES)
         self._apply(
             first.items,
             None if message.is_part else message.lsn,
@@ -200,11 +205,12 @@ class BatchQueue:
         self.port.ask(request, applied)
 
     def _have_applied(self, answer: Applied | Lacking) -> None:
-        self._is_applying = False
         first = self._batches[0]
         if isinstance(answer, Lacking):
             self._lack(first, answer.id_keys)
-        elif first.message.is_part or answer.moved:
+            return
+        self._machine.step(QueueEvent.APPLIED)
+        if first.message.is_part or answer.moved:
             self._finish(first)
         else:
             self.stream.cursor_lost()
@@ -233,8 +239,11 @@ class BatchQueue:
             elif self.pulls.claim(self, digest, self.port.now):
                 first.claimed.add(digest)
                 ours.append(id_key)
-        self._waits_for_others = len(ours) < len(id_keys)
-        if ours:
+        is_pulled = len(ours) < len(id_keys)
+        if not ours:
+            self._machine.step(QueueEvent.LACKS_ONLY_PULLED)
+        else:
+            self._machine.step(QueueEvent.LACKS_PULLED if is_pulled else QueueEvent.LACKS)
             self._wanted = frozenset(ours)
             self._to_ask = tuple(ours)
             self._ask()
@@ -262,7 +271,8 @@ class BatchQueue:
         first, supplied = self._batches[0], self._supplied
         first.replace(self._wanted, supplied)
         self._wanted, self._supplied = frozenset(), {}
-        if self._waits_for_others:
+        self._machine.step(QueueEvent.SUPPLIED)
+        if self._machine.state is QueueState.APPLYING_PART:
             self._share(first, tuple(supplied.values()))
         else:
             self._next()
@@ -278,16 +288,15 @@ class BatchQueue:
         def applied(_: Applied | Lacking) -> None:
             self.pulls.release(self, first.claimed)
             first.claimed.clear()
-            self._waits_for_others = self._is_applying = False
+            self._machine.step(QueueEvent.APPLIED)
             self._next()
 
-        self._is_applying = True
         self._apply(whole, None, None, first.age, applied)
 
     def try_again(self) -> None:
         """Apply the first batch again if it waits for other links."""
-        if self._waits_for_others and not self._wanted and not self._is_applying:
-            self._waits_for_others = False
+        if self._machine.state is QueueState.WAITING:
+            self._machine.step(QueueEvent.TRIES_AGAIN)
             self._next()
 
     # -- beside the stream

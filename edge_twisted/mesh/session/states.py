@@ -30,12 +30,16 @@ from SUBSCRIBE on.  For a repair the receiver is REPAIRING and the sender WAITIN
 to REPAIR_DONE.  When the sync scope of the collection closes, both are CLOSED; when it opens, the
 sender says OPENED and is ENDED, and the receiver goes to IDLE and takes a new number.
 
-`docs/mesh-protocol.md` prints the tables, and a test holds the page to them.  To add a message, add
-its row to the table of its role, or its kind to `OF_THE_LINK` if it names no subscription.
+QUEUE is a machine inside INCOMING that no peer sees: the first batch of the receiver's queue.
+
+`docs/mesh-protocol.md` prints the other tables, and a test holds the page to them.  To add a
+message, add its cells to the table of its role, or its kind to `OF_THE_LINK` if it names no
+subscription.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final, get_args
 
@@ -112,6 +116,37 @@ class OutgoingEvent(Enum):
     NOT_UNDERSTOOD = "query not understood"
     SCOPE_CLOSED = "scope closed"
     SCOPE_OPENED = "scope opened"
+
+
+class QueueState(Enum):
+    """Where the first batch of a receiver's queue stands."""
+
+    #: It can be applied, or the queue is empty.
+    READY = "ready"
+    APPLYING = "applying"
+    #: Documents that the batch lacks are asked for.
+    WANTING = "wanting"
+    #: Some of them are asked for, others are being pulled over other links.
+    WANTING_PART = "wanting part"
+    #: What was asked for is applied, for those other links may wait for it in turn.
+    APPLYING_PART = "applying part"
+    #: All that the batch still lacks is being pulled over other links.
+    WAITING = "waiting"
+    #: The stream begins anew with another queue.
+    STOPPED = "stopped"
+
+
+class QueueEvent(Enum):
+    """What happens to the first batch of a receiver's queue."""
+
+    APPLIES = "applies"
+    APPLIED = "applied"
+    LACKS = "lacks documents"
+    LACKS_PULLED = "lacks documents, some pulled elsewhere"
+    LACKS_ONLY_PULLED = "lacks documents, all pulled elsewhere"
+    SUPPLIED = "all supplied"
+    TRIES_AGAIN = "tries again"
+    STOPPED = "stopped"
 
 
 #: Messages that name no subscription of a fixed side.
@@ -215,6 +250,33 @@ INCOMING: Final[Table[IncomingState]] = {
         **_incoming(IncomingState.ENDED),
         IncomingEvent.BEGINS_ANEW: _NEVER,
     },
+}
+
+
+def _queue(following: Mapping[QueueEvent, QueueState]) -> dict[Event, QueueState | NoState]:
+    cells: dict[Event, QueueState | NoState] = {
+        event: following.get(event, _NEVER) for event in QueueEvent
+    }
+    cells[QueueEvent.STOPPED] = QueueState.STOPPED
+    return cells
+
+
+#: Inside INCOMING, while it is STREAMING or REPAIRING: the batch that is to be applied next.
+QUEUE: Final[Table[QueueState]] = {
+    QueueState.READY: _queue({QueueEvent.APPLIES: QueueState.APPLYING}),
+    QueueState.APPLYING: _queue(
+        {
+            QueueEvent.APPLIED: QueueState.READY,
+            QueueEvent.LACKS: QueueState.WANTING,
+            QueueEvent.LACKS_PULLED: QueueState.WANTING_PART,
+            QueueEvent.LACKS_ONLY_PULLED: QueueState.WAITING,
+        }
+    ),
+    QueueState.WANTING: _queue({QueueEvent.SUPPLIED: QueueState.READY}),
+    QueueState.WANTING_PART: _queue({QueueEvent.SUPPLIED: QueueState.APPLYING_PART}),
+    QueueState.APPLYING_PART: _queue({QueueEvent.APPLIED: QueueState.READY}),
+    QueueState.WAITING: _queue({QueueEvent.TRIES_AGAIN: QueueState.READY}),
+    QueueState.STOPPED: _queue({}),
 }
 
 #: What the receiver of a stream sends.

@@ -15,12 +15,15 @@ from edge_twisted.mesh.session.states import (
     INCOMING,
     LINK,
     OUTGOING,
+    QUEUE,
     IncomingEvent,
     IncomingState,
     LinkEvent,
     LinkState,
     OutgoingEvent,
     OutgoingState,
+    QueueEvent,
+    QueueState,
 )
 from edge_twisted.mesh.wire import messages as m
 from edge_twisted.mesh.wire.state_machine import Event, ImpossibleEvent, Machine, NoState, Table
@@ -32,6 +35,7 @@ MACHINES: list[tuple[Table[Any], type[Enum], tuple[Event, ...], Enum]] = [
     (LINK, LinkState, (*get_args(m.Message), *LinkEvent), LinkState.WAIT_HELLO),
     (INCOMING, IncomingState, (*FROM_SENDER, *IncomingEvent), IncomingState.IDLE),
     (OUTGOING, OutgoingState, (*FROM_RECEIVER, *OutgoingEvent), OutgoingState.STREAMING),
+    (QUEUE, QueueState, (*QueueEvent,), QueueState.READY),
     (REPAIR, RepairState, (*_ANSWERS, *RepairEvent), RepairState.WORKING),
 ]
 CELLS = [
