@@ -116,7 +116,9 @@ class Execution:
         Time between two of them is not the statement's.
         """
         opened = self.open(self.select, snapshot)
-        batches = progress.told(self.interruption.spend, opened.reader.batches(opened.plan, most))
+        batches = progress.iterate(
+            self.interruption.spend, opened.reader.batches(opened.plan, most)
+        )
         following = next(batches, None)
         first = True
         while first or following is not None:

@@ -3,7 +3,7 @@
 Checksums of which writes stand where in a document.
 
 A checksum is the sum, modulo the prime `PRIME`, of one term for each write that stands in a slot:
-each entry, each share of a count, and the restart of a count.  So what two parts of a document
+each entry, each share of a counter, and the restart of a counter.  So what two parts of a document
 come to can be added and subtracted.  A term is the product of what was written, where, and by whom:
 
 - what: ``KIND ** n`` modulo `PRIME`, where n is the number of the variant (`nodes.Variant`) for an
@@ -13,7 +13,7 @@ come to can be added and subtracted.  A term is the product of what was written,
 - by whom: ``(crc32(replica) + sequence) ** 3`` modulo `PRIME`, where the replica is the bytes of
   its site with its epoch after them, 8 bytes, the highest first.
 
-A write says what it wrote, so values do not count.  Modulo a prime no product of two differences is
+A write says what it wrote, so values do not counter.  Modulo a prime no product of two differences is
 0, as it would be if writes were exchanged between two paths; and cubes let sequences, or the names
 on a path, not add up in another way to the same: sums of them alone would.  All of it tells apart
 what differs by accident, not what somebody made up to be alike.
@@ -37,8 +37,8 @@ PRIME: Final = 2**32 - 5
 KIND: Final = 2_654_435_769
 _EPOCH_BYTES: Final = 8
 _SHORT: Final = 64
-#: What an entry of a variant counts, a restart, a share.
-_ENTRY, _RESTART, _SHARE = (
+#: What an entry of a variant counters, a restart, a share.
+_ENTRY_KIND, _RESTART_KIND, _SHARE_KIND = (
     tuple(pow(KIND, part * len(Variant) + variant, PRIME) for variant in Variant)
     for part in range(3)
 )
@@ -46,57 +46,63 @@ _ENTRY, _RESTART, _SHARE = (
 
 def checksum(root: PathNode) -> int:
     """Return the checksum of a tree, from 0 to below `PRIME`."""
-    total = base = mark = 0
-    of: Stamp | None = None
-    by: Replica | None = None
+    total = base = dot_term = 0
+    last_stamp: Stamp | None = None
+    last_replica: Replica | None = None
     # The document itself is what an empty name makes of 0.
     waiting: list[tuple[int, Mapping[str, PathNode]]] = [(0, {"": root})]
     while waiting:
         above, nodes = waiting.pop()
         for name, node in nodes.items():
-            place = _known(above, name) if len(name) <= _SHORT else _below(above, name)
+            place = (
+                _cached_path_factor(above, name)
+                if len(name) <= _SHORT
+                else _path_factor(above, name)
+            )
             for variant, entries in node.slots.items():
-                weight = place * _ENTRY[variant] if variant else place
+                weight = place * _ENTRY_KIND[variant] if variant else place
                 for stamp, _ in entries:
                     # Most have the stamp of the one before, or its replica, the very object.
-                    if stamp is not of:
-                        of = stamp
-                        if stamp.replica is not by:
-                            by = stamp.replica
-                            base = _of_replica(by)
-                        at = base + stamp.sequence
-                        mark = at * at * at
-                    total += weight * mark
-            if node.counts:
-                for variant, count in node.counts.items():
-                    total += place * _counted(variant, count)
+                    if stamp is not last_stamp:
+                        last_stamp = stamp
+                        if stamp.replica is not last_replica:
+                            last_replica = stamp.replica
+                            base = _replica_term(last_replica)
+                        number = base + stamp.sequence
+                        dot_term = number * number * number
+                    total += weight * dot_term
+            if node.counters:
+                for variant, counter in node.counters.items():
+                    total += place * _counter_terms(variant, counter)
             if node.children:
                 waiting.append((place, node.children))
     return total % PRIME
 
 
-def _counted(variant: Variant, count: CounterState) -> int:
-    total = sum(_mark(key.replica, share.sequence) for key, share in count.shares.items())
-    total *= _SHARE[variant]
-    if count.restart is not None:
-        total += _RESTART[variant] * _mark(count.restart.replica, count.restart.sequence)
+def _counter_terms(variant: Variant, counter: CounterState) -> int:
+    total = sum(_dot_term(key.replica, share.sequence) for key, share in counter.shares.items())
+    total *= _SHARE_KIND[variant]
+    if counter.restart is not None:
+        total += _RESTART_KIND[variant] * _dot_term(
+            counter.restart.replica, counter.restart.sequence
+        )
     return total
 
 
-def _mark(replica: Replica, sequence: int) -> int:
-    at: int = _of_replica(replica) + sequence
+def _dot_term(replica: Replica, sequence: int) -> int:
+    at: int = _replica_term(replica) + sequence
     return at * at * at
 
 
 @lru_cache(maxsize=4096)
-def _of_replica(replica: Replica) -> int:
+def _replica_term(replica: Replica) -> int:
     return crc32(replica.epoch.to_bytes(_EPOCH_BYTES, "big"), crc32(replica.site))
 
 
-def _below(place: int, name: str) -> int:
+def _path_factor(place: int, name: str) -> int:
     at = place + crc32(name.encode()) + 1
     return at * at * at % PRIME
 
 
 #: Documents of a collection have the same names, mostly; what is kept of others stays below 2 MB.
-_known = lru_cache(maxsize=4096)(_below)
+_cached_path_factor = lru_cache(maxsize=4096)(_path_factor)

@@ -62,13 +62,13 @@ class CounterState:
         total = self.start + sum(share.total for share in self.shares.values())
         return total if INTEGER_MIN <= total <= INTEGER_MAX else float(total)
 
-    def added(self, amount: int, dot: Dot) -> CounterState:
+    def add(self, amount: int, dot: Dot) -> CounterState:
         """
         Return the count after an increment.
 
         :raises CounterOverflow: this replica's increments add up to more than 64 bits.
         """
-        key = self.newest(dot.replica)
+        key = self.newest_share(dot.replica)
         old = self.shares.get(key)
         total = amount + (old.total if old else 0)
         if not INTEGER_MIN <= total <= INTEGER_MAX:
@@ -76,7 +76,7 @@ class CounterState:
         share = Share(dot.sequence, total)
         return CounterState(self.restart, self.start, {**self.shares, key: share})
 
-    def newest(self, replica: Replica) -> Dot:
+    def newest_share(self, replica: Replica) -> Dot:
         """Return the key of the share that a replica added to last, of the first if to none."""
         found = Dot(replica, 0)
         sequence = 0
@@ -85,7 +85,7 @@ class CounterState:
                 found, sequence = key, share.sequence
         return found
 
-    def merged(
+    def merge(
         self, other: CounterState, seen: VersionVector, other_seen: VersionVector
     ) -> CounterState:
         """
@@ -110,9 +110,9 @@ class CounterState:
         return CounterState(self.restart, self.start, shares)
 
     def forgets(self, other: CounterState, seen: VersionVector, other_seen: VersionVector) -> bool:
-        """Return whether `merged` drops something because one side has forgotten it."""
-        kept = self.merged(other, NO_VERSION, NO_VERSION)
-        return self.merged(other, seen, other_seen) != kept
+        """Return whether `merge` drops something because one side has forgotten it."""
+        kept = self.merge(other, NO_VERSION, NO_VERSION)
+        return self.merge(other, seen, other_seen) != kept
 
     def dots(self) -> list[Dot]:
         """Return the writes that the count is made of, of each share the last."""
@@ -146,6 +146,6 @@ def _later(mine: Share | None, theirs: Share | None) -> Share:
     return max(found, key=lambda share: share.sequence)
 
 
-def restarted(stamp: Stamp, start: int) -> CounterState:
+def restart_counter(stamp: Stamp, start: int) -> CounterState:
     """Return a new count that begins with a number."""
     return CounterState(stamp, start)

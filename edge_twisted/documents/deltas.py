@@ -8,7 +8,7 @@ receiver has seen all of ``since``: a slot that is left out has not changed sinc
 only with what somebody forgot who then wrote the document again; so a delta also names the writes
 that stand in the slots that it leaves out, and what the receiver has of others there is gone.  And
 it has a checksum of these slots: the receiver may have forgotten some of their writes, and may have
-kept counts of others.
+kept counters of others.
 
 A delta is written as ``[replicas, stamps, version, since, life, records]``, where ``since`` has for
 each replica the newest write that the delta builds on, 0 for none; or, unless just that one stands
@@ -62,14 +62,14 @@ class Delta:
     The changed slots with the sender's whole version.
 
     :ivar since: what the receiver must have seen.
-    :ivar unsaid: the writes in the slots that are left out.
-    :ivar left_out: the checksum of these slots.
+    :ivar omitted_dots: the writes in the slots that are left out.
+    :ivar omitted_checksum: the checksum of these slots.
     """
 
     changes: DocumentState
     since: VersionVector
-    unsaid: frozenset[Dot]
-    left_out: int
+    omitted_dots: frozenset[Dot]
+    omitted_checksum: int
 
 
 def delta(state: DocumentState, known: VersionVector) -> Delta:
@@ -79,15 +79,17 @@ def delta(state: DocumentState, known: VersionVector) -> Delta:
     `known` may speak of more than this document; with an empty one the delta is the whole state.
     """
     stamps: set[Stamp] = set()
-    counted: set[Dot] = set()
-    root = _pruned(state.root, known, stamps, counted) or EMPTY
-    unsaid = frozenset(stamp.dot for stamp in stamps)
-    since = _newest(unsaid | counted)
-    left_out = (checksum(state.root) - checksum(root)) % PRIME
-    return Delta(DocumentState(root, state.life, state.version), since, unsaid, left_out)
+    counter_dots: set[Dot] = set()
+    root = _prune(state.root, known, stamps, counter_dots) or EMPTY
+    omitted_dots = frozenset(stamp.dot for stamp in stamps)
+    since = _newest_dots(omitted_dots | counter_dots)
+    omitted_checksum = (checksum(state.root) - checksum(root)) % PRIME
+    return Delta(
+        DocumentState(root, state.life, state.version), since, omitted_dots, omitted_checksum
+    )
 
 
-def _newest(dots: Iterable[Dot]) -> VersionVector:
+def _newest_dots(dots: Iterable[Dot]) -> VersionVector:
     """
     Return the newest of writes, of each replica.
 
@@ -112,10 +114,10 @@ def apply_delta(state: DocumentState | None, changes: Delta) -> DocumentState:
     state = state or DocumentState()
     if not state.version.includes(changes.since):
         raise DeltaGap
-    merged = merge(state, changes.changes, changes.unsaid)
+    merged = merge(state, changes.changes, changes.omitted_dots)
     if changes.changes.version.includes(state.version):
         # It is what the sender has, unless something was forgotten, here or there.
-        told = checksum(changes.changes.root) + changes.left_out
+        told = checksum(changes.changes.root) + changes.omitted_checksum
         if checksum(merged.root) != told % PRIME:
             raise DeltaGap
     return merged
@@ -130,7 +132,7 @@ def encode_delta(changes: Delta) -> bytes:
     tables = Tables.of(state.version, stamps)
     life = [[tables.stamp(e.stamp), e.value is not MISSING] for e in state.life]
     since: list[Any] = [_write_since(changes, replica) for replica in tables.replicas]
-    since.append(changes.left_out)
+    since.append(changes.omitted_checksum)
     records = sorted(
         (
             write_record(tables, path, node, variant)
@@ -144,7 +146,7 @@ def encode_delta(changes: Delta) -> bytes:
 
 def _write_since(changes: Delta, replica: Replica) -> int | list[int]:
     newest = changes.since.seen(replica)
-    dots = sorted(dot.sequence for dot in changes.unsaid if dot.replica == replica)
+    dots = sorted(dot.sequence for dot in changes.omitted_dots if dot.replica == replica)
     return newest if dots == [newest] or not newest else [newest, *dots]
 
 
@@ -155,64 +157,67 @@ def decode_delta(data: bytes) -> Delta:
     :raises CorruptState: the bytes are no delta.
     """
     try:
-        return _decoded(_decode(data))
+        return _decode_parts(_decode(data))
     except (msgspec.DecodeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise CorruptState(str(error)) from None
 
 
-def _decoded(written: Any) -> Delta:
+def _decode_parts(written: Any) -> Delta:
     replicas, stamps, seen, since, life, records = written
     tables, version = Tables.read(replicas, stamps, seen)
     slots: list[Slot] = []
-    for path, number, entries, count in records:
+    for path, number, entries, counter in records:
         variant = Variant(number)
         held = read_entries(tables, variant, entries, MISSING)
-        counted = None if count is None else read_count(tables, count)
+        counted = None if counter is None else read_count(tables, counter)
         slots.append((tuple(path), variant, held, counted))
     root = with_slots(EMPTY, slots)
     lives = tuple(Entry(tables.stamps[at], True if alive else MISSING) for at, alive in life)
     newest: dict[Replica, int] = {}
-    unsaid: set[Dot] = set()
-    *builds_on, left_out = since
-    if type(left_out) is not int or not 0 <= left_out < PRIME:
+    omitted_dots: set[Dot] = set()
+    *builds_on, omitted_checksum = since
+    if type(omitted_checksum) is not int or not 0 <= omitted_checksum < PRIME:
         raise ValueError("no checksum")
     for replica, told in zip(tables.replicas, builds_on, strict=True):
         first, *dots = [told, told] if type(told) is int else told
         if first:
             newest[replica] = first
-            unsaid.update(Dot(replica, sequence) for sequence in dots)
+            omitted_dots.update(Dot(replica, sequence) for sequence in dots)
     return Delta(
-        DocumentState(root, lives, version), VersionVector(newest), frozenset(unsaid), left_out
+        DocumentState(root, lives, version),
+        VersionVector(newest),
+        frozenset(omitted_dots),
+        omitted_checksum,
     )
 
 
-def _pruned(
-    node: PathNode, known: VersionVector, unsaid: set[Stamp], counted: set[Dot]
+def _prune(
+    node: PathNode, known: VersionVector, omitted_dots: set[Stamp], counter_dots: set[Dot]
 ) -> PathNode | None:
     """
     Return the part of a tree that holds unknown writes; None if there are none.
 
-    :param unsaid: gets the stamps in slots that are left out.
-    :param counted: gets the writes in counts that are left out.
+    :param omitted_dots: gets the stamps in slots that are left out.
+    :param counter_dots: gets the writes in counters that are left out.
     """
     slots: dict[Variant, Entries] = {}
-    counts: dict[Variant, CounterState] = {}
+    counters: dict[Variant, CounterState] = {}
     for variant, entries in node.slots.items():
-        count = node.counts.get(variant)
-        dots = [] if count is None else count.dots()
+        counter = node.counters.get(variant)
+        dots = [] if counter is None else counter.dots()
         if _are_known(entries, known) and all(map(known.covers, dots)):
-            unsaid.update([stamp for stamp, _ in entries])
-            counted.update(dots)
+            omitted_dots.update([stamp for stamp, _ in entries])
+            counter_dots.update(dots)
             continue
         slots[variant] = entries
-        if count is not None:
-            counts[variant] = count
+        if counter is not None:
+            counters[variant] = counter
     children: dict[str, PathNode] = {}
     for name, child in node.children.items():
-        pruned = _pruned(child, known, unsaid, counted)
+        pruned = _prune(child, known, omitted_dots, counter_dots)
         if pruned is not None:
             children[name] = pruned
-    return PathNode(slots, counts, children) if slots or children else None
+    return PathNode(slots, counters, children) if slots or children else None
 
 
 def _are_known(entries: Entries, known: VersionVector) -> bool:
@@ -220,6 +225,6 @@ def _are_known(entries: Entries, known: VersionVector) -> bool:
     for stamp, _ in entries:
         if stamp.sequence > known.seen(stamp.replica):
             return False
-        if known.unseen and not known.covers(stamp.dot):
+        if known.exceptions and not known.covers(stamp.dot):
             return False
     return True

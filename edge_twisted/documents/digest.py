@@ -36,9 +36,9 @@ def digest(id_key: bytes, version: VersionVector) -> int:
     for replica in sorted(version):
         hashed.update(replica.site)
         hashed.update(_NUMBERS.pack(replica.epoch, version[replica]))
-    if version.unseen:
-        for replica in sorted(version.unseen):
-            spans = version.unseen[replica]
+    if version.exceptions:
+        for replica in sorted(version.exceptions):
+            spans = version.exceptions[replica]
             # No number is 0: what follows are exceptions, so many.
             hashed.update(replica.site)
             hashed.update(_NUMBERS.pack(replica.epoch, 0))

@@ -26,11 +26,11 @@ from edge_twisted.documents.nodes import (
     EMPTY,
     Memo,
     PathNode,
-    Shown,
+    ShownValue,
     Variant,
     nodes_of,
-    shown,
-    shown_map,
+    show,
+    show_map,
 )
 from edge_twisted.documents.operations import Path
 from edge_twisted.documents.slot_records import (
@@ -76,14 +76,14 @@ def encode(state: DocumentState) -> bytes:
     tables = Tables.of(state.version, stamps)
     life = [[tables.stamp(e.stamp), e.value is not MISSING] for e in state.life]
     memo: Memo = {}
-    found = shown_map(state.root, memo) if state.is_alive else None
+    found = show_map(state.root, memo) if state.is_alive else None
     records = sorted(
         _records(tables, (), state.root, found, base, memo), key=lambda record: record[:2]
     )
     return _encode([*tables.written(state.version), tables.stamp(base), life, records])
 
 
-def fresh(stamp: Stamp) -> bytes:
+def encode_fresh(stamp: Stamp) -> bytes:
     """Return the merge state of a document that `stamp` wrote as a whole, untyped."""
     replica = stamp.replica
     return _encode([replica.site, replica.epoch, stamp.sequence, stamp.timestamp])
@@ -124,7 +124,7 @@ def _is_fresh(state: DocumentState, base: Stamp) -> bool:
     if state.life != (Entry(base, True),) or state.version != VersionVector([base.dot]):
         return False
     memo: Memo = {}
-    records = _records(None, (), state.root, shown_map(state.root, memo), base, memo)
+    records = _records(None, (), state.root, show_map(state.root, memo), base, memo)
     return next(records, None) is None
 
 
@@ -132,15 +132,15 @@ def _records(
     tables: Tables | None,
     path: Path,
     node: PathNode,
-    found: Shown | None,
+    found: ShownValue | None,
     base: Stamp | None,
     memo: Memo,
 ) -> Iterator[list[Any]]:
     """Yield a record for every slot that the shown value and the base do not tell."""
-    told = _told_variant(node, found)
+    inferred = _inferred_variant(node, found)
     for variant, entries in node.slots.items():
         entry = entries[0] if len(entries) == 1 else None
-        if variant is told and entry and entry.stamp == base and entry.value is not MISSING:
+        if variant is inferred and entry and entry.stamp == base and entry.value is not MISSING:
             continue
         if tables is None:
             yield []
@@ -153,13 +153,13 @@ def _records(
         # The map shows only because of its children: its presence must not be taken for told.
         yield [] if tables is None else write_record(tables, path, node, Variant.MAP)
     for name, child in node.children.items():
-        below = shown(child, memo) if is_map else None
+        below = show(child, memo) if is_map else None
         yield from _records(tables, (*path, name), child, below, base, memo)
 
 
-def _told_variant(node: PathNode, found: Shown | None) -> Variant | None:
+def _inferred_variant(node: PathNode, found: ShownValue | None) -> Variant | None:
     """Return the variant that a reader infers from the shown value, if that is the right one."""
-    if found is None or _implied(found.value) is not found.variant:
+    if found is None or _variant_of(found.value) is not found.variant:
         return None
     # A record of a map makes the reader take what looks like a token for a map.
     if found.variant is Variant.ATTACHMENT and Variant.MAP in node.slots:
@@ -167,7 +167,7 @@ def _told_variant(node: PathNode, found: Shown | None) -> Variant | None:
     return found.variant
 
 
-def _implied(value: Value) -> Variant:
+def _variant_of(value: Value) -> Variant:
     if isinstance(value, dict):
         return Variant.ATTACHMENT if is_token(value) else Variant.MAP
     return Variant.REGISTER
@@ -181,7 +181,7 @@ def _decode_fresh(written: Any, fields: Mapping[str, Value] | None) -> DocumentS
     if fields is None:
         raise ValueError("a document that was written once cannot be deleted")
     stamp = Stamp(Timestamp(timestamp), Replica(SiteId(site), epoch), sequence)
-    children = {name: _told((name,), value, stamp, {}) for name, value in fields.items()}
+    children = {name: _inferred_node((name,), value, stamp, {}) for name, value in fields.items()}
     root = PathNode(children=children) if children else EMPTY
     return DocumentState(root, (Entry(stamp, True),), VersionVector([stamp.dot]))
 
@@ -193,37 +193,40 @@ def _decode_full(written: Any, fields: Mapping[str, Value] | None) -> DocumentSt
     replicas, stamps, seen, base, life, records = written
     tables, version = Tables.read(replicas, stamps, seen)
     by_path: dict[Path, _Slots] = {}
-    for path, variant, entries, count in records:
-        by_path.setdefault(tuple(path), {})[Variant(variant)] = [entries, count]
+    for path, variant, entries, counter in records:
+        by_path.setdefault(tuple(path), {})[Variant(variant)] = [entries, counter]
     root = EMPTY
     if fields is not None:
         mark = tables.stamps[base] if base >= 0 else None
-        children = {name: _told((name,), v, mark, by_path) for name, v in fields.items()}
+        children = {name: _inferred_node((name,), v, mark, by_path) for name, v in fields.items()}
         root = PathNode(children=children)
     placed: list[Slot] = []
     for path, slots in by_path.items():
         value = _value_at(fields, path)
-        for variant, (entries, count) in slots.items():
+        for variant, (entries, counter) in slots.items():
             held = read_entries(tables, variant, entries, value)
-            counted = None if count is None else read_count(tables, count)
+            counted = None if counter is None else read_count(tables, counter)
             placed.append((path, variant, held, counted))
     root = with_slots(root, placed)
     lives = tuple(Entry(tables.stamps[at], True if alive else MISSING) for at, alive in life)
     return DocumentState(root, lives, version)
 
 
-def _told(path: Path, value: Value, base: Stamp | None, records: Mapping[Path, _Slots]) -> PathNode:
+def _inferred_node(
+    path: Path, value: Value, base: Stamp | None, records: Mapping[Path, _Slots]
+) -> PathNode:
     """Return the node that a shown value stands for, without what records say of it."""
     slots = records.get(path, {})
     if any(len(entry) == 3 for entries, _ in slots.values() for entry in entries):
         return EMPTY
-    variant = _implied(value)
+    variant = _variant_of(value)
     if variant is Variant.ATTACHMENT and Variant.MAP in slots:
         variant = Variant.MAP
     children: dict[str, PathNode] = {}
     if variant is Variant.MAP and isinstance(value, dict):
         children = {
-            name: _told((*path, name), inner, base, records) for name, inner in value.items()
+            name: _inferred_node((*path, name), inner, base, records)
+            for name, inner in value.items()
         }
     if variant in slots:
         return PathNode(children=children)

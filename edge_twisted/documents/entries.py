@@ -70,7 +70,7 @@ def winner(entries: Entries) -> Entry | None:
     return max(values, key=rank, default=None)
 
 
-def merged(
+def merge_entries(
     left: Entries, left_seen: VersionVector, right: Entries, right_seen: VersionVector
 ) -> Entries:
     """Return what neither side has superseded; `left_seen` is all that the left side has seen."""

@@ -81,12 +81,12 @@ def read_life(data: bytes) -> tuple[Dot, ...]:
     return tuple(found)
 
 
-def servers_part(version: VersionVector) -> VersionVector:
+def without_initial(version: VersionVector) -> VersionVector:
     """Return a version without the INITIAL writes, which are nobody's and of no order."""
     if all(replica.epoch != INITIAL_EPOCH for replica in version):
         return version
     seen = {r: n for r, n in version.items() if r.epoch != INITIAL_EPOCH}
-    return VersionVector(seen, version.unseen)
+    return VersionVector(seen, version.exceptions)
 
 
 def _full(written: Any) -> Header:
@@ -100,7 +100,7 @@ def _full(written: Any) -> Header:
             _check_exceptions(replica, number)
         else:
             _check_number(number, 0)
-    if version.unseen and sum(map(len, version.unseen.values())) > MAX_EXCEPTIONS:
+    if version.exceptions and sum(map(len, version.exceptions.values())) > MAX_EXCEPTIONS:
         raise ValueError("too many exceptions")
     newest = BEGINNING
     for at, sequence, timestamp in stamps:

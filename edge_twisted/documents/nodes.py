@@ -3,7 +3,7 @@
 The tree of a document: for each path its variants, each a slot of entries.
 
 One path may hold several variants at the same time: a register and a map, a register and a
-counter.  What is shown is the variant that was written last; a map counts as written when the
+counter.  What is shown is the variant that was written last; a map counters as written when the
 last of what it shows was.  A map is there if its presence was written, or if it shows a child.
 """
 
@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from attrs import field, frozen
 
 from edge_twisted.documents.counters import CounterState
-from edge_twisted.documents.entries import Entries, Entry, Rank, Stamp, merged, rank, winner
+from edge_twisted.documents.entries import Entries, Entry, Rank, Stamp, merge_entries, rank, winner
 from edge_twisted.documents.values import MISSING, Operand, Value
 from edge_twisted.documents.versions import Dot, VersionVector
 
@@ -33,34 +33,34 @@ class Variant(IntEnum):
 
 
 _NO_SLOTS: Final[Mapping[Variant, Entries]] = MappingProxyType({})
-_NO_COUNTS: Final[Mapping[Variant, CounterState]] = MappingProxyType({})
+_NO_COUNTERS: Final[Mapping[Variant, CounterState]] = MappingProxyType({})
 _NO_CHILDREN: Final[Mapping[str, PathNode]] = MappingProxyType({})
 
 
 @frozen(eq=False)
 class PathNode:
     """
-    One path: its slots, its counts, and the paths below it.
+    One path: its slots, its counters, and the paths below it.
 
     The entries of a counter and of a map say only whether it is there (their value is True); a
-    counter's number is in `counts`.
+    counter's number is in `counters`.
     """
 
     slots: Mapping[Variant, Entries] = _NO_SLOTS
-    counts: Mapping[Variant, CounterState] = _NO_COUNTS
+    counters: Mapping[Variant, CounterState] = _NO_COUNTERS
     children: Mapping[str, PathNode] = field(default=_NO_CHILDREN)
 
     def with_slot(self, variant: Variant, stamp: Stamp, value: Operand) -> PathNode:
         """Return the node after a write, which supersedes all that the slot holds."""
         slots = {**self.slots, variant: (Entry(stamp, value),)}
-        return PathNode(slots, self.counts, self.children)
+        return PathNode(slots, self.counters, self.children)
 
-    def with_count(self, variant: Variant, count: CounterState, stamp: Stamp) -> PathNode:
+    def with_counter(self, variant: Variant, counter: CounterState, stamp: Stamp) -> PathNode:
         """Return the node after a write of a counter."""
         slots = {**self.slots, variant: (Entry(stamp, True),)}
-        return PathNode(slots, {**self.counts, variant: count}, self.children)
+        return PathNode(slots, {**self.counters, variant: counter}, self.children)
 
-    def is_there(self, variant: Variant) -> bool:
+    def has_value(self, variant: Variant) -> bool:
         """Return whether a variant holds a value; for a map, whether it was written itself."""
         return winner(self.slots.get(variant, ())) is not None
 
@@ -69,7 +69,7 @@ EMPTY: Final = PathNode()
 
 
 @frozen
-class Shown:
+class ShownValue:
     """What a path shows: the value, by which variant, and how late that was written."""
 
     value: Value
@@ -78,36 +78,36 @@ class Shown:
 
 
 #: What maps show, by the identity of their nodes, for who asks at every level of one tree.
-Memo = dict[int, "Shown | None"]
+Memo = dict[int, "ShownValue | None"]
 
 
-def shown(node: PathNode, memo: Memo | None = None) -> Shown | None:
+def show(node: PathNode, memo: Memo | None = None) -> ShownValue | None:
     """Return what a node shows, None if nothing."""
     if not node.children and len(node.slots) == 1:
         # Almost all paths.
         (variant,) = node.slots
-        return shown_as(node, variant)
-    best = shown_map(node, memo)
+        return show_variant(node, variant)
+    best = show_map(node, memo)
     for variant in node.slots:
-        found = None if variant is Variant.MAP else shown_as(node, variant)
+        found = None if variant is Variant.MAP else show_variant(node, variant)
         if found is not None and (best is None or found.rank > best.rank):
             best = found
     return best
 
 
-def shown_as(node: PathNode, variant: Variant) -> Shown | None:
-    """Return what a node shows if only one variant counts, None if that is not there."""
+def show_variant(node: PathNode, variant: Variant) -> ShownValue | None:
+    """Return what a node shows if only one variant counters, None if that is not there."""
     if variant is Variant.MAP:
-        return shown_map(node)
+        return show_map(node)
     entry = winner(node.slots.get(variant, ()))
     if entry is None or entry.value is MISSING:
         return None
-    count = node.counts.get(variant)
-    value = entry.value if count is None else count.value
-    return Shown(value, variant, rank(entry))
+    counter = node.counters.get(variant)
+    value = entry.value if counter is None else counter.value
+    return ShownValue(value, variant, rank(entry))
 
 
-def shown_map(node: PathNode, memo: Memo | None = None) -> Shown | None:
+def show_map(node: PathNode, memo: Memo | None = None) -> ShownValue | None:
     """Return the object that the children and the presence of a map make, None if none."""
     if memo is not None and id(node) in memo:
         return memo[id(node)]
@@ -115,13 +115,13 @@ def shown_map(node: PathNode, memo: Memo | None = None) -> Shown | None:
     best = rank(presence) if presence else None
     fields: dict[str, Value] = {}
     for name, child in node.children.items():
-        found = shown(child, memo)
+        found = show(child, memo)
         if found is None:
             continue
         fields[name] = found.value
         if best is None or found.rank > best:
             best = found.rank
-    made = Shown(fields, Variant.MAP, best) if best else None
+    made = ShownValue(fields, Variant.MAP, best) if best else None
     if memo is not None:
         memo[id(node)] = made
     return made
@@ -129,14 +129,14 @@ def shown_map(node: PathNode, memo: Memo | None = None) -> Shown | None:
 
 class Side(NamedTuple):
     """
-    What one side of a merge has seen; `unsaid` of it stands in slots that it leaves out.
+    What one side of a merge has seen; `omitted_dots` of it stands in slots that it leaves out.
 
     A whole state leaves out nothing that it has; a delta leaves out the slots that have not
-    changed, and `unsaid` are the writes in these.
+    changed, and `omitted_dots` are the writes in these.
     """
 
     seen: VersionVector
-    unsaid: Collection[Dot] = frozenset()
+    omitted_dots: Collection[Dot] = frozenset()
 
     def forgot(self, entry: Entry) -> bool:
         """
@@ -146,10 +146,10 @@ class Side(NamedTuple):
         written again.  What belonged to its former life is gone everywhere.
         """
         dot = entry.stamp.dot
-        return self.seen.covers(dot) and dot not in self.unsaid
+        return self.seen.covers(dot) and dot not in self.omitted_dots
 
 
-def merged_nodes(left: PathNode, left_side: Side, right: PathNode, right_side: Side) -> PathNode:
+def merge_nodes(left: PathNode, left_side: Side, right: PathNode, right_side: Side) -> PathNode:
     """
     Return the merge of two trees.
 
@@ -161,32 +161,34 @@ def merged_nodes(left: PathNode, left_side: Side, right: PathNode, right_side: S
     for variant in {**left.slots, **right.slots}:
         mine, theirs = left.slots.get(variant), right.slots.get(variant)
         if mine and theirs:
-            kept = merged(mine, left_side.seen, theirs, right_side.seen)
+            kept = merge_entries(mine, left_side.seen, theirs, right_side.seen)
         else:
-            kept = _kept(mine or (), right_side) or _kept(theirs or (), left_side)
+            kept = _keep_entries(mine or (), right_side) or _keep_entries(theirs or (), left_side)
         if kept:
             slots[variant] = kept
-    counts: dict[Variant, CounterState] = {}
-    for variant in {**left.counts, **right.counts}:
+    counters: dict[Variant, CounterState] = {}
+    for variant in {**left.counters, **right.counters}:
         if variant in slots:
-            count, counted = left.counts.get(variant), right.counts.get(variant)
-            counts[variant] = (
-                count.merged(counted, left_side.seen, right_side.seen)
-                if count and counted
-                else _either(count, counted)
+            counter, other_counter = left.counters.get(variant), right.counters.get(variant)
+            counters[variant] = (
+                counter.merge(other_counter, left_side.seen, right_side.seen)
+                if counter and other_counter
+                else _either_counter(counter, other_counter)
             )
     children: dict[str, PathNode] = {}
     for name in {**left.children, **right.children}:
         own, other = left.children.get(name), right.children.get(name)
         if own is None or other is None:
             child = (
-                _left_of(own or EMPTY, right_side) if other is None else _left_of(other, left_side)
+                _keep_tree(own or EMPTY, right_side)
+                if other is None
+                else _keep_tree(other, left_side)
             )
         else:
-            child = merged_nodes(own, left_side, other, right_side)
+            child = merge_nodes(own, left_side, other, right_side)
         if child.slots or child.children:
             children[name] = child
-    return PathNode(slots, counts, children)
+    return PathNode(slots, counters, children)
 
 
 def forgets(left: PathNode, left_side: Side, right: PathNode, right_side: Side) -> bool:
@@ -197,9 +199,13 @@ def forgets(left: PathNode, left_side: Side, right: PathNode, right_side: Side) 
             return True
         if not mine and any(map(left_side.forgot, theirs or ())):
             return True
-    for variant in {**left.counts, **right.counts}:
-        count, counted = left.counts.get(variant), right.counts.get(variant)
-        if count and counted and count.forgets(counted, left_side.seen, right_side.seen):
+    for variant in {**left.counters, **right.counters}:
+        counter, other_counter = left.counters.get(variant), right.counters.get(variant)
+        if (
+            counter
+            and other_counter
+            and counter.forgets(other_counter, left_side.seen, right_side.seen)
+        ):
             return True
     return any(
         forgets(
@@ -212,20 +218,20 @@ def forgets(left: PathNode, left_side: Side, right: PathNode, right_side: Side) 
     )
 
 
-def _left_of(node: PathNode, other: Side) -> PathNode:
+def _keep_tree(node: PathNode, other: Side) -> PathNode:
     """Return what stays of a tree of which the other side has nothing: mostly all of it."""
-    if _is_untouched(node, other):
+    if _forgot_nothing(node, other):
         return node
-    slots = {variant: _kept(entries, other) for variant, entries in node.slots.items()}
-    children = {name: _left_of(child, other) for name, child in node.children.items()}
+    slots = {variant: _keep_entries(entries, other) for variant, entries in node.slots.items()}
+    children = {name: _keep_tree(child, other) for name, child in node.children.items()}
     return PathNode(
         {variant: kept for variant, kept in slots.items() if kept},
-        {variant: count for variant, count in node.counts.items() if slots.get(variant)},
+        {variant: counter for variant, counter in node.counters.items() if slots.get(variant)},
         {name: child for name, child in children.items() if child.slots or child.children},
     )
 
 
-def _is_untouched(root: PathNode, other: Side) -> bool:
+def _forgot_nothing(root: PathNode, other: Side) -> bool:
     """Return whether the other side has forgotten nothing of a tree."""
     kept: Stamp | None = None
     # Most are fields: a generator would cost more than what it yields.
@@ -240,29 +246,29 @@ def _is_untouched(root: PathNode, other: Side) -> bool:
     return True
 
 
-def _kept(entries: Entries, other: Side) -> Entries:
+def _keep_entries(entries: Entries, other: Side) -> Entries:
     """Return what stays of a slot that the other side does not have."""
     if not any(map(other.forgot, entries)):
         return entries
     return tuple(entry for entry in entries if not other.forgot(entry))
 
 
-def _either(left: CounterState | None, right: CounterState | None) -> CounterState:
-    count = left or right
-    assert count is not None
-    return count
+def _either_counter(left: CounterState | None, right: CounterState | None) -> CounterState:
+    counter = left or right
+    assert counter is not None
+    return counter
 
 
 def is_map(node: PathNode) -> bool:
     """Return whether the map of a node shows, without making its value."""
-    if node.is_there(Variant.MAP):
+    if node.has_value(Variant.MAP):
         return True
     return any(_shows(child) for child in node.children.values())
 
 
 def _shows(node: PathNode) -> bool:
     others = (variant for variant in node.slots if variant is not Variant.MAP)
-    return any(map(node.is_there, others)) or is_map(node)
+    return any(map(node.has_value, others)) or is_map(node)
 
 
 def nodes_of(root: PathNode) -> Iterator[PathNode]:

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-Spend = Callable[[int], None]
+Listener = Callable[[int], None]
 
 #: Elements between two steps that are told of: a quarter of a millisecond of the slowest.
 CHUNK: Final = 256
@@ -24,64 +24,64 @@ CHUNK: Final = 256
 _RUN: Final = 8_192
 
 # Each thread has a context of its own.
-_SPEND: Final[ContextVar[Spend | None]] = ContextVar("spend", default=None)
+_LISTENER: Final[ContextVar[Listener | None]] = ContextVar("listener", default=None)
 
 
-#: Lets a `Spend` be told of steps on this thread from now on; returns a token for `end`.  The
-#: variable's own methods, for every write calls them.
-begin: Final[Callable[[Spend | None], Token[Spend | None]]] = _SPEND.set
-#: Undoes `begin`, on the same thread.
-end: Final[Callable[[Token[Spend | None]], None]] = _SPEND.reset
+#: Install a listener on this thread; pass the returned token to `end`.  The variable's own methods,
+#: because every write calls them.
+begin: Final[Callable[[Listener | None], Token[Listener | None]]] = _LISTENER.set
+#: Restore the listener from before `begin`, on the same thread.
+end: Final[Callable[[Token[Listener | None]], None]] = _LISTENER.reset
 
 
-def told(spend: Spend, steps: Iterator[T]) -> Iterator[T]:
+def iterate(listener: Listener, steps: Iterator[T]) -> Iterator[T]:
     """Yield the same, `spend` being told of the steps that each of them takes, and of no others."""
     while True:
-        token = _SPEND.set(spend)
+        token = _LISTENER.set(listener)
         try:
             item = next(steps)
         except StopIteration:
             return
         finally:
-            _SPEND.reset(token)
+            _LISTENER.reset(token)
         yield item
 
 
-def listener() -> Spend | None:
+def current_listener() -> Listener | None:
     """Return what is told of steps on this thread, None if nobody is."""
-    return _SPEND.get()
+    return _LISTENER.get()
 
 
-def spend(steps: int) -> None:
+def report(steps: int) -> None:
     """Tell of steps; raises whatever ends the work."""
-    found = _SPEND.get()
+    found = _LISTENER.get()
     if found is not None:
         found(steps)
 
 
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """Yield a long sequence in pieces, telling of each before it comes."""
-    tell = _SPEND.get()
+    listener = _LISTENER.get()
     for start in range(0, len(values), CHUNK):
-        if tell is not None:
-            tell(CHUNK)
+        if listener is not None:
+            listener(CHUNK)
         yield values[start : start + CHUNK]
 
 
-def watched(values: Iterable[T]) -> Iterator[T]:
+def report_each(values: Iterable[T]) -> Iterator[T]:
     """Yield the same, telling of every `CHUNK` of them."""
-    tell = _SPEND.get()
+    listener = _LISTENER.get()
     left = CHUNK
     for value in values:
         left -= 1
         if not left:
             left = CHUNK
-            if tell is not None:
-                tell(CHUNK)
+            if listener is not None:
+                listener(CHUNK)
         yield value
 
 
-def in_order(keys: Sequence[Any]) -> list[int]:
+def sort_positions(keys: Sequence[Any]) -> list[int]:
     """
     Return the positions of `keys` in their order, equal keys as they came.
 
@@ -91,13 +91,13 @@ def in_order(keys: Sequence[Any]) -> list[int]:
     key = keys.__getitem__
     runs = [
         sorted(range(start, min(start + _RUN, len(keys))), key=key)
-        for start in watched_every(_RUN, range(0, len(keys), _RUN))
+        for start in report_before_each(_RUN, range(0, len(keys), _RUN))
     ]
     while len(runs) > 1:
         pairs = zip(runs[::2], [*runs[1::2], *([[]] if len(runs) % 2 else [])], strict=True)
         merged: list[list[int]] = []
         for left, right in pairs:
-            spend(len(left) + len(right))
+            report(len(left) + len(right))
             left.extend(right)
             left.sort(key=key)
             merged.append(left)
@@ -105,8 +105,8 @@ def in_order(keys: Sequence[Any]) -> list[int]:
     return runs[0] if runs else []
 
 
-def watched_every(steps: int, values: Iterable[T]) -> Iterator[T]:
+def report_before_each(steps: int, values: Iterable[T]) -> Iterator[T]:
     """Yield the same, telling of so many steps before each."""
     for value in values:
-        spend(steps)
+        report(steps)
         yield value

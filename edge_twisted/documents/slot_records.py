@@ -2,8 +2,8 @@
 """
 The written form of slots: one record each, with replicas and stamps in tables.
 
-A record is ``[path, variant, entries, count]``.  An entry is ``[stamp]`` for a removal, ``[stamp,
-value]`` for a value, ``[stamp, nil, true]`` for the value that the document shows; a count is
+A record is ``[path, variant, entries, counter]``.  An entry is ``[stamp]`` for a removal, ``[stamp,
+value]`` for a value, ``[stamp, nil, true]`` for the value that the document shows; a counter is
 ``[restart, start, [[replica, sequence, total], ...]]`` or nil, where a share of a replica that is
 not its first has a fourth number, the sequence of the write that began it.  Stamps and replicas are
 positions in the tables, a missing restart is -1.  A version is, of each replica in the table, its
@@ -26,7 +26,7 @@ from edge_twisted.documents.operations import Path
 from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.documents.versions import Dot, Replica, SiteId, Span, VersionVector
 
-#: A slot that was read: its path, what it is of, what it holds, and a counter's count.
+#: A slot that was read: its path, what it is of, what it holds, and a counter's counter.
 Slot = tuple[Path, Variant, Entries, CounterState | None]
 #: Documents are less deep; who walks a tree may recurse.
 _MAX_PATH: Final = 256
@@ -42,7 +42,7 @@ class Tables:
     stamps: list[Stamp]
     _replica_at: dict[Replica, int] = field(init=False)
     _stamp_at: dict[Stamp, int] = field(init=False)
-    #: Made once there is a count.
+    #: Made once there is a counter.
     _first_shares: list[Dot] = field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -61,7 +61,7 @@ class Tables:
         return self._replica_at[replica]
 
     def first_shares(self) -> list[Dot]:
-        """Return the keys that the first share of each replica has in a count."""
+        """Return the keys that the first share of each replica has in a counter."""
         if not self._first_shares:
             self._first_shares = [Dot(replica, 0) for replica in self.replicas]
         return self._first_shares
@@ -89,31 +89,31 @@ class Tables:
 
 def _write_seen(version: VersionVector, replica: Replica) -> int | list[Any]:
     number = version.seen(replica)
-    spans = version.unseen.get(replica)
+    spans = version.exceptions.get(replica)
     return number if spans is None else [number, *spans]
 
 
 def read_seen(replicas: Sequence[Replica], written: Any) -> VersionVector:
     """Return a version: of each replica a number, or an array of it and its exceptions."""
     seen: dict[Replica, int] = {}
-    unseen: dict[Replica, tuple[Span, ...]] = {}
+    exceptions: dict[Replica, tuple[Span, ...]] = {}
     for replica, number in zip(replicas, written, strict=True):
         if type(number) is list:
             number, *spans = number
-            unseen[replica] = tuple((first, last) for first, last in spans)
+            exceptions[replica] = tuple((first, last) for first, last in spans)
         if number:
             seen[replica] = number
-    return VersionVector(seen, unseen)
+    return VersionVector(seen, exceptions)
 
 
 def stamps_of(node: PathNode) -> Iterable[Stamp]:
-    """Yield the stamps in the slots and counts of one node."""
+    """Yield the stamps in the slots and counters of one node."""
     for entries in node.slots.values():
         for entry in entries:
             yield entry.stamp
-    for count in node.counts.values():
-        if count.restart is not None:
-            yield count.restart
+    for counter in node.counters.values():
+        if counter.restart is not None:
+            yield counter.restart
 
 
 def write_record(
@@ -121,8 +121,8 @@ def write_record(
 ) -> list[Any]:
     """Return one slot's record; the value of the entry with stamp `shown` is left out."""
     entries = [_write_entry(tables, entry, shown) for entry in node.slots.get(variant, ())]
-    count = node.counts.get(variant)
-    return [list(path), int(variant), entries, None if count is None else _count(tables, count)]
+    counter = node.counters.get(variant)
+    return [list(path), int(variant), entries, None if counter is None else _count(tables, counter)]
 
 
 def _write_entry(tables: Tables, entry: Entry, shown: Stamp | None) -> list[Any]:
@@ -134,14 +134,14 @@ def _write_entry(tables: Tables, entry: Entry, shown: Stamp | None) -> list[Any]
     return [at, entry.value]
 
 
-def _count(tables: Tables, count: CounterState) -> list[Any]:
+def _count(tables: Tables, counter: CounterState) -> list[Any]:
     shares = [
         [tables.replica(replica), share.sequence, share.total, began]
         if began
         else [tables.replica(replica), share.sequence, share.total]
-        for (replica, began), share in sorted(count.shares.items())
+        for (replica, began), share in sorted(counter.shares.items())
     ]
-    return [tables.stamp(count.restart), count.start, shares]
+    return [tables.stamp(counter.restart), counter.start, shares]
 
 
 def read_entries(
@@ -161,7 +161,7 @@ def read_entries(
 
 
 def read_count(tables: Tables, written: Any) -> CounterState:
-    """Return a counter's count; :raises ValueError: a share is written twice, or wrongly."""
+    """Return a counter's counter; :raises ValueError: a share is written twice, or wrongly."""
     restart, start, written_shares = written
     shares: dict[Dot, Share] = {}
     firsts = tables.first_shares()
@@ -192,18 +192,18 @@ def with_slots(root: PathNode, slots: Sequence[Slot]) -> PathNode:
 
 
 def _with_slots(node: PathNode, slots: Sequence[Slot], depth: int) -> PathNode:
-    entries, counts = dict(node.slots), dict(node.counts)
+    entries, counters = dict(node.slots), dict(node.counters)
     below: dict[str, list[Slot]] = {}
     for slot in slots:
-        path, variant, held, count = slot
+        path, variant, held, counter = slot
         if len(path) > depth:
             below.setdefault(path[depth], []).append(slot)
             continue
         if held:
             entries[variant] = held
-        if count is not None:
-            counts[variant] = count
+        if counter is not None:
+            counters[variant] = counter
     children = dict(node.children)
     for name, group in below.items():
         children[name] = _with_slots(children.get(name, EMPTY), group, depth + 1)
-    return PathNode(entries, counts, children)
+    return PathNode(entries, counters, children)

@@ -13,8 +13,8 @@ from functools import cached_property
 from attrs import define, field
 
 from edge_twisted.documents import nodes
-from edge_twisted.documents.entries import Entries, merged, winner
-from edge_twisted.documents.nodes import EMPTY, PathNode, Side, merged_nodes, shown_map
+from edge_twisted.documents.entries import Entries, merge_entries, winner
+from edge_twisted.documents.nodes import EMPTY, PathNode, Side, merge_nodes, show_map
 from edge_twisted.documents.values import MISSING, Value
 from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, VersionVector
 
@@ -39,17 +39,17 @@ class DocumentState:
         return winner(self.life) is not None
 
     @property
-    def living(self) -> list[Dot]:
+    def live_dots(self) -> list[Dot]:
         """The writes by which the document lives; none if it is deleted."""
         return [entry.stamp.dot for entry in self.life if entry.value is not MISSING]
 
     @property
-    def standing(self) -> VersionVector:
+    def newest_dots(self) -> VersionVector:
         """Of each replica the newest write that something here is due to, be it a removal."""
         dots = [entry.stamp.dot for entry in self.life]
         for node in nodes.nodes_of(self.root):
             dots.extend(e.stamp.dot for entries in node.slots.values() for e in entries)
-            dots.extend(dot for count in node.counts.values() for dot in count.dots())
+            dots.extend(dot for counter in node.counters.values() for dot in counter.dots())
         newest: dict[Replica, int] = {}
         for dot in dots:
             newest[dot.replica] = max(dot.sequence, newest.get(dot.replica, 0))
@@ -60,12 +60,12 @@ class DocumentState:
         """The document without its id, as queries see it; None if it is deleted."""
         if not self.is_alive:
             return None
-        found = shown_map(self.root)
+        found = show_map(self.root)
         return found.value if found and isinstance(found.value, dict) else {}
 
 
 def forgets(
-    left: DocumentState, right: DocumentState, unsaid: Collection[Dot] = frozenset()
+    left: DocumentState, right: DocumentState, omitted_dots: Collection[Dot] = frozenset()
 ) -> bool:
     """
     Return whether `merge` drops something because one side has forgotten it.
@@ -77,12 +77,12 @@ def forgets(
     if left.version.includes(right.version) or right.version.includes(left.version):
         # The later one is taken as it is.
         return False
-    here, there = Side(left.version), Side(right.version, unsaid)
+    here, there = Side(left.version), Side(right.version, omitted_dots)
     return nodes.forgets(left.root, here, right.root, there)
 
 
 def merge(
-    left: DocumentState, right: DocumentState, unsaid: Collection[Dot] = frozenset()
+    left: DocumentState, right: DocumentState, omitted_dots: Collection[Dot] = frozenset()
 ) -> DocumentState:
     """
     Return the state that has seen what either has seen.
@@ -91,18 +91,18 @@ def merge(
     to, also after forgetting some of it (`Side.forgot`): so only concurrent states are merged, and
     equal versions stay equal states.
 
-    :param unsaid: of a delta on the right (`edge_twisted.documents.deltas`): what it leaves out.
+    :param omitted_dots: of a delta on the right (`edge_twisted.documents.deltas`): what it leaves out.
     """
     if left.version.includes(right.version):
         return left
     seen = left.version
     if right.version.includes(seen):
-        if not unsaid:
+        if not omitted_dots:
             return right
         seen = NO_VERSION
-    here, there = Side(seen), Side(right.version, unsaid)
+    here, there = Side(seen), Side(right.version, omitted_dots)
     return DocumentState(
-        root=merged_nodes(left.root, here, right.root, there),
-        life=merged(left.life, seen, right.life, right.version),
-        version=left.version.joined(right.version),
+        root=merge_nodes(left.root, here, right.root, there),
+        life=merge_entries(left.life, seen, right.life, right.version),
+        version=left.version.join(right.version),
     )

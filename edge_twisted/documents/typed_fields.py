@@ -10,51 +10,51 @@ from __future__ import annotations
 
 from edge_twisted.documents.nodes import (
     PathNode,
-    Shown,
+    ShownValue,
     Variant,
     is_map,
     nodes_of,
-    shown_as,
-    shown_map,
+    show_map,
+    show_variant,
 )
 from edge_twisted.documents.operations import Path, VariantRules
 from edge_twisted.documents.values import Value
 
 
-def fields_as(root: PathNode, typing: VariantRules) -> dict[str, Value]:
-    """Return the fields of a live document, without its id, as `typing` shows them."""
-    return _fields(root, (), typing)
+def fields_as(root: PathNode, rules: VariantRules) -> dict[str, Value]:
+    """Return the fields of a live document, without its id, as `rules` shows them."""
+    return _fields(root, (), rules)
 
 
-def _fields(node: PathNode, path: Path, typing: VariantRules) -> dict[str, Value]:
+def _fields(node: PathNode, path: Path, rules: VariantRules) -> dict[str, Value]:
     fields: dict[str, Value] = {}
     for name, child in node.children.items():
-        found = _shown(child, (*path, name), typing)
+        found = _shown(child, (*path, name), rules)
         if found is not None:
             fields[name] = found.value
     return fields
 
 
-def _shown(node: PathNode, path: Path, typing: VariantRules) -> Shown | None:
-    variant = typing.read_as(path)
+def _shown(node: PathNode, path: Path, rules: VariantRules) -> ShownValue | None:
+    variant = rules.read_as(path)
     if variant is Variant.MAP:
-        return _map(node, path, typing)
+        return _map(node, path, rules)
     if variant is not None:
-        return shown_as(node, variant)
-    best = _map(node, path, typing)
+        return show_variant(node, variant)
+    best = _map(node, path, rules)
     for each in node.slots:
-        found = None if each is Variant.MAP else shown_as(node, each)
+        found = None if each is Variant.MAP else show_variant(node, each)
         if found is not None and (best is None or found.rank > best.rank):
             best = found
     return best
 
 
-def _map(node: PathNode, path: Path, typing: VariantRules) -> Shown | None:
+def _map(node: PathNode, path: Path, rules: VariantRules) -> ShownValue | None:
     """Return the map with what may be seen of it; it is as late as the whole of it."""
-    whole = shown_map(node)
+    whole = show_map(node)
     if whole is None:
         return None
-    return Shown(_fields(node, path, typing), Variant.MAP, whole.rank)
+    return ShownValue(_fields(node, path, rules), Variant.MAP, whole.rank)
 
 
 def has_hidden_variants(root: PathNode) -> bool:
@@ -69,6 +69,6 @@ def has_hidden_variants(root: PathNode) -> bool:
         values = [each for each in node.slots if each is not Variant.MAP]
         if len(values) + bool(node.children or Variant.MAP in node.slots) < 2:
             continue
-        if sum(map(node.is_there, values)) + is_map(node) > 1:
+        if sum(map(node.has_value, values)) + is_map(node) > 1:
             return True
     return False

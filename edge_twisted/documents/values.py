@@ -18,7 +18,7 @@ from enum import Enum
 from struct import Struct
 from typing import Final, Literal, TypeAlias
 
-from edge_twisted.documents.progress import CHUNK, chunks, watched
+from edge_twisted.documents.progress import CHUNK, chunks, report_each
 
 Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
 
@@ -146,5 +146,7 @@ def _long(value: list[Value] | dict[str, Value]) -> bytes:
         parts = [b"".join(map(sort_key, piece)) for piece in chunks(value)]
         return b"".join((_ARRAY, *parts, _END))
     names = sorted(value)
-    keys = [_STRING + _terminated(name.encode("utf-8", "surrogatepass")) for name in watched(names)]
-    return b"".join((_OBJECT, *keys, _END, *[sort_key(value[name]) for name in watched(names)]))
+    keys = [
+        _STRING + _terminated(name.encode("utf-8", "surrogatepass")) for name in report_each(names)
+    ]
+    return b"".join((_OBJECT, *keys, _END, *[sort_key(value[name]) for name in report_each(names)]))

@@ -16,14 +16,14 @@ from edge_twisted.documents.versions import Dot, Replica, Span
 MOST_EXCEPTIONS: Final = 64
 
 
-def excepted(
+def except_evicted(
     state: DocumentState, before: DocumentState, own: Replica, evicted: int
 ) -> DocumentState:
     """
     Return a document that was just written, its version without writes that were evicted.
 
     A version covers all that its writer wrote before.  What was evicted of that and is not back
-    this document has not seen: whoever still has it keeps it.  So does a count: where the writer
+    this document has not seen: whoever still has it keeps it.  So does a counter: where the writer
     added to a share of which something may be elsewhere, it begins another one.
 
     :param before: what the write was made on; empty if there was no document.
@@ -35,52 +35,56 @@ def excepted(
     first = before.version.seen(own) + 1
     if write.sequence < first:
         return state
-    is_bounded = len(before.version.unseen.get(own, ())) < MOST_EXCEPTIONS
+    is_bounded = len(before.version.exceptions.get(own, ())) < MOST_EXCEPTIONS
     if first <= evicted < write.sequence and is_bounded:
-        version = version.without(own, (first, evicted))
-    unseen = version.unseen.get(own)
-    if not unseen:
+        version = version.with_exception(own, (first, evicted))
+    exceptions = version.exceptions.get(own)
+    if not exceptions:
         return state
-    return DocumentState(_recounted(state.root, before.root, write, unseen), state.life, version)
+    return DocumentState(
+        _split_shares(state.root, before.root, write, exceptions), state.life, version
+    )
 
 
-def _recounted(node: PathNode, before: PathNode, write: Dot, unseen: Sequence[Span]) -> PathNode:
+def _split_shares(
+    node: PathNode, before: PathNode, write: Dot, exceptions: Sequence[Span]
+) -> PathNode:
     return PathNode(
         node.slots,
         {
-            variant: _counted_apart(count, before.counts.get(variant), write, unseen)
-            for variant, count in node.counts.items()
+            variant: _split_share(counter, before.counters.get(variant), write, exceptions)
+            for variant, counter in node.counters.items()
         },
         {
-            name: _recounted(child, before.children.get(name, EMPTY), write, unseen)
+            name: _split_shares(child, before.children.get(name, EMPTY), write, exceptions)
             for name, child in node.children.items()
         },
     )
 
 
-def _counted_apart(
-    count: CounterState, before: CounterState | None, write: Dot, unseen: Sequence[Span]
+def _split_share(
+    counter: CounterState, before: CounterState | None, write: Dot, exceptions: Sequence[Span]
 ) -> CounterState:
     """
-    Return a count with what a write added to it in a share of its own, if it has to be.
+    Return a counter with what a write added to it in a share of its own, if it has to be.
 
     A share can be added to if all is known that its replica wrote since it last did.
     """
-    key = count.newest(write.replica)
-    added = count.shares.get(key)
+    key = counter.newest_share(write.replica)
+    added = counter.shares.get(key)
     if added is None or added.sequence != write.sequence:
-        return count
-    restart = count.restart
+        return counter
+    restart = counter.restart
     old = before.shares.get(key) if before and before.restart == restart else None
     since = 0
     if old is not None:
         since = old.sequence
     elif restart is not None and restart.replica == write.replica:
         since = restart.sequence
-    if unseen[-1][1] < since:
-        return count
-    shares = {each: share for each, share in count.shares.items() if each != key}
+    if exceptions[-1][1] < since:
+        return counter
+    shares = {each: share for each, share in counter.shares.items() if each != key}
     if old is not None:
         shares[key] = old
     shares[write] = Share(write.sequence, added.total - (old.total if old else 0))
-    return CounterState(restart, count.start, shares)
+    return CounterState(restart, counter.start, shares)

@@ -55,7 +55,7 @@ class VersionVector(Mapping[Replica, int]):
 
     A replica that is not named has been seen up to 0.  As a mapping it has the numbers alone.
 
-    :param unseen: by replica the exceptions: ascending spans, apart from each other, that end below
+    :param exceptions: by replica the exceptions: ascending spans, apart from each other, that end below
         the replica's number.
     """
 
@@ -64,10 +64,10 @@ class VersionVector(Mapping[Replica, int]):
     def __init__(
         self,
         seen: Mapping[Replica, int] | Iterable[tuple[Replica, int]] = (),
-        unseen: Mapping[Replica, tuple[Span, ...]] = _NOTHING,
+        exceptions: Mapping[Replica, tuple[Span, ...]] = _NOTHING,
     ) -> None:
         self._seen: dict[Replica, int] = dict(seen)
-        self._unseen = unseen
+        self._unseen = exceptions
 
     # -- Mapping
 
@@ -100,7 +100,7 @@ class VersionVector(Mapping[Replica, int]):
     # -- what it says
 
     @property
-    def unseen(self) -> Mapping[Replica, tuple[Span, ...]]:
+    def exceptions(self) -> Mapping[Replica, tuple[Span, ...]]:
         """The exceptions."""
         return self._unseen
 
@@ -136,12 +136,12 @@ class VersionVector(Mapping[Replica, int]):
             return self
         return VersionVector({**self._seen, dot.replica: dot.sequence}, self._unseen)
 
-    def without(self, replica: Replica, span: Span) -> VersionVector:
+    def with_exception(self, replica: Replica, span: Span) -> VersionVector:
         """Return this vector with one more exception, above those that the replica has."""
         spans = (*self._unseen.get(replica, ()), span)
         return VersionVector(self._seen, {**self._unseen, replica: spans})
 
-    def joined(self, other: VersionVector) -> VersionVector:
+    def join(self, other: VersionVector) -> VersionVector:
         """Return what either has seen."""
         if self.includes(other):
             return self
@@ -194,10 +194,12 @@ NO_VERSION: Final = VersionVector()
 
 def encode_vector(vector: VersionVector) -> bytes:
     """Return a vector as bytes; equal vectors have equal bytes."""
-    unseen = vector.unseen
+    exceptions = vector.exceptions
     return _encode(
         [
-            [r.site, r.epoch, vector[r], unseen[r]] if r in unseen else [r.site, r.epoch, vector[r]]
+            [r.site, r.epoch, vector[r], exceptions[r]]
+            if r in exceptions
+            else [r.site, r.epoch, vector[r]]
             for r in sorted(vector)
         ]
     )
@@ -209,10 +211,10 @@ def decode_vector(data: bytes | None) -> VersionVector:
         return VersionVector()
     written: Any = _decode(data)
     seen: dict[Replica, int] = {}
-    unseen: dict[Replica, tuple[Span, ...]] = {}
+    exceptions: dict[Replica, tuple[Span, ...]] = {}
     for site, epoch, number, *spans in written:
         replica = Replica(SiteId(site), epoch)
         seen[replica] = number
         if spans:
-            unseen[replica] = tuple((first, last) for first, last in spans[0])
-    return VersionVector(seen, unseen)
+            exceptions[replica] = tuple((first, last) for first, last in spans[0])
+    return VersionVector(seen, exceptions)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from edge_twisted.documents.clock import BEGINNING
-from edge_twisted.documents.counters import CounterState, restarted
+from edge_twisted.documents.counters import CounterState, restart_counter
 from edge_twisted.documents.entries import Entry, Stamp
 from edge_twisted.documents.nodes import EMPTY, PathNode, Variant, is_map
 from edge_twisted.documents.operations import (
@@ -43,7 +43,7 @@ MAX_DEPTH: Final = 200
 
 
 def insert(
-    previous: DocumentState | None, fields: Fields, stamp: Stamp, typing: VariantRules = UNTYPED
+    previous: DocumentState | None, fields: Fields, stamp: Stamp, rules: VariantRules = UNTYPED
 ) -> DocumentState:
     """
     Begin a new life with these fields (without the id).
@@ -54,11 +54,11 @@ def insert(
     """
     old = previous or DocumentState()
     check_depth(fields)
-    root = _with_fields(_buried(old.root, stamp), (), fields, stamp, typing)
-    return _next(old, root, stamp)
+    root = _with_fields(_remove_all(old.root, stamp), (), fields, stamp, rules)
+    return _next_state(old, root, stamp)
 
 
-def initial(fields: Fields, typing: VariantRules = UNTYPED) -> DocumentState:
+def initial(fields: Fields, rules: VariantRules = UNTYPED) -> DocumentState:
     """
     Return what INSERT INITIAL writes where there is no document.
 
@@ -66,14 +66,14 @@ def initial(fields: Fields, typing: VariantRules = UNTYPED) -> DocumentState:
     everywhere, and any other write wins over it.
     """
     content = hashlib.blake2b(canonical(dict(fields)), digest_size=SITE_BYTES).digest()
-    return insert(None, fields, Stamp(BEGINNING, Replica(SiteId(content), 0), 1), typing)
+    return insert(None, fields, Stamp(BEGINNING, Replica(SiteId(content), 0), 1), rules)
 
 
 def apply(
     state: DocumentState,
     operations: Iterable[Operation],
     stamp: Stamp,
-    typing: VariantRules = UNTYPED,
+    rules: VariantRules = UNTYPED,
 ) -> DocumentState:
     """
     Apply operations, which must concern different paths, as one write.
@@ -85,8 +85,8 @@ def apply(
     changes: list[_Change] = []
     for operation in operations:
         _check_path(operation.path, done, above)
-        changes.append(_change(operation, stamp, typing))
-    return _next(state, _changed(state.root, changes, 0), stamp)
+        changes.append(_change(operation, stamp, rules))
+    return _next_state(state, _apply_changes(state.root, changes, 0), stamp)
 
 
 def delete(state: DocumentState, stamp: Stamp) -> DocumentState:
@@ -95,30 +95,30 @@ def delete(state: DocumentState, stamp: Stamp) -> DocumentState:
 
 
 def differences(
-    state: DocumentState, fields: Fields, typing: VariantRules = UNTYPED
+    state: DocumentState, fields: Fields, rules: VariantRules = UNTYPED
 ) -> Iterator[Set]:
     """
     Yield what has to be set for the document to show these fields; none if it shows them.
 
     What is shown is what a statement with these types sees.
     """
-    yield from _differences((), fields_as(state.root, typing), fields, typing)
+    yield from _differences((), fields_as(state.root, rules), fields, rules)
 
 
-def _differences(path: Path, have: Fields, want: Fields, typing: VariantRules) -> Iterator[Set]:
+def _differences(path: Path, have: Fields, want: Fields, rules: VariantRules) -> Iterator[Set]:
     for name, value in want.items():
         old = have.get(name, MISSING)
         here = (*path, name)
         if equal(old, value) and type(old) is type(value):
             continue
-        merges = typing.variant(here, value) is Variant.MAP
+        merges = rules.variant(here, value) is Variant.MAP
         if merges and isinstance(old, dict) and isinstance(value, dict):
-            yield from _differences(here, old, value, typing)
+            yield from _differences(here, old, value, rules)
         else:
             yield Set(here, value)
 
 
-def _next(state: DocumentState, root: PathNode, stamp: Stamp) -> DocumentState:
+def _next_state(state: DocumentState, root: PathNode, stamp: Stamp) -> DocumentState:
     return DocumentState(root, (Entry(stamp, True),), state.version.with_dot(stamp.dot))
 
 
@@ -163,47 +163,47 @@ class _Change:
     """
     What is done to the node at a path.
 
-    A change that `makes` has the maps on the way made where they show nothing; for another, which
+    A change that `creates` has the maps on the way made where they show nothing; for another, which
     is a removal, a way that is not there stays so.
     """
 
     path: Path
-    makes: bool
+    creates: bool
     stamp: Stamp
     apply: Callable[[PathNode], PathNode]
 
 
-def _change(operation: Operation, stamp: Stamp, typing: VariantRules) -> _Change:
+def _change(operation: Operation, stamp: Stamp, rules: VariantRules) -> _Change:
     path = operation.path
     if len(path) > MAX_DEPTH:
         raise InvalidWrite(f"A document may be nested {MAX_DEPTH} levels deep")
     match operation:
         case Set(value=value):
-            typing.check_above(path)
+            rules.check_above(path)
             if isinstance(value, dict | list):
                 check_depth(value, len(path))
             return _Change(
-                path, True, stamp, lambda node: _written(node, path, value, stamp, typing)
+                path, True, stamp, lambda node: _write_value(node, path, value, stamp, rules)
             )
         case Unset():
-            return _Change(path, False, stamp, lambda node: _buried(node, stamp))
+            return _Change(path, False, stamp, lambda node: _remove_all(node, stamp))
         case Increment(amount=amount, pn=pn):
             variant = Variant.PN_COUNTER if pn else Variant.COUNTER
-            added = _whole(amount, pn)
-            typing.check_above(path)
-            typing.check_counter(path, variant)
-            return _Change(path, True, stamp, lambda node: _added(node, variant, added, stamp))
+            added = _integer(amount, pn)
+            rules.check_above(path)
+            rules.check_counter(path, variant)
+            return _Change(path, True, stamp, lambda node: _increment(node, variant, added, stamp))
         case Restart(start=start):
-            number = _whole(start, False)
-            typing.check_above(path)
-            typing.check_counter(path, Variant.COUNTER)
-            begun = restarted(stamp, number)
+            number = _integer(start, False)
+            rules.check_above(path)
+            rules.check_counter(path, Variant.COUNTER)
+            begun = restart_counter(stamp, number)
             return _Change(
-                path, True, stamp, lambda node: node.with_count(Variant.COUNTER, begun, stamp)
+                path, True, stamp, lambda node: node.with_counter(Variant.COUNTER, begun, stamp)
             )
 
 
-def _changed(node: PathNode, changes: Sequence[_Change], depth: int) -> PathNode:
+def _apply_changes(node: PathNode, changes: Sequence[_Change], depth: int) -> PathNode:
     """
     Return a tree with changes below it made, all of which lead through it at `depth`.
 
@@ -215,35 +215,35 @@ def _changed(node: PathNode, changes: Sequence[_Change], depth: int) -> PathNode
     children = dict(node.children)
     for name, group in groups.items():
         child = children.get(name)
-        making = next((change for change in group if change.makes), None)
-        if child is None and making is None:
+        creating = next((change for change in group if change.creates), None)
+        if child is None and creating is None:
             continue
         child = child or EMPTY
         if len(group[0].path) == depth + 1:
             # No other path may begin with this one.
             children[name] = group[0].apply(child)
             continue
-        if making is not None and not is_map(child):
-            child = child.with_slot(Variant.MAP, making.stamp, True)
-        children[name] = _changed(child, group, depth + 1)
-    return PathNode(node.slots, node.counts, children)
+        if creating is not None and not is_map(child):
+            child = child.with_slot(Variant.MAP, creating.stamp, True)
+        children[name] = _apply_changes(child, group, depth + 1)
+    return PathNode(node.slots, node.counters, children)
 
 
-def _written(
-    node: PathNode, path: Path, value: Value, stamp: Stamp, typing: VariantRules
+def _write_value(
+    node: PathNode, path: Path, value: Value, stamp: Stamp, rules: VariantRules
 ) -> PathNode:
-    variant = typing.variant(path, value)
+    variant = rules.variant(path, value)
     if variant is Variant.MAP:
-        return _map_written(node, path, value, stamp, typing)
+        return _write_map(node, path, value, stamp, rules)
     if variant is Variant.COUNTER:
-        return node.with_count(variant, restarted(stamp, _whole(value, False)), stamp)
+        return node.with_counter(variant, restart_counter(stamp, _integer(value, False)), stamp)
     if variant is Variant.PN_COUNTER:
-        return _added(node, variant, _whole(value, True), stamp)
+        return _increment(node, variant, _integer(value, True), stamp)
     return node.with_slot(variant, stamp, value)
 
 
-def _map_written(
-    node: PathNode, path: Path, value: Value, stamp: Stamp, typing: VariantRules
+def _write_map(
+    node: PathNode, path: Path, value: Value, stamp: Stamp, rules: VariantRules
 ) -> PathNode:
     if not isinstance(value, dict):
         raise InvalidWrite(f'Expected an object for the MAP field "{".".join(path)}"')
@@ -251,54 +251,54 @@ def _map_written(
     # one map then have nothing to merge but the keys.
     if not value or not is_map(node):
         node = node.with_slot(Variant.MAP, stamp, True)
-    return _with_fields(node, path, value, stamp, typing)
+    return _with_fields(node, path, value, stamp, rules)
 
 
 def _with_fields(
-    node: PathNode, path: Path, fields: Fields, stamp: Stamp, typing: VariantRules
+    node: PathNode, path: Path, fields: Fields, stamp: Stamp, rules: VariantRules
 ) -> PathNode:
     """Return a map with fields written, all at once: one by one, each would copy all of them."""
     children = dict(node.children)
     for name, value in fields.items():
         old = children.get(name, EMPTY)
-        children[name] = _written(old, (*path, name), value, stamp, typing)
-    return PathNode(node.slots, node.counts, children)
+        children[name] = _write_value(old, (*path, name), value, stamp, rules)
+    return PathNode(node.slots, node.counters, children)
 
 
-def _added(node: PathNode, variant: Variant, amount: int, stamp: Stamp) -> PathNode:
-    count = node.counts.get(variant)
-    if count is None:
-        count = CounterState()
-    elif not node.is_there(variant):
+def _increment(node: PathNode, variant: Variant, amount: int, stamp: Stamp) -> PathNode:
+    counter = node.counters.get(variant)
+    if counter is None:
+        counter = CounterState()
+    elif not node.has_value(variant):
         # It was removed: what it had counted before must not come back.
-        count = restarted(stamp, 0)
-    return node.with_count(variant, count.added(amount, stamp.dot), stamp)
+        counter = restart_counter(stamp, 0)
+    return node.with_counter(variant, counter.add(amount, stamp.dot), stamp)
 
 
-def _buried(node: PathNode, stamp: Stamp) -> PathNode:
+def _remove_all(node: PathNode, stamp: Stamp) -> PathNode:
     """Return the tree with everything in it removed."""
     slots = {
-        variant: entries if shown_nothing(entries) else (Entry(stamp, MISSING),)
+        variant: entries if are_removals(entries) else (Entry(stamp, MISSING),)
         for variant, entries in node.slots.items()
     }
-    children = {name: _buried(child, stamp) for name, child in node.children.items()}
-    return PathNode(slots, node.counts, children)
+    children = {name: _remove_all(child, stamp) for name, child in node.children.items()}
+    return PathNode(slots, node.counters, children)
 
 
-def shown_nothing(entries: tuple[Entry, ...]) -> bool:
+def are_removals(entries: tuple[Entry, ...]) -> bool:
     """Return whether all the entries are removals."""
     return all(entry.value is MISSING for entry in entries)
 
 
-def _whole(value: Value, allow_whole_float: bool) -> int:
+def _integer(value: Value, allow_whole_float: bool) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if allow_whole_float and isinstance(value, float) and value.is_integer():
         return int(value)
-    raise InvalidWrite(f"Expected {_in_words(value)} to be an integer value")
+    raise InvalidWrite(f"Expected {_describe(value)} to be an integer value")
 
 
-def _in_words(value: Value) -> str:
+def _describe(value: Value) -> str:
     if isinstance(value, bytes | list | dict):
         return "binary" if isinstance(value, bytes) else type(value).__name__
     return "null" if value is None else json.dumps(value, ensure_ascii=False)

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from edge_twisted.documents.attachments import tokens_in
 from edge_twisted.documents.digest import digest, digest_of_write
-from edge_twisted.documents.encoding import CorruptState, decode, encode, fresh
+from edge_twisted.documents.encoding import CorruptState, decode, encode, encode_fresh
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import InvalidJson, from_text, to_text
@@ -17,7 +17,7 @@ from edge_twisted.documents.operations import UNTYPED, VariantRules
 from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.typed_fields import fields_as, has_hidden_variants
 from edge_twisted.documents.values import Value
-from edge_twisted.documents.version_exceptions import excepted
+from edge_twisted.documents.version_exceptions import except_evicted
 from edge_twisted.documents.versions import NO_VERSION, Replica, VersionVector
 from edge_twisted.documents.writes import MAX_DEPTH, check_depth
 from edge_twisted.records.evictions import Evictions, evicted_of
@@ -60,9 +60,9 @@ class DocumentWriter:
         """Store a state; return the size of the document's text in bytes, 0 if it is deleted."""
         evicted = self.evicted(collection, id_.key)
         # What INITIAL writes is nobody's.
-        if self._own is not None and (evicted or state.version.unseen):
+        if self._own is not None and (evicted or state.version.exceptions):
             before = self.load(collection, id_.key) or DocumentState()
-            state = excepted(state, before, self._own, evicted.seen(self._own))
+            state = except_evicted(state, before, self._own, evicted.seen(self._own))
         fields = state.fields
         document = None if fields is None else {**fields, ID: id_.value}
         text = None if document is None else to_text(document)
@@ -97,7 +97,7 @@ class DocumentWriter:
             collection,
             id_.key,
             body=text,
-            state=fresh(stamp),
+            state=encode_fresh(stamp),
             digest=digest_of_write(id_.key, dot),
             attachments=tokens_of(text, document),
             value=document,

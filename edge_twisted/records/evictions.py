@@ -163,14 +163,14 @@ def note_versions_evicted(
     known = Evictions.of(unit, collection)
     vector, count, folded = known.vector, known.count, known.folded
     for id_key, version in removed:
-        vector = vector.joined(VersionVector(version))
+        vector = vector.join(VersionVector(version))
         place = prefix + id_key
         before = unit.fact(EVICTED, place)
         if before is None and (folded or count >= MOST_EVICTED):
             folded = True
             continue
         count += before is None
-        unit.put_fact(EVICTED, place, encode_vector(version.joined(decode_vector(before))))
+        unit.put_fact(EVICTED, place, encode_vector(version.join(decode_vector(before))))
     generation = known.generation + (not positions_hold)
     Evictions(generation=generation, count=count, folded=folded, vector=vector).store(
         unit, collection

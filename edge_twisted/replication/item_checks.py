@@ -142,7 +142,7 @@ def check_delta(collection: str, item: Partial) -> Delta:
     try:
         found = decode_delta(item.delta)
         version = found.changes.version
-        builds_on = [*found.unsaid, *starmap(Dot, found.since.items())]
+        builds_on = [*found.omitted_dots, *starmap(Dot, found.since.items())]
         if not all(map(version.covers, builds_on)):
             raise ValueError("it builds on more than its version")
         check_state(found.changes, found.changes.version)

@@ -23,7 +23,7 @@ from typing import Final
 
 from edge_twisted.documents.digest import digest
 from edge_twisted.documents.encoding import CorruptState
-from edge_twisted.documents.headers import INITIAL_EPOCH, read_header, servers_part
+from edge_twisted.documents.headers import INITIAL_EPOCH, read_header, without_initial
 from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.versions import (
     NO_VERSION,
@@ -63,7 +63,7 @@ class Knowledge:
     def vector(self) -> VersionVector:
         """The version vector, with this server's own writes."""
         fact = self._snapshot.fact(_KNOWLEDGE, prefix_of(self._collection))
-        return decode_vector(fact).joined(self._snapshot.written)
+        return decode_vector(fact).join(self._snapshot.written)
 
     @cached_property
     def evictions(self) -> Evictions:
@@ -97,11 +97,11 @@ class Knowledge:
         if not self._has_reaped:
             return self.vector
         fact = self._snapshot.fact(_REAPED, prefix_of(self._collection) + id_key)
-        return self.vector if fact is None else self.vector.joined(decode_vector(fact))
+        return self.vector if fact is None else self.vector.join(decode_vector(fact))
 
     def is_gone(self, id_key: bytes, version: VersionVector) -> bool:
         """Return whether a document that is not here is known to be deleted, at this version."""
-        written = servers_part(version)
+        written = without_initial(version)
         if not written:
             return was_initial_deleted(self._snapshot, self._collection, id_key)
         if not self.of_document(id_key).includes(written):
@@ -148,7 +148,7 @@ class Knowledge:
         if not old:
             return NO_VERSION
         if len(old) < len(news):
-            stands = there.standing
+            stands = there.newest_dots
             if any(stands.seen(r) > (here.seen(r) or known.seen(r)) for r in news if r not in old):
                 return NO_VERSION
         is_evicted = self.evictions.concern(self._snapshot, self._collection, id_key, old)
@@ -159,7 +159,7 @@ def join_knowledge(unit: UnitOfWork, collection: str, news: VersionVector) -> No
     """Add the knowledge of a sender with which this server has caught up."""
     key = prefix_of(collection)
     before = decode_vector(unit.fact(_KNOWLEDGE, key))
-    after = before.joined(servers_part(news))
+    after = before.join(without_initial(news))
     if after is not before:
         unit.put_fact(_KNOWLEDGE, key, encode_vector(after))
 
@@ -170,10 +170,10 @@ def note_reaped(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument
     prefix = prefix_of(collection)
     noted: list[bytes] = []
     for row in rows:
-        version = servers_part(read_header(row.state).version)
+        version = without_initial(read_header(row.state).version)
         if not known.includes(version):
             noted.append(prefix + row.id_key)
-            kept = decode_vector(unit.fact(_REAPED, noted[-1])).joined(version)
+            kept = decode_vector(unit.fact(_REAPED, noted[-1])).join(version)
             unit.put_fact(_REAPED, noted[-1], encode_vector(kept))
     if not noted:
         return

@@ -15,7 +15,7 @@ from edge_twisted.documents.json_text import to_text
 from edge_twisted.documents.state import DocumentState, forgets, merge
 from edge_twisted.documents.typed_fields import has_hidden_variants
 from edge_twisted.documents.values import Value
-from edge_twisted.documents.version_exceptions import excepted
+from edge_twisted.documents.version_exceptions import except_evicted
 from edge_twisted.documents.versions import NO_VERSION, VersionVector
 from edge_twisted.documents.writes import delete
 from edge_twisted.mesh.ports.requests import Scope
@@ -127,7 +127,7 @@ class Merge:
             self._keep(item, header, number, checked.attachments, checked.value)
         else:
             state, checked = check_full(self._collection, item)
-            if state.is_alive and self._knowledge.has_ended(id_key, state.living):
+            if state.is_alive and self._knowledge.has_ended(id_key, state.live_dots):
                 self.gone.append(Seen(id_key, header.version))
                 return
             self._note_hidden(state)
@@ -179,10 +179,10 @@ class Merge:
             former = self._knowledge.former(item.id_key, mine, merged)
         if former:
             # Keep the state here; only the version says that the former life was seen.
-            merged = DocumentState(state.root, state.life, mine.joined(former))
+            merged = DocumentState(state.root, state.life, mine.join(former))
         id_value = id_value if their_id is None else their_id
         revives = before is None and merged.is_alive
-        has_ended = revives and self._knowledge.has_ended(item.id_key, merged.living)
+        has_ended = revives and self._knowledge.has_ended(item.id_key, merged.live_dots)
         if revives and id_value is None and not has_ended:
             # The delta revives a tombstone, which does not have the id as it was written.
             self.lacking.append(item.id_key)
@@ -204,7 +204,7 @@ class Merge:
             return merge(state, other), id_value, forgets(state, other)
         assert isinstance(item, Partial)
         told = check_delta(self._collection, item)
-        return apply_delta(state, told), None, forgets(state, told.changes, told.unsaid)
+        return apply_delta(state, told), None, forgets(state, told.changes, told.omitted_dots)
 
     def renounce(self, next_stamp: Callable[[], Stamp]) -> None:
         """
@@ -221,7 +221,7 @@ class Merge:
                 state = DocumentState(merged.root, merged.life, merged.version.with_dot(stamp.dot))
             # Writes that were evicted here may have come back with this merge.
             evicted = evicted_of(self._here, self._collection, found.id_key)
-            state = excepted(state, merged, stamp.replica, evicted.seen(stamp.replica))
+            state = except_evicted(state, merged, stamp.replica, evicted.seen(stamp.replica))
             self._merged(found, state, id_value, False)
 
     def _note_hidden(self, state: DocumentState) -> None:

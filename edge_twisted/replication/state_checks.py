@@ -38,10 +38,10 @@ def _check_node(node: PathNode, version: VersionVector) -> None:
             _check_covered(version, entry.stamp.replica, entry.stamp.sequence)
             if entry.value is not MISSING:
                 _check_entry(variant, entry.value)
-        if (variant in _COUNTERS) != (variant in node.counts):
-            raise ValueError("a counter without a count, or a count without a counter")
-    for count in node.counts.values():
-        _check_count(count, version)
+        if (variant in _COUNTERS) != (variant in node.counters):
+            raise ValueError("a counter without a counter, or a counter without a counter")
+    for counter in node.counters.values():
+        _check_count(counter, version)
 
 
 def _check_entry(variant: Variant, value: Any) -> None:
@@ -55,11 +55,11 @@ def _check_entry(variant: Variant, value: Any) -> None:
         _check_value(value)
 
 
-def _check_count(count: CounterState, version: VersionVector) -> None:
-    if count.restart is not None:
-        _check_covered(version, count.restart.replica, count.restart.sequence)
-    _check_integer(count.start)
-    for (replica, began), share in count.shares.items():
+def _check_count(counter: CounterState, version: VersionVector) -> None:
+    if counter.restart is not None:
+        _check_covered(version, counter.restart.replica, counter.restart.sequence)
+    _check_integer(counter.start)
+    for (replica, began), share in counter.shares.items():
         _check_covered(version, replica, share.sequence)
         if type(began) is not int or not 0 <= began <= share.sequence:
             raise ValueError("a share that began after it ended")

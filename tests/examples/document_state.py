@@ -93,8 +93,8 @@ def _stored(who: str, state: DocumentState) -> Iterator[str]:
 def _slots(node: PathNode, path: str) -> Iterator[str]:
     for variant, entries in node.slots.items():
         line = f"     {path:10} {variant.name.lower()} {_entries(entries)}"
-        if (count := node.counts.get(variant)) is not None:
-            shares = (f"{NAMES[dot.replica]}: {each.total}" for dot, each in count.shares.items())
+        if (counter := node.counters.get(variant)) is not None:
+            shares = (f"{NAMES[dot.replica]}: {each.total}" for dot, each in counter.shares.items())
             line += f", shares {{{', '.join(sorted(shares))}}}"
         yield line
     for name, child in sorted(node.children.items()):

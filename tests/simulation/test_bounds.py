@@ -125,7 +125,7 @@ def test_initial_writes_are_no_reason_to_leave_a_lost_write_out() -> None:
     """It may still be what kills, with the delete that covers it."""
     over = _wrote("b", 30, A3)
     shown = DocumentState(
-        life=(*INITIAL.life, *over.life), version=over.version.joined(INITIAL.version)
+        life=(*INITIAL.life, *over.life), version=over.version.join(INITIAL.version)
     )
     anew = Recorded(_deleted("b", 69, _wrote("b", 64)))
     beside = Recorded(_wrote("d", 1), lost=True)
@@ -134,7 +134,7 @@ def test_initial_writes_are_no_reason_to_leave_a_lost_write_out() -> None:
 
 def _gave_up(site: str, sequence: int, former: DocumentState) -> DocumentState:
     """Return what INITIAL wrote, once a former life was given up for it: a version, no entry."""
-    version = former.version.joined(INITIAL.version).with_dot(_stamp(site, sequence).dot)
+    version = former.version.join(INITIAL.version).with_dot(_stamp(site, sequence).dot)
     return DocumentState(life=INITIAL.life, version=version)
 
 

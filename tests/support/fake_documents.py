@@ -231,7 +231,7 @@ class FakeDocuments:
                 older.append(id_key)
         moved = self._move(request)
         if request.knowledge is not None:
-            known = self._known(scope.collection).joined(request.knowledge)
+            known = self._known(scope.collection).join(request.knowledge)
             self.knowledge[scope.collection] = known
         return Applied(
             documents=len(merged),
@@ -272,7 +272,7 @@ class FakeDocuments:
         if version.includes(mine.version):
             return item.id_key, version, Doc(version, body, 0), True
         both = max((b for b in (mine.body, body) if b is not None), default=None)
-        return item.id_key, version, Doc(mine.version.joined(version), both, 0), True
+        return item.id_key, version, Doc(mine.version.join(version), both, 0), True
 
     def _move(self, request: ApplyBatch) -> bool:
         if request.lsn is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_twisted.documents.attachments import tokens_in
 from edge_twisted.documents.digest import digest
-from edge_twisted.documents.encoding import decode, encode, fresh
+from edge_twisted.documents.encoding import decode, encode, encode_fresh
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import from_text, to_text
@@ -35,7 +35,7 @@ def put(unit: UnitOfWork, collection: str, id_value: Value, fields: Mapping[str,
         collection,
         id_key,
         body=to_text(value),
-        state=fresh(stamp),
+        state=encode_fresh(stamp),
         digest=digest(id_key, VersionVector([dot])),
         attachments=tuple(tokens_in(value)),
         value=value,

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from attrs import frozen
 
 from edge_twisted.documents.keys import invert
-from edge_twisted.documents.progress import in_order, watched
+from edge_twisted.documents.progress import report_each, sort_positions
 from edge_twisted.documents.values import Operand, sort_key
 
 Row = TypeVar("Row")
@@ -40,7 +40,7 @@ def order(rows: Iterable[Row], terms: Sequence[SortTerm], first: int | None = No
     if first is not None and first <= _HEAP_ROWS:
         return heapq.nsmallest(first, rows, key=key)
     kept = list(rows)
-    places = in_order([key(row) for row in watched(kept)])
+    places = sort_positions([key(row) for row in report_each(kept)])
     return [kept[place] for place in (places if first is None else places[:first])]
 
 

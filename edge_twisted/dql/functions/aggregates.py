@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from attrs import define, field
 
-from edge_twisted.documents.progress import in_order
+from edge_twisted.documents.progress import sort_positions
 from edge_twisted.documents.values import MISSING, Operand, canonical
 from edge_twisted.dql.operators.arithmetic import INTEGER_MAX, INTEGER_MIN
 from edge_twisted.dql.operators.comparison import precedes
@@ -163,7 +163,7 @@ class Median:
     def result(self) -> Operand:
         if not self._numbers:
             return MISSING
-        places = in_order(self._numbers)
+        places = sort_positions(self._numbers)
         return float(self._numbers[places[(len(places) - 1) // 2]])
 
 

@@ -17,7 +17,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Final
 
-from edge_twisted.documents.progress import CHUNK, watched
+from edge_twisted.documents.progress import CHUNK, report_each
 from edge_twisted.documents.values import MISSING, Operand, Value, sort_key
 from edge_twisted.dql.logic import logical_and, logical_not
 from edge_twisted.dql.propagation import propagate
@@ -45,12 +45,12 @@ def deep_equal(left: Value, right: Value) -> bool:
         return True
     if type(left) is list and type(right) is list:
         pairs = zip(left, right, strict=True)
-        for element, other in pairs if len(left) <= CHUNK else watched(pairs):
+        for element, other in pairs if len(left) <= CHUNK else report_each(pairs):
             if not deep_equal(element, other):
                 return False
     elif type(left) is dict and type(right) is dict:
         items = left.items()
-        for key, element in items if len(left) <= CHUNK else watched(items):
+        for key, element in items if len(left) <= CHUNK else report_each(items):
             if not deep_equal(element, right[key]):
                 return False
     return True

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from edge_twisted.documents.progress import CHUNK, chunks, watched
+from edge_twisted.documents.progress import CHUNK, chunks, report_each
 from edge_twisted.documents.values import MISSING, Operand, Value, canonical
 from edge_twisted.dql.operators.comparison import deep_equal
 from edge_twisted.dql.propagation import propagate
@@ -62,7 +62,7 @@ class Listed:
         plain: set[Any] = set()
         encoded: set[bytes] = set()
         has_null = False
-        for element in watched(array):
+        for element in report_each(array):
             if type(element) in _HASHED:
                 plain.add(element)
             elif element is None:

@@ -142,7 +142,7 @@ def _read_life(written: WireSeen) -> tuple[Dot, ...]:
 def _write_unseen(version: VersionVector) -> list[Unseen]:
     return [
         (replica.site, replica.epoch, first, last)
-        for replica, spans in sorted(version.unseen.items())
+        for replica, spans in sorted(version.exceptions.items())
         for first, last in spans
     ]
 

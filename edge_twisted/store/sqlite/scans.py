@@ -10,7 +10,7 @@ from typing import Any
 
 import apsw
 
-from edge_twisted.documents.progress import listener
+from edge_twisted.documents.progress import current_listener
 from edge_twisted.store.errors import ReadCancelled
 from edge_twisted.store.fields import Fields
 from edge_twisted.store.keys import cut
@@ -98,7 +98,7 @@ class Cursors:
 
         For reads alone: a write that is ended takes its whole transaction with it.
         """
-        spend = listener() if self.may_be_ended else None
+        spend = current_listener() if self.may_be_ended else None
         if spend is None:
             yield
             return

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from edge_twisted.documents.json_text import are_literal, from_text, is_literal
-from edge_twisted.documents.progress import CHUNK, watched_every
+from edge_twisted.documents.progress import CHUNK, report_before_each
 from edge_twisted.store.fields import Fields, row_of
 from edge_twisted.store.prefilter import Prefilter, holds
 from edge_twisted.store.sqlite.prefilter import compiled, json_path
@@ -65,7 +65,7 @@ class RowSelection:
     def _batch(self, batch: list[Any]) -> list[Any]:
         if self._tested and are_literal([row[-1] for row in batch]):
             return batch
-        found = ((row, self.kept(row[-1])) for row in watched_every(CHUNK, batch))
+        found = ((row, self.kept(row[-1])) for row in report_before_each(CHUNK, batch))
         return [(*row[:-1], text) for row, text in found if text is not None]
 
 

@@ -216,7 +216,7 @@ class Cases(ReplicationTestCase):
         with b.store.snapshot() as snapshot:
             state = load(snapshot, "c", DocumentId.of("x").key)
         assert state is not None
-        (spans,) = state.version.unseen.values()
+        (spans,) = state.version.exceptions.values()
         self.assertEqual(len(spans), MOST_EXCEPTIONS)
 
     async def test_no_old_field_comes_back_where_too_many_were_evicted_to_know_which(self) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge_twisted.documents.clock import ClockSkew, Timestamp
-from edge_twisted.documents.encoding import fresh
+from edge_twisted.documents.encoding import encode_fresh
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.headers import read_header
 from edge_twisted.documents.ids import DocumentId
@@ -460,7 +460,7 @@ class Cases(ReplicationTestCase):
             ApplyBatch(
                 scope=scope,
                 sender=b.documents.replica,
-                items=(Whole(X, row.body, fresh(later)),),
+                items=(Whole(X, row.body, encode_fresh(later)),),
                 lsn=None,
             )
         )
@@ -479,7 +479,7 @@ class Cases(ReplicationTestCase):
         self.assertEqual(len(epochs), MOST_RENEWALS + 1, "a copy becomes another at once")
         with self.assertRaises(ImplausibleClaim):
             await a.documents.perform(Observe(clock=Timestamp(0), of_us=2**40))
-        state = fresh(Stamp(Timestamp(5), a.documents.replica, 7))
+        state = encode_fresh(Stamp(Timestamp(5), a.documents.replica, 7))
         lie = ApplyBatch(
             scope=a.documents.scope("SELECT * FROM c", {}),
             sender=b.documents.replica,

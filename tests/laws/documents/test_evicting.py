@@ -19,7 +19,7 @@ from edge_twisted.documents.deltas import DeltaGap, apply_delta, delta
 from edge_twisted.documents.operations import Increment, Operation
 from edge_twisted.documents.state import DocumentState, forgets, merge
 from edge_twisted.documents.values import Value
-from edge_twisted.documents.version_exceptions import excepted
+from edge_twisted.documents.version_exceptions import except_evicted
 from edge_twisted.documents.versions import NO_VERSION, Dot, VersionVector
 from tests.laws.documents.replicas import Site, reread
 from tests.laws.documents.test_convergence import same
@@ -56,12 +56,12 @@ class Evicting(Forgetful):
         self._except_evicted(before)
 
     def _evict(self) -> None:
-        self.evicted = self.evicted.joined(self.state.version)
+        self.evicted = self.evicted.join(self.state.version)
         self.state = DocumentState()
 
     def _except_evicted(self, before: DocumentState) -> None:
         own = self.replica
-        self.state = excepted(self.state, before, own, self.evicted.seen(own))
+        self.state = except_evicted(self.state, before, own, self.evicted.seen(own))
 
 
 @define

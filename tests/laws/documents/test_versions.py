@@ -38,7 +38,7 @@ def vector(seen: set[Dot]) -> VersionVector:
         last = found.seen(dot.replica)
         found = found.with_dot(dot)
         if last + 1 < dot.sequence:
-            found = found.without(dot.replica, (last + 1, dot.sequence - 1))
+            found = found.with_exception(dot.replica, (last + 1, dot.sequence - 1))
     return found
 
 
@@ -53,7 +53,7 @@ def test_it_has_what_was_put_in(seen: set[Dot]) -> None:
 
 @given(dots, dots)
 def test_joined_is_the_union(a: set[Dot], b: set[Dot]) -> None:
-    joined = vector(a).joined(vector(b))
+    joined = vector(a).join(vector(b))
     assert members(joined) == a | b
     assert joined == vector(a | b)
     assert hash(joined) == hash(vector(a | b))

@@ -42,7 +42,7 @@ class DocumentBounds:
     def take(self, state: DocumentState, *, is_delete: bool, lost: bool) -> None:
         """Take one recorded state into account."""
         if is_delete:
-            self.seen_by_deletes = self.seen_by_deletes.joined(state.version)
+            self.seen_by_deletes = self.seen_by_deletes.join(state.version)
         if lost:
             states = self._lost_deletes if is_delete else self._lost_writes
             states.append(_life_of(state))

@@ -31,9 +31,9 @@ def of(slots: Iterable[tuple[str, int]], variant: Variant = Variant.REGISTER) ->
 
 
 def slot(
-    path: str, variant: Variant, held: tuple[Entry, ...], count: CounterState | None = None
+    path: str, variant: Variant, held: tuple[Entry, ...], counter: CounterState | None = None
 ) -> Slot:
-    return tuple(path.split(".")) if path else (), variant, held, count
+    return tuple(path.split(".")) if path else (), variant, held, counter
 
 
 def cube(number: int) -> int:
@@ -45,7 +45,7 @@ def by(replica: Replica, sequence: int) -> int:
 
 
 def test_it_is_what_the_page_says() -> None:
-    count = CounterState(
+    counter = CounterState(
         Stamp(Timestamp(1), OTHER, 3), 0, {Dot(ONE, 0): Share(8, 2), Dot(OTHER, 0): Share(9, 2)}
     )
     root = with_slots(
@@ -53,7 +53,7 @@ def test_it_is_what_the_page_says() -> None:
         [
             slot("", Variant.MAP, entries((ONE, 4))),
             slot("é.b", Variant.REGISTER, entries((ONE, 5), (OTHER, 2**60))),
-            slot("é.b", Variant.PN_COUNTER, entries((OTHER, 9)), count),
+            slot("é.b", Variant.PN_COUNTER, entries((OTHER, 9)), counter),
         ],
     )
     kind = 2_654_435_769
@@ -86,7 +86,7 @@ def test_what_is_exchanged_does_not_cancel_out(exchanged: list[PathNode]) -> Non
 
 def test_counts_differ_by_each_of_their_writes() -> None:
     began, later = (Stamp(Timestamp(1), ONE, sequence) for sequence in (5, 6))
-    counts = [
+    counter = [
         CounterState(),
         CounterState(began),
         CounterState(later),
@@ -99,11 +99,11 @@ def test_counts_differ_by_each_of_their_writes() -> None:
         CounterState(None, 0, {Dot(ONE, 0): Share(6, 1), Dot(OTHER, 0): Share(4, 1)}),
     ]
     found = {
-        checksum(with_slots(EMPTY, [slot("n", variant, entries((ONE, 9)), count)]))
-        for count in counts
+        checksum(with_slots(EMPTY, [slot("n", variant, entries((ONE, 9)), counter)]))
+        for counter in counter
         for variant in (Variant.COUNTER, Variant.PN_COUNTER)
     }
-    assert len(found) == 2 * len(counts)
+    assert len(found) == 2 * len(counter)
 
 
 def test_parts_add_up_in_any_order() -> None:

@@ -73,7 +73,11 @@ def test_a_delta_takes_away_what_is_older_than_what_stays() -> None:
     assert "old" not in there.root.children
     changes = delta(there, uncounted.version)
     assert changes.since.seen(WRITER) == 2, "what the counter was that it does not show any more"
-    assert decode_delta(encode_delta(changes)).unsaid == changes.unsaid == {stamp(4, OTHER).dot}
+    assert (
+        decode_delta(encode_delta(changes)).omitted_dots
+        == changes.omitted_dots
+        == {stamp(4, OTHER).dot}
+    )
     assert encode(apply_delta(uncounted, changes)) == encode(there)
 
 
@@ -83,8 +87,8 @@ def test_a_delta_names_all_writes_that_it_leaves_out() -> None:
         there = writes.apply(there, [Set((name,), 1)], stamp(sequence))
     changes = delta(there, writes.apply(LIVING, [], stamp(5)).version)
     again = decode_delta(encode_delta(changes))
-    assert (again.since, again.unsaid) == (changes.since, changes.unsaid)
-    assert {dot.sequence for dot in again.unsaid} == {1, 2, 3, 5}
+    assert (again.since, again.omitted_dots) == (changes.since, changes.omitted_dots)
+    assert {dot.sequence for dot in again.omitted_dots} == {1, 2, 3, 5}
 
 
 def test_a_delta_leaves_alone_what_has_not_changed() -> None:
@@ -138,7 +142,7 @@ def test_a_delta_does_not_build_on_what_was_forgotten() -> None:
     removed = writes.apply(theirs, [Unset(("a",))], stamp(3))
     back = writes.apply(theirs, [Set(("new",), 5)], stamp(9))
     changes = delta(back, theirs.version)
-    assert decode_delta(encode_delta(changes)).left_out == changes.left_out
+    assert decode_delta(encode_delta(changes)).omitted_checksum == changes.omitted_checksum
     assert encode(apply_delta(theirs, changes)) == encode(back)
     with pytest.raises(DeltaGap):
         apply_delta(removed, changes)
@@ -176,15 +180,15 @@ _ENDS = [None, "1", True, 1.0, -1, PRIME, 2**32, 2**63]
 
 
 @pytest.mark.parametrize(
-    "since", [[], [2], [2, 1, 1], 2, None, *([2, left_out] for left_out in _ENDS)]
+    "since", [[], [2], [2, 1, 1], 2, None, *([2, omitted_checksum] for omitted_checksum in _ENDS)]
 )
 def test_a_delta_that_says_wrong_what_it_leaves_out_is_none(since: object) -> None:
     known = writes.insert(None, {"a": 1}, stamp(1)).version
     changes = delta(LIVING, known)
     written = msgspec.msgpack.decode(encode_delta(changes))
-    assert written[3] == [1, changes.left_out]
+    assert written[3] == [1, changes.omitted_checksum]
     written[3] = [1, PRIME - 1]
-    assert decode_delta(msgspec.msgpack.encode(written)).left_out == PRIME - 1
+    assert decode_delta(msgspec.msgpack.encode(written)).omitted_checksum == PRIME - 1
     written[3] = since
     with pytest.raises(CorruptState):
         decode_delta(msgspec.msgpack.encode(written))

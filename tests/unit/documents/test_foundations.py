@@ -83,9 +83,9 @@ def test_too_far_ahead_is_not_believed() -> None:
 def test_version_vectors() -> None:
     one = VersionVector({ALICE: 3})
     other = VersionVector({ALICE: 1, BOB: 4})
-    both = one.joined(other)
+    both = one.join(other)
     assert both == VersionVector({ALICE: 3, BOB: 4})
-    assert both == other.joined(one)
+    assert both == other.join(one)
     assert both.includes(one) and both.includes(other)
     assert not one.includes(other) and not other.includes(one)
     assert one.covers(Dot(ALICE, 3)) and not one.covers(Dot(ALICE, 4))

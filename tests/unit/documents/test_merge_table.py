@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from edge_twisted.documents.clock import Timestamp
-from edge_twisted.documents.encoding import encode, fresh
+from edge_twisted.documents.encoding import encode, encode_fresh
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.json_text import to_text
-from edge_twisted.documents.nodes import Variant, shown_as
+from edge_twisted.documents.nodes import Variant, show_variant
 from edge_twisted.documents.operations import (
     Increment,
     InvalidWrite,
@@ -149,7 +149,7 @@ def test_a_counter_beside_a_register() -> None:
     state = insert(None, {"n": 10}, stamp("a", 1, 1))
     state = apply(state, [Increment(("n",), 1)], stamp("a", 2, 2))
     assert state.fields == {"n": 1}
-    shown = shown_as(state.root.children["n"], Variant.REGISTER)
+    shown = show_variant(state.root.children["n"], Variant.REGISTER)
     assert shown is not None and shown.value == 10
 
 
@@ -214,7 +214,7 @@ def test_the_state_of_a_fresh_document_is_small() -> None:
     wide: Fields = {f"field {n}": {"nested": [n], "text": "x" * 50} for n in range(500)}
     mark = Stamp(Timestamp(2**63), Replica(SiteId(b"s" * 16), 2**31), 2**40)
     state = insert(None, wide, mark)
-    assert encode(state) == fresh(mark)
+    assert encode(state) == encode_fresh(mark)
     assert len(encode(state)) <= 64
     edited = apply(state, [Set(("field 7", "text"), "y")], stamp("b", 1, 1))
     assert len(encode(edited)) <= 160, "one edit costs one stamp, not a stamp per field"

@@ -15,7 +15,7 @@ from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.nodes import Variant
 from edge_twisted.documents.operations import Increment
 from edge_twisted.documents.state import DocumentState, merge
-from edge_twisted.documents.version_exceptions import excepted
+from edge_twisted.documents.version_exceptions import except_evicted
 from edge_twisted.documents.versions import Dot, Replica, SiteId
 from edge_twisted.documents.writes import apply, insert
 from edge_twisted.replication.state_checks import check_state
@@ -32,7 +32,7 @@ def counted(state: DocumentState, amount: int, sequence: int) -> DocumentState:
 
 
 COPY = counted(insert(None, {"a": 1}, stamp(1)), 5, 2)
-AGAIN = excepted(counted(COPY, 1, 4), COPY, OWN, 3)
+AGAIN = except_evicted(counted(COPY, 1, 4), COPY, OWN, 3)
 
 
 def shares(state: DocumentState) -> list[Any]:
@@ -61,14 +61,14 @@ def test_the_first_share_of_a_replica_is_written_without_where_it_began() -> Non
 def test_another_one_begins_where_something_of_the_first_may_be_elsewhere() -> None:
     assert shares(AGAIN) == [[0, 2, 5], [0, 4, 1, 4]]
     again = read(shares(AGAIN))
-    found = again.root.children["n"].counts[Variant.COUNTER].shares
+    found = again.root.children["n"].counters[Variant.COUNTER].shares
     assert found == {Dot(OWN, 0): Share(2, 5), Dot(OWN, 4): Share(4, 1)}
     assert encode(again) == encode(AGAIN)
     check_state(again, again.version)
 
 
 def test_it_is_added_to_until_something_is_evicted_again() -> None:
-    later = excepted(counted(AGAIN, 1, 5), AGAIN, OWN, 3)
+    later = except_evicted(counted(AGAIN, 1, 5), AGAIN, OWN, 3)
     assert shares(later) == [[0, 2, 5], [0, 5, 2, 4]]
     back = merge(later, counted(COPY, 10, 3))
     assert back.fields == {"a": 1, "n": 17}
@@ -77,9 +77,12 @@ def test_it_is_added_to_until_something_is_evicted_again() -> None:
 
 def test_it_is_a_matter_of_writes_on_a_count_alone() -> None:
     """What was excepted with a write beside it begins another share with the next increment."""
-    beside = excepted(apply(COPY, [], stamp(4)), COPY, OWN, 3)
+    beside = except_evicted(apply(COPY, [], stamp(4)), COPY, OWN, 3)
     assert shares(beside) == [[0, 2, 5]]
-    assert shares(excepted(counted(beside, 1, 5), beside, OWN, 3)) == [[0, 2, 5], [0, 5, 1, 5]]
+    assert shares(except_evicted(counted(beside, 1, 5), beside, OWN, 3)) == [
+        [0, 2, 5],
+        [0, 5, 1, 5],
+    ]
 
 
 @pytest.mark.parametrize(
