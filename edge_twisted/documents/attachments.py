@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attachment tokens: the objects by which documents name blobs."""
+"""
+Attachment tokens: the objects in documents that refer to attachments.
+
+A token has exactly three keys: ``{"id": <SHA-256, base64url>, "len": <bytes>, "metadata": {...}}``.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ _KEYS: Final = frozenset({"id", "len", "metadata"})
 
 
 def is_token(value: Operand) -> bool:
-    """Return whether a value is a token: an id, a length, metadata, well-formed, and no more."""
+    """Return whether a value is a well-formed token, without further keys."""
     if not isinstance(value, dict) or value.keys() != _KEYS:
         return False
     name, length, metadata = value["id"], value["len"], value["metadata"]
@@ -31,7 +35,7 @@ def is_token(value: Operand) -> bool:
 
 
 def tokens_in(value: Operand) -> Iterator[str]:
-    """Yield the ids of all tokens in a value, wherever they stand, arrays included."""
+    """Yield the ids of all tokens in a value, at any depth, within arrays as well."""
     waiting = [value]
     while waiting:
         each = waiting.pop()

@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Checksums of which writes stand where in a document.
+Checksums of the writes in a document's slots: which writes stand where.
 
-A checksum is the sum, modulo the prime `PRIME`, of one term for each write that stands in a slot:
-each entry, each share of a counter, and the restart of a counter.  So what two parts of a document
-come to can be added and subtracted.  A term is the product of what was written, where, and by whom:
+A receiver of a delta compares checksums to find out whether it holds the same entries as the
+sender (`edge_twisted.documents.deltas`).  A checksum is the sum, modulo the prime `PRIME`, of one
+term for each entry, each share of a counter and each restart of a counter.  As it is a sum, the
+checksums of two parts of a document can be added and subtracted.  A term is the product of three
+factors:
 
-- what: ``KIND ** n`` modulo `PRIME`, where n is the number of the variant (`nodes.Variant`) for an
-  entry, 5 more for a restart, 10 more for a share;
-- where: 1 for the document itself, and of a path ``(p + crc32(name) + 1) ** 3`` modulo `PRIME`,
-  where p is that of the path above it and the name is in UTF-8;
-- by whom: ``(crc32(replica) + sequence) ** 3`` modulo `PRIME`, where the replica is the bytes of
-  its site with its epoch after them, 8 bytes, the highest first.
+- the kind: ``KIND ** n`` modulo `PRIME`, where n is the number of the variant (`nodes.Variant`) for
+  an entry, that number plus 5 for a restart, plus 10 for a share;
+- the path: 1 for the document itself; ``(p + crc32(name) + 1) ** 3`` modulo `PRIME` for a child,
+  where p is the factor of the parent and the name is in UTF-8;
+- the dot: ``(crc32(replica) + sequence) ** 3`` modulo `PRIME`, where the replica is the bytes of
+  its site followed by its epoch, 8 bytes, big-endian.
 
-A write says what it wrote, so values do not counter.  Modulo a prime no product of two differences is
-0, as it would be if writes were exchanged between two paths; and cubes let sequences, or the names
-on a path, not add up in another way to the same: sums of them alone would.  All of it tells apart
-what differs by accident, not what somebody made up to be alike.
+Example: entry 7 of replica r in the register ``a`` adds ``(1 + crc32("a") + 1) ** 3 *
+(crc32(r) + 7) ** 3``, as ``KIND ** 0`` is 1.
+
+Values have no part in it, because a dot determines what it wrote.  A prime modulus excludes that a
+product of two non-zero differences is 0, as when two writes are exchanged between two paths.  Cubes
+exclude that sequences, or the names on a path, add up to the same sum in another way.  The checksum
+detects accidental differences; it is no protection against forgery.
 """
 
 from __future__ import annotations
@@ -31,13 +36,13 @@ from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.nodes import PathNode, Variant
 from edge_twisted.documents.versions import Replica
 
-#: The greatest below 2 ** 32; every number below it is the cube of one.
+#: The greatest prime below 2 ** 32; every residue has exactly one cube root.
 PRIME: Final = 2**32 - 5
-#: No few of its powers that are used add up to 0, each some times.
+#: The base of the kinds; no small combination of its powers adds up to 0.
 KIND: Final = 2_654_435_769
 _EPOCH_BYTES: Final = 8
 _SHORT: Final = 64
-#: What an entry of a variant counters, a restart, a share.
+#: The kind factors of entries, restarts and shares, by variant.
 _ENTRY_KIND, _RESTART_KIND, _SHARE_KIND = (
     tuple(pow(KIND, part * len(Variant) + variant, PRIME) for variant in Variant)
     for part in range(3)
@@ -45,11 +50,11 @@ _ENTRY_KIND, _RESTART_KIND, _SHARE_KIND = (
 
 
 def checksum(root: PathNode) -> int:
-    """Return the checksum of a tree, from 0 to below `PRIME`."""
+    """Return the checksum of a tree, at least 0 and below `PRIME`."""
     total = base = dot_term = 0
     last_stamp: Stamp | None = None
     last_replica: Replica | None = None
-    # The document itself is what an empty name makes of 0.
+    # An empty name below 0 gives 1, the factor of the document itself.
     waiting: list[tuple[int, Mapping[str, PathNode]]] = [(0, {"": root})]
     while waiting:
         above, nodes = waiting.pop()
@@ -62,7 +67,7 @@ def checksum(root: PathNode) -> int:
             for variant, entries in node.slots.items():
                 weight = place * _ENTRY_KIND[variant] if variant else place
                 for stamp, _ in entries:
-                    # Most have the stamp of the one before, or its replica, the very object.
+                    # Most entries share the stamp or replica object of the entry before them.
                     if stamp is not last_stamp:
                         last_stamp = stamp
                         if stamp.replica is not last_replica:
@@ -104,5 +109,5 @@ def _path_factor(place: int, name: str) -> int:
     return at * at * at % PRIME
 
 
-#: Documents of a collection have the same names, mostly; what is kept of others stays below 2 MB.
+#: Documents of a collection mostly have the same names; the cache stays below 2 MB.
 _cached_path_factor = lru_cache(maxsize=4096)(_path_factor)

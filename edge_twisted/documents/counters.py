@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What counters add up: shares of replicas since the last restart.
+Counters: the sum of one share for each replica, since the last restart.
 
-Each replica adds to a share of its own, so shares never conflict: of two states of one share the
-one with the later write counts.  A replica that evicted some of what it added, and has not seen it
-again, begins another one (`version_exceptions`), for the later state of the first would lack that.
-The last restart wins as a register does, and with it begin new shares; increments by those who had
-not seen it belong to an earlier count and are gone.
+A state-based CRDT counter with a reset.  A *share* is the sum of one replica's
+increments and the sequence of the latest of them.  A replica adds only to its own share, so two
+states of one share never conflict: the one with the greater sequence is the later and wins.
+
+Example: A adds 2 and then 5, B adds 1, without having seen each other.  A holds ``{A: 7}``, B holds
+``{B: 1}``, the merge ``{A: 7, B: 1}``, which shows 8.
+
+A *restart* sets a start value, is a last-writer-wins register, and begins new shares.  Increments
+by a replica that had not seen the restart belong to the count before it, and are dropped.
+
+A replica that evicted some of its own increments, and has not received them again, begins a second
+share (`edge_twisted.documents.version_exceptions`): a later state of the first share would lack
+what was evicted and yet win over the copies that still have it.
 """
 
 from __future__ import annotations
@@ -24,7 +32,7 @@ from edge_twisted.errors import EdgeError
 
 
 class CounterOverflow(EdgeError):
-    """A counter would leave the range of 64 bits; RESTART it."""
+    """An increment would take a share out of the range of 64 bits; RESTART the counter."""
 
     code: ClassVar[str] = "counter_overflow"
 
@@ -38,7 +46,7 @@ class CounterOverflow(EdgeError):
 
 @frozen
 class Share:
-    """What one replica added: the sum of its increments, from where it began to `sequence`."""
+    """The sum of one replica's increments, up to the one with the number `sequence`."""
 
     sequence: int
     total: int
@@ -47,9 +55,9 @@ class Share:
 @frozen
 class CounterState:
     """
-    A count: where it began, None being 0 at the beginning of time, and the shares since.
+    A counter: its last restart (None: never restarted), its start value, and its shares.
 
-    :ivar shares: by replica and where they began: 0, or the write that began another one.
+    :ivar shares: by the dot that began the share; sequence 0 stands for a replica's first share.
     """
 
     restart: Stamp | None = None
@@ -58,15 +66,15 @@ class CounterState:
 
     @property
     def value(self) -> int | float:
-        """The number that is shown; a float where 64 bits do not suffice."""
+        """The value that a document shows; a float beyond 64 bits."""
         total = self.start + sum(share.total for share in self.shares.values())
         return total if INTEGER_MIN <= total <= INTEGER_MAX else float(total)
 
     def add(self, amount: int, dot: Dot) -> CounterState:
         """
-        Return the count after an increment.
+        Return the counter after an increment by the replica of `dot`.
 
-        :raises CounterOverflow: this replica's increments add up to more than 64 bits.
+        :raises CounterOverflow: the replica's share would exceed 64 bits.
         """
         key = self.newest_share(dot.replica)
         old = self.shares.get(key)
@@ -77,7 +85,7 @@ class CounterState:
         return CounterState(self.restart, self.start, {**self.shares, key: share})
 
     def newest_share(self, replica: Replica) -> Dot:
-        """Return the key of the share that a replica added to last, of the first if to none."""
+        """Return the key of a replica's latest share; of its first share if it has none yet."""
         found = Dot(replica, 0)
         sequence = 0
         for key, share in self.shares.items():
@@ -89,12 +97,13 @@ class CounterState:
         self, other: CounterState, seen: VersionVector, other_seen: VersionVector
     ) -> CounterState:
         """
-        Return the count that has seen both.
+        Return the merge of two states of a counter.
 
-        What one side has seen and does not have, it forgot: it is gone, as with entries.
+        A share, or restart, that one side has seen but does not hold was forgotten there and is
+        dropped, as `nodes.Side.forgot` explains for entries.
 
-        :param seen: all that this side has seen.
-        :param other_seen: all that the other one has.
+        :param seen: the causal context (version vector) of this side.
+        :param other_seen: the causal context of the other side.
         """
         if self.restart != other.restart:
             mine, theirs = (self, seen), (other, other_seen)
@@ -110,17 +119,17 @@ class CounterState:
         return CounterState(self.restart, self.start, shares)
 
     def forgets(self, other: CounterState, seen: VersionVector, other_seen: VersionVector) -> bool:
-        """Return whether `merge` drops something because one side has forgotten it."""
+        """Return whether `merge` drops a share or a restart that one side has forgotten."""
         kept = self.merge(other, NO_VERSION, NO_VERSION)
         return self.merge(other, seen, other_seen) != kept
 
     def dots(self) -> list[Dot]:
-        """Return the writes that the count is made of, of each share the last."""
+        """Return the last write of each share, and the restart."""
         found = [Dot(key.replica, share.sequence) for key, share in self.shares.items()]
         return [*found, self.restart.dot] if self.restart else found
 
 
-#: A count and what its side has seen.
+#: A counter and the causal context of its side.
 _Seen = tuple[CounterState, VersionVector]
 
 
@@ -128,13 +137,13 @@ def _restart_rank(side: _Seen) -> tuple[int, int, tuple[()] | Stamp]:
     restart, start = side[0].restart, side[0].start
     if restart is None:
         return -1, 0, ()
-    # Of two INITIAL ones the greater number wins, as with any field.
+    # Of two INITIAL restarts the greater start wins, as with the value of any field.
     tie = start if restart.timestamp == BEGINNING else 0
     return restart.timestamp, tie, restart
 
 
 def _has_forgotten(older: _Seen, newer: _Seen) -> bool:
-    """Return whether the side with the older restart has seen the newer one, and lost it."""
+    """Return whether the side with the older restart has seen the newer one and forgotten it."""
     (mine, seen), (theirs, their_seen) = older, newer
     if theirs.restart is None or not seen.covers(theirs.restart.dot):
         return False
@@ -147,5 +156,5 @@ def _later(mine: Share | None, theirs: Share | None) -> Share:
 
 
 def restart_counter(stamp: Stamp, start: int) -> CounterState:
-    """Return a new count that begins with a number."""
+    """Return a counter that a write starts anew at a number."""
     return CounterState(stamp, start)

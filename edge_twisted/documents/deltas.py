@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Deltas: what of a document changed since a version that the receiver is known to have.
+Deltas: the part of a document's state that a receiver with a known version lacks.
 
-A delta is a state that holds only the slots with a write that the receiver has not seen, and the
-whole version of the sender.  Merging it gives what merging the whole state gives, provided the
-receiver has seen all of ``since``: a slot that is left out has not changed since.  Slots vanish
-only with what somebody forgot who then wrote the document again; so a delta also names the writes
-that stand in the slots that it leaves out, and what the receiver has of others there is gone.  And
-it has a checksum of these slots: the receiver may have forgotten some of their writes, and may have
-kept counters of others.
+A delta is a state that holds only the slots with a write that the receiver has not seen, together
+with the sender's whole version vector.  Merging a delta has the same result as merging the whole
+state, provided that the receiver has seen everything in ``since``: an omitted slot has not changed.
 
-A delta is written as ``[replicas, stamps, version, since, life, records]``, where ``since`` has for
-each replica the newest write that the delta builds on, 0 for none; or, unless just that one stands
-in slots that are left out, an array of that number and of those that do, ascending.  At its end is
-the checksum of these slots (`edge_twisted.documents.checksums`).
+Example: the sender holds ``a = A1``, ``b = A2`` with version ``{A: 2}``, the receiver knows
+``{A: 1}``.  The delta holds slot ``b`` and says ``since {A: 1}``, for A1 stands in an omitted slot.
+
+Slots disappear only when a server forgets a document (deletes it, reaps the tombstone) and then
+writes it again.  Therefore a delta also lists the dots of the entries in omitted slots: an entry
+that the receiver has, and the sender has seen but neither holds nor lists, was forgotten and is
+dropped.  The checksum of the omitted slots detects the reverse, a receiver that has forgotten some
+of their writes or has kept other shares of counters; the receiver then asks for the whole document.
+
+The written form is msgpack of ``[replicas, stamps, version, since, life, records]`` (see
+`edge_twisted.documents.slot_records`).  ``since`` holds for each replica the newest write that the
+delta builds on, 0 for none; where the dots in omitted slots are not exactly that one, an array of
+that number and the dots' sequences, ascending.  Its last element is the checksum of the omitted
+slots (`edge_twisted.documents.checksums`).
 """
 
 from __future__ import annotations
@@ -48,7 +54,7 @@ _decode = msgspec.msgpack.Decoder().decode
 
 
 class DeltaGap(EdgeError):
-    """The receiver lacks writes that the delta builds on: ask for the whole document."""
+    """The receiver lacks writes on which the delta builds: request the whole document."""
 
     code: ClassVar[str] = "delta_gap"
 
@@ -59,11 +65,11 @@ class DeltaGap(EdgeError):
 @frozen
 class Delta:
     """
-    The changed slots with the sender's whole version.
+    The changed slots of a document with the sender's whole version.
 
-    :ivar since: what the receiver must have seen.
-    :ivar omitted_dots: the writes in the slots that are left out.
-    :ivar omitted_checksum: the checksum of these slots.
+    :ivar since: the version that the receiver must include.
+    :ivar omitted_dots: the dots of the entries in omitted slots.
+    :ivar omitted_checksum: the checksum of the omitted slots.
     """
 
     changes: DocumentState
@@ -74,9 +80,9 @@ class Delta:
 
 def delta(state: DocumentState, known: VersionVector) -> Delta:
     """
-    Return what of `state` somebody lacks who has seen `known`.
+    Return the delta of a state for a receiver that has seen `known`.
 
-    `known` may speak of more than this document; with an empty one the delta is the whole state.
+    `known` may cover other documents as well.  For an empty `known` the delta is the whole state.
     """
     stamps: set[Stamp] = set()
     counter_dots: set[Dot] = set()
@@ -91,11 +97,12 @@ def delta(state: DocumentState, known: VersionVector) -> Delta:
 
 def _newest_dots(dots: Iterable[Dot]) -> VersionVector:
     """
-    Return the newest of writes, of each replica.
+    Return the version vector with the newest of the dots of each replica.
 
-    Who has seen the newest of those that are left out lacks nothing of them: any other write there
-    was superseded by one of these.  What is known, cut to the version of the document, would name
-    writes on other documents, which the version of the receiver's copy says nothing of.
+    A receiver that has seen the newest omitted dots lacks nothing in omitted slots: these dots
+    supersede any other write there.  The receiver's known version, cut to the version of the
+    document, would not do as ``since``: it names writes on other documents, which the version of
+    the receiver's copy does not include.
     """
     found: dict[Replica, int] = {}
     for replica, sequence in dots:
@@ -106,17 +113,17 @@ def _newest_dots(dots: Iterable[Dot]) -> VersionVector:
 
 def apply_delta(state: DocumentState | None, changes: Delta) -> DocumentState:
     """
-    Return the state after a delta; None is a document that is not here.
+    Return the merge of a state and a delta; a state of None is an absent document.
 
-    :raises DeltaGap: something that the delta builds on has not been seen, or was forgotten;
-        nothing is changed.
+    :raises DeltaGap: a write on which the delta builds has not been seen here, or was forgotten;
+        request the whole document.
     """
     state = state or DocumentState()
     if not state.version.includes(changes.since):
         raise DeltaGap
     merged = merge(state, changes.changes, changes.omitted_dots)
     if changes.changes.version.includes(state.version):
-        # It is what the sender has, unless something was forgotten, here or there.
+        # The result must equal the sender's state, unless one side has forgotten writes.
         told = checksum(changes.changes.root) + changes.omitted_checksum
         if checksum(merged.root) != told % PRIME:
             raise DeltaGap
@@ -124,7 +131,7 @@ def apply_delta(state: DocumentState | None, changes: Delta) -> DocumentState:
 
 
 def encode_delta(changes: Delta) -> bytes:
-    """Return the delta as bytes, with every value in it."""
+    """Return the delta as bytes; unlike an encoded state it contains every value."""
     state = changes.changes
     stamps = [entry.stamp for entry in state.life]
     for node in nodes_of(state.root):
@@ -152,9 +159,9 @@ def _write_since(changes: Delta, replica: Replica) -> int | list[int]:
 
 def decode_delta(data: bytes) -> Delta:
     """
-    Return the delta that `encode_delta` wrote.
+    Return the delta that `encode_delta` has encoded.
 
-    :raises CorruptState: the bytes are no delta.
+    :raises CorruptState: the bytes are not an encoded delta.
     """
     try:
         return _decode_parts(_decode(data))
@@ -195,10 +202,10 @@ def _prune(
     node: PathNode, known: VersionVector, omitted_dots: set[Stamp], counter_dots: set[Dot]
 ) -> PathNode | None:
     """
-    Return the part of a tree that holds unknown writes; None if there are none.
+    Return the slots of a tree with writes that are not in `known`; None if there are none.
 
-    :param omitted_dots: gets the stamps in slots that are left out.
-    :param counter_dots: gets the writes in counters that are left out.
+    :param omitted_dots: receives the stamps in omitted slots.
+    :param counter_dots: receives the dots of omitted counters.
     """
     slots: dict[Variant, Entries] = {}
     counters: dict[Variant, CounterState] = {}
@@ -221,7 +228,7 @@ def _prune(
 
 
 def _are_known(entries: Entries, known: VersionVector) -> bool:
-    # A loop, for `all` over a generator takes twice as long, and every slot asks.
+    # A loop: `all` over a generator takes twice as long, and this runs for every slot.
     for stamp, _ in entries:
         if stamp.sequence > known.seen(stamp.replica):
             return False

@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""64-bit digests of (id, version): what replicas compare to find out where they differ."""
+"""
+64-bit digests of a document's id and version, by which replicas find the documents that differ.
+
+BLAKE2b with the personalisation ``edge-document`` over the id's key, then for each replica, sorted,
+its site (16 bytes), epoch and number (8 bytes each, big-endian); exceptions follow.  Two replicas
+with equal digests have equal documents, as equal versions are equal documents.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +17,12 @@ from edge_twisted.documents.versions import Dot, VersionVector
 
 _NUMBERS: Final = Struct(">QQ")
 _SIGNED: Final = Struct(">q")
-#: Copied, which takes a third of making one anew.
+#: A copy takes a third of the time of a new hash.
 _EMPTY: Final = hashlib.blake2b(digest_size=8, person=b"edge-document")
 
 
 def digest_of_write(id_key: bytes, write: Dot) -> int:
-    """Return the digest of a document that one write made: `digest` without the vector."""
+    """Return `digest` of a document whose only write is `write`, without making a vector."""
     (site, epoch), sequence = write
     hashed = _EMPTY.copy()
     hashed.update(id_key + site + _NUMBERS.pack(epoch, sequence))
@@ -29,7 +35,7 @@ def digest(id_key: bytes, version: VersionVector) -> int:
     """
     Return the digest of one version of a document, a signed 64-bit integer.
 
-    Equal versions of a document are equal documents, so it stands for the content as well.
+    Equal versions of a document are equal documents, so the digest identifies the content too.
     """
     hashed = _EMPTY.copy()
     hashed.update(id_key)
@@ -39,7 +45,7 @@ def digest(id_key: bytes, version: VersionVector) -> int:
     if version.exceptions:
         for replica in sorted(version.exceptions):
             spans = version.exceptions[replica]
-            # No number is 0: what follows are exceptions, so many.
+            # A number of 0, which no seen replica has, announces the count of exceptions.
             hashed.update(replica.site)
             hashed.update(_NUMBERS.pack(replica.epoch, 0))
             hashed.update(_NUMBERS.pack(len(spans), 0))

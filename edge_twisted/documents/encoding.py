@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The merge state as bytes, to be kept beside the document.
+The CRDT state of a document as bytes, stored beside the document's text.
 
-What the document shows is not written twice.  The stamp that most slots share, the base, is
-written once, and a slot whose only entry has it and whose value the document shows is not written
-at all: so the state of a fresh document is its stamp, about 35 bytes, whatever the number of its
+The stored text already says what the document shows, so the state leaves that out.  The *base* is
+the stamp that most slots share.  A slot with a single entry, with the base as its stamp and a value
+that the document shows, is not written at all; `decode` infers it from the text.  The state of a
+document that was written once is therefore its stamp alone, about 35 bytes for any number of
 fields.
 
-Two forms, both msgpack arrays: ``[site, epoch, sequence, timestamp]`` of a document that was
-written once, and ``[replicas, stamps, version, base, life, records]`` of any other (see
+Example: ``{a: 1, b: 2}`` inserted by A as write 1, then ``b`` set by B.  The base is A1; slot ``a``
+is inferred from the text, slot ``b`` has a record with B's stamp, without the value 2.
+
+There are two forms, both msgpack arrays: ``[site, epoch, sequence, timestamp]`` for a document that
+was written once, and ``[replicas, stamps, version, base, life, records]`` for any other (see
 `edge_twisted.documents.slot_records`).
 """
 
@@ -52,7 +56,7 @@ _decode = msgspec.msgpack.Decoder().decode
 
 
 class CorruptState(EdgeError):
-    """The bytes are no merge state of this document: restore it from a backup or a peer."""
+    """The stored state does not fit the document: restore it from a backup or a peer."""
 
     code: ClassVar[str] = "corrupt_state"
 
@@ -65,7 +69,7 @@ class CorruptState(EdgeError):
 
 
 def encode(state: DocumentState) -> bytes:
-    """Return the merge state; equal states have equal bytes."""
+    """Return the state as bytes; equal states have equal bytes."""
     base = _base(state)
     if base is not None and _is_fresh(state, base):
         replica = base.replica
@@ -84,16 +88,17 @@ def encode(state: DocumentState) -> bytes:
 
 
 def encode_fresh(stamp: Stamp) -> bytes:
-    """Return the merge state of a document that `stamp` wrote as a whole, untyped."""
+    """Return the encoded state of a document whose only write, untyped, has this stamp."""
     replica = stamp.replica
     return _encode([replica.site, replica.epoch, stamp.sequence, stamp.timestamp])
 
 
 def decode(data: bytes, fields: Mapping[str, Value] | None) -> DocumentState:
     """
-    Return the state of a document that shows `fields` (without the id), None being deleted.
+    Return the state of a document from its bytes and the fields that it shows.
 
-    :raises CorruptState: the bytes are damaged, or belong to a document that shows something else.
+    :param fields: the document without its id; None if the document is deleted.
+    :raises CorruptState: the bytes are damaged, or belong to other fields.
     """
     try:
         written = _decode(data)
@@ -108,7 +113,7 @@ def decode(data: bytes, fields: Mapping[str, Value] | None) -> DocumentState:
 
 
 def _base(state: DocumentState) -> Stamp | None:
-    """Return the stamp that most slots share; of equally common ones the greatest."""
+    """Return the stamp that most slots share, the greatest of equally frequent ones."""
     common: dict[Stamp, int] = {}
     for node in nodes_of(state.root):
         for entries in node.slots.values():
@@ -136,7 +141,7 @@ def _records(
     base: Stamp | None,
     memo: Memo,
 ) -> Iterator[list[Any]]:
-    """Yield a record for every slot that the shown value and the base do not tell."""
+    """Yield a record for each slot that a reader cannot infer from shown value and base."""
     inferred = _inferred_variant(node, found)
     for variant, entries in node.slots.items():
         entry = entries[0] if len(entries) == 1 else None
@@ -150,7 +155,7 @@ def _records(
         yield write_record(tables, path, node, variant, shown_by.stamp if shown_by else None)
     is_map = found is not None and found.variant is Variant.MAP
     if is_map and Variant.MAP not in node.slots and path:
-        # The map shows only because of its children: its presence must not be taken for told.
+        # The map shows only through its children: a reader must not infer an entry for it.
         yield [] if tables is None else write_record(tables, path, node, Variant.MAP)
     for name, child in node.children.items():
         below = show(child, memo) if is_map else None
@@ -158,10 +163,10 @@ def _records(
 
 
 def _inferred_variant(node: PathNode, found: ShownValue | None) -> Variant | None:
-    """Return the variant that a reader infers from the shown value, if that is the right one."""
+    """Return the variant that a reader infers from the shown value; None if that is wrong."""
     if found is None or _variant_of(found.value) is not found.variant:
         return None
-    # A record of a map makes the reader take what looks like a token for a map.
+    # Where a map has a record, the reader infers a map even from the value of a token.
     if found.variant is Variant.ATTACHMENT and Variant.MAP in node.slots:
         return None
     return found.variant
@@ -215,7 +220,7 @@ def _decode_full(written: Any, fields: Mapping[str, Value] | None) -> DocumentSt
 def _inferred_node(
     path: Path, value: Value, base: Stamp | None, records: Mapping[Path, _Slots]
 ) -> PathNode:
-    """Return the node that a shown value stands for, without what records say of it."""
+    """Return the node inferred from a shown value, without the slots that have records."""
     slots = records.get(path, {})
     if any(len(entry) == 3 for entries, _ in slots.values() for entry in entries):
         return EMPTY

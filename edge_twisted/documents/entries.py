@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Stamps and entries: the writes of one slot that no other write has superseded.
+Entries of a slot: a multi-value register, with a last-writer-wins choice of what is shown.
 
-A slot is one variant of one path (see `edge_twisted.documents.nodes`).  A write supersedes the
-entries of its slot that its writer had seen, and only those; so several entries are concurrent
-writes, and what is not here although its dot was seen has been superseded.  This is the
-multi-value register of Almeida, Shoker and Baquero, "Delta State Replicated Data Types" (2018),
-with two differences: a removal leaves an entry, so that a slot never vanishes and can be merged
-by itself, and `winner` shows a single one of the entries.
+A slot is one variant at one path (`edge_twisted.documents.nodes`).  An entry is a write with its
+value, or a removal (value MISSING).  A write supersedes the entries of its slot that its writer had
+seen, and no others, so several entries in one slot are concurrent writes.  An entry that is absent
+although the causal context (the document's version vector) covers its dot has been superseded.
+
+This is the multi-value register of Almeida, Shoker and Baquero, "Delta State Replicated Data Types"
+(2018), with two differences: a removal leaves an entry, so that a slot never vanishes and can be
+merged by itself, and `winner` shows only one of the entries.
+
+Example: ``name`` is ``A1="Tea"``.  A writes ``A3="Green"``, B, not having seen A3, ``B1="Black"``,
+a moment later.  Each supersedes A1; the merge has both entries and shows "Black", the later one.
+A next write by anyone who has seen both supersedes both.
 """
 
 from __future__ import annotations
@@ -20,7 +26,7 @@ from edge_twisted.documents.versions import Dot, Replica, VersionVector
 
 
 class Stamp(NamedTuple):
-    """Who wrote, and when; stamps compare by time, then by replica."""
+    """The timestamp and the dot of a write; stamps compare by time, then by replica."""
 
     timestamp: Timestamp
     replica: Replica
@@ -28,25 +34,25 @@ class Stamp(NamedTuple):
 
     @property
     def dot(self) -> Dot:
-        """The write."""
+        """The dot of the write."""
         return Dot(self.replica, self.sequence)
 
 
 class Entry(NamedTuple):
-    """A write and what it wrote; MISSING is a removal."""
+    """A write with its value; MISSING stands for a removal."""
 
     stamp: Stamp
     value: Operand
 
 
-#: Concurrent writes of one slot, in the order of their stamps.
+#: The concurrent writes of one slot, in the order of their stamps.
 Entries = tuple[Entry, ...]
-#: Compares what is shown: later writes are greater; of INITIAL ones the greater value.
+#: Orders entries by what is shown: the later write wins, of INITIAL writes the greater value.
 Rank = tuple[int, bytes, Stamp]
 
 
 def rank(entry: Entry) -> Rank:
-    """Return how late an entry counts."""
+    """Return the rank of an entry; the entry with the greatest rank is shown."""
     stamp = entry.stamp
     tie = b"" if stamp.timestamp else sort_key(entry.value)
     return stamp.timestamp, tie, stamp
@@ -54,10 +60,10 @@ def rank(entry: Entry) -> Rank:
 
 def winner(entries: Entries) -> Entry | None:
     """
-    Return the entry that is shown, None if the slot is removed or empty.
+    Return the entry that the slot shows; None if the slot is empty or its value is removed.
 
-    A value wins over a concurrent removal, and the latest of several wins.  What INITIAL wrote is
-    at the beginning of time: anything else wins over it, a removal too.
+    A value wins over a concurrent removal; of several values the last writer wins.  Any other write
+    wins over one by INSERT INITIAL, even a removal.
     """
     if len(entries) == 1:
         return entries[0] if entries[0].value is not MISSING else None
@@ -73,7 +79,13 @@ def winner(entries: Entries) -> Entry | None:
 def merge_entries(
     left: Entries, left_seen: VersionVector, right: Entries, right_seen: VersionVector
 ) -> Entries:
-    """Return what neither side has superseded; `left_seen` is all that the left side has seen."""
+    """
+    Return the entries that neither side has superseded.
+
+    An entry stays if both sides hold it, or if the side without it has not seen its dot.
+
+    :param left_seen: the causal context of the left side; `right_seen` that of the right side.
+    """
     if len(left) == len(right) == 1 and left[0].stamp == right[0].stamp:
         return left
     if len(left) == len(right) and all(

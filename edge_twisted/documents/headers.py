@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What an encoded state or delta says without the document: its version, its stamps' bounds.
+Headers of encoded states and deltas: version and timestamps, read without the document.
 
-Both begin with tables of replicas and stamps and the version vector (`encoding`, `deltas`); only a
-document that was written once has a shorter form.  Bytes from elsewhere are checked here, so that
-nothing impossible is ever stored.
+Both forms begin with tables of replicas and stamps and the version vector (`encoding`, `deltas`),
+except for the short form of a document that was written once.  `read_header` validates bytes from
+peers, so that no impossible version is ever stored.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _encode = msgspec.msgpack.Encoder().encode
 
 #: Sequences, epochs and timestamps fit into signed 64 bits, as stores keep them.
 _MOST: Final = 2**63 - 1
-#: The epoch of those who write INITIAL documents: contents, not servers, whose epochs begin at 1.
+#: The epoch of INITIAL writers, which are hashes of contents; epochs of servers begin at 1.
 INITIAL_EPOCH: Final = 0
-#: Of one version; a server makes no more than a few of its own.
+#: Exceptions in one version that are accepted; a server makes at most a few for itself.
 MAX_EXCEPTIONS: Final = 4096
 
 
 class Header(NamedTuple):
-    """What is known of a document's state before it is decoded."""
+    """The version and timestamps of an encoded state or delta."""
 
     version: VersionVector
-    #: The newest timestamp in it, for the clock.
+    #: The newest timestamp of its writes, for the hybrid clock.
     newest: Timestamp
-    #: The only write, of a document that was written once.
+    #: The only write of a document that was written once, else None.
     write: Dot | None
 
 
@@ -43,7 +43,7 @@ def read_header(data: bytes) -> Header:
     """
     Return the header of an encoded state or delta.
 
-    :raises CorruptState: it is none, or says what cannot be.
+    :raises CorruptState: the bytes are neither, or contain impossible numbers.
     """
     try:
         written = _decode(data)
@@ -64,9 +64,9 @@ def read_header(data: bytes) -> Header:
 
 def read_life(data: bytes) -> tuple[Dot, ...]:
     """
-    Return the writes by which a document lives, of its state as it is stored; none: it is deleted.
+    Return the dots of the live entries of a stored state's life slot; empty if it is deleted.
 
-    Without the document, and far quicker than `encoding.decode`.
+    Needs no document text, and is far quicker than `encoding.decode`.
     """
     written = _decode(data)
     if len(written) == 4:
@@ -82,7 +82,7 @@ def read_life(data: bytes) -> tuple[Dot, ...]:
 
 
 def without_initial(version: VersionVector) -> VersionVector:
-    """Return a version without the INITIAL writes, which are nobody's and of no order."""
+    """Return a version without INITIAL writes, which belong to no server's sequence."""
     if all(replica.epoch != INITIAL_EPOCH for replica in version):
         return version
     seen = {r: n for r, n in version.items() if r.epoch != INITIAL_EPOCH}

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Document ids: strings, integers, booleans, arrays, objects.
+Document ids, and the keys by which stores order and find them.
 
-Ids are equal as values are: the order of an object's keys does not matter, ``1`` and TRUE are two.
+An id is a string, integer, boolean, array or object.  Two ids are equal if they are equal as
+values: the order of an object's keys does not matter; ``1`` and TRUE are different ids.  The key
+of an id is its `values.sort_key`; `id_value` turns a key back into the id.
 """
 
 from __future__ import annotations
@@ -21,14 +23,14 @@ _WORD: Final = Struct(">Q")
 _SIGN: Final = 1 << 63
 _ALL: Final = (1 << 64) - 1
 _MIDDLE: Final = 1 << 15
-#: What begins an encoding, and what ends a list of them.
+#: The first bytes of encoded values, and the end of a list (`edge_twisted.documents.values`).
 _END, _FALSE, _TRUE, _INTEGER, _STRING, _ARRAY, _OBJECT, _NULL = (
     0x00, 0x10, 0x11, 0x20, 0x40, 0x50, 0x60, 0x70,
 )  # fmt: skip
 
 
 class InvalidDocumentId(EdgeError):
-    """The value cannot be an id; ``reason`` has the documented wording where there is one."""
+    """The value cannot be a document id; `reason` is the text for the caller."""
 
     code: ClassVar[str] = "invalid_document_id"
 
@@ -40,13 +42,13 @@ class InvalidDocumentId(EdgeError):
         return self.reason
 
 
-# Not frozen, although never changed: one is made for every write, and frozen doubles its cost.
+# Never changed, yet not frozen: every write makes one, and frozen doubles its cost.
 @define(order=False, unsafe_hash=True)
 class DocumentId:
     """
-    An id: its value as it was written, and its canonical key.
+    A document id: its value as written, and its key.
 
-    Equal ids have equal keys, and keys compare as ids do in the total order of values.
+    Equal ids have equal keys; keys compare as the values do in the total order.
     """
 
     value: Value = field(eq=False)
@@ -55,9 +57,9 @@ class DocumentId:
     @classmethod
     def of(cls, value: Operand) -> DocumentId:
         """
-        Return the id that a value is.
+        Return the id with this value.
 
-        :raises InvalidDocumentId: it is null, missing or binary, or has a float somewhere inside.
+        :raises InvalidDocumentId: the value is null or missing, or contains a float or binary.
         """
         kind = type(value)
         if kind is not str and kind is not int and kind is not bool:
@@ -89,9 +91,9 @@ def _check(value: Operand) -> None:
 
 def id_value(key: bytes) -> Value:
     """
-    Return the id that a key stands for; an object has its keys sorted, as documents show them.
+    Return the id of a key; the keys of an object come sorted, as documents show them.
 
-    :raises ValueError: it is no key of an id.
+    :raises ValueError: the bytes are not the key of an id.
     """
     value, end = _read(key, 0)
     if end != len(key):
@@ -122,7 +124,7 @@ def _read(key: bytes, at: int) -> tuple[Value, int]:
 
 
 def _string(key: bytes, at: int) -> tuple[str, int]:
-    # A zero byte inside is followed by another byte than 1, so the first such pair is the end.
+    # A zero byte within the string is followed by 0xff, so the first ``00 01`` is its end.
     end = key.index(b"\x00\x01", at)
     return key[at:end].replace(b"\x00\xff", b"\x00").decode("utf-8", "surrogatepass"), end + 2
 

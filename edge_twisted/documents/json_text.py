@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Documents as JSON text: how a store keeps what a document shows.
+JSON texts of documents: the form in which a store keeps what a document shows.
 
-Keys are sorted, so equal documents have equal text.  JSON has no binary values: one is written
-as ``{"$binary": "<base64>"}``, and an object of the user's that looks so, or like what is written
-for one, gets another ``$``.  A text in which something was written so begins with a space, and
-must be decoded before it is shown; any other text is the document, to the letter.
+Keys are sorted, so equal documents have equal texts.  JSON has no binary values: a binary value is
+written as ``{"$binary": "<base64>"}``, and a user's object of this form gets one more ``$`` in its
+key.  A text that contains either begins with a space and must be decoded before it is shown.  Any
+other text is *literal*: it is the document's JSON as it is.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from edge_twisted.errors import EdgeError
 
 _OPTIONS: Final = orjson.OPT_SORT_KEYS
 _BINARY: Final = "$binary"
-#: The sole key of an object that stands for something else, or that another ``$`` protects.
+#: The only key of an object that stands for a binary value or that has been escaped.
 _PROTECTED: Final = re.compile(r"\$+binary")
-#: Only a text with so many digits in a row can hold an integer beyond 64 bits; looked for in the
-#: text with all digits made zeros, which takes a tenth of what a regular expression does.
+#: A text without so many digits in a row has no integer beyond 64 bits.  It is searched for in the
+#: text with all digits made zeros, which takes a tenth of the time of a regular expression.
 _LONG_NUMBER: Final = b"0" * 19
 _DIGITS: Final = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
 _MARK: Final = b" "
 
 
 class InvalidJson(EdgeError):
-    """The bytes are no JSON text, or hold a number that is beyond floats."""
+    """The bytes are not JSON in UTF-8, or contain a number beyond the range of floats."""
 
     code: ClassVar[str] = "invalid_json"
 
@@ -45,13 +45,13 @@ class InvalidJson(EdgeError):
 
 
 def is_literal(text: bytes) -> bool:
-    """Return whether a stored text is the document to the letter, and may be shown undecoded."""
+    """Return whether a stored text is literal JSON, which may be shown undecoded."""
     return text[:1] != _MARK
 
 
 def are_literal(texts: Sequence[bytes]) -> bool:
-    """Return whether `is_literal` holds for all of them."""
-    # A loop, for most answers have one text or a few: a comprehension is a call.
+    """Return whether all stored texts are literal."""
+    # A loop, because most answers have one text or a few: a comprehension is a call.
     for text in texts:  # noqa: SIM110
         if text[:1] == _MARK:
             return False
@@ -64,14 +64,14 @@ def to_text(value: Value) -> bytes:
         text = orjson.dumps(value, option=_OPTIONS)
     except TypeError:
         return _MARK + orjson.dumps(_protected(value), option=_OPTIONS)
-    # The first search is one for a single byte, which is quick, and ends most.
+    # The search for a single byte is quick and rules out most texts.
     if b"$" in text and b'binary"' in text and _protected(value) != value:
         return _MARK + orjson.dumps(_protected(value), option=_OPTIONS)
     return text
 
 
 def from_text(text: bytes) -> Any:
-    """Return the value of a stored text (in fact a `Value`); :raises InvalidJson: it is none."""
+    """Return the `Value` of a stored text; :raises InvalidJson: the text is not JSON."""
     if is_literal(text):
         return parse(text)
     return _restored(parse(text))
@@ -79,9 +79,9 @@ def from_text(text: bytes) -> Any:
 
 def parse(text: bytes) -> Any:
     """
-    Return the value (in fact a `Value`) of any JSON text; integers beyond 64 bits become floats.
+    Return the `Value` of any JSON text; integers beyond 64 bits become floats.
 
-    :raises InvalidJson: it is no JSON in UTF-8, or a number in it is beyond floats.
+    :raises InvalidJson: the text is not JSON in UTF-8, or has a number beyond floats.
     """
     try:
         value = orjson.loads(text)

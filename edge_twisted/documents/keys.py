@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arithmetic on encoded keys: what comes after a beginning, and the order turned round."""
+"""Operations on encoded keys: the successor of a prefix, and the inverse order."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _INVERTED: Final = bytes(range(255, -1, -1))
 
 
 def after(prefix: bytes) -> bytes | None:
-    """Return the lowest bytes above everything that begins so; None if nothing is."""
+    """Return the lowest key above all keys with this prefix; None if there is none."""
     stem = prefix.rstrip(b"\xff")
     return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
 
 
 def invert(key: bytes) -> bytes:
-    """Return ``key`` with every bit inverted, which reverses the order of prefix-free keys."""
+    """Return a key with every bit inverted, which reverses the order of prefix-free keys."""
     return key.translate(_INVERTED)

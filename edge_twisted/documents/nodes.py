@@ -2,9 +2,14 @@
 """
 The tree of a document: for each path its variants, each a slot of entries.
 
-One path may hold several variants at the same time: a register and a map, a register and a
-counter.  What is shown is the variant that was written last; a map counters as written when the
-last of what it shows was.  A map is there if its presence was written, or if it shows a child.
+A path may hold several variants at once, for example a register and a map after two concurrent
+writes of different types.  It shows the variant with the latest write (last writer wins), where a
+map counts as written when the latest of its visible children was.  A map exists if its *presence*
+was written, or if one of its children is visible.  Maps are add-wins: a removal of a map removes
+the children that the remover had seen, and a child that is written concurrently brings it back.
+
+Example: A removes ``shelf``; B, concurrently, sets ``shelf.row`` to 9.  After the merge ``shelf``
+shows ``{row: 9}``: B's entry was not seen by A's removal, and a map with a visible child exists.
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ from edge_twisted.documents.versions import Dot, VersionVector
 
 
 class Variant(IntEnum):
-    """The types that a path can have, with their numbers in stored states."""
+    """The types that a path can have, with their published numbers in stored states."""
 
     REGISTER = 0
     MAP = 1
@@ -40,10 +45,10 @@ _NO_CHILDREN: Final[Mapping[str, PathNode]] = MappingProxyType({})
 @frozen(eq=False)
 class PathNode:
     """
-    One path: its slots, its counters, and the paths below it.
+    One path of a document: its slots, its counters, and its children by name.
 
-    The entries of a counter and of a map say only whether it is there (their value is True); a
-    counter's number is in `counters`.
+    The entries of a counter or a map say only whether it exists, so their value is True; the
+    number of a counter is in `counters`.
     """
 
     slots: Mapping[Variant, Entries] = _NO_SLOTS
@@ -51,7 +56,7 @@ class PathNode:
     children: Mapping[str, PathNode] = field(default=_NO_CHILDREN)
 
     def with_slot(self, variant: Variant, stamp: Stamp, value: Operand) -> PathNode:
-        """Return the node after a write, which supersedes all that the slot holds."""
+        """Return the node after a write, which supersedes all entries of the slot."""
         slots = {**self.slots, variant: (Entry(stamp, value),)}
         return PathNode(slots, self.counters, self.children)
 
@@ -61,7 +66,7 @@ class PathNode:
         return PathNode(slots, {**self.counters, variant: counter}, self.children)
 
     def has_value(self, variant: Variant) -> bool:
-        """Return whether a variant holds a value; for a map, whether it was written itself."""
+        """Return whether a variant has a value; for a map, whether its presence was written."""
         return winner(self.slots.get(variant, ())) is not None
 
 
@@ -70,21 +75,21 @@ EMPTY: Final = PathNode()
 
 @frozen
 class ShownValue:
-    """What a path shows: the value, by which variant, and how late that was written."""
+    """The value that a path shows, with its variant and the rank of its latest write."""
 
     value: Value
     variant: Variant
     rank: Rank
 
 
-#: What maps show, by the identity of their nodes, for who asks at every level of one tree.
+#: Values of maps by the identity of their nodes, for callers that ask at each level of a tree.
 Memo = dict[int, "ShownValue | None"]
 
 
 def show(node: PathNode, memo: Memo | None = None) -> ShownValue | None:
-    """Return what a node shows, None if nothing."""
+    """Return the value that a node shows; None if it shows none."""
     if not node.children and len(node.slots) == 1:
-        # Almost all paths.
+        # The case of almost all paths.
         (variant,) = node.slots
         return show_variant(node, variant)
     best = show_map(node, memo)
@@ -96,7 +101,7 @@ def show(node: PathNode, memo: Memo | None = None) -> ShownValue | None:
 
 
 def show_variant(node: PathNode, variant: Variant) -> ShownValue | None:
-    """Return what a node shows if only one variant counters, None if that is not there."""
+    """Return the value of one variant of a node; None if the variant has none."""
     if variant is Variant.MAP:
         return show_map(node)
     entry = winner(node.slots.get(variant, ()))
@@ -108,7 +113,7 @@ def show_variant(node: PathNode, variant: Variant) -> ShownValue | None:
 
 
 def show_map(node: PathNode, memo: Memo | None = None) -> ShownValue | None:
-    """Return the object that the children and the presence of a map make, None if none."""
+    """Return the object of a map, from its children and its presence; None if there is no map."""
     if memo is not None and id(node) in memo:
         return memo[id(node)]
     presence = winner(node.slots.get(Variant.MAP, ()))
@@ -129,10 +134,10 @@ def show_map(node: PathNode, memo: Memo | None = None) -> ShownValue | None:
 
 class Side(NamedTuple):
     """
-    What one side of a merge has seen; `omitted_dots` of it stands in slots that it leaves out.
+    The causal context of one side of a merge: the version vector of what it has seen.
 
-    A whole state leaves out nothing that it has; a delta leaves out the slots that have not
-    changed, and `omitted_dots` are the writes in these.
+    A whole state has all its slots.  A delta omits the slots without changes; `omitted_dots` are
+    the dots of the entries in these slots.
     """
 
     seen: VersionVector
@@ -140,10 +145,11 @@ class Side(NamedTuple):
 
     def forgot(self, entry: Entry) -> bool:
         """
-        Return whether an entry of a slot that this side does not have was there and is gone.
+        Return whether this side, which lacks the slot of an entry, had the entry and forgot it.
 
-        Writes leave slots, removals too, so the document was forgotten: deleted, reaped, and
-        written again.  What belonged to its former life is gone everywhere.
+        Writes and removals never delete a slot.  A side that has seen the entry's write and lacks
+        its slot has therefore forgotten the document: it was deleted, its tombstone was reaped,
+        and it was written again.  Entries of the former life are then dropped everywhere.
         """
         dot = entry.stamp.dot
         return self.seen.covers(dot) and dot not in self.omitted_dots
@@ -151,9 +157,9 @@ class Side(NamedTuple):
 
 def merge_nodes(left: PathNode, left_side: Side, right: PathNode, right_side: Side) -> PathNode:
     """
-    Return the merge of two trees.
+    Return the merge of two trees: for each slot the entries that neither side has superseded.
 
-    What of a slot that only one side holds the other has not seen stays as it is.
+    Of a slot that only one side holds, the entries that the other side has not forgotten stay.
     """
     if left is right:
         return left
@@ -192,7 +198,7 @@ def merge_nodes(left: PathNode, left_side: Side, right: PathNode, right_side: Si
 
 
 def forgets(left: PathNode, left_side: Side, right: PathNode, right_side: Side) -> bool:
-    """Return whether a merge drops something because one side has forgotten it (`Side.forgot`)."""
+    """Return whether `merge_nodes` drops an entry or share that one side has forgotten."""
     for variant in {**left.slots, **right.slots}:
         mine, theirs = left.slots.get(variant), right.slots.get(variant)
         if not theirs and any(map(right_side.forgot, mine or ())):
@@ -219,7 +225,7 @@ def forgets(left: PathNode, left_side: Side, right: PathNode, right_side: Side) 
 
 
 def _keep_tree(node: PathNode, other: Side) -> PathNode:
-    """Return what stays of a tree of which the other side has nothing: mostly all of it."""
+    """Return what remains of a tree that the other side lacks: nearly always all of it."""
     if _forgot_nothing(node, other):
         return node
     slots = {variant: _keep_entries(entries, other) for variant, entries in node.slots.items()}
@@ -232,13 +238,13 @@ def _keep_tree(node: PathNode, other: Side) -> PathNode:
 
 
 def _forgot_nothing(root: PathNode, other: Side) -> bool:
-    """Return whether the other side has forgotten nothing of a tree."""
+    """Return whether the other side has forgotten no entry of a tree."""
     kept: Stamp | None = None
-    # Most are fields: a generator would cost more than what it yields.
+    # Most nodes have no children, and a generator would cost more than the one node.
     for node in nodes_of(root) if root.children else (root,):
         for entries in node.slots.values():
             for entry in entries:
-                # Most have the stamp of the one before, the very object.
+                # Most entries share the stamp object of the entry before them.
                 if entry.stamp is not kept:
                     if other.forgot(entry):
                         return False
@@ -247,7 +253,7 @@ def _forgot_nothing(root: PathNode, other: Side) -> bool:
 
 
 def _keep_entries(entries: Entries, other: Side) -> Entries:
-    """Return what stays of a slot that the other side does not have."""
+    """Return what remains of a slot that the other side lacks."""
     if not any(map(other.forgot, entries)):
         return entries
     return tuple(entry for entry in entries if not other.forgot(entry))
@@ -260,7 +266,7 @@ def _either_counter(left: CounterState | None, right: CounterState | None) -> Co
 
 
 def is_map(node: PathNode) -> bool:
-    """Return whether the map of a node shows, without making its value."""
+    """Return whether a node has a map, without computing the map's value."""
     if node.has_value(Variant.MAP):
         return True
     return any(_shows(child) for child in node.children.values())
@@ -272,7 +278,7 @@ def _shows(node: PathNode) -> bool:
 
 
 def nodes_of(root: PathNode) -> Iterator[PathNode]:
-    """Yield every node, parents first, in no promised order."""
+    """Yield every node of a tree, parents before children, siblings in any order."""
     waiting = [root]
     while waiting:
         node = waiting.pop()
@@ -281,7 +287,7 @@ def nodes_of(root: PathNode) -> Iterator[PathNode]:
 
 
 def walk(node: PathNode, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], PathNode]]:
-    """Yield every node with its path, parents first, in no promised order."""
+    """Yield every node with its path, parents before children, siblings in any order."""
     waiting = [(path, node)]
     while waiting:
         here, each = waiting.pop()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be done to the fields of a document, and what types its statement declares."""
+"""Operations on the fields of a document, and the variants that a statement declares."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Path = tuple[str, ...]
 
 
 class InvalidWrite(EdgeError):
-    """The operation cannot be done to a document; nothing was changed."""
+    """The operation does not fit the document or its declared types; nothing was changed."""
 
     code: ClassVar[str] = "invalid_write"
 
@@ -32,7 +32,7 @@ class InvalidWrite(EdgeError):
 
 @frozen
 class Set:
-    """Give a field a value.  An object that becomes a MAP is merged, key by key."""
+    """Set a field to a value; an object that is written as a MAP is merged key by key."""
 
     path: Path
     value: Value
@@ -40,14 +40,14 @@ class Set:
 
 @frozen
 class Unset:
-    """Remove a field in all its variants, and what is below it."""
+    """Remove a field in all its variants, with everything below it."""
 
     path: Path
 
 
 @frozen
 class Increment:
-    """Add to a COUNTER (or, as `pn`, to a PN_COUNTER), which begins at 0 if it is not there."""
+    """Add to a COUNTER, or to a PN_COUNTER if `pn`; an absent counter begins at 0."""
 
     path: Path
     amount: Value
@@ -56,7 +56,7 @@ class Increment:
 
 @frozen
 class Restart:
-    """Begin a COUNTER anew."""
+    """Restart a COUNTER at a number, dropping all increments so far."""
 
     path: Path
     start: Value = 0
@@ -68,17 +68,17 @@ Operation = Set | Unset | Increment | Restart
 @frozen(kw_only=True)
 class VariantRules:
     """
-    Which variant a statement means, path by path.
+    The rules by which a statement chooses the variant of each path.
 
-    Undeclared, an object is a MAP, a token an ATTACHMENT, all else a REGISTER; under `strict` all
-    that is undeclared is a REGISTER.
+    A declared path has the declared variant.  At an undeclared path, an object is a MAP, a token
+    an ATTACHMENT and anything else a REGISTER; under `strict` everything is a REGISTER.
     """
 
     declared: Mapping[Path, Variant] = MappingProxyType({})
     strict: bool = False
 
     def variant(self, path: Path, value: Value) -> Variant:
-        """Return the variant that writing a value to a path writes."""
+        """Return the variant as which a value is written to a path."""
         found = self.declared.get(path)
         if found is not None:
             return found
@@ -87,12 +87,16 @@ class VariantRules:
         return Variant.ATTACHMENT if is_token(value) else Variant.MAP
 
     def read_as(self, path: Path) -> Variant | None:
-        """Return the only variant that reading a path shows; None: the one written last."""
+        """Return the only variant that a path shows; None for the one with the latest write."""
         found = self.declared.get(path)
         return Variant.REGISTER if found is None and self.strict else found
 
     def check_above(self, path: Path) -> None:
-        """:raises InvalidWrite: the path leads through a field that is no MAP to the statement."""
+        """
+        Check that every field above a path may be a MAP.
+
+        :raises InvalidWrite: a field above the path is declared, or read strictly, as another type.
+        """
         for length in range(1, len(path)):
             variant = self.declared.get(path[:length])
             if variant is None and not self.strict:
@@ -103,7 +107,11 @@ class VariantRules:
                 raise InvalidWrite(f'Unsupported DML operation on {name} field "{field}"')
 
     def check_counter(self, path: Path, variant: Variant) -> None:
-        """:raises InvalidWrite: the path is declared as something other than this counter."""
+        """
+        Check that a path may be a counter of this variant.
+
+        :raises InvalidWrite: the path is declared, or read strictly, as another type.
+        """
         declared = self.declared.get(path)
         if declared is None and self.strict:
             declared = Variant.REGISTER

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Long work on a single value tells of its steps, so that whoever waits for it can end it.
+Progress of long work on a single value, reported so that a statement can be stopped in the middle.
 
-A document may hold an array of a million numbers; comparing or encoding that takes seconds.  Such
-functions are called from everywhere and know nothing of the statement that they work for.  Who runs
-a statement hands in, for the thread at hand, what is to be told of steps (`told`); it raises to end
-the work.  Nobody is told of values of the usual size, which cost nothing more.
+A document may hold an array of a million numbers; comparing or encoding that takes seconds.  The
+functions that do it are called from everywhere and know nothing of the statement they work for.
+The runner of a statement installs a *listener* for its thread (`begin` and `end`, or `iterate`);
+the functions report their steps to it, and it stops the work by raising, for example on a
+deadline.  A step is one element of an array or object.  Values of at most `CHUNK` elements report
+nothing and cost nothing.
 """
 
 from __future__ import annotations
@@ -16,14 +18,15 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
+#: Is called with a number of steps; raises to stop the work.
 Listener = Callable[[int], None]
 
-#: Elements between two steps that are told of: a quarter of a millisecond of the slowest.
+#: Elements between two reports: a quarter of a millisecond of the slowest work.
 CHUNK: Final = 256
-#: Elements that are sorted at a time: a few milliseconds.
+#: Elements that are sorted between two reports: a few milliseconds.
 _RUN: Final = 8_192
 
-# Each thread has a context of its own.
+# Each thread has a context of its own, and so its own listener.
 _LISTENER: Final[ContextVar[Listener | None]] = ContextVar("listener", default=None)
 
 
@@ -35,7 +38,7 @@ end: Final[Callable[[Token[Listener | None]], None]] = _LISTENER.reset
 
 
 def iterate(listener: Listener, steps: Iterator[T]) -> Iterator[T]:
-    """Yield the same, `spend` being told of the steps that each of them takes, and of no others."""
+    """Yield from an iterator; the listener is installed only while an item is computed."""
     while True:
         token = _LISTENER.set(listener)
         try:
@@ -48,19 +51,19 @@ def iterate(listener: Listener, steps: Iterator[T]) -> Iterator[T]:
 
 
 def current_listener() -> Listener | None:
-    """Return what is told of steps on this thread, None if nobody is."""
+    """Return the listener of this thread, or None."""
     return _LISTENER.get()
 
 
 def report(steps: int) -> None:
-    """Tell of steps; raises whatever ends the work."""
+    """Report steps to the listener; raises what the listener raises."""
     found = _LISTENER.get()
     if found is not None:
         found(steps)
 
 
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield a long sequence in pieces, telling of each before it comes."""
+    """Yield a sequence in slices of `CHUNK`, reporting before each."""
     listener = _LISTENER.get()
     for start in range(0, len(values), CHUNK):
         if listener is not None:
@@ -69,7 +72,7 @@ def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def report_each(values: Iterable[T]) -> Iterator[T]:
-    """Yield the same, telling of every `CHUNK` of them."""
+    """Yield the values, reporting after every `CHUNK` of them."""
     listener = _LISTENER.get()
     left = CHUNK
     for value in values:
@@ -83,10 +86,10 @@ def report_each(values: Iterable[T]) -> Iterator[T]:
 
 def sort_positions(keys: Sequence[Any]) -> list[int]:
     """
-    Return the positions of `keys` in their order, equal keys as they came.
+    Return the positions of `keys` in ascending order of the keys; stable.
 
-    What `sorted` would do at one go, in steps of some milliseconds: runs are sorted, and merged in
-    pairs.  (A sort of two runs that are in order is a merge: Timsort finds them.)
+    The same as ``sorted`` over the positions, but in steps of some milliseconds: runs are sorted,
+    then merged in pairs.  Sorting two concatenated runs is a merge, because Timsort detects runs.
     """
     key = keys.__getitem__
     runs = [
@@ -106,7 +109,7 @@ def sort_positions(keys: Sequence[Any]) -> list[int]:
 
 
 def report_before_each(steps: int, values: Iterable[T]) -> Iterator[T]:
-    """Yield the same, telling of so many steps before each."""
+    """Yield the values, reporting `steps` before each."""
     for value in values:
         report(steps)
         yield value

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The written form of slots: one record each, with replicas and stamps in tables.
+Slot records: the written form of slots, with replicas and stamps in shared tables.
 
-A record is ``[path, variant, entries, counter]``.  An entry is ``[stamp]`` for a removal, ``[stamp,
-value]`` for a value, ``[stamp, nil, true]`` for the value that the document shows; a counter is
-``[restart, start, [[replica, sequence, total], ...]]`` or nil, where a share of a replica that is
-not its first has a fourth number, the sequence of the write that began it.  Stamps and replicas are
-positions in the tables, a missing restart is -1.  A version is, of each replica in the table, its
-number, 0 for none, or an array of the number and its exceptions, ``[first, last]`` each.
-Everything is sorted, so equal states have equal bytes.
+A record is ``[path, variant, entries, counter]``.  An entry is ``[stamp]`` for a removal,
+``[stamp, value]`` for a value, and ``[stamp, nil, true]`` for the value that the document shows.  A
+counter is nil or ``[restart, start, [[replica, sequence, total], ...]]``; a share that is not its
+replica's first has a fourth number, the sequence of the write that began it.  Stamps and replicas
+are positions in the tables; -1 is a missing restart.  A version has, for each replica in the table,
+its number (0 if there is none), or an array of the number and its exceptions ``[first, last]``.
+Everything is sorted, so that equal states have equal bytes.
+
+Example: ``[["shelf", "row"], 0, [[2, 9]], nil]`` is the register ``shelf.row`` with one entry: the
+write at position 2 of the stamps, with the value 9.
 """
 
 from __future__ import annotations
@@ -26,9 +29,9 @@ from edge_twisted.documents.operations import Path
 from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.documents.versions import Dot, Replica, SiteId, Span, VersionVector
 
-#: A slot that was read: its path, what it is of, what it holds, and a counter's counter.
+#: A slot that was read: its path, variant and entries, and the state of a counter.
 Slot = tuple[Path, Variant, Entries, CounterState | None]
-#: Documents are less deep; who walks a tree may recurse.
+#: Names in a path; above `writes.MAX_DEPTH`, and low enough for recursion over the tree.
 _MAX_PATH: Final = 256
 
 Record = tuple[Path, Variant, "list[Any]", "list[Any] | None"]
@@ -36,13 +39,13 @@ Record = tuple[Path, Variant, "list[Any]", "list[Any] | None"]
 
 @define
 class Tables:
-    """The replicas and stamps that records refer to by position."""
+    """The tables of replicas and stamps to which records refer by position."""
 
     replicas: list[Replica]
     stamps: list[Stamp]
     _replica_at: dict[Replica, int] = field(init=False)
     _stamp_at: dict[Stamp, int] = field(init=False)
-    #: Made once there is a counter.
+    #: Filled when the first counter is read.
     _first_shares: list[Dot] = field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -51,23 +54,23 @@ class Tables:
 
     @classmethod
     def of(cls, version: VersionVector, stamps: Iterable[Stamp]) -> Tables:
-        """Return sorted tables of everything named."""
+        """Return the sorted tables of a version and of stamps."""
         unique = sorted(set(stamps))
         replicas = sorted({*version, *(stamp.replica for stamp in unique)})
         return cls(replicas, unique)
 
     def replica(self, replica: Replica) -> int:
-        """Return the position of a replica."""
+        """Return the position of a replica in the table."""
         return self._replica_at[replica]
 
     def first_shares(self) -> list[Dot]:
-        """Return the keys that the first share of each replica has in a counter."""
+        """Return the key of each replica's first share, by the replica's position."""
         if not self._first_shares:
             self._first_shares = [Dot(replica, 0) for replica in self.replicas]
         return self._first_shares
 
     def stamp(self, stamp: Stamp | None) -> int:
-        """Return the position of a stamp; -1 for none."""
+        """Return the position of a stamp in the table; -1 for None."""
         return -1 if stamp is None else self._stamp_at[stamp]
 
     def written(self, version: VersionVector) -> list[Any]:
@@ -80,7 +83,7 @@ class Tables:
 
     @classmethod
     def read(cls, replicas: Any, stamps: Any, seen: Any) -> tuple[Tables, VersionVector]:
-        """Take back what `written` returned."""
+        """Return the tables and the version from the written form."""
         known = [Replica(SiteId(site), epoch) for site, epoch in replicas]
         version = read_seen(known, seen)
         marks = [Stamp(Timestamp(t), known[at], sequence) for at, sequence, t in stamps]
@@ -94,7 +97,7 @@ def _write_seen(version: VersionVector, replica: Replica) -> int | list[Any]:
 
 
 def read_seen(replicas: Sequence[Replica], written: Any) -> VersionVector:
-    """Return a version: of each replica a number, or an array of it and its exceptions."""
+    """Return a version from its written form: a number for each replica, and exceptions."""
     seen: dict[Replica, int] = {}
     exceptions: dict[Replica, tuple[Span, ...]] = {}
     for replica, number in zip(replicas, written, strict=True):
@@ -119,7 +122,7 @@ def stamps_of(node: PathNode) -> Iterable[Stamp]:
 def write_record(
     tables: Tables, path: Path, node: PathNode, variant: Variant, shown: Stamp | None = None
 ) -> list[Any]:
-    """Return one slot's record; the value of the entry with stamp `shown` is left out."""
+    """Return the record of a slot, without the value of the entry with the stamp `shown`."""
     entries = [_write_entry(tables, entry, shown) for entry in node.slots.get(variant, ())]
     counter = node.counters.get(variant)
     return [list(path), int(variant), entries, None if counter is None else _count(tables, counter)]
@@ -147,7 +150,7 @@ def _count(tables: Tables, counter: CounterState) -> list[Any]:
 def read_entries(
     tables: Tables, variant: Variant, written: Sequence[Any], shown: Operand
 ) -> Entries:
-    """Return a slot's entries; `shown` is the value of the one that was left out."""
+    """Return the entries of a record; `shown` is the value of the entry written without one."""
     found: list[Entry] = []
     for item in written:
         value: Operand = MISSING
@@ -161,7 +164,7 @@ def read_entries(
 
 
 def read_count(tables: Tables, written: Any) -> CounterState:
-    """Return a counter's counter; :raises ValueError: a share is written twice, or wrongly."""
+    """Return the state of a counter; :raises ValueError: a share comes twice or is malformed."""
     restart, start, written_shares = written
     shares: dict[Dot, Share] = {}
     firsts = tables.first_shares()
@@ -182,9 +185,11 @@ def read_count(tables: Tables, written: Any) -> CounterState:
 
 def with_slots(root: PathNode, slots: Sequence[Slot]) -> PathNode:
     """
-    Return the tree with slots set, all of one map together: one by one, each would copy all.
+    Return the tree with slots set.
 
-    :raises ValueError: a path is longer than any document is deep.
+    The slots below one node are set together, because each separate change would copy the node.
+
+    :raises ValueError: a path has more than `_MAX_PATH` names.
     """
     if any(len(path) > _MAX_PATH for path, _, _, _ in slots):
         raise ValueError(f"a path has more than {_MAX_PATH} names")

@@ -1,8 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The state of a document: what it shows, and what merging needs.
+The CRDT state of a document: its tree of slots, its life, and its version vector.
 
-``docs/decisions/0001-document-state.md`` says why this converges.
+A version vector says which writes a state has seen (its causal context); a *dot*, (replica,
+sequence), names one write.  Two states are merged without coordination: `merge` is commutative,
+associative and idempotent, so replicas that have seen the same writes have the same state.
+``docs/decisions/0001-document-state.md`` has the proof, and this example in full:
+
+- A inserts ``{name: "Tea"}`` as A1.  B copies it.  Both have the version ``{A: 1}``.
+- A sets ``name`` to "Green" (A2, version ``{A: 2}``); B sets it to "Black" a moment later (B1,
+  version ``{A: 1, B: 1}``).  Neither version includes the other: the writes are concurrent.
+- Merged, both have the version ``{A: 2, B: 1}`` and ``name = A2="Green" | B1="Black"``, and show
+  "Black", which has the later stamp.
+- A deletes the document (A3), while B sets a field (B2).  A's delete has not seen B2, so the merge
+  is alive, with all its fields.  Had B2 been seen, the tombstone would have won.
 """
 
 from __future__ import annotations
@@ -22,11 +33,12 @@ from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, VersionVec
 @define(eq=False, slots=False)
 class DocumentState:
     """
-    One document, without its id; never changed once made.
+    The state of one document, without its id; immutable.
 
-    `life` is a slot of its own: every write puts True there, DELETE a removal, so that a document
-    lives if one of its writes was not seen by whoever deleted it.  `root` holds the fields, which
-    a deleted document keeps, unreadable.
+    :ivar root: the tree of fields; a deleted document (a tombstone) keeps it, unreadable.
+    :ivar life: a slot of its own: every write puts True there, DELETE puts a removal.  So a delete
+        wins over the writes that it had seen, and a concurrent write wins over a delete.
+    :ivar version: the writes that this state has seen.
     """
 
     root: PathNode = EMPTY
@@ -35,17 +47,17 @@ class DocumentState:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the document exists for queries."""
+        """Whether the document exists, rather than being deleted."""
         return winner(self.life) is not None
 
     @property
     def live_dots(self) -> list[Dot]:
-        """The writes by which the document lives; none if it is deleted."""
+        """The dots of the live entries of `life`; empty if the document is deleted."""
         return [entry.stamp.dot for entry in self.life if entry.value is not MISSING]
 
     @property
     def newest_dots(self) -> VersionVector:
-        """Of each replica the newest write that something here is due to, be it a removal."""
+        """The newest dot of each replica among all entries and counters, removals included."""
         dots = [entry.stamp.dot for entry in self.life]
         for node in nodes.nodes_of(self.root):
             dots.extend(e.stamp.dot for entries in node.slots.values() for e in entries)
@@ -68,14 +80,16 @@ def forgets(
     left: DocumentState, right: DocumentState, omitted_dots: Collection[Dot] = frozenset()
 ) -> bool:
     """
-    Return whether `merge` drops something because one side has forgotten it.
+    Return whether `merge` drops something that one side has forgotten (`nodes.Side.forgot`).
 
-    Then the merge has to be a write of its own, for a version does not tell what was forgotten.
-    Another server that has seen the same writes, but never held what is dropped, may still hold
-    what that had replaced, and equal versions have to be equal states.
+    If so, the result must be made a write of its own.  A version does not record what was
+    forgotten: another server that has seen the same writes, but never held the dropped entry, may
+    still hold the entry that it had superseded, and equal versions must be equal states.
+
+    :param omitted_dots: see `merge`.
     """
     if left.version.includes(right.version) or right.version.includes(left.version):
-        # The later one is taken as it is.
+        # One side includes the other, and `merge` returns it unchanged.
         return False
     here, there = Side(left.version), Side(right.version, omitted_dots)
     return nodes.forgets(left.root, here, right.root, there)
@@ -85,13 +99,14 @@ def merge(
     left: DocumentState, right: DocumentState, omitted_dots: Collection[Dot] = frozenset()
 ) -> DocumentState:
     """
-    Return the state that has seen what either has seen.
+    Return the least state that has seen everything that either side has seen.
 
-    Commutative, associative, idempotent.  Who has seen all that the other has holds what that comes
-    to, also after forgetting some of it (`Side.forgot`): so only concurrent states are merged, and
-    equal versions stay equal states.
+    If the version of one side includes the other's, that side is the result: it has already
+    applied, superseded or forgotten (`nodes.Side.forgot`) all that the other holds.  Only
+    concurrent states are merged slot by slot.
 
-    :param omitted_dots: of a delta on the right (`edge_twisted.documents.deltas`): what it leaves out.
+    :param omitted_dots: of a delta on the right, the dots in the slots that it omits
+        (`edge_twisted.documents.deltas`).
     """
     if left.version.includes(right.version):
         return left

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What a document shows to a statement that declares types, or reads strictly.
+Fields of a document as a statement with declared types, or with strict typing, sees them.
 
-A declared path shows that variant alone, however late another was written; under strict reading a
-path that is not declared shows its register alone.
+A declared path shows only the declared variant, even if another was written later.  Under strict
+typing an undeclared path shows only its register.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from edge_twisted.documents.values import Value
 
 
 def fields_as(root: PathNode, rules: VariantRules) -> dict[str, Value]:
-    """Return the fields of a live document, without its id, as `rules` shows them."""
+    """Return the fields of a live document, without its id, under the rules of a statement."""
     return _fields(root, (), rules)
 
 
@@ -50,7 +50,7 @@ def _shown(node: PathNode, path: Path, rules: VariantRules) -> ShownValue | None
 
 
 def _map(node: PathNode, path: Path, rules: VariantRules) -> ShownValue | None:
-    """Return the map with what may be seen of it; it is as late as the whole of it."""
+    """Return a map with its visible fields and the rank of the whole map."""
     whole = show_map(node)
     if whole is None:
         return None
@@ -59,9 +59,9 @@ def _map(node: PathNode, path: Path, rules: VariantRules) -> ShownValue | None:
 
 def has_hidden_variants(root: PathNode) -> bool:
     """
-    Return whether some path holds two variants at once, of which the document shows one.
+    Return whether some path has values in two variants, of which the document shows only one.
 
-    Where none does, a typed reading sees at each path what the document shows, or nothing.
+    If no path has, a statement with types sees at each path what the document shows, or nothing.
     """
     for node in nodes_of(root):
         if not node.children and len(node.slots) == 1:

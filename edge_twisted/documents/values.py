@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Values, and their total order.
+Values of documents, and their total order.
 
-A `Value` is what a document can hold: None, bool, int (64 bits, signed), float (finite), str,
-bytes, list, dict with str keys.  `MISSING` is the absence of a value, which the language computes
-with and no document holds; an `Operand` is either.
+A `Value` is what a document can contain: None, bool, int (64 bits, signed), float (finite), str,
+bytes, list, or dict with str keys.  `MISSING` is the absence of a value: expressions compute with
+it, documents never contain it.  An `Operand` is a `Value` or `MISSING`.
 
 The order, ascending: false, true, numbers, binary, strings, arrays, objects, null, missing.
-Numbers compare exactly, whether integer or float; strings and binary by bytes; arrays element by
-element, then by length; objects by their sorted keys, then by the values of these.  ``1`` and
-``1.0`` are equal, and so are ``0.0`` and ``-0.0``.
+Numbers compare exactly, whether integer or float; strings and binary values by bytes; arrays by
+elements, then by length; objects by their sorted keys, then by the values of these.  ``1`` equals
+``1.0``, and ``0.0`` equals ``-0.0``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Operand: TypeAlias = "Value | Literal[Missing.MISSING]"
 INTEGER_MIN: Final = -(2**63)
 INTEGER_MAX: Final = 2**63 - 1
 
-# The first byte of an encoding; all differ from _END, which ends an array.
+# The first byte of an encoded value; each differs from _END, which ends an array.
 _END: Final = b"\x00"
 _FALSE: Final = b"\x10"
 _TRUE: Final = b"\x11"
@@ -50,7 +50,7 @@ _OBJECT: Final = b"\x60"
 _NULL: Final = b"\x70"
 _MISSING: Final = b"\x80"
 
-#: Ends a string: less than what a zero byte inside becomes, so shorter strings come first.
+#: The end of a string; less than an escaped zero byte, so that a prefix sorts before its extension.
 _STRING_END: Final = b"\x00\x01"
 _ZERO_INSIDE: Final = b"\x00\xff"
 
@@ -59,22 +59,22 @@ _WORD: Final = Struct(">Q")
 _ENCODED_NUMBER: Final = Struct(">cQH")
 _SIGN: Final = 1 << 63
 _ALL: Final = (1 << 64) - 1
-#: Of the integers that one float stands for, the float itself is in the middle.
+#: The encoded distance of an integer that equals its nearest float.
 _MIDDLE: Final = 1 << 15
 _EXACT: Final = 2**53
 
 
 def sort_key(value: Operand) -> bytes:
     """
-    Return bytes that compare as values do in the total order.
+    Return bytes that compare as the values do in the total order.
 
-    Equal values, and no others, have equal keys.  No key is the beginning of another, so keys of
-    several values can be joined and compare like the tuple of the values.  A number takes 11
-    bytes, a string its UTF-8 and 3.
+    Values have equal keys if and only if they are equal.  Keys are prefix-free, so concatenated
+    keys compare like the tuples of their values.  A number takes 11 bytes, a string 3 more than
+    its UTF-8.
     """
     kind = type(value)
     if kind is str:
-        # Ids are strings, as a rule, and most strings are ASCII, which needs no care.
+        # Most ids are strings, and most strings are ASCII, which has no surrogates.
         text: str = value  # type: ignore[assignment]
         data = text.encode() if text.isascii() else text.encode("utf-8", "surrogatepass")
         if b"\x00" in data:
@@ -85,18 +85,18 @@ def sort_key(value: Operand) -> bytes:
     return _other(value)
 
 
-#: Bytes that are equal for equal values, and for no others: what DISTINCT and GROUP BY compare.
+#: Bytes by which DISTINCT and GROUP BY tell values apart.
 canonical = sort_key
 
 
 def compare(left: Operand, right: Operand) -> int:
-    """Return -1, 0 or 1: how the values stand to each other in the total order."""
+    """Return -1, 0 or 1 as the left value is less than, equal to or greater than the right."""
     a, b = sort_key(left), sort_key(right)
     return (a > b) - (a < b)
 
 
 def equal(left: Operand, right: Operand) -> bool:
-    """Return whether the values are one in the total order."""
+    """Return whether two values are equal in the total order."""
     return sort_key(left) == sort_key(right)
 
 
@@ -107,13 +107,13 @@ def _terminated(data: bytes) -> bytes:
 
 
 def _number(value: int | float) -> bytes:
-    # Adding zero makes -0.0 into 0.0.
+    # Adding zero turns -0.0 into 0.0.
     nearest = float(value) + 0.0
     (bits,) = _WORD.unpack(_DOUBLE.pack(nearest))
     bits = bits ^ (_ALL if bits & _SIGN else _SIGN)
     distance = 0
     if type(value) is int and not -_EXACT <= value <= _EXACT:
-        # Several integers share their nearest float, the farthest 512 away from it.
+        # Several integers share one nearest float, at a distance of at most 512.
         distance = value - int(nearest)
     return _ENCODED_NUMBER.pack(_NUMBER, bits, _MIDDLE + distance)
 
@@ -141,7 +141,7 @@ def _other(value: Operand) -> bytes:
 
 
 def _long(value: list[Value] | dict[str, Value]) -> bytes:
-    """Encode an array or an object that takes long, in steps."""
+    """Encode a long array or object, reporting progress."""
     if isinstance(value, list):
         parts = [b"".join(map(sort_key, piece)) for piece in chunks(value)]
         return b"".join((_ARRAY, *parts, _END))

@@ -1,5 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a write made, without what its writer evicted and has not seen again."""
+"""
+Version exceptions: writes that a server evicted and then must not claim to have seen.
+
+A server that evicts a document and writes it again has, in its new state, none of the writes that
+were evicted.  Its plain version vector would cover its own evicted writes, and a peer that still
+has them would drop them as superseded.  `except_evicted` takes them out of the version: a version
+vector with exceptions (Malkhi and Terry, "Concise Version Vectors in WinFS", 2005).
+
+Example: A writes A1 to A3, a peer copies them, A evicts the document and inserts it anew as A4.
+The version is ``{A: 4, not A: 1-3}``.  Merging keeps the peer's entries beside those of A4.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +21,8 @@ from edge_twisted.documents.nodes import EMPTY, PathNode
 from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.versions import Dot, Replica, Span
 
-#: Of one writer in one document: who evicts and writes it again and again, and never gets back
-#: what it evicted, covers that from then on, as if it were overwritten.
+#: Exceptions of one writer in one document.  A server that evicts and rewrites a document more
+#: often, without receiving what it evicted, covers later evicted writes as if it had seen them.
 MOST_EXCEPTIONS: Final = 64
 
 
@@ -20,15 +30,15 @@ def except_evicted(
     state: DocumentState, before: DocumentState, own: Replica, evicted: int
 ) -> DocumentState:
     """
-    Return a document that was just written, its version without writes that were evicted.
+    Return a state that was just written, its version without the writer's evicted writes.
 
-    A version covers all that its writer wrote before.  What was evicted of that and is not back
-    this document has not seen: whoever still has it keeps it.  So does a counter: where the writer
-    added to a share of which something may be elsewhere, it begins another one.
+    Evicted writes that have not come back become exceptions, so that peers that still have them
+    keep them.  Where the writer added to a counter's share whose increments were evicted, the
+    increment begins a share of its own.
 
-    :param before: what the write was made on; empty if there was no document.
-    :param own: the writer.
-    :param evicted: up to which number its writes of the document were evicted, 0 for none.
+    :param before: the state on which the write was made; empty if there was no document.
+    :param own: the writer's replica.
+    :param evicted: the number of the writer's last evicted write of this document, 0 for none.
     """
     version = state.version
     write = Dot(own, version.seen(own))
@@ -66,9 +76,10 @@ def _split_share(
     counter: CounterState, before: CounterState | None, write: Dot, exceptions: Sequence[Span]
 ) -> CounterState:
     """
-    Return a counter with what a write added to it in a share of its own, if it has to be.
+    Return a counter with the increment of a write in a share of its own, if that is necessary.
 
-    A share can be added to if all is known that its replica wrote since it last did.
+    The increment may stay in the replica's latest share if all writes of the replica since that
+    share's last increment have been seen.
     """
     key = counter.newest_share(write.replica)
     added = counter.shares.get(key)

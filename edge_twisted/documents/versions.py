@@ -1,12 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Who wrote what: replicas, dots, and version vectors.
+Replicas, dots and version vectors: which writes a state has seen, and whose they are.
 
-A replica is a site in one of its epochs; a site takes a new epoch when its store was copied or
-restored, so that no two writes ever share a dot.  A dot names one write.  A version vector says,
-for each replica, that all its writes up to a number have been seen, but for exceptions: who evicted
-a document and writes it before all of it is back has not seen what it wrote before.  They are those
-of Malkhi and Terry, "Concise Version Vectors in WinFS" (2005), and nearly no document has any.
+A *replica* is a site in one of its epochs.  A site begins a new epoch when its store was copied or
+restored, so that two writes never share a dot.  A *dot*, (replica, sequence), names one write.  A
+*version vector* has a number n for each replica: writes 1 to n of that replica have been seen.
+
+Example: ``{A: 3, B: 1}`` includes ``{A: 2, B: 1}``, which has seen nothing else, and is concurrent
+with ``{A: 2, B: 2}``: each has seen a write that the other has not; their join is ``{A: 3, B: 2}``.
+
+A vector may have *exceptions*: ``{A: 4, not A: 1-3}`` has seen only A4.  A server that evicts a
+document, and writes it before the evicted writes have come back, has not seen them
+(`edge_twisted.documents.version_exceptions`).  See Malkhi and Terry, "Concise Version Vectors in
+WinFS" (2005).  Nearly no document has exceptions.
+
+As bytes, a vector is msgpack of ``[[site, epoch, sequence], ...]``, sorted; an entry with
+exceptions is ``[site, epoch, sequence, [[first, last], ...]]``.
 """
 
 from __future__ import annotations
@@ -21,13 +30,13 @@ import msgspec.msgpack
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
-#: 16 random bytes that a store keeps for ever.
+#: The identity of a store: 16 random bytes, kept for ever.
 SiteId = NewType("SiteId", bytes)
 SITE_BYTES: Final = 16
 
 
 _NOTHING: Final[Mapping[Replica, tuple[Span, ...]]] = MappingProxyType({})
-#: Above all sequences.
+#: A number above all sequences.
 _NEVER: Final = 2**63
 
 
@@ -39,24 +48,25 @@ class Replica(NamedTuple):
 
 
 class Dot(NamedTuple):
-    """One write: the `sequence`-th, from 1, of a replica."""
+    """The name of one write: the `sequence`-th of a replica, counted from 1."""
 
     replica: Replica
     sequence: int
 
 
-#: Sequences of one replica, both ends included.
+#: The first and last of consecutive sequences of one replica.
 Span = tuple[int, int]
 
 
 class VersionVector(Mapping[Replica, int]):
     """
-    The writes that have been seen: of each replica, up to a number, but for exceptions; immutable.
+    The set of writes that have been seen; immutable.
 
-    A replica that is not named has been seen up to 0.  As a mapping it has the numbers alone.
+    A replica that is not named has been seen up to 0.  As a mapping, a vector has each replica's
+    number, without the exceptions.
 
-    :param exceptions: by replica the exceptions: ascending spans, apart from each other, that end below
-        the replica's number.
+    :param exceptions: the exceptions by replica: ascending spans with gaps between them, which end
+        below the replica's number.
     """
 
     __slots__ = ("_seen", "_unseen")
@@ -101,48 +111,48 @@ class VersionVector(Mapping[Replica, int]):
 
     @property
     def exceptions(self) -> Mapping[Replica, tuple[Span, ...]]:
-        """The exceptions."""
+        """The exceptions, by replica."""
         return self._unseen
 
     def seen(self, replica: Replica) -> int:
-        """Return up to which number the writes of a replica have been seen."""
+        """Return the number of the last write of a replica that has been seen, 0 for none."""
         return self._seen.get(replica, 0)
 
     def covers(self, dot: Dot) -> bool:
-        """Return whether a write has been seen."""
+        """Return whether the write with this dot has been seen."""
         if dot.sequence > self._seen.get(dot.replica, 0):
             return False
         return not self._unseen or not _is_within(dot.sequence, self._unseen.get(dot.replica, ()))
 
     def includes(self, other: VersionVector) -> bool:
-        """Return whether everything that `other` has seen has been seen."""
+        """Return whether this vector has seen every write that `other` has seen."""
         mine = self._seen
-        # A loop, for `all` over a generator takes twice as long, and every document asks.
+        # A loop: `all` over a generator takes twice as long, and this runs for every document.
         for replica, number in other._seen.items():
             if mine.get(replica, 0) < number:
                 return False
         return not self._unseen or self._unseen is other._unseen or not self._lacks(other)
 
     def _lacks(self, other: VersionVector) -> bool:
-        """Return whether `other` has seen some exception of this one."""
+        """Return whether `other` has seen a write that is an exception here."""
         return any(
             _common(spans, other._all_unseen(replica)) != spans
             for replica, spans in self._unseen.items()
         )
 
     def with_dot(self, dot: Dot) -> VersionVector:
-        """Return this vector after a write newer than all it has seen of its replica."""
+        """Return this vector with a write that is newer than all it has seen of the replica."""
         if self.covers(dot):
             return self
         return VersionVector({**self._seen, dot.replica: dot.sequence}, self._unseen)
 
     def with_exception(self, replica: Replica, span: Span) -> VersionVector:
-        """Return this vector with one more exception, above those that the replica has."""
+        """Return this vector with one more exception, above the replica's existing ones."""
         spans = (*self._unseen.get(replica, ()), span)
         return VersionVector(self._seen, {**self._unseen, replica: spans})
 
     def join(self, other: VersionVector) -> VersionVector:
-        """Return what either has seen."""
+        """Return the union: the writes that either vector has seen."""
         if self.includes(other):
             return self
         found = dict(self._seen)
@@ -171,7 +181,7 @@ def _is_within(sequence: int, spans: Sequence[Span]) -> bool:
 
 
 def _common(left: Sequence[Span], right: Sequence[Span]) -> tuple[Span, ...]:
-    """Return what is within two ascending lists of spans, in one walk along both."""
+    """Return the intersection of two ascending lists of spans."""
     found: list[Span] = []
     at = other_at = 0
     while at < len(left) and other_at < len(right):
@@ -189,7 +199,7 @@ def _common(left: Sequence[Span], right: Sequence[Span]) -> tuple[Span, ...]:
 NO_VERSION: Final = VersionVector()
 
 
-# -- as bytes
+# -- encoding
 
 
 def encode_vector(vector: VersionVector) -> bytes:
@@ -206,7 +216,7 @@ def encode_vector(vector: VersionVector) -> bytes:
 
 
 def decode_vector(data: bytes | None) -> VersionVector:
-    """Return what `encode_vector` wrote; of None the empty vector."""
+    """Return the vector that `encode_vector` encoded; the empty vector for None."""
     if data is None:
         return VersionVector()
     written: Any = _decode(data)

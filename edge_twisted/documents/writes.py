@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Local writes: how INSERT, UPDATE and DELETE change a state.
+Local writes: how INSERT, UPDATE and DELETE change the state of a document.
 
-Each takes the stamp of its write, which must be newer than everything that the state has seen of
-the writer, and returns a new state.
+Each function takes the stamp of its write, whose sequence must be greater than any of the writer's
+that the state has seen, and returns a new state.
+
+Example: ``apply(state, [Set(("a",), 1), Increment(("n",), 2)], stamp)`` replaces the entries of
+register ``a`` by one with this stamp, adds 2 to the writer's share of counter ``n``, marks the
+document alive, and adds the stamp's dot to the version.
 """
 
 from __future__ import annotations
@@ -37,8 +41,8 @@ from edge_twisted.documents.versions import SITE_BYTES, Replica, SiteId
 
 Fields = Mapping[str, Value]
 
-#: Levels of arrays and objects in a document, the document itself included.  Whoever walks one may
-#: recurse, and every encoder of JSON and CBOR takes as many with room for what is around it.
+#: Levels of arrays and objects in a document, the document itself included.  Low enough to walk
+#: documents by recursion, and for the nesting limits of JSON and CBOR encoders.
 MAX_DEPTH: Final = 200
 
 
@@ -46,9 +50,9 @@ def insert(
     previous: DocumentState | None, fields: Fields, stamp: Stamp, rules: VariantRules = UNTYPED
 ) -> DocumentState:
     """
-    Begin a new life with these fields (without the id).
+    Return the state after an INSERT of these fields (without the id).
 
-    Of a deleted document nothing comes back: what was there is removed for good.
+    All fields of a deleted document are removed first, so that none of them comes back.
 
     :raises InvalidWrite: a field does not fit its declared type.
     """
@@ -60,10 +64,10 @@ def insert(
 
 def initial(fields: Fields, rules: VariantRules = UNTYPED) -> DocumentState:
     """
-    Return what INSERT INITIAL writes where there is no document.
+    Return the state that INSERT INITIAL writes where there is no document.
 
-    It is written at the beginning of time by nobody: the same content is the same write
-    everywhere, and any other write wins over it.
+    Its timestamp is 0 and its replica is the hash of the content.  So equal content is the same
+    write on every server, and any other write wins over it.
     """
     content = hashlib.blake2b(canonical(dict(fields)), digest_size=SITE_BYTES).digest()
     return insert(None, fields, Stamp(BEGINNING, Replica(SiteId(content), 0), 1), rules)
@@ -76,9 +80,10 @@ def apply(
     rules: VariantRules = UNTYPED,
 ) -> DocumentState:
     """
-    Apply operations, which must concern different paths, as one write.
+    Return the state after one write that applies operations to different paths.
 
-    :raises InvalidWrite: one of them does not fit the declared types, or two meet on a path.
+    :raises InvalidWrite: an operation does not fit the declared types, or two concern one path, or
+        a path and one above it.
     """
     done: set[Path] = set()
     above: set[Path] = set()
@@ -90,7 +95,7 @@ def apply(
 
 
 def delete(state: DocumentState, stamp: Stamp) -> DocumentState:
-    """Delete the document: its fields stay, unreadable, until its tombstone is reaped."""
+    """Return the tombstone of a document, which keeps its fields, unreadable."""
     return DocumentState(state.root, (Entry(stamp, MISSING),), state.version.with_dot(stamp.dot))
 
 
@@ -98,9 +103,9 @@ def differences(
     state: DocumentState, fields: Fields, rules: VariantRules = UNTYPED
 ) -> Iterator[Set]:
     """
-    Yield what has to be set for the document to show these fields; none if it shows them.
+    Yield the operations after which the document shows these fields; none if it does already.
 
-    What is shown is what a statement with these types sees.
+    The current fields are those that a statement with these rules sees.
     """
     yield from _differences((), fields_as(state.root, rules), fields, rules)
 
@@ -126,7 +131,11 @@ _NESTED: Final = frozenset({dict, list})
 
 
 def check_depth(value: Value | Fields, above: int = 0) -> None:
-    """:raises InvalidWrite: a value `above` levels deep would nest a document too deep."""
+    """
+    Check the nesting of a value that stands `above` levels below the top of a document.
+
+    :raises InvalidWrite: the document would be nested deeper than `MAX_DEPTH`.
+    """
     level: list[Any]
     if isinstance(value, list):
         level = [value]
@@ -147,7 +156,7 @@ def check_depth(value: Value | Fields, above: int = 0) -> None:
 
 
 def _check_path(path: Path, done: set[Path], above: set[Path]) -> None:
-    """Check that a path meets none of those `done`, whose beginnings are `above`; and add it."""
+    """Check a path against the paths `done` and their prefixes `above`, and add it to both."""
     if not path or path[0] == "_id":
         raise InvalidWrite("The document id `_id` cannot be modified")
     beginnings = [path[:length] for length in range(1, len(path))]
@@ -161,10 +170,10 @@ def _check_path(path: Path, done: set[Path], above: set[Path]) -> None:
 @frozen
 class _Change:
     """
-    What is done to the node at a path.
+    A change of the node at a path.
 
-    A change that `creates` has the maps on the way made where they show nothing; for another, which
-    is a removal, a way that is not there stays so.
+    A change that `creates` also writes the maps above its path where they do not exist.  A removal
+    does not: where nothing is, there is nothing to remove.
     """
 
     path: Path
@@ -205,9 +214,9 @@ def _change(operation: Operation, stamp: Stamp, rules: VariantRules) -> _Change:
 
 def _apply_changes(node: PathNode, changes: Sequence[_Change], depth: int) -> PathNode:
     """
-    Return a tree with changes below it made, all of which lead through it at `depth`.
+    Return the node at `depth` with changes applied to the nodes below it.
 
-    Changes to one map are made together: one by one, each would copy all of its children.
+    Changes below one map are applied together, because each separate change would copy the map.
     """
     groups: dict[str, list[_Change]] = {}
     for change in changes:
@@ -220,7 +229,7 @@ def _apply_changes(node: PathNode, changes: Sequence[_Change], depth: int) -> Pa
             continue
         child = child or EMPTY
         if len(group[0].path) == depth + 1:
-            # No other path may begin with this one.
+            # The only change of its group: `_check_path` refuses a path below another.
             children[name] = group[0].apply(child)
             continue
         if creating is not None and not is_map(child):
@@ -247,8 +256,8 @@ def _write_map(
 ) -> PathNode:
     if not isinstance(value, dict):
         raise InvalidWrite(f'Expected an object for the MAP field "{".".join(path)}"')
-    # Presence is written only where nothing else shows the map: two writers of two keys of
-    # one map then have nothing to merge but the keys.
+    # Presence is written only where no child shows the map, so that two writers of two keys of
+    # one map have only the keys to merge.
     if not value or not is_map(node):
         node = node.with_slot(Variant.MAP, stamp, True)
     return _with_fields(node, path, value, stamp, rules)
@@ -257,7 +266,7 @@ def _write_map(
 def _with_fields(
     node: PathNode, path: Path, fields: Fields, stamp: Stamp, rules: VariantRules
 ) -> PathNode:
-    """Return a map with fields written, all at once: one by one, each would copy all of them."""
+    """Return a map with fields written together, as each separate write would copy the map."""
     children = dict(node.children)
     for name, value in fields.items():
         old = children.get(name, EMPTY)
@@ -270,13 +279,13 @@ def _increment(node: PathNode, variant: Variant, amount: int, stamp: Stamp) -> P
     if counter is None:
         counter = CounterState()
     elif not node.has_value(variant):
-        # It was removed: what it had counted before must not come back.
+        # The counter was removed: increments from before must not come back.
         counter = restart_counter(stamp, 0)
     return node.with_counter(variant, counter.add(amount, stamp.dot), stamp)
 
 
 def _remove_all(node: PathNode, stamp: Stamp) -> PathNode:
-    """Return the tree with everything in it removed."""
+    """Return the tree with a removal in every slot that has a value."""
     slots = {
         variant: entries if are_removals(entries) else (Entry(stamp, MISSING),)
         for variant, entries in node.slots.items()
@@ -286,7 +295,7 @@ def _remove_all(node: PathNode, stamp: Stamp) -> PathNode:
 
 
 def are_removals(entries: tuple[Entry, ...]) -> bool:
-    """Return whether all the entries are removals."""
+    """Return whether all entries are removals."""
     return all(entry.value is MISSING for entry in entries)
 
 
