@@ -38,7 +38,7 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment
 from edge_twisted.dql.errors import UnsupportedError
 from edge_twisted.dql.execute.interruption import Interruption
-from edge_twisted.dql.execute.measuring import UNMEASURED, StepObserver
+from edge_twisted.dql.execute.step_meters import UNMEASURED, StepObserver
 from edge_twisted.dql.format import format_statement
 from edge_twisted.dql.functions.context import FunctionContext
 from edge_twisted.dql.plan.catalog import KeyPart

@@ -14,14 +14,14 @@ from edge_twisted.database.inline import UNBOUNDED, ReadBudget
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment
 from edge_twisted.dql.execute.interruption import Interruption
-from edge_twisted.dql.execute.joining import (
+from edge_twisted.dql.execute.joins import (
     Document,
     Equality,
     hash_join,
     loop_join,
     right_hash_join,
 )
-from edge_twisted.dql.execute.measuring import StepObserver
+from edge_twisted.dql.execute.step_meters import StepObserver
 from edge_twisted.dql.plan.joins import JoinPlan
 from edge_twisted.dql.plan.lookups import Lookup
 from edge_twisted.dql.plan.query import QueryPlan

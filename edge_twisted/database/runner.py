@@ -37,7 +37,7 @@ from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment
 from edge_twisted.dql.errors import UnsupportedError
-from edge_twisted.dql.execute.measuring import Counted, StepMeter
+from edge_twisted.dql.execute.step_meters import Counted, StepMeter
 from edge_twisted.dql.functions.context import FunctionContext
 from edge_twisted.dql.plan.nodes import Description
 from edge_twisted.dql.plan.query import QueryPlan

@@ -35,7 +35,7 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment
 from edge_twisted.dql.execute.grouping import AggregateTerm, group
 from edge_twisted.dql.execute.interruption import Interruption
-from edge_twisted.dql.execute.measuring import UNMEASURED, StepObserver
+from edge_twisted.dql.execute.step_meters import UNMEASURED, StepObserver
 from edge_twisted.dql.execute.sorting import SortTerm, cut, distinct, order
 from edge_twisted.dql.plan.covering import Covers
 from edge_twisted.dql.plan.nodes import CollectionScan

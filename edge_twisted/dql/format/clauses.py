@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edge_twisted.dql.format import words
+from edge_twisted.dql.format import tokens
 from edge_twisted.dql.format.expressions import expression, expressions
 from edge_twisted.dql.syntax import (
     CollectionRef,
@@ -28,9 +28,9 @@ from edge_twisted.dql.syntax import (
 
 def collection(node: CollectionRef) -> str:
     """A collection with its namespace and declarations."""
-    name = words.name(node.name)
+    name = tokens.name(node.name)
     if node.namespace is not None:
-        name = f"{words.name(node.namespace)}:{name}"
+        name = f"{tokens.name(node.namespace)}:{name}"
     if not node.declarations:
         return name
     return f"COLLECTION {name} {_declarations(node.declarations)}"
@@ -40,7 +40,7 @@ def _declarations(nodes: tuple[FieldDeclaration, ...]) -> str:
     texts: list[str] = []
     for node in nodes:
         nested = f" {_declarations(node.fields)}" if node.fields else ""
-        texts.append(f"{words.path(node.path.names)} {node.type.value}{nested}")
+        texts.append(f"{tokens.path(node.path.names)} {node.type.value}{nested}")
     return "(" + ", ".join(texts) + ")"
 
 
@@ -48,7 +48,7 @@ def term(node: Term) -> str:
     """A collection with its alias and USE clauses."""
     parts = [collection(node.collection)]
     if node.alias is not None:
-        parts.append(f"AS {words.name(node.alias)}")
+        parts.append(f"AS {tokens.name(node.alias)}")
     parts.extend(map(_use, node.uses))
     return " ".join(parts)
 
@@ -59,8 +59,8 @@ def _use(node: Use) -> str:
     if isinstance(node, UseIdList):
         return f"USE IDS LIST {expression(node.ids)}"
     if isinstance(node, UseIndex):
-        return f"USE INDEX {words.string(node.name)}"
-    return f"USE DIRECTIVES {words.string(node.json)}"
+        return f"USE INDEX {tokens.string(node.name)}"
+    return f"USE DIRECTIVES {tokens.string(node.json)}"
 
 
 def join(node: Join) -> str:
@@ -71,7 +71,7 @@ def join(node: Join) -> str:
 
 def directives(nodes: Iterable[UseDirectives]) -> list[str]:
     """The directives of a whole statement, as comments."""
-    return [words.directive_comment(node.json) for node in nodes]
+    return [tokens.directive_comment(node.json) for node in nodes]
 
 
 def projections(nodes: Iterable[Projection]) -> str:
@@ -81,10 +81,10 @@ def projections(nodes: Iterable[Projection]) -> str:
 
 def _projection(node: Projection) -> str:
     if isinstance(node, Wildcard):
-        return "*" if node.qualifier is None else f"{words.name(node.qualifier)}.*"
+        return "*" if node.qualifier is None else f"{tokens.name(node.qualifier)}.*"
     if isinstance(node, Omission):
-        return f"MISSING {words.path(node.path.names)}"
-    alias = "" if node.alias is None else f" AS {words.name(node.alias)}"
+        return f"MISSING {tokens.path(node.path.names)}"
+    alias = "" if node.alias is None else f" AS {tokens.name(node.alias)}"
     return expression(node.expression) + alias
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from edge_twisted.dql.format import words
+from edge_twisted.dql.format import tokens
 from edge_twisted.dql.parser.expressions import INFIXES
 from edge_twisted.dql.syntax import (
     And,
@@ -60,7 +60,7 @@ def expressions(nodes: Iterable[Expression]) -> str:
 
 
 def _literal(node: Literal) -> _Formatted:
-    return words.literal(node.value), _PRIMARY
+    return tokens.literal(node.value), _PRIMARY
 
 
 def _missing(node: MissingLiteral) -> _Formatted:
@@ -72,17 +72,17 @@ def _parameter(node: Parameter) -> _Formatted:
 
 
 def _path(node: Path) -> _Formatted:
-    return words.path(node.names), _PRIMARY
+    return tokens.path(node.names), _PRIMARY
 
 
 def _call(node: Call) -> _Formatted:
     arguments = "*" if node.star else expressions(node.arguments)
     distinct = "DISTINCT " if node.distinct else ""
-    return f"{words.function_name(node.name)}({distinct}{arguments})", _PRIMARY
+    return f"{tokens.function_name(node.name)}({distinct}{arguments})", _PRIMARY
 
 
 def _cast(node: Cast) -> _Formatted:
-    return f"cast({expression(node.operand)}, {words.string(node.type_name)})", _PRIMARY
+    return f"cast({expression(node.operand)}, {tokens.string(node.type_name)})", _PRIMARY
 
 
 def _unary(node: Unary) -> _Formatted:
@@ -208,9 +208,9 @@ def _range(node: ArrayRange | ObjectRange) -> str:
 
 
 def _binding(node: Binding) -> str:
-    index = "" if node.index is None else f"{words.name(node.index)}:"
+    index = "" if node.index is None else f"{tokens.name(node.index)}:"
     word = "WITHIN" if node.recursive else "IN"
-    return f"{index}{words.name(node.name)} {word} {expression(node.source)}"
+    return f"{index}{tokens.name(node.name)} {word} {expression(node.source)}"
 
 
 # Each rule takes its own kind of node, which the type of the table cannot say.

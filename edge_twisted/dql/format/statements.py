@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from edge_twisted.dql.format import clauses, words
+from edge_twisted.dql.format import clauses, tokens
 from edge_twisted.dql.format.expressions import expression, expressions
 from edge_twisted.dql.syntax import (
     Advise,
@@ -77,19 +77,19 @@ def _update(node: Update) -> list[str]:
     if node.assignments:
         parts.append("SET " + ", ".join(map(_assignment, node.assignments)))
     if node.removals:
-        parts.append("UNSET " + ", ".join(words.path(each.names) for each in node.removals))
+        parts.append("UNSET " + ", ".join(tokens.path(each.names) for each in node.removals))
     return parts + _selection_and_returning(node)
 
 
 def _apply(node: Apply) -> str:
-    target = words.path(node.path.names)
+    target = tokens.path(node.path.names)
     if node.operand is None:
         return f"{target} RESTART"
     return f"{target} {node.operation.value} {expression(node.operand)}"
 
 
 def _assignment(node: Assignment) -> str:
-    target = words.path(node.path.names)
+    target = tokens.path(node.path.names)
     if node.value is None:
         return f"{target} -> default()"
     return f"{target} = {expression(node.value)}"
@@ -118,19 +118,19 @@ def _create_index(node: CreateIndex) -> list[str]:
     return [
         "CREATE INDEX",
         *(["IF NOT EXISTS"] if node.if_not_exists else []),
-        f"{words.name(node.name)} ON {clauses.collection(node.collection)} ({keys})",
+        f"{tokens.name(node.name)} ON {clauses.collection(node.collection)} ({keys})",
     ]
 
 
 def _index_key(node: IndexKeyClause) -> str:
-    return words.path(node.path.names) + (" DESC" if node.descending else "")
+    return tokens.path(node.path.names) + (" DESC" if node.descending else "")
 
 
 def _drop_index(node: DropIndex) -> list[str]:
     return [
         "DROP INDEX",
         *(["IF EXISTS"] if node.if_exists else []),
-        f"{words.name(node.name)} ON {clauses.collection(node.collection)}",
+        f"{tokens.name(node.name)} ON {clauses.collection(node.collection)}",
     ]
 
 
@@ -149,23 +149,23 @@ def _advise(node: Advise) -> list[str]:
 
 def _set_parameter(node: SetParameter) -> list[str]:
     value = "DEFAULT" if node.value is None else expression(node.value)
-    return [f"ALTER SYSTEM SET {words.name(node.name)} = {value}"]
+    return [f"ALTER SYSTEM SET {tokens.name(node.name)} = {value}"]
 
 
 def _reset_parameter(node: ResetParameter) -> list[str]:
-    return ["ALTER SYSTEM RESET", "ALL" if node.name is None else words.name(node.name)]
+    return ["ALTER SYSTEM RESET", "ALL" if node.name is None else tokens.name(node.name)]
 
 
 def _show_parameter(node: ShowParameter) -> list[str]:
-    return ["SHOW", words.name(node.name)]
+    return ["SHOW", tokens.name(node.name)]
 
 
 def _show_all(node: ShowAll) -> list[str]:
     if node.pattern is None:
         return ["SHOW ALL"]
-    parts = ["SHOW ALL", "ILIKE" if node.ignore_case else "LIKE", words.string(node.pattern)]
+    parts = ["SHOW ALL", "ILIKE" if node.ignore_case else "LIKE", tokens.string(node.pattern)]
     if node.escape is not None:
-        parts.append(f"ESCAPE {words.string(node.escape)}")
+        parts.append(f"ESCAPE {tokens.string(node.escape)}")
     return parts
 
 

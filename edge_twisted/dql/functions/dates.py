@@ -15,7 +15,7 @@ from itertools import count
 from typing import Final
 
 from edge_twisted.documents.values import MISSING, Operand, Value
-from edge_twisted.dql.bounds import RESULT_LIMIT_BYTES, too_large
+from edge_twisted.dql.result_limits import RESULT_LIMIT_BYTES, too_large
 from edge_twisted.dql.dates.calendar import PARTS, add_parts, part_named, parts_between, truncate
 from edge_twisted.dql.dates.directives import MONTHS
 from edge_twisted.dql.dates.formats import compile_format

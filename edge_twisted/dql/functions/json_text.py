@@ -11,7 +11,7 @@ from typing import Final
 import orjson
 
 from edge_twisted.documents.values import MISSING, Operand, Value
-from edge_twisted.dql.bounds import within_limit
+from edge_twisted.dql.result_limits import within_limit
 from edge_twisted.dql.errors import EvaluationError
 from edge_twisted.dql.operators.arithmetic import INTEGER_MAX
 from edge_twisted.dql.propagation import propagate
