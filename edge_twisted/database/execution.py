@@ -38,7 +38,7 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment
 from edge_twisted.dql.errors import UnsupportedError
 from edge_twisted.dql.execute.interruption import Interruption
-from edge_twisted.dql.execute.step_meters import UNMEASURED, StepObserver
+from edge_twisted.dql.execute.step_meters import NO_METER, StepObserver
 from edge_twisted.dql.format import format_statement
 from edge_twisted.dql.functions.context import FunctionContext
 from edge_twisted.dql.plan.catalog import KeyPart
@@ -78,7 +78,7 @@ class Execution:
     new_id: Callable[[], str]
     record: StatementRecord
     monotonic: Callable[[], float]
-    measuring: StepObserver = UNMEASURED
+    measuring: StepObserver = NO_METER
 
     def about(self, statement: syntax.Statement) -> Execution:
         """Return the same for the statement inside this one (EXPLAIN)."""
@@ -250,7 +250,7 @@ class Execution:
             whole, SnapshotCatalog(snapshot), self.parameters.directives, fidelity, guard
         )
         reader = self._reading(snapshot, visibility, UNBOUNDED)
-        reader.measuring = UNMEASURED
+        reader.measuring = NO_METER
         [row] = reader.rows(plan)
         assert isinstance(row, dict) and isinstance(row[COUNT], int)
         return row[COUNT]

@@ -36,7 +36,7 @@ from edge_twisted.documents.values import MISSING, Operand, Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError, SemanticError, TransactionFailed
-from edge_twisted.dql.names import resolved
+from edge_twisted.dql.names import resolve_names
 from edge_twisted.dql.plan.query import field_of_term
 from edge_twisted.dql.result import Result
 from edge_twisted.errors import EdgeError
@@ -336,7 +336,7 @@ def plan_update(statement: syntax.Update) -> UpdatePlan:
 
     :raises SemanticError: an expression means nothing, or a whole document is to be set.
     """
-    return UpdatePlan(tuple(_steps(resolved(statement, (statement.term,)))))
+    return UpdatePlan(tuple(_steps(resolve_names(statement, (statement.term,)))))
 
 
 def _steps(statement: syntax.Update) -> Iterator[Step]:

@@ -157,7 +157,7 @@ class _Qualifier:
 
     def expression(self, node: syntax.Expression) -> syntax.Expression:
         """Return the expression for use in a statement."""
-        found = syntax.mapped(below(node, self._term), self._leaf)
+        found = syntax.map_tree(below(node, self._term), self._leaf)
         assert isinstance(found, syntax.Expression)
         return found
 

@@ -24,9 +24,9 @@ from edge_twisted.dql.plan.ranges import (
     Evaluate,
     OtherThan,
     Points,
+    PrefixRange,
     Present,
     Range,
-    StartingWith,
 )
 from edge_twisted.store.prefilter import (
     AllOf,
@@ -121,7 +121,7 @@ def _range(path: tuple[str, ...], range_: Range, evaluate: Evaluate) -> Translat
             return _between(path, range_, evaluate)
         case OtherThan(value=value):
             return _compares(path, "!=", evaluate(value))
-        case StartingWith():
+        case PrefixRange():
             prefix = range_.prefix(evaluate)
             if prefix is None:
                 return _exactly(NEVER)

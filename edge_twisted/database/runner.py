@@ -37,7 +37,7 @@ from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment
 from edge_twisted.dql.errors import UnsupportedError
-from edge_twisted.dql.execute.step_meters import Counted, StepMeter
+from edge_twisted.dql.execute.step_meters import RowCounter, StepMeter
 from edge_twisted.dql.functions.context import FunctionContext
 from edge_twisted.dql.plan.nodes import Description
 from edge_twisted.dql.plan.query import QueryPlan
@@ -209,7 +209,7 @@ class StatementRunner:
         check_verb(run.access, "profile")
         now = run.monotonic
         hides = about.hides
-        measured = Counted() if hides else StepMeter(lambda: int(now() * 1e9))
+        measured = RowCounter() if hides else StepMeter(lambda: int(now() * 1e9))
         about.measuring = measured
         begun = now()
         await self._read("profile", about.plan_of, about)

@@ -35,8 +35,8 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, Environment
 from edge_twisted.dql.execute.grouping import AggregateTerm, group
 from edge_twisted.dql.execute.interruption import Interruption
-from edge_twisted.dql.execute.step_meters import UNMEASURED, StepObserver
 from edge_twisted.dql.execute.sorting import SortTerm, cut, distinct, order
+from edge_twisted.dql.execute.step_meters import NO_METER, StepObserver
 from edge_twisted.dql.plan.covering import Covers
 from edge_twisted.dql.plan.nodes import CollectionScan
 from edge_twisted.dql.plan.query import QueryPlan
@@ -66,7 +66,7 @@ class PlanReader:
     visible: Mapping[str, Callable[[Document], bool]] = MappingProxyType({})
     #: By the name of a term: what makes of a stored document what its declared types show.
     views: Mapping[str, Callable[[Document], Document]] = MappingProxyType({})
-    measuring: StepObserver = UNMEASURED
+    measuring: StepObserver = NO_METER
     #: The tests of the other rules, for as long as only documents that pass may be measured.
     counted: Mapping[str, Callable[[Document], bool]] = MappingProxyType({})
 
@@ -116,7 +116,7 @@ class PlanReader:
     def _splices(self, plan: QueryPlan) -> bool:
         if not plan.splices or plan.choice is None or self.visible:
             return False
-        return not self._is_virtual(plan) and self.measuring is UNMEASURED
+        return not self._is_virtual(plan) and self.measuring is NO_METER
 
     def _taken(self, plan: QueryPlan, found: FoundTexts) -> list[bytes]:
         """Return `_texts` at once, where nothing is to be tested or cut without a step per row."""
@@ -225,7 +225,7 @@ class PlanReader:
         found = find(self.snapshot, plan, self.env, self.bounds, fields, sees_all=not self.visible)
         if self.bounds is not UNBOUNDED:
             found.batches = self.bounds.batches(found.batches)
-        if self.measuring is not UNMEASURED and not self.measuring.of_visible:
+        if self.measuring is not NO_METER and not self.measuring.of_visible:
             rows = (row for batch in found.batches for row in batch)
             found.batches = ([row] for row in self.measuring.step("store", rows))
         return found
@@ -274,7 +274,7 @@ class PlanReader:
         if self._is_virtual(plan) or self.visible:
             return None
         # What is measured reads documents, unless the plan says that it does not.
-        by_store = plan.covers is Covers.COUNT or self.measuring is UNMEASURED
+        by_store = plan.covers is Covers.COUNT or self.measuring is NO_METER
         if plan.counts is not None and by_store:
             number = count(self.snapshot, plan, self.env)
             if number is not None:

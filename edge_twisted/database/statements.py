@@ -237,7 +237,7 @@ def _modern(statement: syntax.Statement) -> syntax.Statement:
                 return evolve(node, alias=LEGACY_COLLECTIONS)
         return node
 
-    found = syntax.mapped(statement, renamed)
+    found = syntax.map_tree(statement, renamed)
     assert isinstance(found, syntax.Statement)
     return found
 

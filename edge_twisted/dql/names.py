@@ -4,8 +4,8 @@ What the first name of a path means, before anything is planned.
 
 A term goes by its alias.  The name of its collection means the term too, as long as no other term
 goes by it: ``t.n`` is ``u.n`` in ``FROM t u``.  Alone, ``t`` could be the document or a field of
-it, so there it is refused.  `resolved` puts the name that a term goes by in place of the
-collection's, so that nobody downstream meets the other; `qualified` gives paths that can only be
+it, so there it is refused.  `resolve_names` puts the name that a term goes by in place of the
+collection's, so that nobody downstream meets the other; `qualify` gives paths that can only be
 one field the same names.
 """
 
@@ -49,7 +49,7 @@ def free_paths(
                 stack.append((child, inner))
 
 
-def resolved(node: Node_, terms: Sequence[syntax.Term]) -> Node_:
+def resolve_names(node: Node_, terms: Sequence[syntax.Term]) -> Node_:
     """
     Return a statement, or a part of one, in which every path says which term it means.
 
@@ -72,7 +72,7 @@ def resolved(node: Node_, terms: Sequence[syntax.Term]) -> Node_:
     return _renamed(_with_wildcards(node, hidden), change)
 
 
-def qualified(
+def qualify(
     node: syntax.Expression, term: str | None, bound: frozenset[str] = _NOTHING_BOUND
 ) -> syntax.Expression:
     """
@@ -157,7 +157,7 @@ def _with_wildcards(node: Node_, hidden: dict[str, list[str]]) -> Node_:
 
     if not any(isinstance(each, syntax.Wildcard) and each.qualifier for each in node.walk()):
         return node
-    return syntax.mapped(node, change)  # type: ignore[return-value]
+    return syntax.map_tree(node, change)  # type: ignore[return-value]
 
 
 def _renamed(node: Node_, change: Callable[[syntax.Path], syntax.Path]) -> Node_:
@@ -169,5 +169,5 @@ def _renamed(node: Node_, change: Callable[[syntax.Path], syntax.Path]) -> Node_
 
 
 def _replaced(node: Node_, changes: dict[int, syntax.Expression]) -> Node_:
-    # A path has no children, so `mapped` hands over the very node.
-    return syntax.mapped(node, lambda each: changes.get(id(each), each))  # type: ignore[return-value]
+    # A path has no children, so `map_tree` hands over the very node.
+    return syntax.map_tree(node, lambda each: changes.get(id(each), each))  # type: ignore[return-value]

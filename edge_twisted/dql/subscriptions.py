@@ -23,7 +23,7 @@ from edge_twisted.dql.execute.interruption import Budget
 from edge_twisted.dql.format import format_statement
 from edge_twisted.dql.functions.context import NO_CONTEXT, FunctionContext
 from edge_twisted.dql.functions.registry import function_named
-from edge_twisted.dql.names import resolved
+from edge_twisted.dql.names import resolve_names
 from edge_twisted.dql.parser import NESTING_LIMIT, parse
 
 #: Steps that one document may cost: elements of arrays and objects that a condition goes through.
@@ -78,15 +78,17 @@ class Subscription:
             _check_arguments(parsed.parameters, arguments)
             source = select.source
             assert source is not None
-            bound = _bound(select, source, arguments)
-            where = bound.selection.where
+            canonical = _canonical_select(select, source, arguments)
+            where = canonical.selection.where
             if context is None and where is not None:
                 _check_steady(where)
-            assert bound.source is not None
-            test = compile_expression(where or syntax.Literal(True), RowScope((bound.source.name,)))
+            assert canonical.source is not None
+            test = compile_expression(
+                where or syntax.Literal(True), RowScope((canonical.source.name,))
+            )
         except DqlError as error:
             raise error.within(parsed.source) from None
-        text = format_statement(bound)
+        text = format_statement(canonical)
         return cls(
             collection=source.collection.name,
             is_virtual=source.collection.namespace == "system",
@@ -118,8 +120,8 @@ class Subscription:
 def _select(statement: syntax.Statement, restricted: bool) -> syntax.Select:
     if not isinstance(statement, syntax.Select):
         raise _unsupported(statement, "non-SELECT statement in sync subscription")
-    for is_there, feature in _features(statement, restricted):
-        if is_there:
+    for is_present, feature in _features(statement, restricted):
+        if is_present:
             raise _unsupported(statement, feature)
     return statement
 
@@ -165,7 +167,7 @@ def _check_steady(where: syntax.Expression) -> None:
 # -- the canonical form
 
 
-def _bound(
+def _canonical_select(
     select: syntax.Select, term: syntax.Term, arguments: Mapping[str, Value]
 ) -> syntax.Select:
     """Return the same without aliases, parameters, and what plays no part."""
@@ -174,7 +176,7 @@ def _bound(
     plain = syntax.Term(syntax.CollectionRef(namespace, collection.name), term.alias)
     where = select.selection.where
     if where is not None:
-        where = resolved(where, (term,))
+        where = resolve_names(where, (term,))
         where, plain = _without_alias(where, plain)
         where = _with_arguments(where, arguments)
     else:
@@ -209,7 +211,7 @@ def _without_alias(
             return evolve(node, names=(collection, *rest))
         return evolve(node, names=rest)
 
-    return _mapped(where, change), evolve(term, alias=None)
+    return _map_condition(where, change), evolve(term, alias=None)
 
 
 def _with_arguments(where: syntax.Expression, arguments: Mapping[str, Value]) -> syntax.Expression:
@@ -221,13 +223,15 @@ def _with_arguments(where: syntax.Expression, arguments: Mapping[str, Value]) ->
             raise ArgumentError(f"Argument {node.name} of a subscription is binary", node.span)
         return evolve(found, span=node.span)
 
-    bound = _mapped(where, change)
+    bound = _map_condition(where, change)
     if syntax.deeper_than(bound, NESTING_LIMIT) is not None:
         raise ArgumentError(f"the condition is nested deeper than {NESTING_LIMIT}", where.span)
     return bound
 
 
-def _mapped(node: syntax.Expression, change: Callable[[syntax.Node], Any]) -> syntax.Expression:
-    found = syntax.mapped(node, change)
+def _map_condition(
+    node: syntax.Expression, change: Callable[[syntax.Node], Any]
+) -> syntax.Expression:
+    found = syntax.map_tree(node, change)
     assert isinstance(found, syntax.Expression)
     return found

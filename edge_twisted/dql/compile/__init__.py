@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+from edge_twisted.dql.compile.comprehensions import register
 from edge_twisted.dql.compile.environment import Compiled, Environment
 from edge_twisted.dql.compile.expressions import compile_expression
-from edge_twisted.dql.compile.comprehensions import register
 from edge_twisted.dql.compile.scope import GroupScope, NameScope, RowScope
 
 register()

@@ -13,7 +13,7 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compile.environment import Compiled, Environment
 from edge_twisted.dql.compile.expressions import add_case, compile_expression, needs_no_row
 from edge_twisted.dql.compile.scope import NameScope
-from edge_twisted.dql.operators.membership import Listed
+from edge_twisted.dql.operators.membership import ValueSet
 
 Pairs = Iterator[tuple[Value, Value]]
 
@@ -54,9 +54,9 @@ def _bind(node: syntax.Binding, scope: NameScope) -> tuple[_Bound, NameScope]:
     inner, positions = scope.binding(names)
 
     def set_(env: Environment, index: Value, value: Value) -> None:
-        env.bound[positions[0]] = value
+        env.variables[positions[0]] = value
         if len(positions) > 1:
-            env.bound[positions[1]] = index
+            env.variables[positions[1]] = index
 
     return _Bound(source, node.recursive, set_), inner
 
@@ -120,23 +120,23 @@ def _any_equal(bound: _Bound, wanted: Compiled) -> Compiled:
     """Return whether a source that needs no row has a value; it is hashed once an execution."""
     key = object()
 
-    def listed_of(row: Any, env: Environment) -> Listed | Missing | None:
+    def make_value_set(row: Any, env: Environment) -> ValueSet | Missing | None:
         pairs = bound.pairs(row, env)
         if pairs is None or pairs is MISSING:
             return pairs
-        return Listed.of(value for _, value in pairs)
+        return ValueSet.of(value for _, value in pairs)
 
     def found(row: Any, env: Environment) -> Operand:
         try:
-            listed: Listed | Missing | None = env.made[key]
+            values: ValueSet | Missing | None = env.cache[key]
         except KeyError:
-            listed = env.made[key] = listed_of(row, env)
-        if listed is None or listed is MISSING:
-            return listed
-        if listed.is_empty:
+            values = env.cache[key] = make_value_set(row, env)
+        if values is None or values is MISSING:
+            return values
+        if values.is_empty:
             return False
         value = wanted(row, env)
-        return value is not None and value is not MISSING and listed.has(value)
+        return value is not None and value is not MISSING and values.has(value)
 
     return found
 

@@ -21,7 +21,7 @@ class Environment:
     """
     One execution of one statement.
 
-    `bound` holds the variables of ANY, EVERY, ARRAY and OBJECT while their expressions run, by
+    `variables` holds the variables of ANY, EVERY, ARRAY and OBJECT while their expressions run, by
     number; so an environment serves one thread at a time.
     """
 
@@ -29,9 +29,9 @@ class Environment:
     context: FunctionContext
     #: Told of every few steps of work that a single row causes; raises to end it.
     spend: Callable[[int], None] = unlimited
-    bound: dict[int, Any] = field(factory=dict)
+    variables: dict[int, Any] = field(factory=dict)
     #: What expressions made once for the whole execution, by what only they know.
-    made: dict[object, Any] = field(factory=dict)
+    cache: dict[object, Any] = field(factory=dict)
 
 
 #: A compiled expression.  A row is a document, a tuple of documents in a join, or a `Group`.

@@ -343,9 +343,9 @@ def with_list(
     key = object()
 
     def test(row: Any, env: Environment) -> Operand:
-        found = env.made.get(key)
+        found = env.cache.get(key)
         if found is None:
-            found = env.made[key] = hashed(array(row, env))
+            found = env.cache[key] = hashed(array(row, env))
         result: Operand = found(value(row, env))
         return result
 

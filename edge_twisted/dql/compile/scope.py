@@ -17,7 +17,7 @@ from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile.environment import Compiled, Environment
 from edge_twisted.dql.errors import SemanticError
-from edge_twisted.dql.names import qualified
+from edge_twisted.dql.names import qualify
 
 Names = tuple[str, ...]
 
@@ -55,8 +55,8 @@ def _below(value: Any, names: Names) -> Operand:
 
 def _bound(position: int, names: Names) -> Compiled:
     if not names:
-        return lambda _, env: env.bound[position]
-    return lambda _, env: _below(env.bound[position], names)
+        return lambda _, env: env.variables[position]
+    return lambda _, env: _below(env.variables[position], names)
 
 
 @frozen
@@ -133,7 +133,7 @@ class RowScope:
 class GroupScope:
     """What stands above a grouping: keys, aggregates, and what is made of them."""
 
-    #: By what they are worth, `qualified`.
+    #: By what they are worth, `qualify`.
     ready: dict[syntax.Expression, Compiled]
     #: The error for a path that is neither a key nor inside an aggregate.
     refusal: Callable[[syntax.Path], SemanticError]
@@ -145,7 +145,7 @@ class GroupScope:
         if not any(type(each) is type(node) for each in self.ready):
             return None
         bound = frozenset([name for name, _ in self.variables])
-        return self.ready.get(qualified(node, self.term, bound))
+        return self.ready.get(qualify(node, self.term, bound))
 
     @property
     def chains(self) -> Collection[int]:

@@ -16,7 +16,7 @@ from attrs import frozen
 from edge_twisted.documents.values import MISSING, Operand, Value, canonical
 
 Document = dict[str, Value]
-Joined = tuple[Document | None, ...]
+JoinRow = tuple[Document | None, ...]
 #: Yields the same, and may end it all.
 Watch = Callable[[Iterable[Document]], Iterable[Document]]
 
@@ -30,14 +30,14 @@ class Equality:
 
 
 def hash_join(
-    outer: Iterable[Joined],
+    outer: Iterable[JoinRow],
     inner: Iterable[Document],
     equalities: Sequence[Equality],
     condition: Callable[[object], Operand],
     keep_unmatched: bool,
     width: int,
     watch: Watch,
-) -> Iterator[Joined]:
+) -> Iterator[JoinRow]:
     """
     Yield each row with each matching document, in the order of the rows.
 
@@ -46,7 +46,7 @@ def hash_join(
     ``watch`` sees every pair, for those that do not match yield no row.
     """
     table: defaultdict[bytes, list[Document]] = defaultdict(list)
-    blank: Joined = (None,) * width
+    blank: JoinRow = (None,) * width
     inner_values = [each.inner for each in equalities]
     for document in inner:
         mark = _mark(inner_values, (*blank, document))
@@ -65,7 +65,7 @@ def right_hash_join(
     equalities: Sequence[Equality],
     condition: Callable[[object], Operand],
     watch: Watch,
-) -> Iterator[Joined]:
+) -> Iterator[JoinRow]:
     """Yield every document of the right side with each of the left, which is kept, or with None."""
     table: defaultdict[bytes, list[Document]] = defaultdict(list)
     outer_values = [each.outer for each in equalities]
@@ -86,22 +86,22 @@ def right_hash_join(
 
 
 def loop_join(
-    outer: Iterable[Joined],
-    inner: Callable[[Joined], Iterable[Document]],
+    outer: Iterable[JoinRow],
+    inner: Callable[[JoinRow], Iterable[Document]],
     condition: Callable[[object], Operand],
     keep_unmatched: bool,
-) -> Iterator[Joined]:
+) -> Iterator[JoinRow]:
     """Yield each row with each matching document of those that ``inner`` finds for the row."""
     for row in outer:
         yield from _matching(row, inner(row), condition, keep_unmatched)
 
 
 def _matching(
-    row: Joined,
+    row: JoinRow,
     candidates: Iterable[Document],
     condition: Callable[[object], Operand],
     keep_unmatched: bool,
-) -> Iterator[Joined]:
+) -> Iterator[JoinRow]:
     matched = False
     for document in candidates:
         joined = (*row, document)
@@ -112,7 +112,7 @@ def _matching(
         yield (*row, None)
 
 
-def _mark(values: Sequence[Callable[[object], Operand]], row: Joined) -> bytes | None:
+def _mark(values: Sequence[Callable[[object], Operand]], row: JoinRow) -> bytes | None:
     """Return what equal rows share; None where a value is NULL or MISSING, which equals nothing."""
     parts: list[bytes] = []
     for value in values:

@@ -27,7 +27,7 @@ class StepObserver(Protocol):
         """Return the rows, perhaps counted."""
 
 
-class Unmeasured:
+class NullMeter:
     """Measures nothing, and costs nothing for each row."""
 
     of_visible: Final = False
@@ -36,7 +36,7 @@ class Unmeasured:
         return iter(rows)
 
 
-UNMEASURED: Final = Unmeasured()
+NO_METER: Final = NullMeter()
 
 
 @define
@@ -51,7 +51,7 @@ class Step:
 
 
 @define
-class Counted:
+class RowCounter:
     """Counts the rows that the caller may see, and no time: it would tell of the other ones."""
 
     of_visible: ClassVar[bool] = True

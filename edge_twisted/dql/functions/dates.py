@@ -15,7 +15,6 @@ from itertools import count
 from typing import Final
 
 from edge_twisted.documents.values import MISSING, Operand, Value
-from edge_twisted.dql.result_limits import RESULT_LIMIT_BYTES, too_large
 from edge_twisted.dql.dates.calendar import PARTS, add_parts, part_named, parts_between, truncate
 from edge_twisted.dql.dates.directives import MONTHS
 from edge_twisted.dql.dates.formats import compile_format
@@ -23,6 +22,7 @@ from edge_twisted.dql.dates.instants import instant_of, moment_at, read_iso, wri
 from edge_twisted.dql.dates.zones import offset_minutes, zone_named
 from edge_twisted.dql.functions.context import FunctionContext
 from edge_twisted.dql.propagation import propagate
+from edge_twisted.dql.result_limits import RESULT_LIMIT_BYTES, too_large
 
 #: Writes an instant as the value that a function returns.
 _Writer = Callable[[int], Operand]

@@ -11,10 +11,10 @@ from typing import Final
 import orjson
 
 from edge_twisted.documents.values import MISSING, Operand, Value
-from edge_twisted.dql.result_limits import within_limit
 from edge_twisted.dql.errors import EvaluationError
 from edge_twisted.dql.operators.arithmetic import INTEGER_MAX
 from edge_twisted.dql.propagation import propagate
+from edge_twisted.dql.result_limits import within_limit
 
 #: Deepest nesting of arrays and objects in a text, as in statements and arguments.
 NESTING_LIMIT: Final = 200

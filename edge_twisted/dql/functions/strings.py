@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from edge_twisted.documents.values import Operand
-from edge_twisted.dql.result_limits import RESULT_LIMIT_BYTES, too_large, utf8_length, within_limit
 from edge_twisted.dql.propagation import propagate
+from edge_twisted.dql.result_limits import RESULT_LIMIT_BYTES, too_large, utf8_length, within_limit
 
 #: What an element of an array of strings takes beside its text: two quotes and a comma.
 _ELEMENT_BYTES: Final = 3

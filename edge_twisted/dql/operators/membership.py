@@ -44,7 +44,7 @@ def member(value: Operand, array: Operand) -> Operand:
 
 
 @frozen
-class Listed:
+class ValueSet:
     """
     The elements of an array, hashed once, to be asked whether a value is one of them.
 
@@ -57,7 +57,7 @@ class Listed:
     has_null: bool
 
     @classmethod
-    def of(cls, array: Iterable[Value]) -> Listed:
+    def of(cls, array: Iterable[Value]) -> ValueSet:
         """Return the elements of `array`."""
         plain: set[Any] = set()
         encoded: set[bytes] = set()
@@ -94,7 +94,7 @@ class Listed:
 def member_of(array: Operand) -> Callable[[Operand], Operand]:
     """Return ``IN`` for a right side that is known beforehand, however long it is."""
     if type(array) is list:
-        return Listed.of(array).member
+        return ValueSet.of(array).member
     return lambda value: propagate(value, array)
 
 
@@ -102,7 +102,7 @@ def contained_in(array: Operand) -> Callable[[Operand], Operand]:
     """Return ``array_contains(array, value)`` for an array that is known beforehand."""
     if type(array) is not list:
         return lambda value: propagate(array, value)
-    listed = Listed.of(array)
+    listed = ValueSet.of(array)
 
     def test(value: Operand) -> Operand:
         return value if value is None or value is MISSING else listed.has(value)

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from edge_twisted.documents.values import Operand
-from edge_twisted.dql.result_limits import RESULT_LIMIT_BYTES, too_large, utf8_length, within_limit
 from edge_twisted.dql.propagation import propagate
+from edge_twisted.dql.result_limits import RESULT_LIMIT_BYTES, too_large, utf8_length, within_limit
 
 
 def concatenate_all(first: Operand, others: Iterable[Operand]) -> Operand:

@@ -93,12 +93,12 @@ class IndexRanges:
             if len(prefixes) * len(intervals) > MAX_INTERVALS and position:
                 return tuple((prefix, after(prefix)) for prefix in prefixes), False
             if last or not key.points:
-                return _joined(prefixes, intervals), last
+                return _concatenate(prefixes, intervals), last
             prefixes = [prefix + low for prefix, (low, _) in product(prefixes, intervals)]
         return EVERYTHING, True
 
 
-def _joined(prefixes: Sequence[bytes], intervals: Intervals) -> Intervals:
+def _concatenate(prefixes: Sequence[bytes], intervals: Intervals) -> Intervals:
     found: list[Interval] = []
     for prefix, (low, high) in product(prefixes, intervals):
         found.append((prefix + low, after(prefix) if high is None else prefix + high))

@@ -35,7 +35,7 @@ from edge_twisted.dql.plan.nodes import (
     IntersectScan,
     UnionScan,
 )
-from edge_twisted.dql.plan.ranges import Absent, ElementOf, Loosened, Points
+from edge_twisted.dql.plan.ranges import Absent, ElementOf, LooseRange, Points
 
 ID_PATH: Final = ("_id",)
 
@@ -98,7 +98,7 @@ def _usable(found: Constraint | None, fidelity: Fidelity) -> Constraint | None:
         return found
     if fidelity is Fidelity.OTHER or found.range == Absent(syntax.Absence.MISSING):
         return None
-    return Constraint(found.path, Loosened(found.range))
+    return Constraint(found.path, LooseRange(found.range))
 
 
 def _scan(term: syntax.Term) -> CollectionScan:
@@ -197,13 +197,13 @@ def _by_union(
             continue
         children: list[IndexScan | IdScan] = []
         for branch in part.operands:
-            of_branch = TermRequest(
+            branch_request = TermRequest(
                 term=_plain(request.term),
                 field_of=request.field_of,
                 where=branch,
                 fidelity=request.fidelity,
             )
-            access = choose(of_branch, indexes, Directives()).access
+            access = choose(branch_request, indexes, Directives()).access
             if not isinstance(access, IndexScan | IdScan):
                 break
             children.append(access)

@@ -15,9 +15,9 @@ from edge_twisted.dql.plan.ranges import (
     ElementOf,
     OtherThan,
     Points,
+    PrefixRange,
     Present,
     Range,
-    StartingWith,
 )
 
 FieldPath = tuple[str, ...]
@@ -128,10 +128,10 @@ def _like(
     if not is_constant(pattern):
         return None
     if condition.escape is None:
-        return _on(operand, StartingWith(pattern), field_of)
+        return _on(operand, PrefixRange(pattern), field_of)
     escape = condition.escape
     if isinstance(escape, syntax.Literal) and isinstance(escape.value, str):
-        return _on(operand, StartingWith(pattern, escape.value), field_of)
+        return _on(operand, PrefixRange(pattern, escape.value), field_of)
     return None
 
 

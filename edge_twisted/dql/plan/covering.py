@@ -44,7 +44,7 @@ def covers(
     return Covers.IDS if all(_is_id(each, field_of) for each in statement.projections) else None
 
 
-def covering(choice: Choice) -> Choice:
+def cover(choice: Choice) -> Choice:
     """Return the choice with its access shown as covering."""
     assert isinstance(choice.access, IndexScan)
     return evolve(choice, access=evolve(choice.access, covering=True))

@@ -49,23 +49,23 @@ def directives_of(
     defaults: Mapping[str, Value], statement: Iterable[syntax.UseDirectives], term: syntax.Term
 ) -> Directives:
     """Return what holds for `term`, from the widest source to the narrowest."""
-    found = _applied(Directives(), defaults)
+    found = _apply(Directives(), defaults)
     for each in statement:
         content = json.loads(each.json)
-        found = _applied(found, content)
+        found = _apply(found, content)
         for name in (term.collection.name, term.alias):
             own = content.get(name) if name else None
             if isinstance(own, dict):
-                found = _applied(found, own)
+                found = _apply(found, own)
     for use in term.uses:
         if isinstance(use, syntax.UseDirectives):
-            found = _applied(found, json.loads(use.json))
+            found = _apply(found, json.loads(use.json))
         elif isinstance(use, syntax.UseIndex):
             found = evolve(found, indexes=(use.name,) if use.name else ())
     return found
 
 
-def _applied(directives: Directives, content: Mapping[str, Value]) -> Directives:
+def _apply(directives: Directives, content: Mapping[str, Value]) -> Directives:
     if "#index" in content:
         directives = evolve(directives, indexes=_names(content["#index"]))
     return evolve(

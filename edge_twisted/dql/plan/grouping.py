@@ -19,7 +19,7 @@ from edge_twisted.dql.functions.aggregates import (
     CountRows,
     new_accumulator,
 )
-from edge_twisted.dql.names import qualified
+from edge_twisted.dql.names import qualify
 
 
 @frozen
@@ -44,7 +44,7 @@ class GroupPlan:
         """Return the scope of expressions above the grouping; `refusal` is for other paths."""
         count = len(self.keys)
         ready = {
-            qualified(node, self.term): _key(at) if at < count else _result(at - count)
+            qualify(node, self.term): _key(at) if at < count else _result(at - count)
             for at, node in reversed(list(enumerate(self.expressions)))
         }
         return GroupScope(ready, refusal, self.term)
@@ -58,7 +58,7 @@ def _result(at: int) -> Compiled:
     return lambda row, env: row.aggregates[at]
 
 
-def grouping_of(
+def plan_grouping(
     group_by: Sequence[syntax.Expression], above: Iterable[syntax.Node], scope: RowScope
 ) -> GroupPlan | None:
     """
@@ -70,7 +70,7 @@ def grouping_of(
     for clause in above:
         for node in clause.walk():
             if isinstance(node, syntax.Call) and node.name in AGGREGATES:
-                calls.setdefault(qualified(node, scope.only), node)
+                calls.setdefault(qualify(node, scope.only), node)
     if not group_by and not calls:
         return None
     return GroupPlan(

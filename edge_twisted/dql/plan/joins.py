@@ -18,9 +18,9 @@ from edge_twisted.dql.format import format_expression
 from edge_twisted.dql.plan.catalog import Index
 from edge_twisted.dql.plan.conditions import FieldPath, conjuncts
 from edge_twisted.dql.plan.directives import Directives
-from edge_twisted.dql.plan.lookups import Lookup, lookup_of
+from edge_twisted.dql.plan.lookups import Lookup, plan_lookup
 from edge_twisted.dql.plan.nodes import Description
-from edge_twisted.dql.rewrite import rewritten
+from edge_twisted.dql.rewrite import simplify
 
 _TOO_MANY: Final = "Too many joins: the number of joined terms exceeds the maximum permitted."
 
@@ -55,7 +55,7 @@ class JoinPlan:
         return found
 
 
-def join_plans(
+def plan_joins(
     statement: syntax.Select,
     terms: Sequence[syntax.Term],
     most: int,
@@ -89,7 +89,7 @@ def _plan(
     scope = RowScope(names)
     # What is wrong with the condition is found before any of it goes.
     condition = compile_expression(join.condition, scope)
-    node = rewritten(join.condition) or syntax.Literal(True, span=join.condition.span)
+    node = simplify(join.condition) or syntax.Literal(True, span=join.condition.span)
     if node is not join.condition:
         condition = compile_expression(node, scope)
     parts = conjuncts(node)
@@ -104,7 +104,7 @@ def _plan(
         equalities=tuple(
             (compile_expression(a, scope), compile_expression(b, scope)) for a, b in pairs
         ),
-        lookup=lookup_of(join, names[:-1], parts, sides, *indexes_of(join.term)),
+        lookup=plan_lookup(join, names[:-1], parts, sides, *indexes_of(join.term)),
         keys=tuple(each.names[1:] for each in inner if isinstance(each, syntax.Path)),
     )
 

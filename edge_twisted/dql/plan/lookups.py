@@ -45,7 +45,7 @@ class Lookup:
         return compiled(row, env)
 
 
-def lookup_of(
+def plan_lookup(
     join: syntax.Join,
     outer: Sequence[str],
     parts: Sequence[syntax.Expression],

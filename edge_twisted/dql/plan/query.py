@@ -18,14 +18,14 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Compiled, NameScope, RowScope, compile_expression
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.format import format_expression
-from edge_twisted.dql.names import qualified, resolved
+from edge_twisted.dql.names import qualify, resolve_names
 from edge_twisted.dql.plan.catalog import Catalog, Index
 from edge_twisted.dql.plan.choice import Choice, Fidelity, TermRequest, choose
 from edge_twisted.dql.plan.conditions import FieldOf, FieldPath
-from edge_twisted.dql.plan.covering import Covers, count_name, covering, covers
+from edge_twisted.dql.plan.covering import Covers, count_name, cover, covers
 from edge_twisted.dql.plan.directives import Directives, directives_of
-from edge_twisted.dql.plan.grouping import GroupPlan, grouping_of
-from edge_twisted.dql.plan.joins import JoinPlan, join_plans
+from edge_twisted.dql.plan.grouping import GroupPlan, plan_grouping
+from edge_twisted.dql.plan.joins import JoinPlan, plan_joins
 from edge_twisted.dql.plan.nodes import (
     CollectionScan,
     CountScan,
@@ -37,7 +37,7 @@ from edge_twisted.dql.plan.nodes import (
 )
 from edge_twisted.dql.plan.outline import Outline, outline
 from edge_twisted.dql.plan.projection import Projection, aliases, compile_projection, fields_of
-from edge_twisted.dql.rewrite import rewritten
+from edge_twisted.dql.rewrite import simplify
 
 
 @frozen(kw_only=True)
@@ -227,10 +227,10 @@ def plan_query(
     """
     terms = _terms(statement)
     names = tuple(term.name for term in terms)
-    statement = resolved(statement, terms)
+    statement = resolve_names(statement, terms)
     _refuse_positions(statement)
     rows = RowScope(names)
-    statement = _rewritten(statement, rows)
+    statement = _simplify_where(statement, rows)
     selection = statement.selection
     grouping = _grouping(statement, rows)
     order = () if grouping else _order_paths(statement)
@@ -238,14 +238,14 @@ def plan_query(
     choice = _choice(statement, terms, catalog, defaults, order, field_of, fidelity)
     covered = covers(statement, choice, fidelity, field_of)
     if covered is not None and choice is not None:
-        choice = covering(choice)
+        choice = cover(choice)
     joins = _joins(statement, terms, catalog, defaults, fidelity)
     return QueryPlan(
         statement=statement,
         terms=names,
         choice=choice,
         field_of=field_of,
-        where=_compiled(selection.where, rows) if guard is None else _guarded(guard, terms),
+        where=_compile(selection.where, rows) if guard is None else _compile_guarded(guard, terms),
         asked=outline(choice.residual if choice else None, field_of),
         joins=joins,
         grouping=grouping,
@@ -253,9 +253,9 @@ def plan_query(
         projection=compile_projection(
             statement.projections, names, _projection_scope(statement, grouping, rows)
         ),
-        order=() if choice and choice.ordered else _sortings(statement, grouping, rows),
-        limit=_compiled(selection.limit, RowScope(())),
-        offset=_compiled(selection.offset, RowScope(())),
+        order=() if choice and choice.ordered else _sort_columns(statement, grouping, rows),
+        limit=_compile(selection.limit, RowScope(())),
+        offset=_compile(selection.offset, RowScope(())),
         fidelity=fidelity,
         covers=covered,
     )
@@ -278,12 +278,12 @@ def _refuse_positions(statement: syntax.Select) -> None:
             )
 
 
-def _rewritten(statement: syntax.Select, rows: RowScope) -> syntax.Select:
+def _simplify_where(statement: syntax.Select, rows: RowScope) -> syntax.Select:
     """Return the statement with simpler conditions; what is wrong with them is found before."""
     where = statement.selection.where
     if where is not None:
-        _compiled(where, rows)
-        simpler = rewritten(where)
+        _compile(where, rows)
+        simpler = simplify(where)
         if simpler is not where:
             selection = evolve(statement.selection, where=simpler)
             statement = evolve(statement, selection=selection)
@@ -376,28 +376,28 @@ def _joins(
         return catalog.indexes(term.collection.name), found
 
     most = directives_of(defaults, statement.directives, terms[0]).max_joins
-    return join_plans(statement, terms, most, indexes_of)
+    return plan_joins(statement, terms, most, indexes_of)
 
 
-def _guarded(guard: Guard, terms: Sequence[syntax.Term]) -> Compiled:
+def _compile_guarded(guard: Guard, terms: Sequence[syntax.Term]) -> Compiled:
     """Return the whole condition; of a row that the guard keeps out nothing is evaluated."""
     test, node = guard.test, guard.asked
     if node is not None:
-        node = rewritten(resolved(node, terms))
+        node = simplify(resolve_names(node, terms))
     if node is None:
         return test
     asked = compile_expression(node, RowScope(tuple(term.name for term in terms)))
     return lambda row, env: test(row, env) is True and asked(row, env) is True
 
 
-def _compiled(node: syntax.Expression | None, scope: NameScope) -> Compiled | None:
+def _compile(node: syntax.Expression | None, scope: NameScope) -> Compiled | None:
     return None if node is None else compile_expression(node, scope)
 
 
 def _grouping(statement: syntax.Select, rows: RowScope) -> GroupPlan | None:
     having = [statement.having] if statement.having else []
     above = [*statement.projections, *having, *statement.selection.order_by]
-    found = grouping_of(statement.group_by, above, rows)
+    found = plan_grouping(statement.group_by, above, rows)
     if found is None and statement.having is not None:
         # HAVING works on the single group of all rows.
         return GroupPlan(keys=(), aggregates=(), expressions=())
@@ -433,16 +433,16 @@ def _order_paths(statement: syntax.Select) -> tuple[syntax.SortKey, ...]:
     """Return the order with aliases replaced by what they stand for."""
     named = aliases(statement.projections)
 
-    def resolved(key: syntax.SortKey) -> syntax.SortKey:
+    def resolve_alias(key: syntax.SortKey) -> syntax.SortKey:
         match key.expression:
             case syntax.Path(names=(name,)) if name in named:
                 return syntax.SortKey(named[name], key.descending, span=key.span)
         return key
 
-    return tuple(resolved(key) for key in statement.selection.order_by)
+    return tuple(resolve_alias(key) for key in statement.selection.order_by)
 
 
-def _sortings(
+def _sort_columns(
     statement: syntax.Select, grouping: GroupPlan | None, rows: RowScope
 ) -> tuple[SortColumn, ...]:
     scope: NameScope = rows
@@ -463,12 +463,12 @@ def _check_distinct(statement: syntax.Select, rows: RowScope) -> None:
     if any(isinstance(each, syntax.Wildcard) for each in statement.projections):
         return
     projected = {
-        qualified(each.expression, rows.only)
+        qualify(each.expression, rows.only)
         for each in statement.projections
         if isinstance(each, syntax.Projected)
     }
     for key in _order_paths(statement):
-        if qualified(key.expression, rows.only) not in projected:
+        if qualify(key.expression, rows.only) not in projected:
             raise SemanticError("DISTINCT can be ordered only by what is projected", key.span)
 
 

@@ -161,7 +161,7 @@ class OtherThan:
 
 
 @frozen
-class StartingWith:
+class PrefixRange:
     """``field LIKE 'prefix%'``: strings that begin like the pattern, up to its first wildcard."""
 
     pattern: syntax.Expression
@@ -236,7 +236,7 @@ class Present:
 
 
 @frozen
-class Loosened:
+class LooseRange:
     """
     A range for readers to whom a document may show less than the index knows of it.
 

@@ -34,7 +34,7 @@ RULES: Final[tuple[Rule, ...]] = (
 _PASSES: Final = 4
 
 
-def rewritten(
+def simplify(
     condition: syntax.Expression | None, rules: Sequence[Rule] = RULES
 ) -> syntax.Expression | None:
     """Return a condition that is TRUE for the same rows; None where every row is kept."""
@@ -71,4 +71,4 @@ def _below(node: syntax.Expression, counts: Counts, rules: Sequence[Rule]) -> sy
     return node
 
 
-__all__ = ["RULES", "rewritten"]
+__all__ = ["RULES", "simplify"]

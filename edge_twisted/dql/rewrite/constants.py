@@ -15,7 +15,7 @@ from edge_twisted.dql.functions.context import NO_CONTEXT
 from edge_twisted.dql.functions.registry import function_named
 from edge_twisted.dql.rewrite.counting import Counts
 
-_FOLDED: Final = (
+_FOLDABLE: Final = (
     syntax.Unary,
     syntax.Binary,
     syntax.And,
@@ -26,7 +26,7 @@ _FOLDED: Final = (
     syntax.Cast,
     syntax.Call,
 )
-_WORTH: Final = (syntax.Literal, syntax.MissingLiteral)
+_LITERALS: Final = (syntax.Literal, syntax.MissingLiteral)
 #: A plan keeps no text longer than this that is not in the statement.
 _MAX_LENGTH: Final = 256
 
@@ -38,15 +38,15 @@ def fold_constants(node: syntax.Expression, counts: Counts) -> syntax.Expression
     What would fail is left alone: the error is the statement's, and only where it gets so far.
     """
     if isinstance(node, syntax.And | syntax.Or):
-        found = _folded(node)  # the operands have been here already
+        found = _fold(node)  # the operands have been here already
     else:
-        found = syntax.mapped(node, _folded)
+        found = syntax.map_tree(node, _fold)
     assert isinstance(found, syntax.Expression)
     return found
 
 
-def _folded(node: syntax.Node) -> syntax.Node:
-    if not isinstance(node, _FOLDED) or not _is_constant(node):
+def _fold(node: syntax.Node) -> syntax.Node:
+    if not isinstance(node, _FOLDABLE) or not _is_constant(node):
         return node
     try:
         value = compile_expression(node, RowScope(()))(None, Environment({}, NO_CONTEXT))
@@ -61,13 +61,13 @@ def _is_constant(node: syntax.Expression) -> bool:
         function = function_named(node.name)
         if function is None or not function.deterministic or function.grows or function.takes_long:
             return False
-    return all(_is_worth(child) for child in node.children())
+    return all(_is_literal(child) for child in node.children())
 
 
-def _is_worth(node: syntax.Node) -> bool:
+def _is_literal(node: syntax.Node) -> bool:
     if isinstance(node, syntax.ArrayLiteral):
-        return all(map(_is_worth, node.elements))
-    return isinstance(node, _WORTH)
+        return all(map(_is_literal, node.elements))
+    return isinstance(node, _LITERALS)
 
 
 def _literal(value: Operand) -> syntax.Expression | None:

@@ -32,13 +32,13 @@ def push_negation(node: syntax.Expression, counts: Counts) -> syntax.Expression:
         case syntax.Unary(operator=syntax.UnaryOperator.NOT, operand=inner):
             return inner
         case syntax.And(operands=operands):
-            return syntax.Or(tuple(_negated(each, counts) for each in operands), span=node.span)
+            return syntax.Or(tuple(_negate(each, counts) for each in operands), span=node.span)
         case syntax.Or(operands=operands):
-            return syntax.And(tuple(_negated(each, counts) for each in operands), span=node.span)
+            return syntax.And(tuple(_negate(each, counts) for each in operands), span=node.span)
         case syntax.Binary(operator=operator, left=left, right=right) if operator in _OPPOSITES:
             return syntax.Binary(_OPPOSITES[operator], left, right, span=node.span)
     return node
 
 
-def _negated(node: syntax.Expression, counts: Counts) -> syntax.Expression:
+def _negate(node: syntax.Expression, counts: Counts) -> syntax.Expression:
     return push_negation(syntax.Unary(syntax.UnaryOperator.NOT, node, span=node.span), counts)

@@ -60,7 +60,7 @@ from edge_twisted.dql.syntax.expressions import (
     deeper_than,
     spine,
 )
-from edge_twisted.dql.syntax.mapping import mapped
+from edge_twisted.dql.syntax.mapping import map_tree
 from edge_twisted.dql.syntax.node import (
     Node,
     Scalar,
@@ -162,6 +162,6 @@ __all__ = [
     "Wildcard",
     "deeper_than",
     "literal_of",
-    "mapped",
+    "map_tree",
     "spine",
 ]

@@ -11,7 +11,7 @@ from attrs import evolve, fields
 from edge_twisted.dql.syntax.node import Node
 
 
-def mapped(node: Node, change: Callable[[Node], Node]) -> Node:
+def map_tree(node: Node, change: Callable[[Node], Node]) -> Node:
     """
     Return the tree with `change` applied to every node, children first.
 

@@ -16,7 +16,7 @@ from edge_twisted.dql.compile import Environment, RowScope, compile_expression
 from edge_twisted.dql.format import format_expression
 from edge_twisted.dql.functions.context import NO_CONTEXT
 from edge_twisted.dql.parser import parse_expression
-from edge_twisted.dql.rewrite import rewritten
+from edge_twisted.dql.rewrite import simplify
 from tests.support.dql_examples import answer, memory_database, rows_of
 
 SCOPE = RowScope(("t",))
@@ -63,7 +63,7 @@ def test_a_chain_is_as_long_as_the_text(operator: str) -> None:
     text = f"n {operator} " + f" {operator} ".join([right] * count)
     node = parse_expression(text)
     assert format_expression(node) == text
-    assert rewritten(node) == node
+    assert simplify(node) == node
     compile_expression(node, SCOPE)({"n": 1}, Environment({}, NO_CONTEXT))
 
 

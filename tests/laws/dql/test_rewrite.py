@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A rewritten condition keeps the rows that the original keeps: each rule, and all together."""
+"""A simplify condition keeps the rows that the original keeps: each rule, and all together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compile import Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError
-from edge_twisted.dql.rewrite import RULES, rewritten
+from edge_twisted.dql.rewrite import RULES, simplify
 from edge_twisted.dql.rewrite.counting import Rule
 from edge_twisted.dql.syntax import BinaryOperator as Operator
 
@@ -80,7 +80,7 @@ def test_the_same_rows_are_kept(rules: tuple[Rule, ...]) -> None:
     @settings(max_examples=150 if len(rules) == 1 else 600, deadline=None)
     @given(conditions, st.lists(documents, min_size=1, max_size=5))
     def test(condition: syntax.Expression, found: list[dict[str, Value]]) -> None:
-        made = rewritten(condition, rules)
+        made = simplify(condition, rules)
         for document in found:
             try:
                 expected = keeps(condition, document)

@@ -10,7 +10,7 @@ import pytest
 
 from edge_twisted.dql.format import format_expression
 from edge_twisted.dql.parser import parse_expression
-from edge_twisted.dql.rewrite import RULES, rewritten
+from edge_twisted.dql.rewrite import RULES, simplify
 
 FOLDER = Path(__file__).parent
 NAMED = {rule.__name__: rule for rule in RULES}
@@ -26,7 +26,7 @@ def cases() -> Iterator[tuple[str, str, str]]:
 
 @pytest.mark.parametrize(("name", "before", "after"), list(cases()))
 def test_a_rule(name: str, before: str, after: str) -> None:
-    made = rewritten(parse_expression(before), [NAMED[name]])
+    made = simplify(parse_expression(before), [NAMED[name]])
     assert ("TRUE" if made is None else format_expression(made)) == after
 
 
@@ -45,10 +45,10 @@ def test_every_fixture_has_its_rule() -> None:
     ],
 )
 def test_all_together(before: str, after: str | None) -> None:
-    made = rewritten(parse_expression(before))
+    made = simplify(parse_expression(before))
     assert (None if made is None else format_expression(made)) == after
 
 
 def test_what_stays_is_the_same_object() -> None:
     node = parse_expression("a = 1 AND (b > 2 OR c LIKE 'x%')")
-    assert rewritten(node) is node
+    assert simplify(node) is node
