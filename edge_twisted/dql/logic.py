@@ -2,9 +2,9 @@
 """
 Four-valued logic: TRUE, FALSE, NULL (`None`) and `MISSING`.
 
-An operand that is none of these four counts as MISSING.  AND: FALSE, then MISSING, then NULL
-dominate; OR: TRUE, then NULL, then MISSING; NOT and XOR hand on NULL and MISSING, MISSING first.
-So a filter may skip the right operand once the left one is FALSE (of AND) or TRUE (of OR).
+An operand of another type counts as MISSING.  In AND, FALSE dominates, then MISSING, then NULL; in
+OR, TRUE dominates, then NULL, then MISSING.  NOT and XOR propagate NULL and MISSING, MISSING first.
+A filter may therefore skip the right operand once the left one is FALSE (AND) or TRUE (OR).
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What the first name of a path means, before anything is planned.
+Name resolution: which term the first name of a path means, decided before planning.
 
-A term goes by its alias.  The name of its collection means the term too, as long as no other term
-goes by it: ``t.n`` is ``u.n`` in ``FROM t u``.  Alone, ``t`` could be the document or a field of
-it, so there it is refused.  `resolve_names` puts the name that a term goes by in place of the
-collection's, so that nobody downstream meets the other; `qualify` gives paths that can only be
-one field the same names.
+A term is called by its alias.  The name of its collection means the term as well, unless another
+term has that name: in ``FROM t u``, ``t.n`` is ``u.n``.  A bare ``t`` is refused there, because it
+could be the document or a field of it.  `resolve_names` replaces the collection's name by the
+term's, so that later stages meet only one of them; `qualify` puts the term's name before paths that
+can only be fields of the single term, so that equal expressions compare equal.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def free_paths(
     """
     Yield every path below a node, and whether its first name is a bound variable there.
 
-    `bound` are the variables of ANY, EVERY, ARRAY and OBJECT around the node.
+    :param bound: the variables of ANY, EVERY, ARRAY and OBJECT that surround the node.
     """
     stack: list[tuple[syntax.Node, frozenset[str]]] = [(root, bound)]
     while stack:
@@ -51,10 +51,10 @@ def free_paths(
 
 def resolve_names(node: Node_, terms: Sequence[syntax.Term]) -> Node_:
     """
-    Return a statement, or a part of one, in which every path says which term it means.
+    Return a statement, or a part of one, in which every path begins with the name of its term.
 
-    :raises SemanticError: a path begins with the name of a collection that two terms are of, or
-        is nothing but the name of a collection that has an alias.
+    :raises SemanticError: a path begins with the name of a collection that has two terms, or is
+        just the name of a collection that has an alias.
     """
     hidden = _hidden(terms)
     if not hidden:
@@ -76,11 +76,10 @@ def qualify(
     node: syntax.Expression, term: str | None, bound: frozenset[str] = _NOTHING_BOUND
 ) -> syntax.Expression:
     """
-    Return an expression that equals another where both are the same thing of every row.
+    Return an expression in a form in which two expressions are equal if they mean the same.
 
-    With a `term`, the only one of the statement, ``x`` becomes ``term.x``.  `bound` are the
-    variables around the expression; a variable is not the field of its name, and becomes a
-    parameter with a name that no text can give it.
+    With `term`, the only term of the statement, ``x`` becomes ``term.x``.  A variable in `bound` is
+    not the field of the same name; it becomes a parameter whose name cannot occur in a text.
     """
     changes: dict[int, syntax.Expression] = {}
     for path, is_bound in free_paths(node, bound):
@@ -92,7 +91,7 @@ def qualify(
 
 
 def below(node: syntax.Expression, term: str) -> syntax.Expression:
-    """Return a condition on a document as one on a term: every name in it is a field."""
+    """Return a condition on a document as one on a term, with ``term.`` before each path."""
     changes: dict[int, syntax.Expression] = {
         id(path): evolve(path, names=(term, *path.names))
         for path, is_bound in free_paths(node)
@@ -102,7 +101,7 @@ def below(node: syntax.Expression, term: str) -> syntax.Expression:
 
 
 def _hidden(terms: Sequence[syntax.Term]) -> dict[str, list[str]]:
-    """Return the names of collections that go by another name, with those of their terms."""
+    """Return the names of collections that have an alias, with the names of their terms."""
     found: dict[str, list[str]] = {}
     names = {term.name for term in terms}
     for term in terms:
@@ -113,7 +112,7 @@ def _hidden(terms: Sequence[syntax.Term]) -> dict[str, list[str]]:
 
 
 def _plain_names(root: syntax.Node) -> set[int]:
-    """Return the paths of a statement that are names of fields, or of outputs, and no values."""
+    """Return the ids of paths that name fields or outputs instead of standing for a value."""
     found: set[int] = set()
     outputs: set[str] = set()
     for node in root.walk():
@@ -147,7 +146,7 @@ def _refuse(path: syntax.Path, terms: Sequence[str]) -> syntax.Path:
 
 
 def _with_wildcards(node: Node_, hidden: dict[str, list[str]]) -> Node_:
-    """Return the same with ``t.*`` as ``u.*``."""
+    """Return a node with ``t.*`` replaced by ``u.*``, for each collection t with the alias u."""
 
     def change(each: syntax.Node) -> syntax.Node:
         match each:
@@ -169,5 +168,5 @@ def _renamed(node: Node_, change: Callable[[syntax.Path], syntax.Path]) -> Node_
 
 
 def _replaced(node: Node_, changes: dict[int, syntax.Expression]) -> Node_:
-    # A path has no children, so `map_tree` hands over the very node.
+    # A path has no children, so `map_tree` calls the function with the same object.
     return syntax.map_tree(node, lambda each: changes.get(id(each), each))  # type: ignore[return-value]

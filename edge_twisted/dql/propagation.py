@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What an operator or a function answers when it cannot use its arguments.
+Propagation of MISSING and NULL: the result of a function that cannot use its arguments.
 
-The rule of the language: MISSING if any argument is MISSING; else NULL if any is NULL; else, the
-only reason left being a wrong type or an impossible value, MISSING.  Implementations test for the
-arguments they can use first, and ask here only when the test failed.
+The result is MISSING if any argument is MISSING, else NULL if any is NULL, else MISSING, because
+the only remaining cause is a wrong type or an impossible value.  Implementations check first for
+arguments that they can use, and call `propagate` only if that fails.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bounds on what an expression may build or ask for."""
+"""Limits on the size of what an expression may build."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Final
 
 from edge_twisted.dql.errors import EvaluationError
 
-#: The hard limit of a document: what is larger could not be stored, and a short statement
-#: (``repeat('x', 1000000000)``) must not take a device's memory.
+#: The hard limit of a document.  A larger result could not be stored, and a short statement such
+#: as ``repeat('x', 1000000000)`` must not exhaust a device's memory.
 RESULT_LIMIT_BYTES: Final = 5_242_880
 
-#: No code point takes more bytes in UTF-8.
+#: The most bytes that a code point takes in UTF-8.
 _UTF8_MAX_BYTES: Final = 4
 
 
@@ -22,9 +22,9 @@ def utf8_length(text: str) -> int:
 
 def within_limit(text: str, function: str) -> str:
     """
-    Return ``text``.
+    Return ``text`` if it is within the limit.
 
-    :raises EvaluationError: it is longer than `RESULT_LIMIT_BYTES` in UTF-8.
+    :raises EvaluationError: the text is longer than `RESULT_LIMIT_BYTES` in UTF-8.
     """
     length = len(text)
     if length * _UTF8_MAX_BYTES > RESULT_LIMIT_BYTES and utf8_length(text) > RESULT_LIMIT_BYTES:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The text of a statement, and places in it.
+The text of a statement, and positions in it.
 
-Inside this room a place is a `Span`: two offsets into the text.  Lines and columns are worked out
-only when somebody is told about a place.
+Within the room a position is a `Span`, two offsets into the text.  Line and column are computed
+only when an error is shown to a user.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from typing import Final, TypeAlias
 
 from attrs import frozen
 
-#: Offsets of characters: the first of the place, and the first after it.
+#: Offsets of characters: the first one of a piece of text, and the first one after it.
 Span: TypeAlias = tuple[int, int]
 
-#: The span of what no user wrote, such as the result of a rewrite of nothing in particular.
+#: The span of nodes that have no text, such as those made by a rewrite.
 NOWHERE: Final[Span] = (0, 0)
 
-#: How much of a long line a snippet shows on each side of the place.
+#: Characters of a long line that a snippet shows on each side of the position.
 _SNIPPET_RADIUS: Final = 60
-#: How much of the text an error quotes after "near".
+#: Characters of the text that an error quotes after "near".
 _NEAR_LENGTH: Final = 20
 
 
 @frozen(kw_only=True)
 class SourcePosition:
-    """A place as people are told it: ``line`` and ``column`` count from 1, in characters."""
+    """A position as users see it: ``line`` and ``column`` count from 1, in characters."""
 
     line: int
     column: int
-    #: The line, and below it carets under the place; two lines without a final newline.
+    #: The line, and below it carets that mark the span; no final newline.
     snippet: str
 
 
@@ -42,10 +42,10 @@ class SourceText:
 
     def position(self, span: Span) -> SourcePosition:
         """
-        Return where ``span`` is.
+        Return the line and column of ``span``.
 
-        The end of the text is the place after its last character, and what lies beyond counts
-        as the end.
+        The end of the text is the position after its last character; a span beyond it counts as
+        the end.
         """
         start = min(span[0], len(self.text))
         line_start = self.text.rfind("\n", 0, start) + 1

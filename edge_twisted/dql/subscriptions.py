@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Subscription queries: SELECT * FROM c [WHERE ...], and whether a document matches one.
+Subscription queries: ``SELECT * FROM c [WHERE ...]``, and whether a document matches one.
 
-Whoever shares documents evaluates them one by one as they change, so nothing that looks at more
-than one document, or at less than all of it, can be a subscription.  Type declarations, USE
-and strict mode play no part: a subscription is about what documents show.
+A server that shares documents evaluates subscriptions document by document as these change.  So a
+query over several documents, or of a part of a document, cannot be a subscription.  Type
+declarations, USE and strict mode have no effect: a subscription is about what documents show.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from edge_twisted.dql.functions.registry import function_named
 from edge_twisted.dql.names import resolve_names
 from edge_twisted.dql.parser import NESTING_LIMIT, parse
 
-#: Steps that one document may cost: elements of arrays and objects that a condition goes through.
-#: A step is about a microsecond, so a document ends within the time that a reactor may be held.
+#: Steps that one document may cost: elements of arrays and objects that a condition visits.  A step
+#: takes about a microsecond, so a document takes less than the reactor may be blocked.
 STEPS_PER_DOCUMENT: Final = 10_000
-#: The same in time, where a clock is given: steps over large texts take longer.
+#: Seconds that one document may cost, where a clock is given: steps over long texts take longer.
 SECONDS_PER_DOCUMENT: Final = 0.01
 _KEY_BYTES: Final = 32
 
@@ -37,19 +37,19 @@ _KEY_BYTES: Final = 32
 @frozen(kw_only=True)
 class Subscription:
     """
-    A checked subscription: what a document must be to be shared by it.
+    A validated subscription: the collection and the condition of the documents that it shares.
 
-    Two subscriptions that say the same have one `key`, whatever their aliases and arguments are
-    called; `text` is a statement without parameters that subscribes to the same.
+    Subscriptions with equal meaning have equal keys, whatever names their aliases and parameters
+    have.  `text` is an equivalent statement without parameters.
     """
 
     collection: str
-    #: ``system`` collections are accepted, and share nothing.
+    #: Whether this is a ``system`` collection, which is accepted and shares nothing.
     is_virtual: bool
     text: str
     #: 32 bytes, the same in every version of this server.
     key: bytes
-    #: The condition over one term that goes by the collection's name; None: every document.
+    #: The condition on the term, which has the collection's name; None: every document.
     condition: syntax.Expression | None
     _test: Compiled
     _context: FunctionContext | None
@@ -64,13 +64,13 @@ class Subscription:
         restricted: bool = True,
     ) -> Self:
         """
-        Return what a query subscribes to.
+        Return the subscription of a query.
 
-        Without a `context` the condition may not depend on the moment (``clock()``).  `restricted`
-        refuses LIMIT and ORDER BY (``DQL_RESTRICT_SUBSCRIPTIONS``); otherwise they are ignored, for
-        they say nothing about a single document.
-
-        :raises DqlError: it is no statement, or none that can be a subscription.
+        :param context: gives functions such as ``clock()`` their values; without it they are
+            refused.
+        :param restricted: refuse LIMIT and ORDER BY (``DQL_RESTRICT_SUBSCRIPTIONS``); otherwise
+            they are ignored, because they say nothing about a single document.
+        :raises DqlError: the query is no statement, or cannot be a subscription.
         """
         parsed = parse(query)
         try:
@@ -101,13 +101,13 @@ class Subscription:
 
     def matches(self, document: dict[str, Value], now: Callable[[], float] | None = None) -> bool:
         """
-        Return whether a document, its id included, is shared; from any thread.
+        Return whether a document, including its id, is shared; may be called from any thread.
 
-        A document on which the condition fails to evaluate is not.  With a clock in seconds the
-        time is bounded as well as the steps.
+        A document for which the condition fails to evaluate is not shared.
 
-        :raises BudgetExceeded: the condition is too much work: a subscription to be ended.
-        :raises StatementTimeout: the same, by the clock.
+        :param now: a clock in seconds, to limit the time as well as the steps.
+        :raises BudgetExceeded: the condition takes too many steps; end the subscription.
+        :raises StatementTimeout: the condition takes too long; end the subscription.
         """
         budget = Budget(STEPS_PER_DOCUMENT, now, SECONDS_PER_DOCUMENT)
         env = Environment({}, self._context or NO_CONTEXT, budget.spend)
@@ -127,7 +127,7 @@ def _select(statement: syntax.Statement, restricted: bool) -> syntax.Select:
 
 
 def _features(statement: syntax.Select, restricted: bool) -> list[tuple[bool, str]]:
-    """Return what may not be there, with the documented names."""
+    """Return for each clause that is not allowed whether it is present, and its published name."""
     selection, source = statement.selection, statement.source
     uses = source.uses if source is not None else ()
     limited = bool(selection.order_by) or selection.limit is not None
@@ -170,7 +170,7 @@ def _check_steady(where: syntax.Expression) -> None:
 def _canonical_select(
     select: syntax.Select, term: syntax.Term, arguments: Mapping[str, Value]
 ) -> syntax.Select:
-    """Return the same without aliases, parameters, and what plays no part."""
+    """Return the canonical form: without alias, parameters, and clauses that have no effect."""
     collection = term.collection
     namespace = "system" if collection.namespace == "system" else None
     plain = syntax.Term(syntax.CollectionRef(namespace, collection.name), term.alias)
@@ -197,13 +197,13 @@ def _without_alias(
         for variable in (node.name, node.index)
     }
     if name in variables or collection in variables:
-        return where, term  # where the name means which is not told by looking at paths alone
+        return where, term  # a variable hides the name, so paths alone do not tell its meaning
 
     def change(node: syntax.Node) -> Any:
         if not isinstance(node, syntax.Path):
             return node
         if node.names[0] != name:
-            # A field that is called like the collection is not the collection.
+            # A field with the name of the collection must be written as the collection's field.
             clash = node.names[0] == collection
             return evolve(node, names=(collection, *node.names)) if clash else node
         rest = node.names[1:]

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From syntax to closures: an expression becomes one function of a row and an environment."""
+"""
+Compilation of expressions: a syntax tree becomes one closure over a row and an environment.
+
+The way in is `compile_expression`.  `scope` says what names mean, `environment` is the state of one
+execution, `comprehensions` has the forms that bind variables.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ANY, EVERY, ARRAY and OBJECT: expressions that bind variables to the values of a source."""
+"""Compilation of the forms that bind variables: ANY, EVERY, ARRAY and OBJECT."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an expression needs beside a row: arguments, bound variables, the request."""
+"""The environment of compiled expressions: arguments, bound variables, request context."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ from edge_twisted.dql.functions.context import FunctionContext
 
 
 def unlimited(steps: int) -> None:
-    """Let work go on for as long as it takes: for what is checked between rows anyway."""
+    """Accept any amount of work, for callers that check for interruption between rows."""
 
 
 @define
 class Environment:
     """
-    One execution of one statement.
+    The state of one execution of a statement, for one thread at a time.
 
-    `variables` holds the variables of ANY, EVERY, ARRAY and OBJECT while their expressions run, by
-    number; so an environment serves one thread at a time.
+    :ivar variables: the values of the variables of ANY, EVERY, ARRAY and OBJECT, by number.
     """
 
     arguments: Mapping[str, Value]
     context: FunctionContext
-    #: Told of every few steps of work that a single row causes; raises to end it.
+    #: Is called with the number of steps that a single row has cost; raises to end the statement.
     spend: Callable[[int], None] = unlimited
     variables: dict[int, Any] = field(factory=dict)
-    #: What expressions made once for the whole execution, by what only they know.
+    #: Values that expressions compute once an execution, by private keys of the expressions.
     cache: dict[object, Any] = field(factory=dict)
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Expressions to closures, one case per node.
+Compilation of expressions to closures, one case for each kind of node.
 
-Errors on values get the span of the node in which they happen, to be shown in the text.
+An error on a value gets the span of the node in which it happens, so that it can be shown in the
+statement's text.
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ _PATTERNS: Final[dict[syntax.PatternKind, Callable[..., Operand]]] = {
 
 def compile_expression(node: syntax.Expression, scope: NameScope) -> Compiled:
     """
-    Return the function that gives the expression's value for a row.
+    Return the function that computes an expression for a row.
 
-    :raises SemanticError: a name, a function or a number of arguments means nothing.
+    :raises SemanticError: a name or function is unknown, or has the wrong number of arguments.
     """
     ready = scope.whole(node)
     if ready is not None:
@@ -76,7 +77,7 @@ def _compile(node: syntax.Expression, scope: NameScope) -> Compiled:
 
 
 def add_case(kind: type[Node_], case: Callable[[Node_, NameScope], Compiled]) -> None:
-    """Add how one kind of expression is compiled."""
+    """Register the compiler of one kind of expression."""
     _compile.register(kind)(case)
 
 
@@ -328,7 +329,7 @@ def _(node: syntax.Call, scope: NameScope) -> Compiled:
 
 
 def needs_no_row(node: syntax.Expression) -> bool:
-    """Return whether an expression has one value for a whole execution: no path is in it."""
+    """Return whether an expression is constant during an execution: it contains no path."""
     return not any(isinstance(each, syntax.Path) for each in node.walk())
 
 
@@ -381,7 +382,7 @@ _WRITTEN: Final = (
 
 
 def _written_out(node: syntax.Expression, compiled: Compiled) -> list[Value] | None:
-    """Return the elements of an array of nothing but literals: hashed once, with the plan."""
+    """Return the elements of an array of literals, to be hashed once with the plan, else None."""
     if not isinstance(node, syntax.ArrayLiteral):
         return None
     if not all(isinstance(each, _WRITTEN) for each in node.walk()):
@@ -434,7 +435,7 @@ def _call(
 
 
 def _placed(node: syntax.Expression, compiled: Compiled) -> Compiled:
-    """Return the same, its errors knowing where in the statement they happened."""
+    """Return a function whose errors carry the position in the statement."""
 
     def run(row: Any, env: Environment) -> Operand:
         try:

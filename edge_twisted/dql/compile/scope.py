@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What the names of an expression mean.
+Scopes: what the names of an expression mean when it is compiled.
 
-A path's first name is, in this order: a bound variable, a term of the statement (its alias, else
-its collection), a field of the only term, or a field of the one term of a join that has it.
+The first name of a path is, in this order: a bound variable, a term of the statement, a field of
+the only term, or a field of the one document of a join row that has it.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ Names = tuple[str, ...]
 
 
 class NameScope(Protocol):
-    """Gives paths, and perhaps whole expressions, their meaning."""
+    """The meaning of paths, and of whole expressions that were computed before."""
 
     def path(self, node: syntax.Path) -> Compiled:
         """
-        Return what gives the value of a path.
+        Return the function that computes a path.
 
-        :raises SemanticError: it means nothing here.
+        :raises SemanticError: the path has no meaning in this scope.
         """
 
     def whole(self, node: syntax.Expression) -> Compiled | None:
-        """Return what gives the value of a whole expression, if this scope has it ready."""
+        """Return the function for a whole expression that the scope has computed, else None."""
 
     @property
     def chains(self) -> Collection[int]:
-        """How many operators the chains have that are ready (`syntax.spine`)."""
+        """The numbers of operators of the computed operator chains (`syntax.spine`)."""
 
     def binding(self, names: Sequence[str]) -> tuple[NameScope, list[int]]:
-        """Return a scope with these variables bound as well, and their positions."""
+        """Return a scope that also binds these variables, and the variables' positions."""
 
 
 def _below(value: Any, names: Names) -> Operand:
-    """Follow names into objects; everything else has no fields."""
+    """Follow names into nested objects; return MISSING where a value is no object."""
     for name in names:
         if type(value) is not dict:
             return MISSING
@@ -61,18 +61,18 @@ def _bound(position: int, names: Names) -> Compiled:
 
 @frozen
 class RowScope:
-    """Rows of one term, which are documents, or of a join, which are tuples of them."""
+    """The scope of rows: documents of one term, or tuples of documents in a join."""
 
     terms: Names
     variables: tuple[tuple[str, int], ...] = ()
 
     @property
     def only(self) -> str | None:
-        """The name of the term, if there is one alone."""
+        """The name of the only term; None in a join."""
         return self.terms[0] if len(self.terms) == 1 else None
 
     def whole(self, node: syntax.Expression) -> Compiled | None:
-        """Nothing is ready."""
+        """Return None: no expression has been computed before."""
         return None
 
     @property
@@ -124,16 +124,16 @@ class RowScope:
         return find
 
     def _composite_id(self, row: Any, env: Environment) -> Operand:
-        """The ids of all terms that a row of a join has, by name."""
+        """Return the ids of the documents of a join row, by the names of their terms."""
         named = zip(self.terms, row, strict=False)
         return {name: document["_id"] for name, document in named if document is not None}
 
 
 @frozen
 class GroupScope:
-    """What stands above a grouping: keys, aggregates, and what is made of them."""
+    """The scope above a grouping: group keys, aggregates, and expressions of them."""
 
-    #: By what they are worth, `qualify`.
+    #: The computed expressions, in the form of `qualify`.
     ready: dict[syntax.Expression, Compiled]
     #: The error for a path that is neither a key nor inside an aggregate.
     refusal: Callable[[syntax.Path], SemanticError]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GROUP BY and aggregates: one row for each group, made of its keys and its accumulators."""
+"""Grouping: one row for each group, made of its keys and its aggregates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge_twisted.dql.functions.aggregates import Accumulator
 
 @frozen
 class AggregateTerm:
-    """One aggregate of a statement: how it begins, and what of a row it takes."""
+    """An aggregate of a statement: its accumulator, and the value it takes from a row."""
 
     begin: Callable[[], Accumulator]
     value: Callable[[object], Operand]
@@ -21,7 +21,7 @@ class AggregateTerm:
 
 @frozen
 class GroupValues:
-    """What expressions above the grouping see: keys and results, in the order of the statement."""
+    """A row above the grouping: keys and aggregates, in the order of the statement."""
 
     keys: tuple[Operand, ...]
     aggregates: tuple[Operand, ...]
@@ -33,10 +33,10 @@ def group(
     aggregates: Sequence[AggregateTerm],
 ) -> Iterator[GroupValues]:
     """
-    Yield a group for each combination of keys, in the order in which they first came.
+    Yield a group for each combination of keys, in the order of their first rows.
 
-    NULL and MISSING are two groups, ``1`` and ``1.0`` one, shown as it came first.  Without keys
-    there is one group, of no rows as well.
+    NULL and MISSING are two groups; ``1`` and ``1.0`` are one, shown as in its first row.  Without
+    keys there is exactly one group, even if there are no rows.
     """
     groups: dict[bytes, tuple[tuple[Operand, ...], list[Accumulator]]] = {}
     if not keys:
@@ -44,7 +44,7 @@ def group(
     values = [term.value for term in aggregates]
     for row in rows:
         found = tuple([key(row) for key in keys])
-        # Canonical forms are prefix-free, so joining them is unambiguous.
+        # Canonical keys are prefix-free, so their concatenation is unambiguous.
         mark = b"".join(map(canonical, found))
         entry = groups.get(mark)
         if entry is None:

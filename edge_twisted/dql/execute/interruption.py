@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a statement that runs is told to stop: its deadline passed, or its caller went away."""
+"""Interruption of a running statement: by its deadline, its caller, or a budget of steps."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from edge_twisted.errors import EdgeError
 
 Row = TypeVar("Row")
 
-#: Rows, or steps within a row, between two looks at the clock, where they are quick.
+#: The most rows, or steps within a row, between two checks of the clock.
 MOST_PER_LOOK: Final = 64
-#: Where so many took longer than this, fewer do until the next look.
+#: Seconds between two checks above which the next check comes sooner.
 SLOW_SECONDS: Final = 0.004
 
 
@@ -40,9 +40,9 @@ class StatementCancelled(EdgeError):
 
 class Interruption:
     """
-    Stops the rows of one statement.
+    The stop signal and the deadline of one statement.
 
-    `cancel` may be called from any thread; `check` is called by the thread that computes rows.
+    `cancel` may be called from any thread; all else by the thread that computes the rows.
     """
 
     def __init__(self, now: Callable[[], float], limit_seconds: float | None = None) -> None:
@@ -50,18 +50,18 @@ class Interruption:
         self._limit = limit_seconds
         self._deadline = None if limit_seconds is None else now() + limit_seconds
         self._cancelled = False
-        #: Of how many rows or steps the next look comes, how many of them are left, and when the
-        #: last look was.  The first one or two may be slow, so they are looked at at once.
+        #: Rows or steps between two checks, those left until the next check, and the time of the
+        #: last check.  It begins with 1, because already the first rows may be slow.
         self._pace = self._left = 1
         self._looked = 0.0
 
     def cancel(self) -> None:
-        """Make the next check fail."""
+        """Make the next check raise `StatementCancelled`; from any thread."""
         self._cancelled = True
 
     def check(self) -> None:
         """
-        Return if the statement may go on.
+        Return if the statement may continue.
 
         :raises StatementCancelled: after `cancel`.
         :raises StatementTimeout: after the deadline.
@@ -74,7 +74,7 @@ class Interruption:
 
     def look(self) -> int:
         """
-        Return after how many rows or steps to look again, by how long those before took.
+        Check, and return the number of rows or steps until the next check.
 
         :raises StatementCancelled, StatementTimeout: see `check`.
         """
@@ -92,22 +92,22 @@ class Interruption:
         return self._pace
 
     def spend(self, steps: int) -> None:
-        """Count steps of work within a row, looking at the clock every few."""
+        """Count steps of work within a row, checking the clock when enough have passed."""
         self._left -= steps
         if self._left <= 0:
             self._left = self.look()
 
     def pause(self) -> float:
-        """Return a mark for `resume`."""
+        """Return the time, for `resume`."""
         return self._now()
 
     def resume(self, paused: float) -> None:
-        """Let the time since `pause` not count: somebody else was waited for."""
+        """Extend the deadline by the time since `pause`, in which the statement only waited."""
         if self._deadline is not None:
             self._deadline += self._now() - paused
 
     def watch(self, rows: Iterable[Row], most: int = MOST_PER_LOOK) -> Iterator[Row]:
-        """Yield ``rows``, looking at the clock before the first and at most so many later."""
+        """Yield ``rows``, checking the clock before the first and then at least every ``most``."""
         left = min(self.look(), most)
         for row in rows:
             left -= 1
@@ -117,7 +117,7 @@ class Interruption:
 
 
 class BudgetExceeded(EdgeError):
-    """An expression does more work on one document than whoever wrote it may ask for."""
+    """An expression needs more steps on one document than are allowed: simplify it."""
 
     code: ClassVar[str] = "budget_exceeded"
 
@@ -131,9 +131,9 @@ class BudgetExceeded(EdgeError):
 
 class Budget:
     """
-    Ends work after so many steps, or after a time if a clock is given.
+    A limit of steps, and of time if a clock is given, for the evaluation of one expression.
 
-    For expressions that strangers wrote, evaluated where nothing else can stop them.
+    It guards expressions from peers, which are evaluated where nothing else can stop them.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Budget:
         """
         Count steps of work.
 
-        :raises BudgetExceeded: there were too many.
+        :raises BudgetExceeded: the steps exceed the limit.
         :raises StatementTimeout: the time is over.
         """
         self._left -= steps

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Joins of two sides: by hash where the condition has equalities, else by nested loops.
+Join operators: hash join where the condition has equalities, else nested-loop join.
 
-A row of a join is the tuple of one document for each term, None where an outer join found none; it
-grows by one with each join.
+A row of a join is a tuple with one document for each term, None where an outer join found none.
+Each join adds one document.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from edge_twisted.documents.values import MISSING, Operand, Value, canonical
 
 Document = dict[str, Value]
 JoinRow = tuple[Document | None, ...]
-#: Yields the same, and may end it all.
+#: Yields the documents it is given; raises to end the statement.
 Watch = Callable[[Iterable[Document]], Iterable[Document]]
 
 
 @frozen
 class Equality:
-    """``outer = inner`` of an ON condition: what of the row so far equals what of the new side."""
+    """An equality of an ON condition, between the row so far and the document to be joined."""
 
     outer: Callable[[object], Operand]
     inner: Callable[[object], Operand]
@@ -41,9 +41,10 @@ def hash_join(
     """
     Yield each row with each matching document, in the order of the rows.
 
-    ``condition`` has the last word; the equalities only narrow.  The inner side is kept in memory.
-    ``width`` is the number of terms so far: an inner document stands at that place of the row.
-    ``watch`` sees every pair, for those that do not match yield no row.
+    The equalities only narrow the pairs; ``condition`` decides.  The inner side is kept in memory.
+
+    :param width: the number of terms so far, which is the position of an inner document in a row.
+    :param watch: is given every candidate, because pairs that do not match yield no row.
     """
     table: defaultdict[bytes, list[Document]] = defaultdict(list)
     blank: JoinRow = (None,) * width
@@ -66,7 +67,7 @@ def right_hash_join(
     condition: Callable[[object], Operand],
     watch: Watch,
 ) -> Iterator[JoinRow]:
-    """Yield every document of the right side with each of the left, which is kept, or with None."""
+    """Yield each right document with its left matches, or None; the left side is kept in memory."""
     table: defaultdict[bytes, list[Document]] = defaultdict(list)
     outer_values = [each.outer for each in equalities]
     for document in left:
@@ -91,7 +92,7 @@ def loop_join(
     condition: Callable[[object], Operand],
     keep_unmatched: bool,
 ) -> Iterator[JoinRow]:
-    """Yield each row with each matching document of those that ``inner`` finds for the row."""
+    """Yield each row with each matching document among those that ``inner`` finds for it."""
     for row in outer:
         yield from _matching(row, inner(row), condition, keep_unmatched)
 
@@ -113,7 +114,7 @@ def _matching(
 
 
 def _mark(values: Sequence[Callable[[object], Operand]], row: JoinRow) -> bytes | None:
-    """Return what equal rows share; None where a value is NULL or MISSING, which equals nothing."""
+    """Return the hash key of a row; None if a value is NULL or MISSING, which equals nothing."""
     parts: list[bytes] = []
     for value in values:
         found = value(row)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ORDER BY in the total order of the language, DISTINCT, and LIMIT with OFFSET."""
+"""Sorting, DISTINCT, and LIMIT with OFFSET, on rows."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from edge_twisted.documents.values import Operand, sort_key
 
 Row = TypeVar("Row")
 
-#: More rows than this are not kept in a heap, whose last step is a sort at one go.
+#: The most rows kept in a heap, whose final sort cannot be interrupted.
 _HEAP_ROWS: Final = 8_192
 
 
 @frozen
 class SortTerm:
-    """One key of an ORDER BY, computed from a row."""
+    """One key of an ORDER BY: its value for a row, and its direction."""
 
     value: Callable[[object], Operand]
     descending: bool
@@ -31,10 +31,10 @@ class SortTerm:
 
 def order(rows: Iterable[Row], terms: Sequence[SortTerm], first: int | None = None) -> list[Row]:
     """
-    Return the rows in order, equal ones as they came; with ``first`` only so many of them.
+    Return the rows in order, stably; with ``first`` only that many of them.
 
-    A few of many are kept in a heap: memory for ``first`` rows, whatever their number.  More are
-    sorted in steps, between which whoever waits may end it (`edge_twisted.documents.progress`).
+    A small ``first`` needs memory for that many rows only (a heap).  Otherwise rows are sorted in
+    interruptible steps (`edge_twisted.documents.progress`).
     """
     key = _key(terms)
     if first is not None and first <= _HEAP_ROWS:
@@ -45,7 +45,7 @@ def order(rows: Iterable[Row], terms: Sequence[SortTerm], first: int | None = No
 
 
 def _key(terms: Sequence[SortTerm]) -> Callable[[object], bytes]:
-    # Keys are prefix-free, so that one string of bytes compares like the tuple of values.
+    # Keys are prefix-free, so their concatenation compares like the tuple of values.
     parts = [(term.value, term.descending) for term in terms]
     if len(parts) == 1 and not parts[0][1]:
         value = parts[0][0]
@@ -61,7 +61,7 @@ def _key(terms: Sequence[SortTerm]) -> Callable[[object], bytes]:
 
 
 def distinct(rows: Iterable[Row], identity: Callable[[Row], Hashable]) -> Iterator[Row]:
-    """Yield the first row of each identity; remembers every identity."""
+    """Yield the first row of each identity; keeps all identities in memory."""
     seen: set[Hashable] = set()
     for row in rows:
         mark = identity(row)
@@ -71,6 +71,6 @@ def distinct(rows: Iterable[Row], identity: Callable[[Row], Hashable]) -> Iterat
 
 
 def cut(rows: Iterable[Row], limit: int | None, offset: int) -> Iterator[Row]:
-    """Yield at most ``limit`` rows after the first ``offset``; asks for no row beyond them."""
-    # The sum may be more than `islice` takes, and than there can be rows.
+    """Yield at most ``limit`` rows after the first ``offset``; takes no row beyond them."""
+    # `islice` takes no number above `maxsize`.
     return islice(iter(rows), offset, None if limit is None else min(offset + limit, maxsize))

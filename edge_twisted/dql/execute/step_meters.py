@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What each step of a plan did: rows in and out, and where its time went.
+Step meters: the rows in and out of each step of a plan, and where its time went.
 
-A step is an iterator over the step below it.  Its own time is what a row took to come out of it
-less what that row took to come out of the step below.
+A step is an iterator over the step below it.  Its own time is the time until a row came out of it,
+less the time until that row came out of the step below.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ Row = TypeVar("Row")
 
 
 class StepObserver(Protocol):
-    """Is shown every step as it is put together, the lowest first."""
+    """An observer that is given each step as a plan is put together, the lowest first."""
 
     @property
     def of_visible(self) -> bool:
-        """Whether nothing may be measured but what the caller may see."""
+        """Whether only rows may be measured that the caller may see."""
 
     def step(self, name: str, rows: Iterable[Row]) -> Iterator[Row]:
-        """Return the rows, perhaps counted."""
+        """Return the rows of a step, perhaps metered."""
 
 
 class NullMeter:
-    """Measures nothing, and costs nothing for each row."""
+    """A meter that measures nothing, at no cost for each row."""
 
     of_visible: Final = False
 
@@ -44,15 +44,15 @@ class Step:
     """The figures of a step; times in nanoseconds."""
 
     rows: int = 0
-    #: Until a row was there, the steps below included.
+    #: Time until rows came out, including the steps below.
     total: int = 0
-    #: While what is above worked on the row.
+    #: Time in which the steps above worked on rows.
     send: int = 0
 
 
 @define
 class RowCounter:
-    """Counts the rows that the caller may see, and no time: it would tell of the other ones."""
+    """A meter of visible rows without times, from which hidden rows could be inferred."""
 
     of_visible: ClassVar[bool] = True
     steps: dict[str, Step] = field(factory=dict)
@@ -79,7 +79,7 @@ class RowCounter:
 
 @define
 class StepMeter:
-    """Counts rows and time; `now` gives nanoseconds."""
+    """A meter of rows and times; `now` returns nanoseconds."""
 
     of_visible: ClassVar[bool] = False
     now: Callable[[], int]
@@ -102,7 +102,7 @@ class StepMeter:
         step.total += now() - begun
 
     def stats(self) -> dict[str, dict[str, object]]:
-        """Return the ``#stats`` of each step by name; the store's own are part of the access."""
+        """Return the ``#stats`` of each step by name; the store is a part of the access."""
         found: dict[str, dict[str, object]] = {}
         below = Step()
         for name, step in self.steps.items():

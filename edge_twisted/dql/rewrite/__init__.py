@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Conditions made simpler before they are planned.
+Rewriting of conditions: simpler conditions that keep the same rows, made before planning.
 
-A rule is a pure function of one node and the way that the node counts; `RULES` is all of them, in
-the order in which they are tried.  To add one: write the function, put it into `RULES`, and give
-it a fixture of its name in ``tests/unit/dql/rewrite``; a law holds every rule against
-random conditions and documents.
+A rule is a pure function of a node and of which truth value matters for it (`counting.Counts`).
+`RULES` is all rules, in the order in which they are tried.  The way in is `simplify`.
+
+To add a rule: write the function, put it into `RULES`, and add a fixture of its name in
+``tests/unit/dql/rewrite``; a law checks every rule against random conditions and documents.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ RULES: Final[tuple[Rule, ...]] = (
     join_equalities,
     drop_dead,
 )
-#: A pass may make room for another rule; a condition that still changes then stays as it is.
+#: The most passes over a condition; a pass may enable a rule that did not apply before.
 _PASSES: Final = 4
 
 
 def simplify(
     condition: syntax.Expression | None, rules: Sequence[Rule] = RULES
 ) -> syntax.Expression | None:
-    """Return a condition that is TRUE for the same rows; None where every row is kept."""
+    """Return a simpler condition that is TRUE for the same rows; None if it is always TRUE."""
     if condition is None:
         return None
     for _ in range(_PASSES):
@@ -51,7 +52,7 @@ def simplify(
 
 
 def _walk(node: syntax.Expression, counts: Counts, rules: Sequence[Rule]) -> syntax.Expression:
-    """Apply the rules to what is joined by AND, OR and NOT, operands first."""
+    """Apply the rules to the operands of AND, OR and NOT, and then to the node."""
     node = _below(node, counts, rules)
     for rule in rules:
         node = rule(node, counts)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""AND and OR of several operands."""
+"""Rewriting of AND and OR: nested chains are flattened, constant operands dropped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from edge_twisted.dql.rewrite.counting import FALSITY, TRUTH, Counts
 
 
 def flatten(node: syntax.Expression, counts: Counts) -> syntax.Expression:
-    """``a AND (b AND c)`` is ``a AND b AND c``, and an operand that came before says nothing."""
+    """Rewrite ``a AND (b AND c)`` to ``a AND b AND c``, and drop repeated operands."""
     if not isinstance(node, syntax.And | syntax.Or):
         return node
     kind = type(node)
@@ -24,10 +24,10 @@ def flatten(node: syntax.Expression, counts: Counts) -> syntax.Expression:
 
 def drop_dead(node: syntax.Expression, counts: Counts) -> syntax.Expression:
     """
-    ``a AND TRUE`` is ``a``; ``a AND FALSE`` is FALSE; with OR the other way round.
+    Rewrite ``a AND TRUE`` to ``a`` and ``a AND FALSE`` to FALSE; OR the other way round.
 
-    NULL, MISSING and what is no boolean never make a whole TRUE: where truth counts they are as
-    good as FALSE, where falsity counts as good as TRUE.
+    A NULL, MISSING or non-boolean operand never makes the whole TRUE.  It is equivalent to FALSE
+    where truth counts, and to TRUE where falsity counts.
     """
     if not isinstance(node, syntax.And | syntax.Or):
         return node
@@ -45,7 +45,7 @@ def drop_dead(node: syntax.Expression, counts: Counts) -> syntax.Expression:
 
 
 def _worth(node: syntax.Expression, counts: Counts) -> bool | None:
-    """Return what a literal is as good as, None for what is no literal."""
+    """Return the boolean to which a literal is equivalent; None if the node is no literal."""
     if isinstance(node, syntax.Literal) and isinstance(node.value, bool):
         return node.value
     if isinstance(node, syntax.Literal | syntax.MissingLiteral):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Expressions of nothing but literals become what they are worth."""
+"""Constant folding: an expression of literals becomes the literal of its value."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _FOLDABLE: Final = (
     syntax.Call,
 )
 _LITERALS: Final = (syntax.Literal, syntax.MissingLiteral)
-#: A plan keeps no text longer than this that is not in the statement.
+#: The longest folded string, in characters, that a plan keeps.
 _MAX_LENGTH: Final = 256
 
 
 def fold_constants(node: syntax.Expression, counts: Counts) -> syntax.Expression:
     """
-    ``1 + 1`` is ``2``, wherever it stands.
+    Rewrite ``1 + 1`` to ``2``, at any place of the condition.
 
-    What would fail is left alone: the error is the statement's, and only where it gets so far.
+    An expression that would fail is left as it is: it must fail only if it is evaluated.
     """
     if isinstance(node, syntax.And | syntax.Or):
-        found = _fold(node)  # the operands have been here already
+        found = _fold(node)  # its operands have been folded before
     else:
         found = syntax.map_tree(node, _fold)
     assert isinstance(found, syntax.Expression)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What of a condition's four values counts at a place in it.
+Which truth value of a condition counts at a place in it.
 
-A row is kept where its condition is TRUE; whether it is FALSE, NULL or MISSING otherwise makes no
-difference.  AND and OR hand that on to their operands, NOT turns it round: of what is negated it
-counts whether it is FALSE.
+A row is kept where the condition is TRUE; FALSE, NULL and MISSING make no difference.  So in the
+condition, and in operands of AND and OR, *truth* counts: a rule may exchange the other three
+values.  Below a NOT, *falsity* counts instead.  Example: ``a IN [1]`` may become ``a = 1``, which
+differs only where both are not TRUE; in ``NOT (a IN [1])`` it may not.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from edge_twisted.dql import syntax
 
 
 class Counts(Enum):
-    """Which value of a node must stay what it is; the others may become one another."""
+    """The value of a node that a rule must preserve; the other three may be exchanged."""
 
     TRUTH = True
     FALSITY = False
@@ -26,5 +27,5 @@ class Counts(Enum):
 TRUTH: Final = Counts.TRUTH
 FALSITY: Final = Counts.FALSITY
 
-#: Returns a node that has the value that counts for the same rows; the same node for no change.
+#: Returns a node with the value that counts for the same rows, or the same node.
 Rule = Callable[[syntax.Expression, Counts], syntax.Expression]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``=`` and IN: one value is an equality, several equalities of one path are a list of values."""
+"""Rewriting of ``=`` and IN: equalities of one path become one list of values."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from edge_twisted.dql.syntax import BinaryOperator as Operator
 
 def equality_of_one(node: syntax.Expression, counts: Counts) -> syntax.Expression:
     """
-    ``a IN [1]`` is ``a = 1`` where truth counts.
+    Rewrite ``a IN [1]`` to ``a = 1`` where truth counts.
 
-    Only there: a text is not IN [1], while ``'x' = 1`` is MISSING.
+    Where falsity counts they differ: ``'x' IN [1]`` is FALSE, ``'x' = 1`` is MISSING.
     """
     if counts is not TRUTH:
         return node
@@ -25,7 +25,7 @@ def equality_of_one(node: syntax.Expression, counts: Counts) -> syntax.Expressio
 
 
 def join_equalities(node: syntax.Expression, counts: Counts) -> syntax.Expression:
-    """``a = 1 OR a = 2 OR b`` is ``a IN [1, 2] OR b`` where truth counts, for the same reason."""
+    """Rewrite ``a = 1 OR a = 2 OR b`` to ``a IN [1, 2] OR b`` where truth counts."""
     if counts is not TRUTH or not isinstance(node, syntax.Or):
         return node
     values: dict[syntax.Path, list[syntax.Expression]] = {}
@@ -63,7 +63,7 @@ def _count(node: syntax.Or, path: syntax.Path) -> int:
 def _equality(
     node: syntax.Expression,
 ) -> tuple[syntax.Path, tuple[syntax.Expression, ...]] | None:
-    """Return the path and the values of an equality with what needs no row."""
+    """Return the path and the values of an equality with literals or parameters, else None."""
     match node:
         case syntax.Binary(operator=Operator.EQUAL, left=syntax.Path() as path, right=value):
             values: tuple[syntax.Expression, ...] = (value,)

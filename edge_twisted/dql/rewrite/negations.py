@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NOT goes down to where it can be part of a comparison, which an index serves."""
+"""Rewriting of NOT: pushed down into comparisons, which an index can serve."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _OPPOSITES: Final = {
 
 def push_negation(node: syntax.Expression, counts: Counts) -> syntax.Expression:
     """
-    ``NOT (a < b AND c)`` is ``a >= b OR NOT c``.
+    Rewrite ``NOT (a < b AND c)`` to ``a >= b OR NOT c``.
 
-    A comparison and its opposite are unknown together; of AND and OR each is FALSE where the
-    other of the negated operands is TRUE.  Only NULL and MISSING come out differently.
+    A comparison and its opposite are unknown for the same rows, and by De Morgan's laws AND and OR
+    exchange.  Only NULL and MISSING may come out differently.
     """
     if not isinstance(node, syntax.Unary) or node.operator is not syntax.UnaryOperator.NOT:
         return node

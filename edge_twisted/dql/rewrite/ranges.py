@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""BETWEEN."""
+"""Rewriting of BETWEEN: two comparisons where only one bound is constant."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from edge_twisted.dql.syntax import BinaryOperator as Operator
 
 def split_between(node: syntax.Expression, counts: Counts) -> syntax.Expression:
     """
-    ``a BETWEEN 1 AND b`` is ``a >= 1 AND a <= b``, of which an index serves the first.
+    Rewrite ``a BETWEEN 1 AND b`` to ``a >= 1 AND a <= b``, of which an index serves the first.
 
-    Two constant bounds are one range already, and stay together.
+    With two constant bounds, or none, the node stays as it is: an index serves both, or neither.
     """
     if not isinstance(node, syntax.Between) or not isinstance(node.operand, syntax.Path):
         return node
