@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A place in a sequence of tokens, and the questions that a grammar asks there."""
+"""The parser's cursor: a position in the tokens of a statement, with look-ahead."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an expression may begin with: literals, parameters, parentheses, signs, names."""
+"""The beginnings of expressions: literals, parameters, parentheses, signs, names."""
 
 from __future__ import annotations
 

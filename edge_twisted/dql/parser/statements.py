@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which rule a statement's first word leads to, and the statements about statements."""
+"""Dispatch on the first word of a statement; EXPLAIN, PROFILE and ADVISE."""
 
 from __future__ import annotations
 

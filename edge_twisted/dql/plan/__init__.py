@@ -1,2 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plans: how the rows of a statement are found, and what is done to them, as a printable tree."""
+"""
+Query plans: how the rows of a SELECT are found, and what is done to them.
+
+The way in is `query.plan_query`.  `conditions` and `ranges` say what a condition demands of single
+fields, `access` and `choice` choose an access path by rule, `joins` and `lookups` plan further
+terms, `nodes` are the steps as EXPLAIN shows them.
+"""

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Which index serves a condition, and how: intervals of its keys.
+The choice of an index for a condition, and the key intervals to read from it.
 
-The choice is by rule, not by statistics: the index that pins down most leading keys to single
-values wins, then one that narrows a further key to a range, then the shorter one, then the older.
+The choice is by rule, not by statistics: the index with most leading keys pinned to single values
+wins, then the one that narrows a further key to a range, then the one with fewer keys, then the
+older one.  Example: for ``a = 1 AND b > 2``, an index on (a, b) wins over one on (a), because it
+pins ``a`` as well and narrows ``b``.
 """
 
 from __future__ import annotations
@@ -25,20 +27,20 @@ from edge_twisted.dql.plan.intervals import (
 )
 from edge_twisted.dql.plan.ranges import Absent, Evaluate, Range, resolve_all
 
-#: More intervals than this are not worked out one by one: the last key is left to the filter.
+#: The most intervals that are computed one by one; beyond it later keys are left to the filter.
 MAX_INTERVALS: Final = 1000
 
 
 @frozen
 class KeyRange:
-    """The ranges that hold, all of them, for one key of an index."""
+    """The ranges in which one key of an index must lie, all at once."""
 
     descending: bool
     ranges: tuple[Range, ...]
 
     @property
     def points(self) -> bool:
-        """Whether the key is pinned down to single values."""
+        """Whether the key is pinned to single values."""
         return any(range_.points for range_ in self.ranges)
 
     def resolve(self, evaluate: Evaluate) -> Intervals:
@@ -47,7 +49,7 @@ class KeyRange:
         if not self.descending:
             return found
         if self.points:
-            # The first key of a single value is that value's encoding, and must stay so.
+            # Later keys are appended to the low end, so it must be the encoding of the value.
             keys = [invert(low) for low, _ in reversed(found)]
             return tuple((key, after(key)) for key in keys)
         return tuple(descending(interval) for interval in reversed(found))
@@ -55,16 +57,16 @@ class KeyRange:
 
 @frozen(kw_only=True)
 class IndexRanges:
-    """How an index is read: ranges of its leading keys, and which conjuncts they serve."""
+    """How an index is read: the ranges of its leading keys, and the conjuncts that they serve."""
 
     index: Index
     keys: tuple[KeyRange, ...]
-    #: Positions, among the constraints given, of those that the ranges hold exactly.
+    #: Positions of the constraints that the ranges express exactly, so that no test is left.
     served: frozenset[int]
 
     @property
     def pinned(self) -> int:
-        """How many leading keys are single values."""
+        """The number of leading keys that are pinned to single values."""
         count = 0
         while count < len(self.keys) and self.keys[count].points:
             count += 1
@@ -74,13 +76,13 @@ class IndexRanges:
         """
         Return the intervals of whole keys, disjoint and in the order of the index.
 
-        Beyond `MAX_INTERVALS`, later keys are left open, which finds too much, not too little;
-        the caller filters then (see `complete`).
+        Beyond `MAX_INTERVALS`, later keys are left open.  The intervals then contain more than
+        matches, and the caller must filter (see `complete`).
         """
         return self._resolve(evaluate)[0]
 
     def complete(self, evaluate: Evaluate) -> tuple[Intervals, bool]:
-        """Return `resolve`, and whether every range took part in it."""
+        """Return the intervals of `resolve`, and whether every range was applied."""
         return self._resolve(evaluate)
 
     def _resolve(self, evaluate: Evaluate) -> tuple[Intervals, bool]:
@@ -105,15 +107,15 @@ def _concatenate(prefixes: Sequence[bytes], intervals: Intervals) -> Intervals:
     return tuple(found)
 
 
-#: Conditions on one key that are intersected: each may add an interval, and all are gone through
-#: for each, so thousands of them would take longer than reading what they leave out.
+#: The most conditions on one key that are intersected.  The cost is quadratic, so thousands of
+#: them would take longer than reading the keys that they exclude.
 MAX_RANGES_OF_KEY: Final = 32
 
 
 def best_ranges(
     indexes: Sequence[Index], constraints: Mapping[int, Constraint]
 ) -> IndexRanges | None:
-    """Return the best reading of any of ``indexes`` for the constraints; None if none narrows."""
+    """Return the best index with its ranges for the constraints; None if no index narrows."""
     candidates = [
         found for index in indexes if (found := _ranges_of(index, constraints)) is not None
     ]
@@ -121,7 +123,7 @@ def best_ranges(
 
 
 def _merit(found: IndexRanges) -> tuple[int, int, int]:
-    # `max` keeps the first of equals, which is the oldest index.
+    # `max` returns the first of equals, which is the oldest index.
     return found.pinned, len(found.keys), -len(found.index.keys)
 
 
@@ -148,7 +150,7 @@ def _ranges_of(index: Index, constraints: Mapping[int, Constraint]) -> IndexRang
 
 def _on(path: FieldPath, constraints: Mapping[int, Constraint]) -> list[int]:
     found = [position for position, each in constraints.items() if each.path == path]
-    # The narrow ones first, where there are too many to intersect; the others are tested.
+    # If there are too many to intersect, the narrow ones come first; a filter tests the others.
     if len(found) > MAX_RANGES_OF_KEY:
         found.sort(key=lambda position: not constraints[position].range.points)
     return found[:MAX_RANGES_OF_KEY]

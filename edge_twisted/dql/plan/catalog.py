@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the planner knows of a database: its collections' indexes, nothing else."""
+"""The catalog of a database as the planner sees it: the indexes of collections."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Index:
     collection: str
     keys: tuple[KeyPart, ...]
     include_missing: bool = True
-    #: False: its keys may be cut off, so that it finds too much, and in no order of the language.
+    #: False if keys may be truncated: then it finds too much, and not in the order of values.
     exact: bool = True
 
 
 class Catalog(Protocol):
-    """The consumer's view of a database's schema."""
+    """The planner's view of a database's schema."""
 
     def indexes(self, collection: str) -> Sequence[Index]:
         """Return the usable indexes of a collection, oldest first."""

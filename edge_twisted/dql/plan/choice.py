@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The choice of an access: ids if the condition names them, else the best index, else a scan.
+The choice of an access path: ids if the condition names them, else the best index, else a scan.
 
-An OR is served by the union of what serves its branches, if every branch is served.  An order is
-taken from an index when the condition picks that index anyway, when a LIMIT makes a walk in
-order cheaper than sorting everything, or when ``#prefer_order`` asks for it.
+An OR is served by the union of the accesses of its branches, if each branch has one.  An order is
+taken from an index when the condition picks that index anyway, when a LIMIT makes a walk in order
+cheaper than a sort, or when ``#prefer_order`` asks for it.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ ID_PATH: Final = ("_id",)
 
 
 class Fidelity(Enum):
-    """What stored bodies, which indexes and filters of the store go by, are to a reader."""
+    """How far the stored bodies, by which indexes and store filters go, are what a reader sees."""
 
-    #: What the reader sees.
+    #: Bodies are what the reader sees.
     WHOLE = "whole"
-    #: What the reader sees, and perhaps more: at any path but the id there may be nothing.
+    #: The reader may see less than the bodies: any path but the id may be absent.
     MORE = "more"
-    #: Something else: nothing but ids can be told from them.
+    #: Bodies may differ from what the reader sees; only ids are certain.
     OTHER = "other"
 
 
 @frozen(kw_only=True)
 class TermRequest:
-    """What is asked of one term: its documents under a condition, perhaps in an order."""
+    """A request for the documents of one term: a condition, perhaps an order and a limit."""
 
     term: syntax.Term
     field_of: FieldOf
@@ -65,7 +65,7 @@ class TermRequest:
 
 @frozen(kw_only=True)
 class Choice:
-    """An access, the conditions that it leaves to be tested, and whether it keeps the order."""
+    """The chosen access path, the conditions still to be tested, and whether it keeps the order."""
 
     access: DocumentAccess
     residual: syntax.Expression | None
@@ -73,7 +73,7 @@ class Choice:
 
 
 def choose(request: TermRequest, indexes: Sequence[Index], directives: Directives) -> Choice:
-    """Return the best access for a request among the indexes that are complete."""
+    """Return the best access path for a request, given the complete indexes."""
     parts = conjuncts(request.where)
     found = {
         position: each
@@ -93,7 +93,7 @@ def choose(request: TermRequest, indexes: Sequence[Index], directives: Directive
 
 
 def _usable(found: Constraint | None, fidelity: Fidelity) -> Constraint | None:
-    """Return what a constraint is still good for where bodies are not what the reader sees."""
+    """Return a constraint that holds for stored bodies of this fidelity; None if none does."""
     if found is None or fidelity is Fidelity.WHOLE or found.path[0] == ID_PATH[0]:
         return found
     if fidelity is Fidelity.OTHER or found.range == Absent(syntax.Absence.MISSING):
@@ -109,7 +109,7 @@ def _scan(term: syntax.Term) -> CollectionScan:
 
 
 def _nothing(request: TermRequest) -> Choice | None:
-    """Return an access that finds nothing, if that is what the condition comes to."""
+    """Return an access that finds nothing, if the condition is a constant that is not TRUE."""
     where = request.where
     if not isinstance(where, syntax.Literal | syntax.MissingLiteral):
         return None
@@ -208,7 +208,7 @@ def _by_union(
                 break
             children.append(access)
         else:
-            # The branches may overlap or be inexact, so the whole condition is tested.
+            # Branches may overlap or be inexact, so the whole condition is tested again.
             return Choice(access=UnionScan(children=tuple(children)), residual=request.where)
     return None
 
@@ -232,7 +232,7 @@ def _by_order(
 
 
 def _order_of(ranges: IndexRanges, request: TermRequest) -> tuple[bool, bool]:
-    """Return whether reading these ranges gives the order asked for, and whether backwards."""
+    """Return whether these ranges give the requested order, and whether if read backwards."""
     index = ranges.index
     wanted = [(_field(key, request), key.descending) for key in request.order_by]
     if not wanted or not index.include_missing or not index.exact:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the condition of a statement to what it says of single fields."""
+"""Analysis of conditions: conjuncts, and the constraint of each on a single field."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edge_twisted.dql.plan.ranges import (
 )
 
 FieldPath = tuple[str, ...]
-#: Gives the field of the document at hand that a path means; None if it means something else.
+#: Returns the field of the document that a path means; None if it means something else.
 FieldOf = Callable[[syntax.Path], FieldPath | None]
 
 _MIRRORED: Final = {
@@ -36,14 +36,14 @@ _MIRRORED: Final = {
 
 @frozen
 class Constraint:
-    """One conjunct of a condition, as a range of one field."""
+    """A conjunct of a condition, as a range of one field."""
 
     path: FieldPath
     range: Range
 
 
 def conjuncts(condition: syntax.Expression | None) -> tuple[syntax.Expression, ...]:
-    """Return what must all be TRUE for the condition to be TRUE."""
+    """Return the conjuncts of a condition: it is TRUE if and only if all of them are."""
     if condition is None:
         return ()
     if isinstance(condition, syntax.And):
@@ -52,19 +52,19 @@ def conjuncts(condition: syntax.Expression | None) -> tuple[syntax.Expression, .
 
 
 def conjunction(parts: tuple[syntax.Expression, ...]) -> syntax.Expression | None:
-    """Return the condition that all of ``parts`` are TRUE; None if there are none."""
+    """Return the conjunction of ``parts``; None if there are none."""
     if len(parts) > 1:
         return syntax.And(parts)
     return parts[0] if parts else None
 
 
 def is_constant(expression: syntax.Expression) -> bool:
-    """Return whether the expression needs no row: parameters count as constant, paths do not."""
+    """Return whether an expression needs no row: it may have parameters, but no paths."""
     return not any(isinstance(node, syntax.Path) for node in expression.walk())
 
 
 def constraint(condition: syntax.Expression, field_of: FieldOf) -> Constraint | None:
-    """Return what one conjunct says of one field, or None if no index could serve it."""
+    """Return the constraint of one conjunct on a field; None if no index could serve it."""
     match condition:
         case syntax.Binary(operator=syntax.BinaryOperator.IN):
             return _membership(condition, field_of)

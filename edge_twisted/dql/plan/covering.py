@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Statements that an index answers alone, no document being read.
+Covering indexes: statements that an index answers alone, without reading documents.
 
-Keys say which documents there are and what their ids are.  They do not say what the indexed values
-are: a number's key is the same for ``1`` and ``1.0``.  So an index covers a count, and ids.
+Index keys say which documents exist and what their ids are.  They do not say what the indexed
+values are: ``1`` and ``1.0`` have the same key.  So an index covers a count, and ids.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edge_twisted.dql.plan.nodes import IndexScan
 
 
 class Covers(Enum):
-    """What an index gives."""
+    """What a covering index provides."""
 
     COUNT = "count"
     IDS = "ids"
@@ -28,7 +28,7 @@ class Covers(Enum):
 def covers(
     statement: syntax.Select, choice: Choice | None, fidelity: Fidelity, field_of: FieldOf
 ) -> Covers | None:
-    """Return what the index of a choice gives, if that is all that the statement needs."""
+    """Return what the chosen index covers, if that is all that the statement needs."""
     if choice is None or choice.residual is not None or statement.joins:
         return None
     if not isinstance(choice.access, IndexScan) or fidelity is not Fidelity.WHOLE:
@@ -45,13 +45,13 @@ def covers(
 
 
 def cover(choice: Choice) -> Choice:
-    """Return the choice with its access shown as covering."""
+    """Return the choice with its index scan marked as covering."""
     assert isinstance(choice.access, IndexScan)
     return evolve(choice, access=evolve(choice.access, covering=True))
 
 
 def count_name(statement: syntax.Select) -> str | None:
-    """Return the name under which nothing but the number of rows is asked for, else None."""
+    """Return the output name of a statement that only counts rows; None for any other."""
     if statement.group_by or statement.having is not None or statement.distinct:
         return None
     match statement.projections:

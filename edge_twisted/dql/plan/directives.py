@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Directives: what a statement asks of its plan.
+Directives: hints of a statement to the planner.
 
-They come from ``DQL_DEFAULT_DIRECTIVES``, a comment ``/*+ {...} */``, USE DIRECTIVES and USE INDEX,
-the later ones winning.  A key that begins with ``#`` is a directive; in a comment before the
-statement any other key is a collection with directives of its own.  What is unknown or does not
-apply is ignored, as documented.
+They come from ``DQL_DEFAULT_DIRECTIVES``, a comment ``/*+ {...} */``, USE DIRECTIVES and USE INDEX;
+a later source overrides an earlier one.  A key that begins with ``#`` is a directive; any other key
+of a comment before the statement names a collection with directives of its own.  Unknown and
+inapplicable directives are ignored, as documented.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ MAX_JOINS: Final = 10
 
 @frozen(kw_only=True)
 class Directives:
-    """What holds for one term of a statement."""
+    """The directives that apply to one term of a statement."""
 
-    #: Names of the indexes to choose from; None: any, empty: a collection scan.
+    #: Names of the indexes to choose from; None for any, empty for a collection scan.
     indexes: tuple[str, ...] | None = None
     disable_index_scan: bool = False
     prefer_order: bool = False
@@ -36,7 +36,7 @@ class Directives:
     max_joins: int = MAX_JOINS
 
     def usable(self, indexes: Sequence[Index]) -> Sequence[Index]:
-        """Return the indexes that may be used; a name that is not there restricts nothing."""
+        """Return the indexes that may be used; names of which none exists are ignored."""
         if self.disable_index_scan or self.indexes == ():
             return ()
         if self.indexes is None:
@@ -48,7 +48,7 @@ class Directives:
 def directives_of(
     defaults: Mapping[str, Value], statement: Iterable[syntax.UseDirectives], term: syntax.Term
 ) -> Directives:
-    """Return what holds for `term`, from the widest source to the narrowest."""
+    """Return the directives of a term, applied from the widest source to the narrowest."""
     found = _apply(Directives(), defaults)
     for each in statement:
         content = json.loads(each.json)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a SELECT groups its rows, by what, and which aggregates it computes."""
+"""The plan of GROUP BY and aggregates of a SELECT."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edge_twisted.dql.names import qualify
 
 @frozen
 class Aggregate:
-    """One aggregate: how it begins, and what of a row it takes."""
+    """An aggregate: its accumulator, and the value that it takes from a row."""
 
     begin: Callable[[], Accumulator]
     value: Compiled
@@ -32,7 +32,7 @@ class Aggregate:
 
 @frozen(kw_only=True)
 class GroupPlan:
-    """The compiled keys and aggregates, and what the expressions above them may name."""
+    """The compiled group keys and aggregates, and the expressions that they stand for."""
 
     keys: tuple[Compiled, ...]
     aggregates: tuple[Aggregate, ...]
@@ -41,7 +41,7 @@ class GroupPlan:
     term: str | None = None
 
     def scope(self, refusal: Callable[[syntax.Path], SemanticError]) -> GroupScope:
-        """Return the scope of expressions above the grouping; `refusal` is for other paths."""
+        """Return the scope above the grouping; `refusal` makes the error for any other path."""
         count = len(self.keys)
         ready = {
             qualify(node, self.term): _key(at) if at < count else _result(at - count)
@@ -62,9 +62,9 @@ def plan_grouping(
     group_by: Sequence[syntax.Expression], above: Iterable[syntax.Node], scope: RowScope
 ) -> GroupPlan | None:
     """
-    Return the grouping of a statement, None if it has neither keys nor aggregates.
+    Return the group plan of a statement; None if it has neither keys nor aggregates.
 
-    `above` are all the clauses in which aggregates may stand.
+    :param above: all clauses in which aggregates may occur.
     """
     calls: dict[syntax.Expression, syntax.Call] = {}
     for clause in above:

@@ -3,9 +3,10 @@
 Intervals of encoded keys.
 
 A key is the memcomparable encoding of a value (`edge_twisted.documents.values.sort_key`):
-comparing bytes compares values, and no encoding is the beginning of another.  An interval is
-half-open, from its first key up to, and without, its end; the end None is beyond all keys.  A set
-of intervals is a tuple of disjoint ones in ascending order.
+comparing bytes compares values, and encodings are prefix-free.  An interval is half-open, [low,
+high); a high end of None is above all keys.  A set is a tuple of disjoint ascending intervals.
+
+Example: ``a >= 5`` is ``(sort_key(5), sort_key(b""))``, since binary values follow the numbers.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def point(value: Operand) -> Interval:
 
 _TRUE_END = after(sort_key(True))
 assert _TRUE_END is not None
-#: Where each type's values begin in the total order; each ends where the next begins.
+#: The first key of each type in the total order; a type ends where the next one begins.
 _FALSE, _NUMBERS, _BINARY, _STRINGS, _ARRAYS, _OBJECTS, _NULL, _MISSING = (
     sort_key(False),
     _TRUE_END,
@@ -60,7 +61,7 @@ def section(value: Operand) -> Interval | None:
 
 
 def with_all_objects(intervals: Sequence[Interval]) -> Intervals:
-    """Return the keys of ``intervals``, and all objects if any of these may be one."""
+    """Return the union of ``intervals`` with all objects, if they contain an object."""
     objects = _SECTIONS[dict]
     if not intersect(intervals, (objects,)):
         return tuple(intervals)
@@ -76,7 +77,7 @@ def intersect(left: Sequence[Interval], right: Sequence[Interval]) -> Intervals:
         high = _earlier(left[i][1], right[j][1])
         if high is None or low < high:
             found.append((low, high))
-        # The one that ends first can meet nothing further.
+        # The interval that ends first cannot meet a later one.
         if high == left[i][1]:
             i += 1
         else:
@@ -102,7 +103,7 @@ def union(intervals: Sequence[Interval]) -> Intervals:
 
 
 def descending(interval: Interval) -> Interval:
-    """Return where the keys of an interval lie once every byte of theirs is inverted."""
+    """Return the interval of the inverted keys of an interval."""
     low, high = interval
     start = b"" if high is None else (after(invert(high)) or b"")
     return start, after(invert(low)) if low else None

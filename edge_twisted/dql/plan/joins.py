@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Joins: each further term by look-up where the condition gives its id or the key of an index, by hash
-where it has equalities, else by trying every pair.
+The plan of joins: a look-up, a hash join or nested loops for each further term.
+
+A look-up is used where the condition gives the id or an index key of the new term, a hash join
+where it has equalities, nested loops for the rest.
 """
 
 from __future__ import annotations
@@ -27,17 +29,17 @@ _TOO_MANY: Final = "Too many joins: the number of joined terms exceeds the maxim
 
 @frozen(kw_only=True)
 class JoinPlan:
-    """How one further term is joined to the rows so far."""
+    """The plan for joining one further term to the rows so far."""
 
     kind: syntax.JoinKind
     term: syntax.Term
     condition: Compiled
     node: syntax.Expression
-    #: (of the rows so far, of the new document): both are equal where the condition holds.
+    #: Pairs (of the row so far, of the new document) that the condition requires to be equal.
     equalities: tuple[tuple[Compiled, Compiled], ...]
-    #: How the new documents are found for each row; None: all of them are read once.
+    #: How the new documents are found for each row; None if all of them are read once.
     lookup: Lookup | None
-    #: Fields of the new term that an index would have to begin with one of.
+    #: Fields of the new term with which an index must begin to serve a look-up.
     keys: tuple[FieldPath, ...]
 
     def describe(self) -> Description:
@@ -64,9 +66,8 @@ def plan_joins(
     """
     Return the plan of each join, at most `most` of them, in the order of the statement.
 
-    `indexes_of` returns the indexes of a term, and what the statement asks for it.
-
-    :raises SemanticError: there are too many, or a RIGHT one is not the first.
+    :param indexes_of: returns the indexes and the directives of a term.
+    :raises SemanticError: there are too many joins, or a RIGHT join is not the first.
     """
     if len(statement.joins) > most:
         raise SemanticError(_TOO_MANY, statement.joins[most].span)
@@ -87,7 +88,7 @@ def _plan(
             "RIGHT OUTER join that isn't the first join is not supported", join.span
         )
     scope = RowScope(names)
-    # What is wrong with the condition is found before any of it goes.
+    # Compiled before it is simplified, so that no error is simplified away.
     condition = compile_expression(join.condition, scope)
     node = simplify(join.condition) or syntax.Literal(True, span=join.condition.span)
     if node is not join.condition:
@@ -112,7 +113,7 @@ def _plan(
 def _sides(
     part: syntax.Expression, names: tuple[str, ...]
 ) -> tuple[syntax.Expression, syntax.Expression] | None:
-    """Return both sides of an equality between what there is and the new term, else None."""
+    """Return the sides of an equality between the rows so far and the new term, else None."""
     if not isinstance(part, syntax.Binary) or part.operator is not syntax.BinaryOperator.EQUAL:
         return None
     for outer, inner in ((part.left, part.right), (part.right, part.left)):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Joins by look-up: for each row so far, the documents of the new term that an id or an index gives.
+Look-up joins: for each row so far, the documents of the new term by id or by an index.
 
-A look-up finds all documents for which the ON condition can be TRUE, and perhaps more; the
-condition has the last word.
+A look-up finds all documents for which the ON condition can be TRUE, and perhaps more, so the
+condition is tested again.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from edge_twisted.dql.plan.directives import Directives
 from edge_twisted.dql.plan.nodes import IdScan, IndexScan
 from edge_twisted.dql.plan.ranges import Points
 
-#: (of the rows so far, of the new document): both are equal where the condition holds.
+#: A pair (of the row so far, of the new document) that the condition requires to be equal.
 Sides = tuple[syntax.Expression, syntax.Expression]
 
 
 @frozen
 class Lookup:
-    """An access whose expressions are over the row so far."""
+    """An access path whose expressions are computed from the row so far."""
 
     access: IdScan | IndexScan
     _scope: RowScope
-    #: By the identity of their nodes, which live as long as the plan.
+    #: Compiled expressions by the identity of their nodes, which live as long as the plan.
     _compiled: dict[int, Compiled] = field(factory=dict, init=False, eq=False, repr=False)
 
     def value(self, node: syntax.Expression, row: Any, env: Environment) -> Operand:
-        """Return the value of one of the access's expressions for a row so far."""
+        """Return the value of an expression of the access for a row so far."""
         compiled = self._compiled.get(id(node))
         if compiled is None:
             compiled = self._compiled[id(node)] = compile_expression(node, self._scope)
@@ -54,10 +54,10 @@ def plan_lookup(
     directives: Directives,
 ) -> Lookup | None:
     """
-    Return how the documents of a join's term are looked up, None if they must all be read.
+    Return the look-up of a join's term; None if all its documents must be read.
 
-    `parts` are the conjuncts of the condition, and `sides` for each of them both sides of an
-    equality with the rows so far, if it is one.
+    :param parts: the conjuncts of the ON condition.
+    :param sides: for each conjunct the pair of an equality with the rows so far, or None.
     """
     term = join.term
     if join.kind is syntax.JoinKind.RIGHT or term.collection.namespace == "system":
@@ -70,7 +70,7 @@ def plan_lookup(
         if each is not None:
             found[position] = each
     access = _by_id(term, found) or _by_index(term, found, sides, indexes, directives)
-    # A row of one term is a tuple as well, so that the scope is that of a join.
+    # Rows of a single term are tuples here as well, so the scope is that of a join.
     return None if access is None else Lookup(access, RowScope((*outer, term.name)))
 
 
@@ -100,7 +100,7 @@ def _by_index(
     directives: Directives,
 ) -> IndexScan | None:
     usable = directives.usable(indexes)
-    # An index that only narrows by constants would be read anew for every row.
+    # An index that only narrows by constants would be read again for every row.
     joined = {found[position].path for position in found if sides[position] is not None}
     served = [index for index in usable if index.keys[0].path in joined]
     best = best_ranges(served, found)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The plan of a statement: which documents are looked at, then what is done to them, in order.
+The nodes of a plan: access paths, and their description for EXPLAIN.
 
-Every node prints itself (`describe`) in the shape that EXPLAIN is documented to have.
+Each node describes itself (`describe`) in the published shape of EXPLAIN.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Description = dict[str, object]
 
 
 class AccessPath(Protocol):
-    """How the documents of one term are found."""
+    """A way to find the documents of one term."""
 
     def describe(self) -> Description:
         """Return the node as EXPLAIN shows it."""
@@ -28,7 +28,7 @@ class AccessPath(Protocol):
 
 @frozen(kw_only=True)
 class CollectionScan:
-    """Every document of a collection, those the store can tell at once left out."""
+    """A scan of all documents of a collection, from which the store may filter."""
 
     alias: str
     collection: str
@@ -54,7 +54,7 @@ class NoSource:
 
 @frozen(kw_only=True)
 class IdScan:
-    """The documents with these ids; `lists` are arrays of ids, `ids` ids themselves."""
+    """A look-up of documents by id: `ids` are single ids, `lists` are arrays of ids."""
 
     alias: str
     collection: str
@@ -73,13 +73,13 @@ class IdScan:
 
 @frozen(kw_only=True)
 class IndexScan:
-    """Intervals of an index, or all of it for the sake of its order."""
+    """A scan of intervals of an index, or of all of it if only its order is needed."""
 
     alias: str
     collection: str
     ranges: IndexRanges
     backwards: bool = False
-    #: Only ids and counts are asked for, so no document is read.
+    #: Whether the index alone answers the statement, so that no document is read.
     covering: bool = False
 
     def describe(self) -> Description:
@@ -106,7 +106,7 @@ class IndexScan:
 
 @frozen(kw_only=True)
 class UnionScan:
-    """The documents that any of several accesses finds, each once."""
+    """The union of several accesses; each document comes once."""
 
     children: tuple[IndexScan | IdScan, ...]
 
@@ -119,7 +119,7 @@ class UnionScan:
 
 @frozen(kw_only=True)
 class IntersectScan:
-    """The documents that all of several index scans find."""
+    """The intersection of several index scans."""
 
     children: tuple[IndexScan, ...]
 
@@ -132,7 +132,7 @@ class IntersectScan:
 
 @frozen(kw_only=True)
 class CountScan:
-    """The number of documents, without reading any."""
+    """The number of documents of a collection, without reading any."""
 
     collection: str
 
@@ -144,5 +144,5 @@ DocumentAccess = CollectionScan | IdScan | IndexScan | UnionScan | IntersectScan
 
 
 def sequence(steps: Sequence[Description]) -> Description:
-    """Return what EXPLAIN shows for steps that run one after another."""
+    """Return the description of steps that run one after another."""
     return {"#operator": "sequence", "children": list(steps)}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The part of a condition that speaks of single fields, in the shape of the condition.
+Outlines of conditions: the constraints on single fields, in the shape of the condition.
 
-Made once with a plan, so that an execution only has to fill in its values
+An outline is made once with a plan; an execution only fills in its values
 (`edge_twisted.database.prefilters`).
 """
 
@@ -18,7 +18,7 @@ from edge_twisted.dql.plan.conditions import Constraint, FieldOf, conjuncts, con
 
 @frozen
 class Outline:
-    """All of `parts` hold wherever the condition is TRUE; `whole`: and nowhere else."""
+    """A conjunction of parts that the condition implies; if `whole`, the parts imply it, too."""
 
     parts: tuple[Part, ...]
     whole: bool
@@ -26,19 +26,19 @@ class Outline:
 
 @frozen
 class Alternatives:
-    """One of the branches holds, none of which is empty."""
+    """A disjunction of outlines, none of which is empty."""
 
     branches: tuple[Outline, ...]
 
 
 Part: TypeAlias = Constraint | Alternatives
 
-#: Of no condition.
+#: The outline of an absent condition.
 NOTHING_ASKED: Final = Outline((), True)
 
 
 def outline(condition: syntax.Expression | None, field_of: FieldOf) -> Outline:
-    """Return what a condition on the documents of one collection says of their fields."""
+    """Return the outline of a condition on the documents of one collection."""
     if condition is None:
         return NOTHING_ASKED
     parts = [_part(each, field_of) for each in conjuncts(condition)]
@@ -50,5 +50,5 @@ def _part(condition: syntax.Expression, field_of: FieldOf) -> Part | None:
     if not isinstance(condition, syntax.Or):
         return constraint(condition, field_of)
     branches = tuple(outline(branch, field_of) for branch in condition.operands)
-    # A branch of which nothing is known may hold for any document.
+    # A branch without constraints may hold for any document.
     return Alternatives(branches) if all(branch.parts for branch in branches) else None

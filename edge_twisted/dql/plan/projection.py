@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a row of the result is made of: wildcards, omissions, named expressions."""
+"""Projection: the outputs of a row, from wildcards, omissions and named expressions."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.plan.conditions import FieldOf, FieldPath
 
 Output = dict[str, Value]
-#: Adds to a row of the result, or takes from it.
+#: Adds fields to a row of the result, or removes them.
 _Step = Callable[[Output, Any, Environment], None]
 
 
-#: More fields than this are better read from a document.
+#: The most fields that a store extracts; more are better taken from the whole document.
 _MOST_FIELDS: Final = 16
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @frozen
 class Projection:
-    """Makes rows of the result; `is_document` says that they are the documents themselves."""
+    """The function from a row to its output; `is_document` if outputs are the documents."""
 
     _steps: tuple[_Step, ...]
     is_document: bool = False
 
     def __call__(self, row: Any, env: Environment) -> Output:
-        """Return the row of the result."""
+        """Return the output of a row."""
         if self.is_document:
             return row  # type: ignore[no-any-return]
         found: Output = {}
@@ -52,7 +52,7 @@ def name_of(projected: syntax.Projected, position: int) -> str:
 
 
 def aliases(projections: Sequence[syntax.Projection]) -> dict[str, syntax.Expression]:
-    """Return what the names that ORDER BY may use stand for."""
+    """Return the expressions of the aliases, which ORDER BY may use."""
     return {
         each.alias: each.expression
         for each in projections
@@ -64,9 +64,9 @@ def compile_projection(
     projections: Sequence[syntax.Projection], terms: Sequence[str], scope: NameScope
 ) -> Projection:
     """
-    Return what makes the rows of the result.
+    Return the projection of a statement.
 
-    :raises SemanticError: a name comes twice, or ``*`` stands with others.
+    :raises SemanticError: an output name comes twice, or ``*`` stands beside other elements.
     """
     _check_names(projections)
     whole = [p for p in projections if isinstance(p, syntax.Wildcard) and p.qualifier is None]
@@ -87,9 +87,10 @@ def fields_of(
     projections: Sequence[syntax.Projection], field_of: FieldOf
 ) -> tuple[tuple[str, FieldPath], ...] | None:
     """
-    Return name and path of each output, if all of them are fields of the document at hand.
+    Return the name and path of each output, if a store can extract them all.
 
-    None if one is not, if there are many, or if a name would have to be quoted somewhere.
+    Return None if an output is no field of the document, if there are more than `_MOST_FIELDS`, or
+    if a name would need quotes.
     """
     if len(projections) > _MOST_FIELDS:
         return None
@@ -161,7 +162,7 @@ def _omission(names: tuple[str, ...], terms: Sequence[str]) -> _Step:
 
 
 def _omit(found: Output, path: tuple[str, ...]) -> None:
-    """Take a field out; what is shared with the document is copied first."""
+    """Remove a field, copying objects that are shared with the document."""
     if len(path) == 1:
         found.pop(path[0], None)
         return

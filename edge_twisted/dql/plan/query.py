@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The plan of a SELECT: compiled, frozen, and good for any arguments.
+The plan of a SELECT: compiled, immutable but for its statistics, and valid for any arguments.
 
-Everything that can be wrong with the statement itself is found here, before a row is read.
+`plan_query` finds every error in the statement itself, before a row is read.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from edge_twisted.dql.rewrite import simplify
 
 @frozen(kw_only=True)
 class SortColumn:
-    """One key of the order."""
+    """One key of ORDER BY, compiled."""
 
     value: Compiled
     descending: bool
@@ -52,10 +52,10 @@ class SortColumn:
 @frozen
 class Guard:
     """
-    What must hold for a row of one term before anything else is asked of it.
+    A test that a row must pass before any part of the statement is evaluated on it.
 
-    It is part of the statement's condition as well, where it helps to choose an access; `asked` is
-    the condition without it.
+    The statement's condition contains it too, for the choice of an access path; `asked` is the
+    condition without it.
     """
 
     test: Compiled
@@ -64,38 +64,38 @@ class Guard:
 
 @frozen(kw_only=True, eq=False)
 class QueryPlan:
-    """How a SELECT is answered; shared by all its executions, on any thread."""
+    """The plan of a SELECT, shared by all its executions on any thread."""
 
     statement: syntax.Select
     terms: tuple[str, ...]
-    #: None: there is no FROM, and one row.
+    #: None if there is no FROM, and so one row.
     choice: Choice | None
     field_of: FieldOf
-    #: The whole condition, and what a store may test of the part that the access leaves.
+    #: The whole condition; `asked` outlines what the access leaves, for the store to test.
     where: Compiled | None
     asked: Outline
     joins: tuple[JoinPlan, ...]
     grouping: GroupPlan | None
     having: Compiled | None
     projection: Projection
-    #: Empty if there is no order, or if the access keeps it.
+    #: The sort to be done: empty if there is no ORDER BY, or if the access keeps its order.
     order: tuple[SortColumn, ...]
     limit: Compiled | None
     offset: Compiled | None
     fidelity: Fidelity = Fidelity.WHOLE
-    #: What the index of the access gives, if that is all that is needed.
+    #: What the index provides, if the statement needs no more.
     covers: Covers | None = None
     #: Whether the rows are documents of one collection, as they come.
     is_plain: bool = field(init=False)
-    #: Name and path of each output, if the rows are fields of those as a store can make them.
+    #: Name and path of each output, if a store can extract all of them from a document.
     fields: tuple[tuple[str, FieldPath], ...] | None = field(init=False)
-    #: The name under which the number of all documents is asked for, and nothing else.
+    #: The output name, if the statement only counts all documents of a collection.
     counts_all: str | None = field(init=False)
-    #: The same for those that the condition wants, where the store may be able to tell.
+    #: The output name, if the statement only counts documents, where the store may count them.
     counts: str | None = field(init=False)
-    #: The collection and the id, if all that is asked for is a document, or `fields` of it, by id.
+    #: Collection and id, if the statement only reads one document, or `fields` of it, by its id.
     one_id: tuple[str, syntax.Expression] | None = field(init=False)
-    #: The access, if all that is asked for is documents or `fields` in the order of an index.
+    #: The index scan, if the statement only reads documents or `fields` in the order of an index.
     one_index: IndexScan | None = field(init=False)
 
     @is_plain.default
@@ -168,7 +168,7 @@ class QueryPlan:
         return sequence(shown)
 
     def steps(self) -> Iterator[tuple[str, Description]]:
-        """Yield the steps, the lowest first, by the names that they are measured under."""
+        """Yield the steps, the lowest first, with the names under which they are metered."""
         statement = self.statement
         source = statement.source
         if self.counts_all is not None and source is not None:
@@ -221,9 +221,9 @@ def plan_query(
     """
     Return the plan of a SELECT over the indexes that exist now.
 
-    `fidelity` says what the bodies of the first term's collection are to the statement.
-
-    :raises SemanticError: the statement means nothing.
+    :param fidelity: how far the stored bodies of the first term are what the statement sees.
+    :param guard: a test that rows must pass before the statement sees them.
+    :raises SemanticError: the statement has no meaning; the error has the position.
     """
     terms = _terms(statement)
     names = tuple(term.name for term in terms)
@@ -265,7 +265,7 @@ def _refuse_positions(statement: syntax.Select) -> None:
     """
     Refuse ``ORDER BY 2``, which looks like the second column and would order by nothing.
 
-    :raises SemanticError: a key is a whole number.
+    :raises SemanticError: a key is an integer.
     """
     keys = [("ORDER BY", key.expression) for key in statement.selection.order_by]
     for clause, node in [*keys, *[("GROUP BY", each) for each in statement.group_by]]:
@@ -279,7 +279,7 @@ def _refuse_positions(statement: syntax.Select) -> None:
 
 
 def _simplify_where(statement: syntax.Select, rows: RowScope) -> syntax.Select:
-    """Return the statement with simpler conditions; what is wrong with them is found before."""
+    """Return the statement with a simplified WHERE, compiled before so that no error is lost."""
     where = statement.selection.where
     if where is not None:
         _compile(where, rows)
@@ -291,7 +291,7 @@ def _simplify_where(statement: syntax.Select, rows: RowScope) -> syntax.Select:
 
 
 def field_of_term(name: str) -> FieldOf:
-    """Return what tells the field that a path means, for a statement about one term."""
+    """Return the function from a path to its field, for a statement with one term."""
 
     def field_of(path: syntax.Path) -> tuple[str, ...] | None:
         if path.names[0] != name:
@@ -302,13 +302,13 @@ def field_of_term(name: str) -> FieldOf:
 
 
 def _field_of(statement: syntax.Select, names: tuple[str, ...]) -> FieldOf:
-    """Return what tells the field of the first term that a path means."""
+    """Return the function from a path to its field of the first term."""
     if len(names) == 1:
         return field_of_term(names[0])
     first = names[0] if names else None
 
     def field_of(path: syntax.Path) -> tuple[str, ...] | None:
-        # Without the name it may be a field of any term.
+        # A path without a term's name may be a field of any term.
         return path.names[1:] or None if path.names[0] == first else None
 
     return field_of
@@ -340,7 +340,7 @@ def _choice(
     term = terms[0]
     directives = directives_of(defaults, statement.directives, term)
     is_stored = term.collection.namespace != "system"
-    # What a RIGHT join adds has no document of the first term, and must be there all the same.
+    # A RIGHT join keeps rows without a document of the first term, so nothing may narrow it.
     narrows = is_stored and not _is_right(statement)
     alone = is_stored and len(terms) == 1
     request = TermRequest(
@@ -380,7 +380,7 @@ def _joins(
 
 
 def _compile_guarded(guard: Guard, terms: Sequence[syntax.Term]) -> Compiled:
-    """Return the whole condition; of a row that the guard keeps out nothing is evaluated."""
+    """Return the whole condition, which evaluates nothing on rows that fail the guard."""
     test, node = guard.test, guard.asked
     if node is not None:
         node = simplify(resolve_names(node, terms))
@@ -430,7 +430,7 @@ def _having(statement: syntax.Select, grouping: GroupPlan | None) -> Compiled | 
 
 
 def _order_paths(statement: syntax.Select) -> tuple[syntax.SortKey, ...]:
-    """Return the order with aliases replaced by what they stand for."""
+    """Return the ORDER BY keys with aliases replaced by their expressions."""
     named = aliases(statement.projections)
 
     def resolve_alias(key: syntax.SortKey) -> syntax.SortKey:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What a condition says of one field, in a form that an index serves.
+Ranges: what a condition demands of one field, in a form that an index can serve.
 
-A range is made once, with the plan, from expressions that need no row; for each execution it is
-resolved to intervals of encoded keys.  It never resolves to too little; if it is ``exact``, not to
-too much either: a document's field lies in the intervals if and only if the condition is TRUE.
+A range is made once with the plan, from constant expressions; each execution resolves it to
+intervals of encoded keys.  The intervals contain every field for which the condition is TRUE; if
+the range is ``exact``, they contain no other.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from edge_twisted.dql.plan.intervals import (
     with_all_objects,
 )
 
-#: Gives the value of an expression that needs no row.
+#: Returns the value of a constant expression.
 Evaluate = Callable[[syntax.Expression], Operand]
 
 
 class Range(Protocol):
-    """See the module."""
+    """A demand on one field, resolved to intervals for each execution."""
 
     @property
     def exact(self) -> bool:
-        """Whether the intervals hold only fields for which the condition is TRUE."""
+        """Whether the intervals contain only fields for which the condition is TRUE."""
 
     @property
     def points(self) -> bool:
-        """Whether every interval is a single value, so that a next key can be narrowed too."""
+        """Whether each interval is a single value, so that the next key can be narrowed too."""
 
     def resolve(self, evaluate: Evaluate) -> Intervals:
-        """Return the intervals for the values that the expressions have now."""
+        """Return the intervals for the current values of the expressions."""
 
     def describe(self) -> dict[str, object]:
         """Return the range as EXPLAIN shows it."""
@@ -99,7 +99,7 @@ def _equal_to(value: Operand) -> Intervals:
 
 @frozen(kw_only=True)
 class BoundedRange:
-    """Comparisons with a lower bound, an upper one, or both; always within one type."""
+    """A comparison with a lower bound, an upper bound, or both, within one type."""
 
     low: syntax.Expression | None = None
     low_included: bool = True
@@ -173,19 +173,19 @@ class PrefixRange:
         prefix = self.prefix(evaluate)
         if prefix is None:
             return NOTHING
-        # Of two strings with one prefix the encodings begin alike, up to what ends an encoding;
-        # so the interval is taken between strings, not between the encodings' beginnings.
+        # The encoding of a prefix ends with a terminator, so it is no prefix of the encodings of
+        # its extensions; the interval is therefore computed from strings, not from encodings.
         strings = section(prefix)
         assert strings is not None
         return _interval(sort_key(prefix), _after_prefix(prefix) or strings[1])
 
     def prefix(self, evaluate: Evaluate) -> str | None:
-        """Return what every match begins with; None if nothing can match."""
+        """Return the prefix of every match; None if nothing can match."""
         pattern = evaluate(self.pattern)
         if not isinstance(pattern, str):
             return None
         for at, character in enumerate(pattern):
-            # An escape is left to the evaluator: a shorter prefix is still right.
+            # The prefix ends before an escape: a shorter prefix is still correct.
             if character in ("%", "_", self.escape):
                 return pattern[:at]
         return pattern
@@ -195,7 +195,7 @@ class PrefixRange:
 
 
 def _after_prefix(prefix: str) -> bytes | None:
-    """Return the key of the first string after all that begin with ``prefix``, None if none is."""
+    """Return the key of the first string above all with ``prefix``; None if there is none."""
     for at in range(len(prefix) - 1, -1, -1):
         code = ord(prefix[at]) + 1
         if code == 0xD800:  # no string holds a lone surrogate
@@ -238,10 +238,10 @@ class Present:
 @frozen
 class LooseRange:
     """
-    A range for readers to whom a document may show less than the index knows of it.
+    A range for readers who may see less of a document than the index has.
 
-    Any value may be absent to them, and an object may have fewer fields; so the range holds what
-    they can want, and perhaps more.
+    An object may have fewer fields for them, so the range also contains all objects if it contains
+    any, and is not exact.
     """
 
     inner: Range
@@ -256,7 +256,7 @@ class LooseRange:
 
 
 def resolve_all(ranges: Sequence[Range], evaluate: Evaluate) -> Intervals:
-    """Return the intervals in which all of ``ranges``, at least one, hold."""
+    """Return the intersection of the intervals of ``ranges``, of which there is at least one."""
     found = ranges[0].resolve(evaluate)
     for other in ranges[1:]:
         found = intersect(found, other.resolve(evaluate))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trees made from trees."""
+"""Transformation of syntax trees."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def map_tree(node: Node, change: Callable[[Node], Node]) -> Node:
     """
     Return the tree with `change` applied to every node, children first.
 
-    A node whose children stay the same stays the same object; spans are kept.  A chain of operators
-    may be as deep as the statement is long, so nothing here recurses.
+    A node without changes below it stays the same object; spans are kept.  A chain of operators may
+    be as deep as the statement is long, so the function does not recurse.
     """
     results: list[Node] = []
-    #: Nodes to go into, and those whose children's results are the last ones on the list.
+    #: Nodes to visit, with None; and visited nodes, with the number of their children's results.
     stack: list[tuple[Node, int | None]] = [(node, None)]
     while stack:
         each, count = stack.pop()

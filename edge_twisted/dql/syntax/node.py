@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What every node of a syntax tree has: fields, a span, and equality that ignores spans.
+The base of all nodes of a syntax tree: a span, children, and equality that ignores spans.
 
-A tree is as deep as the statement is nested, and a list in it may be as long as the statement, so
-nothing here recurses.
+A chain of operators may be as deep as the statement is long, so no function here recurses.
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ from attrs import field, fields, frozen
 
 from edge_twisted.dql.source import NOWHERE, Span
 
-#: What the fields of a node hold beside nodes, tuples of nodes, and enumerations.
+#: The scalar values in fields of a node, beside nodes, tuples of nodes and enumerations.
 Scalar = None | bool | int | float | str
 
 
 @frozen(eq=False, slots=True)
 class Node:
     """
-    A piece of a statement.
+    A node of a syntax tree.
 
-    Two nodes are equal if they say the same, wherever they stand: ``span`` takes no part.  ``1``,
-    ``1.0`` and ``TRUE`` are three different things.
+    Two nodes are equal if they have the same type and content, regardless of ``span``.  ``1``,
+    ``1.0`` and ``TRUE`` are three different nodes.
     """
 
     span: Span = field(default=NOWHERE, kw_only=True, repr=False)
@@ -58,12 +57,12 @@ class Node:
             stack.extend(reversed(node.children()))
 
 
-#: Filled as classes are met: looking fields up through attrs costs microseconds.
+#: A cache by class: a look-up through attrs takes microseconds.
 _FIELD_NAMES: Final[dict[type[Node], tuple[str, ...]]] = {}
 
 
 def _field_names(kind: type[Node]) -> tuple[str, ...]:
-    """Return the names of the fields that say something."""
+    """Return the names of a node's fields, except ``span``."""
     names = _FIELD_NAMES.get(kind)
     if names is None:
         names = tuple(each.name for each in fields(kind) if each.name != "span")
@@ -72,7 +71,7 @@ def _field_names(kind: type[Node]) -> tuple[str, ...]:
 
 
 def _signature(node: Node) -> tuple[object, ...]:
-    """Return a flat tuple that is equal for equal trees, and only for them."""
+    """Return a flat tuple that is equal if and only if the trees are."""
     parts: list[object] = []
     stack: list[object] = [node]
     while stack:
@@ -85,6 +84,6 @@ def _signature(node: Node) -> tuple[object, ...]:
             parts.append((tuple, len(item)))
             stack.extend(item)
         else:
-            # The type keeps 1 from equalling TRUE, the text 0.0 from equalling -0.0.
+            # The type tells 1 from TRUE, the text tells 0.0 from -0.0.
             parts.append((type(item), repr(item) if type(item) is float else item))
     return tuple(parts)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values as a statement would write them."""
+"""Literals from values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge_twisted.dql.syntax.expressions import (
 
 
 def literal_of(value: Value) -> Expression | None:
-    """Return the expression that has this value; None if it holds binary, which no text spells."""
+    """Return the literal of a value; None if it contains binary, which has no literal."""
     if isinstance(value, bytes):
         return None
     if isinstance(value, list):
