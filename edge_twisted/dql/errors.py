@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What can be wrong with a statement: one class per phase.
+Errors in statements: one class for each phase.
 
-Every error is the client's to mend: the statement, or the arguments that came with it.  Where the
-reference documents a wording, ``message`` has it word for word.
+The client can correct each of them in the statement or its arguments.  Where the reference
+documents a wording, ``message`` has exactly that.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from edge_twisted.errors import EdgeError
 
 class DqlError(EdgeError):
     """
-    Something is wrong with a statement; ``str`` of it says what and where.
+    An error in a statement; its ``str`` has the message and the position.
 
-    ``message`` says what in words.  ``span`` is the place in ``source``; either may be unknown,
-    and is then filled in by whoever knows it, while the error travels up.
+    ``span`` is the position in ``source``.  Either may be None at first; callers that know them add
+    them (`at`, `within`) as the error propagates.
     """
 
-    #: What the text of the error begins with.
+    #: The beginning of the error's text.
     phase: ClassVar[str] = "error"
 
     def __init__(
@@ -34,20 +34,20 @@ class DqlError(EdgeError):
         self.source = source
 
     def at(self, span: Span) -> Self:
-        """Say where it happened, unless a place nearer to the cause is known."""
+        """Set the span, unless one nearer to the cause is known; return the error."""
         if self.span is None:
             self.span = span
         return self
 
     def within(self, source: SourceText) -> Self:
-        """Say in which text it happened, unless that is known."""
+        """Set the source, unless it is known; return the error."""
         if self.source is None:
             self.source = source
         return self
 
     @property
     def position(self) -> SourcePosition | None:
-        """Line, column and snippet, if the place and the text are known."""
+        """Line, column and snippet, if span and source are known."""
         if self.span is None or self.source is None:
             return None
         return self.source.position(self.span)
@@ -63,7 +63,7 @@ class DqlError(EdgeError):
 
 
 class LexicalError(DqlError):
-    """The text does not divide into tokens: a stray character, an unterminated string."""
+    """The text cannot be divided into tokens: a stray character, an unterminated string."""
 
     code = "query_lexical"
     phase = "lexer"
@@ -77,7 +77,7 @@ class ParseError(DqlError):
 
 
 class SemanticError(DqlError):
-    """The statement is well-formed and means nothing: an unknown function, a misused group."""
+    """The statement is well-formed but has no meaning: an unknown function, a misused group."""
 
     code = "query_invalid"
     phase = "compile"
@@ -91,14 +91,14 @@ class ArgumentError(DqlError):
 
 
 class EvaluationError(DqlError):
-    """The statement failed on a value that it met: a bad pattern, an oversized result."""
+    """The statement failed on a value: a bad pattern, an oversized result."""
 
     code = "query_evaluation"
     phase = "evaluation"
 
 
 class UnsupportedError(DqlError):
-    """The statement is understood, and asks for what this server does not do."""
+    """The statement is valid DQL that this server does not support."""
 
     code = "query_unsupported"
     phase = "unsupported"

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-From text to tokens: one regular expression that every token is one match of.
+The lexer: from text to tokens, by one regular expression that matches any token.
 
-Quantifiers that could give back what they took are possessive, so no text takes more than linear
-time.
+Its quantifiers are possessive where they could backtrack, so any text takes linear time.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from edge_twisted.dql.literals import decode_number, decode_string
 from edge_twisted.dql.source import SourceText, Span
 from edge_twisted.dql.tokens import BARE_NAME, END, NAME, NUMBER, STRING, DirectiveComment, Tokens
 
-#: A statement is typed, or made from a template; data goes into arguments.
+#: Statements are typed or made from templates; data belongs into arguments.
 TEXT_LIMIT_BYTES: Final = 1_048_576
-#: What can be parsed in well under a second; only a text of nothing but tiny tokens has more.
+#: As many tokens are parsed in well under a second; only texts of tiny tokens have more.
 TOKEN_LIMIT: Final = 300_000
-#: Comments that `first_word` goes past.
+#: The most comments that `first_word` skips.
 _LEADING_COMMENTS: Final = 100
 
 _TOKEN: Final = re.compile(
@@ -43,7 +42,7 @@ _TOKEN: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-#: What a character that begins no token may have been meant to begin.
+#: Unfinished tokens, by the character that they begin with.
 _UNFINISHED: Final = {
     "'": "unterminated string",
     '"': "unterminated string",
@@ -53,9 +52,9 @@ _UNFINISHED: Final = {
 
 def source_of(text: str | bytes) -> SourceText:
     """
-    Return the source of a text; bytes are UTF-8.
+    Return the source of a text; bytes must be UTF-8.
 
-    :raises LexicalError: they are not.
+    :raises LexicalError: the bytes are not UTF-8.
     """
     if isinstance(text, str):
         return SourceText(text)
@@ -71,7 +70,7 @@ def tokenize(source: SourceText) -> Tokens:
     """
     Divide a text into tokens.
 
-    :raises LexicalError: the text is too long, or holds what no token begins with.
+    :raises LexicalError: the text is too long, or has a character that begins no token.
     """
     text = source.text
     _check_text(text)
@@ -117,7 +116,7 @@ def tokenize(source: SourceText) -> Tokens:
             raise _stray(piece, (start, end))
     for match in matches:
         raise _too_many(match.start())
-    # Three, so that a grammar may look ahead from the last token without asking where it is.
+    # Three, so that the grammar may look ahead at the last token without a check.
     tokens.words.extend((END, END, END))
     add_value("")
     add_start(len(text))

@@ -10,7 +10,7 @@ from typing import Final
 from edge_twisted.dql.errors import LexicalError
 
 INTEGER_MAX: Final = 2**63 - 1
-#: The one integer that only exists with its minus sign.
+#: The one integer whose absolute value is beyond 64 bits.
 INTEGER_MIN: Final = -(2**63)
 #: An integer of more digits is beyond 64 bits.
 _INTEGER_DIGITS: Final = 19

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tokens, and which words are reserved."""
+"""Tokens of a statement, and the reserved words."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ class Tokens:
     """
     The tokens of a text, side by side: the n-th of each list belongs to the n-th token.
 
-    ``words`` has what the grammar knows a token by: a bare word in upper case, a symbol as it is,
-    or one of `NAME`, `NUMBER`, `STRING` and `END`, which is the last.  ``values`` has the text of
-    words and symbols, names without their backticks, decoded strings, and numbers.  Lists of plain
-    values instead of one of objects, because a long statement would make the garbage collector
-    visit a million of them again and again.
+    ``words`` is what the grammar tests: a bare word in upper case, a symbol as it is, or one of
+    `NAME`, `NUMBER`, `STRING` and `END`, which comes last.  ``values`` has the text of words and
+    symbols, names without their backticks, decoded strings, and numbers.  The lists hold plain
+    values, because the garbage collector would visit a million token objects again and again.
     """
 
     words: list[str]
     values: list[str | int | float]
-    #: Offsets of the first character, and of the first one after the token.
+    #: Offsets of the first character of each token, and of the first one after it.
     starts: list[int]
     ends: list[int]
     #: Directive comments by the index of the token that follows them.  They count in some places
@@ -63,5 +62,5 @@ NEVER_A_BARE_ALIAS: Final = RESERVED | {
 }
 # fmt: on
 
-#: What a bare name looks like.
+#: The regular expression of a bare name.
 BARE_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"

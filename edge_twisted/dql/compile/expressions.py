@@ -146,9 +146,9 @@ _Link = Callable[[Operand, Any, Environment], Operand]
 
 def _chained(chain: list[syntax.Binary], scope: NameScope) -> Compiled:
     """
-    Compile a chain of operators, grouped from the left, without a call within a call for each.
+    Compile a chain of operators, grouped from the left, to a loop instead of nested calls.
 
-    The scope may have the beginning of it ready.
+    The scope may already have computed the beginning of the chain.
     """
     begun = 0
     first: Compiled | None = None
@@ -172,7 +172,7 @@ def _chained(chain: list[syntax.Binary], scope: NameScope) -> Compiled:
 
 
 def _runs(chain: list[syntax.Binary]) -> Iterator[list[syntax.Binary]]:
-    """Yield the operators one by one, but those of a run of ``||`` together."""
+    """Yield the operators of a chain one by one, but consecutive ``||`` as one run."""
     for is_text, run in groupby(
         chain, lambda node: node.operator is syntax.BinaryOperator.CONCATENATE
     ):

@@ -23,7 +23,7 @@ from edge_twisted.dql.dates.instants import (
     moment_at,
 )
 
-#: The parts of a date, by every name that they go by.
+#: The parts of a date, by their names and synonyms.
 PARTS: Final = {
     "year": "year",
     "mon": "month",
@@ -39,7 +39,7 @@ PARTS: Final = {
     "millisecond": "millisecond",
 }
 
-#: The length, in milliseconds, of the parts that have one; a day has it in UTC only.
+#: Milliseconds in the parts of fixed length; a day has a fixed length only in UTC.
 LENGTHS: Final = {
     "day": 86_400_000,
     "hour": 3_600_000,
@@ -70,7 +70,7 @@ def part_named(name: object) -> str | None:
 
 
 def has_fixed_length(part: str, zone: tzinfo) -> bool:
-    """Return whether all ``part`` in ``zone`` last equally long."""
+    """Return whether ``part`` has a fixed length in ``zone``."""
     return part in LENGTHS and (part != "day" or zone is UTC)
 
 

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The pieces that a date format is made of: how each is written, and how it is read.
+Directives of date formats: how each piece of a date is written and read.
 
-A directive's ``read(text, position, fields)`` puts what it finds into ``fields`` and returns the
-position after it, or -1.  It looks at each character once and never goes back, so that reading is
-linear whatever the format.
+A directive's ``read(text, position, fields)`` stores what it reads in ``fields`` and returns the
+position after it, or -1.  It never goes back, so reading takes linear time for any format.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _SECONDS: Final = re.compile(r"-?[0-9]{1,18}")
 
 @define
 class Fields:
-    """What has been read of a date; the beginning of 1970 in UTC is the rest."""
+    """The fields of a date as far as they have been read; by default the start of 1970 in UTC."""
 
     year: int = 1970
     month: int = 1
@@ -93,7 +92,7 @@ def _after_digits(text: str, position: int, most: int) -> int:
 
 
 def literal(wanted: str) -> Directive:
-    """A text that stands for itself."""
+    """Return the directive of a literal text."""
 
     def read(text: str, position: int, fields: Fields) -> int:
         return position + len(wanted) if text.startswith(wanted, position) else -1
@@ -102,7 +101,7 @@ def literal(wanted: str) -> Directive:
 
 
 def number(field: str, fewest: int, most: int, write: Callable[[datetime], str]) -> Directive:
-    """A number of ``fewest`` to ``most`` digits that is a field of its own."""
+    """Return the directive of a number of ``fewest`` to ``most`` digits, for one field."""
 
     def read(text: str, position: int, fields: Fields) -> int:
         end = _after_digits(text, position, most)
@@ -115,7 +114,7 @@ def number(field: str, fewest: int, most: int, write: Callable[[datetime], str])
 
 
 def fraction(digits: int, fewest: int = 1, most: int = 9) -> Directive:
-    """The fraction of a second, written with ``digits``; read down to the microsecond."""
+    """Return the directive of a fraction of a second, read down to the microsecond."""
 
     def read(text: str, position: int, fields: Fields) -> int:
         end = _after_digits(text, position, most)
@@ -130,7 +129,7 @@ def fraction(digits: int, fewest: int = 1, most: int = 9) -> Directive:
 def choice(
     names: Sequence[str], field: str, first: int, index: Callable[[datetime], int]
 ) -> Directive:
-    """One of some names, in any case; the first of them sets ``field`` to ``first``."""
+    """Return the directive of a name in any case; the first name sets ``field`` to ``first``."""
     lowered = [name.lower() for name in names]
 
     def read(text: str, position: int, fields: Fields) -> int:
@@ -145,7 +144,7 @@ def choice(
 
 
 def offset(separator: str) -> Directive:
-    """The offset of the zone from UTC, ``+09:00`` or ``+0900``; ``Z`` is read as well."""
+    """Return the directive of an offset from UTC, ``+09:00``, ``+0900`` or, read only, ``Z``."""
 
     def write(moment: datetime) -> str:
         minutes = offset_minutes(moment)

@@ -32,7 +32,7 @@ def zone_named(name: str) -> tzinfo | None:
     try:
         return ZoneInfo(name)
     except (LookupError, ValueError, OSError):
-        # No such name, a name that is no relative path, a directory of names.
+        # An unknown name, a name that is no relative path, or a directory of names.
         return None
 
 

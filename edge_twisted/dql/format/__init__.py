@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-From tree to text: one line, keywords in upper case, no parentheses that mean nothing.
+The formatter: from tree to text, on one line, keywords in upper case, fewest parentheses.
 
 Parsing the text of a tree gives an equal tree.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The text of the parts that statements share."""
+"""Formatting of the clauses that statements share."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The text of expressions.
+Formatting of expressions.
 
-Each rule answers the text of a node and how tightly it binds; parentheses come from comparing that
-with what its place demands.
+Each rule returns the text of a node and its precedence; the node is put in parentheses where its
+precedence is lower than its position requires.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The text of statements."""
+"""Formatting of statements."""
 
 from __future__ import annotations
 

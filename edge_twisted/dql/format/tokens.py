@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The smallest pieces of text: names, strings, numbers, JSON in comments."""
+"""Formatting of tokens: names, strings, numbers, JSON in comments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge_twisted.dql.tokens import BARE_NAME, RESERVED
 
 _BARE: Final = re.compile(BARE_NAME)
 
-#: Not reserved, and still not what they seem in the places where a name could be one of them.
+#: Words that are not reserved, yet would be read as keywords where a name may stand.
 _MISLEADING: Final = frozenset({"COLLECTION", "DEFAULT", "LIST"})
 
 _ESCAPES: Final = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}

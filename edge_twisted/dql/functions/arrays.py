@@ -9,7 +9,7 @@ from edge_twisted.dql.propagation import propagate
 
 
 def array_contains(array: Operand, value: Operand) -> Operand:
-    """Return whether an element is deeply equal to ``value``; a NULL in the array is no doubt."""
+    """Return whether an element is deeply equal to ``value``; NULLs in the array do not matter."""
     if type(array) is list and value is not None and value is not MISSING:
         return contains_equal(array, value)
     return propagate(array, value)

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Functions that choose among their arguments: they look at NULL and MISSING instead of handing
-them on.
+Functions that choose among their arguments, testing for NULL and MISSING.
 
-Arguments are values, evaluated whether they are chosen or not; as no expression has effects, only
-an argument whose evaluation fails could tell the difference.
+All arguments are evaluated, chosen or not.  As expressions have no effects, this matters only if
+the evaluation of an argument fails.
 """
 
 from __future__ import annotations
@@ -23,8 +22,10 @@ def coalesce(*values: Operand) -> Operand:
 
 def nvl(value: Operand, second: Operand, *third: Operand) -> Operand:
     """
-    Return, of two arguments, ``value`` or else the second; of three, the second if there is a
-    value, or else the third.  NULL and MISSING are no values.
+    Return ``value``, or ``second`` if it is absent; with three arguments choose between the others.
+
+    With three, return ``second`` if ``value`` is present, else the third.  NULL and MISSING are
+    absent.
     """
     absent = value is None or value is MISSING
     if third:
@@ -77,8 +78,8 @@ def decode(value: Operand, *choices: Operand) -> Operand:
     """
     Return the result that follows the first candidate equal to ``value``.
 
-    ``choices`` are pairs of candidate and result, and maybe a last one that is returned if no
-    candidate is equal; without it that is NULL.  NULL equals nothing, itself included.
+    ``choices`` are pairs of candidate and result, perhaps followed by a default, else NULL, which
+    is returned if no candidate is equal.  NULL equals nothing, not even NULL.
     """
     for index in range(0, len(choices) - 1, 2):
         if equal(value, choices[index]) is True:

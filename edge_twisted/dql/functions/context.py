@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the functions that depend on the request may know of it."""
+"""The context of a request, for the functions that depend on it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 
 class FunctionContext(Protocol):
-    """One evaluation of a statement: everything here stays the same for all of its rows."""
+    """The request of one execution of a statement; constant for all its rows."""
 
     @property
     def now_ms(self) -> int:
@@ -27,7 +27,7 @@ class FunctionContext(Protocol):
 
 
 class _NoContext:
-    """Stands where nothing asks."""
+    """An empty context, where no function depends on the request."""
 
     now_ms = 0
     app_id = request_id = start_time = ""

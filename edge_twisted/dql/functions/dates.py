@@ -32,7 +32,7 @@ _ELEMENT_BYTES: Final = 3
 
 
 def clock(context: FunctionContext, *options: Operand) -> Operand:
-    """Return the present in milliseconds, or as a string by ``options``, ``format [, zone]``."""
+    """Return the current time in milliseconds, or as text by ``options``: ``format [, zone]``."""
     output = _output(0, options)
     if output is None:
         return propagate(*options)
@@ -41,7 +41,7 @@ def clock(context: FunctionContext, *options: Operand) -> Operand:
 
 def date_add(date: Operand, part: Operand, amount: Operand, *options: Operand) -> Operand:
     """
-    Return ``date`` and ``amount`` times ``part``; ``options`` are ``format [, zone]``.
+    Return ``date`` plus ``amount`` times ``part``; ``options`` are ``format [, zone]``.
 
     With a zone, years, months and days are those of its calendar and clocks.
     """
@@ -54,7 +54,7 @@ def date_add(date: Operand, part: Operand, amount: Operand, *options: Operand) -
 
 
 def date_sub(date: Operand, part: Operand, amount: Operand, *options: Operand) -> Operand:
-    """Return ``date`` less ``amount`` times ``part``; see `date_add`."""
+    """Return ``date`` minus ``amount`` times ``part``; see `date_add`."""
     return date_add(date, part, -amount if type(amount) is int else amount, *options)
 
 
@@ -121,7 +121,7 @@ def date_part(date: Operand, part: Operand, *zone: Operand) -> Operand:
     Return a component of ``date``: the parts of `date_add`, ``weekday`` (1 is Monday),
     ``monthname``, ``tz`` and ``timezone`` (the offset in minutes).
 
-    Without a zone components are in UTC, but for the offset, which is the one in the string.
+    Without a zone, components are in UTC, except the offset, which is that of the string.
     """
     instant = instant_of(date)
     named = _zone(zone)
@@ -165,8 +165,8 @@ def date_range(
     """
     Return the dates from ``start`` up to, and without, ``end``, ``step`` times ``part`` apart.
 
-    Empty if the step is 0 or leads away from ``end``.  Kind of date, format and zone as in
-    `date_add`.  ``spend`` is told of each date, and raises what ends the statement.
+    Return no date if the step is 0 or leads away from ``end``.  Kind of date, format and zone are
+    as in `date_add`.  ``spend`` is called for each date, and raises to end the statement.
 
     :raises EvaluationError: the array would be larger than a document may be.
     """
@@ -190,7 +190,7 @@ def date_range(
 
 
 def _steps(first: int, last: int, part: str, step: int, zone: tzinfo) -> Iterator[int]:
-    """Yield the instants of `date_range`, each counted from the first so that none drifts."""
+    """Yield the instants of `date_range`, each computed from the first to avoid drift."""
     if step == 0 or (step > 0) is not (first < last):
         return
     for number in count():
@@ -209,9 +209,9 @@ def _zone(names: tuple[Operand, ...]) -> tzinfo | None:
 
 def _output(date: Operand, options: tuple[Operand, ...]) -> tuple[tzinfo, _Writer] | None:
     """
-    Return the zone to reckon in, and how to write results.
+    Return the zone for calculations, and the writer of results; None for invalid options.
 
-    ``options`` are none, a format, or a format and a zone; None if they cannot be used.
+    ``options`` are empty, a format, or a format and a zone.
     """
     if not options:
         return UTC, _write_number if type(date) is int else write_instant

@@ -50,7 +50,7 @@ def _binary_to_json(value: object) -> str:
 
 def from_json(text: str) -> Operand:
     """
-    Return the value of a JSON text, or MISSING if it is none, or has a number beyond floats.
+    Return the value of a JSON text; MISSING if it is invalid or has a number beyond floats.
 
     Integers beyond 64 bits become floats.
 
@@ -83,7 +83,7 @@ def serialize_json(value: Operand) -> Operand:
 
 def deserialize_json(text: Operand) -> Operand:
     """
-    Return the value of a JSON text; MISSING if it is none.
+    Return the value of a JSON text; MISSING if it is invalid.
 
     :raises EvaluationError: as `from_json`.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions that build longer strings, each bounded by the hard limit of a document."""
+"""Functions that build longer strings, within the hard limit of a document."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_twisted.dql.result_limits import RESULT_LIMIT_BYTES, too_large, utf8_l
 
 def concat(*texts: Operand) -> Operand:
     """
-    Return the texts one after the other.
+    Return the concatenation of texts.
 
     :raises EvaluationError: the result is larger than a document may be.
     """
@@ -24,7 +24,7 @@ def concat(*texts: Operand) -> Operand:
 
 def repeat(text: Operand, count: Operand) -> Operand:
     """
-    Return ``text`` ``count`` times; nothing if that is negative.
+    Return ``text`` repeated ``count`` times; the empty string for a negative count.
 
     :raises EvaluationError: the result is larger than a document may be.
     """
@@ -37,9 +37,9 @@ def repeat(text: Operand, count: Operand) -> Operand:
 
 def lpad(text: Operand, length: Operand, padding: Operand = " ") -> Operand:
     """
-    Return ``text`` filled up on the left to ``length`` characters, or cut to them.
+    Return ``text`` padded on the left to ``length`` characters, or cut to ``length``.
 
-    Nothing is filled up if ``padding`` is empty; a negative length is 0.
+    An empty ``padding`` adds nothing; a negative length counts as 0.
 
     :raises EvaluationError: the result is larger than a document may be.
     """
@@ -52,7 +52,7 @@ def lpad(text: Operand, length: Operand, padding: Operand = " ") -> Operand:
 
 def rpad(text: Operand, length: Operand, padding: Operand = " ") -> Operand:
     """
-    Return ``text`` filled up on the right to ``length`` characters, or cut to them; as `lpad`.
+    Return ``text`` padded on the right to ``length`` characters, or cut to ``length``; see `lpad`.
 
     :raises EvaluationError: the result is larger than a document may be.
     """
@@ -64,7 +64,7 @@ def rpad(text: Operand, length: Operand, padding: Operand = " ") -> Operand:
 
 
 def _filling(text: str, length: int, padding: str, function: str) -> str:
-    """Return what brings ``text`` to ``length`` characters."""
+    """Return the padding that ``text`` lacks to have ``length`` characters."""
     wanted = length - len(text)
     if wanted <= 0 or not padding:
         return ""

@@ -22,7 +22,7 @@ from edge_twisted.documents.values import MISSING, Operand, Value, sort_key
 from edge_twisted.dql.logic import logical_and, logical_not
 from edge_twisted.dql.propagation import propagate
 
-#: The types whose own ``==`` and ``<`` mean what the language means.
+#: The Python types whose ``==`` and ``<`` are those of the language.
 _PLAIN: Final = frozenset({bool, int, float, str, bytes})
 _NUMBERS: Final = frozenset({int, float})
 
@@ -34,10 +34,10 @@ Binary = Callable[[Operand, Operand], Operand]
 
 
 def deep_equal(left: Value, right: Value) -> bool:
-    """Return whether two values are the same one: NULL is NULL, ``1`` is ``1.0`` but not TRUE."""
+    """Return whether two values are deeply equal: NULL equals NULL, ``1`` is ``1.0``, not TRUE."""
     if left != right:
         return False
-    # What is left to tell apart are booleans and numbers, which Python takes for equal.
+    # Only booleans and numbers remain, which are equal in Python.
     kind = type(left)
     if kind is not type(right):
         return kind in _NUMBERS and type(right) in _NUMBERS

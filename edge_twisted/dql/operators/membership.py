@@ -18,7 +18,7 @@ from edge_twisted.documents.values import MISSING, Operand, Value, canonical
 from edge_twisted.dql.operators.comparison import deep_equal
 from edge_twisted.dql.propagation import propagate
 
-#: The types that hash as they compare, `bool` aside: ``hash(True) == hash(1)``.
+#: The types that hash as they compare; not `bool`, since ``hash(True) == hash(1)``.
 _HASHED: Final = frozenset({int, float, str, bytes})
 
 
@@ -30,7 +30,7 @@ def contains_equal(array: Sequence[Value], value: Value) -> bool:
         return False
     if type(value) is str:
         return True
-    # Python takes TRUE for 1; here the two differ.
+    # In Python True equals 1; here the two differ.
     return any(deep_equal(value, element) for element in array)
 
 
@@ -46,10 +46,10 @@ def member(value: Operand, array: Operand) -> Operand:
 @frozen
 class ValueSet:
     """
-    The elements of an array, hashed once, to be asked whether a value is one of them.
+    The elements of an array, hashed once for repeated membership tests.
 
-    Numbers, strings and binary values hash as they compare; everything else by its encoding, which
-    is the same for deeply equal values and for no others.
+    Numbers, strings and binary values are hashed as they are; everything else by its sort key,
+    which is equal if and only if values are deeply equal.
     """
 
     _plain: frozenset[Value]
@@ -58,7 +58,7 @@ class ValueSet:
 
     @classmethod
     def of(cls, array: Iterable[Value]) -> ValueSet:
-        """Return the elements of `array`."""
+        """Return the set of the elements of an array."""
         plain: set[Any] = set()
         encoded: set[bytes] = set()
         has_null = False
@@ -73,7 +73,7 @@ class ValueSet:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there are no elements at all."""
+        """Whether the array is empty."""
         return not (self._plain or self._encoded or self.has_null)
 
     def has(self, value: Operand) -> bool:
@@ -92,14 +92,14 @@ class ValueSet:
 
 
 def member_of(array: Operand) -> Callable[[Operand], Operand]:
-    """Return ``IN`` for a right side that is known beforehand, however long it is."""
+    """Return the test ``value IN array`` for an array that is known beforehand."""
     if type(array) is list:
         return ValueSet.of(array).member
     return lambda value: propagate(value, array)
 
 
 def contained_in(array: Operand) -> Callable[[Operand], Operand]:
-    """Return ``array_contains(array, value)`` for an array that is known beforehand."""
+    """Return the function ``array_contains(array, value)`` for an array known beforehand."""
     if type(array) is not list:
         return lambda value: propagate(array, value)
     listed = ValueSet.of(array)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``||``; the operators of patterns are in `edge_twisted.dql.patterns`."""
+"""Concatenation (``||``); for pattern operators see `edge_twisted.dql.patterns`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_twisted.dql.result_limits import RESULT_LIMIT_BYTES, too_large, utf8_l
 
 def concatenate_all(first: Operand, others: Iterable[Operand]) -> Operand:
     """
-    ``first || a || b ...``, as one text made at the end and not a longer one for each operand.
+    Return ``first || a || b ...``, joined once at the end instead of once for each operand.
 
     :raises EvaluationError: the result, or what comes before an operand that is no string, is
         larger than a document may be.

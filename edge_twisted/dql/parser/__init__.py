@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-From text to tree: recursive descent for statements, precedence climbing for expressions.
+The parser: recursive descent for statements, precedence climbing for expressions.
 
 One module per family of statements; `parse` is the way in.
 """

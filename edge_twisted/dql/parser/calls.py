@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls of functions, and the three whose arguments are not a plain list."""
+"""Function calls, and the three functions with a syntax of their own: CAST, TRIM, POSITION."""
 
 from __future__ import annotations
 

@@ -33,11 +33,11 @@ Climb: TypeAlias = Callable[["Cursor", int], Expression]
 @define(eq=False)
 class Cursor:
     """
-    The token at hand, and what the statement showed so far.
+    The current token, and what has been gathered from the statement so far.
 
-    ``word`` is what the grammar knows the token at hand by, ``start`` where it begins, ``end``
-    where the token before it ended.  A rule of the grammar is a function of a cursor that begins
-    at its first token and leaves the cursor after its last.
+    ``word`` is the current token's entry in `Tokens.words`, ``start`` the offset where it begins,
+    ``end`` the offset where the token before it ended.  A rule of the grammar is a function of a
+    cursor; it is called at the first token of its construct and leaves the cursor after the last.
     """
 
     source: SourceText
@@ -133,7 +133,7 @@ class Cursor:
 
     def enter(self) -> None:
         """
-        Count one more level of nesting; whoever enters leaves by taking one from ``nesting``.
+        Count one more level of nesting; the caller subtracts 1 from ``nesting`` when it leaves.
 
         :raises ParseError: that is too many.
         """
@@ -143,7 +143,7 @@ class Cursor:
 
     def deepen(self) -> None:
         """
-        Note that ``nesting`` is more than it ever was.
+        Record a new maximum of ``nesting``.
 
         :raises ParseError: that is too many.
         """

@@ -2,9 +2,9 @@
 """
 Expressions by precedence climbing.
 
-The usual form of the algorithm calls itself for each right operand.  Here the operators that wait
-for theirs are on a list, so a level of nesting costs the same few frames of the stack whatever
-operators it holds, and a chain of any length costs none.
+The usual form of the algorithm recurses for each right operand.  Here, operators that wait for
+their right operand are kept in a list, so a level of nesting takes a fixed number of stack frames
+and a chain of operators takes none, whatever its length.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Infix:
     """
     An operator that follows an operand; a higher ``precedence`` binds tighter.
 
-    Exactly one of the others says what it makes: ``operator`` a `Binary` of each pair, ``chain``
-    one node of however many operands, ``postfix`` whatever that rule reads.
+    Exactly one of the other fields is set: ``operator`` makes a `Binary` of each pair, ``chain``
+    one node of any number of operands, ``postfix`` is a rule of its own.
     """
 
     precedence: int

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Operators that are more than a symbol between two operands: IS, IN, BETWEEN, LIKE and relatives.
+Operators that are more than a symbol between two operands: IS, IN, BETWEEN, LIKE and so on.
 
 Each rule begins at its keyword, or at the NOT before it, with the left operand already read.
 """

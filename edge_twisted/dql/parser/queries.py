@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SELECT, and the clauses that it shares with statements that change something."""
+"""SELECT, and the clauses that it shares with mutations."""
 
 from __future__ import annotations
 

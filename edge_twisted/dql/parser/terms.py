@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Collections in a statement: how they are named, declared, aliased, accessed and joined."""
+"""Terms of a statement: collections with their declarations, aliases, USE clauses and joins."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one door to RE2: bounded compilation, and matching of bounded cost."""
+"""The adapter to RE2: compilation and matching within limits of memory and time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge_twisted.dql.errors import EvaluationError
 #: Longest pattern, in characters.  Longer ones are mistakes, or attacks on the caches.
 PATTERN_LIMIT: Final = 4096
 
-#: What one compiled pattern may take: its program and the states that matching makes up.
+#: Bytes for one compiled pattern: its program and the states of its automaton.
 _MEMORY_LIMIT_BYTES: Final = 1 << 20
 
 #: Instructions of the program times bytes of the text.  RE2 spends at most some 5 ns on each pair,
@@ -42,9 +42,9 @@ def shown(pattern: str) -> str:
 
 def check_length(pattern: str, kind: str) -> None:
     """
-    Refuse a pattern that is too long.
+    Check the length of a pattern.
 
-    :raises EvaluationError: it has more than `PATTERN_LIMIT` characters.
+    :raises EvaluationError: the pattern has more than `PATTERN_LIMIT` characters.
     """
     if len(pattern) > PATTERN_LIMIT:
         raise EvaluationError(
@@ -54,7 +54,7 @@ def check_length(pattern: str, kind: str) -> None:
 
 def check_escape(escape: str) -> None:
     """
-    Refuse what is no escape character.
+    Check that ``escape`` is one character.
 
     :raises EvaluationError: ``escape`` is not one character.
     """
@@ -66,11 +66,11 @@ def compile_expression(expression: str, pattern: str, kind: str, *, whole: bool)
     """
     Compile ``expression``, in the syntax of RE2.
 
-    ``pattern`` is what the client wrote and ``kind`` its name, both for messages.
-    The matcher finds a match anywhere in the text, or, if ``whole``, tests all of it.
+    The matcher searches the text, or, if ``whole``, matches all of it.
 
-    :raises EvaluationError: RE2 cannot compile it; the message says why.  The matcher raises it
-        for a text that is too long for the complexity of the pattern.
+    :param pattern: the pattern as the client wrote it, and ``kind`` its name, for messages.
+    :raises EvaluationError: RE2 cannot compile the expression; the message has the reason.  The
+        matcher raises it for a text that is too long for the complexity of the pattern.
     """
     options = re2.Options()
     options.max_mem = _MEMORY_LIMIT_BYTES
@@ -86,7 +86,7 @@ def compile_expression(expression: str, pattern: str, kind: str, *, whole: bool)
     longest_bytes = _WORK_LIMIT // compiled.programsize
 
     def matches(text: str) -> bool:
-        # RE2 works on bytes; handing it the text would make it count characters as well.
+        # RE2 works on bytes; given a str, the binding would map offsets to characters.
         encoded = text.encode()
         if len(encoded) > longest_bytes:
             raise EvaluationError(

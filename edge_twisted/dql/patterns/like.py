@@ -35,9 +35,8 @@ class LikePattern:
     """
     A compiled pattern.
 
-    ``prefix`` is what every matching text starts with: an index on the field can be read from
-    there.  ``exact``: there is no wildcard, and only ``prefix`` itself matches.  ``ILIKE`` knows
-    neither.
+    ``prefix`` is the prefix of every matching text, which an index on the field can use.  If
+    ``exact``, the pattern has no wildcard and matches only ``prefix``.  ``ILIKE`` has neither.
     """
 
     matches: Matcher
@@ -114,7 +113,7 @@ _Run = list[str | None]
 
 
 def _parse(pattern: str, escape: str) -> list[_Run]:
-    """Split a pattern at its ``%``: one run more than there are."""
+    """Split a pattern at each ``%``, into one run more than there are of these."""
     runs: list[_Run] = [[]]
     characters = iter(pattern)
     for character in characters:
@@ -168,7 +167,7 @@ def _search_for(pieces: list[str]) -> Matcher:
             return False
         position = len(first)
         for piece in middle:
-            # The leftmost place for each piece leaves the most room to those after it.
+            # The leftmost match of a piece leaves the most room for the pieces after it.
             found = text.find(piece, position, end)
             if found < 0:
                 return False

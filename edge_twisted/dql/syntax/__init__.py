@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The syntax tree: what the text of a statement says, before any of it has a meaning.
+The syntax tree of a statement, before name resolution.
 
 Nodes are immutable, each knows its span in the text, and equality ignores spans.  Import the
 package and name nodes by it: ``syntax.Select``.

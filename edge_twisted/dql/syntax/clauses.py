@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parts that statements share: collections, projections, order, joins."""
+"""Nodes of the clauses that statements share: collections, projections, order, joins."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class SortKey(Node):
 @frozen(eq=False)
 class Selection(Node):
     """
-    Which documents a statement is about: WHERE, ORDER BY, LIMIT and OFFSET.
+    The selection of documents: WHERE, ORDER BY, LIMIT and OFFSET.
 
     ``limit`` and ``offset`` are literals or parameters in any statement that means something.
     """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Expressions as they are written, before names have a meaning.
+Nodes of expressions, before name resolution.
 
-Forms that mean the same are one node, so that nobody downstream has to know both: ``x NOT IN y``
+Forms with the same meaning are one node, so that later stages handle only one: ``x NOT IN y``
 is NOT of ``x IN y``, ``IS UNKNOWN`` is ``IS NULL``, ``IN (a, b)`` is ``IN [a, b]``,
 ``POSITION(a IN b)`` is ``pos(b, a)``, ``TRIM(BOTH a FROM b)`` is ``trim(b, a)``.
 """
@@ -124,8 +124,8 @@ def spine(node: Expression) -> list[Binary]:
     Return a chain of operators, grouped from the left, from its first operator to its last.
 
     ``a + b + c`` is [``a + b``, ``a + b + c``], each the left operand of the next; what is no
-    operator has none.  A chain may be as long as the statement, and whoever goes through one goes
-    through this list instead of calling itself.  IN is a chain by itself: its right side is a list.
+    operator has none.  A chain may be as long as the statement, so callers must iterate over this
+    list instead of recursing.  IN is a chain by itself: its right side is a list.
     """
     found: list[Binary] = []
     while isinstance(node, Binary) and node.operator is not BinaryOperator.IN:

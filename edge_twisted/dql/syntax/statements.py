@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Statements as they are written.
+Nodes of statements.
 
-Forms of the 4.x language that a newer one replaces are that newer one here: ``TOMBSTONE FROM`` is
-DELETE, ``f -> (a = 1, b -> tombstone())`` is SET and UNSET of paths below ``f``.
+Forms of the 4.x language are represented by the newer forms that replace them: ``TOMBSTONE FROM``
+is DELETE, ``f -> (a = 1, b -> tombstone())`` is SET and UNSET of paths below ``f``.
 """
 
 from __future__ import annotations
