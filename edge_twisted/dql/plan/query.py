@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The plan of a SELECT: compiled, immutable but for its statistics, and valid for any arguments.
+The plan of a SELECT: compiled, frozen, and valid for any arguments.
 
 `plan_query` finds every error in the statement itself, before a row is read.
 """
