@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What the API needs of attachments: the blobs, who may read them, and the mesh that has more.
+The interfaces that the API needs for attachments: blobs, permissions, fetching from the mesh.
 
-What is awaited is a Deferred or a coroutine over them.
+Each `Awaitable` is a Deferred, or a coroutine over Deferreds.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Blobs(Protocol):
 
 
 class BlobReferences(Protocol):
-    """What documents say of blobs."""
+    """The documents' references to blobs: who may read a blob, and fetching one that is missing."""
 
     def may_download(self, attachment: str, access: Access) -> Awaitable[bool]:
         """Answer whether a document that `access` may read names the blob."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-From the bytes of a body to a checked call: JSON or CBOR, statement and arguments.
+Decoding of request bodies: from JSON or CBOR to a statement with its arguments.
 
-Whatever comes out of here is made of document values alone, nested no deeper than `MAX_NESTING`.
+The values returned are document values only, nested no deeper than `MAX_NESTING`.
 """
 
 from __future__ import annotations

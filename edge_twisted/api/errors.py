@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The one table of error codes and their statuses, and the errors that the HTTP layer itself raises.
+The table of error codes with their statuses, and the errors that the HTTP layer itself raises.
 
 An endpoint raises; it never composes an error response.  A code that is not in `ERRORS` is
 answered as ``internal_error``, so a new one belongs here before it can be seen by a client.
@@ -26,7 +26,7 @@ def header_lines_of(fields: Iterable[Field]) -> bytes:
 
 @frozen
 class ErrorKind:
-    """A published error code, the status that carries it, and what it means to the caller."""
+    """A published error code, its HTTP status, and its meaning for the caller."""
 
     code: str
     status: int

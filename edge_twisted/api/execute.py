@@ -67,7 +67,7 @@ OPERATION = Operation(
     error_schema="StatementError",
 )
 
-#: The commit that a request wants to see.
+#: The header field that names the commit which a request wants to see.
 _WAIT_FOR = b"x-ditto-txn-id"
 #: Of a 64-bit number.
 _MAX_DIGITS = 19

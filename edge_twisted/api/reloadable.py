@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API of a server that runs: its routes and its gate, by the newest configuration."""
+"""The API of a running server: routes and gate, replaced at each reload."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edge_twisted.security.key_ring import DeferToPool, KeyRing
 
 class ReloadableApi:
     """
-    What a site needs to serve a configuration, and goes on needing after a reload.
+    Routes and gate of the newest configuration.
 
     A request under way ends by the rules that it began with.  `throttle_of` makes the throttle of a
     configuration; it is asked again only when the strategies change, so that counts survive a
@@ -54,7 +54,7 @@ class ReloadableApi:
     # -- Reloadable
 
     def verify(self, new: Configuration) -> Sequence[str]:
-        """Return what stands against `new`; nothing is changed."""
+        """Return the reasons against `new`; changes nothing."""
         if new.auth is None:
             return ()
         try:

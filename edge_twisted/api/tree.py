@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The endpoints of one configuration: which are served, and what each is made of.
+The endpoints of a configuration: which are served, and how each is made.
 
 `ENDPOINTS` is the whole API; the routes, the 404s that name a setting, and the OpenAPI document all
 come from it.
@@ -40,7 +40,7 @@ _ANSWER_SECONDS = 0.5
 
 @frozen(kw_only=True)
 class ApiParts:
-    """What the endpoints are made of; it outlives reloads of the configuration."""
+    """What the endpoints need of the rest of the server; the same across reloads."""
 
     database: Database
     presence: Callable[[], presence.Graph]
@@ -48,13 +48,13 @@ class ApiParts:
     metrics: metrics.Metrics
     blobs: Blobs
     references: BlobReferences
-    #: Each part of the server that may be unwell adds what it has to say.
+    #: Each part of the server that can be in trouble adds a function that returns its troubles.
     troubles: list[Callable[[], Iterable[health.Trouble]]] = field(factory=list)
 
 
 @frozen
 class EndpointDeclaration:
-    """An endpoint: what it declares, whether a configuration has it, and how it is made."""
+    """An endpoint: its operation, whether a configuration switches it on, and how it is made."""
 
     operation: Operation
     is_on: Callable[[HttpServer], bool]

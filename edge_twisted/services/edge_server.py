@@ -58,9 +58,9 @@ if TYPE_CHECKING:
 
 log = Logger()
 
-#: A reload that comes while the server starts is tried again after this.
+#: Seconds until a reload that arrives during the start is tried again.
 RETRY_RELOAD_SECONDS = 0.5
-#: Of the thread that hashes API keys: a stranger's key must not take the processor from requests.
+#: The niceness of the thread that hashes API keys: unknown keys must not slow requests down.
 HASH_NICENESS = 10
 
 #: Reads the configuration anew; None where there is no file to read.

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The HTTP listener as one part of the server: TLS, the endpoints, reload, drain.
+The HTTP listener as a service: TLS, the endpoints, reload, drain.
 
-Without a certificate that is valid today it starts all the same and listens when there is one.
+If no certificate is valid at the start, the service starts all the same, and begins to listen when
+there is a valid one.
 """
 
 from __future__ import annotations
@@ -50,12 +51,12 @@ log = Logger()
 #: How long requests in flight may take once the server stops: two seconds are left for mesh and
 #: store, so that every stop ends within ten.
 DRAIN_SECONDS = 8.0
-#: When a listener that was to begin late is tried again, after somebody else took its port.
+#: How long until a listener that begins late is tried again, after its port was in use.
 LISTEN_AGAIN_SECONDS = 30.0
 
 
 class HttpService(Service):
-    """Listens last and stops first, so that no request meets a store that is not open."""
+    """The HTTP listener; it starts last and stops first, so that the store is open for requests."""
 
     name = "http"
 
@@ -97,12 +98,12 @@ class HttpService(Service):
 
     @property
     def ports(self) -> Sequence[IListeningPort]:
-        """Where it listens, while it does."""
+        """The ports that it listens on; none before it starts and after it stops."""
         return self._ports
 
     @property
     def problem(self) -> str:
-        """Why nothing is listened on; empty if something is."""
+        """Why it does not listen; empty if it does."""
         return str(self._wait.problem) if self._wait is not None else self._problem
 
     # -- IService
@@ -118,11 +119,11 @@ class HttpService(Service):
     # -- Reloadable
 
     def verify(self, new: Configuration) -> Sequence[str]:
-        """Return what stands against `new`."""
+        """Return the reasons against `new`, none if it can be applied."""
         return self._api.verify(new)
 
     def commit(self, new: Configuration) -> Sequence[str]:
-        """Take endpoints, keys, permissions and limits over; certificates by their own rules."""
+        """Apply endpoints, keys, permissions and limits; certificates are checked before use."""
         old, http = self._http, new.http_server
         keys = self._api.commit(new)
         if http is None:
@@ -178,7 +179,7 @@ class HttpService(Service):
             raise check.problems[0]
 
     def _found(self, certificate: Certificate) -> None:
-        """Begin to serve, some time after the start."""
+        """Begin to serve with a certificate that became valid after the start."""
         self._wait = self._again = None
         begun = Deferred.fromCoroutine(self._begin_late(certificate))
         begun.addErrback(lambda failure: log.failure("HTTPS could not begin", failure))

@@ -3,8 +3,8 @@
 Listening on the address of a configuration: TCP by address or name, a unix socket, or sockets
 that systemd opened for us.
 
-All or nothing: when one of several addresses fails, none is left open, and the error says which
-and why.
+All or nothing: if one of several addresses fails, none stays open, and the error says which one
+failed and why.
 """
 
 from __future__ import annotations

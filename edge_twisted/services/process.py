@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The process around the services: signals in, exit codes out.
+The process around the services: signals and exit codes.
 
 twistd ends with status 0 after a failed start, and re-raises SIGTERM after a clean stop; a
 supervisor needs the opposite of both.

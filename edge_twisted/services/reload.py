@@ -2,8 +2,8 @@
 """
 Reload in two phases: every part verifies the new configuration, only then every part commits.
 
-The scheme is syncthing's ``lib/config/wrapper.go``: one refusal and nothing has changed; what a
-part cannot change while it runs it names, and the rest applies.
+The scheme is syncthing's ``lib/config/wrapper.go``: if one part refuses, nothing changes.  A part
+returns the keys that it cannot change while it runs, and applies the rest.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ class Reloadable(Protocol):
     """A part of the server that can take a new configuration while it runs."""
 
     def verify(self, new: Configuration) -> Sequence[str]:
-        """Return what stands against `new`, a sentence each; prepares, and changes nothing."""
+        """Return the reasons against `new`, a sentence each; changes nothing."""
 
     def commit(self, new: Configuration) -> Sequence[str]:
-        """Take `new` over; return the keys whose change takes effect only after a restart."""
+        """Apply `new`; return the keys whose change takes effect only after a restart."""
 
 
 @frozen(kw_only=True)
 class ReloadOutcome:
-    """What a reload came to: refused with problems, or applied, with keys that need a restart."""
+    """The outcome of a reload: refused with problems, or applied, with keys that need a restart."""
 
     problems: tuple[str, ...] = ()
     needs_restart: tuple[str, ...] = ()
