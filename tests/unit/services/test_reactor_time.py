@@ -40,6 +40,9 @@ def turn(reactor: ReactorBase, seconds: float) -> None:
         reactor.timeout()
         reactor.runUntilCurrent()
         sleep(0.001)
+    # What is due is due, even where this process had to wait for a processor all the while.
+    reactor.timeout()
+    reactor.runUntilCurrent()
 
 
 @pytest.mark.parametrize("kind", [SelectReactor, EPollReactor])
