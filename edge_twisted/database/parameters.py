@@ -21,6 +21,7 @@ from edge_twisted.dql.compile import Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.dql.patterns.like import ilike, like
 from edge_twisted.errors import EdgeError
+from edge_twisted.records.facts import PARAMETERS as PARAMETERS_SPACE
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 _MAX_INT = 2**63 - 1
@@ -228,15 +229,12 @@ class ParameterValues:
         return ParameterValues({k: v for k, v in self._changed.items() if k not in gone})
 
 
-#: The space of the store's facts in which changed parameters are kept.
-_SPACE = "parameters"
-
 Row = dict[str, Value]
 
 
 def stored_parameters(snapshot: Snapshot) -> ParameterValues:
     """Return the parameters that a store keeps."""
-    kept = snapshot.facts(_SPACE)
+    kept = snapshot.facts(PARAMETERS_SPACE)
     return ParameterValues({key.decode("utf-8"): from_text(value) for key, value in kept})
 
 
@@ -263,7 +261,7 @@ def alter_parameters(
         changed = values.with_value(statement.name, None if value is MISSING else value)
     for name in names:
         kept = to_text(changed[name]) if name in changed.changed else None
-        unit.put_fact(_SPACE, name.encode("utf-8"), kept)
+        unit.put_fact(PARAMETERS_SPACE, name.encode("utf-8"), kept)
     return changed, {name: changed[name] for name in names}
 
 

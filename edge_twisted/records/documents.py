@@ -21,12 +21,11 @@ from edge_twisted.documents.version_exceptions import except_evicted
 from edge_twisted.documents.versions import NO_VERSION, Replica, VersionVector
 from edge_twisted.documents.writes import MAX_DEPTH, check_depth
 from edge_twisted.records.evictions import Evictions, evicted_of
+from edge_twisted.records.facts import HIDDEN_VARIANTS
 from edge_twisted.store.errors import DocumentDamaged, StoreCorrupt
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 ID = "_id"
-#: The facts that name the collections in which some document hides a variant.
-HIDDEN_VARIANTS = "hidden_variants"
 
 
 @define(eq=False)

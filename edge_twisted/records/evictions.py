@@ -7,15 +7,9 @@ they were evicted; positions in what others send are void, for they say that eve
 A document that INITIAL wrote has no writer whose sequence could tell that its deletion is known, so
 each such deletion is a fact of its own, for good: it is the price of not coming back.
 
-Facts, by space:
-
-- ``evicted``: collection, NUL, id key -> version vector of the copy that was evicted;
-- ``evictions``: collection -> [generation, count, folded, vector]: the generation grows with each
-  EVICT; `count` documents have a fact of their own, and once they are too many they are `folded`
-  into the vector alone, which covers the versions of all;
-- ``cursors``: collection, NUL, ... -> positions of any kind, dropped here by prefix;
-- ``acknowledged``: the newest of our commits that some peer acknowledged;
-- ``initial-deletes``: collection, NUL, id key -> nothing.
+The spaces of these facts are in `edge_twisted.records.facts`.  Of ``evictions``, the generation
+grows with each EVICT; `count` documents have a fact of their own, and once these are too many they
+are `folded` into the vector alone, which covers the versions of all.
 """
 
 from __future__ import annotations
@@ -35,18 +29,13 @@ from edge_twisted.documents.versions import (
     decode_vector,
     encode_vector,
 )
+from edge_twisted.records.facts import ACKNOWLEDGED, CURSORS, EVICTED, EVICTIONS, INITIAL_DELETES
 from edge_twisted.store.errors import shown_id
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 from edge_twisted.store.rows import StoredDocument
 
 log = Logger()
 
-EVICTED: Final = "evicted"
-EVICTIONS: Final = "evictions"
-CURSORS: Final = "cursors"
-INITIAL_DELETES: Final = "initial-deletes"
-
-ACKNOWLEDGED: Final = ("acknowledged", b"")
 
 #: Evicted documents of a collection that are remembered one by one, about 50 bytes each; with
 #: more, deletes of long ago can no longer be told from evictions in some cases.
@@ -183,7 +172,7 @@ def count_unsynced(unit: Snapshot, rows: Sequence[StoredDocument]) -> int:
     """Return how many documents have writes of ours that no peer is known to have."""
     if not rows:
         return 0
-    fact = unit.fact(*ACKNOWLEDGED)
+    fact = unit.fact(ACKNOWLEDGED, b"")
     acknowledged = -1 if fact is None else int.from_bytes(fact, "big")
     written = unit.written
     return sum(

@@ -17,15 +17,14 @@ from twisted.logger import Logger
 
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.mesh.ports.requests import Observe
+from edge_twisted.records.facts import HEARD, SITE
 from edge_twisted.replication.errors import ImplausibleClaim
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 log = Logger()
 
-_HEARD: Final = "heard"
 _REPLICA: Final = Struct(">16sQ")
 _NUMBER: Final = Struct(">Q")
-_SITE: Final = "site"
 _RENEWALS: Final = b"renewals"
 
 #: Epochs that peers' claims can make this server take in an hour.  A restored backup takes one, and
@@ -40,7 +39,7 @@ def load_heard(snapshot: Snapshot) -> dict[Replica, int]:
     """Return replica -> the highest sequence that was heard of it."""
     found: dict[Replica, int] = {}
     after: bytes | None = None
-    while facts := snapshot.facts(_HEARD, after=after):
+    while facts := snapshot.facts(HEARD, after=after):
         for key, value in facts:
             site, epoch = _REPLICA.unpack(key)
             found[Replica(SiteId(site), epoch)] = _NUMBER.unpack(value)[0]
@@ -53,9 +52,9 @@ def note_heard(unit: UnitOfWork, heard: Mapping[Replica, int]) -> dict[Replica, 
     news: dict[Replica, int] = {}
     for replica, number in heard.items():
         key = _REPLICA.pack(replica.site, replica.epoch)
-        before = unit.fact(_HEARD, key)
+        before = unit.fact(HEARD, key)
         if before is None or _NUMBER.unpack(before)[0] < number:
-            unit.put_fact(_HEARD, key, _NUMBER.pack(number))
+            unit.put_fact(HEARD, key, _NUMBER.pack(number))
             news[replica] = number
     return news
 
@@ -97,9 +96,9 @@ def renew_if_copy(unit: UnitOfWork, own: Replica, of_us: int, now_ms: int) -> Re
 
 def _count_renewal(unit: UnitOfWork, now_ms: int, of_us: int) -> None:
     """Remember the time (ms) of a renewal; refuse one that is too many."""
-    fact = unit.fact(_SITE, _RENEWALS) or b""
+    fact = unit.fact(SITE, _RENEWALS) or b""
     # A time in the future is from before the clock was set back: leave it out.
     recent = [at for (at,) in _NUMBER.iter_unpack(fact) if 0 <= now_ms - at < RENEWAL_WINDOW_MS]
     if len(recent) >= MOST_RENEWALS:
         raise ImplausibleClaim(of_us, len(recent))
-    unit.put_fact(_SITE, _RENEWALS, b"".join(map(_NUMBER.pack, [*recent, now_ms])))
+    unit.put_fact(SITE, _RENEWALS, b"".join(map(_NUMBER.pack, [*recent, now_ms])))

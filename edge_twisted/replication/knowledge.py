@@ -35,17 +35,15 @@ from edge_twisted.documents.versions import (
 )
 from edge_twisted.mesh.ports.requests import Scope
 from edge_twisted.records.evictions import (
-    CURSORS,
     Evictions,
     note_versions_evicted,
     prefix_of,
     was_initial_deleted,
 )
+from edge_twisted.records.facts import CURSORS, KNOWLEDGE, REAPED
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 from edge_twisted.store.rows import StoredDocument
 
-_KNOWLEDGE: Final = "knowledge"
-_REAPED: Final = "reaped"
 #: For each fact that is added to ``reaped``, so many others are checked, and removed if covered.
 _CHECKED_PER_FACT: Final = 2
 _EPOCH: Final = Struct(">Q")
@@ -62,7 +60,7 @@ class Knowledge:
     @cached_property
     def vector(self) -> VersionVector:
         """The version vector, with this server's own writes."""
-        fact = self._snapshot.fact(_KNOWLEDGE, prefix_of(self._collection))
+        fact = self._snapshot.fact(KNOWLEDGE, prefix_of(self._collection))
         return decode_vector(fact).join(self._snapshot.written)
 
     @cached_property
@@ -90,13 +88,13 @@ class Knowledge:
 
     @cached_property
     def _has_reaped(self) -> bool:
-        return bool(self._snapshot.facts(_REAPED, prefix_of(self._collection), limit=1))
+        return bool(self._snapshot.facts(REAPED, prefix_of(self._collection), limit=1))
 
     def of_document(self, id_key: bytes) -> VersionVector:
         """Return the knowledge of one document, with what its reaped tombstone had."""
         if not self._has_reaped:
             return self.vector
-        fact = self._snapshot.fact(_REAPED, prefix_of(self._collection) + id_key)
+        fact = self._snapshot.fact(REAPED, prefix_of(self._collection) + id_key)
         return self.vector if fact is None else self.vector.join(decode_vector(fact))
 
     def is_gone(self, id_key: bytes, version: VersionVector) -> bool:
@@ -158,10 +156,10 @@ class Knowledge:
 def join_knowledge(unit: UnitOfWork, collection: str, news: VersionVector) -> None:
     """Add the knowledge of a sender with which this server has caught up."""
     key = prefix_of(collection)
-    before = decode_vector(unit.fact(_KNOWLEDGE, key))
+    before = decode_vector(unit.fact(KNOWLEDGE, key))
     after = before.join(without_initial(news))
     if after is not before:
-        unit.put_fact(_KNOWLEDGE, key, encode_vector(after))
+        unit.put_fact(KNOWLEDGE, key, encode_vector(after))
 
 
 def note_reaped(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
@@ -173,14 +171,14 @@ def note_reaped(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument
         version = without_initial(read_header(row.state).version)
         if not known.includes(version):
             noted.append(prefix + row.id_key)
-            kept = decode_vector(unit.fact(_REAPED, noted[-1])).join(version)
-            unit.put_fact(_REAPED, noted[-1], encode_vector(kept))
+            kept = decode_vector(unit.fact(REAPED, noted[-1])).join(version)
+            unit.put_fact(REAPED, noted[-1], encode_vector(kept))
     if not noted:
         return
     limit = _CHECKED_PER_FACT * len(noted)
-    for key, fact in unit.facts(_REAPED, prefix, after=noted[-1], limit=limit):
+    for key, fact in unit.facts(REAPED, prefix, after=noted[-1], limit=limit):
         if known.includes(decode_vector(fact)):
-            unit.put_fact(_REAPED, key, None)
+            unit.put_fact(REAPED, key, None)
 
 
 def note_quarantined(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:

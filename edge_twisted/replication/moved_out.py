@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import msgspec.msgpack
 
@@ -12,10 +12,9 @@ from edge_twisted.documents.values import Value
 from edge_twisted.dql.subscriptions import Subscription
 from edge_twisted.records.documents import ID, document_of
 from edge_twisted.records.evictions import prefix_of
+from edge_twisted.records.facts import MOVED_OUT
 from edge_twisted.replication.scopes import OwnSubscriptions
 from edge_twisted.store.interface import Snapshot, UnitOfWork
-
-_MOVED_OUT: Final = "moved-out"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -28,14 +27,14 @@ def matches_any(subscriptions: tuple[Subscription, ...], document: dict[str, Val
 
 def list_moved_out(unit: UnitOfWork, collection: str, id_key: bytes, now_ms: int) -> None:
     """Remember that a document moved out now."""
-    unit.put_fact(_MOVED_OUT, prefix_of(collection) + id_key, _encode(now_ms))
+    unit.put_fact(MOVED_OUT, prefix_of(collection) + id_key, _encode(now_ms))
 
 
 def unlist(unit: UnitOfWork, collection: str, id_key: bytes) -> None:
     """Forget that a document moved out."""
     key = prefix_of(collection) + id_key
-    if unit.fact(_MOVED_OUT, key) is not None:
-        unit.put_fact(_MOVED_OUT, key, None)
+    if unit.fact(MOVED_OUT, key) is not None:
+        unit.put_fact(MOVED_OUT, key, None)
 
 
 def moved_out_documents(snapshot: Snapshot, own: OwnSubscriptions) -> Iterator[dict[str, Value]]:
@@ -46,7 +45,7 @@ def moved_out_documents(snapshot: Snapshot, own: OwnSubscriptions) -> Iterator[d
     compared with the document as it is now.
     """
     after: bytes | None = None
-    while facts := snapshot.facts(_MOVED_OUT, after=after):
+    while facts := snapshot.facts(MOVED_OUT, after=after):
         for key, value in facts:
             row = _row(snapshot, own, key, value)
             if row is not None:

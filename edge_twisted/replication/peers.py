@@ -15,10 +15,9 @@ import msgspec.msgpack
 from attrs import evolve, frozen
 
 from edge_twisted.documents.values import Value
-from edge_twisted.records.evictions import ACKNOWLEDGED
+from edge_twisted.records.facts import ACKNOWLEDGED, PEERS
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 
-_PEERS: Final = "peers"
 NONE: Final = -1
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -101,18 +100,18 @@ def store_peers(unit: UnitOfWork, changed: Mapping[str, PeerProgress]) -> None:
     if not changed:
         return
     newest = max(peer.acknowledged_lsn for peer in changed.values())
-    fact = unit.fact(*ACKNOWLEDGED)
+    fact = unit.fact(ACKNOWLEDGED, b"")
     if newest > (NONE if fact is None else int.from_bytes(fact, "big")):
-        unit.put_fact(*ACKNOWLEDGED, newest.to_bytes(8, "big"))
+        unit.put_fact(ACKNOWLEDGED, b"", newest.to_bytes(8, "big"))
     for key, peer in changed.items():
-        unit.put_fact(_PEERS, key.encode(), _encode([peer.acknowledged_lsn, peer.received_at]))
+        unit.put_fact(PEERS, key.encode(), _encode([peer.acknowledged_lsn, peer.received_at]))
 
 
 def stored_peers(snapshot: Snapshot) -> dict[str, PeerProgress]:
     """Return peer key -> progress of all peers in the store."""
     found: dict[str, PeerProgress] = {}
     after: bytes | None = None
-    while facts := snapshot.facts(_PEERS, after=after):
+    while facts := snapshot.facts(PEERS, after=after):
         for key, value in facts:
             written: Any = _decode(value)
             acknowledged, received = written

@@ -26,7 +26,8 @@ from edge_twisted.mesh.ports.requests import (
     StreamPosition,
     Watcher,
 )
-from edge_twisted.records.evictions import EVICTIONS, Evictions, generations
+from edge_twisted.records.evictions import Evictions, generations
+from edge_twisted.records.facts import EVICTIONS
 from edge_twisted.replication.batches import BatchContext, BatchOutcome, apply_batch
 from edge_twisted.replication.epoch_renewal import load_heard, observe
 from edge_twisted.replication.knowledge import cursor, note_quarantined, note_reaped

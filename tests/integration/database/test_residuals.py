@@ -116,6 +116,7 @@ class ResidualTests(DatabaseTestCase):
 
     async def test_too_many_documents_go_to_a_thread(self) -> None:
         """They would be too many for the next fifty times as well."""
+        self.patch(readers, "HURRIED_SECONDS", 60.0)
         await self.insert("t", *[{"_id": 1000 + n, "g": 7} for n in range(INLINE_ROWS + 1)])
         await self.run_("CREATE INDEX by_g ON t (g)")
         query = "SELECT * FROM t WHERE g = 7"

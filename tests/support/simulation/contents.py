@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from edge_twisted.documents.headers import read_header
 from edge_twisted.documents.versions import VersionVector, decode_vector
-from edge_twisted.records.evictions import EVICTED
+from edge_twisted.records.facts import EVICTED
 from edge_twisted.store.interface import Snapshot, Store
 from edge_twisted.store.rows import StoredDocument
 

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+All spaces of facts of a store, in one place.
+
+A fact is a small value under a space and a key (`UnitOfWork.put_fact`), written in the same unit of
+work as the documents that it is about.  `SPACES` says for each space what its keys and values are
+and which module writes it.  A new space needs a name here; names are part of the file format, so
+none is ever used for something else.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import frozen
+
+from edge_twisted.store import epochs
+from edge_twisted.store.blobs import ledger
+
+ACKNOWLEDGED: Final = "acknowledged"
+CURSORS: Final = "cursors"
+EVICTED: Final = "evicted"
+EVICTIONS: Final = "evictions"
+HEARD: Final = "heard"
+HIDDEN_VARIANTS: Final = "hidden_variants"
+INITIAL_DELETES: Final = "initial-deletes"
+KNOWLEDGE: Final = "knowledge"
+MOVED_OUT: Final = "moved-out"
+PARAMETERS: Final = "parameters"
+PEERS: Final = "peers"
+REAPED: Final = "reaped"
+#: Shared with the store, which keeps the epochs of this site there under another key.
+SITE: Final = epochs.SPACE
+
+
+@frozen
+class FactSpace:
+    """One space of facts: what its keys and values are, and the module that writes them."""
+
+    name: str
+    key: str
+    value: str
+    writer: str
+
+
+#: Every space; `collection` in a key is the name in UTF-8, followed by NUL unless noted.
+SPACES: Final = (
+    FactSpace(
+        EVICTED, "collection, id key", "version vector of the evicted copy", "records/evictions"
+    ),
+    FactSpace(EVICTIONS, "collection", "[generation, count, folded, vector]", "records/evictions"),
+    FactSpace(INITIAL_DELETES, "collection, id key", "empty", "records/evictions"),
+    FactSpace(HIDDEN_VARIANTS, "collection without NUL", "1", "records/documents"),
+    FactSpace(PARAMETERS, "name of a system parameter", "its value as JSON", "database/parameters"),
+    FactSpace(
+        CURSORS,
+        "collection, the rest of a scope's key, sender",
+        "position in what the sender sends; dropped by prefix on EVICT",
+        "replication/knowledge",
+    ),
+    FactSpace(KNOWLEDGE, "collection", "version vector", "replication/knowledge"),
+    FactSpace(
+        REAPED, "collection, id key", "version of the tombstone removed", "replication/knowledge"
+    ),
+    FactSpace(
+        ACKNOWLEDGED, "empty", "newest of our commits that a peer acknowledged", "replication/peers"
+    ),
+    FactSpace(PEERS, "peer key", "[acknowledged lsn, received at]", "replication/peers"),
+    FactSpace(MOVED_OUT, "collection, id key", "when, in ms since 1970", "replication/moved_out"),
+    FactSpace(HEARD, "replica", "highest number heard of", "replication/epoch_renewal"),
+    FactSpace(
+        SITE, "purpose", "epochs; times of renewals", "replication/epoch_renewal, store/epochs"
+    ),
+    FactSpace(ledger.SPACE, "id of a blob", "its booking", "store/blobs/ledger"),
+    FactSpace(ledger.UPLOADERS, "id of a blob", "who uploaded it", "store/blobs/ledger"),
+)
