@@ -127,8 +127,6 @@ def test_every_raised_error_class_is_used() -> None:
 
 #: Places that a name in a document may be relative to.
 PLACES = (TOP, PRODUCT, TOP / "docs", TOP / "tests")
-#: A result that an hour's run makes.
-AWAITED = {"../bench/results/soak.md"}
 #: Names of files that a server or a user makes, and that the repository cannot have.
 MADE = re.compile(r"^(audit|ditto_sdk|edge-server|edge-data)/|^/|^~|[<>*{}$]|\.\.")
 FILE = re.compile(r"^[\w./-]+\.(py|md|ya?ml|json|sql|svg|service|socket|toml|cfg|txt)$")
@@ -157,9 +155,7 @@ def test_every_file_that_a_document_names_exists(path: Path) -> None:
     bare = {each for each in named if "/" not in each and each.endswith(".py")}
     missing += sorted(each for each in bare if not [*PRODUCT.rglob(each), *TOP.glob(each)])
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text)
-    missing += sorted(
-        link for link in links if link not in AWAITED and not (path.parent / link).exists()
-    )
+    missing += sorted(link for link in links if not (path.parent / link).exists())
     assert missing == []
 
 
