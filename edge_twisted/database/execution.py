@@ -166,7 +166,7 @@ class Execution:
         `role` tells apart the SELECTs of one statement; ``target`` finds what is to be changed.
 
         :raises SemanticError: it means nothing.
-        :raises Forbidden: it names what the caller may not read.
+        :raises StatementForbidden: it names what the caller may not read.
         """
         if role == "select":
             check_verb(self.access, "select")

@@ -87,8 +87,8 @@ def insert(
     policy is refused before the two documents are compared.
 
     :raises IdConflict: there is one with the id, and the policy is FAIL.
-    :raises Forbidden, DocumentTooLarge, InvalidWrite: it may not be stored; Forbidden also
-        where the one with the id is hidden from the caller.
+    :raises StatementForbidden: the caller may not store it, or the one with the id is hidden.
+    :raises DocumentTooLarge, InvalidWrite: it may not be stored.
     """
     old = writer.load(collection, new.id.key)
     is_plain = old is None and rules.typing is UNTYPED
@@ -147,8 +147,8 @@ def change(
     """
     Apply operations to a live document.
 
-    :raises Forbidden: it may not be changed as it is, or is hidden from the caller.
-    :raises Forbidden, DocumentTooLarge, InvalidWrite: it may not become what it would.
+    :raises StatementForbidden: it may not be changed as it is, or is hidden from the caller.
+    :raises StatementForbidden, DocumentTooLarge, InvalidWrite: it may not become what it would.
     """
     if not permits(rules, id_, state):
         raise StatementForbidden("the document may not be changed")
@@ -245,7 +245,7 @@ def _saved(
 def _check(
     writer: DocumentWriter, collection: str, id_: DocumentId, document: Document, rules: Rules
 ) -> None:
-    """:raises Forbidden, AttachmentForbidden: the document may not be stored as it would be."""
+    """:raises StatementForbidden, AttachmentForbidden: the document may not be stored so."""
     if not rules.permits(document):
         raise StatementForbidden(NOT_WRITTEN)
     if rules.naming is not None:

@@ -59,7 +59,7 @@ def named(collection: syntax.CollectionRef) -> str:
 
 
 def check_verb(access: Access, verb: str) -> None:
-    """:raises Forbidden: the caller may not run such statements."""
+    """:raises StatementForbidden: the caller may not run such statements."""
     if not access.is_full and not access.may_verb(verb):
         raise StatementForbidden(f"{verb.replace('_', ' ').upper()} statements")
 
@@ -68,7 +68,7 @@ def read_rule(access: Access, collection: syntax.CollectionRef) -> tuple[str, ..
     """
     Return the conditions of which one must hold for a document to be seen; empty: none.
 
-    :raises Forbidden: nothing of the collection may be seen.
+    :raises StatementForbidden: nothing of the collection may be seen.
     """
     return _conditions(access, access.read, collection, "read")
 

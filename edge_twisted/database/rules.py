@@ -61,7 +61,7 @@ def rules_of(
     """
     Return what a mutation of a collection keeps to.
 
-    :raises Forbidden: nothing of the collection may be seen, or changed.
+    :raises StatementForbidden: nothing of the collection may be seen, or changed.
     """
     if not access.is_full:
         seen, changed = read_rule(access, collection), write_rule(access, collection)

@@ -125,7 +125,7 @@ def visibility_of(
     """
     Return what a caller sees; of what a statement `writes`, what it may change as well.
 
-    :raises Forbidden: it may see nothing of a collection.
+    :raises StatementForbidden: it may see nothing of a collection.
     :raises SemanticError: there is no such virtual collection.
     """
     source = statement.source
