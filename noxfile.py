@@ -12,6 +12,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import nox
@@ -140,7 +141,9 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         _readme_tests(session)
         return
-    with open(Path(session.create_tmp()) / "simulation", "w+", encoding="utf-8") as said:
+    # Not `session.create_tmp`: it would move the tests' folders to where paths of unix sockets are
+    # too long for the system.
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
         python, module = Path(session.bin) / "python", "tests.support.simulation"
         simulation = subprocess.Popen(
             [python, "-m", module, "--seeds", SEEDS], stdout=said, stderr=subprocess.STDOUT

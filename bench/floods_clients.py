@@ -151,12 +151,12 @@ def _greeting(context: ssl.SSLContext) -> bytes:
     return out.read()
 
 
-def main() -> None:
-    """Run one of them."""
+def run_client() -> None:
+    """Run the client that the command line names, and print what it felt."""
     kind, url, ca, key, seconds, rate = sys.argv[1:]
     run = {f.__name__: f for f in (honest, keys, pipelined, connections)}[kind]
     print(json.dumps(run(Target(url, ca), key, float(seconds), float(rate))))
 
 
 if __name__ == "__main__":
-    main()
+    run_client()

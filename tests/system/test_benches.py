@@ -21,8 +21,8 @@ SHORT = {
     "replication": (["--documents", "300"], "changes: 3 documents"),
     "store": (["--rounds", "1", "--documents", "1"], "point read / bare"),
 }
-#: These need wrk and PostgreSQL, or several daemons for half a minute.
-STARTED_ONLY = frozenset({"http", "mesh", "mesh_floods"})
+#: These need wrk and PostgreSQL, or daemons and floods for half a minute and more.
+STARTED_ONLY = frozenset({"floods", "http", "mesh", "mesh_floods", "soak"})
 
 
 def run(*words: str) -> str:
