@@ -98,7 +98,9 @@ def end_rows() -> Iterator[str]:
 
 def examples() -> Iterator[m.Message]:
     """Yield a message of most kinds, as they may follow each other on a link."""
-    yield m.Hello([1], b"\xdb" * 32, _SITE, 1, "pk" + "A" * 44, "dock", 115605504000000000, 1 << 20)
+    yield m.Hello(
+        [1, 2], b"\xdb" * 32, _SITE, 1, "pk" + "A" * 44, "dock", 115605504000000000, 1 << 20
+    )
     yield m.Met(41)
     yield m.Subscribe(1, "SELECT * FROM tasks", b"\x80", 40, 12)
     yield m.Ready()

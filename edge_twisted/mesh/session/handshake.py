@@ -14,7 +14,8 @@ from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.mesh.ports.requests import Scope
 from edge_twisted.mesh.session.credit import WINDOW_BYTES
 from edge_twisted.mesh.wire.end_reasons import EndReason
-from edge_twisted.mesh.wire.messages import VERSIONS, Hello
+from edge_twisted.mesh.wire.features import VERSIONS, Features, common_features
+from edge_twisted.mesh.wire.messages import Hello
 from edge_twisted.mesh.wire.violations import PeerViolation, Refused
 
 #: Characters of a device name, as in the configuration.
@@ -56,12 +57,25 @@ class LocalServer:
     now_ms: Callable[[], int]
     entropy: Callable[[int], bytes]
     window_bytes: int = WINDOW_BYTES
+    #: Versions of the protocol that it speaks; tests make servers of older releases with it.
+    versions: tuple[int, ...] = VERSIONS
+
+
+@frozen(kw_only=True)
+class Peer:
+    """The server at the other end of a link, as its HELLO and ours have agreed."""
+
+    replica: Replica
+    #: Bytes of unacknowledged batches that it takes.
+    window_bytes: int
+    #: What may be said on the link.
+    features: Features
 
 
 def hello(local: LocalServer, replica: Replica) -> Hello:
     """Return the HELLO of this server."""
     return Hello(
-        list(VERSIONS),
+        list(local.versions),
         local.database,
         replica.site,
         replica.epoch,
@@ -72,15 +86,16 @@ def hello(local: LocalServer, replica: Replica) -> Hello:
     )
 
 
-def check(local: LocalServer, replica: Replica, certified_key: str, theirs: Hello) -> Replica:
+def check(local: LocalServer, replica: Replica, certified_key: str, theirs: Hello) -> Peer:
     """
-    Return the replica of the peer, whose certificate names `certified_key`.
+    Return the peer, whose certificate names `certified_key`.
 
     :raises Refused: the two servers cannot work together, or are one.
     :raises PeerViolation: HELLO names another key than the certificate.
     """
-    if not set(theirs.versions) & set(VERSIONS):
-        spoken = f"the peer speaks {theirs.versions}, we {list(VERSIONS)}"
+    features = common_features(local.versions, theirs.versions)
+    if features is None:
+        spoken = f"the peer speaks {theirs.versions}, we {list(local.versions)}"
         raise Refused(EndReason.PROTOCOL_VERSION, spoken)
     if theirs.database != local.database:
         raise Refused(EndReason.DATABASE_MISMATCH, "the peer has another db_id")
@@ -95,4 +110,4 @@ def check(local: LocalServer, replica: Replica, certified_key: str, theirs: Hell
     apart = abs(milliseconds(Timestamp(theirs.clock)) - local.now_ms())
     if apart > MAX_AHEAD_MS:
         raise Refused(EndReason.CLOCK_SKEW, f"the clocks are {apart / 1000:.0f} s apart")
-    return peer
+    return Peer(replica=peer, window_bytes=theirs.window, features=features)

@@ -33,6 +33,7 @@ from edge_twisted.mesh.session.batch_queue import BatchQueue, WindowAccount
 from edge_twisted.mesh.session.fingerprints import Fingerprints
 from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.session.states import INCOMING, IncomingEvent, IncomingState
+from edge_twisted.mesh.wire.features import Features
 from edge_twisted.mesh.wire.items import ScopeKey, Whole
 from edge_twisted.mesh.wire.messages import (
     Batch,
@@ -105,6 +106,8 @@ class IncomingStream:
     pulls: Pulls
     scope: Scope
     sender: Replica
+    #: What the link may carry.
+    features: Features
     #: Names the subscription on the wire; None while the peer has not heard of it.
     number: int | None = None
     is_caught_up: bool = False

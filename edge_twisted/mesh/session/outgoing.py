@@ -30,6 +30,7 @@ from edge_twisted.mesh.ports.requests import (
 from edge_twisted.mesh.repair.suppliers import Offerer, Supplier
 from edge_twisted.mesh.session.send_window import SendWindow
 from edge_twisted.mesh.session.states import OUTGOING, OutgoingEvent, OutgoingState
+from edge_twisted.mesh.wire.features import Features
 from edge_twisted.mesh.wire.messages import Batch, Closed, Opened, Stale, encode
 from edge_twisted.mesh.wire.state_machine import Event, Machine
 from edge_twisted.mesh.wire.values import (
@@ -89,6 +90,8 @@ class OutgoingStream:
     applies: ApplyProgress
     number: int
     scope: Scope
+    #: What the link may carry.
+    features: Features
     #: Whether the peer has other sources, so that large documents are announced, not sent.
     announces: bool = False
     #: The lsn up to which this stream was read, was sent, and is on the peer's disk.

@@ -64,6 +64,7 @@ from edge_twisted.mesh.session.states import LINK, LinkEvent, LinkState
 from edge_twisted.mesh.session.streams import LinkStreams
 from edge_twisted.mesh.wire import messages as m
 from edge_twisted.mesh.wire.end_reasons import Culprit, EndReason, end_reason
+from edge_twisted.mesh.wire.features import Features
 from edge_twisted.mesh.wire.frames import MAX_MESSAGE_BYTES, FrameReader, FrameWriter
 from edge_twisted.mesh.wire.items import ScopeKey
 from edge_twisted.mesh.wire.state_machine import Machine
@@ -124,6 +125,8 @@ class Session:
         self._has_other_sources = has_other_sources
         self._replica = local.home.replica
         self._machine = Machine(LINK, LinkState.WAIT_HELLO)
+        #: What the link may carry; until HELLO has told, nothing but HELLO and BYE may come.
+        self._features = Features(1)
         self._streams: LinkStreams | None = None
         self._reader = FrameReader()
         self._writer = FrameWriter()
@@ -376,6 +379,9 @@ class Session:
 
     def _take(self, message: m.Message, size: int) -> None:
         self._machine.step(type(message))
+        if not self._features.has(type(message)):
+            version = self._features.version
+            raise PeerViolation(f"{type(message).__name__} on a link of version {version}")
         match message:
             case m.Hello():
                 self._greeted(message)
@@ -407,11 +413,12 @@ class Session:
     def _greeted(self, theirs: m.Hello) -> None:
         local = self._local
         peer = check(local, self._replica, self._certified_key, theirs)
+        self._features = peer.features
         self._peer_clock = Timestamp(theirs.clock)
         self._reader.limit_bytes = MAX_MESSAGE_BYTES
-        self._streams = LinkStreams(self, local, peer, theirs.window, self._pulls)
-        self.tell(Established(theirs.peer_key, theirs.device_name, peer))
-        self.send(m.Met(local.home.heard_of(peer)))
+        self._streams = LinkStreams(self, local, peer, self._pulls)
+        self.tell(Established(theirs.peer_key, theirs.device_name, peer.replica))
+        self.send(m.Met(local.home.heard_of(peer.replica)))
         self._send_announce()
         self._streams.begin(self._scopes.values())
 

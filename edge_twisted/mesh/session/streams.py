@@ -9,7 +9,6 @@ from typing import Final, cast
 import msgspec
 
 from edge_twisted.documents.values import Value
-from edge_twisted.documents.versions import Replica
 from edge_twisted.errors import EdgeError
 from edge_twisted.mesh.limits.buckets import Bucket
 from edge_twisted.mesh.limits.rates import OWN_SUBSCRIPTIONS, cost
@@ -17,7 +16,7 @@ from edge_twisted.mesh.ports.port import Port
 from edge_twisted.mesh.ports.requests import Applied, DeleteGone, Scope
 from edge_twisted.mesh.repair.sender import RepairSender
 from edge_twisted.mesh.session.credit import IncomingCredit
-from edge_twisted.mesh.session.handshake import LocalServer
+from edge_twisted.mesh.session.handshake import LocalServer, Peer
 from edge_twisted.mesh.session.incoming import IncomingStream
 from edge_twisted.mesh.session.outgoing import OutgoingStream
 from edge_twisted.mesh.session.pulls import Pulls
@@ -45,15 +44,13 @@ class LinkStreams:
     which versions came from the peer, and which `ApplyBatch` still runs.
     """
 
-    def __init__(
-        self, port: Port, local: LocalServer, peer: Replica, peer_window: int, pulls: Pulls
-    ) -> None:
+    def __init__(self, port: Port, local: LocalServer, peer: Peer, pulls: Pulls) -> None:
         self._port = port
         self._local = local
         self._peer = peer
         self._pulls = pulls
         self._window = SendWindow()
-        self._window.limit_bytes = peer_window
+        self._window.limit_bytes = peer.window_bytes
         self._credit = IncomingCredit(local.window_bytes)
         self._announces = False
         # -- subscriptions of this server
@@ -92,7 +89,8 @@ class LinkStreams:
             credit=self._credit,
             pulls=self._pulls,
             scope=scope,
-            sender=self._peer,
+            sender=self._peer.replica,
+            features=self._peer.features,
         )
         self._incoming[scope.key] = stream
         stream.find()
@@ -236,8 +234,15 @@ class LinkStreams:
             raise PeerViolation("a subscription of an old number, or too many")
         self._newest_number = number
         scope, problem = self._scope(message)
-        stream = OutgoingStream(self._port, self._window, self, number, scope)
-        stream.announces = self._announces
+        stream = OutgoingStream(
+            port=self._port,
+            window=self._window,
+            applies=self,
+            number=number,
+            scope=scope,
+            features=self._peer.features,
+            announces=self._announces,
+        )
         self._outgoing[number] = stream
         self._repairs[number] = RepairSender(self._port, stream, number, scope)
         for incoming in self._incoming.values():

@@ -18,8 +18,6 @@ from edge_twisted.documents.headers import MAX_EXCEPTIONS
 from edge_twisted.documents.versions import SITE_BYTES
 from edge_twisted.mesh.wire.violations import PeerViolation
 
-#: Versions of the protocol that this server speaks; the highest that both speak is used.
-VERSIONS: Final = (1,)
 #: Kinds from here to `LAST_KIND` are ignored by a reader that does not know them.
 FIRST_IGNORABLE: Final = 64
 LAST_KIND: Final = 127

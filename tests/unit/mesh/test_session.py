@@ -48,6 +48,7 @@ from edge_twisted.mesh.session.handshake import LocalServer
 from edge_twisted.mesh.session.session import DEAD_SECONDS, Session
 from edge_twisted.mesh.session.states import LinkState
 from edge_twisted.mesh.wire import messages as wire
+from edge_twisted.mesh.wire.features import VERSIONS, Features, common_features
 from edge_twisted.mesh.wire.frames import FrameReader, FrameWriter
 from edge_twisted.mesh.wire.items import ScopeKey, Whole
 from edge_twisted.mesh.wire.violations import PeerViolation
@@ -269,6 +270,35 @@ def test_they_meet_and_sync_both_ways() -> None:
     assert there.a.closed is there.b.closed is None
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "version"),
+    [((1, 2), (1, 2), 2), ((1, 2), (1,), 1), ((2, 1), (7, 2, 9), 2), ((1,), (2, 1), 1)],
+)
+def test_the_highest_version_that_both_speak_is_that_of_the_link(
+    ours: tuple[int, ...], theirs: tuple[int, ...], version: int
+) -> None:
+    there = common_features(ours, theirs)
+    assert there == common_features(theirs, ours) == Features(version)
+
+
+def test_servers_without_a_common_version_say_so() -> None:
+    there = pair(us("a", versions=(3,)), us("b"))
+    there.start()
+    assert there.a.closed is not None and there.b.closed is not None
+    assert (there.a.closed.reason, there.b.closed.reason) == ("protocol_version",) * 2
+
+
+@pytest.mark.parametrize("versions", [(1,), (1, 2)])
+def test_servers_of_older_versions_sync(versions: tuple[int, ...]) -> None:
+    there = pair(us("a", versions=versions), us("b"))
+    there.start()
+    for side, key in ((there.a, b"1"), (there.b, b"2")):
+        side.database.put(key, key)
+        there.commit(side)
+    there.run()
+    assert there.a.database.documents.keys() == there.b.database.documents.keys() == {b"1", b"2"}
+
+
 def test_what_a_peer_gave_does_not_go_back_to_it() -> None:
     there = pair(us("a"), us("b"))
     there.start()
@@ -285,7 +315,7 @@ def test_in_sync_peers_reconnect_with_few_bytes() -> None:
     there = pair(us("a"), us("b"), first, second)
     there.start()
     hello = len(FrameWriter().message(wire.encode(wire.Hello(
-        [1], b"d" * 32, b"a" * 16, 1, "pk-a", "a", timestamp(NOW_MS), 1 << 20,
+        list(VERSIONS), b"d" * 32, b"a" * 16, 1, "pk-a", "a", timestamp(NOW_MS), 1 << 20,
     ))))  # fmt: skip
     assert there.a.sent_bytes + there.b.sent_bytes - 2 * hello <= 300
 
