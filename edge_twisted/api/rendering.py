@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from struct import pack
 from typing import Self, TypeVar
 
@@ -67,8 +67,8 @@ def results_response(results: Sequence[Result], media: Media) -> AnyResponse:
     return StreamingResponse(pieces=one_by_one(pieces), content_type=kind)
 
 
-async def one_by_one(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
-    """Turn pieces that can be made at any time into those of a streamed response."""
+async def one_by_one(pieces: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
+    """Return an iterable of bytes as the pieces of a streamed response."""
     for piece in pieces:
         yield piece
 

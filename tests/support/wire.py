@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from itertools import count
 from typing import Any
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import ISSLTransport
+from twisted.internet.interfaces import ISSLTransport, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -121,7 +121,7 @@ class Gives:
         length = self.count * self.size if self.announces else None
         return StreamingResponse(pieces=self._pieces(), length=length)
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
+    async def _pieces(self) -> AsyncGenerator[bytes, None]:
         try:
             for index in range(self.count):
                 if index == self.fails_after:
@@ -169,6 +169,9 @@ class NotingTransport(StringTransport):
     def abortConnection(self) -> None:
         self._is_aborted = True
         super().abortConnection()
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Send at once anyway."""
 
     def loseWriteConnection(self) -> None:
         self._is_half_closed = True
@@ -249,8 +252,9 @@ class MemorySite:
     def connect(self, *, over_tls: bool = False) -> WireClient:
         """Open a connection."""
         transport = NotingTransport()
+        directlyProvides(transport, ITCPTransport)
         if over_tls:
-            directlyProvides(transport, ISSLTransport)
+            directlyProvides(transport, ITCPTransport, ISSLTransport)
             transport.transport = NotingTransport()
         server = self.site.buildProtocol(transport.getPeer())
         server.makeConnection(transport)

@@ -1,22 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One connection: its requests one after the other, its time limits, its flow in both directions.
+One HTTP connection: its requests one after another, its time limits, its flow control.
 
-Pipelined requests wait in the reader's buffer: one is answered before the next is looked at, so
-that answers come in order and a write is done before a read that was sent after it.  Whoever sends
-more than `MAX_AHEAD_BYTES` ahead is not read from, and whoever does not read its answers gets no
-more of them.
+Pipelined requests wait in the reader's buffer.  The connection answers one request before it looks
+at the next one, so responses keep the order of the requests, and a read sees every write that was
+sent before it.  A client that sends more than `MAX_AHEAD_BYTES` of further requests is not read
+from until its request is answered; a client that does not read its responses gets no more of them.
 """
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, IDelayedCall, IPushProducer, ISSLTransport
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IPushProducer,
+    ISSLTransport,
+    ITCPTransport,
+)
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -31,56 +35,52 @@ from edge_twisted.api.wire.head import RequestHead, request_line_of
 from edge_twisted.api.wire.pace import WINDOW_SECONDS, Pace, stall_seconds
 from edge_twisted.api.wire.reader import RequestReader
 from edge_twisted.api.wire.refusal import refusal
+from edge_twisted.api.wire.transport import ByteTransport
 
 #: Bytes of further requests that are read while one is answered: one read of Twisted's transport.
 MAX_AHEAD_BYTES: Final = 65536
-#: Requests that are at hand and answered before other connections get their turn: a few ms.
+#: Buffered requests that are answered before other connections get their turn: a few ms of work.
 REQUESTS_PER_TURN: Final = 16
-#: A body that nobody wanted is read to its end, if it is no longer, to go on with the connection.
+#: The longest request body that is read and dropped after the response, so that the connection can
+#: take the next request; behind a longer unread body the connection is closed.
 SKIP_BYTES: Final = 65536
-#: After the last answer: how long a client may go on sending or be silent before it is cut off, and
-#: how much it may send.  Closing at once would make its system throw the answer away.
+#: After the last response: how long the client may send or stay silent before the connection is
+#: cut, and how many bytes it may send.  If the server closed at once, the client's system would
+#: answer the unread bytes with a reset and drop the response.
 LINGER_SECONDS: Final = 3.0
 LINGER_BYTES: Final = 64 * 2**20
 
 
 class _Phase(Enum):
-    #: Waits for a request, or for the rest of its head.
+    """State of a connection: HEAD -> EXCHANGE [-> SKIP] -> HEAD ... -> LINGER -> GONE."""
+
+    #: The connection waits for a request, or for the rest of a request's head.
     HEAD = auto()
-    #: One request is under way.
+    #: A request is being answered.
     EXCHANGE = auto()
-    #: It is answered, and the rest of its body is thrown away.
+    #: The request is answered; the rest of its body is read and dropped.
     SKIP = auto()
-    #: The last answer is out; what arrives is thrown away until the client closes.
+    #: The last response is sent; incoming bytes are dropped until the client closes.
     LINGER = auto()
+    #: The transport has reported the end of the connection.
     GONE = auto()
 
 
-#: Looked at many times in every request, and a member of an `Enum` takes Python 3.11 0.07 us.
+#: The phases as module globals: each request compares them many times, and access to a member of
+#: an `Enum` costs 0.07 us under Python 3.11.
 _HEAD, _EXCHANGE, _SKIP, _LINGER, _GONE = _Phase
-
-
-class _Transport(typing.Protocol):
-    """What a connection needs of its transport: TCP, TLS over it, or a unix socket."""
-
-    def write(self, data: bytes) -> None: ...
-    def getPeer(self) -> IAddress: ...
-    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None: ...
-    def unregisterProducer(self) -> None: ...
-    def pauseProducing(self) -> None: ...
-    def resumeProducing(self) -> None: ...
-    def loseConnection(self) -> None: ...
-    def loseWriteConnection(self) -> None: ...
-    def abortConnection(self) -> None: ...
 
 
 @implementer(IPushProducer)
 class Connection(Protocol):
     """
-    One connection of a `Site`, which is told of its beginning (`opened`) and its end (`closed`).
+    One connection of a `Site`: reads requests, runs one `Exchange` after another, keeps deadlines.
+
+    :param opened: is called with the connection once it has a transport.
+    :param closed: is called with the connection once its transport is gone.
     """
 
-    transport: _Transport  # type: ignore[assignment]
+    transport: ByteTransport  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -92,26 +92,32 @@ class Connection(Protocol):
         self.context = context
         self._opened = opened
         self._closed = closed
-        #: When the site calls `time_over`; None: never.
+        #: When the site calls `time_over`, by `context.now`; None: never.
         self.deadline: float | None = None
+        #: Whether an earlier request on this connection had a known caller.
         self._was_known = False
         self._reader = RequestReader(context.limits.max_header_bytes)
         self._phase = _HEAD
         self._exchange: Exchange | None = None
-        #: Whether the time for the head that is awaited runs.
+        #: Whether the time limit of the awaited head is running.
         self._head_began = True
-        #: Whether the body under way can be read on, and whether its client was told to send it.
+        #: Whether the rest of the current request cannot be parsed: the connection must close.
         self._is_broken = False
+        #: Whether the client of the current request was told to send its body (100 Continue).
         self._continued = False
+        #: Guards `_advance` against calls from inside itself.
         self._is_advancing = False
+        #: The delayed call that goes on with buffered requests in a later reactor turn.
         self._turn: IDelayedCall | None = None
+        #: Whether the transport is read from.
         self._is_reading = True
-        #: Set while the client does not take what was written.
+        #: Fires when the client reads again; None while the client takes what is written.
         self._room: Deferred[None] | None = None
+        #: Bytes received in phase LINGER.
         self._lingered_bytes = 0
-        #: When the request under way is late; None: never.
+        #: When the current request is late, by `context.now`; None: never.
         self._request_due: float | None = None
-        #: How fast the body under way comes, while some of it is missing.
+        #: The least rate of the current request's body, while part of the body is missing.
         self._pace: Pace | None = None
 
     # -- IProtocol
@@ -120,9 +126,10 @@ class Connection(Protocol):
         transport = self.transport
         self.is_secure = ISSLTransport.providedBy(transport)
         self.peer = self.context.peer_of(transport.getPeer())
-        set_no_delay = getattr(transport, "setTcpNoDelay", None)
-        if set_no_delay is not None:
-            set_no_delay(True)
+        #: The transport as TCP, itself or below TLS; None: no socket, as in tests.
+        self._tcp = transport if ITCPTransport.providedBy(transport) else None
+        if self._tcp is not None:
+            self._tcp.setTcpNoDelay(True)
         transport.registerProducer(self, True)
         self.deadline = self.context.now() + self.context.limits.header_timeout_ms / 1000
         self._opened(self)
@@ -181,24 +188,24 @@ class Connection(Protocol):
         """See `BodySource.body_taken`."""
         self._advance()
 
-    # -- for the exchange
+    # -- ResponseChannel
 
     def write(self, data: bytes) -> None:
-        """Send bytes."""
+        """See `ResponseChannel.write`."""
         if self._phase is not _GONE:
             self.transport.write(data)
 
     def room(self) -> Deferred[None]:
-        """Fire when the client takes more."""
+        """See `ResponseChannel.room`."""
         return succeed(None) if self._room is None else self._room
 
     def has_progressed(self) -> None:
-        """Give what streams its time anew."""
+        """See `ResponseChannel.has_progressed`."""
         if self._phase is not _LINGER:
             self._begin_time()
 
     def can_go_on(self) -> bool:
-        """Return whether another request can follow the one that is about to be answered."""
+        """See `ResponseChannel.can_go_on`."""
         exchange = self._exchange
         if exchange is None or not exchange.head.keeps_alive or self.context.is_draining:
             return False
@@ -206,15 +213,16 @@ class Connection(Protocol):
             return False
         if exchange.body.is_exhausted:
             return True
-        # By what was announced, not by what happens to be here: the same bytes, the same answer.
-        # Where the client waits to be told to go on, nobody knows whether the body will come.
+        # Judged by the announced length, not by the bytes that have arrived, so that the response
+        # does not depend on how the network cut the request.  A client that waits for 100 Continue
+        # may never send the body.
         announced = exchange.body.announced
         return announced is not None and (
             not announced or (announced <= SKIP_BYTES and not exchange.head.expects_continue)
         )
 
     def exchange_over(self, keep: bool) -> None:
-        """All of the response is out."""
+        """See `ResponseChannel.exchange_over`."""
         if self._phase is not _EXCHANGE:
             return
         if self._exchange is not None and self._exchange.request.identity is not None:
@@ -226,12 +234,12 @@ class Connection(Protocol):
         self._phase = _HEAD if self._reader.is_body_complete else _SKIP
         self._head_began = False
         if self._phase is _SKIP:
-            # It is short, and nobody waits for it.
+            # The rest is at most `SKIP_BYTES`, so one window of time is enough for it.
             self._end_by(self.context.now() + WINDOW_SECONDS)
         self._advance()
 
     def abort(self) -> None:
-        """Cut the connection."""
+        """Cut the connection, and drop what is still to be sent."""
         if self._phase is not _GONE:
             self.transport.abortConnection()
 
@@ -239,12 +247,12 @@ class Connection(Protocol):
 
     @property
     def is_known(self) -> bool:
-        """Whether a caller was recognized on it: then it is no stranger's."""
+        """Whether a request on this connection had a known caller."""
         exchange = self._exchange
         return self._was_known or (exchange is not None and exchange.request.identity is not None)
 
     def time_over(self) -> None:
-        """The deadline has passed."""
+        """End what has taken too long: `deadline` has passed."""
         self.deadline = None
         if self._room is not None or self._phase in (_LINGER, _SKIP):
             self.abort()
@@ -258,29 +266,30 @@ class Connection(Protocol):
             error = self._lateness(self._exchange)
             if error is None:
                 return
-            # Should nothing come of it.
+            # If the exchange does not end after all, the next deadline cuts the connection.
             self.deadline = self._request_due = self.context.now() + LINGER_SECONDS
             self._is_broken = not self._reader.is_body_complete
             if not self._exchange.time_over(error):
                 self.abort()
 
     def drain(self) -> bool:
-        """Close it if it is idle, and return whether it is; else it closes after its request."""
+        """Close the connection if it is idle, else after its request; return whether it is idle."""
         is_idle = self._phase is _HEAD and not self._reader.buffered
         if is_idle:
             self._close()
         return is_idle
 
     def close_unconfirmed(self) -> None:
-        """Close what carries TLS too, after what is still to be sent, without a confirmation."""
-        below = getattr(self.transport, "transport", None)
-        if self.is_secure and self._room is None and below is not None:
-            below.loseConnection()
+        """Close the transport below TLS, if any, without the client's close_notify."""
+        if self.is_secure and self._room is None:
+            below = self.transport.transport
+            if below is not None:
+                below.loseConnection()
 
-    # -- inner: what there is to do
+    # -- inner: progress through the phases
 
     def _advance(self) -> None:
-        """Go on as far as the bytes at hand allow."""
+        """Go on with bodies and requests as far as the buffered bytes allow."""
         if self._is_advancing:
             return
         self._is_advancing = True
@@ -297,7 +306,7 @@ class Connection(Protocol):
         self._advance()
 
     def _take_turn(self) -> bool:
-        """Return whether there is more to do at once, for which others had to wait too long."""
+        """Answer `REQUESTS_PER_TURN` buffered requests at most; return whether more are ready."""
         for _ in range(REQUESTS_PER_TURN):
             if self._phase is _EXCHANGE:
                 self._feed()
@@ -318,7 +327,7 @@ class Connection(Protocol):
         return self._phase is _HEAD or self._phase is _EXCHANGE
 
     def _next_request(self) -> bool:
-        """Begin the next request; False if there is none yet."""
+        """Begin the next request; return False if no whole head is buffered, or it is refused."""
         try:
             head = self._reader.next_head()
         except HttpError as error:
@@ -334,6 +343,7 @@ class Connection(Protocol):
         return True
 
     def _await_head(self) -> None:
+        """Set the deadline: of the head if it has begun to arrive, else of keep-alive."""
         if self._head_began:
             return
         limits = self.context.limits
@@ -346,6 +356,7 @@ class Connection(Protocol):
             self.deadline = self.context.now() + limits.keep_alive_timeout_ms / 1000
 
     def _begin(self, head: RequestHead) -> None:
+        """Start the exchange of a request whose head is complete."""
         self._phase = _EXCHANGE
         self._continued = False
         context, target, whole = self.context, head.target, self._reader.whole_body()
@@ -366,10 +377,10 @@ class Connection(Protocol):
         exchange = self._exchange = Exchange(self, head, request, body)
         exchange.start()
 
-    # -- inner: time
+    # -- inner: deadlines
 
     def _begin_time(self) -> None:
-        """Give the request under way its time, from now on."""
+        """Set the deadline of the current request, counted from now."""
         limits = self.context.limits
         timeout = limits.request_timeout_ms
         self._request_due = self.deadline = self.context.now() + timeout / 1000 if timeout else None
@@ -379,16 +390,17 @@ class Connection(Protocol):
             self._end_by(self.context.now() + stall_seconds(limits.min_body_bytes_per_sec))
 
     def _end_by(self, due: float) -> None:
+        """Bring the deadline forward to `due`, unless it is earlier already."""
         if self.deadline is None or due < self.deadline:
             self.deadline = due
 
     def _lateness(self, exchange: Exchange) -> RequestTimeout | None:
-        """Return what a request is refused with; None for a body that comes fast enough."""
+        """Return the error of a late request; None, and a new deadline, if its body is on time."""
         context, pace = self.context, self._pace
         now = context.now()
         if pace is None or (self._request_due is not None and self._request_due <= now):
             return RequestTimeout.of_body(context.limits.request_timeout_ms / 1000)
-        # While the endpoint works on what it has, the client cannot send.
+        # Only while the endpoint waits for more: else flow control may hold the client back.
         if exchange.body.is_awaited and not pace.is_kept:
             return RequestTimeout.of_slow_body(
                 context.limits.min_body_bytes_per_sec, WINDOW_SECONDS
@@ -401,10 +413,10 @@ class Connection(Protocol):
     # -- inner: bodies
 
     def _feed(self) -> None:
-        """Give the request under way what is here of its body."""
+        """Give the current request the buffered part of its body."""
         exchange = self._exchange
         if exchange is None or exchange.body.is_complete or not exchange.body.is_taken:
-            # Not before it is known who sent it, and that it is wanted: chunks cost time.
+            # A body is decoded only once its endpoint asks for it: the caller is admitted then.
             return
         body = exchange.body
         try:
@@ -425,7 +437,7 @@ class Connection(Protocol):
             body.finish()
 
     def _skip(self) -> None:
-        """Throw away what is here of a body that nobody wants."""
+        """Drop the buffered part of a body whose request is answered."""
         try:
             while self._reader.next_piece():
                 pass
@@ -433,7 +445,7 @@ class Connection(Protocol):
             self._is_broken = True
 
     def _regulate(self) -> None:
-        """Read from the client as long as there is room for what it sends."""
+        """Pause the transport while the body or the buffer is full, and resume it afterwards."""
         if self._phase is _GONE:
             return
         exchange = self._exchange
@@ -449,11 +461,11 @@ class Connection(Protocol):
         else:
             self.transport.resumeProducing()
 
-    # -- inner: the end
+    # -- inner: closing
 
     def _refuse(self, error: HttpError, line: tuple[str, str] | None = None) -> None:
         """
-        Answer an error to what does not become a request, and close the connection.
+        Send the response for `error` without an exchange, and close the connection.
 
         `line` is the method and the path; None where the head could not be parsed.
         """
@@ -464,7 +476,7 @@ class Connection(Protocol):
         self._close()
 
     def _close(self) -> None:
-        """End the connection once what was written is out, so that the client gets to read it."""
+        """Close the connection after the written bytes; linger until the client has read them."""
         unread = not self._reader.is_body_complete or self._reader.buffered > 0 or self._is_broken
         self._phase = _LINGER
         self._reader.forget()
@@ -472,8 +484,8 @@ class Connection(Protocol):
         transport = self.transport
         transport.unregisterProducer()
         self._regulate()
-        if unread and not self.is_secure and hasattr(transport, "loseWriteConnection"):
-            transport.loseWriteConnection()
+        if unread and not self.is_secure and self._tcp is not None:
+            self._tcp.loseWriteConnection()
         else:
-            # Over TLS this reads on until the client has confirmed it.
+            # TLS itself goes on reading until the client has sent its close_notify.
             transport.loseConnection()

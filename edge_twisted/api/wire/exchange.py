@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One request and its response, on a connection."""
+"""One request and its response on a connection: from the parsed head to the last byte sent."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from time import monotonic
 from typing import Protocol
 
@@ -27,24 +26,24 @@ _KEEP_ALIVE = b"Connection: keep-alive\r\n"
 
 
 class ResponseChannel(Protocol):
-    """What an exchange needs of the connection that it is on."""
+    """The connection as its exchange sees it."""
 
     context: ConnectionContext
 
     def write(self, data: bytes) -> None:
-        """Send bytes; nothing once the client has gone."""
+        """Send bytes; does nothing once the client has gone."""
 
     def room(self) -> Deferred[None]:
-        """Fire when the client takes more."""
+        """Return a Deferred that fires when the client takes more bytes."""
 
     def has_progressed(self) -> None:
-        """Give a response that streams its time anew."""
+        """Restart the time limit of the request: a streamed body has moved on."""
 
     def can_go_on(self) -> bool:
         """Return whether another request can follow the one that is about to be answered."""
 
     def exchange_over(self, keep: bool) -> None:
-        """Go on after the response: with the next request (`keep`), or by closing."""
+        """Go on after the response: with the next request if `keep`, else close."""
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -52,9 +51,9 @@ class ResponseChannel(Protocol):
 
 class Exchange(Work):
     """
-    Takes one request through the pipeline and sends what comes back, from `start` on.
+    Takes one request through the pipeline and sends its response.
 
-    Its connection is told when all of the response is out.
+    `start` begins it; after the last byte it calls `ResponseChannel.exchange_over`.
     """
 
     __slots__ = ("_channel", "_late_after", "_sent", "body", "has_begun", "head", "request")
@@ -68,26 +67,28 @@ class Exchange(Work):
         self.body = body
         #: Whether the response has begun.
         self.has_begun = False
-        #: Seconds after which the work on the answer was stopped; None unless it was.
+        #: After how many seconds `time_over` stopped the endpoint; None: it did not.
         self._late_after: float | None = None
+        #: Bytes of the response's body that were sent.
         self._sent = 0
         super().__init__()
 
     @property
     def makes_progress(self) -> bool:
-        """Whether each piece of the body restarts the time limit of the request."""
+        """Whether each piece of the request's body restarts the time limit."""
         route = self.request.route
         return route is not None and route.streams
 
     def client_gone(self) -> None:
-        """Stop the work on the answer: the client went away."""
+        """Cancel the endpoint's work: the client went away."""
         self.cancel()
 
     def time_over(self, error: RequestTimeout) -> bool:
         """
         Answer that the request took too long; return False if the response has begun already.
 
-        `error` is the answer if the rest of the body is missing; else the statement timed out.
+        The response is `error` if the endpoint waits for the rest of the body, else that the
+        statement timed out.
         """
         if self.has_begun:
             return False
@@ -102,7 +103,7 @@ class Exchange(Work):
 
     async def _run(self) -> None:
         channel, request = self._channel, self.request
-        # A reload may put another one in its place meanwhile.
+        # Kept for the whole request: a reload may replace the context's pipeline meanwhile.
         pipeline = channel.context.pipeline
         started = monotonic()
         status, error = CLIENT_GONE, None
@@ -111,7 +112,8 @@ class Exchange(Work):
             try:
                 response, error = await pipeline.answer(request)
                 if request.identity is None and pipeline.is_stranger(request):
-                    # And with it the next request on this connection, if it has come already.
+                    # Strangers share a small part of the reactor's time: this response, and with it
+                    # the next request on the connection, waits for the network's turn.
                     await channel.context.strangers.turn(network_of(request.client))
             except CancelledError:
                 if self._late_after is None:
@@ -164,7 +166,7 @@ class Exchange(Work):
         elif self.head.is_1_1:
             framing, chunked = b"Transfer-Encoding: chunked\r\n", True
         else:
-            # HTTP/1.0: the end of the connection is the end of the body.
+            # HTTP/1.0 has no chunks: the end of the connection marks the end of the body.
             framing, keep = b"", False
         channel, pieces = self._channel, response.pieces
         try:
@@ -179,19 +181,14 @@ class Exchange(Work):
                 channel.has_progressed()
                 await channel.room()
         finally:
-            await _close(pieces)
+            await pieces.aclose()
         if chunked:
             channel.write(LAST_CHUNK)
         return keep
 
     def _broke(self, failure: Failure) -> None:
-        # A bug, or a streamed response that failed half-way: the client sees a truncated body.
+        # A bug, or a streamed response that failed half-way.  Cutting the connection shows the
+        # client that the body is not whole.
         what = "Request {request_id} broke off while it was answered"
         log_cause(failure, self.request.id, what)
         self._channel.abort()
-
-
-async def _close(pieces: AsyncIterator[bytes]) -> None:
-    close = getattr(pieces, "aclose", None)
-    if close is not None:
-        await close()

@@ -108,7 +108,7 @@ class StreamingTests(DatabaseTestCase):
             assert isinstance(response, StreamingResponse)
             if begun:
                 await anext(response.pieces)
-            await response.pieces.aclose()  # type: ignore[attr-defined]
+            await response.pieces.aclose()
             assert result.batches is not None
             self.assertIsNone(await result.batches.next())
 
