@@ -8,13 +8,17 @@ When no place is left, the oldest stranger of the network with most strangers is
 for a newcomer of a network with fewer, else only after it had time for a handshake.  Without that
 time, many honest peers that come at once would evict each other for ever.
 
+The time differs from stranger to stranger.  With one time for all, a crowd that comes again when it
+is sent away would keep in step: all places fall free at one moment, when the crowd is at the door,
+and an honest peer of the same network, who comes at some other moment, never finds one.
+
 Each connection costs a handshake, so connections are also counted, by network and in all.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from attrs import define, field, frozen
 
@@ -30,6 +34,8 @@ MAX_STRANGERS: Final = 64
 MAX_OF_NETWORK: Final = 16
 #: Time for a handshake: two round trips, of 0.3 s each over a satellite.
 PATIENCE_SECONDS: Final = 1.0
+#: Each stranger has up to so much more time, in turn in as many steps as a network has places.
+SPREAD_SECONDS: Final = 1.0
 #: Connections of one network.  Each costs a handshake, and for a member a greeting as well: a few
 #: milliseconds, so a network can use some hundredths of the server's time.  Silent connections are
 #: held back by `PATIENCE_SECONDS` before they reach this rate; only those that end fast reach it.
@@ -51,16 +57,25 @@ class StrangerDecision(Generic[G]):
     evicted: G | None = None
 
 
+class Stay(NamedTuple):
+    """When a stranger came, and until when it has time for a handshake."""
+
+    since: float
+    until: float
+
+
 @define(eq=False)
 class Strangers(Generic[G]):
     """All strangers; `G` is a connection, `now` monotonic seconds."""
 
     limit: int = MAX_STRANGERS
-    #: network -> stranger -> when it came, the oldest first.
-    _networks: dict[str, dict[G, float]] = field(factory=dict)
+    #: network -> stranger -> its stay, the oldest first.
+    _networks: dict[str, dict[G, Stay]] = field(factory=dict)
     _network_of: dict[G, str] = field(factory=dict)
     _arrivals: OrderedDict[str, Bucket] = field(factory=OrderedDict)
     _all_arrivals: Bucket = field(factory=lambda: Bucket(ALL_ARRIVALS))
+    #: Counts strangers, to give each its time.
+    _entered: int = 0
 
     def __len__(self) -> int:
         return len(self._network_of)
@@ -86,7 +101,10 @@ class Strangers(Generic[G]):
     def enter(self, guest: G, address: str, now: float) -> None:
         """Add an admitted connection, and count its arrival."""
         network = network_of(address)
-        self._networks.setdefault(network, {})[guest] = now
+        step = self._entered % MAX_OF_NETWORK / MAX_OF_NETWORK
+        until = now + PATIENCE_SECONDS + SPREAD_SECONDS * step
+        self._entered += 1
+        self._networks.setdefault(network, {})[guest] = Stay(now, until)
         self._network_of[guest] = network
         arrivals = self._bucket(network)
         arrivals.take(1, now)
@@ -112,16 +130,15 @@ class Strangers(Generic[G]):
     def _is_frequent(self, arrivals: Bucket | None, now: float) -> bool:
         return arrivals is not None and arrivals.left(now) <= ARRIVALS.burst - FREE_ARRIVALS
 
-    def _after_patience(self, among: dict[G, float], now: float) -> StrangerDecision[G]:
-        oldest, since = next(iter(among.items()))
-        if now - since < PATIENCE_SECONDS:
-            return StrangerDecision(is_admitted=False)
-        return StrangerDecision(is_admitted=True, evicted=oldest)
+    def _after_patience(self, among: dict[G, Stay], now: float) -> StrangerDecision[G]:
+        """Admit a newcomer in place of the oldest stranger whose time is over, if there is one."""
+        over = next((guest for guest, stay in among.items() if stay.until <= now), None)
+        return StrangerDecision(is_admitted=over is not None, evicted=over)
 
-    def _largest(self) -> dict[G, float]:
+    def _largest(self) -> dict[G, Stay]:
         """Return the strangers of the network with most; among equals, with the oldest."""
         return max(
-            self._networks.values(), key=lambda here: (len(here), -next(iter(here.values())))
+            self._networks.values(), key=lambda here: (len(here), -next(iter(here.values())).since)
         )
 
     def _bucket(self, network: str) -> Bucket:

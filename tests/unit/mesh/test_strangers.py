@@ -51,6 +51,29 @@ def test_one_network_takes_few_places_and_its_oldest_goes_once_it_had_its_time()
     assert door.turned_out == [1]
 
 
+def test_a_crowd_in_step_does_not_keep_out_who_comes_at_another_moment() -> None:
+    """Forty come again a second after each was sent away; one comes in between, once a second."""
+    door = Door()
+    crowd = [(0.0, n) for n in range(40)]
+    inside: dict[int, int] = {}
+    moment = 0.5
+    while crowd[0][0] < 20.0:
+        crowd.sort()
+        now, who = crowd.pop(0)
+        if moment < now:
+            if door.knock("192.0.2.1", moment) is not None:
+                break
+            moment += 1.0
+        before = len(door.turned_out)
+        number = door.knock("192.0.2.1", now)
+        crowd += [(now + 1.01, inside.pop(gone)) for gone in door.turned_out[before:]]
+        if number is None:
+            crowd.append((now + 1.01, who))
+        else:
+            inside[number] = who
+    assert moment < 10.0
+
+
 def test_addresses_of_one_ipv6_network_share_its_places() -> None:
     door = Door()
     for n in range(200):
