@@ -17,7 +17,7 @@ from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.dql import logic
 from edge_twisted.dql.functions.aggregates import AGGREGATES, new_accumulator
 from edge_twisted.dql.functions.registry import FUNCTIONS
-from edge_twisted.dql.operators import arithmetic, bits, comparison, membership, text
+from edge_twisted.dql.operators import arithmetic, bits, comparison, concatenation, membership
 from edge_twisted.dql.patterns.like import ilike, like
 from edge_twisted.dql.patterns.similar import similar_to
 
@@ -59,7 +59,7 @@ OPERATORS: Final[list[Case]] = [
     ("str IN 5", membership.member, ("blue", TAGS)),
     ("int IN 5", membership.member, (7, TAGS)),
     ("str IN known 1000", membership.member_of([f"k{n}" for n in range(1000)]), ("k500",)),
-    ("str || str", text.concatenate, ("abc", "def")),
+    ("str || str", concatenation.concatenate, ("abc", "def")),
     ("LIKE 'The%'", like, (TEXT, "The%")),
     ("LIKE '%fox%'", like, (TEXT, "%fox%")),
     ("LIKE '%q%f%d%'", like, (TEXT, "%q%f%d%")),

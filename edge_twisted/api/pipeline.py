@@ -18,7 +18,7 @@ from edge_twisted.api.failures import code_of, response_to
 from edge_twisted.api.request import Request
 from edge_twisted.api.resource import FinishedRequest, Gate, Observer, Resource
 from edge_twisted.api.response import AnyResponse
-from edge_twisted.dql.execute.interruption import StatementTimeout
+from edge_twisted.dql.execution.interruption import StatementTimeout
 from edge_twisted.security.callers import Caller
 
 log = Logger()

@@ -10,14 +10,14 @@ from typing import Any, Final
 
 from attrs import define
 
-from edge_twisted.database.inline import INLINE_MOST, UNBOUNDED, BeyondBounds, ReadBudget
+from edge_twisted.database.inline_policy import INLINE_MOST, UNBOUNDED, BeyondBounds, ReadBudget
 from edge_twisted.database.prefilters import Translation, loosely, translate
 from edge_twisted.documents.ids import DocumentId, InvalidDocumentId
 from edge_twisted.documents.values import Operand, sort_key
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler import Compiled, Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import ArgumentError
-from edge_twisted.dql.plan.choice import Fidelity
+from edge_twisted.dql.plan.access_choice import Fidelity
 from edge_twisted.dql.plan.lookups import Lookup
 from edge_twisted.dql.plan.nodes import (
     CollectionScan,

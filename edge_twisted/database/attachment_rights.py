@@ -19,7 +19,7 @@ from edge_twisted.database.permissions import Access, predicate, read_rule
 from edge_twisted.documents.attachments import tokens_in
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Environment
+from edge_twisted.dql.compiler import Environment
 from edge_twisted.records.documents import document_of
 from edge_twisted.store.blobs.ledger import uploaders
 from edge_twisted.store.interface import Snapshot

@@ -22,22 +22,27 @@ from edge_twisted.database.execution import Execution
 from edge_twisted.database.history import StatementHistory, StatementRecord, StatementState
 from edge_twisted.database.index_statements import IndexStatements
 from edge_twisted.database.mutation_statements import MUTATIONS, run_transaction
-from edge_twisted.database.parameters import ParameterValues, stored_parameters
 from edge_twisted.database.permissions import Access
 from edge_twisted.database.runner import StatementRunner
-from edge_twisted.database.statements import (
+from edge_twisted.database.statement_cache import (
     LONG_TEXT,
     PreparedStatement,
     StatementCache,
     check_arguments,
 )
-from edge_twisted.database.virtual import METRICS_SWITCH, Provider, RowProvider, VirtualCollections
+from edge_twisted.database.system_parameters import ParameterValues, stored_parameters
+from edge_twisted.database.virtual_collections import (
+    METRICS_SWITCH,
+    Provider,
+    RowProvider,
+    VirtualCollections,
+)
 from edge_twisted.database.vitals import Vitals
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Environment
+from edge_twisted.dql.compiler import Environment
 from edge_twisted.dql.errors import DqlError, TransactionFailed, UnsupportedError
-from edge_twisted.dql.execute.interruption import Interruption
+from edge_twisted.dql.execution.interruption import Interruption
 from edge_twisted.dql.result import Result
 from edge_twisted.errors import EdgeError
 from edge_twisted.store.interface import Snapshot, Store

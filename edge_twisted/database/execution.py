@@ -14,16 +14,16 @@ from typing import Any
 
 from attrs import define, evolve
 
-from edge_twisted.database.advice import advise, create_statement
 from edge_twisted.database.catalog import SnapshotCatalog
 from edge_twisted.database.history import StatementRecord
-from edge_twisted.database.inline import UNBOUNDED, ReadBudget
-from edge_twisted.database.parameters import ParameterValues, shown_parameters
+from edge_twisted.database.index_advice import advise, create_statement
+from edge_twisted.database.inline_policy import UNBOUNDED, ReadBudget
 from edge_twisted.database.permissions import Access, check_verb, named
-from edge_twisted.database.result import RowBatch, Warnings
+from edge_twisted.database.row_batches import RowBatch, Warnings
 from edge_twisted.database.select import PlanReader
-from edge_twisted.database.statements import PreparedStatement
-from edge_twisted.database.virtual import (
+from edge_twisted.database.statement_cache import PreparedStatement
+from edge_twisted.database.system_parameters import ParameterValues, shown_parameters
+from edge_twisted.database.virtual_collections import (
     COUNT,
     EVERYBODY,
     RestrictedViewer,
@@ -35,14 +35,14 @@ from edge_twisted.database.visibility import EVERYTHING, NO_TESTS, Visibility, v
 from edge_twisted.documents import progress
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Environment
+from edge_twisted.dql.compiler import Environment
 from edge_twisted.dql.errors import UnsupportedError
-from edge_twisted.dql.execute.interruption import Interruption
-from edge_twisted.dql.execute.step_meters import NO_METER, StepObserver
-from edge_twisted.dql.format import format_statement
+from edge_twisted.dql.execution.interruption import Interruption
+from edge_twisted.dql.execution.step_meters import NO_METER, StepObserver
+from edge_twisted.dql.formatter import format_statement
 from edge_twisted.dql.functions.context import FunctionContext
+from edge_twisted.dql.plan.access_choice import Fidelity
 from edge_twisted.dql.plan.catalog import KeyPart
-from edge_twisted.dql.plan.choice import Fidelity
 from edge_twisted.dql.plan.joins import JoinPlan
 from edge_twisted.dql.plan.nodes import Description, sequence
 from edge_twisted.dql.plan.query import QueryPlan, plan_query

@@ -19,10 +19,10 @@ from typing import Final, cast
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
-from edge_twisted.database.parameters import ParameterValues
-from edge_twisted.database.statements import PreparedStatement
+from edge_twisted.database.statement_cache import PreparedStatement
+from edge_twisted.database.system_parameters import ParameterValues
 from edge_twisted.documents.values import Value
-from edge_twisted.dql.execute.interruption import StatementCancelled, StatementTimeout
+from edge_twisted.dql.execution.interruption import StatementCancelled, StatementTimeout
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.dql.source import SourceText
 from edge_twisted.errors import EdgeError

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.format import format_statement
+from edge_twisted.dql.formatter import format_statement
+from edge_twisted.dql.plan.access_choice import ID_PATH
 from edge_twisted.dql.plan.catalog import Catalog, KeyPart
-from edge_twisted.dql.plan.choice import ID_PATH
 from edge_twisted.dql.plan.conditions import conjuncts, constraint
 from edge_twisted.dql.plan.nodes import IdScan, IndexScan
 from edge_twisted.dql.plan.query import QueryPlan

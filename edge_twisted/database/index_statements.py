@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from edge_twisted.database.advice import create_statement, wanted_keys
+from edge_twisted.database.index_advice import create_statement, wanted_keys
 from edge_twisted.database.permissions import Access, check_verb
-from edge_twisted.database.virtual import VirtualCollections
+from edge_twisted.database.virtual_collections import VirtualCollections
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import SemanticError

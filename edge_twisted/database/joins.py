@@ -9,19 +9,19 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
-from edge_twisted.database.access import look_up
-from edge_twisted.database.inline import UNBOUNDED, ReadBudget
+from edge_twisted.database.access_paths import look_up
+from edge_twisted.database.inline_policy import UNBOUNDED, ReadBudget
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Compiled, Environment
-from edge_twisted.dql.execute.interruption import Interruption
-from edge_twisted.dql.execute.joins import (
+from edge_twisted.dql.compiler import Compiled, Environment
+from edge_twisted.dql.execution.interruption import Interruption
+from edge_twisted.dql.execution.joins import (
     Document,
     Equality,
     hash_join,
     loop_join,
     right_hash_join,
 )
-from edge_twisted.dql.execute.step_meters import StepObserver
+from edge_twisted.dql.execution.step_meters import StepObserver
 from edge_twisted.dql.plan.joins import JoinPlan
 from edge_twisted.dql.plan.lookups import Lookup
 from edge_twisted.dql.plan.query import QueryPlan

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from attrs import define
 
 from edge_twisted.database.attachment_rights import Naming
-from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.database.permissions import Access, predicate, read_rule, write_rule
-from edge_twisted.database.statements import PreparedStatement
+from edge_twisted.database.statement_cache import PreparedStatement
+from edge_twisted.database.system_parameters import ParameterValues
 from edge_twisted.database.type_declarations import reads_of, writes_of
 from edge_twisted.documents.operations import UNTYPED, VariantRules
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Environment
+from edge_twisted.dql.compiler import Environment
 
 Document = dict[str, Value]
 

@@ -16,10 +16,10 @@ from attrs import define, field, frozen
 
 from edge_twisted.database import mutations
 from edge_twisted.database.execution import Execution, OpenPlan, returning_query, target_query
+from edge_twisted.database.mutation_rules import Document, Rules, rules_of
 from edge_twisted.database.mutations import WrittenDocument
 from edge_twisted.database.permissions import check_verb
-from edge_twisted.database.result import Warnings
-from edge_twisted.database.rules import Document, Rules, rules_of
+from edge_twisted.database.row_batches import Warnings
 from edge_twisted.database.select import PlanReader
 from edge_twisted.documents import progress
 from edge_twisted.documents.ids import DocumentId
@@ -34,9 +34,9 @@ from edge_twisted.documents.operations import (
 )
 from edge_twisted.documents.values import MISSING, Operand, Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler import Compiled, Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError, SemanticError, TransactionFailed
-from edge_twisted.dql.names import resolve_names
+from edge_twisted.dql.name_resolution import resolve_names
 from edge_twisted.dql.plan.query import field_of_term
 from edge_twisted.dql.result import Result
 from edge_twisted.errors import EdgeError

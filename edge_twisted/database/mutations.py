@@ -21,8 +21,8 @@ from edge_twisted.database.errors import (
     NotADocument,
     StatementForbidden,
 )
-from edge_twisted.database.result import Warnings
-from edge_twisted.database.rules import Document, Rules
+from edge_twisted.database.mutation_rules import Document, Rules
+from edge_twisted.database.row_batches import Warnings
 from edge_twisted.documents import writes
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import to_text

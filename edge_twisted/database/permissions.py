@@ -16,9 +16,9 @@ from typing import Protocol
 from edge_twisted.database.errors import StatementForbidden
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler import Compiled, Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import EvaluationError
-from edge_twisted.dql.names import below
+from edge_twisted.dql.name_resolution import below
 from edge_twisted.dql.parser import parse_expression
 
 #: Yes, no, or where one of these conditions holds.

@@ -15,11 +15,11 @@ from attrs import define
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from edge_twisted.database.access import stored_texts
+from edge_twisted.database.access_paths import stored_texts
 from edge_twisted.database.execution import Execution
 from edge_twisted.database.history import StatementHistory, StatementRecord
 from edge_twisted.database.index_statements import IndexStatements
-from edge_twisted.database.inline import (
+from edge_twisted.database.inline_policy import (
     BeyondBounds,
     InlinePolicy,
     KnownPlan,
@@ -27,17 +27,17 @@ from edge_twisted.database.inline import (
     are_small,
 )
 from edge_twisted.database.mutation_statements import mutate
-from edge_twisted.database.parameters import ParameterValues, alter_parameters
 from edge_twisted.database.permissions import check_verb
-from edge_twisted.database.result import RowBatches
-from edge_twisted.database.statements import PreparedStatement, check_arguments
-from edge_twisted.database.virtual import is_history
+from edge_twisted.database.row_batches import RowBatches
+from edge_twisted.database.statement_cache import PreparedStatement, check_arguments
+from edge_twisted.database.system_parameters import ParameterValues, alter_parameters
+from edge_twisted.database.virtual_collections import is_history
 from edge_twisted.documents.json_text import are_literal
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Environment
+from edge_twisted.dql.compiler import Environment
 from edge_twisted.dql.errors import UnsupportedError
-from edge_twisted.dql.execute.step_meters import RowCounter, StepMeter
+from edge_twisted.dql.execution.step_meters import RowCounter, StepMeter
 from edge_twisted.dql.functions.context import FunctionContext
 from edge_twisted.dql.plan.nodes import Description
 from edge_twisted.dql.plan.query import QueryPlan

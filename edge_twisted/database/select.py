@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import define
 
-from edge_twisted.database.access import (
+from edge_twisted.database.access_paths import (
     FoundTexts,
     bodies,
     bounds_of,
@@ -26,17 +26,17 @@ from edge_twisted.database.access import (
     stored_texts,
     used_keys,
 )
-from edge_twisted.database.inline import UNBOUNDED, ReadBudget
+from edge_twisted.database.inline_policy import UNBOUNDED, ReadBudget
 from edge_twisted.database.joins import TermJoiner
 from edge_twisted.documents.ids import DocumentId, id_value
 from edge_twisted.documents.json_text import are_literal, is_literal
 from edge_twisted.documents.values import Value, canonical
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Compiled, Environment
-from edge_twisted.dql.execute.grouping import AggregateTerm, group
-from edge_twisted.dql.execute.interruption import Interruption
-from edge_twisted.dql.execute.sorting import SortTerm, cut, distinct, order
-from edge_twisted.dql.execute.step_meters import NO_METER, StepObserver
+from edge_twisted.dql.compiler import Compiled, Environment
+from edge_twisted.dql.execution.grouping import AggregateTerm, group
+from edge_twisted.dql.execution.interruption import Interruption
+from edge_twisted.dql.execution.sorting import SortTerm, cut, distinct, order
+from edge_twisted.dql.execution.step_meters import NO_METER, StepObserver
 from edge_twisted.dql.plan.covering import Covers
 from edge_twisted.dql.plan.nodes import CollectionScan
 from edge_twisted.dql.plan.query import QueryPlan

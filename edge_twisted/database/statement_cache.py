@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from attrs import evolve
 
 from edge_twisted.database.admission import is_limited
-from edge_twisted.database.inline import InlinePolicy
+from edge_twisted.database.inline_policy import InlinePolicy
 from edge_twisted.database.permissions import named
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax

@@ -17,7 +17,7 @@ from attrs import frozen
 from edge_twisted.documents.json_text import from_text, to_text
 from edge_twisted.documents.values import MISSING, Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler import Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.dql.patterns.like import ilike, like
 from edge_twisted.errors import EdgeError

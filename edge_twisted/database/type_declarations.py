@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from edge_twisted.database.parameters import ParameterValues
+from edge_twisted.database.system_parameters import ParameterValues
 from edge_twisted.documents.nodes import Variant
 from edge_twisted.documents.operations import UNTYPED, Path, VariantRules
 from edge_twisted.dql import syntax

@@ -9,8 +9,8 @@ from typing import Final, Protocol
 from attrs import frozen
 
 from edge_twisted.database.catalog import index_of
-from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.database.permissions import Access
+from edge_twisted.database.system_parameters import ParameterValues
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import SemanticError

@@ -10,7 +10,6 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from edge_twisted.database.parameters import ParameterValues
 from edge_twisted.database.permissions import (
     Access,
     guard,
@@ -19,13 +18,14 @@ from edge_twisted.database.permissions import (
     restricted,
     write_rule,
 )
+from edge_twisted.database.system_parameters import ParameterValues
 from edge_twisted.database.type_declarations import reads_of
-from edge_twisted.database.virtual import VirtualCollections
+from edge_twisted.database.virtual_collections import VirtualCollections
 from edge_twisted.documents.operations import UNTYPED, VariantRules
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Environment
-from edge_twisted.dql.plan.choice import Fidelity
+from edge_twisted.dql.compiler import Environment
+from edge_twisted.dql.plan.access_choice import Fidelity
 from edge_twisted.dql.plan.query import Guard
 from edge_twisted.records.documents import hides_variants, typed_document
 from edge_twisted.store.interface import Snapshot

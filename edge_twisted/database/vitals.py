@@ -16,8 +16,8 @@ from attrs import define, field, frozen
 from edge_twisted import __version__
 from edge_twisted.database.admission import StatementAdmission
 from edge_twisted.database.history import StatementHistory, StatementState
-from edge_twisted.database.statements import StatementCache
-from edge_twisted.database.virtual import Document, Moment
+from edge_twisted.database.statement_cache import StatementCache
+from edge_twisted.database.virtual_collections import Document, Moment
 from edge_twisted.documents.values import Value
 
 
@@ -51,7 +51,7 @@ class Vitals:
     history: StatementHistory
     statements: StatementCache
     admission: StatementAdmission
-    #: Give what other parts know, on any thread; see `virtual.Provider`.
+    #: Give what other parts know, on any thread; see `virtual_collections.Provider`.
     facts: list[Callable[[], Iterable[Fact]]] = field(factory=list)
     measures: list[Callable[[], Iterable[Measure]]] = field(factory=list)
 

@@ -17,13 +17,13 @@ from attrs import evolve, frozen
 
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler import Compiled, Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import ArgumentError, DqlError, EvaluationError, UnsupportedError
-from edge_twisted.dql.execute.interruption import Budget
-from edge_twisted.dql.format import format_statement
+from edge_twisted.dql.execution.interruption import Budget
+from edge_twisted.dql.formatter import format_statement
 from edge_twisted.dql.functions.context import NO_CONTEXT, FunctionContext
 from edge_twisted.dql.functions.registry import function_named
-from edge_twisted.dql.names import resolve_names
+from edge_twisted.dql.name_resolution import resolve_names
 from edge_twisted.dql.parser import NESTING_LIMIT, parse
 
 #: Steps that one document may cost: elements of arrays and objects that a condition visits.  A step

@@ -51,7 +51,9 @@ SPACES: Final = (
     FactSpace(EVICTIONS, "collection", "[generation, count, folded, vector]", "records/evictions"),
     FactSpace(INITIAL_DELETES, "collection, id key", "empty", "records/evictions"),
     FactSpace(HIDDEN_VARIANTS, "collection without NUL", "1", "records/documents"),
-    FactSpace(PARAMETERS, "name of a system parameter", "its value as JSON", "database/parameters"),
+    FactSpace(
+        PARAMETERS, "name of a system parameter", "its value as JSON", "database/system_parameters"
+    ),
     FactSpace(
         CURSORS,
         "collection, the rest of a scope's key, sender",

@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import define, field
 
-from edge_twisted.database.parameters import stored_parameters
+from edge_twisted.database.system_parameters import stored_parameters
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.subscriptions import Subscription
 from edge_twisted.mesh.ports.requests import Scope

@@ -23,10 +23,10 @@ from edge_twisted.config.reading import LoadedConfiguration
 from edge_twisted.config.yaml.nodes import Plain
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import RowScope, compile_expression
+from edge_twisted.dql.compiler import RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError, SemanticError
-from edge_twisted.dql.format import format_expression
-from edge_twisted.dql.names import below, free_paths
+from edge_twisted.dql.formatter import format_expression
+from edge_twisted.dql.name_resolution import below, free_paths
 from edge_twisted.dql.parser import parse_expression
 from edge_twisted.dql.source import SourceText
 from edge_twisted.dql.subscriptions import Subscription

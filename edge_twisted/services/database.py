@@ -19,7 +19,7 @@ from edge_twisted.api.health import Trouble
 from edge_twisted.config import model
 from edge_twisted.config.model import Configuration, TemporaryFolder
 from edge_twisted.database.database import Database, TimeAndChance
-from edge_twisted.database.parameters import ParameterValues
+from edge_twisted.database.system_parameters import ParameterValues
 from edge_twisted.services.system_facts import facts_of
 from edge_twisted.services.uuid7 import uuid7
 from edge_twisted.services.wall_clock import now_ms

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from edge_twisted.config import model
 from edge_twisted.database.database import Database
-from edge_twisted.database.parameters import ParameterValues
+from edge_twisted.database.system_parameters import ParameterValues
 from edge_twisted.documents.values import Value
 from edge_twisted.errors import EdgeError
 from edge_twisted.mesh.links.link import Link

@@ -8,10 +8,10 @@ import hashlib
 import pytest
 
 import edge_twisted.store.sqlite.store as sqlite_store
-from edge_twisted.database.parameters import InvalidParameterValue
+from edge_twisted.database.system_parameters import InvalidParameterValue
 from edge_twisted.documents.counters import CounterOverflow
 from edge_twisted.dql.errors import UnsupportedError
-from edge_twisted.dql.execute.interruption import Interruption, StatementCancelled
+from edge_twisted.dql.execution.interruption import Interruption, StatementCancelled
 from edge_twisted.errors import EdgeError
 from edge_twisted.store.blobs.names import id_of
 from edge_twisted.store.errors import BlobCorrupt, IndexExists, StoreOverloaded

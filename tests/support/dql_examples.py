@@ -31,7 +31,7 @@ from edge_twisted.database.database import Database, TimeAndChance
 from edge_twisted.documents.json_text import from_text
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica, SiteId
-from edge_twisted.dql.compile import Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler import Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.dql.parser import parse_expression
 from edge_twisted.dql.result import Result

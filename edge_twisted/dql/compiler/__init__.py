@@ -8,10 +8,10 @@ execution, `comprehensions` has the forms that bind variables.
 
 from __future__ import annotations
 
-from edge_twisted.dql.compile.comprehensions import register
-from edge_twisted.dql.compile.environment import Compiled, Environment
-from edge_twisted.dql.compile.expressions import compile_expression
-from edge_twisted.dql.compile.scope import GroupScope, NameScope, RowScope
+from edge_twisted.dql.compiler.comprehensions import register
+from edge_twisted.dql.compiler.environment import Compiled, Environment
+from edge_twisted.dql.compiler.expressions import compile_expression
+from edge_twisted.dql.compiler.scope import GroupScope, NameScope, RowScope
 
 register()
 

@@ -10,9 +10,9 @@ from attrs import frozen
 
 from edge_twisted.documents.values import MISSING, Missing, Operand, Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile.environment import Compiled, Environment
-from edge_twisted.dql.compile.expressions import add_case, compile_expression, needs_no_row
-from edge_twisted.dql.compile.scope import NameScope
+from edge_twisted.dql.compiler.environment import Compiled, Environment
+from edge_twisted.dql.compiler.expressions import add_case, compile_expression, needs_no_row
+from edge_twisted.dql.compiler.scope import NameScope
 from edge_twisted.dql.operators.membership import ValueSet
 
 Pairs = Iterator[tuple[Value, Value]]

@@ -15,15 +15,15 @@ from typing import Any, Final, TypeVar
 
 from edge_twisted.documents.values import MISSING, Operand, Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile.environment import Compiled, Environment
-from edge_twisted.dql.compile.scope import NameScope
+from edge_twisted.dql.compiler.environment import Compiled, Environment
+from edge_twisted.dql.compiler.scope import NameScope
 from edge_twisted.dql.errors import ArgumentError, DqlError, SemanticError
 from edge_twisted.dql.functions.aggregates import AGGREGATES
 from edge_twisted.dql.functions.context import NO_CONTEXT
 from edge_twisted.dql.functions.conversion import CASTS
 from edge_twisted.dql.functions.registry import Function, function_named
 from edge_twisted.dql.logic import logical_and, logical_not, logical_or, logical_xor
-from edge_twisted.dql.operators import arithmetic, bits, comparison, membership, text
+from edge_twisted.dql.operators import arithmetic, bits, comparison, concatenation, membership
 from edge_twisted.dql.patterns.like import ilike, like
 from edge_twisted.dql.patterns.similar import similar_to
 
@@ -35,7 +35,7 @@ _BINARY: Final[dict[syntax.BinaryOperator, Callable[[Operand, Operand], Operand]
     syntax.BinaryOperator.MODULO: arithmetic.modulo,
     syntax.BinaryOperator.ADD: arithmetic.add,
     syntax.BinaryOperator.SUBTRACT: arithmetic.subtract,
-    syntax.BinaryOperator.CONCATENATE: text.concatenate,
+    syntax.BinaryOperator.CONCATENATE: concatenation.concatenate,
     syntax.BinaryOperator.SHIFT_LEFT: bits.shift_left,
     syntax.BinaryOperator.SHIFT_RIGHT: bits.shift_right,
     syntax.BinaryOperator.EQUAL: comparison.equal,
@@ -189,7 +189,7 @@ def _link(run: list[syntax.Binary], scope: NameScope) -> _Link:
 
         def joined(value: Operand, row: Any, env: Environment) -> Operand:
             try:
-                return text.concatenate_all(value, (right(row, env) for right in rights))
+                return concatenation.concatenate_all(value, (right(row, env) for right in rights))
             except DqlError as error:
                 raise error.at(span) from None
 

@@ -15,9 +15,9 @@ from attrs import evolve, field, frozen
 
 from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile.environment import Compiled, Environment
+from edge_twisted.dql.compiler.environment import Compiled, Environment
 from edge_twisted.dql.errors import SemanticError
-from edge_twisted.dql.names import qualify
+from edge_twisted.dql.name_resolution import qualify
 
 Names = tuple[str, ...]
 

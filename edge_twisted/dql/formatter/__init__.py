@@ -7,7 +7,7 @@ Parsing the text of a tree gives an equal tree.
 
 from __future__ import annotations
 
-from edge_twisted.dql.format.expressions import expression as format_expression
-from edge_twisted.dql.format.statements import statement as format_statement
+from edge_twisted.dql.formatter.expressions import expression as format_expression
+from edge_twisted.dql.formatter.statements import statement as format_statement
 
 __all__ = ["format_expression", "format_statement"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from edge_twisted.dql.format import tokens
-from edge_twisted.dql.format.expressions import expression, expressions
+from edge_twisted.dql.formatter import tokens
+from edge_twisted.dql.formatter.expressions import expression, expressions
 from edge_twisted.dql.syntax import (
     CollectionRef,
     FieldDeclaration,

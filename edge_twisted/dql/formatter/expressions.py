@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from edge_twisted.dql.format import tokens
+from edge_twisted.dql.formatter import tokens
 from edge_twisted.dql.parser.expressions import INFIXES
 from edge_twisted.dql.syntax import (
     And,

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from edge_twisted.dql.format import clauses, tokens
-from edge_twisted.dql.format.expressions import expression, expressions
+from edge_twisted.dql.formatter import clauses, tokens
+from edge_twisted.dql.formatter.expressions import expression, expressions
 from edge_twisted.dql.syntax import (
     Advise,
     Apply,

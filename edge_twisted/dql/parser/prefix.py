@@ -8,8 +8,8 @@ from typing import Final, TypeAlias
 
 from edge_twisted.dql.literals import negated
 from edge_twisted.dql.parser.calls import SPECIAL_CALLS, call
+from edge_twisted.dql.parser.comprehensions import array_range, case, object_range, quantified
 from edge_twisted.dql.parser.cursor import PARAMETER_LIMIT, Cursor
-from edge_twisted.dql.parser.ranges import array_range, case, object_range, quantified
 from edge_twisted.dql.syntax import (
     ArrayLiteral,
     Expression,

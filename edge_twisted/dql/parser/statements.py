@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from edge_twisted.dql.parser.administration import alter_system, create, drop, show
 from edge_twisted.dql.parser.cursor import Cursor
 from edge_twisted.dql.parser.mutations import delete, evict, insert, update
 from edge_twisted.dql.parser.queries import select
-from edge_twisted.dql.parser.system import alter_system, create, drop, show
 from edge_twisted.dql.parser.terms import directives
 from edge_twisted.dql.syntax import Advise, Explain, Profile, Statement, UseDirectives
 

@@ -16,7 +16,6 @@ from typing import Final
 from attrs import frozen
 
 from edge_twisted.dql import syntax
-from edge_twisted.dql.plan.access import IndexRanges, best_ranges
 from edge_twisted.dql.plan.catalog import Index
 from edge_twisted.dql.plan.conditions import (
     Constraint,
@@ -27,6 +26,7 @@ from edge_twisted.dql.plan.conditions import (
     constraint,
 )
 from edge_twisted.dql.plan.directives import Directives
+from edge_twisted.dql.plan.index_choice import IndexRanges, best_ranges
 from edge_twisted.dql.plan.nodes import (
     CollectionScan,
     DocumentAccess,

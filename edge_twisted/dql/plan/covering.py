@@ -13,7 +13,7 @@ from enum import Enum
 from attrs import evolve
 
 from edge_twisted.dql import syntax
-from edge_twisted.dql.plan.choice import ID_PATH, Choice, Fidelity
+from edge_twisted.dql.plan.access_choice import ID_PATH, Choice, Fidelity
 from edge_twisted.dql.plan.conditions import FieldOf
 from edge_twisted.dql.plan.nodes import IndexScan
 

@@ -10,8 +10,8 @@ from attrs import frozen
 
 from edge_twisted.documents.values import Operand
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Compiled, GroupScope, NameScope, RowScope, compile_expression
-from edge_twisted.dql.compile.environment import Environment
+from edge_twisted.dql.compiler import Compiled, GroupScope, NameScope, RowScope, compile_expression
+from edge_twisted.dql.compiler.environment import Environment
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.functions.aggregates import (
     AGGREGATES,
@@ -19,7 +19,7 @@ from edge_twisted.dql.functions.aggregates import (
     CountRows,
     new_accumulator,
 )
-from edge_twisted.dql.names import qualify
+from edge_twisted.dql.name_resolution import qualify
 
 
 @frozen

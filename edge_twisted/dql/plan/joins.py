@@ -14,15 +14,15 @@ from typing import Final
 from attrs import frozen
 
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Compiled, RowScope, compile_expression
+from edge_twisted.dql.compiler import Compiled, RowScope, compile_expression
 from edge_twisted.dql.errors import SemanticError
-from edge_twisted.dql.format import format_expression
+from edge_twisted.dql.formatter import format_expression
 from edge_twisted.dql.plan.catalog import Index
 from edge_twisted.dql.plan.conditions import FieldPath, conjuncts
 from edge_twisted.dql.plan.directives import Directives
 from edge_twisted.dql.plan.lookups import Lookup, plan_lookup
 from edge_twisted.dql.plan.nodes import Description
-from edge_twisted.dql.rewrite import simplify
+from edge_twisted.dql.rewriter import simplify
 
 _TOO_MANY: Final = "Too many joins: the number of joined terms exceeds the maximum permitted."
 

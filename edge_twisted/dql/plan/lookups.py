@@ -15,12 +15,12 @@ from attrs import field, frozen
 
 from edge_twisted.documents.values import Operand
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Compiled, Environment, RowScope, compile_expression
-from edge_twisted.dql.plan.access import best_ranges
+from edge_twisted.dql.compiler import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.plan.access_choice import ID_PATH
 from edge_twisted.dql.plan.catalog import Index
-from edge_twisted.dql.plan.choice import ID_PATH
 from edge_twisted.dql.plan.conditions import Constraint, FieldPath, constraint
 from edge_twisted.dql.plan.directives import Directives
+from edge_twisted.dql.plan.index_choice import best_ranges
 from edge_twisted.dql.plan.nodes import IdScan, IndexScan
 from edge_twisted.dql.plan.ranges import Points
 

@@ -13,8 +13,8 @@ from typing import Protocol
 from attrs import frozen
 
 from edge_twisted.dql import syntax
-from edge_twisted.dql.format import format_expression
-from edge_twisted.dql.plan.access import IndexRanges
+from edge_twisted.dql.formatter import format_expression
+from edge_twisted.dql.plan.index_choice import IndexRanges
 
 Description = dict[str, object]
 

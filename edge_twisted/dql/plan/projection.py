@@ -11,7 +11,7 @@ from attrs import frozen
 
 from edge_twisted.documents.values import MISSING, Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Compiled, Environment, NameScope, compile_expression
+from edge_twisted.dql.compiler import Compiled, Environment, NameScope, compile_expression
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.plan.conditions import FieldOf, FieldPath
 

@@ -15,12 +15,12 @@ from attrs import evolve, field, frozen
 
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Compiled, NameScope, RowScope, compile_expression
+from edge_twisted.dql.compiler import Compiled, NameScope, RowScope, compile_expression
 from edge_twisted.dql.errors import SemanticError
-from edge_twisted.dql.format import format_expression
-from edge_twisted.dql.names import qualify, resolve_names
+from edge_twisted.dql.formatter import format_expression
+from edge_twisted.dql.name_resolution import qualify, resolve_names
+from edge_twisted.dql.plan.access_choice import Choice, Fidelity, TermRequest, choose
 from edge_twisted.dql.plan.catalog import Catalog, Index
-from edge_twisted.dql.plan.choice import Choice, Fidelity, TermRequest, choose
 from edge_twisted.dql.plan.conditions import FieldOf, FieldPath
 from edge_twisted.dql.plan.covering import Covers, count_name, cover, covers
 from edge_twisted.dql.plan.directives import Directives, directives_of
@@ -37,7 +37,7 @@ from edge_twisted.dql.plan.nodes import (
 )
 from edge_twisted.dql.plan.outline import Outline, outline
 from edge_twisted.dql.plan.projection import Projection, aliases, compile_projection, fields_of
-from edge_twisted.dql.rewrite import simplify
+from edge_twisted.dql.rewriter import simplify
 
 
 @frozen(kw_only=True)

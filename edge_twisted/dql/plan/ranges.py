@@ -17,7 +17,7 @@ from attrs import frozen
 from edge_twisted.documents.keys import after
 from edge_twisted.documents.values import MISSING, Operand, sort_key
 from edge_twisted.dql import syntax
-from edge_twisted.dql.format import format_expression
+from edge_twisted.dql.formatter import format_expression
 from edge_twisted.dql.plan.intervals import (
     NOTHING,
     PRESENT,

@@ -2,11 +2,11 @@
 """
 Rewriting of conditions: simpler conditions that keep the same rows, made before planning.
 
-A rule is a pure function of a node and of which truth value matters for it (`counting.Counts`).
+A rule is a pure function of a node and of which truth value matters for it (`polarity.Counts`).
 `RULES` is all rules, in the order in which they are tried.  The way in is `simplify`.
 
 To add a rule: write the function, put it into `RULES`, and add a fixture of its name in
-``tests/unit/dql/rewrite``; a law checks every rule against random conditions and documents.
+``tests/unit/dql/rewriter``; a law checks every rule against random conditions and documents.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from edge_twisted.dql import syntax
-from edge_twisted.dql.rewrite.chains import drop_dead, flatten
-from edge_twisted.dql.rewrite.constants import fold_constants
-from edge_twisted.dql.rewrite.counting import FALSITY, TRUTH, Counts, Rule
-from edge_twisted.dql.rewrite.equalities import equality_of_one, join_equalities
-from edge_twisted.dql.rewrite.negations import push_negation
-from edge_twisted.dql.rewrite.ranges import split_between
+from edge_twisted.dql.rewriter.between import split_between
+from edge_twisted.dql.rewriter.chains import drop_dead, flatten
+from edge_twisted.dql.rewriter.constants import fold_constants
+from edge_twisted.dql.rewriter.equalities import equality_of_one, join_equalities
+from edge_twisted.dql.rewriter.negations import push_negation
+from edge_twisted.dql.rewriter.polarity import FALSITY, TRUTH, Counts, Rule
 
 RULES: Final[tuple[Rule, ...]] = (
     fold_constants,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from edge_twisted.dql import syntax
-from edge_twisted.dql.rewrite.counting import FALSITY, TRUTH, Counts
+from edge_twisted.dql.rewriter.polarity import FALSITY, TRUTH, Counts
 
 
 def flatten(node: syntax.Expression, counts: Counts) -> syntax.Expression:

@@ -9,11 +9,11 @@ from attrs import evolve
 
 from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler import Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.dql.functions.context import NO_CONTEXT
 from edge_twisted.dql.functions.registry import function_named
-from edge_twisted.dql.rewrite.counting import Counts
+from edge_twisted.dql.rewriter.polarity import Counts
 
 _FOLDABLE: Final = (
     syntax.Unary,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from edge_twisted.dql import syntax
-from edge_twisted.dql.rewrite.counting import Counts
+from edge_twisted.dql.rewriter.polarity import Counts
 from edge_twisted.dql.syntax import BinaryOperator as Operator
 
 _OPPOSITES: Final = {

@@ -13,8 +13,8 @@ import edge_twisted
 from edge_twisted.api.errors import STATUS_OF
 from edge_twisted.database import errors as database_errors
 from edge_twisted.database.admission import StatementLimitReached
-from edge_twisted.database.parameters import PARAMETERS
-from edge_twisted.database.virtual import ALIASES
+from edge_twisted.database.system_parameters import PARAMETERS
+from edge_twisted.database.virtual_collections import ALIASES
 from edge_twisted.documents.json_text import to_text
 from edge_twisted.dql import errors as dql_errors
 from edge_twisted.dql import syntax

@@ -8,7 +8,7 @@ import random
 from hypothesis import HealthCheck, Phase, given, settings
 
 from edge_twisted.documents.values import Value
-from edge_twisted.dql.format import format_statement
+from edge_twisted.dql.formatter import format_statement
 from edge_twisted.dql.functions.registry import FUNCTIONS
 from edge_twisted.dql.parser import parse
 from edge_twisted.dql.syntax import Statement

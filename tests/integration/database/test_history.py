@@ -15,7 +15,7 @@ from edge_twisted.database.admission import StatementLimitReached
 from edge_twisted.database.errors import StatementForbidden
 from edge_twisted.database.vitals import Fact, Measure
 from edge_twisted.dql.errors import DqlError, SemanticError
-from edge_twisted.dql.execute.interruption import StatementTimeout
+from edge_twisted.dql.execution.interruption import StatementTimeout
 from edge_twisted.security.permissions import Access, Permits
 from tests.integration.database.harness import DatabaseTestCase, Everything
 from tests.support.dql_examples import answer, memory_database, outcome, rows_of

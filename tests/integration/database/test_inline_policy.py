@@ -13,7 +13,7 @@ from edge_twisted.database.permissions import Rule
 from edge_twisted.database.runner import StatementRunner
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.errors import ArgumentError
-from edge_twisted.dql.execute.interruption import StatementTimeout
+from edge_twisted.dql.execution.interruption import StatementTimeout
 from edge_twisted.store.sqlite import readers
 from tests.integration.database.harness import DatabaseTestCase, rows_of
 from tests.support.callers import EVERYTHING

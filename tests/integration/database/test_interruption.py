@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from edge_twisted.database.database import Database, TimeAndChance
 from edge_twisted.documents.values import Value
-from edge_twisted.dql.execute.interruption import StatementTimeout
+from edge_twisted.dql.execution.interruption import StatementTimeout
 from edge_twisted.dql.result import Result
 from tests.integration.database.harness import DatabaseTestCase, Everything
 from tests.integration.reactor import reactor

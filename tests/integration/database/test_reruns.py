@@ -7,8 +7,8 @@ from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from tests.integration.database import (
+    test_attachment_rights,
     test_many_collections,
-    test_naming,
     test_statements,
 )
 from tests.integration.database.harness import DatabaseTestCase
@@ -35,7 +35,7 @@ class Mutations(OnRerunStore, test_statements.MutationTests):
         self.assertEqual([stored, result.items], [[{"_id": "new-2"}]] * 2)
 
 
-class Naming(OnRerunStore, test_naming.NamingBlobs):
+class Naming(OnRerunStore, test_attachment_rights.NamingBlobs):
     pass
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edge_twisted.database.inline import INLINE_ROWS, RESPITE
+from edge_twisted.database.inline_policy import INLINE_ROWS, RESPITE
 from edge_twisted.documents.values import Value
 from edge_twisted.store.sqlite import readers
 from tests.integration.database.harness import DatabaseTestCase, rows_of

@@ -9,7 +9,7 @@ from edge_twisted.database.errors import (
     IdConflict,
     NotADocument,
 )
-from edge_twisted.database.parameters import UnknownParameter
+from edge_twisted.database.system_parameters import UnknownParameter
 from edge_twisted.documents.ids import InvalidDocumentId
 from edge_twisted.documents.operations import InvalidWrite
 from edge_twisted.documents.values import Value

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from edge_twisted.database.prefilters import translate
 from edge_twisted.documents.values import MISSING, Operand, Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler import Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import EvaluationError
+from edge_twisted.dql.plan.access_choice import TermRequest, choose
 from edge_twisted.dql.plan.catalog import Index, KeyPart
-from edge_twisted.dql.plan.choice import TermRequest, choose
 from edge_twisted.dql.plan.directives import Directives
 from edge_twisted.dql.plan.nodes import IndexScan, UnionScan
 from edge_twisted.dql.plan.outline import outline

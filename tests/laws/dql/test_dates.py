@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_twisted.documents.values import MISSING
-from edge_twisted.dql.compile.environment import unlimited
+from edge_twisted.dql.compiler.environment import unlimited
 from edge_twisted.dql.functions.dates import (
     date_add,
     date_cast,

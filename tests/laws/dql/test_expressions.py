@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge_twisted.documents.values import MISSING, Operand, Value, canonical, sort_key
-from edge_twisted.dql.compile.environment import unlimited
+from edge_twisted.dql.compiler.environment import unlimited
 from edge_twisted.dql.errors import EvaluationError
 from edge_twisted.dql.functions.aggregates import AGGREGATES, new_accumulator
 from edge_twisted.dql.functions.conversion import CASTS
@@ -38,8 +38,8 @@ from edge_twisted.dql.operators.comparison import (
     not_equal,
     precedes,
 )
+from edge_twisted.dql.operators.concatenation import concatenate
 from edge_twisted.dql.operators.membership import member, member_of
-from edge_twisted.dql.operators.text import concatenate
 from edge_twisted.dql.patterns.like import ilike, like
 from edge_twisted.dql.patterns.similar import similar_to
 from tests.support.strategies_operands import NUMBERS, OPERANDS, VALUES

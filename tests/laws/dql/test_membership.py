@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge_twisted.documents.values import MISSING, Operand, Value
-from edge_twisted.dql.compile import Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler import Environment, RowScope, compile_expression
 from edge_twisted.dql.functions.arrays import array_contains
 from edge_twisted.dql.functions.context import NO_CONTEXT
 from edge_twisted.dql.logic import logical_not

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import DqlError
-from edge_twisted.dql.format import format_expression
-from edge_twisted.dql.names import below
-from tests.laws.dql.test_rewrite import ARGUMENTS, conditions, documents
+from edge_twisted.dql.formatter import format_expression
+from edge_twisted.dql.name_resolution import below
+from tests.laws.dql.test_rewriter import ARGUMENTS, conditions, documents
 from tests.support.dql_examples import answer, memory_database, rows_of
 
 #: The term of FROM and what stands before each path; the fields are called a, b and c.

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from edge_twisted.documents.values import Operand
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Environment, RowScope, compile_expression
-from edge_twisted.dql.format import format_expression
+from edge_twisted.dql.compiler import Environment, RowScope, compile_expression
+from edge_twisted.dql.formatter import format_expression
 from edge_twisted.dql.functions.context import NO_CONTEXT
 from edge_twisted.dql.parser import parse_expression
-from edge_twisted.dql.rewrite import simplify
+from edge_twisted.dql.rewriter import simplify
 from tests.support.dql_examples import answer, memory_database, rows_of
 
 SCOPE = RowScope(("t",))

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compile import Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler import Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError
-from edge_twisted.dql.rewrite import RULES, simplify
-from edge_twisted.dql.rewrite.counting import Rule
+from edge_twisted.dql.rewriter import RULES, simplify
+from edge_twisted.dql.rewriter.polarity import Rule
 from edge_twisted.dql.syntax import BinaryOperator as Operator
 
 scalars: st.SearchStrategy[Value] = st.sampled_from([None, True, False, 0, 1, 1.0, 2, "", "a"])

@@ -6,7 +6,7 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 
 from edge_twisted.dql import syntax
-from edge_twisted.dql.format import format_expression, format_statement
+from edge_twisted.dql.formatter import format_expression, format_statement
 from edge_twisted.dql.parser import parse, parse_expression
 from tests.support.strategies_dql import expressions, statements
 

@@ -19,7 +19,7 @@ from attrs import define, field
 
 from edge_twisted.config.model import CollectionRule, FineGrained, IdentityConfig
 from edge_twisted.database.database import Database, TimeAndChance
-from edge_twisted.database.inline import INLINE_ROWS
+from edge_twisted.database.inline_policy import INLINE_ROWS
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica, SiteId

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from edge_twisted.database.permissions import restricted
-from edge_twisted.dql.format import format_expression
+from edge_twisted.dql.formatter import format_expression
 
 
 def in_statement(condition: str, term: str) -> str:

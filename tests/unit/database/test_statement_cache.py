@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from edge_twisted.database import statements
-from edge_twisted.database.statements import KEPT_TEXT_TOTAL, StatementCache
+from edge_twisted.database import statement_cache
+from edge_twisted.database.statement_cache import KEPT_TEXT_TOTAL, StatementCache
 
 
 def long_text(number: int, length: int = 8_000) -> str:
@@ -40,4 +40,6 @@ def test_the_count_does_not_drift() -> None:
         kept.prepare(long_text(number % 7))
     assert len(kept) == 3
     assert kept._length <= KEPT_TEXT_TOTAL
-    assert statements.CACHED_TEXT_LIMIT < KEPT_TEXT_TOTAL // 4, "one text is never alone too long"
+    assert statement_cache.CACHED_TEXT_LIMIT < KEPT_TEXT_TOTAL // 4, (
+        "one text is never alone too long"
+    )

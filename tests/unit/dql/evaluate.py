@@ -6,7 +6,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from edge_twisted.documents.values import Operand
-from edge_twisted.dql.compile import Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler import Environment, RowScope, compile_expression
 from edge_twisted.dql.parser import parse_expression
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import pytest
 
 from edge_twisted.documents.values import MISSING, Operand
-from edge_twisted.dql.compile.environment import unlimited
+from edge_twisted.dql.compiler.environment import unlimited
 from edge_twisted.dql.functions.registry import FUNCTIONS
-from edge_twisted.dql.operators import arithmetic, bits, text
+from edge_twisted.dql.operators import arithmetic, bits, concatenation
 from edge_twisted.dql.patterns.like import ilike, like
 from edge_twisted.dql.patterns.similar import similar_to
 
@@ -107,7 +107,7 @@ OPERATORS: dict[str, Callable[..., Operand]] = {
     "unary -": arithmetic.negate,
     "<<": bits.shift_left,
     ">>": bits.shift_right,
-    "||": text.concatenate,
+    "||": concatenation.concatenate,
     "LIKE": like,
     "ILIKE": ilike,
     "SIMILAR TO": similar_to,

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.errors import ArgumentError, DqlError, SemanticError
-from edge_twisted.dql.execute.interruption import BudgetExceeded, StatementTimeout
+from edge_twisted.dql.execution.interruption import BudgetExceeded, StatementTimeout
 from edge_twisted.dql.subscriptions import Subscription
 
 Arguments = dict[str, Value]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_twisted.dql.format import format_expression
+from edge_twisted.dql.formatter import format_expression
 from edge_twisted.dql.parser import parse_expression
-from edge_twisted.dql.rewrite import RULES, simplify
+from edge_twisted.dql.rewriter import RULES, simplify
 
 FOLDER = Path(__file__).parent
 NAMED = {rule.__name__: rule for rule in RULES}
