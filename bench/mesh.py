@@ -8,18 +8,15 @@ link's own counter (`edge_mesh_bytes_total`), that is frames before TLS.
 
 from __future__ import annotations
 
-import argparse
 import re
 import signal
 import statistics
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.report import Figure, publish
+from bench.report import Figure, Part, run_parts
 from tests.system.mesh_site import Site, eventually, site, started
 from tests.system.relay import Relay
 
@@ -233,7 +230,7 @@ def links(folder: Path) -> Iterator[Figure]:
             )
 
 
-PARTS: dict[str, Callable[[Path], Iterator[Figure]]] = {
+PARTS: dict[str, Part] = {
     "first-sync": first_sync,
     "latency": latency,
     "ring": ring,
@@ -241,20 +238,5 @@ PARTS: dict[str, Callable[[Path], Iterator[Figure]]] = {
 }
 
 
-def main() -> None:
-    """Run the parts; print and perhaps keep the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--save", action="store_true", help="keep the figures in bench/results")
-    options = parser.parse_args()
-    figures: list[Figure] = []
-    for name in options.parts or PARTS:
-        with tempfile.TemporaryDirectory() as folder:
-            for figure in PARTS[name](Path(folder)):
-                sys.stderr.write(f"{figure}\n")
-                figures.append(figure)
-    publish("mesh", figures, save=options.save)
-
-
 if __name__ == "__main__":
-    main()
+    run_parts("mesh", PARTS, __doc__)

@@ -8,16 +8,13 @@ honest neighbour writes.  Ratios are to the same measurement in peace, in the sa
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.report import Figure, publish
+from bench.report import Figure, Part, run_parts
 from edge_twisted.mesh.wire import messages as m
 from tests.system.mesh_flooder import FLOODED, FLOODS, flooder
 from tests.system.mesh_member import PREY, Member
@@ -103,23 +100,8 @@ def floods(folder: Path) -> Iterator[Figure]:
             )  # fmt: skip
 
 
-PARTS: dict[str, Callable[[Path], Iterator[Figure]]] = {"door": door, "floods": floods}
-
-
-def main() -> None:
-    """Run the parts; print and perhaps keep the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--save", action="store_true", help="keep the figures in bench/results")
-    options = parser.parse_args()
-    figures: list[Figure] = []
-    for name in options.parts or PARTS:
-        with tempfile.TemporaryDirectory() as folder:
-            for figure in PARTS[name](Path(folder)):
-                sys.stderr.write(f"{figure}\n")
-                figures.append(figure)
-    publish("mesh_floods", figures, save=options.save)
+PARTS: dict[str, Part] = {"door": door, "floods": floods}
 
 
 if __name__ == "__main__":
-    main()
+    run_parts("mesh_floods", PARTS, __doc__)

@@ -8,12 +8,14 @@ Every bench prints its figures and writes them to ``bench/results/NAME.json`` wh
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import statistics
 import sys
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -55,6 +57,10 @@ class Figure:
         return f"{self.name:<58} {self.value:>12,.2f} {self.unit:<8} {target:>10} {verdict}"
 
 
+#: One part of a bench: measures with files in a folder of its own.
+Part = Callable[[Path], Iterator[Figure]]
+
+
 def median(name: str, values: Sequence[float], unit: str, **kw: object) -> Figure:
     """Return the median of several rounds as a figure."""
     return Figure(name=name, value=statistics.median(values), unit=unit, **kw)  # type: ignore[arg-type]
@@ -88,3 +94,18 @@ def publish(bench: str, figures: Iterable[Figure], *, save: bool) -> None:
         from bench import table
 
         table.write()
+
+
+def run_parts(bench: str, parts: Mapping[str, Part], description: str | None) -> None:
+    """Run the parts that the command line names, else all; print and perhaps keep the figures."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}")
+    parser.add_argument("--save", action="store_true", help="keep the figures in bench/results")
+    options = parser.parse_args()
+    figures: list[Figure] = []
+    for name in options.parts or parts:
+        with tempfile.TemporaryDirectory() as folder:
+            for figure in parts[name](Path(folder)):
+                sys.stderr.write(f"{figure}\n")
+                figures.append(figure)
+    publish(bench, figures, save=options.save)

@@ -17,8 +17,8 @@ from typing import Any
 import orjson
 
 from edge_twisted.api.openapi.operation import Operation, content
-from edge_twisted.api.request import Request
-from edge_twisted.api.response import AnyResponse, Response
+from edge_twisted.api.resource import Page
+from edge_twisted.api.response import Response
 from edge_twisted.api.route import Route
 
 _SETTING = "http_server.serve_docs"
@@ -57,55 +57,33 @@ DOCUMENT_OPERATION = Operation(
 )
 
 
-class DocsPage:
-    """The page, which is the same for everyone."""
-
-    route = PAGE_ROUTE
-    max_body_bytes = 0
-
-    def __init__(self) -> None:
-        body, policy = _page()
-        self._response = Response(
-            body=body,
-            content_type=b"text/html; charset=utf-8",
-            headers=(
-                (b"Content-Security-Policy", policy),
-                (b"Referrer-Policy", b"no-referrer"),
-                (b"Cache-Control", b"no-cache"),
-            ),
-        )
-
-    async def respond(self, request: Request) -> AnyResponse:
-        """Show the page."""
-        return self._response
+def docs_page() -> Page:
+    """Return the endpoint of the page, which is the same for every caller."""
+    body, policy = _page()
+    response = Response(
+        body=body,
+        content_type=b"text/html; charset=utf-8",
+        headers=(
+            (b"Content-Security-Policy", policy),
+            (b"Referrer-Policy", b"no-referrer"),
+            (b"Cache-Control", b"no-cache"),
+        ),
+    )
+    return Page(PAGE_ROUTE, lambda _: response)
 
 
-class DocsRedirect:
-    """Leads who left the slash out to the page, whose address it is part of."""
-
-    route = REDIRECT_ROUTE
-    max_body_bytes = 0
-
-    async def respond(self, request: Request) -> AnyResponse:
-        """Say where the page is, for good."""
-        location = (b"Location", PAGE_ROUTE.path.encode("ascii"))
-        return Response(status=308, content_type=None, headers=(location,))
+def docs_redirect() -> Page:
+    """Return the endpoint that leads from ``/docs`` to the page, whose links need the slash."""
+    location = (b"Location", PAGE_ROUTE.path.encode("ascii"))
+    response = Response(status=308, content_type=None, headers=(location,))
+    return Page(REDIRECT_ROUTE, lambda _: response)
 
 
-class DocsDocument:
-    """The OpenAPI document."""
-
-    route = DOCUMENT_ROUTE
-    max_body_bytes = 0
-
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self._response = Response(
-            body=orjson.dumps(document), headers=((b"Cache-Control", b"no-cache"),)
-        )
-
-    async def respond(self, request: Request) -> AnyResponse:
-        """Show the document."""
-        return self._response
+def docs_document(document: Mapping[str, Any]) -> Page:
+    """Return the endpoint of the OpenAPI document."""
+    headers = ((b"Cache-Control", b"no-cache"),)
+    response = Response(body=orjson.dumps(document), headers=headers)
+    return Page(DOCUMENT_ROUTE, lambda _: response)
 
 
 def _page() -> tuple[bytes, bytes]:

@@ -10,7 +10,8 @@ from edge_twisted.api.gate import caller_of
 from edge_twisted.api.openapi.operation import Operation, content
 from edge_twisted.api.rendering import one_by_one
 from edge_twisted.api.request import Request
-from edge_twisted.api.response import AnyResponse, StreamingResponse
+from edge_twisted.api.resource import Page
+from edge_twisted.api.response import StreamingResponse
 from edge_twisted.api.route import Route
 
 ROUTE = Route(
@@ -33,24 +34,17 @@ OPERATION = Operation(
 
 
 class LogArchive(Protocol):
-    """Who has the logs."""
+    """The logs of the server, as `edge_twisted.logs.service` keeps them."""
 
     def archive(self, *, with_audit: bool) -> Iterator[bytes]:
-        """Return them as a gzip tar, a few milliseconds of work a piece."""
+        """Yield the logs as a gzip tar; each piece takes a few milliseconds of work."""
 
 
-class LogsDownload:
-    """Sends the archive while it is made, as fast as the client takes it."""
+def logs_page(logs: LogArchive) -> Page:
+    """Return the endpoint that sends the archive while it is made, as fast as the client reads."""
 
-    route = ROUTE
-    max_body_bytes = 0
-
-    def __init__(self, logs: LogArchive) -> None:
-        self._logs = logs
-
-    async def respond(self, request: Request) -> AnyResponse:
-        """Begin the archive."""
-        pieces = self._logs.archive(with_audit=caller_of(request).permits.is_full)
+    def answer(request: Request) -> StreamingResponse:
+        pieces = logs.archive(with_audit=caller_of(request).permits.is_full)
         return StreamingResponse(
             pieces=one_by_one(pieces),
             content_type=b"application/gzip",
@@ -59,3 +53,5 @@ class LogsDownload:
                 (b"Cache-Control", b"no-store"),
             ),
         )
+
+    return Page(ROUTE, answer)

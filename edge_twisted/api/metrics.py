@@ -9,6 +9,7 @@ metric itself; what is asked for at scrape time only is set by a function of `re
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from time import perf_counter
 from typing import Final
 
@@ -38,6 +39,11 @@ log = Logger()
 #: Seconds; from an id look-up over loopback to the statement that hits its timeout.
 DURATION_BUCKETS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+)  # fmt: skip
+
+#: Names of the labels, each the only one of its metrics.
+_COLLECTION, _DIRECTION, _KIND, _PEER, _STRATEGY = (
+    ["collection"], ["direction"], ["kind"], ["peer"], ["strategy"],
 )  # fmt: skip
 
 #: After so long the reactor gets its turn; one family takes some 0.1 ms.
@@ -88,16 +94,7 @@ class Metrics:
         self.registry = registry = CollectorRegistry()
         self._turn = turn
         self._refreshers: list[Refresher] = []
-
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(name, text, labels, registry=registry)
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(name, text, labels, registry=registry)
-
-        def histogram(name: str, text: str, *labels: str) -> Histogram:
-            return Histogram(name, text, labels, registry=registry, buckets=DURATION_BUCKETS)
-
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
         self.requests = RequestTallies(DURATION_BUCKETS)
         registry.register(self.requests)
         self.http_connections = gauge("edge_http_connections", "Connections that are open.")
@@ -105,26 +102,31 @@ class Metrics:
             "edge_tls_certificate_expiry_timestamp_seconds",
             "When the certificate in use ends, in seconds since 1970.",
         )
-        self.throttled = counter("edge_throttled_total", "Requests refused by a limit.", "strategy")
+        self.throttled = counter("edge_throttled_total", "Requests refused by a limit.", _STRATEGY)
         self.store_commits = counter("edge_store_commits_total", "Commits made durable.")
-        self.store_commit_duration = histogram(
-            "edge_store_commit_duration_seconds", "Group commits, with their fsync."
+        self.store_commit_duration = Histogram(
+            "edge_store_commit_duration_seconds",
+            "Group commits, with their fsync.",
+            registry=registry,
+            buckets=DURATION_BUCKETS,
         )
-        self.store_documents = gauge("edge_store_documents", "Documents.", "collection")
+        self.store_documents = gauge("edge_store_documents", "Documents.", _COLLECTION)
         self.store_collections = gauge("edge_store_collections", "Collections.")
         self.store_damaged = gauge(
-            "edge_store_damaged", "What is damaged of the store, as far as it was noticed.", "kind"
+            "edge_store_damaged",
+            "What is damaged of the store, as far as it was noticed.",
+            _KIND,
         )
         self.store_scrub_age = gauge(
             "edge_store_scrub_age_seconds", "How long ago the store was scrubbed wholly."
         )
         self.mesh_peers = gauge("edge_mesh_peers", "Peers that are connected.")
-        self.mesh_bytes = counter("edge_mesh_bytes_total", "Bytes to and from peers.", "direction")
+        self.mesh_bytes = counter("edge_mesh_bytes_total", "Bytes to and from peers.", _DIRECTION)
         self.mesh_documents = counter(
-            "edge_mesh_documents_total", "Document changes to and from peers.", "direction"
+            "edge_mesh_documents_total", "Document changes to and from peers.", _DIRECTION
         )
         self.mesh_lag_commits = gauge(
-            "edge_mesh_lag_commits", "Commits that a peer has not acknowledged.", "peer"
+            "edge_mesh_lag_commits", "Commits that a peer has not acknowledged.", _PEER
         )
         self.reactor_lag = gauge("edge_reactor_lag_seconds", "How late a timer was called last.")
         ProcessCollector(registry=registry)

@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-``GET /presence``: who is in the mesh, and who is connected with whom.
+``GET /presence``: the servers of the mesh, and the links between them.
 
-The JSON has the shape of the reference's SDK, so that its viewers can draw it.
+The JSON has the shape of the reference's SDK, so that viewers of its graph can draw ours.  The
+classes are that JSON: their fields, renamed, in their order.
 """
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, Self
 
-from attrs import field, frozen
+import msgspec
+from msgspec import Struct, field
 
 from edge_twisted import __version__
 from edge_twisted.api.openapi.operation import Operation, content
 from edge_twisted.api.request import Request
-from edge_twisted.api.response import AnyResponse, Response
+from edge_twisted.api.resource import Page
+from edge_twisted.api.response import Response
 from edge_twisted.api.route import Route
 
 ROUTE = Route(
@@ -34,96 +36,62 @@ OPERATION = Operation(
     responses={200: {"description": "The graph.", "content": content("Presence")}},
 )
 
-#: How this server calls itself where the reference has the version of its SDK.
+#: This server's name and version, in the field where the reference has the version of its SDK.
 SERVER_VERSION = f"edge-twisted/{__version__}"
 
 
-@frozen(kw_only=True)
-class PresenceLink:
-    """A link between two peers, named by their keys in any order; LAN and TCP: AccessPoint."""
+class PresenceLink(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A link between two peers in the form of the answer; make one with `between`."""
 
-    peer: str
-    other: str
-    kind: Literal["AccessPoint", "WebSocket"] = "AccessPoint"
+    id: str
+    connection_type: Literal["AccessPoint", "WebSocket"]
+    peer_key_string1: str
+    peer_key_string2: str
+    approximate_distance_in_meters: float | None = None
 
-    def as_json(self) -> Mapping[str, object]:
-        """Return it with the lesser key first."""
-        first, second = sorted((self.peer, self.other))
-        return {
-            "id": f"{first}<->{second}:{self.kind}",
-            "connectionType": self.kind,
-            "peerKeyString1": first,
-            "peerKeyString2": second,
-            "approximateDistanceInMeters": None,
-        }
+    @classmethod
+    def between(
+        cls, peer: str, other: str, kind: Literal["AccessPoint", "WebSocket"] = "AccessPoint"
+    ) -> Self:
+        """Return the link of two peers, whose keys come in any order; LAN and TCP: AccessPoint."""
+        first, second = sorted((peer, other))
+        return cls(
+            id=f"{first}<->{second}:{kind}",
+            connection_type=kind,
+            peer_key_string1=first,
+            peer_key_string2=second,
+        )
 
 
-@frozen(kw_only=True)
-class PresencePeer:
+class PresencePeer(Struct, frozen=True, kw_only=True, rename="camel"):
     """One server of the mesh, as far as it is known."""
 
-    key: str
+    key: str = field(name="peerKeyString")
     device_name: str
     os: str | None = None
-    version: str | None = None
-    is_connected_to_cloud: bool = False
+    version: str | None = field(default=None, name="dittoSdkVersion")
+    is_connected_to_cloud: bool = field(default=False, name="isConnectedToDittoCloud")
     is_compatible: bool | None = True
-    metadata: Mapping[str, object] = field(factory=dict)
-    identity_metadata: Mapping[str, object] = field(factory=dict)
+    metadata: Mapping[str, object] = field(default_factory=dict, name="peerMetadata")
+    identity_metadata: Mapping[str, object] = field(
+        default_factory=dict, name="identityServiceMetadata"
+    )
     connections: tuple[PresenceLink, ...] = ()
 
-    def as_json(self) -> Mapping[str, object]:
-        """Return it in the documented shape."""
-        return {
-            "peerKeyString": self.key,
-            "deviceName": self.device_name,
-            "os": self.os,
-            "dittoSdkVersion": self.version,
-            "isConnectedToDittoCloud": self.is_connected_to_cloud,
-            "isCompatible": self.is_compatible,
-            "peerMetadata": dict(self.metadata),
-            "identityServiceMetadata": dict(self.identity_metadata),
-            "connections": [each.as_json() for each in self.connections],
-        }
 
-
-@frozen(kw_only=True)
-class Graph:
+class Graph(Struct, frozen=True, kw_only=True):
     """The mesh as this server sees it."""
 
-    local: PresencePeer
-    remote: tuple[PresencePeer, ...] = ()
-
-    def as_json(self) -> Mapping[str, object]:
-        """Return it in the documented shape."""
-        return {
-            "localPeer": self.local.as_json(),
-            "remotePeers": [each.as_json() for each in self.remote],
-        }
+    local: PresencePeer = field(name="localPeer")
+    remote: tuple[PresencePeer, ...] = field(default=(), name="remotePeers")
 
 
-def local_peer(
-    key: str, device_name: str, *, connections: tuple[PresenceLink, ...] = ()
-) -> PresencePeer:
-    """Return this server; `key` is its public key's text."""
-    return PresencePeer(
-        key=key,
-        device_name=device_name,
-        os=platform.system() or None,
-        version=SERVER_VERSION,
-        connections=connections,
-    )
+def presence_page(graph: Callable[[], Graph]) -> Page:
+    """Return the endpoint that shows what `graph` returns at that moment."""
 
+    def answer(_request: Request) -> Response:
+        # `dict` for metadata that is another kind of mapping.
+        body = msgspec.json.encode(graph(), enc_hook=dict)
+        return Response(body=body, headers=((b"Cache-Control", b"no-store"),))
 
-class PresenceResource:
-    """Answers with what `graph` returns at that moment."""
-
-    route = ROUTE
-    max_body_bytes = 0
-
-    def __init__(self, graph: Callable[[], Graph]) -> None:
-        self._graph = graph
-
-    async def respond(self, request: Request) -> AnyResponse:
-        """Show the graph as of now."""
-        return Response.json(self._graph().as_json(), headers=((b"Cache-Control", b"no-store"),))
+    return Page(ROUTE, answer)

@@ -12,7 +12,7 @@ import base64
 import json
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from struct import pack
-from typing import Self, TypeVar
+from typing import Self
 
 import cbor2
 import orjson
@@ -20,10 +20,7 @@ import orjson
 from edge_twisted.api.media import Media
 from edge_twisted.api.response import AnyResponse, Response, StreamingResponse
 from edge_twisted.documents.json_text import from_text
-from edge_twisted.documents.values import Value
 from edge_twisted.dql.result import Batches, Result, Rows
-
-Row = TypeVar("Row")
 
 #: Rows that are encoded at once: some 2 ms for CBOR, the slower of the two, at 500 bytes each.
 BATCH = 512
@@ -124,10 +121,7 @@ async def _cbor_stream(result: Result, batches: Batches) -> AsyncGenerator[bytes
     yield _cbor_head(result) + b"\x9f"
     rows: Rows | None = result
     while rows is not None:
-        if rows.texts is not None:
-            yield b"".join([_cbor(from_text(text)) for text in rows.texts])
-        else:
-            yield b"".join([_cbor(item) for item in rows.items or ()])
+        yield _cbor_rows(rows)
         rows = await batches.next()
     yield b"\xff" + b"".join(_cbor_tail(result))
 
@@ -157,14 +151,9 @@ def json_pieces(result: Result) -> Iterator[bytes]:
     """Yield what `json_whole` returns in pieces of `BATCH` rows."""
     yield _json_head(result)
     separator = b""
-    if result.texts is not None:
-        for texts in _batches(result.texts):
-            yield separator + b",".join(texts)
-            separator = b","
-    else:
-        for items in _batches(result.items or ()):
-            yield separator + json_bytes(items)[1:-1]
-            separator = b","
+    for rows in _batches(result):
+        yield separator + _json_rows(rows)
+        separator = b","
     yield _json_tail(result)
 
 
@@ -220,16 +209,16 @@ def _cbor_results(results: Sequence[Result], commit: int | None) -> Iterator[byt
 
 def cbor_pieces(result: Result) -> Iterator[bytes]:
     """Yield a result in CBOR, members in the documented order."""
-    rows: Sequence[Value] | Sequence[bytes]
-    rows = result.texts if result.texts is not None else result.items or ()
-    yield _cbor_head(result) + _array_header(len(rows))
-    if result.texts is not None:
-        for texts in _batches(result.texts):
-            yield b"".join([_cbor(from_text(text)) for text in texts])
-    else:
-        for items in _batches(result.items or ()):
-            yield b"".join([_cbor(item) for item in items])
+    yield _cbor_head(result) + _array_header(_row_count(result))
+    for rows in _batches(result):
+        yield _cbor_rows(rows)
     yield from _cbor_tail(result)
+
+
+def _cbor_rows(rows: Rows) -> bytes:
+    if rows.texts is not None:
+        return b"".join([_cbor(from_text(text)) for text in rows.texts])
+    return b"".join([_cbor(item) for item in rows.items or ()])
 
 
 def _cbor_head(result: Result) -> bytes:
@@ -257,6 +246,11 @@ def _array_header(length: int) -> bytes:
     return pack(">BI", 0x9A, length)
 
 
-def _batches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    for start in range(0, len(rows), BATCH):
-        yield rows[start : start + BATCH]
+def _batches(rows: Rows) -> Iterator[Rows]:
+    """Yield the rows that are here as `Rows` of `BATCH` at most; nothing for no rows."""
+    texts, items = rows.texts, rows.items
+    for start in range(0, _row_count(rows), BATCH):
+        if texts is not None:
+            yield Rows(texts=texts[start : start + BATCH])
+        elif items is not None:
+            yield Rows(items=items[start : start + BATCH])

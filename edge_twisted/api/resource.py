@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from attrs import define
+from attrs import define, frozen
 from twisted.internet.defer import Deferred
 
 from edge_twisted.api.request import Request
@@ -33,6 +33,19 @@ class Resource(Protocol):
         Raise an error whose code is in `errors.ERRORS` for anything but success.  Awaits nothing
         but Deferreds and coroutines over them; one that never has to wait costs no scheduling.
         """
+
+
+@frozen
+class Page:
+    """A `Resource` that takes no body: a route, and the function that answers its requests."""
+
+    route: Route
+    answer: Callable[[Request], AnyResponse]
+    max_body_bytes: int = 0
+
+    async def respond(self, request: Request) -> AnyResponse:
+        """See `Resource.respond`."""
+        return self.answer(request)
 
 
 class Gate(Protocol):

@@ -152,17 +152,17 @@ ENDPOINTS: tuple[EndpointDeclaration, ...] = (
     EndpointDeclaration(
         presence.OPERATION,
         lambda http: http.http_api.presence.enabled,
-        lambda _, parts: presence.PresenceResource(parts.presence),
+        lambda _, parts: presence.presence_page(parts.presence),
     ),
     EndpointDeclaration(
         logs_download.OPERATION,
         lambda http: http.http_api.logs.enabled,
-        lambda _, parts: logs_download.LogsDownload(parts.logs),
+        lambda _, parts: logs_download.logs_page(parts.logs),
     ),
     EndpointDeclaration(
         health.OPERATION,
         lambda http: http.enable_healthcheck,
-        lambda _, parts: health.Health(parts.troubles),
+        lambda _, parts: health.health_page(parts.troubles),
     ),
     EndpointDeclaration(
         metrics.OPERATION,
@@ -170,17 +170,17 @@ ENDPOINTS: tuple[EndpointDeclaration, ...] = (
         lambda _, parts: metrics.MetricsPage(parts.metrics),
     ),
     EndpointDeclaration(
-        docs.PAGE_OPERATION, lambda http: http.serve_docs, lambda *_: docs.DocsPage()
+        docs.PAGE_OPERATION, lambda http: http.serve_docs, lambda *_: docs.docs_page()
     ),
     EndpointDeclaration(
         docs.REDIRECT_OPERATION,
         lambda http: http.serve_docs,
-        lambda *_: docs.DocsRedirect(),
+        lambda *_: docs.docs_redirect(),
         is_described=False,
     ),
     EndpointDeclaration(
         docs.DOCUMENT_OPERATION,
         lambda http: http.serve_docs,
-        lambda configuration, _: docs.DocsDocument(openapi_document_of(configuration)),
+        lambda configuration, _: docs.docs_document(openapi_document_of(configuration)),
     ),
 )

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.application.service import Service
+from twisted.application.internet import TimerService
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 log = Logger()
@@ -17,30 +16,24 @@ INTERVAL_SECONDS = 0.5
 WARN_SECONDS = 0.25
 
 
-class LagMeter(Service):
+class LagMeter(TimerService):
     """Measures the lag twice a second, hands it to `observe` in seconds, and logs long ones."""
 
     name = "reactor lag"
 
     def __init__(self, clock: IReactorTime, observe: Callable[[float], None]) -> None:
-        self._clock = clock
+        super().__init__(INTERVAL_SECONDS, self._measure)
+        self.clock = clock
+        self._now = clock.seconds
         self._observe = observe
-        self._loop = LoopingCall(self._measure)
-        self._loop.clock = clock
         self._due: float | None = None
 
     def startService(self) -> None:
-        super().startService()
         self._due = None
-        self._loop.start(INTERVAL_SECONDS)
-
-    def stopService(self) -> None:
-        super().stopService()
-        if self._loop.running:
-            self._loop.stop()
+        super().startService()
 
     def _measure(self) -> None:
-        now = self._clock.seconds()
+        now = self._now()
         if self._due is not None:
             lag = max(0.0, now - self._due)
             self._observe(lag)

@@ -45,7 +45,7 @@ def _peer(
         version=record.version or None,
         metadata=metadata,
         connections=tuple(
-            PresenceLink(peer=record.peer, other=claim.peer, kind=claim.kind)
+            PresenceLink.between(record.peer, claim.peer, claim.kind)
             for claim in graph.links(record)
         ),
     )

@@ -14,9 +14,8 @@ import time
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 
-from twisted.application.service import Service
+from twisted.application.internet import TimerService
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 
 
 class Notifier:
@@ -71,21 +70,11 @@ def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
     return int(limit) / 2_000_000
 
 
-class Watchdog(Service):
+class Watchdog(TimerService):
     """Feeds systemd's watchdog from the reactor, so that a blocked reactor is noticed."""
 
     name = "watchdog"
 
     def __init__(self, clock: IReactorTime, notifier: Notifier, seconds: float) -> None:
-        self._loop = LoopingCall(notifier.alive)
-        self._loop.clock = clock
-        self._seconds = seconds
-
-    def startService(self) -> None:
-        super().startService()
-        self._loop.start(self._seconds)
-
-    def stopService(self) -> None:
-        super().stopService()
-        if self._loop.running:
-            self._loop.stop()
+        super().__init__(seconds, notifier.alive)
+        self.clock = clock

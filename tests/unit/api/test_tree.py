@@ -19,17 +19,17 @@ from jsonschema import Draft202012Validator
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from edge_twisted.api.docs import DocsPage
+from edge_twisted.api.docs import docs_page
 from edge_twisted.api.errors import ERRORS, EndpointDisabled, MethodNotAllowed, NotFound
-from edge_twisted.api.logs_download import LogsDownload
+from edge_twisted.api.logs_download import logs_page
 from edge_twisted.api.metrics import Metrics
 from edge_twisted.api.openapi.schemas import SCHEMAS
 from edge_twisted.api.presence import (
+    SERVER_VERSION,
     Graph,
     PresenceLink,
     PresencePeer,
-    PresenceResource,
-    local_peer,
+    presence_page,
 )
 from edge_twisted.api.tree import ENDPOINTS, ApiParts, build, openapi_document_of
 from edge_twisted.cli.main import edge_server
@@ -56,7 +56,13 @@ http_server:
 auth: dev_mode
 """
 MESH = Graph(
-    local=local_peer("pkB", "hub", connections=(PresenceLink(peer="pkB", other="pkA"),)),
+    local=PresencePeer(
+        key="pkB",
+        device_name="hub",
+        os="Linux",
+        version=SERVER_VERSION,
+        connections=(PresenceLink.between("pkB", "pkA"),),
+    ),
     remote=(PresencePeer(key="pkA", device_name="till"),),
 )
 
@@ -204,7 +210,7 @@ class DocumentTests(SynchronousTestCase):
 
     def test_answers_are_as_described(self) -> None:
         graph = self.successResultOf(
-            Deferred.fromCoroutine(answered(PresenceResource(lambda: MESH), api_request()))
+            Deferred.fromCoroutine(answered(presence_page(lambda: MESH), api_request()))
         )
         Draft202012Validator(SCHEMAS["Presence"]).validate(orjson.loads(graph.body))
 
@@ -236,7 +242,7 @@ class Pages(SynchronousTestCase):
     """The docs page, presence, and the logs."""
 
     def test_the_page_loads_nothing_from_elsewhere(self) -> None:
-        page = self.successResultOf(Deferred.fromCoroutine(answered(DocsPage(), api_request())))
+        page = self.successResultOf(Deferred.fromCoroutine(answered(docs_page(), api_request())))
         text = page.body.decode()
         self.assertNotIn("http://", text)
         self.assertNotIn("https://", text)
@@ -251,7 +257,7 @@ class Pages(SynchronousTestCase):
 
     def test_presence_has_the_documented_shape(self) -> None:
         response = self.successResultOf(
-            Deferred.fromCoroutine(answered(PresenceResource(lambda: MESH), api_request()))
+            Deferred.fromCoroutine(answered(presence_page(lambda: MESH), api_request()))
         )
         said = orjson.loads(response.body)
         local = said["localPeer"]
@@ -285,7 +291,7 @@ class Pages(SynchronousTestCase):
         ):
             response = self.successResultOf(
                 Deferred.fromCoroutine(
-                    answered(LogsDownload(FakeLogs()), api_request(identity=caller))
+                    answered(logs_page(FakeLogs()), api_request(identity=caller))
                 )
             )
             self.assertEqual(response.content_type, b"application/gzip")
