@@ -9,7 +9,7 @@ from edge_twisted.api.errors import ErrorWithDetails
 from edge_twisted.api.rendering import NO_RESULT
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import DqlError
-from edge_twisted.dql.lexer import first_word
+from edge_twisted.dql.lexer import first_word_of
 from edge_twisted.dql.parser import parse
 from edge_twisted.errors import EdgeError
 
@@ -59,7 +59,7 @@ def failed_statement(error: Exception, about: StatementSummary) -> ErrorWithDeta
 
 
 def _by_first_word(statement: str) -> StatementSummary:
-    word = first_word(statement).lower()
+    word = first_word_of(statement).lower()
     return StatementSummary(query_type=word, verb=word) if word in _VERBS else StatementSummary()
 
 

@@ -11,11 +11,11 @@ from typing import Any, Final
 from attrs import define
 
 from edge_twisted.database.inline_policy import INLINE_MOST, UNBOUNDED, BeyondBounds, ReadBudget
-from edge_twisted.database.prefilters import Translation, loosely, translate
+from edge_twisted.database.prefilters import Translation, translate, translate_loosely
 from edge_twisted.documents.ids import DocumentId, InvalidDocumentId
 from edge_twisted.documents.values import Operand, sort_key
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compiler import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler import CompiledExpression, Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import ArgumentError
 from edge_twisted.dql.plan.access_choice import Fidelity
 from edge_twisted.dql.plan.lookups import Lookup
@@ -57,12 +57,12 @@ class FoundTexts:
 
 _TRANSLATIONS: Final = {
     Fidelity.WHOLE: translate,
-    Fidelity.MORE: loosely,
+    Fidelity.MORE: translate_loosely,
     Fidelity.OTHER: lambda asked, evaluate: Translation(None, asked == NOTHING_ASKED),
 }
 
 
-def find(
+def find_texts(
     snapshot: Snapshot,
     plan: QueryPlan,
     env: Environment,
@@ -86,7 +86,7 @@ def find(
         case IdScan():
             keys = list(_id_keys(access, evaluate))
             exact = choice.residual is None
-            found = bodies(snapshot, access.collection, keys)
+            found = read_bodies(snapshot, access.collection, keys)
             if exact and sees_all:
                 found = _none_damaged(found, snapshot, access.collection, keys)
             return FoundTexts(found, exact)
@@ -98,26 +98,26 @@ def find(
             rows = snapshot.scan(access.collection, translation.prefilter, fields)
             return FoundTexts(rows, translation.exact, fields is not None)
     ids = _keys(snapshot, access, evaluate, bounds)
-    return FoundTexts(bodies(snapshot, _collection(access), list(ids)), False)
+    return FoundTexts(read_bodies(snapshot, _collection(access), list(ids)), False)
 
 
-def index_ids(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> Iterator[bytes] | None:
+def read_index_ids(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> Iterator[bytes] | None:
     """Yield the id keys that the index of a plan finds; None if it would find too many."""
     found = _covered(plan, env)
     if found is None:
         return None
-    return chain.from_iterable(snapshot.index_ids(read_of(*found)))
+    return chain.from_iterable(snapshot.index_ids(index_read_of(*found)))
 
 
-def count(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> int | None:
+def count_documents(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> int | None:
     """Return how many documents a plan wants; None if the store cannot tell exactly."""
     assert plan.choice is not None
     evaluate = partial(value_of, env)
     match plan.choice.access:
         case IndexScan() as access:
-            found = reach(plan, access, evaluate)
+            found = resolve_bounds(plan, access, evaluate)
             if found.exact:
-                return snapshot.index_count(read_of(access, found.spans, found.prefilter))
+                return snapshot.index_count(index_read_of(access, found.spans, found.prefilter))
         case CollectionScan(collection=collection):
             translation = translate(plan.asked, evaluate)
             if translation.exact and translation.prefilter is not None:
@@ -143,12 +143,12 @@ def look_up(
 
     access = lookup.access
     if isinstance(access, IdScan):
-        return bodies(snapshot, access.collection, list(_id_keys(access, evaluate)))
+        return read_bodies(snapshot, access.collection, list(_id_keys(access, evaluate)))
     intervals, _ = access.ranges.complete(evaluate)
     spans = [ByteRange(*interval) for interval in intervals]
     if not spans:
         return iter(())
-    return snapshot.index_bodies(read_of(access, spans))
+    return snapshot.index_bodies(index_read_of(access, spans))
 
 
 def value_of(env: Environment, node: syntax.Expression) -> Operand:
@@ -168,7 +168,7 @@ def _collection(access: DocumentAccess) -> str:
 
 
 @define
-class Reach:
+class IndexBounds:
     """What an index scan looks at with the parameters of now."""
 
     spans: list[ByteRange]
@@ -177,17 +177,17 @@ class Reach:
     exact: bool
 
 
-def reach(plan: QueryPlan, access: IndexScan, evaluate: Evaluate) -> Reach:
+def resolve_bounds(plan: QueryPlan, access: IndexScan, evaluate: Evaluate) -> IndexBounds:
     """Return what the access of a plan, an index scan, looks at."""
     intervals, complete = access.ranges.complete(evaluate)
     spans = [ByteRange(*interval) for interval in intervals]
     if plan.asked is NOTHING_ASKED:
-        return Reach(spans, None, complete)
+        return IndexBounds(spans, None, complete)
     translation = _TRANSLATIONS[plan.fidelity](plan.asked, evaluate)
-    return Reach(spans, translation.prefilter, complete and translation.exact)
+    return IndexBounds(spans, translation.prefilter, complete and translation.exact)
 
 
-def read_of(
+def index_read_of(
     access: IndexScan,
     spans: Sequence[ByteRange],
     prefilter: Prefilter | None = None,
@@ -205,11 +205,11 @@ def _index_rows(
     evaluate: Evaluate,
     fields: Fields | None,
 ) -> FoundTexts:
-    found = reach(plan, access, evaluate)
+    found = resolve_bounds(plan, access, evaluate)
     fields = fields if found.exact else None
     if not found.spans:
         return FoundTexts(iter(()), True, True)
-    read = read_of(access, found.spans, found.prefilter, fields)
+    read = index_read_of(access, found.spans, found.prefilter, fields)
     return FoundTexts(snapshot.index_bodies(read), found.exact, fields is not None)
 
 
@@ -223,7 +223,7 @@ def _keys(
         case IndexScan():
             intervals, _ = access.ranges.complete(evaluate)
             spans = [ByteRange(*interval) for interval in intervals]
-            ids = chain.from_iterable(snapshot.index_ids(read_of(access, spans)))
+            ids = chain.from_iterable(snapshot.index_ids(index_read_of(access, spans)))
             return ids if bounds is UNBOUNDED else bounds.ids(ids)
         case UnionScan():
             keys = [_keys(snapshot, child, evaluate, bounds) for child in access.children]
@@ -240,10 +240,10 @@ def _id_keys(access: IdScan, evaluate: Evaluate) -> Iterable[bytes]:
         listed = evaluate(each)
         if isinstance(listed, list):
             values.extend(listed)
-    return dict.fromkeys(key for value in values if (key := id_key(value)) is not None)
+    return dict.fromkeys(key for value in values if (key := id_key_of(value)) is not None)
 
 
-def used_keys(term: syntax.Term, env: Environment) -> list[bytes] | None:
+def keys_of_use_ids(term: syntax.Term, env: Environment) -> list[bytes] | None:
     """Return the id keys that the USE IDS clauses of a term name, each once; None without any."""
     ids = [each for use in term.uses if isinstance(use, syntax.UseIds) for each in use.ids]
     lists = [use.ids for use in term.uses if isinstance(use, syntax.UseIdList)]
@@ -255,7 +255,7 @@ def used_keys(term: syntax.Term, env: Environment) -> list[bytes] | None:
     return list(_id_keys(access, partial(value_of, env)))
 
 
-def id_key(value: Operand) -> bytes | None:
+def id_key_of(value: Operand) -> bytes | None:
     """Return the key of the id that equals a value; None if no id does."""
     if type(value) is str:
         # As an id nearly always is, and any string may be one.
@@ -269,7 +269,7 @@ def id_key(value: Operand) -> bytes | None:
         return None
 
 
-def bodies(
+def read_bodies(
     snapshot: Snapshot, collection: str, keys: Sequence[bytes]
 ) -> Iterator[Sequence[ScanRow]]:
     """Yield the live documents of these id keys, in their order, some at a time."""
@@ -304,7 +304,7 @@ MAX_COUNT: Final = 2**63 - 1
 Test = Callable[[list[bytes]], list[bytes]]
 
 
-def stored_texts(
+def read_stored_texts(
     plan: QueryPlan, snapshot: Snapshot, env: Environment, test: Test | None = None
 ) -> list[bytes] | None:
     """
@@ -316,7 +316,7 @@ def stored_texts(
     """
     if plan.one_id is not None:
         collection, node = plan.one_id
-        key = id_key(value_of(env, node))
+        key = id_key_of(value_of(env, node))
         body = None if key is None else snapshot.body(collection, key)
         if body is None:
             if key is not None:
@@ -331,11 +331,11 @@ def stored_texts(
 def _of_index(
     plan: QueryPlan, access: IndexScan, snapshot: Snapshot, env: Environment, test: Test | None
 ) -> list[bytes] | None:
-    found = reach(plan, access, partial(value_of, env))
+    found = resolve_bounds(plan, access, partial(value_of, env))
     if not found.exact and (test is None or plan.fields is not None):
         return None
-    limit, offset = bounds_of(plan, env)
-    read = read_of(access, found.spans, found.prefilter, plan.fields)
+    limit, offset = limit_and_offset_of(plan, env)
+    read = index_read_of(access, found.spans, found.prefilter, plan.fields)
     first = limit + offset if found.exact and limit is not None else None
     texts = snapshot.index_texts(read, INLINE_MOST, first)
     if texts is None:
@@ -347,7 +347,7 @@ def _of_index(
     return texts[offset : offset + limit]
 
 
-def bounds_of(plan: QueryPlan, env: Environment) -> tuple[int | None, int]:
+def limit_and_offset_of(plan: QueryPlan, env: Environment) -> tuple[int | None, int]:
     """
     Return LIMIT and OFFSET.
 
@@ -362,7 +362,7 @@ def bounds_of(plan: QueryPlan, env: Environment) -> tuple[int | None, int]:
 
 
 def _bound(
-    compiled: Compiled | None, node: syntax.Expression | None, word: str, env: Environment
+    compiled: CompiledExpression | None, node: syntax.Expression | None, word: str, env: Environment
 ) -> int | None:
     if compiled is None or node is None:
         return None

@@ -13,7 +13,7 @@ from edge_twisted.dql import syntax
 from edge_twisted.errors import EdgeError
 
 
-class Delayed(Protocol):
+class DelayedCall(Protocol):
     """A call in the future."""
 
     def cancel(self) -> object:
@@ -24,7 +24,7 @@ class Delayed(Protocol):
 
 
 #: Calls a function after so many seconds, as `IReactorTime.callLater` does.
-Later = Callable[[float, Callable[[], None]], Delayed]
+Later = Callable[[float, Callable[[], None]], DelayedCall]
 
 
 class StatementLimitReached(EdgeError):
@@ -111,7 +111,7 @@ class StatementAdmission:
         self._waiting.remove(waiting)
         waiting.errback(StatementLimitReached(limit, wait_ms))
 
-    def _stop_timer(self, result: object, timer: Delayed) -> object:
+    def _stop_timer(self, result: object, timer: DelayedCall) -> object:
         if timer.active():
             timer.cancel()
         return result

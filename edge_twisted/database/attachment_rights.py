@@ -15,7 +15,7 @@ from typing import Final
 from attrs import define, field
 
 from edge_twisted.database.errors import AttachmentForbidden, StatementForbidden
-from edge_twisted.database.permissions import Access, predicate, read_rule
+from edge_twisted.database.permissions import Access, compile_rule, read_rule
 from edge_twisted.documents.attachments import tokens_in
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
@@ -39,7 +39,7 @@ def may_read(
         rule = read_rule(access, syntax.CollectionRef(None, collection))
     except StatementForbidden:
         return False
-    test = predicate(rule, access.identity, env)
+    test = compile_rule(rule, access.identity, env)
     return test is None or test(document_of(text))
 
 
@@ -67,7 +67,7 @@ def _referrers(
 
 
 @define
-class Naming:
+class AttachmentRights:
     """Which blobs the caller of one statement, who may not read everything, may name."""
 
     _access: Access

@@ -30,7 +30,7 @@ from edge_twisted.database.statement_cache import (
     StatementCache,
     check_arguments,
 )
-from edge_twisted.database.system_parameters import ParameterValues, stored_parameters
+from edge_twisted.database.system_parameters import ParameterValues, load_parameters
 from edge_twisted.database.virtual_collections import (
     METRICS_SWITCH,
     Provider,
@@ -125,13 +125,13 @@ class Database:
         for name, provider in providers.items():
             self.virtual.provide(name, provider)
         self._runner = StatementRunner(
-            store, IndexStatements(store, self.virtual), self._history, self._altered
+            store, IndexStatements(store, self.virtual), self._history, self._take_parameters
         )
 
     def start(self) -> None:
         """Take over what the opened store keeps."""
         with self._store.snapshot() as snapshot:
-            self._parameters = stored_parameters(snapshot)
+            self._parameters = load_parameters(snapshot)
         for watcher in self._watchers:
             watcher(self._parameters)
 
@@ -195,23 +195,23 @@ class Database:
         try:
             if len(statement) > LONG_TEXT and self._must_wait(statement):
                 found = Deferred.fromCoroutine(
-                    self._long(statement, args, access, record, timeout_seconds, stream)
+                    self._run_long(statement, args, access, record, timeout_seconds, stream)
                 )
             else:
                 prepared = self._statements.prepare(statement)
                 answer = self._answer_known(prepared, args, access, record, timeout_seconds)
                 if answer is None:
                     run = self.execution(prepared, args, access, record, timeout_seconds)
-                    found = self._admitted(run, stream)
+                    found = self._admit(run, stream)
                 else:
                     found = answer
         except BaseException as error:
-            self._failed(record, error)
+            self._note_error(record, error)
             raise
         if isinstance(found, Result):
-            self._completed(found, record)
+            self._note_result(found, record)
             return found
-        return found.addBoth(self._ended, record)
+        return found.addBoth(self._note_outcome, record)
 
     def transaction(
         self,
@@ -264,15 +264,15 @@ class Database:
     def _sources(self) -> dict[str, RowProvider]:
         """Return the virtual collections that the database fills itself."""
         return {
-            "active_requests": lambda moment: self._history.active(),
-            "request_history": lambda moment: self._history.finished(),
-            "shared_statements": lambda moment: self._statements.rows(),
+            "active_requests": lambda context: self._history.active(),
+            "request_history": lambda context: self._history.finished(),
+            "shared_statements": lambda context: self._statements.rows(),
             "vitals": self.vitals.vitals,
             "metrics": self.vitals.metrics,
             "system_info": self.vitals.system_info,
         }
 
-    def _altered(self, parameters: ParameterValues) -> None:
+    def _take_parameters(self, parameters: ParameterValues) -> None:
         self._parameters = parameters
         self._admission.admit()
         for watcher in self._watchers:
@@ -323,7 +323,7 @@ class Database:
         context = _Context(record.started_ms, self._db_id, record.id)
         return self._runner.answer_known(prepared, known, args, context, record)
 
-    async def _long(
+    async def _run_long(
         self,
         statement: str,
         args: Mapping[str, Value],
@@ -332,20 +332,20 @@ class Database:
         timeout_seconds: float | None,
         stream: bool,
     ) -> Result:
-        prepared = await self._prepared(statement)
+        prepared = await self._prepare(statement)
         run = self.execution(prepared, args, access, record, timeout_seconds)
-        found = self._admitted(run, stream)
+        found = self._admit(run, stream)
         return found if isinstance(found, Result) else await found
 
-    def _ended(self, outcome: Result | Failure, record: StatementRecord) -> Result | Failure:
+    def _note_outcome(self, outcome: Result | Failure, record: StatementRecord) -> Result | Failure:
         if isinstance(outcome, Failure):
             assert outcome.value is not None
-            self._failed(record, outcome.value)
+            self._note_error(record, outcome.value)
             return outcome
-        self._completed(outcome, record)
+        self._note_result(outcome, record)
         return outcome
 
-    def _completed(self, result: Result, record: StatementRecord) -> None:
+    def _note_result(self, result: Result, record: StatementRecord) -> None:
         rows = result.texts if result.texts is not None else result.items
         record.result_count = len(rows or ())
         if result.mutated_ids:
@@ -354,7 +354,7 @@ class Database:
             self._admission.leave()
         self._history.end(record, None)
 
-    def _failed(self, record: StatementRecord, error: BaseException) -> None:
+    def _note_error(self, record: StatementRecord, error: BaseException) -> None:
         """Let another statement in; let an error know the text that it is about."""
         if record.is_admitted:
             self._admission.leave()
@@ -366,28 +366,28 @@ class Database:
         """Return whether a text is so long that parsing it would hold up the reactor."""
         return len(text) > LONG_TEXT and not self._statements.is_known(text)
 
-    async def _prepared(self, text: str) -> PreparedStatement:
+    async def _prepare(self, text: str) -> PreparedStatement:
         """Parse a statement, on a thread if the text is long; :raises DqlError: it is none."""
         if self._must_wait(text):
             return await self._store.read("parse", lambda _: self._statements.prepare(text))
         return self._statements.prepare(text)
 
-    def _admitted(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
+    def _admit(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
         """Run a statement when there is room for it."""
         if not run.prepared.is_limited:
             return self._runner.start(run, stream=stream)
         turn = self._admission.enter()
         if turn is not None:
             run.record.state = StatementState.WAITING
-            return turn.addCallback(lambda _: self._entering(run, stream))
-        return self._entering(run, stream)
+            return turn.addCallback(lambda _: self._start(run, stream))
+        return self._start(run, stream)
 
-    def _entering(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
+    def _start(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
         run.record.is_admitted = True
         run.record.state = StatementState.RUNNING
         return self._runner.start(run, stream=stream)
 
-    async def _entered(self, records: Sequence[StatementRecord]) -> None:
+    async def _wait_for_turn(self, records: Sequence[StatementRecord]) -> None:
         """:raises StatementLimitReached: as many as may run do, and none ended in time."""
         turn = self._admission.enter()
         if turn is not None:
@@ -409,13 +409,13 @@ class Database:
             runs: list[Execution] = []
             for index, ((text, args), record) in enumerate(zip(statements, records, strict=True)):
                 try:
-                    prepared = await self._prepared(text)
+                    prepared = await self._prepare(text)
                     run = self.execution(prepared, args, access, record, timeout_seconds)
                     _check_transactional(run)
                 except EdgeError as error:
                     raise TransactionFailed(index, error) from None
                 runs.append(run)
-            await self._entered(records)
+            await self._wait_for_turn(records)
             try:
                 committed = await self._store.write(
                     "transaction", lambda transaction: run_transaction(runs, transaction)
@@ -427,7 +427,7 @@ class Database:
                 raise
             finally:
                 self._admission.leave()
-            return _numbered(committed.result, committed.lsn)
+            return _with_commit(committed.result, committed.lsn)
         except BaseException as error:
             failure = error
             raise
@@ -450,7 +450,7 @@ def _check_transactional(run: Execution) -> None:
         )
 
 
-def _numbered(results: Sequence[Result], lsn: int) -> Sequence[Result]:
+def _with_commit(results: Sequence[Result], lsn: int) -> Sequence[Result]:
     """Return the results of a transaction with the number of its commit."""
     for result in results:
         result.transaction_id = lsn

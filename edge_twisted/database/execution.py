@@ -18,14 +18,14 @@ from edge_twisted.database.catalog import SnapshotCatalog
 from edge_twisted.database.history import StatementRecord
 from edge_twisted.database.index_advice import advise, create_statement
 from edge_twisted.database.inline_policy import UNBOUNDED, ReadBudget
-from edge_twisted.database.permissions import Access, check_verb, named
+from edge_twisted.database.permissions import Access, check_verb, rule_name_of
 from edge_twisted.database.row_batches import RowBatch, Warnings
 from edge_twisted.database.select import PlanReader
 from edge_twisted.database.statement_cache import PreparedStatement
-from edge_twisted.database.system_parameters import ParameterValues, shown_parameters
+from edge_twisted.database.system_parameters import ParameterValues, show_parameters
 from edge_twisted.database.virtual_collections import (
     COUNT,
-    EVERYBODY,
+    FULL_VIEWER,
     RestrictedViewer,
     Viewer,
     VirtualCollections,
@@ -78,9 +78,9 @@ class Execution:
     new_id: Callable[[], str]
     record: StatementRecord
     monotonic: Callable[[], float]
-    measuring: StepObserver = NO_METER
+    meter: StepObserver = NO_METER
 
-    def about(self, statement: syntax.Statement) -> Execution:
+    def inner_execution(self, statement: syntax.Statement) -> Execution:
         """Return the same for the statement inside this one (EXPLAIN)."""
         return evolve(self, prepared=self.prepared.inner(statement))
 
@@ -97,10 +97,10 @@ class Execution:
         self.interruption.check()
         token = progress.begin(opened.reader.env.spend)
         try:
-            rows = opened.reader.whole(opened.plan)
+            rows = opened.reader.read_all(opened.plan)
         finally:
             progress.end(token)
-        return self._selected(opened.plan, snapshot, rows)
+        return self._result_of(opened.plan, snapshot, rows)
 
     def is_reusable(self, opened: OpenPlan) -> bool:
         """Return whether the same plan answers every caller who may do everything."""
@@ -117,7 +117,7 @@ class Execution:
         """
         opened = self.open(self.select, snapshot)
         batches = progress.iterate(
-            self.interruption.spend, opened.reader.batches(opened.plan, most)
+            self.interruption.spend, opened.reader.read_batches(opened.plan, most)
         )
         following = next(batches, None)
         first = True
@@ -126,14 +126,14 @@ class Execution:
             following = next(batches, None)
             item: Result | RowBatch = RowBatch(rows, following is None)
             if first:
-                item = self._selected(opened.plan, snapshot, rows)
+                item = self._result_of(opened.plan, snapshot, rows)
                 item.is_whole = following is None
                 first = False
             mark = self.interruption.pause()
             yield item
             self.interruption.resume(mark)
 
-    def _selected(self, plan: QueryPlan, snapshot: Snapshot, rows: Rows) -> Result:
+    def _result_of(self, plan: QueryPlan, snapshot: Snapshot, rows: Rows) -> Result:
         warnings = self._join_warnings(plan, snapshot) if plan.joins else NO_WARNINGS
         return Result(
             query_type="select",
@@ -171,18 +171,18 @@ class Execution:
         if role == "select":
             check_verb(self.access, "select")
         visibility = self.visibility_of(statement, writes=role == "target")
-        plan = self._planned(statement, snapshot, role, visibility)
-        return OpenPlan(plan, self._reading(snapshot, visibility, bounds))
+        plan = self._plan(statement, snapshot, role, visibility)
+        return OpenPlan(plan, self._reader(snapshot, visibility, bounds))
 
     def visibility_of(self, statement: syntax.Select, *, writes: bool = False) -> Visibility:
         """Return what the caller sees of a statement's collections."""
         return visibility_of(statement, self.access, self.parameters, self.virtual, writes=writes)
 
-    def planned(self, statement: syntax.Select, snapshot: Snapshot) -> QueryPlan:
+    def plan_over_rows(self, statement: syntax.Select, snapshot: Snapshot) -> QueryPlan:
         """Return the plan of a SELECT over rows that are at hand already (RETURNING)."""
-        return self._planned(statement, snapshot, "returning", EVERYTHING)
+        return self._plan(statement, snapshot, "returning", EVERYTHING)
 
-    def _planned(
+    def _plan(
         self, statement: syntax.Select, snapshot: Snapshot, role: str, visibility: Visibility
     ) -> QueryPlan:
         fidelity = visibility.fidelity(snapshot) if visibility.typings else Fidelity.WHOLE
@@ -198,7 +198,7 @@ class Execution:
 
         def make() -> QueryPlan:
             catalog = SnapshotCatalog(snapshot)
-            whole, guard = visibility.restricted(statement), visibility.guard(statement)
+            whole, guard = visibility.restrict(statement), visibility.guard_of(statement)
             return plan_query(whole, catalog, parameters.directives, fidelity, guard)
 
         begun = self.monotonic()
@@ -206,9 +206,7 @@ class Execution:
         self.record.note_plan(plan, self.monotonic() - begun)
         return plan
 
-    def _reading(
-        self, snapshot: Snapshot, visibility: Visibility, bounds: ReadBudget
-    ) -> PlanReader:
+    def _reader(self, snapshot: Snapshot, visibility: Visibility, bounds: ReadBudget) -> PlanReader:
         spend = self.interruption.spend if bounds is UNBOUNDED else bounds.spend
         env = Environment(self.arguments, self.context, spend)
         if visibility is EVERYTHING:
@@ -218,7 +216,7 @@ class Execution:
                 interruption=self.interruption,
                 bounds=bounds,
                 virtual=self._virtual_documents,
-                measuring=self.measuring,
+                meter=self.meter,
             )
         return PlanReader(
             snapshot=snapshot,
@@ -226,14 +224,14 @@ class Execution:
             interruption=self.interruption,
             bounds=bounds,
             virtual=self._virtual_documents,
-            visible=visibility.visible(env),
-            views=visibility.views(snapshot),
-            measuring=self.measuring,
-            counted=visibility.conditional(env) if self.measuring.of_visible else NO_TESTS,
+            visible=visibility.row_tests(env),
+            views=visibility.views_of(snapshot),
+            meter=self.meter,
+            measured_tests=visibility.condition_tests(env) if self.meter.of_visible else NO_TESTS,
         )
 
     def _virtual_documents(self, name: str, snapshot: Snapshot) -> Any:
-        viewer: Viewer = EVERYBODY
+        viewer: Viewer = FULL_VIEWER
         if not self.access.is_full:
             viewer = RestrictedViewer(self.access, partial(self._count_visible, snapshot))
         return self.virtual.documents(
@@ -244,19 +242,19 @@ class Execution:
         """Return how many documents of a collection the caller may see."""
         statement = count_of(syntax.CollectionRef(None, collection))
         visibility = self.visibility_of(statement)
-        whole, guard = visibility.restricted(statement), visibility.guard(statement)
+        whole, guard = visibility.restrict(statement), visibility.guard_of(statement)
         fidelity = visibility.fidelity(snapshot) if visibility.typings else Fidelity.WHOLE
         plan = plan_query(
             whole, SnapshotCatalog(snapshot), self.parameters.directives, fidelity, guard
         )
-        reader = self._reading(snapshot, visibility, UNBOUNDED)
-        reader.measuring = NO_METER
-        [row] = reader.rows(plan)
+        reader = self._reader(snapshot, visibility, UNBOUNDED)
+        reader.meter = NO_METER
+        [row] = reader.read_rows(plan)
         assert isinstance(row, dict) and isinstance(row[COUNT], int)
         return row[COUNT]
 
     @property
-    def hides(self) -> bool:
+    def hides_documents(self) -> bool:
         """Whether the caller may see only a part of what the statement is about."""
         if self.access.is_full:
             return False
@@ -264,7 +262,7 @@ class Execution:
         return any(each.namespace == "system" or self._is_partly_visible(each) for each in refs)
 
     def _is_partly_visible(self, collection: syntax.CollectionRef) -> bool:
-        return isinstance(self.access.read(named(collection)), tuple)
+        return isinstance(self.access.read(rule_name_of(collection)), tuple)
 
     def _join_warnings(self, plan: QueryPlan, snapshot: Snapshot) -> Warnings:
         warnings = Warnings()
@@ -278,16 +276,16 @@ class Execution:
                 warnings.add(_without_index(join, known.count))
         return warnings
 
-    def history(self, statement: syntax.Delete, snapshot: Snapshot) -> Result:
+    def select_finished(self, statement: syntax.Delete, snapshot: Snapshot) -> Result:
         """Return what DELETE from the history of requests removes; it is not removed here."""
         check_verb(self.access, "delete")
-        opened = self.open(target_query(statement), snapshot, "target")
-        found = [row for row in opened.reader.rows(opened.plan) if isinstance(row, dict)]
+        opened = self.open(target_query_of(statement), snapshot, "target")
+        found = [row for row in opened.reader.read_rows(opened.plan) if isinstance(row, dict)]
         items: list[Value] = []
         if statement.returning:
-            select = returning_query(statement.returning, statement.term)
-            items = opened.reader.shaped(self.planned(select, snapshot), iter(found))
-        result = self._shown("delete", snapshot, items)
+            select = returning_query_of(statement.returning, statement.term)
+            items = opened.reader.shape(self.plan_over_rows(select, snapshot), iter(found))
+        result = self._result("delete", snapshot, items)
         result.mutated_ids = [row["_id"] for row in found]
         return result
 
@@ -296,9 +294,9 @@ class Execution:
     def explain(self, snapshot: Snapshot) -> Result:
         """Return the plan of a statement as a row, and run nothing."""
         check_verb(self.access, "explain")
-        return self._shown("explain", snapshot, [{"plan": self.described(snapshot)}])
+        return self._result("explain", snapshot, [{"plan": self.describe_plan(snapshot)}])
 
-    def described(
+    def describe_plan(
         self, snapshot: Snapshot, stats: Mapping[str, object] = MappingProxyType({})
     ) -> Description:
         """Return the plan as EXPLAIN shows it, or with the figures of its steps."""
@@ -314,15 +312,15 @@ class Execution:
         check_verb(self.access, "advise")
         plan = self.plan_of(snapshot)
         row = advise(self.prepared.statement, plan, SnapshotCatalog(snapshot))
-        return self._shown("advise", snapshot, [row])
+        return self._result("advise", snapshot, [row])
 
     def show(self, statement: syntax.ShowParameter | syntax.ShowAll, snapshot: Snapshot) -> Result:
         """Run SHOW."""
         check_verb(self.access, "show")
-        row = shown_parameters(statement, self.parameters)
-        return self._shown("show", snapshot, [row])
+        row = show_parameters(statement, self.parameters)
+        return self._result("show", snapshot, [row])
 
-    def _shown(self, kind: str, snapshot: Snapshot, items: list[Any]) -> Result:
+    def _result(self, kind: str, snapshot: Snapshot, items: list[Any]) -> Result:
         return Result(
             query_type=kind,
             verb=kind,
@@ -331,7 +329,7 @@ class Execution:
             transaction_id=snapshot.lsn,
         )
 
-    def environment(self) -> Environment:
+    def make_environment(self) -> Environment:
         """Return what expressions without a row need."""
         return Environment(self.arguments, self.context, self.interruption.spend)
 
@@ -346,7 +344,7 @@ class Execution:
             case syntax.Select():
                 return self.open(statement, snapshot).plan
             case syntax.Update() | syntax.Delete() | syntax.Evict():
-                return self.open(target_query(statement), snapshot, "target").plan
+                return self.open(target_query_of(statement), snapshot, "target").plan
             case syntax.Insert(documents=syntax.Select() as source):
                 return self.open(source, snapshot).plan
             case syntax.Insert():
@@ -368,7 +366,7 @@ def _without_index(join: JoinPlan, count: int) -> str:
     return f"joining {count} documents of {name} without an index: {create}"
 
 
-def target_query(statement: syntax.Update | syntax.Delete | syntax.Evict) -> syntax.Select:
+def target_query_of(statement: syntax.Update | syntax.Delete | syntax.Evict) -> syntax.Select:
     """Return the SELECT that finds the documents that a mutation changes."""
     return syntax.Select(
         projections=(syntax.Wildcard(),),
@@ -378,6 +376,8 @@ def target_query(statement: syntax.Update | syntax.Delete | syntax.Evict) -> syn
     )
 
 
-def returning_query(projections: tuple[syntax.Projection, ...], term: syntax.Term) -> syntax.Select:
+def returning_query_of(
+    projections: tuple[syntax.Projection, ...], term: syntax.Term
+) -> syntax.Select:
     """Return the SELECT over the documents of a mutation that its RETURNING means."""
     return syntax.Select(projections=projections, source=term)

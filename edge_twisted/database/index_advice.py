@@ -22,7 +22,7 @@ def advise(statement: syntax.Statement, plan: QueryPlan | None, catalog: Catalog
     if plan is None or source is None or len(plan.terms) > 1:
         return {"advice": {**advice, "outcome": "no advice available for statement"}}
     collection = source.collection.name
-    keys = wanted_keys(plan)
+    keys = wanted_keys_of(plan)
     access = plan.choice.access if plan.choice else None
     if isinstance(access, IdScan) or not keys:
         return {"advice": {**advice, "outcome": "no keys to advise on"}}
@@ -40,7 +40,7 @@ def advise(statement: syntax.Statement, plan: QueryPlan | None, catalog: Catalog
     return {"advice": {**advice, "suggestedIndexes": [suggestion]}}
 
 
-def wanted_keys(plan: QueryPlan) -> tuple[KeyPart, ...]:
+def wanted_keys_of(plan: QueryPlan) -> tuple[KeyPart, ...]:
     """Return the keys of the best index: single values, then one range, or the order."""
     where = plan.statement.selection.where
     found = [constraint(part, plan.field_of) for part in conjuncts(where)]

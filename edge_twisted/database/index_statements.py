@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from edge_twisted.database.index_advice import create_statement, wanted_keys
+from edge_twisted.database.index_advice import create_statement, wanted_keys_of
 from edge_twisted.database.permissions import Access, check_verb
 from edge_twisted.database.virtual_collections import VirtualCollections
 from edge_twisted.documents.values import Value
@@ -86,7 +86,7 @@ class IndexStatements:
         check_verb(access, "create_index")
         created: list[Value] = []
         source = plan.statement.source if plan is not None else None
-        keys = wanted_keys(plan) if plan is not None else ()
+        keys = wanted_keys_of(plan) if plan is not None else ()
         if plan is not None and source is not None and keys and len(plan.terms) == 1:
             statement = create_statement(source.collection.name, keys)
             if await self._create(statement, access, include_missing) is not None:

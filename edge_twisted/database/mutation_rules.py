@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from attrs import define
 
-from edge_twisted.database.attachment_rights import Naming
-from edge_twisted.database.permissions import Access, predicate, read_rule, write_rule
+from edge_twisted.database.attachment_rights import AttachmentRights
+from edge_twisted.database.permissions import Access, compile_rule, read_rule, write_rule
 from edge_twisted.database.statement_cache import PreparedStatement
 from edge_twisted.database.system_parameters import ParameterValues
 from edge_twisted.database.type_declarations import reads_of, writes_of
@@ -22,7 +22,7 @@ Document = dict[str, Value]
 
 # Not frozen: one may be made for every statement, and frozen doubles the cost of making it.
 @define(kw_only=True)
-class Rules:
+class MutationRules:
     """What a mutation keeps to."""
 
     #: How large documents may be.
@@ -35,7 +35,7 @@ class Rules:
     #: Whether the caller may write a document as it is; None: any.
     may_write: Callable[[Document], bool] | None = None
     #: Which blobs the caller may name; None: any.
-    naming: Naming | None = None
+    attachments: AttachmentRights | None = None
 
     @property
     def are_conditional(self) -> bool:
@@ -57,7 +57,7 @@ def rules_of(
     parameters: ParameterValues,
     access: Access,
     env: Environment,
-) -> Rules:
+) -> MutationRules:
     """
     Return what a mutation of a collection keeps to.
 
@@ -66,20 +66,20 @@ def rules_of(
     if not access.is_full:
         seen, changed = read_rule(access, collection), write_rule(access, collection)
         rules = _unconditional(collection, parameters)
-        rules.may_see = predicate(seen, access.identity, env)
-        rules.may_write = predicate(changed, access.identity, env)
+        rules.may_see = compile_rule(seen, access.identity, env)
+        rules.may_write = compile_rule(changed, access.identity, env)
         if not access.reads_all:
-            rules.naming = Naming(access, env)
+            rules.attachments = AttachmentRights(access, env)
         return rules
     # Who may do everything has the same rules each time, until a parameter is set.
-    kept: Rules | None = prepared.made.get("rules")
+    kept: MutationRules | None = prepared.made.get("rules")
     if kept is None or kept.parameters is not parameters:
         kept = prepared.made["rules"] = _unconditional(collection, parameters)
     return kept
 
 
-def _unconditional(collection: syntax.CollectionRef, parameters: ParameterValues) -> Rules:
-    return Rules(
+def _unconditional(collection: syntax.CollectionRef, parameters: ParameterValues) -> MutationRules:
+    return MutationRules(
         parameters=parameters,
         typing=writes_of(collection, parameters),
         reads=reads_of(collection, parameters),

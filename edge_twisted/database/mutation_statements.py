@@ -15,8 +15,8 @@ from typing import Final, TypeVar
 from attrs import define, field, frozen
 
 from edge_twisted.database import mutations
-from edge_twisted.database.execution import Execution, OpenPlan, returning_query, target_query
-from edge_twisted.database.mutation_rules import Document, Rules, rules_of
+from edge_twisted.database.execution import Execution, OpenPlan, returning_query_of, target_query_of
+from edge_twisted.database.mutation_rules import Document, MutationRules, rules_of
 from edge_twisted.database.mutations import WrittenDocument
 from edge_twisted.database.permissions import check_verb
 from edge_twisted.database.row_batches import Warnings
@@ -34,7 +34,7 @@ from edge_twisted.documents.operations import (
 )
 from edge_twisted.documents.values import MISSING, Operand, Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compiler import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler import CompiledExpression, Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError, SemanticError, TransactionFailed
 from edge_twisted.dql.name_resolution import resolve_names
 from edge_twisted.dql.plan.query import field_of_term
@@ -104,7 +104,7 @@ def _check_collection(run: Execution, collection: syntax.CollectionRef) -> None:
             raise SemanticError("a virtual collection cannot be written", collection.span)
 
 
-def _returned(
+def _returning_rows(
     run: Execution,
     projections: tuple[syntax.Projection, ...],
     term: syntax.Term,
@@ -114,16 +114,16 @@ def _returned(
     """Return what RETURNING makes of the documents that were written; `term` names them."""
     if not projections:
         return []
-    select = run.prepared.once("returning", lambda: returning_query(projections, term))
-    plan = run.planned(select, unit)
+    select = run.prepared.once("returning", lambda: returning_query_of(projections, term))
+    plan = run.plan_over_rows(select, unit)
     reader = PlanReader(
         snapshot=unit,
-        env=run.environment(),
+        env=run.make_environment(),
         interruption=run.interruption,
         virtual=None,
-        measuring=run.measuring,
+        meter=run.meter,
     )
-    return reader.shaped(plan, iter(documents))
+    return reader.shape(plan, iter(documents))
 
 
 # -- INSERT
@@ -133,19 +133,19 @@ def _insert(run: Execution, statement: syntax.Insert, unit: UnitOfWork) -> Resul
     """:raises EdgeError: a document cannot be stored, or may not; see `mutations.insert`."""
     collection, source = statement.collection, statement.documents
     opened = run.open(source, unit) if isinstance(source, syntax.Select) else None
-    env = run.environment() if opened is None else opened.reader.env
+    env = run.make_environment() if opened is None else opened.reader.env
     rules = rules_of(run.prepared, collection, run.parameters, run.access, env)
     values: Sequence[Operand]
     if opened is not None:
-        values = opened.reader.rows(opened.plan)
+        values = opened.reader.read_rows(opened.plan)
     else:
-        values = [document(None, env) for document in _compiled_documents(run, statement)]
+        values = [document(None, env) for document in _compile_documents(run, statement)]
     if values:
         unit.admit_collection(collection.name)
     visible: list[Document] = []
     ids: list[Value] = []
     warnings, writer = Warnings(), DocumentWriter(unit)
-    for new in _watched(run, mutations.documents_in(values, run.new_id)):
+    for new in _watch(run, mutations.collect_documents(values, run.new_id)):
         written = _insert_one(statement, writer, new, rules, warnings)
         if written is not None:
             ids.append(written.document[ID])
@@ -155,7 +155,7 @@ def _insert(run: Execution, statement: syntax.Insert, unit: UnitOfWork) -> Resul
         query_type="insert",
         verb="insert",
         collections=run.prepared.collections,
-        items=_returned(run, statement.returning, syntax.Term(collection), visible, unit)
+        items=_returning_rows(run, statement.returning, syntax.Term(collection), visible, unit)
         if statement.returning
         else [],
         mutated_ids=ids,
@@ -164,7 +164,7 @@ def _insert(run: Execution, statement: syntax.Insert, unit: UnitOfWork) -> Resul
     )
 
 
-def _watched(run: Execution, documents: Sequence[T]) -> Iterable[T]:
+def _watch(run: Execution, documents: Sequence[T]) -> Iterable[T]:
     """Yield documents; every few of them, check that the statement may go on."""
     if len(documents) == 1:
         return documents
@@ -175,7 +175,7 @@ def _insert_one(
     statement: syntax.Insert,
     writer: DocumentWriter,
     new: WrittenDocument,
-    rules: Rules,
+    rules: MutationRules,
     warnings: Warnings,
 ) -> WrittenDocument | None:
     name = statement.collection.name
@@ -184,17 +184,17 @@ def _insert_one(
     return mutations.insert(writer, name, new, statement.policy, rules, warnings)
 
 
-def _compiled_documents(run: Execution, statement: syntax.Insert) -> list[Compiled]:
+def _compile_documents(run: Execution, statement: syntax.Insert) -> list[CompiledExpression]:
     """Return the documents of INSERT compiled, made once for a prepared statement."""
-    compiled: list[Compiled] | None = run.prepared.made.get("documents")
+    compiled: list[CompiledExpression] | None = run.prepared.made.get("documents")
     if compiled is None:
         assert isinstance(statement.documents, syntax.DocumentsClause)
-        compiled = [_compiled_document(each) for each in statement.documents.items]
+        compiled = [_compile_document(each) for each in statement.documents.items]
         run.prepared.made["documents"] = compiled
     return compiled
 
 
-def _compiled_document(node: syntax.Expression) -> Compiled:
+def _compile_document(node: syntax.Expression) -> CompiledExpression:
     """:raises SemanticError: the expression names a field, but there is no document to read."""
     for each in node.walk():
         if isinstance(each, syntax.Path):
@@ -212,7 +212,7 @@ class _Target:
     run: Execution
     opened: OpenPlan
     writer: DocumentWriter
-    rules: Rules
+    rules: MutationRules
     warnings: Warnings = field(factory=Warnings)
     #: The documents that RETURNING shows, in order.
     shown: list[Document] = field(factory=list)
@@ -228,10 +228,12 @@ class _Target:
 
     def documents(self) -> Iterable[tuple[DocumentId, Document]]:
         """Yield the documents, all found before the first of them is changed."""
-        found = [row for row in self.opened.reader.rows(self.opened.plan) if isinstance(row, dict)]
-        return ((DocumentId.of(each[ID]), each) for each in _watched(self.run, found))
+        found = [
+            row for row in self.opened.reader.read_rows(self.opened.plan) if isinstance(row, dict)
+        ]
+        return ((DocumentId.of(each[ID]), each) for each in _watch(self.run, found))
 
-    def changed(self, document: Document, *, visible: bool = True) -> None:
+    def note_changed(self, document: Document, *, visible: bool = True) -> None:
         """Record that a document was changed, and whether the caller may see what it is now."""
         self.ids.append(document[ID])
         if visible:
@@ -240,7 +242,7 @@ class _Target:
 
 def _change(run: Execution, statement: Change, unit: UnitOfWork) -> Result:
     """Run UPDATE, DELETE or EVICT."""
-    select = run.prepared.once("target", lambda: target_query(statement))
+    select = run.prepared.once("target", lambda: target_query_of(statement))
     opened = run.open(select, unit, "target")
     collection, env = statement.term.collection, opened.reader.env
     rules = rules_of(run.prepared, collection, run.parameters, run.access, env)
@@ -256,7 +258,7 @@ def _change(run: Execution, statement: Change, unit: UnitOfWork) -> Result:
         query_type=statement.query_type,
         verb=statement.query_type,
         collections=run.prepared.collections,
-        items=_returned(run, statement.returning, statement.term, target.shown, unit),
+        items=_returning_rows(run, statement.returning, statement.term, target.shown, unit),
         mutated_ids=target.ids,
         warnings=target.warnings.shown,
         total_warnings=target.warnings.total,
@@ -277,10 +279,12 @@ def _update(plan: UpdatePlan, target: _Target) -> None:
         written = mutations.change(
             writer, collection, id_, state, operations, rules, target.warnings
         )
-        target.changed(written.document, visible=written.visible)
+        target.note_changed(written.document, visible=written.visible)
 
 
-def _changes_nothing(operations: Sequence[Operation], document: Document, rules: Rules) -> bool:
+def _changes_nothing(
+    operations: Sequence[Operation], document: Document, rules: MutationRules
+) -> bool:
     """Return whether operations only take away what is not there."""
     if rules.typing is not UNTYPED or rules.reads is not UNTYPED:
         # A variant of another type may be there, which the document does not show.
@@ -297,7 +301,7 @@ def _delete(target: _Target) -> None:
         state = writer.load(collection, id_.key)
         assert state is not None
         if mutations.delete(writer, collection, id_, state, target.rules):
-            target.changed(document)
+            target.note_changed(document)
 
 
 def _evict(target: _Target) -> None:
@@ -308,7 +312,7 @@ def _evict(target: _Target) -> None:
         row = mutations.evict(target.writer, collection, id_, target.rules)
         if row is not None:
             rows.append(row)
-            target.changed(document)
+            target.note_changed(document)
     unsynced = count_unsynced(unit, rows)
     if unsynced:
         target.warnings.add(f"{unsynced} evicted documents had edits that no peer has acknowledged")
@@ -359,7 +363,7 @@ def _steps(statement: syntax.Update) -> Iterator[Step]:
     yield from (_unset(path(each)) for each in statement.removals)
 
 
-def _apply(path: Path, operation: syntax.CounterOperation, value: Compiled) -> Step:
+def _apply(path: Path, operation: syntax.CounterOperation, value: CompiledExpression) -> Step:
     def step(document: Document, env: Environment) -> Operation | None:
         found = value(document, env)
         amount = None if found is MISSING else found
@@ -373,7 +377,7 @@ def _apply(path: Path, operation: syntax.CounterOperation, value: Compiled) -> S
     return step
 
 
-def _assign(path: Path, value: Compiled) -> Step:
+def _assign(path: Path, value: CompiledExpression) -> Step:
     def step(document: Document, env: Environment) -> Operation | None:
         found = value(document, env)
         return None if found is MISSING else Set(path, found)

@@ -21,7 +21,7 @@ from edge_twisted.database.errors import (
     NotADocument,
     StatementForbidden,
 )
-from edge_twisted.database.mutation_rules import Document, Rules
+from edge_twisted.database.mutation_rules import Document, MutationRules
 from edge_twisted.database.row_batches import Warnings
 from edge_twisted.documents import writes
 from edge_twisted.documents.ids import DocumentId
@@ -30,7 +30,7 @@ from edge_twisted.documents.operations import UNTYPED, Operation, Set
 from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.dql.syntax import ConflictPolicy
-from edge_twisted.records.documents import ID, DocumentWriter, shown
+from edge_twisted.records.documents import ID, DocumentWriter, document_of_state
 from edge_twisted.records.evictions import note_initial_delete, was_initial_deleted
 from edge_twisted.store.rows import StoredDocument as Row
 
@@ -50,7 +50,9 @@ class WrittenDocument:
     visible: bool = True
 
 
-def documents_in(values: Sequence[Operand], new_id: Callable[[], str]) -> list[WrittenDocument]:
+def collect_documents(
+    values: Sequence[Operand], new_id: Callable[[], str]
+) -> list[WrittenDocument]:
     """
     Return the documents that INSERT was given; arrays contribute each of their elements.
 
@@ -77,7 +79,7 @@ def insert(
     collection: str,
     new: WrittenDocument,
     policy: ConflictPolicy,
-    rules: Rules,
+    rules: MutationRules,
     warnings: Warnings,
 ) -> WrittenDocument | None:
     """
@@ -100,10 +102,10 @@ def insert(
     fields = {name: value for name, value in new.document.items() if name != ID}
     if old is None or not old.is_alive:
         state = writes.insert(old, fields, writer.stamp(), rules.typing)
-        return _saved(writer, collection, new.id, state, rules, warnings)
+        return _save(writer, collection, new.id, state, rules, warnings)
     if policy is ConflictPolicy.NOTHING:
         return None
-    if not rules.shows(shown(new.id, old)):
+    if not rules.shows(document_of_state(new.id, old)):
         # As any other write that is not permitted: not a word about whose document it is.
         raise StatementForbidden(NOT_WRITTEN)
     match policy:
@@ -119,7 +121,11 @@ def insert(
 
 
 def insert_initial(
-    writer: DocumentWriter, collection: str, new: WrittenDocument, rules: Rules, warnings: Warnings
+    writer: DocumentWriter,
+    collection: str,
+    new: WrittenDocument,
+    rules: MutationRules,
+    warnings: Warnings,
 ) -> WrittenDocument | None:
     """
     Store a document at the beginning of time; None if there is, or was, one with its id.
@@ -132,7 +138,7 @@ def insert_initial(
         return None
     fields = {name: value for name, value in new.document.items() if name != ID}
     state = writes.initial(fields, rules.typing)
-    return _saved(writer, collection, new.id, state, rules, warnings)
+    return _save(writer, collection, new.id, state, rules, warnings)
 
 
 def change(
@@ -141,7 +147,7 @@ def change(
     id_: DocumentId,
     state: DocumentState,
     operations: Sequence[Operation],
-    rules: Rules,
+    rules: MutationRules,
     warnings: Warnings,
 ) -> WrittenDocument:
     """
@@ -153,7 +159,7 @@ def change(
     if not permits(rules, id_, state):
         raise StatementForbidden("the document may not be changed")
     changed = writes.apply(state, operations, writer.stamp(), rules.typing)
-    return _saved(writer, collection, id_, changed, rules, warnings)
+    return _save(writer, collection, id_, changed, rules, warnings)
 
 
 def delete(
@@ -161,7 +167,7 @@ def delete(
     collection: str,
     id_: DocumentId,
     state: DocumentState,
-    rules: Rules | None,
+    rules: MutationRules | None,
 ) -> bool:
     """
     Delete a live document everywhere; return False, nothing done, if the rules forbid it.
@@ -176,7 +182,9 @@ def delete(
     return True
 
 
-def evict(writer: DocumentWriter, collection: str, id_: DocumentId, rules: Rules) -> Row | None:
+def evict(
+    writer: DocumentWriter, collection: str, id_: DocumentId, rules: MutationRules
+) -> Row | None:
     """
     Forget a live document here, without a trace; return its row, for `note_evicted`.
 
@@ -193,7 +201,7 @@ def evict(writer: DocumentWriter, collection: str, id_: DocumentId, rules: Rules
     return row
 
 
-def permits(rules: Rules, id_: DocumentId, state: DocumentState) -> bool:
+def permits(rules: MutationRules, id_: DocumentId, state: DocumentState) -> bool:
     """
     Return whether a live document, as it shows itself to everybody, may be read and written.
 
@@ -202,11 +210,11 @@ def permits(rules: Rules, id_: DocumentId, state: DocumentState) -> bool:
     """
     if not rules.are_conditional:
         return True
-    document = shown(id_, state)
+    document = document_of_state(id_, state)
     return rules.shows(document) and rules.permits(document)
 
 
-def check_size(id_: DocumentId, size: int, rules: Rules, warnings: Warnings) -> None:
+def check_size(id_: DocumentId, size: int, rules: MutationRules, warnings: Warnings) -> None:
     """
     Warn of a document beyond the soft limit.
 
@@ -216,40 +224,44 @@ def check_size(id_: DocumentId, size: int, rules: Rules, warnings: Warnings) -> 
     if size > limits.hard_bytes:
         raise DocumentTooLarge(id_.value, size, limits.hard_bytes)
     if size > limits.soft_bytes:
-        shown = to_text(id_.value).decode("utf-8")
+        shown_id = to_text(id_.value).decode("utf-8")
         text = (
-            f"Document `_id = {shown}` size is {size} bytes and exceeds recommended limit of "
+            f"Document `_id = {shown_id}` size is {size} bytes and exceeds recommended limit of "
             f"{limits.soft_bytes} bytes"
         )
         log.warn("{text}", text=text)
         warnings.add(text)
 
 
-def _saved(
+def _save(
     writer: DocumentWriter,
     collection: str,
     id_: DocumentId,
     state: DocumentState,
-    rules: Rules,
+    rules: MutationRules,
     warnings: Warnings,
 ) -> WrittenDocument:
-    document = shown(id_, state)
+    document = document_of_state(id_, state)
     _check(writer, collection, id_, document, rules)
     check_size(id_, writer.save(collection, id_, state), rules, warnings)
     visible = rules.shows(document)
     if rules.reads is not UNTYPED:
-        document = shown(id_, state, rules.reads)
+        document = document_of_state(id_, state, rules.reads)
     return WrittenDocument(id_, document, visible)
 
 
 def _check(
-    writer: DocumentWriter, collection: str, id_: DocumentId, document: Document, rules: Rules
+    writer: DocumentWriter,
+    collection: str,
+    id_: DocumentId,
+    document: Document,
+    rules: MutationRules,
 ) -> None:
     """:raises StatementForbidden, AttachmentForbidden: the document may not be stored so."""
     if not rules.permits(document):
         raise StatementForbidden(NOT_WRITTEN)
-    if rules.naming is not None:
-        rules.naming.check(writer.transaction, collection, id_.key, document)
+    if rules.attachments is not None:
+        rules.attachments.check(writer.transaction, collection, id_.key, document)
 
 
 def _kind(value: Operand) -> str:

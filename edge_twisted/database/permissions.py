@@ -16,7 +16,7 @@ from typing import Protocol
 from edge_twisted.database.errors import StatementForbidden
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compiler import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler import CompiledExpression, Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import EvaluationError
 from edge_twisted.dql.name_resolution import below
 from edge_twisted.dql.parser import parse_expression
@@ -52,7 +52,7 @@ class Access(Protocol):
         """Which documents of a collection may be changed."""
 
 
-def named(collection: syntax.CollectionRef) -> str:
+def rule_name_of(collection: syntax.CollectionRef) -> str:
     """Return a collection's name as rules name it."""
     is_system = collection.namespace == "system"
     return f"system:{collection.name}" if is_system else collection.name
@@ -83,14 +83,14 @@ def _conditions(
 ) -> tuple[str, ...]:
     if access.is_full:
         return ()
-    name = named(collection)
+    name = rule_name_of(collection)
     rule = rules(name)
     if rule is False:
         raise StatementForbidden(f"collection {name} may not be {word}")
     return rule if isinstance(rule, tuple) else ()
 
 
-def restricted(
+def add_rules(
     where: syntax.Expression | None,
     term: str,
     rules: tuple[tuple[str, ...], ...],
@@ -109,19 +109,19 @@ def restricted(
     return parts[0] if len(parts) == 1 else syntax.And(tuple(parts))
 
 
-def predicate(
+def compile_rule(
     texts: tuple[str, ...], identity: str | None, env: Environment
 ) -> Callable[[dict[str, Value]], bool] | None:
     """Return the test whether one of the conditions holds for a document; None: no conditions."""
     if not texts:
         return None
-    compiled = [_compiled(text, identity) for text in texts]
+    compiled = [_compile(text, identity) for text in texts]
     return lambda document: any(_holds(each, document, env) for each in compiled)
 
 
-def guard(rules: tuple[tuple[str, ...], ...], identity: str | None) -> Compiled:
+def compile_guard(rules: tuple[tuple[str, ...], ...], identity: str | None) -> CompiledExpression:
     """Return the test whether of each rule one of the conditions holds for a document."""
-    compiled = [[_compiled(text, identity) for text in texts] for texts in rules if texts]
+    compiled = [[_compile(text, identity) for text in texts] for texts in rules if texts]
 
     def test(document: dict[str, Value], env: Environment) -> bool:
         return all(any(_holds(each, document, env) for each in rule) for rule in compiled)
@@ -129,7 +129,7 @@ def guard(rules: tuple[tuple[str, ...], ...], identity: str | None) -> Compiled:
     return test
 
 
-def _holds(condition: Compiled, document: dict[str, Value], env: Environment) -> bool:
+def _holds(condition: CompiledExpression, document: dict[str, Value], env: Environment) -> bool:
     """Return whether a condition holds; one that fails on a document does not."""
     try:
         return condition(document, env) is True
@@ -139,7 +139,7 @@ def _holds(condition: Compiled, document: dict[str, Value], env: Environment) ->
 
 
 @lru_cache(maxsize=1024)
-def _compiled(text: str, identity: str | None) -> Compiled:
+def _compile(text: str, identity: str | None) -> CompiledExpression:
     return compile_expression(_condition(text, "", identity), RowScope(("",)))
 
 

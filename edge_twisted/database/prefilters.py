@@ -61,7 +61,7 @@ class Translation:
 UNTRANSLATED: Final = Translation(None, False)
 
 
-def loosely(asked: Outline, evaluate: Evaluate) -> Translation:
+def translate_loosely(asked: Outline, evaluate: Evaluate) -> Translation:
     """
     Translate for a reader to whom any field may be absent that a document has.
 

@@ -15,7 +15,7 @@ from attrs import define
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from edge_twisted.database.access_paths import stored_texts
+from edge_twisted.database.access_paths import read_stored_texts
 from edge_twisted.database.execution import Execution
 from edge_twisted.database.history import StatementHistory, StatementRecord
 from edge_twisted.database.index_statements import IndexStatements
@@ -58,7 +58,7 @@ class StatementRunner:
     """Runs statements; `altered` takes over changed parameters."""
 
     _store: Store
-    _indexing: IndexStatements
+    _indexes: IndexStatements
     _history: StatementHistory
     _altered: Callable[[ParameterValues], None]
 
@@ -87,9 +87,9 @@ class StatementRunner:
             case syntax.Delete():
                 return await self._forget(statement, run)
             case syntax.Explain(statement=inner):
-                return await self._read("explain", run.about(inner).explain, run)
+                return await self._read("explain", run.inner_execution(inner).explain, run)
             case syntax.Profile(statement=inner):
-                return await self._profile(run.about(inner), run)
+                return await self._profile(run.inner_execution(inner), run)
             case syntax.Advise():
                 return await self._advise(statement, run)
             case syntax.ShowParameter() | syntax.ShowAll():
@@ -98,9 +98,11 @@ class StatementRunner:
                 return await self._alter(statement, run)
             case syntax.CreateIndex():
                 missing = run.parameters.boolean("dql_index_default_include_missing")
-                return _defined(run, await self._indexing.create(statement, run.access, missing))
+                return _index_result(
+                    run, await self._indexes.create(statement, run.access, missing)
+                )
             case syntax.DropIndex():
-                return _defined(run, await self._indexing.drop(statement, run.access))
+                return _index_result(run, await self._indexes.drop(statement, run.access))
         raise UnsupportedError(f"{statement.query_type} is not supported", statement.span)
 
     async def _read(self, name: str, work: Callable[[Snapshot], T], run: Execution) -> T:
@@ -132,7 +134,7 @@ class StatementRunner:
             if snapshot.catalog_version != known.catalog_version:
                 return None
             env = Environment(arguments, context)
-            texts = self._inline(prepared.inline, plan, stored_texts, plan, snapshot, env)
+            texts = self._inline(prepared.inline, plan, read_stored_texts, plan, snapshot, env)
             lsn = snapshot.lsn
         if texts is None or not are_literal(texts):
             return None
@@ -161,8 +163,8 @@ class StatementRunner:
                             policy.remember(KnownPlan(plan, version, run.parameters))
                         return result
                 policy.note_threaded(plan)
-        found = Deferred.fromCoroutine(self._again_without_index(run, stream))
-        return found.addErrback(_stopped, run)
+        found = Deferred.fromCoroutine(self._select_on_thread(run, stream))
+        return found.addErrback(_stop_if_cancelled, run)
 
     def _inline(
         self, policy: InlinePolicy, plan: QueryPlan, read: Callable[..., T], *arguments: Any
@@ -177,7 +179,7 @@ class StatementRunner:
         policy.note_inline(plan)
         return found
 
-    async def _again_without_index(self, run: Execution, stream: bool) -> Result:
+    async def _select_on_thread(self, run: Execution, stream: bool) -> Result:
         select = self._streamed if stream else self._whole
         try:
             return await select(run)
@@ -196,28 +198,30 @@ class StatementRunner:
 
     def _mutate(self, run: Execution) -> Deferred[Result]:
         committed = self._store.write(run.prepared.statement.query_type, partial(mutate, run))
-        return committed.addCallbacks(_numbered, _stopped, errbackArgs=(run,))
+        return committed.addCallbacks(_with_commit, _stop_if_cancelled, errbackArgs=(run,))
 
     async def _forget(self, statement: syntax.Delete, run: Execution) -> Result:
-        found = await self._store.read("history", lambda s: run.history(statement, s))
+        found = await self._store.read("history", lambda s: run.select_finished(statement, s))
         self._history.forget({each for each in found.mutated_ids if isinstance(each, str)})
         return found
 
     # -- about statements, and about the database
 
-    async def _profile(self, about: Execution, run: Execution) -> Result:
+    async def _profile(self, inner: Execution, run: Execution) -> Result:
         check_verb(run.access, "profile")
         now = run.monotonic
-        hides = about.hides
+        hides = inner.hides_documents
         measured = RowCounter() if hides else StepMeter(lambda: int(now() * 1e9))
-        about.measuring = measured
+        inner.meter = measured
         begun = now()
-        await self._read("profile", about.plan_of, about)
+        await self._read("profile", inner.plan_of, inner)
         planned = now()
-        started = self.start(about)
+        started = self.start(inner)
         result = started if isinstance(started, Result) else await started
         ended = now()
-        plan = await self._read("profile", lambda s: about.described(s, measured.stats()), about)
+        plan = await self._read(
+            "profile", lambda s: inner.describe_plan(s, measured.stats()), inner
+        )
         times = None if hides else _times(run.record, ended - begun, planned - begun)
         row = _profile_row(plan, result, times)
         result.items = [*(result.items or ()), {"~request_profile": row}]
@@ -225,15 +229,14 @@ class StatementRunner:
         return result
 
     async def _advise(self, statement: syntax.Advise, run: Execution) -> Result:
-        inner = statement.statement
-        assert isinstance(inner, syntax.Statement)
-        about = run.about(inner)
+        assert isinstance(statement.statement, syntax.Statement)
+        inner = run.inner_execution(statement.statement)
         made: dict[str, Value] = {}
         if statement.provision:
-            plan = await self._read("advise", about.plan_of, run)
+            plan = await self._read("advise", inner.plan_of, run)
             missing = run.parameters.boolean("dql_index_default_include_missing")
-            made = await self._indexing.provision(plan, run.access, missing)
-        result = await self._read("advise", about.advise, run)
+            made = await self._indexes.provision(plan, run.access, missing)
+        result = await self._read("advise", inner.advise, run)
         if statement.provision:
             assert result.items is not None
             [row] = result.items
@@ -248,7 +251,7 @@ class StatementRunner:
         committed = await self._store.write(
             "alter system",
             lambda transaction: alter_parameters(
-                statement, run.parameters, run.environment(), transaction
+                statement, run.parameters, run.make_environment(), transaction
             ),
         )
         parameters, row = committed.result
@@ -261,7 +264,7 @@ class StatementRunner:
         )
 
 
-def _defined(run: Execution, lsn: int) -> Result:
+def _index_result(run: Execution, lsn: int) -> Result:
     kind = run.prepared.statement.query_type
     return Result(
         query_type=kind,
@@ -272,13 +275,13 @@ def _defined(run: Execution, lsn: int) -> Result:
     )
 
 
-def _numbered(committed: UnitResult[Result]) -> Result:
+def _with_commit(committed: UnitResult[Result]) -> Result:
     result = committed.result
     result.transaction_id = result.commit_id = committed.lsn
     return result
 
 
-def _stopped(failure: Failure, run: Execution) -> Any:
+def _stop_if_cancelled(failure: Failure, run: Execution) -> Any:
     """Stop the thread that works for a caller who has gone."""
     if isinstance(failure.value, CancelledError):
         run.interruption.cancel()

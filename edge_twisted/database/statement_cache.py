@@ -14,11 +14,11 @@ from attrs import evolve
 
 from edge_twisted.database.admission import is_limited
 from edge_twisted.database.inline_policy import InlinePolicy
-from edge_twisted.database.permissions import named
+from edge_twisted.database.permissions import rule_name_of
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import ArgumentError
-from edge_twisted.dql.parser import Parsed, parse
+from edge_twisted.dql.parser import ParsedStatement, parse
 from edge_twisted.dql.plan.query import QueryPlan
 
 T = TypeVar("T")
@@ -120,7 +120,10 @@ class PreparedStatement:
     )
 
     def __init__(
-        self, parsed: Parsed, parse_seconds: float, statement: syntax.Statement | None = None
+        self,
+        parsed: ParsedStatement,
+        parse_seconds: float,
+        statement: syntax.Statement | None = None,
     ) -> None:
         self.parsed = parsed
         self.parse_seconds = parse_seconds
@@ -153,7 +156,9 @@ class PreparedStatement:
 
 def collections_of(statement: syntax.Statement) -> tuple[str, ...]:
     """Return the names of the collections that a statement names, for the audit log."""
-    found = [named(each) for each in statement.walk() if isinstance(each, syntax.CollectionRef)]
+    found = [
+        rule_name_of(each) for each in statement.walk() if isinstance(each, syntax.CollectionRef)
+    ]
     return tuple(dict.fromkeys(found))
 
 
@@ -173,24 +178,24 @@ class StatementCache:
     def prepare(self, text: str) -> PreparedStatement:
         """:raises DqlError: the text is no statement."""
         if len(text) > CACHED_TEXT_LIMIT:
-            return self._made(text)
+            return self._prepare(text)
         kept = self._kept.use(text)
         if kept is None:
-            kept = self._kept.get(text, partial(self._made_to_keep, text))
+            kept = self._kept.get(text, partial(self._prepare_to_keep, text))
         kept.uses += 1
         return kept
 
-    def _made_to_keep(self, text: str) -> PreparedStatement:
-        made = self._made(text)
+    def _prepare_to_keep(self, text: str) -> PreparedStatement:
+        made = self._prepare(text)
         self._length += len(text)
         if self._length > KEPT_TEXT_TOTAL:
             # Below the bound by a part of it, so that this is rare.
             self._length = len(text) + self._kept.shrink(_length_of, KEPT_TEXT_TOTAL * 3 // 4)
         return made
 
-    def _made(self, text: str) -> PreparedStatement:
+    def _prepare(self, text: str) -> PreparedStatement:
         begun = self._now()
-        parsed = _parsed(text)
+        parsed = _parse(text)
         return PreparedStatement(parsed, self._now() - begun)
 
     def rows(self) -> Iterator[dict[str, Value]]:
@@ -214,14 +219,14 @@ def _length_of(text: Hashable) -> int:
     return len(text)
 
 
-def _parsed(text: str) -> Parsed:
+def _parse(text: str) -> ParsedStatement:
     parsed = parse(text)
     if LEGACY_COLLECTIONS not in text:
         return parsed
-    return evolve(parsed, statement=_modern(parsed.statement))
+    return evolve(parsed, statement=_modernize(parsed.statement))
 
 
-def _modern(statement: syntax.Statement) -> syntax.Statement:
+def _modernize(statement: syntax.Statement) -> syntax.Statement:
     """Return a statement with the virtual collection under its name of today."""
 
     changed: list[syntax.CollectionRef] = []
@@ -242,7 +247,7 @@ def _modern(statement: syntax.Statement) -> syntax.Statement:
     return found
 
 
-def check_arguments(parsed: Parsed, arguments: Mapping[str, Value]) -> None:
+def check_arguments(parsed: ParsedStatement, arguments: Mapping[str, Value]) -> None:
     """:raises ArgumentError: a parameter has no argument, or an argument no parameter."""
     if parsed.parameters.keys() == arguments.keys():
         return

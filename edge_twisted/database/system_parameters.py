@@ -105,7 +105,7 @@ def _scopes(value: Value) -> bool:
 _DAY_MS = 86_400_000
 
 #: Every parameter, in the order in which SHOW ALL lists them.
-PARAMETERS: Mapping[str, SystemParameter] = MappingProxyType(
+SYSTEM_PARAMETERS: Mapping[str, SystemParameter] = MappingProxyType(
     {
         parameter.name: parameter
         for parameter in (
@@ -144,9 +144,9 @@ PARAMETERS: Mapping[str, SystemParameter] = MappingProxyType(
 )
 
 
-def parameter_named(name: str) -> SystemParameter:
+def find_parameter(name: str) -> SystemParameter:
     """Return the parameter of that name in any case; :raises UnknownParameter: if there is none."""
-    parameter = PARAMETERS.get(name.lower())
+    parameter = SYSTEM_PARAMETERS.get(name.lower())
     if parameter is None:
         raise UnknownParameter(name)
     return parameter
@@ -164,7 +164,7 @@ class ParameterValues:
         self._changed = {
             name: value
             for name, value in changed.items()
-            if name in PARAMETERS and PARAMETERS[name].accepts(value)
+            if name in SYSTEM_PARAMETERS and SYSTEM_PARAMETERS[name].accepts(value)
         }
         #: What every statement asks for, looked up once.
         self.reads_strictly = self.boolean("dql_strict_mode") and self.boolean(
@@ -193,7 +193,7 @@ class ParameterValues:
         """Return the value of a parameter by its lower-case name."""
         if name in self._changed:
             return self._changed[name]
-        return PARAMETERS[name].default
+        return SYSTEM_PARAMETERS[name].default
 
     def boolean(self, name: str) -> bool:
         """Return the value of a boolean parameter."""
@@ -218,21 +218,21 @@ class ParameterValues:
         :raises UnknownParameter: no parameter has that name.
         :raises InvalidParameterValue: the value is of the wrong type or out of bounds.
         """
-        parameter = parameter_named(name)
+        parameter = find_parameter(name)
         if not parameter.accepts(value):
             raise InvalidParameterValue(parameter.name, parameter.expected)
         return ParameterValues({**self._changed, parameter.name: value})
 
     def without(self, names: Iterable[str]) -> ParameterValues:
         """Return these values with some back at their defaults; :raises UnknownParameter:."""
-        gone = {parameter_named(name).name for name in names}
+        gone = {find_parameter(name).name for name in names}
         return ParameterValues({k: v for k, v in self._changed.items() if k not in gone})
 
 
 Row = dict[str, Value]
 
 
-def stored_parameters(snapshot: Snapshot) -> ParameterValues:
+def load_parameters(snapshot: Snapshot) -> ParameterValues:
     """Return the parameters that a store keeps."""
     kept = snapshot.facts(PARAMETERS_SPACE)
     return ParameterValues({key.decode("utf-8"): from_text(value) for key, value in kept})
@@ -250,13 +250,13 @@ def alter_parameters(
     :raises UnknownParameter, InvalidParameterValue: nothing has changed.
     """
     if isinstance(statement, syntax.ResetParameter):
-        names = [parameter_named(statement.name).name] if statement.name else list(PARAMETERS)
+        names = [find_parameter(statement.name).name] if statement.name else list(SYSTEM_PARAMETERS)
         changed = values.without(names)
     elif statement.value is None:
-        names = [parameter_named(statement.name).name]
+        names = [find_parameter(statement.name).name]
         changed = values.without(names)
     else:
-        names = [parameter_named(statement.name).name]
+        names = [find_parameter(statement.name).name]
         value = compile_expression(statement.value, RowScope(()))(None, env)
         changed = values.with_value(statement.name, None if value is MISSING else value)
     for name in names:
@@ -265,14 +265,14 @@ def alter_parameters(
     return changed, {name: changed[name] for name in names}
 
 
-def shown_parameters(
+def show_parameters(
     statement: syntax.ShowParameter | syntax.ShowAll, values: ParameterValues
 ) -> Row:
     """:raises UnknownParameter: there is none of that name."""
     if isinstance(statement, syntax.ShowParameter):
-        name = parameter_named(statement.name).name
+        name = find_parameter(statement.name).name
         return {name: values[name]}
-    names = list(PARAMETERS)
+    names = list(SYSTEM_PARAMETERS)
     if statement.pattern is not None:
         matches = ilike if statement.ignore_case else like
         escape = statement.escape if statement.escape is not None else "\\"

@@ -35,7 +35,7 @@ class Viewer(Protocol):
         """
 
 
-class Everybody:
+class FullViewer:
     """A viewer who may read everything."""
 
     def may_read(self, collection: str) -> bool:
@@ -45,7 +45,7 @@ class Everybody:
         return collection.count
 
 
-EVERYBODY: Final = Everybody()
+FULL_VIEWER: Final = FullViewer()
 
 
 @frozen
@@ -68,7 +68,7 @@ class RestrictedViewer:
 
 def count_of(collection: syntax.CollectionRef) -> syntax.Select:
     """Return the statement that counts the documents of a collection."""
-    counted = syntax.Projected(syntax.Call("count", (), star=True), COUNT)
+    counted = syntax.ResultExpression(syntax.Call("count", (), star=True), COUNT)
     return syntax.Select(projections=(counted,), source=syntax.Term(collection))
 
 
@@ -88,17 +88,17 @@ METRICS_SWITCH: Final = "metrics_exporter_virtual_collection_enabled"
 
 
 @frozen(kw_only=True)
-class Moment:
+class ReadContext:
     """What the database's own collections are made from."""
 
     snapshot: Snapshot
     parameters: ParameterValues
     now_ms: int
     #: Who asks, and is told of nothing else than what it may read.
-    viewer: Viewer = EVERYBODY
+    viewer: Viewer = FULL_VIEWER
 
 
-RowProvider = Callable[[Moment], Iterable[Document]]
+RowProvider = Callable[[ReadContext], Iterable[Document]]
 
 
 class VirtualCollections:
@@ -123,7 +123,7 @@ class VirtualCollections:
 
     def provide(self, name: str, provider: Provider) -> None:
         """Let another part of the server fill a collection, which need not be known yet."""
-        self._sources[name] = lambda moment: provider()
+        self._sources[name] = lambda context: provider()
 
     def provide_by(self, name: str, source: RowProvider) -> None:
         """As `provide`, from the snapshot that the statement reads."""
@@ -152,12 +152,12 @@ class VirtualCollections:
         snapshot: Snapshot,
         parameters: ParameterValues,
         now_ms: int,
-        viewer: Viewer = EVERYBODY,
+        viewer: Viewer = FULL_VIEWER,
     ) -> Iterable[Document]:
         """Return the documents of a collection that `check` passed."""
         source = self._sources[ALIASES.get(name, name)]
         return source(
-            Moment(snapshot=snapshot, parameters=parameters, now_ms=now_ms, viewer=viewer)
+            ReadContext(snapshot=snapshot, parameters=parameters, now_ms=now_ms, viewer=viewer)
         )
 
 
@@ -167,25 +167,25 @@ def is_history(collection: syntax.CollectionRef) -> bool:
     return collection.namespace == "system" and name == HISTORY
 
 
-def _nothing(moment: Moment) -> Iterable[Document]:
+def _nothing(context: ReadContext) -> Iterable[Document]:
     return ()
 
 
-def _dual(moment: Moment) -> Iterable[Document]:
+def _dual(context: ReadContext) -> Iterable[Document]:
     return [{"_id": "dual"}]
 
 
-def _collections(moment: Moment) -> Iterable[Document]:
-    for each in moment.snapshot.collections():
-        count = moment.viewer.count(each)
+def _collections(context: ReadContext) -> Iterable[Document]:
+    for each in context.snapshot.collections():
+        count = context.viewer.count(each)
         if count is not None:
             yield {"_id": each.name, "name": each.name, "count": count}
 
 
-def _indexes(moment: Moment) -> Iterable[Document]:
-    snapshot = moment.snapshot
+def _indexes(context: ReadContext) -> Iterable[Document]:
+    snapshot = context.snapshot
     for collection in snapshot.collections():
-        if not moment.viewer.may_read(collection.name):
+        if not context.viewer.may_read(collection.name):
             continue
         for info in snapshot.indexes(collection.name):
             fields: list[Value] = [

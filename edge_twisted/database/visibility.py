@@ -12,10 +12,10 @@ from attrs import evolve, frozen
 
 from edge_twisted.database.permissions import (
     Access,
-    guard,
-    predicate,
+    add_rules,
+    compile_guard,
+    compile_rule,
     read_rule,
-    restricted,
     write_rule,
 )
 from edge_twisted.database.system_parameters import ParameterValues
@@ -27,12 +27,12 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compiler import Environment
 from edge_twisted.dql.plan.access_choice import Fidelity
 from edge_twisted.dql.plan.query import Guard
-from edge_twisted.records.documents import hides_variants, typed_document
+from edge_twisted.records.documents import hides_variants, load_typed_document
 from edge_twisted.store.interface import Snapshot
 
 Document = dict[str, Value]
 #: Conditions of which one must hold.
-Rule = tuple[str, ...]
+Conditions = tuple[str, ...]
 #: Of nothing.
 NO_TESTS: Final[Mapping[str, Callable[[Document], bool]]] = MappingProxyType({})
 _NO_VIEWS: Final[Mapping[str, Callable[[Document], Document]]] = MappingProxyType({})
@@ -47,7 +47,7 @@ class Visibility:
     declared types could hide from a rule what it asks for, documents are tested one by one instead.
     """
 
-    rules: tuple[tuple[str, tuple[Rule, ...]], ...] = ()
+    rules: tuple[tuple[str, tuple[Conditions, ...]], ...] = ()
     typings: tuple[tuple[str, str, VariantRules], ...] = ()
     identity: str | None = None
     in_condition: bool = True
@@ -57,20 +57,20 @@ class Visibility:
         """What plans depend on."""
         return (self.rules, self.identity) if self.rules and self.in_condition else None
 
-    def guard(self, statement: syntax.Select) -> Guard | None:
+    def guard_of(self, statement: syntax.Select) -> Guard | None:
         """Return what is tested of a document before the statement's own condition, if anything."""
         if not self.rules or not self.in_condition:
             return None
         ((_, rules),) = self.rules
-        return Guard(guard(rules, self.identity), statement.selection.where)
+        return Guard(compile_guard(rules, self.identity), statement.selection.where)
 
-    def restricted(self, statement: syntax.Select) -> syntax.Select:
+    def restrict(self, statement: syntax.Select) -> syntax.Select:
         """Return the statement with the rules in its condition that belong there."""
         if not self.rules or not self.in_condition:
             return statement
         ((term, rules),) = self.rules
         selection = statement.selection
-        where = restricted(selection.where, term, rules, self.identity)
+        where = add_rules(selection.where, term, rules, self.identity)
         return evolve(statement, selection=evolve(selection, where=where))
 
     def fidelity(self, snapshot: Snapshot) -> Fidelity:
@@ -83,11 +83,11 @@ class Visibility:
         hides = any(hides_variants(snapshot, collection) for _, collection, _ in self.typings)
         return Fidelity.OTHER if hides else Fidelity.MORE
 
-    def visible(self, env: Environment) -> Mapping[str, Callable[[Document], bool]]:
+    def row_tests(self, env: Environment) -> Mapping[str, Callable[[Document], bool]]:
         """Return the tests by the names of terms whose rules are not in the condition."""
         return NO_TESTS if self.in_condition else self._tests(env)
 
-    def conditional(self, env: Environment) -> Mapping[str, Callable[[Document], bool]]:
+    def condition_tests(self, env: Environment) -> Mapping[str, Callable[[Document], bool]]:
         """Return the tests by the names of terms whose rules are in the condition."""
         return self._tests(env) if self.in_condition else NO_TESTS
 
@@ -96,12 +96,12 @@ class Visibility:
             return NO_TESTS
         found: dict[str, Callable[[Document], bool]] = {}
         for term, rules in self.rules:
-            tests = [predicate(rule, self.identity, env) for rule in rules]
+            tests = [compile_rule(rule, self.identity, env) for rule in rules]
             kept = [test for test in tests if test is not None]
             found[term] = partial(_all_hold, kept)
         return found
 
-    def views(self, snapshot: Snapshot) -> Mapping[str, Callable[[Document], Document]]:
+    def views_of(self, snapshot: Snapshot) -> Mapping[str, Callable[[Document], Document]]:
         """Return what makes of stored documents what the statement sees."""
         if not self.typings:
             return _NO_VIEWS
@@ -136,7 +136,7 @@ def visibility_of(
         typing = reads_of(source.collection, parameters)
         if typing is UNTYPED:
             return EVERYTHING
-    rules: list[tuple[str, tuple[Rule, ...]]] = []
+    rules: list[tuple[str, tuple[Conditions, ...]]] = []
     typings: list[tuple[str, str, VariantRules]] = []
     for term in (source, *[join.term for join in statement.joins]):
         collection = term.collection
@@ -168,4 +168,4 @@ def _all_hold(tests: Sequence[Callable[[Document], bool]], document: Document) -
 def _viewed(
     snapshot: Snapshot, collection: str, typing: VariantRules, document: Document
 ) -> Document:
-    return typed_document(snapshot, collection, document, typing)
+    return load_typed_document(snapshot, collection, document, typing)

@@ -17,12 +17,12 @@ from edge_twisted import __version__
 from edge_twisted.database.admission import StatementAdmission
 from edge_twisted.database.history import StatementHistory, StatementState
 from edge_twisted.database.statement_cache import StatementCache
-from edge_twisted.database.virtual_collections import Document, Moment
+from edge_twisted.database.virtual_collections import Document, ReadContext
 from edge_twisted.documents.values import Value
 
 
 @frozen
-class Fact:
+class InfoEntry:
     """One line of ``system:system_info``."""
 
     namespace: str
@@ -31,7 +31,7 @@ class Fact:
 
 
 @frozen(kw_only=True)
-class Measure:
+class MetricEntry:
     """One line of ``system:metrics``: a name, labels, a number."""
 
     name: str
@@ -52,13 +52,13 @@ class Vitals:
     statements: StatementCache
     admission: StatementAdmission
     #: Give what other parts know, on any thread; see `virtual_collections.Provider`.
-    facts: list[Callable[[], Iterable[Fact]]] = field(factory=list)
-    measures: list[Callable[[], Iterable[Measure]]] = field(factory=list)
+    info_providers: list[Callable[[], Iterable[InfoEntry]]] = field(factory=list)
+    metric_providers: list[Callable[[], Iterable[MetricEntry]]] = field(factory=list)
 
-    def vitals(self, moment: Moment) -> Iterator[Document]:
+    def vitals(self, context: ReadContext) -> Iterator[Document]:
         """Yield the one document of ``system:vitals``."""
         counts = self.history.counts
-        census = moment.snapshot.census(0)
+        census = context.snapshot.census(0)
         started = datetime.fromtimestamp(self.started_ms / 1000, UTC)
         yield {
             "_id": "vitals",
@@ -75,56 +75,61 @@ class Vitals:
             "statements_cached": len(self.statements),
             "collections": census.collections,
             "documents": census.documents,
-            "commit": moment.snapshot.lsn,
+            "commit": context.snapshot.lsn,
         }
 
-    def metrics(self, moment: Moment) -> Iterator[Document]:
+    def metrics(self, context: ReadContext) -> Iterator[Document]:
         """Yield the documents of ``system:metrics``."""
         own = [
-            Measure(
+            MetricEntry(
                 name="dql_requests_total",
                 labels={"state": state.value},
                 value=self.history.counts[state],
             )
             for state in _FINISHED
         ]
-        own.append(Measure(name="dql_requests_active", labels={}, value=self.history.active_count))
-        own.append(Measure(name="dql_requests_slow_total", labels={}, value=self.history.slow))
-        for each in (*own, *(found for give in self.measures for found in give())):
+        own.append(
+            MetricEntry(name="dql_requests_active", labels={}, value=self.history.active_count)
+        )
+        own.append(MetricEntry(name="dql_requests_slow_total", labels={}, value=self.history.slow))
+        for each in (*own, *(found for give in self.metric_providers for found in give())):
             labels = ",".join(f"{name}={value}" for name, value in sorted(each.labels.items()))
             yield {
                 "_id": f"{each.name}{{{labels}}}",
                 "name": each.name,
                 "labels": dict(each.labels),
                 "value": each.value,
-                "timestamp": moment.now_ms,
+                "timestamp": context.now_ms,
             }
 
-    def system_info(self, moment: Moment) -> Iterator[Document]:
+    def system_info(self, context: ReadContext) -> Iterator[Document]:
         """Yield the documents of ``system:system_info``."""
-        for fact in (*self._own_facts(moment), *(each for give in self.facts for each in give())):
+        for entry in (
+            *self._own_info(context),
+            *(each for give in self.info_providers for each in give()),
+        ):
             yield {
-                "_id": f"{fact.namespace}.{fact.key}",
-                "namespace": fact.namespace,
-                "key": fact.key,
-                "value": fact.value,
-                "timestamp": moment.now_ms,
+                "_id": f"{entry.namespace}.{entry.key}",
+                "namespace": entry.namespace,
+                "key": entry.key,
+                "value": entry.value,
+                "timestamp": context.now_ms,
             }
 
-    def _own_facts(self, moment: Moment) -> Iterator[Fact]:
-        yield Fact("core", "version", __version__)
-        yield Fact("core", "db_id", self.app_id)
-        yield Fact("core", "started", self.started_ms)
-        for name, value in moment.parameters.changed.items():
-            yield Fact("core", f"non_default_system_parameter[{name}]", value)
-        collections = moment.snapshot.collections()
-        yield Fact("store", "commit", moment.snapshot.lsn)
-        yield Fact("store", "num_collections", len(collections))
+    def _own_info(self, context: ReadContext) -> Iterator[InfoEntry]:
+        yield InfoEntry("core", "version", __version__)
+        yield InfoEntry("core", "db_id", self.app_id)
+        yield InfoEntry("core", "started", self.started_ms)
+        for name, value in context.parameters.changed.items():
+            yield InfoEntry("core", f"non_default_system_parameter[{name}]", value)
+        collections = context.snapshot.collections()
+        yield InfoEntry("store", "commit", context.snapshot.lsn)
+        yield InfoEntry("store", "num_collections", len(collections))
         for each in collections:
-            yield Fact("store", f"collection_num_docs[{each.name}]", each.count)
-        scopes = moment.parameters.mapping("user_collection_sync_scopes")
+            yield InfoEntry("store", f"collection_num_docs[{each.name}]", each.count)
+        scopes = context.parameters.mapping("user_collection_sync_scopes")
         for name, scope in scopes.items():
-            yield Fact("sync_scopes", name, scope)
+            yield InfoEntry("sync_scopes", name, scope)
 
 
 _FINISHED: Final = (

@@ -20,7 +20,7 @@ from edge_twisted.dql.tokens import BARE_NAME, END, NAME, NUMBER, STRING, Direct
 TEXT_LIMIT_BYTES: Final = 1_048_576
 #: As many tokens are parsed in well under a second; only texts of tiny tokens have more.
 TOKEN_LIMIT: Final = 300_000
-#: The most comments that `first_word` skips.
+#: The most comments that `first_word_of` skips.
 _LEADING_COMMENTS: Final = 100
 
 _TOKEN: Final = re.compile(
@@ -124,7 +124,7 @@ def tokenize(source: SourceText) -> Tokens:
     return tokens
 
 
-def first_word(text: str) -> str:
+def first_word_of(text: str) -> str:
     """Return the first word of a text after comments; empty if something else comes first."""
     for match in islice(_TOKEN.finditer(text), _LEADING_COMMENTS):
         if match.lastgroup == "word":

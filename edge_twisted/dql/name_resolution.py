@@ -38,7 +38,10 @@ def free_paths(
             yield node, node.names[0] in here
             continue
         inner = here
-        if isinstance(node, syntax.Quantified | syntax.ArrayRange | syntax.ObjectRange):
+        if isinstance(
+            node,
+            syntax.QuantifiedExpression | syntax.ArrayComprehension | syntax.ObjectComprehension,
+        ):
             binding = node.binding
             inner = here.union({binding.name} | ({binding.index} if binding.index else set()))
         for child in node.children():
@@ -123,7 +126,7 @@ def _plain_names(root: syntax.Node) -> set[int]:
                 found.add(id(path))
             case syntax.Update(removals=removals):
                 found.update(map(id, removals))
-            case syntax.Projected(alias=str(alias)):
+            case syntax.ResultExpression(alias=str(alias)):
                 outputs.add(alias)
             case syntax.SortKey(expression=syntax.Path(names=(name,)) as path) if name in outputs:
                 found.add(id(path))

@@ -17,7 +17,7 @@ from attrs import evolve, frozen
 
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compiler import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler import CompiledExpression, Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import ArgumentError, DqlError, EvaluationError, UnsupportedError
 from edge_twisted.dql.execution.interruption import Budget
 from edge_twisted.dql.formatter import format_statement
@@ -51,7 +51,7 @@ class Subscription:
     key: bytes
     #: The condition on the term, which has the collection's name; None: every document.
     condition: syntax.Expression | None
-    _test: Compiled
+    _test: CompiledExpression
     _context: FunctionContext | None
 
     @classmethod

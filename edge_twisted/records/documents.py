@@ -53,7 +53,7 @@ class DocumentWriter:
 
     def load(self, collection: str, key: bytes) -> DocumentState | None:
         """Return the state of a document, deleted or not; None if there is none."""
-        return load(self.transaction, collection, key)
+        return load_state(self.transaction, collection, key)
 
     def save(self, collection: str, id_: DocumentId, state: DocumentState) -> int:
         """Store a state; return the size of the document's text in bytes, 0 if it is deleted."""
@@ -118,7 +118,7 @@ def _checked_text(document: dict[str, Value]) -> bytes:
     return text
 
 
-def load(snapshot: Snapshot, collection: str, key: bytes) -> DocumentState | None:
+def load_state(snapshot: Snapshot, collection: str, key: bytes) -> DocumentState | None:
     """
     Return the state of a document, deleted or not; None if there is none.
 
@@ -179,7 +179,7 @@ def hides_variants(snapshot: Snapshot, collection: str) -> bool:
     return snapshot.fact(HIDDEN_VARIANTS, collection.encode()) is not None
 
 
-def shown(
+def document_of_state(
     id_: DocumentId, state: DocumentState, typing: VariantRules = UNTYPED
 ) -> dict[str, Value]:
     """Return a live document, its id included, as `typing` shows it."""
@@ -187,13 +187,13 @@ def shown(
     return {ID: id_.value, **(fields or {})}
 
 
-def typed_document(
+def load_typed_document(
     snapshot: Snapshot, collection: str, document: dict[str, Value], typing: VariantRules
 ) -> dict[str, Value]:
     """Return what `typing` shows of a stored document."""
     id_ = DocumentId.of(document[ID])
-    state = load(snapshot, collection, id_.key)
-    return document if state is None else shown(id_, state, typing)
+    state = load_state(snapshot, collection, id_.key)
+    return document if state is None else document_of_state(id_, state, typing)
 
 
 def tokens_of(text: bytes | None, document: Mapping[str, Value] | None) -> tuple[str, ...]:

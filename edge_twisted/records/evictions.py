@@ -104,7 +104,7 @@ class Evictions:
         return evicted_of(snapshot, collection, id_key)
 
 
-def generations(snapshot: Snapshot) -> dict[str, int]:
+def load_generations(snapshot: Snapshot) -> dict[str, int]:
     """Return the generation of each collection of which something was ever evicted."""
     found: dict[str, int] = {}
     after: bytes | None = None

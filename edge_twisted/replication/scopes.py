@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import define, field
 
-from edge_twisted.database.system_parameters import stored_parameters
+from edge_twisted.database.system_parameters import load_parameters
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.subscriptions import Subscription
 from edge_twisted.mesh.ports.requests import Scope
@@ -106,7 +106,7 @@ class OwnSubscriptions:
 
 def is_open(snapshot: Snapshot, collection: str) -> bool:
     """Return whether a collection may be sent to peers (``USER_COLLECTION_SYNC_SCOPES``)."""
-    return collection not in closed_collections(stored_parameters(snapshot).mapping(_SYNC_SCOPES))
+    return collection not in closed_collections(load_parameters(snapshot).mapping(_SYNC_SCOPES))
 
 
 def closed_collections(scopes: Mapping[str, Value]) -> frozenset[str]:

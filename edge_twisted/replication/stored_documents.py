@@ -26,7 +26,7 @@ from edge_twisted.mesh.ports.requests import (
     StreamPosition,
     Watcher,
 )
-from edge_twisted.records.evictions import Evictions, generations
+from edge_twisted.records.evictions import Evictions, load_generations
 from edge_twisted.records.facts import EVICTIONS
 from edge_twisted.replication.batches import BatchContext, BatchOutcome, apply_batch
 from edge_twisted.replication.epoch_renewal import load_heard, observe
@@ -248,4 +248,4 @@ class StoredDocuments:
 
 def _load(snapshot: Snapshot) -> tuple[dict[Replica, int], dict[str, int]]:
     """Return the highest sequences that were heard, and the generations of evictions."""
-    return load_heard(snapshot), generations(snapshot)
+    return load_heard(snapshot), load_generations(snapshot)

@@ -66,7 +66,7 @@ class DatabaseService(Service):
             ),
             {},
         )
-        self.database.vitals.facts.append(facts_of(configuration, folder))
+        self.database.vitals.info_providers.append(facts_of(configuration, folder))
         self._housekeeping = Housekeeping(self.store, reactor, now_ms)
         self.database.watch_parameters(self._retain)
         pace = pace_of(self._configuration)

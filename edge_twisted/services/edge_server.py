@@ -138,7 +138,7 @@ class EdgeServer(OrderedService):
 
     def _database_service(self) -> DatabaseService:
         metrics, database = self._metrics, DatabaseService(self._configuration, self._reactor)
-        database.database.vitals.measures.append(measures_of(metrics.registry))
+        database.database.vitals.metric_providers.append(measures_of(metrics.registry))
         measure_store(database.store, metrics, self._reactor)
         measure_damage(database.store, metrics, database.scrubber)
         return database

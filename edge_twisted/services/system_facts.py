@@ -9,35 +9,35 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from edge_twisted.config.model import Configuration
-from edge_twisted.database.vitals import Fact, Measure
+from edge_twisted.database.vitals import InfoEntry, MetricEntry
 from edge_twisted.store.sqlite.connection import library_version
 
 
-def facts_of(configuration: Configuration, folder: Path) -> Callable[[], Iterable[Fact]]:
+def facts_of(configuration: Configuration, folder: Path) -> Callable[[], Iterable[InfoEntry]]:
     """Return what tells of the configuration at the start, and of the files of the store."""
 
-    def facts() -> Iterator[Fact]:
-        yield Fact("core", "device_name", configuration.database.device_name)
-        yield Fact("store", "fs_usage_total", _size_of(folder))
-        yield Fact("logs", "ditto_sdk_level", configuration.logging.ditto_sdk.name.lower())
-        yield Fact("logs", "edge_server_level", configuration.logging.level.name.lower())
+    def facts() -> Iterator[InfoEntry]:
+        yield InfoEntry("core", "device_name", configuration.database.device_name)
+        yield InfoEntry("store", "fs_usage_total", _size_of(folder))
+        yield InfoEntry("logs", "ditto_sdk_level", configuration.logging.ditto_sdk.name.lower())
+        yield InfoEntry("logs", "edge_server_level", configuration.logging.level.name.lower())
         for number, each in enumerate(configuration.database.subscriptions):
-            yield Fact("replication", f"local_subscriptions[{number}]", each.query)
-        yield Fact("backend_sqlite3", "version", library_version())
+            yield InfoEntry("replication", f"local_subscriptions[{number}]", each.query)
+        yield InfoEntry("backend_sqlite3", "version", library_version())
 
     return facts
 
 
-def measures_of(registry: CollectorRegistry) -> Callable[[], Iterable[Measure]]:
+def measures_of(registry: CollectorRegistry) -> Callable[[], Iterable[MetricEntry]]:
     """Return what tells the metrics that ``GET /metrics`` shows."""
 
-    def measures() -> Iterator[Measure]:
+    def measures() -> Iterator[MetricEntry]:
         for family in registry.collect():
             for sample in family.samples:
                 value = float(sample.value)
                 # Documents hold finite numbers only; a gauge may say "not a number".
                 if value - value == 0.0:
-                    yield Measure(name=sample.name, labels=dict(sample.labels), value=value)
+                    yield MetricEntry(name=sample.name, labels=dict(sample.labels), value=value)
 
     return measures
 

@@ -24,7 +24,7 @@ from edge_twisted.database.database import Database
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.errors import DqlError, LexicalError, ParseError
 from edge_twisted.dql.lexer import source_of
-from edge_twisted.dql.parser import Parsed, parse
+from edge_twisted.dql.parser import ParsedStatement, parse
 from edge_twisted.errors import EdgeError
 from tests.support.dql_examples import answer, memory_database
 from tests.support.grammar_dql import Entropy, Grammar
@@ -111,7 +111,7 @@ def _database() -> Database:
     return database
 
 
-def _arguments_for(parsed: Parsed) -> dict[str, Value]:
+def _arguments_for(parsed: ParsedStatement) -> dict[str, Value]:
     return {
         name: ARGUMENTS[name] if name in ARGUMENTS else _OTHERS[len(name) % len(_OTHERS)]
         for name in parsed.parameters

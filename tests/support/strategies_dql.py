@@ -69,9 +69,9 @@ def _calls(inner: st.SearchStrategy[syntax.Expression]) -> st.SearchStrategy[syn
 def _ranges(inner: st.SearchStrategy[syntax.Expression]) -> st.SearchStrategy[syntax.Expression]:
     bindings = st.builds(syntax.Binding, _optional(names), names, inner, st.booleans())
     return st.one_of(
-        st.builds(syntax.Quantified, st.sampled_from(syntax.Quantifier), bindings, inner),
-        st.builds(syntax.ArrayRange, inner, bindings, _optional(inner)),
-        st.builds(syntax.ObjectRange, inner, inner, bindings, _optional(inner)),
+        st.builds(syntax.QuantifiedExpression, st.sampled_from(syntax.Quantifier), bindings, inner),
+        st.builds(syntax.ArrayComprehension, inner, bindings, _optional(inner)),
+        st.builds(syntax.ObjectComprehension, inner, inner, bindings, _optional(inner)),
     )
 
 
@@ -138,7 +138,7 @@ joins = st.builds(syntax.Join, st.sampled_from(syntax.JoinKind), terms, expressi
 projections = st.one_of(
     st.builds(syntax.Wildcard, _optional(names)),
     st.builds(syntax.Omission, paths),
-    st.builds(syntax.Projected, expressions, _optional(names)),
+    st.builds(syntax.ResultExpression, expressions, _optional(names)),
 )
 _bounds = parameters | st.builds(syntax.Literal, st.integers(0, 2**63 - 1))
 selections = st.builds(

@@ -9,10 +9,17 @@ execution, `comprehensions` has the forms that bind variables.
 from __future__ import annotations
 
 from edge_twisted.dql.compiler.comprehensions import register
-from edge_twisted.dql.compiler.environment import Compiled, Environment
+from edge_twisted.dql.compiler.environment import CompiledExpression, Environment
 from edge_twisted.dql.compiler.expressions import compile_expression
 from edge_twisted.dql.compiler.scope import GroupScope, NameScope, RowScope
 
 register()
 
-__all__ = ["Compiled", "Environment", "GroupScope", "NameScope", "RowScope", "compile_expression"]
+__all__ = [
+    "CompiledExpression",
+    "Environment",
+    "GroupScope",
+    "NameScope",
+    "RowScope",
+    "compile_expression",
+]

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from edge_twisted.documents.values import MISSING, Missing, Operand, Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compiler.environment import Compiled, Environment
+from edge_twisted.dql.compiler.environment import CompiledExpression, Environment
 from edge_twisted.dql.compiler.expressions import add_case, compile_expression, needs_no_row
 from edge_twisted.dql.compiler.scope import NameScope
 from edge_twisted.dql.operators.membership import ValueSet
@@ -22,7 +22,7 @@ Pairs = Iterator[tuple[Value, Value]]
 class _Bound:
     """A compiled binding: its source, and what sets its variables."""
 
-    source: Compiled
+    source: CompiledExpression
     recursive: bool
     set: Callable[[Environment, Value, Value], None]
 
@@ -61,7 +61,7 @@ def _bind(node: syntax.Binding, scope: NameScope) -> tuple[_Bound, NameScope]:
     return _Bound(source, node.recursive, set_), inner
 
 
-def _quantified(node: syntax.Quantified, scope: NameScope) -> Compiled:
+def _quantified(node: syntax.QuantifiedExpression, scope: NameScope) -> CompiledExpression:
     bound, inner = _bind(node.binding, scope)
     wanted = _equal_to_variable(node)
     if wanted is not None:
@@ -88,7 +88,7 @@ def _quantified(node: syntax.Quantified, scope: NameScope) -> Compiled:
     return quantified
 
 
-def _equal_to_variable(node: syntax.Quantified) -> syntax.Expression | None:
+def _equal_to_variable(node: syntax.QuantifiedExpression) -> syntax.Expression | None:
     """
     Return e of ``ANY v IN source SATISFIES v = e END``, where the source needs no row.
 
@@ -116,7 +116,7 @@ def _names(node: syntax.Expression, variables: set[str | None]) -> bool:
     return any(isinstance(each, syntax.Path) and each.names[0] in variables for each in node.walk())
 
 
-def _any_equal(bound: _Bound, wanted: Compiled) -> Compiled:
+def _any_equal(bound: _Bound, wanted: CompiledExpression) -> CompiledExpression:
     """Return whether a source that needs no row has a value; it is hashed once an execution."""
     key = object()
 
@@ -141,7 +141,7 @@ def _any_equal(bound: _Bound, wanted: Compiled) -> Compiled:
     return found
 
 
-def _array(node: syntax.ArrayRange, scope: NameScope) -> Compiled:
+def _array(node: syntax.ArrayComprehension, scope: NameScope) -> CompiledExpression:
     bound, inner = _bind(node.binding, scope)
     element = compile_expression(node.element, inner)
     when = compile_expression(node.condition, inner) if node.condition else None
@@ -164,7 +164,7 @@ def _array(node: syntax.ArrayRange, scope: NameScope) -> Compiled:
     return array
 
 
-def _object(node: syntax.ObjectRange, scope: NameScope) -> Compiled:
+def _object(node: syntax.ObjectComprehension, scope: NameScope) -> CompiledExpression:
     bound, inner = _bind(node.binding, scope)
     key = compile_expression(node.key, inner)
     content = compile_expression(node.value, inner)
@@ -190,6 +190,6 @@ def _object(node: syntax.ObjectRange, scope: NameScope) -> Compiled:
 
 def register() -> None:
     """Make these expressions known to `compile_expression`."""
-    add_case(syntax.Quantified, _quantified)
-    add_case(syntax.ArrayRange, _array)
-    add_case(syntax.ObjectRange, _object)
+    add_case(syntax.QuantifiedExpression, _quantified)
+    add_case(syntax.ArrayComprehension, _array)
+    add_case(syntax.ObjectComprehension, _object)

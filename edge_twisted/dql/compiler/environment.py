@@ -34,4 +34,4 @@ class Environment:
 
 
 #: A compiled expression.  A row is a document, a tuple of documents in a join, or a `Group`.
-Compiled = Callable[[Any, Environment], Operand]
+CompiledExpression = Callable[[Any, Environment], Operand]

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from edge_twisted.documents.values import MISSING, Operand, Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compiler.environment import Compiled, Environment
+from edge_twisted.dql.compiler.environment import CompiledExpression, Environment
 from edge_twisted.dql.compiler.scope import NameScope
 from edge_twisted.dql.errors import ArgumentError, DqlError, SemanticError
 from edge_twisted.dql.functions.aggregates import AGGREGATES
@@ -59,7 +59,7 @@ _PATTERNS: Final[dict[syntax.PatternKind, Callable[..., Operand]]] = {
 }
 
 
-def compile_expression(node: syntax.Expression, scope: NameScope) -> Compiled:
+def compile_expression(node: syntax.Expression, scope: NameScope) -> CompiledExpression:
     """
     Return the function that computes an expression for a row.
 
@@ -72,31 +72,31 @@ def compile_expression(node: syntax.Expression, scope: NameScope) -> Compiled:
 
 
 @singledispatch
-def _compile(node: syntax.Expression, scope: NameScope) -> Compiled:
+def _compile(node: syntax.Expression, scope: NameScope) -> CompiledExpression:
     raise SemanticError(f"{type(node).__name__} cannot stand here", node.span)
 
 
-def add_case(kind: type[Node_], case: Callable[[Node_, NameScope], Compiled]) -> None:
+def add_case(kind: type[Node_], case: Callable[[Node_, NameScope], CompiledExpression]) -> None:
     """Register the compiler of one kind of expression."""
     _compile.register(kind)(case)
 
 
-def _constant(value: Operand) -> Compiled:
+def _constant(value: Operand) -> CompiledExpression:
     return lambda row, env: value
 
 
 @_compile.register(syntax.Literal)
-def _(node: syntax.Literal, scope: NameScope) -> Compiled:
+def _(node: syntax.Literal, scope: NameScope) -> CompiledExpression:
     return _constant(node.value)
 
 
 @_compile.register(syntax.MissingLiteral)
-def _(node: syntax.MissingLiteral, scope: NameScope) -> Compiled:
+def _(node: syntax.MissingLiteral, scope: NameScope) -> CompiledExpression:
     return _constant(MISSING)
 
 
 @_compile.register(syntax.Parameter)
-def _(node: syntax.Parameter, scope: NameScope) -> Compiled:
+def _(node: syntax.Parameter, scope: NameScope) -> CompiledExpression:
     name = node.name
 
     def argument(row: Any, env: Environment) -> Operand:
@@ -109,19 +109,19 @@ def _(node: syntax.Parameter, scope: NameScope) -> Compiled:
 
 
 @_compile.register(syntax.Path)
-def _(node: syntax.Path, scope: NameScope) -> Compiled:
+def _(node: syntax.Path, scope: NameScope) -> CompiledExpression:
     return scope.path(node)
 
 
 @_compile.register(syntax.Unary)
-def _(node: syntax.Unary, scope: NameScope) -> Compiled:
+def _(node: syntax.Unary, scope: NameScope) -> CompiledExpression:
     operand = compile_expression(node.operand, scope)
     apply = _UNARY[node.operator]
     return lambda row, env: apply(operand(row, env))
 
 
 @_compile.register(syntax.Binary)
-def _(node: syntax.Binary, scope: NameScope) -> Compiled:
+def _(node: syntax.Binary, scope: NameScope) -> CompiledExpression:
     if isinstance(node.left, syntax.Binary) and node.operator is not syntax.BinaryOperator.IN:
         return _chained(syntax.spine(node), scope)
     left = compile_expression(node.left, scope)
@@ -144,14 +144,14 @@ def _(node: syntax.Binary, scope: NameScope) -> Compiled:
 _Link = Callable[[Operand, Any, Environment], Operand]
 
 
-def _chained(chain: list[syntax.Binary], scope: NameScope) -> Compiled:
+def _chained(chain: list[syntax.Binary], scope: NameScope) -> CompiledExpression:
     """
     Compile a chain of operators, grouped from the left, to a loop instead of nested calls.
 
     The scope may already have computed the beginning of the chain.
     """
     begun = 0
-    first: Compiled | None = None
+    first: CompiledExpression | None = None
     for length in sorted(scope.chains, reverse=True):
         if first is None and length < len(chain):
             first, begun = scope.whole(chain[length - 1]), length
@@ -206,7 +206,7 @@ def _link(run: list[syntax.Binary], scope: NameScope) -> _Link:
 
 
 @_compile.register(syntax.And)
-def _(node: syntax.And, scope: NameScope) -> Compiled:
+def _(node: syntax.And, scope: NameScope) -> CompiledExpression:
     operands = [compile_expression(each, scope) for each in node.operands]
 
     def conjunction(row: Any, env: Environment) -> Operand:
@@ -221,7 +221,7 @@ def _(node: syntax.And, scope: NameScope) -> Compiled:
 
 
 @_compile.register(syntax.Or)
-def _(node: syntax.Or, scope: NameScope) -> Compiled:
+def _(node: syntax.Or, scope: NameScope) -> CompiledExpression:
     operands = [compile_expression(each, scope) for each in node.operands]
 
     def disjunction(row: Any, env: Environment) -> Operand:
@@ -236,7 +236,7 @@ def _(node: syntax.Or, scope: NameScope) -> Compiled:
 
 
 @_compile.register(syntax.Between)
-def _(node: syntax.Between, scope: NameScope) -> Compiled:
+def _(node: syntax.Between, scope: NameScope) -> CompiledExpression:
     operand = compile_expression(node.operand, scope)
     low = compile_expression(node.low, scope)
     high = compile_expression(node.high, scope)
@@ -244,21 +244,21 @@ def _(node: syntax.Between, scope: NameScope) -> Compiled:
 
 
 @_compile.register(syntax.Like)
-def _(node: syntax.Like, scope: NameScope) -> Compiled:
+def _(node: syntax.Like, scope: NameScope) -> CompiledExpression:
     apply = _PATTERNS[node.kind]
     parts = [node.operand, node.pattern, *([node.escape] if node.escape else [])]
     return _call(node, apply, [compile_expression(part, scope) for part in parts])
 
 
 @_compile.register(syntax.Is)
-def _(node: syntax.Is, scope: NameScope) -> Compiled:
+def _(node: syntax.Is, scope: NameScope) -> CompiledExpression:
     operand = compile_expression(node.operand, scope)
     wanted = None if node.absence is syntax.Absence.NULL else MISSING
     return lambda row, env: operand(row, env) is wanted
 
 
 @_compile.register(syntax.Case)
-def _(node: syntax.Case, scope: NameScope) -> Compiled:
+def _(node: syntax.Case, scope: NameScope) -> CompiledExpression:
     branches = [
         (compile_expression(each.condition, scope), compile_expression(each.result, scope))
         for each in node.branches
@@ -286,7 +286,7 @@ def _(node: syntax.Case, scope: NameScope) -> Compiled:
 
 
 @_compile.register(syntax.Cast)
-def _(node: syntax.Cast, scope: NameScope) -> Compiled:
+def _(node: syntax.Cast, scope: NameScope) -> CompiledExpression:
     convert = CASTS.get(node.type_name)
     if convert is None:
         raise SemanticError(
@@ -296,7 +296,7 @@ def _(node: syntax.Cast, scope: NameScope) -> Compiled:
 
 
 @_compile.register(syntax.Call)
-def _(node: syntax.Call, scope: NameScope) -> Compiled:
+def _(node: syntax.Call, scope: NameScope) -> CompiledExpression:
     if node.name in AGGREGATES:
         raise SemanticError(f"the aggregate {node.name} cannot stand here", node.span)
     function = function_named(node.name)
@@ -334,8 +334,10 @@ def needs_no_row(node: syntax.Expression) -> bool:
 
 
 def with_list(
-    hashed: Callable[[Operand], Callable[[Operand], Operand]], array: Compiled, value: Compiled
-) -> Compiled:
+    hashed: Callable[[Operand], Callable[[Operand], Operand]],
+    array: CompiledExpression,
+    value: CompiledExpression,
+) -> CompiledExpression:
     """
     Return the test of each row's ``value`` against an array that needs no row.
 
@@ -381,7 +383,7 @@ _WRITTEN: Final = (
 )
 
 
-def _written_out(node: syntax.Expression, compiled: Compiled) -> list[Value] | None:
+def _written_out(node: syntax.Expression, compiled: CompiledExpression) -> list[Value] | None:
     """Return the elements of an array of literals, to be hashed once with the plan, else None."""
     if not isinstance(node, syntax.ArrayLiteral):
         return None
@@ -393,7 +395,7 @@ def _written_out(node: syntax.Expression, compiled: Compiled) -> list[Value] | N
 
 
 @_compile.register(syntax.ArrayLiteral)
-def _(node: syntax.ArrayLiteral, scope: NameScope) -> Compiled:
+def _(node: syntax.ArrayLiteral, scope: NameScope) -> CompiledExpression:
     elements = [compile_expression(each, scope) for each in node.elements]
 
     def array(row: Any, env: Environment) -> Operand:
@@ -404,7 +406,7 @@ def _(node: syntax.ArrayLiteral, scope: NameScope) -> Compiled:
 
 
 @_compile.register(syntax.ObjectLiteral)
-def _(node: syntax.ObjectLiteral, scope: NameScope) -> Compiled:
+def _(node: syntax.ObjectLiteral, scope: NameScope) -> CompiledExpression:
     pairs = [
         (compile_expression(each.key, scope), compile_expression(each.value, scope))
         for each in node.pairs
@@ -422,8 +424,8 @@ def _(node: syntax.ObjectLiteral, scope: NameScope) -> Compiled:
 
 
 def _call(
-    node: syntax.Expression, apply: Callable[..., Operand], arguments: list[Compiled]
-) -> Compiled:
+    node: syntax.Expression, apply: Callable[..., Operand], arguments: list[CompiledExpression]
+) -> CompiledExpression:
     """Return a call with the value of each argument; the usual numbers without a list."""
     if len(arguments) == 1:
         (only,) = arguments
@@ -434,7 +436,7 @@ def _call(
     return _placed(node, lambda row, env: apply(*[each(row, env) for each in arguments]))
 
 
-def _placed(node: syntax.Expression, compiled: Compiled) -> Compiled:
+def _placed(node: syntax.Expression, compiled: CompiledExpression) -> CompiledExpression:
     """Return a function whose errors carry the position in the statement."""
 
     def run(row: Any, env: Environment) -> Operand:

@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 
 from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compiler.environment import Compiled, Environment
+from edge_twisted.dql.compiler.environment import CompiledExpression, Environment
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.name_resolution import qualify
 
@@ -25,14 +25,14 @@ Names = tuple[str, ...]
 class NameScope(Protocol):
     """The meaning of paths, and of whole expressions that were computed before."""
 
-    def path(self, node: syntax.Path) -> Compiled:
+    def path(self, node: syntax.Path) -> CompiledExpression:
         """
         Return the function that computes a path.
 
         :raises SemanticError: the path has no meaning in this scope.
         """
 
-    def whole(self, node: syntax.Expression) -> Compiled | None:
+    def whole(self, node: syntax.Expression) -> CompiledExpression | None:
         """Return the function for a whole expression that the scope has computed, else None."""
 
     @property
@@ -53,7 +53,7 @@ def _below(value: Any, names: Names) -> Operand:
     return found
 
 
-def _bound(position: int, names: Names) -> Compiled:
+def _bound(position: int, names: Names) -> CompiledExpression:
     if not names:
         return lambda _, env: env.variables[position]
     return lambda _, env: _below(env.variables[position], names)
@@ -71,7 +71,7 @@ class RowScope:
         """The name of the only term; None in a join."""
         return self.terms[0] if len(self.terms) == 1 else None
 
-    def whole(self, node: syntax.Expression) -> Compiled | None:
+    def whole(self, node: syntax.Expression) -> CompiledExpression | None:
         """Return None: no expression has been computed before."""
         return None
 
@@ -85,7 +85,7 @@ class RowScope:
         added = tuple(zip(names, positions, strict=True))
         return evolve(self, variables=self.variables + added), positions
 
-    def path(self, node: syntax.Path) -> Compiled:
+    def path(self, node: syntax.Path) -> CompiledExpression:
         first, rest = node.names[0], node.names[1:]
         for name, position in reversed(self.variables):
             if name == first:
@@ -97,7 +97,7 @@ class RowScope:
             return lambda row, _: _below(MISSING if row[at] is None else row[at], rest)
         return self._in_join(node)
 
-    def _in_document(self, first: str, rest: Names) -> Compiled:
+    def _in_document(self, first: str, rest: Names) -> CompiledExpression:
         if first == self.terms[0]:
             if not rest:
                 return lambda row, _: row
@@ -106,7 +106,7 @@ class RowScope:
             return lambda row, _: row.get(first, MISSING)
         return lambda row, _: _below(row.get(first, MISSING), rest)
 
-    def _in_join(self, node: syntax.Path) -> Compiled:
+    def _in_join(self, node: syntax.Path) -> CompiledExpression:
         if not self.terms:
             raise SemanticError(
                 f"there is no collection that could have {node.names[0]}", node.span
@@ -134,14 +134,14 @@ class GroupScope:
     """The scope above a grouping: group keys, aggregates, and expressions of them."""
 
     #: The computed expressions, in the form of `qualify`.
-    ready: dict[syntax.Expression, Compiled]
+    ready: dict[syntax.Expression, CompiledExpression]
     #: The error for a path that is neither a key nor inside an aggregate.
     refusal: Callable[[syntax.Path], SemanticError]
     #: The name of the only term of the statement, None in a join.
     term: str | None = None
     variables: tuple[tuple[str, int], ...] = field(default=())
 
-    def whole(self, node: syntax.Expression) -> Compiled | None:
+    def whole(self, node: syntax.Expression) -> CompiledExpression | None:
         if not any(type(each) is type(node) for each in self.ready):
             return None
         bound = frozenset([name for name, _ in self.variables])
@@ -157,7 +157,7 @@ class GroupScope:
         added = tuple(zip(names, positions, strict=True))
         return evolve(self, variables=self.variables + added), positions
 
-    def path(self, node: syntax.Path) -> Compiled:
+    def path(self, node: syntax.Path) -> CompiledExpression:
         for name, position in reversed(self.variables):
             if name == node.names[0]:
                 return _bound(position, node.names[1:])

@@ -64,7 +64,7 @@ _TRUNCATE: Final[Mapping[str, Callable[[datetime], datetime]]] = {
 _LAST_YEAR: Final = 9999
 
 
-def part_named(name: object) -> str | None:
+def find_part(name: object) -> str | None:
     """Return the part, a value of `PARTS`, that goes by ``name`` in any case, or None."""
     return PARTS.get(name.lower()) if type(name) is str else None
 

@@ -16,7 +16,7 @@ from typing import Final
 from attrs import define, frozen
 
 from edge_twisted.dql.dates.instants import EPOCH, instant_at
-from edge_twisted.dql.dates.zones import OFFSET, offset_minutes, zone_named
+from edge_twisted.dql.dates.zones import OFFSET, find_zone, offset_minutes
 
 MONTHS: Final = (
     "January", "February", "March", "April", "May", "June",
@@ -32,7 +32,7 @@ _SECONDS: Final = re.compile(r"-?[0-9]{1,18}")
 
 
 @define
-class Fields:
+class DateFields:
     """The fields of a date as far as they have been read; by default the start of 1970 in UTC."""
 
     year: int = 1970
@@ -80,7 +80,7 @@ class Directive:
     """One piece of a format."""
 
     write: Callable[[datetime], str]
-    read: Callable[[str, int, Fields], int]
+    read: Callable[[str, int, DateFields], int]
 
 
 def _after_digits(text: str, position: int, most: int) -> int:
@@ -94,7 +94,7 @@ def _after_digits(text: str, position: int, most: int) -> int:
 def literal(wanted: str) -> Directive:
     """Return the directive of a literal text."""
 
-    def read(text: str, position: int, fields: Fields) -> int:
+    def read(text: str, position: int, fields: DateFields) -> int:
         return position + len(wanted) if text.startswith(wanted, position) else -1
 
     return Directive(lambda moment: wanted, read)
@@ -103,7 +103,7 @@ def literal(wanted: str) -> Directive:
 def number(field: str, fewest: int, most: int, write: Callable[[datetime], str]) -> Directive:
     """Return the directive of a number of ``fewest`` to ``most`` digits, for one field."""
 
-    def read(text: str, position: int, fields: Fields) -> int:
+    def read(text: str, position: int, fields: DateFields) -> int:
         end = _after_digits(text, position, most)
         if end - position < fewest:
             return -1
@@ -116,7 +116,7 @@ def number(field: str, fewest: int, most: int, write: Callable[[datetime], str])
 def fraction(digits: int, fewest: int = 1, most: int = 9) -> Directive:
     """Return the directive of a fraction of a second, read down to the microsecond."""
 
-    def read(text: str, position: int, fields: Fields) -> int:
+    def read(text: str, position: int, fields: DateFields) -> int:
         end = _after_digits(text, position, most)
         if end - position < fewest:
             return -1
@@ -132,7 +132,7 @@ def choice(
     """Return the directive of a name in any case; the first name sets ``field`` to ``first``."""
     lowered = [name.lower() for name in names]
 
-    def read(text: str, position: int, fields: Fields) -> int:
+    def read(text: str, position: int, fields: DateFields) -> int:
         for place, name in enumerate(lowered):
             if text[position : position + len(name)].lower() == name:
                 if field:
@@ -151,11 +151,11 @@ def offset(separator: str) -> Directive:
         hours, minutes_left = divmod(abs(minutes), 60)
         return f"{'-' if minutes < 0 else '+'}{hours:02d}{separator}{minutes_left:02d}"
 
-    def read(text: str, position: int, fields: Fields) -> int:
+    def read(text: str, position: int, fields: DateFields) -> int:
         found = OFFSET.match(text, position)
         if found is None:
             return -1
-        fields.zone = zone_named(found[0])
+        fields.zone = find_zone(found[0])
         return found.end() if fields.zone is not None else -1
 
     return Directive(write, read)
@@ -166,15 +166,15 @@ def _write_zone_name(moment: datetime) -> str:
     return key if isinstance(key, str) else str(moment.tzname())
 
 
-def _read_zone_name(text: str, position: int, fields: Fields) -> int:
+def _read_zone_name(text: str, position: int, fields: DateFields) -> int:
     found = _ZONE_NAME.match(text, position)
     if found is None:
         return -1
-    fields.zone = zone_named(found[0])
+    fields.zone = find_zone(found[0])
     return found.end() if fields.zone is not None else -1
 
 
-def _read_epoch_seconds(text: str, position: int, fields: Fields) -> int:
+def _read_epoch_seconds(text: str, position: int, fields: DateFields) -> int:
     found = _SECONDS.match(text, position)
     if found is None:
         return -1
@@ -186,7 +186,7 @@ def _write_epoch_seconds(moment: datetime) -> str:
     return str((moment - EPOCH) // timedelta(seconds=1))
 
 
-def _read_short_year(text: str, position: int, fields: Fields) -> int:
+def _read_short_year(text: str, position: int, fields: DateFields) -> int:
     end = _after_digits(text, position, 2)
     if end - position < 2:
         return -1

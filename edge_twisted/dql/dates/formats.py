@@ -16,7 +16,7 @@ from typing import Final
 
 from attrs import frozen
 
-from edge_twisted.dql.dates.directives import PERCENT, TOKENS, Directive, Fields, literal
+from edge_twisted.dql.dates.directives import PERCENT, TOKENS, DateFields, Directive, literal
 from edge_twisted.dql.dates.instants import instant_at, read_iso, write_iso
 from edge_twisted.dql.errors import EvaluationError
 
@@ -51,7 +51,7 @@ class DateFormat:
             moment = read_iso(text)
             instant = None if moment is None else instant_at(moment)
             return None if moment is None or instant is None else (instant, moment.tzinfo)
-        fields = Fields()
+        fields = DateFields()
         position = 0
         for directive in self.directives:
             position = directive.read(text, position, fields)

@@ -16,7 +16,7 @@ OFFSET: Final = re.compile(r"Z|([+-])([0-9]{2}):?([0-5][0-9])")
 
 
 @lru_cache(maxsize=128)
-def zone_named(name: str) -> tzinfo | None:
+def find_zone(name: str) -> tzinfo | None:
     """
     Return the zone called ``name``, or None if there is none.
 

@@ -15,8 +15,8 @@ from edge_twisted.dql.formatter import tokens
 from edge_twisted.dql.parser.expressions import INFIXES
 from edge_twisted.dql.syntax import (
     And,
+    ArrayComprehension,
     ArrayLiteral,
-    ArrayRange,
     Between,
     Binary,
     BinaryOperator,
@@ -29,12 +29,12 @@ from edge_twisted.dql.syntax import (
     Like,
     Literal,
     MissingLiteral,
+    ObjectComprehension,
     ObjectLiteral,
-    ObjectRange,
     Or,
     Parameter,
     Path,
-    Quantified,
+    QuantifiedExpression,
     Unary,
     UnaryOperator,
     spine,
@@ -189,20 +189,20 @@ def _object(node: ObjectLiteral) -> _Formatted:
     return "{" + ", ".join(pairs) + "}", _PRIMARY
 
 
-def _quantified(node: Quantified) -> _Formatted:
+def _quantified(node: QuantifiedExpression) -> _Formatted:
     head = f"{node.quantifier.value} {_binding(node.binding)}"
     return f"{head} SATISFIES {expression(node.condition)} END", _PRIMARY
 
 
-def _array_range(node: ArrayRange) -> _Formatted:
+def _array_range(node: ArrayComprehension) -> _Formatted:
     return f"ARRAY {expression(node.element)}{_range(node)}", _PRIMARY
 
 
-def _object_range(node: ObjectRange) -> _Formatted:
+def _object_range(node: ObjectComprehension) -> _Formatted:
     return f"OBJECT {expression(node.key)} : {expression(node.value)}{_range(node)}", _PRIMARY
 
 
-def _range(node: ArrayRange | ObjectRange) -> str:
+def _range(node: ArrayComprehension | ObjectComprehension) -> str:
     condition = "" if node.condition is None else f" WHEN {expression(node.condition)}"
     return f" FOR {_binding(node.binding)}{condition} END"
 
@@ -217,7 +217,7 @@ def _binding(node: Binding) -> str:
 _RULES: Final[dict[type[Expression], Callable[..., _Formatted]]] = {
     And: _and,
     ArrayLiteral: _array,
-    ArrayRange: _array_range,
+    ArrayComprehension: _array_range,
     Between: _between,
     Binary: _binary,
     Call: _call,
@@ -228,10 +228,10 @@ _RULES: Final[dict[type[Expression], Callable[..., _Formatted]]] = {
     Literal: _literal,
     MissingLiteral: _missing,
     ObjectLiteral: _object,
-    ObjectRange: _object_range,
+    ObjectComprehension: _object_range,
     Or: _or,
     Parameter: _parameter,
     Path: _path,
-    Quantified: _quantified,
+    QuantifiedExpression: _quantified,
     Unary: _unary,
 }

@@ -15,11 +15,11 @@ from itertools import count
 from typing import Final
 
 from edge_twisted.documents.values import MISSING, Operand, Value
-from edge_twisted.dql.dates.calendar import PARTS, add_parts, part_named, parts_between, truncate
+from edge_twisted.dql.dates.calendar import PARTS, add_parts, find_part, parts_between, truncate
 from edge_twisted.dql.dates.directives import MONTHS
 from edge_twisted.dql.dates.formats import compile_format
 from edge_twisted.dql.dates.instants import instant_of, moment_at, read_iso, write_instant
-from edge_twisted.dql.dates.zones import offset_minutes, zone_named
+from edge_twisted.dql.dates.zones import find_zone, offset_minutes
 from edge_twisted.dql.functions.context import FunctionContext
 from edge_twisted.dql.propagation import propagate
 from edge_twisted.dql.result_limits import RESULT_LIMIT_BYTES, too_large
@@ -45,7 +45,7 @@ def date_add(date: Operand, part: Operand, amount: Operand, *options: Operand) -
 
     With a zone, years, months and days are those of its calendar and clocks.
     """
-    instant, kind, output = instant_of(date), part_named(part), _output(date, options)
+    instant, kind, output = instant_of(date), find_part(part), _output(date, options)
     if instant is None or kind is None or output is None or type(amount) is not int:
         return propagate(date, part, amount, *options)
     zone, write = output
@@ -60,7 +60,7 @@ def date_sub(date: Operand, part: Operand, amount: Operand, *options: Operand) -
 
 def date_diff(later: Operand, earlier: Operand, part: Operand) -> Operand:
     """Return the number of whole ``part`` from the second date to the first, in UTC."""
-    end, start, kind = instant_of(later), instant_of(earlier), part_named(part)
+    end, start, kind = instant_of(later), instant_of(earlier), find_part(part)
     if end is None or start is None or kind is None:
         return propagate(later, earlier, part)
     return parts_between(start, end, kind)
@@ -68,7 +68,7 @@ def date_diff(later: Operand, earlier: Operand, part: Operand) -> Operand:
 
 def date_trunc(date: Operand, part: Operand, *options: Operand) -> Operand:
     """Return the beginning of the ``part`` that holds ``date``; as `date_add` otherwise."""
-    instant, kind, output = instant_of(date), part_named(part), _output(date, options)
+    instant, kind, output = instant_of(date), find_part(part), _output(date, options)
     if instant is None or kind is None or output is None:
         return propagate(date, part, *options)
     zone, write = output
@@ -128,7 +128,7 @@ def date_part(date: Operand, part: Operand, *zone: Operand) -> Operand:
     if instant is None or named is None or type(part) is not str:
         return propagate(date, part, *zone)
     name = part.lower()
-    component = _COMPONENTS.get(part_named(name) or name)
+    component = _COMPONENTS.get(find_part(name) or name)
     moment = moment_at(instant, named)
     if component is None or moment is None:
         return MISSING
@@ -170,7 +170,7 @@ def date_range(
 
     :raises EvaluationError: the array would be larger than a document may be.
     """
-    first, last, kind = instant_of(start), instant_of(end), part_named(part)
+    first, last, kind = instant_of(start), instant_of(end), find_part(part)
     output = _output(start, options)
     if first is None or last is None or kind is None or output is None or type(step) is not int:
         return propagate(start, end, part, step, *options)
@@ -204,7 +204,7 @@ def _zone(names: tuple[Operand, ...]) -> tzinfo | None:
     """Return the zone of an optional last argument, UTC if it was left out."""
     if not names:
         return UTC
-    return zone_named(names[0]) if type(names[0]) is str else None
+    return find_zone(names[0]) if type(names[0]) is str else None
 
 
 def _output(date: Operand, options: tuple[Operand, ...]) -> tuple[tzinfo, _Writer] | None:

@@ -20,7 +20,7 @@ from edge_twisted.dql.tokens import END
 
 
 @frozen(kw_only=True)
-class Parsed:
+class ParsedStatement:
     """A statement, its text, and its parameters with the place where each is named first."""
 
     statement: Statement
@@ -28,7 +28,7 @@ class Parsed:
     parameters: dict[str, Span]
 
 
-def parse(text: str | bytes) -> Parsed:
+def parse(text: str | bytes) -> ParsedStatement:
     """
     Parse one statement, with or without a semicolon at its end; bytes are UTF-8.
 
@@ -44,7 +44,7 @@ def parse(text: str | bytes) -> Parsed:
         _finish(cursor, tree, "end of statement")
     except DqlError as error:
         raise error.within(source) from None
-    return Parsed(statement=tree, source=source, parameters=cursor.parameters)
+    return ParsedStatement(statement=tree, source=source, parameters=cursor.parameters)
 
 
 def parse_expression(text: str) -> Expression:
@@ -80,4 +80,4 @@ def _finish(cursor: Cursor, tree: Statement | Expression, expected: str) -> None
             raise cursor.too_deep(node.span)
 
 
-__all__ = ["NESTING_LIMIT", "PARAMETER_LIMIT", "Parsed", "parse", "parse_expression"]
+__all__ = ["NESTING_LIMIT", "PARAMETER_LIMIT", "ParsedStatement", "parse", "parse_expression"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from edge_twisted.dql.parser.cursor import Cursor
 from edge_twisted.dql.syntax import (
-    ArrayRange,
+    ArrayComprehension,
     Binding,
     Case,
     Expression,
-    ObjectRange,
-    Quantified,
+    ObjectComprehension,
+    QuantifiedExpression,
     Quantifier,
     When,
 )
@@ -46,7 +46,7 @@ def quantified(cursor: Cursor) -> Expression:
     cursor.expect("SATISFIES")
     condition = cursor.climb(cursor, 0)
     cursor.expect("END")
-    return Quantified(quantifier, binding, condition, span=cursor.since(start))
+    return QuantifiedExpression(quantifier, binding, condition, span=cursor.since(start))
 
 
 def array_range(cursor: Cursor) -> Expression:
@@ -55,7 +55,7 @@ def array_range(cursor: Cursor) -> Expression:
     cursor.expect("ARRAY")
     element = cursor.climb(cursor, 0)
     binding, condition = _range(cursor)
-    return ArrayRange(element, binding, condition, span=cursor.since(start))
+    return ArrayComprehension(element, binding, condition, span=cursor.since(start))
 
 
 def object_range(cursor: Cursor) -> Expression:
@@ -66,7 +66,7 @@ def object_range(cursor: Cursor) -> Expression:
     cursor.expect(":")
     value = cursor.climb(cursor, 0)
     binding, condition = _range(cursor)
-    return ObjectRange(key, value, binding, condition, span=cursor.since(start))
+    return ObjectComprehension(key, value, binding, condition, span=cursor.since(start))
 
 
 def _range(cursor: Cursor) -> tuple[Binding, Expression | None]:

@@ -12,8 +12,8 @@ from edge_twisted.dql.syntax import (
     Expression,
     Literal,
     Omission,
-    Projected,
     Projection,
+    ResultExpression,
     Select,
     Selection,
     SortKey,
@@ -96,7 +96,7 @@ def _projection(cursor: Cursor) -> Projection:
         cursor.advance()
         return Omission(path(cursor), span=cursor.since(start))
     expression = cursor.climb(cursor, 0)
-    return Projected(expression, cursor.alias(), span=cursor.since(start))
+    return ResultExpression(expression, cursor.alias(), span=cursor.since(start))
 
 
 def _names_follow(cursor: Cursor) -> bool:

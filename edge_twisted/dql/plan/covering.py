@@ -55,14 +55,16 @@ def count_name(statement: syntax.Select) -> str | None:
     if statement.group_by or statement.having is not None or statement.distinct:
         return None
     match statement.projections:
-        case (syntax.Projected(expression=syntax.Call(name="count", star=True), alias=alias),):
+        case (
+            syntax.ResultExpression(expression=syntax.Call(name="count", star=True), alias=alias),
+        ):
             return alias or "($1)"
     return None
 
 
 def _is_id(projection: syntax.Projection, field_of: FieldOf) -> bool:
     match projection:
-        case syntax.Projected(expression=syntax.Path() as path):
+        case syntax.ResultExpression(expression=syntax.Path() as path):
             field = field_of(path)
             return field is not None and field[:1] == ID_PATH
     return False

@@ -10,7 +10,13 @@ from attrs import frozen
 
 from edge_twisted.documents.values import Operand
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compiler import Compiled, GroupScope, NameScope, RowScope, compile_expression
+from edge_twisted.dql.compiler import (
+    CompiledExpression,
+    GroupScope,
+    NameScope,
+    RowScope,
+    compile_expression,
+)
 from edge_twisted.dql.compiler.environment import Environment
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.functions.aggregates import (
@@ -27,14 +33,14 @@ class Aggregate:
     """An aggregate: its accumulator, and the value that it takes from a row."""
 
     begin: Callable[[], Accumulator]
-    value: Compiled
+    value: CompiledExpression
 
 
 @frozen(kw_only=True)
 class GroupPlan:
     """The compiled group keys and aggregates, and the expressions that they stand for."""
 
-    keys: tuple[Compiled, ...]
+    keys: tuple[CompiledExpression, ...]
     aggregates: tuple[Aggregate, ...]
     expressions: tuple[syntax.Expression, ...]
     #: The name of the only term of the statement, None in a join.
@@ -50,11 +56,11 @@ class GroupPlan:
         return GroupScope(ready, refusal, self.term)
 
 
-def _key(at: int) -> Compiled:
+def _key(at: int) -> CompiledExpression:
     return lambda row, env: row.keys[at]
 
 
-def _result(at: int) -> Compiled:
+def _result(at: int) -> CompiledExpression:
     return lambda row, env: row.aggregates[at]
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from attrs import frozen
 
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compiler import Compiled, RowScope, compile_expression
+from edge_twisted.dql.compiler import CompiledExpression, RowScope, compile_expression
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.formatter import format_expression
 from edge_twisted.dql.plan.catalog import Index
@@ -33,10 +33,10 @@ class JoinPlan:
 
     kind: syntax.JoinKind
     term: syntax.Term
-    condition: Compiled
+    condition: CompiledExpression
     node: syntax.Expression
     #: Pairs (of the row so far, of the new document) that the condition requires to be equal.
-    equalities: tuple[tuple[Compiled, Compiled], ...]
+    equalities: tuple[tuple[CompiledExpression, CompiledExpression], ...]
     #: How the new documents are found for each row; None if all of them are read once.
     lookup: Lookup | None
     #: Fields of the new term with which an index must begin to serve a look-up.

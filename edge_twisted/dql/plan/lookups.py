@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from edge_twisted.documents.values import Operand
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compiler import Compiled, Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler import CompiledExpression, Environment, RowScope, compile_expression
 from edge_twisted.dql.plan.access_choice import ID_PATH
 from edge_twisted.dql.plan.catalog import Index
 from edge_twisted.dql.plan.conditions import Constraint, FieldPath, constraint
@@ -35,7 +35,7 @@ class Lookup:
     access: IdScan | IndexScan
     _scope: RowScope
     #: Compiled expressions by the identity of their nodes, which live as long as the plan.
-    _compiled: dict[int, Compiled] = field(factory=dict, init=False, eq=False, repr=False)
+    _compiled: dict[int, CompiledExpression] = field(factory=dict, init=False, eq=False, repr=False)
 
     def value(self, node: syntax.Expression, row: Any, env: Environment) -> Operand:
         """Return the value of an expression of the access for a row so far."""

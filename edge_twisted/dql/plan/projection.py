@@ -11,7 +11,7 @@ from attrs import frozen
 
 from edge_twisted.documents.values import MISSING, Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compiler import Compiled, Environment, NameScope, compile_expression
+from edge_twisted.dql.compiler import CompiledExpression, Environment, NameScope, compile_expression
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.plan.conditions import FieldOf, FieldPath
 
@@ -42,7 +42,7 @@ class Projection:
         return found
 
 
-def name_of(projected: syntax.Projected, position: int) -> str:
+def name_of(projected: syntax.ResultExpression, position: int) -> str:
     """Return the name of an output: its alias, a path's last name, or ``($n)``."""
     if projected.alias is not None:
         return projected.alias
@@ -56,7 +56,7 @@ def aliases(projections: Sequence[syntax.Projection]) -> dict[str, syntax.Expres
     return {
         each.alias: each.expression
         for each in projections
-        if isinstance(each, syntax.Projected) and each.alias is not None
+        if isinstance(each, syntax.ResultExpression) and each.alias is not None
     }
 
 
@@ -96,7 +96,9 @@ def fields_of(
         return None
     found: list[tuple[str, FieldPath]] = []
     for position, each in enumerate(projections, 1):
-        if not isinstance(each, syntax.Projected) or not isinstance(each.expression, syntax.Path):
+        if not isinstance(each, syntax.ResultExpression) or not isinstance(
+            each.expression, syntax.Path
+        ):
             return None
         path = field_of(each.expression)
         name = name_of(each, position)
@@ -109,7 +111,7 @@ def fields_of(
 def _check_names(projections: Sequence[syntax.Projection]) -> None:
     seen: set[str] = set()
     for position, each in enumerate(projections, 1):
-        if isinstance(each, syntax.Projected):
+        if isinstance(each, syntax.ResultExpression):
             name = name_of(each, position)
             if name in seen:
                 raise SemanticError(f"the output name {name} is used twice", each.span)
@@ -133,7 +135,7 @@ def _step(
             return _wildcard(projection, qualifier or "", terms)
         case syntax.Omission(path=path):
             return _omission(path.names, terms)
-        case syntax.Projected(expression=expression):
+        case syntax.ResultExpression(expression=expression):
             name = name_of(projection, position)
             return _named(name, compile_expression(expression, scope))
 
@@ -172,7 +174,7 @@ def _omit(found: Output, path: tuple[str, ...]) -> None:
         _omit(copied, path[1:])
 
 
-def _named(name: str, compiled: Compiled) -> _Step:
+def _named(name: str, compiled: CompiledExpression) -> _Step:
     def step(found: Output, row: Any, env: Environment) -> None:
         value = compiled(row, env)
         if value is MISSING:

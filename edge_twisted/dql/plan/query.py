@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compiler import Compiled, NameScope, RowScope, compile_expression
+from edge_twisted.dql.compiler import CompiledExpression, NameScope, RowScope, compile_expression
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.formatter import format_expression
 from edge_twisted.dql.name_resolution import qualify, resolve_names
@@ -44,7 +44,7 @@ from edge_twisted.dql.rewriter import simplify
 class SortColumn:
     """One key of ORDER BY, compiled."""
 
-    value: Compiled
+    value: CompiledExpression
     descending: bool
     node: syntax.SortKey
 
@@ -58,7 +58,7 @@ class Guard:
     condition without it.
     """
 
-    test: Compiled
+    test: CompiledExpression
     asked: syntax.Expression | None
 
 
@@ -72,16 +72,16 @@ class QueryPlan:
     choice: Choice | None
     field_of: FieldOf
     #: The whole condition; `asked` outlines what the access leaves, for the store to test.
-    where: Compiled | None
+    where: CompiledExpression | None
     asked: Outline
     joins: tuple[JoinPlan, ...]
     grouping: GroupPlan | None
-    having: Compiled | None
+    having: CompiledExpression | None
     projection: Projection
     #: The sort to be done: empty if there is no ORDER BY, or if the access keeps its order.
     order: tuple[SortColumn, ...]
-    limit: Compiled | None
-    offset: Compiled | None
+    limit: CompiledExpression | None
+    offset: CompiledExpression | None
     fidelity: Fidelity = Fidelity.WHOLE
     #: What the index provides, if the statement needs no more.
     covers: Covers | None = None
@@ -379,7 +379,7 @@ def _joins(
     return plan_joins(statement, terms, most, indexes_of)
 
 
-def _compile_guarded(guard: Guard, terms: Sequence[syntax.Term]) -> Compiled:
+def _compile_guarded(guard: Guard, terms: Sequence[syntax.Term]) -> CompiledExpression:
     """Return the whole condition, which evaluates nothing on rows that fail the guard."""
     test, node = guard.test, guard.asked
     if node is not None:
@@ -390,7 +390,7 @@ def _compile_guarded(guard: Guard, terms: Sequence[syntax.Term]) -> Compiled:
     return lambda row, env: test(row, env) is True and asked(row, env) is True
 
 
-def _compile(node: syntax.Expression | None, scope: NameScope) -> Compiled | None:
+def _compile(node: syntax.Expression | None, scope: NameScope) -> CompiledExpression | None:
     return None if node is None else compile_expression(node, scope)
 
 
@@ -421,7 +421,7 @@ def _depends(node: syntax.Node, name: str) -> SemanticError:
     )
 
 
-def _having(statement: syntax.Select, grouping: GroupPlan | None) -> Compiled | None:
+def _having(statement: syntax.Select, grouping: GroupPlan | None) -> CompiledExpression | None:
     if statement.having is None or grouping is None:
         return None
     message = "HAVING clause terms must depend only on group keys or aggregates"
@@ -465,7 +465,7 @@ def _check_distinct(statement: syntax.Select, rows: RowScope) -> None:
     projected = {
         qualify(each.expression, rows.only)
         for each in statement.projections
-        if isinstance(each, syntax.Projected)
+        if isinstance(each, syntax.ResultExpression)
     }
     for key in _order_paths(statement):
         if qualify(key.expression, rows.only) not in projected:
@@ -478,6 +478,6 @@ def _describe_projection(projection: syntax.Projection) -> dict[str, Any]:
             return {"expression": f"`{qualifier}`" if qualifier else "*", "wildcard": True}
         case syntax.Omission(path=path):
             return {"expression": format_expression(path), "missing": True}
-        case syntax.Projected(expression=expression, alias=alias):
+        case syntax.ResultExpression(expression=expression, alias=alias):
             shown = {"expression": format_expression(expression)}
             return {**shown, "alias": alias} if alias else {**shown}

@@ -20,7 +20,7 @@ from edge_twisted.dql.rewriter.chains import drop_dead, flatten
 from edge_twisted.dql.rewriter.constants import fold_constants
 from edge_twisted.dql.rewriter.equalities import equality_of_one, join_equalities
 from edge_twisted.dql.rewriter.negations import push_negation
-from edge_twisted.dql.rewriter.polarity import FALSITY, TRUTH, Counts, Rule
+from edge_twisted.dql.rewriter.polarity import FALSITY, TRUTH, Polarity, Rule
 
 RULES: Final[tuple[Rule, ...]] = (
     fold_constants,
@@ -51,23 +51,23 @@ def simplify(
     return condition
 
 
-def _walk(node: syntax.Expression, counts: Counts, rules: Sequence[Rule]) -> syntax.Expression:
+def _walk(node: syntax.Expression, polarity: Polarity, rules: Sequence[Rule]) -> syntax.Expression:
     """Apply the rules to the operands of AND, OR and NOT, and then to the node."""
-    node = _below(node, counts, rules)
+    node = _below(node, polarity, rules)
     for rule in rules:
-        node = rule(node, counts)
+        node = rule(node, polarity)
     return node
 
 
-def _below(node: syntax.Expression, counts: Counts, rules: Sequence[Rule]) -> syntax.Expression:
+def _below(node: syntax.Expression, polarity: Polarity, rules: Sequence[Rule]) -> syntax.Expression:
     match node:
         case syntax.And(operands=operands) | syntax.Or(operands=operands):
-            found = tuple([_walk(each, counts, rules) for each in operands])
+            found = tuple([_walk(each, polarity, rules) for each in operands])
             if all(a is b for a, b in zip(found, operands, strict=True)):
                 return node
             return type(node)(found, span=node.span)
         case syntax.Unary(operator=syntax.UnaryOperator.NOT, operand=operand):
-            inner = _walk(operand, FALSITY if counts is TRUTH else TRUTH, rules)
+            inner = _walk(operand, FALSITY if polarity is TRUTH else TRUTH, rules)
             return node if inner is operand else syntax.Unary(node.operator, inner, span=node.span)
     return node
 

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from edge_twisted.dql import syntax
-from edge_twisted.dql.rewriter.polarity import Counts
+from edge_twisted.dql.rewriter.polarity import Polarity
 from edge_twisted.dql.syntax import BinaryOperator as Operator
 
 
-def split_between(node: syntax.Expression, counts: Counts) -> syntax.Expression:
+def split_between(node: syntax.Expression, polarity: Polarity) -> syntax.Expression:
     """
     Rewrite ``a BETWEEN 1 AND b`` to ``a >= 1 AND a <= b``, of which an index serves the first.
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from edge_twisted.dql import syntax
-from edge_twisted.dql.rewriter.polarity import FALSITY, TRUTH, Counts
+from edge_twisted.dql.rewriter.polarity import FALSITY, TRUTH, Polarity
 
 
-def flatten(node: syntax.Expression, counts: Counts) -> syntax.Expression:
+def flatten(node: syntax.Expression, polarity: Polarity) -> syntax.Expression:
     """Rewrite ``a AND (b AND c)`` to ``a AND b AND c``, and drop repeated operands."""
     if not isinstance(node, syntax.And | syntax.Or):
         return node
@@ -22,7 +22,7 @@ def flatten(node: syntax.Expression, counts: Counts) -> syntax.Expression:
     return _chain(kind, list(found), node)
 
 
-def drop_dead(node: syntax.Expression, counts: Counts) -> syntax.Expression:
+def drop_dead(node: syntax.Expression, polarity: Polarity) -> syntax.Expression:
     """
     Rewrite ``a AND TRUE`` to ``a`` and ``a AND FALSE`` to FALSE; OR the other way round.
 
@@ -34,7 +34,7 @@ def drop_dead(node: syntax.Expression, counts: Counts) -> syntax.Expression:
     neutral = isinstance(node, syntax.And)
     kept: list[syntax.Expression] = []
     for each in node.operands:
-        worth = _worth(each, counts)
+        worth = _worth(each, polarity)
         if worth is (not neutral):
             return syntax.Literal(worth, span=node.span)
         if worth is None:
@@ -44,12 +44,12 @@ def drop_dead(node: syntax.Expression, counts: Counts) -> syntax.Expression:
     return _chain(type(node), kept, node) if kept else syntax.Literal(neutral, span=node.span)
 
 
-def _worth(node: syntax.Expression, counts: Counts) -> bool | None:
+def _worth(node: syntax.Expression, polarity: Polarity) -> bool | None:
     """Return the boolean to which a literal is equivalent; None if the node is no literal."""
     if isinstance(node, syntax.Literal) and isinstance(node.value, bool):
         return node.value
     if isinstance(node, syntax.Literal | syntax.MissingLiteral):
-        return {TRUTH: False, FALSITY: True}[counts]
+        return {TRUTH: False, FALSITY: True}[polarity]
     return None
 
 

@@ -13,7 +13,7 @@ from edge_twisted.dql.compiler import Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.dql.functions.context import NO_CONTEXT
 from edge_twisted.dql.functions.registry import function_named
-from edge_twisted.dql.rewriter.polarity import Counts
+from edge_twisted.dql.rewriter.polarity import Polarity
 
 _FOLDABLE: Final = (
     syntax.Unary,
@@ -31,7 +31,7 @@ _LITERALS: Final = (syntax.Literal, syntax.MissingLiteral)
 _MAX_LENGTH: Final = 256
 
 
-def fold_constants(node: syntax.Expression, counts: Counts) -> syntax.Expression:
+def fold_constants(node: syntax.Expression, polarity: Polarity) -> syntax.Expression:
     """
     Rewrite ``1 + 1`` to ``2``, at any place of the condition.
 

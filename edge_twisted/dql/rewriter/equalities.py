@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 from edge_twisted.dql import syntax
-from edge_twisted.dql.rewriter.polarity import TRUTH, Counts
+from edge_twisted.dql.rewriter.polarity import TRUTH, Polarity
 from edge_twisted.dql.syntax import BinaryOperator as Operator
 
 
-def equality_of_one(node: syntax.Expression, counts: Counts) -> syntax.Expression:
+def equality_of_one(node: syntax.Expression, polarity: Polarity) -> syntax.Expression:
     """
     Rewrite ``a IN [1]`` to ``a = 1`` where truth counts.
 
     Where falsity counts they differ: ``'x' IN [1]`` is FALSE, ``'x' = 1`` is MISSING.
     """
-    if counts is not TRUTH:
+    if polarity is not TRUTH:
         return node
     match node:
         case syntax.Binary(
@@ -24,9 +24,9 @@ def equality_of_one(node: syntax.Expression, counts: Counts) -> syntax.Expressio
     return node
 
 
-def join_equalities(node: syntax.Expression, counts: Counts) -> syntax.Expression:
+def join_equalities(node: syntax.Expression, polarity: Polarity) -> syntax.Expression:
     """Rewrite ``a = 1 OR a = 2 OR b`` to ``a IN [1, 2] OR b`` where truth counts."""
-    if counts is not TRUTH or not isinstance(node, syntax.Or):
+    if polarity is not TRUTH or not isinstance(node, syntax.Or):
         return node
     values: dict[syntax.Path, list[syntax.Expression]] = {}
     for each in node.operands:

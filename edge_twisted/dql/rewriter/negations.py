@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from edge_twisted.dql import syntax
-from edge_twisted.dql.rewriter.polarity import Counts
+from edge_twisted.dql.rewriter.polarity import Polarity
 from edge_twisted.dql.syntax import BinaryOperator as Operator
 
 _OPPOSITES: Final = {
@@ -19,7 +19,7 @@ _OPPOSITES: Final = {
 }
 
 
-def push_negation(node: syntax.Expression, counts: Counts) -> syntax.Expression:
+def push_negation(node: syntax.Expression, polarity: Polarity) -> syntax.Expression:
     """
     Rewrite ``NOT (a < b AND c)`` to ``a >= b OR NOT c``.
 
@@ -32,13 +32,13 @@ def push_negation(node: syntax.Expression, counts: Counts) -> syntax.Expression:
         case syntax.Unary(operator=syntax.UnaryOperator.NOT, operand=inner):
             return inner
         case syntax.And(operands=operands):
-            return syntax.Or(tuple(_negate(each, counts) for each in operands), span=node.span)
+            return syntax.Or(tuple(_negate(each, polarity) for each in operands), span=node.span)
         case syntax.Or(operands=operands):
-            return syntax.And(tuple(_negate(each, counts) for each in operands), span=node.span)
+            return syntax.And(tuple(_negate(each, polarity) for each in operands), span=node.span)
         case syntax.Binary(operator=operator, left=left, right=right) if operator in _OPPOSITES:
             return syntax.Binary(_OPPOSITES[operator], left, right, span=node.span)
     return node
 
 
-def _negate(node: syntax.Expression, counts: Counts) -> syntax.Expression:
-    return push_negation(syntax.Unary(syntax.UnaryOperator.NOT, node, span=node.span), counts)
+def _negate(node: syntax.Expression, polarity: Polarity) -> syntax.Expression:
+    return push_negation(syntax.Unary(syntax.UnaryOperator.NOT, node, span=node.span), polarity)

@@ -17,15 +17,15 @@ from typing import Final
 from edge_twisted.dql import syntax
 
 
-class Counts(Enum):
+class Polarity(Enum):
     """The value of a node that a rule must preserve; the other three may be exchanged."""
 
     TRUTH = True
     FALSITY = False
 
 
-TRUTH: Final = Counts.TRUTH
-FALSITY: Final = Counts.FALSITY
+TRUTH: Final = Polarity.TRUTH
+FALSITY: Final = Polarity.FALSITY
 
 #: Returns a node with the value that counts for the same rows, or the same node.
-Rule = Callable[[syntax.Expression, Counts], syntax.Expression]
+Rule = Callable[[syntax.Expression, Polarity], syntax.Expression]

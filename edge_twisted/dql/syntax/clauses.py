@@ -125,14 +125,14 @@ class Omission(Node):
 
 
 @frozen(eq=False)
-class Projected(Node):
+class ResultExpression(Node):
     """``expression [AS alias]``."""
 
     expression: Expression
     alias: str | None = None
 
 
-Projection = Wildcard | Omission | Projected
+Projection = Wildcard | Omission | ResultExpression
 
 
 @frozen(eq=False)

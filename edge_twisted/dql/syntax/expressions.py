@@ -258,7 +258,7 @@ class Quantifier(Enum):
 
 
 @frozen(eq=False)
-class Quantified(Expression):
+class QuantifiedExpression(Expression):
     """``ANY v IN source SATISFIES condition END`` and its relatives."""
 
     quantifier: Quantifier
@@ -267,7 +267,7 @@ class Quantified(Expression):
 
 
 @frozen(eq=False)
-class ArrayRange(Expression):
+class ArrayComprehension(Expression):
     """``ARRAY element FOR v IN source [WHEN condition] END``."""
 
     element: Expression
@@ -276,7 +276,7 @@ class ArrayRange(Expression):
 
 
 @frozen(eq=False)
-class ObjectRange(Expression):
+class ObjectComprehension(Expression):
     """``OBJECT key : value FOR v IN source [WHEN condition] END``."""
 
     key: Expression

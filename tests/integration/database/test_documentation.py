@@ -13,7 +13,7 @@ import edge_twisted
 from edge_twisted.api.errors import STATUS_OF
 from edge_twisted.database import errors as database_errors
 from edge_twisted.database.admission import StatementLimitReached
-from edge_twisted.database.system_parameters import PARAMETERS
+from edge_twisted.database.system_parameters import SYSTEM_PARAMETERS
 from edge_twisted.database.virtual_collections import ALIASES
 from edge_twisted.documents.json_text import to_text
 from edge_twisted.dql import errors as dql_errors
@@ -92,9 +92,9 @@ def test_every_clause_has_an_example() -> None:
 
 def test_every_parameter_is_documented_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \| .+ \|$", TEXT, re.MULTILINE))
-    found = {name: rows.get(name) for name in PARAMETERS}
+    found = {name: rows.get(name) for name in SYSTEM_PARAMETERS}
     assert found == {
-        name: to_text(parameter.default).decode() for name, parameter in PARAMETERS.items()
+        name: to_text(parameter.default).decode() for name, parameter in SYSTEM_PARAMETERS.items()
     }
 
 

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from edge_twisted.config.model import IdentityConfig, Permissions
 from edge_twisted.database.admission import StatementLimitReached
 from edge_twisted.database.errors import StatementForbidden
-from edge_twisted.database.vitals import Fact, Measure
+from edge_twisted.database.vitals import InfoEntry, MetricEntry
 from edge_twisted.dql.errors import DqlError, SemanticError
 from edge_twisted.dql.execution.interruption import StatementTimeout
 from edge_twisted.security.permissions import Access, Permits
@@ -114,9 +114,9 @@ class ProviderTests(SynchronousTestCase):
 
     def test_other_parts_tell_facts_and_measures(self) -> None:
         database = memory_database()
-        database.vitals.facts.append(lambda: [Fact("store", "fs_usage_total", 7)])
-        database.vitals.measures.append(
-            lambda: [Measure(name="peers", labels={"kind": "lan"}, value=2)]
+        database.vitals.info_providers.append(lambda: [InfoEntry("store", "fs_usage_total", 7)])
+        database.vitals.metric_providers.append(
+            lambda: [MetricEntry(name="peers", labels={"kind": "lan"}, value=2)]
         )
         text = "SELECT `value` FROM system:system_info WHERE key = 'fs_usage_total'"
         self.assertEqual(rows_of(answer(database, text, {})), [{"value": 7}])

@@ -9,7 +9,7 @@ from typing import Any
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.version_exceptions import MOST_EXCEPTIONS
 from edge_twisted.records import evictions
-from edge_twisted.records.documents import load
+from edge_twisted.records.documents import load_state
 from tests.integration.replication.base import ReplicationTestCase
 from tests.support.replica import ReplicaServer, ReplicaStream
 
@@ -214,7 +214,7 @@ class Cases(ReplicationTestCase):
             await to_b.sync()
         self.assertEqual(await b.rows(ALL), [{"_id": "x", "kept": number}])
         with b.store.snapshot() as snapshot:
-            state = load(snapshot, "c", DocumentId.of("x").key)
+            state = load_state(snapshot, "c", DocumentId.of("x").key)
         assert state is not None
         (spans,) = state.version.exceptions.values()
         self.assertEqual(len(spans), MOST_EXCEPTIONS)

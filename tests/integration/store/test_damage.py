@@ -13,7 +13,7 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 
 from edge_twisted.documents.ids import DocumentId
-from edge_twisted.records.documents import load
+from edge_twisted.records.documents import load_state
 from edge_twisted.store.errors import (
     StoreCorrupt,
     StoreError,
@@ -174,7 +174,7 @@ class DamageTests(SqliteTestCase):
                 self.tamper("UPDATE documents SET state = ? WHERE id = ?", damaged, KEY)
                 with store.snapshot() as snapshot:
                     try:
-                        load(snapshot, "c", KEY)
+                        load_state(snapshot, "c", KEY)
                     except StoreCorrupt as error:
                         self.assertIn(KEY.hex(), str(error))
                     else:

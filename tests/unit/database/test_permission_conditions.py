@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from edge_twisted.database.permissions import restricted
+from edge_twisted.database.permissions import add_rules
 from edge_twisted.dql.formatter import format_expression
 
 
 def in_statement(condition: str, term: str) -> str:
-    found = restricted(None, term, ((condition,),), "ann")
+    found = add_rules(None, term, ((condition,),), "ann")
     assert found is not None
     return format_expression(found)
 

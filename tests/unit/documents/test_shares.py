@@ -76,7 +76,7 @@ def test_it_is_added_to_until_something_is_evicted_again() -> None:
 
 
 def test_it_is_a_matter_of_writes_on_a_count_alone() -> None:
-    """What was excepted with a write beside it begins another share with the next increment."""
+    """A share that was closed beside another write is not reopened by the next increment."""
     beside = except_evicted(apply(COPY, [], stamp(4)), COPY, OWN, 3)
     assert shares(beside) == [[0, 2, 5]]
     assert shares(except_evicted(counted(beside, 1, 5), beside, OWN, 3)) == [
