@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commit group: one physical transaction, and the units of work that it makes durable."""
+"""
+The commit group: one physical transaction, and the units of work that it makes durable.
+
+`DirectUnit` is a unit of work as the other parts of this store take it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import apsw
 from attrs import define, field
 
-from edge_twisted.store.interface import MOST_COLLECTIONS
+from edge_twisted.store.interface import MOST_COLLECTIONS, UnitOfWork
 from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.checksums import is_whole
 from edge_twisted.store.sqlite.connection import UNREADABLE, is_unreadable
@@ -128,3 +132,37 @@ class CommitGroup:
         if self.connection.in_transaction:
             with suppress(apsw.Error):
                 self.connection.execute("ROLLBACK")
+
+
+class DirectUnit(UnitOfWork, Protocol):
+    """A unit of work that runs SQL of its own: indexes, the reaper, quarantine and the scrubber."""
+
+    now_ms: Callable[[], int]
+    #: Jobs that begin once the unit is durable.
+    jobs: list[Job]
+
+    @property
+    def state(self) -> WriterState:
+        """The writer's state."""
+
+    def settled(self) -> apsw.Connection:
+        """Return the connection for SQL that reads, and sees what the unit wrote."""
+
+    def direct(self) -> apsw.Connection:
+        """Return the connection for SQL that sees, and adds to, what the unit wrote."""
+
+    def touch(self, collection: CollectionState) -> None:
+        """Note the totals of a collection before they change, so that an undo restores them."""
+
+    def changes(self, collection: CollectionState) -> None:
+        """Note that the unit changes what queries see of a collection, so that it takes an lsn."""
+
+    def on_undo(self, step: Callable[[], None]) -> None:
+        """Call `step` if the unit fails; the last one first."""
+
+    def index_changed(self, collection: str, name: str) -> None:
+        """Once the unit is durable, tell those who wait for an index that it is ready or gone."""
+
+
+#: One step of work between the groups of units; returns whether there is more to do.
+Job = Callable[[DirectUnit], bool]

@@ -11,9 +11,8 @@ resumes there.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from time import perf_counter
-from typing import Protocol
 
 import apsw
 from attrs import evolve, frozen
@@ -25,6 +24,7 @@ from edge_twisted.store.keys import KEY_LIMIT_BYTES, entry
 from edge_twisted.store.rows import IndexDefinition
 from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.connection import fetch
+from edge_twisted.store.sqlite.group import DirectUnit, Job
 from edge_twisted.store.sqlite.layers import Entries, insert_entries
 from edge_twisted.store.sqlite.rowids import live_rows
 from edge_twisted.store.sqlite.state import CollectionState, StoredIndex, WriterState
@@ -41,29 +41,6 @@ _BODIES = (
 )
 
 
-class Unit(Protocol):
-    """What indexes ask of a unit of work."""
-
-    jobs: list[Job]
-
-    @property
-    def state(self) -> WriterState:
-        """The writer's state."""
-
-    def direct(self) -> apsw.Connection:
-        """Return the connection for SQL that is part of the unit."""
-
-    def on_undo(self, step: Callable[[], None]) -> None:
-        """Call `step` if the unit fails."""
-
-    def index_changed(self, collection: str, name: str) -> None:
-        """Answer the waiters for an index, once the unit is durable: it is ready, or gone."""
-
-
-#: One step of work behind other units; returns whether there is more to do.
-Job = Callable[[Unit], bool]
-
-
 def unfinished(connection: apsw.Connection, state: WriterState) -> list[Job]:
     """Return the jobs that an earlier process left."""
     jobs: list[Job] = [
@@ -77,7 +54,7 @@ def unfinished(connection: apsw.Connection, state: WriterState) -> list[Job]:
 
 
 def entries_of(
-    unit: Unit,
+    unit: DirectUnit,
     here: CollectionState,
     body: bytes | None,
     value: Mapping[str, Value] | None,
@@ -105,7 +82,7 @@ def entries_of(
     return found
 
 
-def create(unit: Unit, here: CollectionState, definition: IndexDefinition) -> None:
+def create(unit: DirectUnit, here: CollectionState, definition: IndexDefinition) -> None:
     """Begin an index, and have it built once this unit is durable."""
     if any(index.definition.name == definition.name for index in here.indexes):
         raise IndexExists(f"{definition.collection}.{definition.name}")
@@ -132,7 +109,7 @@ def create(unit: Unit, here: CollectionState, definition: IndexDefinition) -> No
     unit.jobs.append(IndexBuild(here.name, definition.name))
 
 
-def drop(unit: Unit, collection: str, name: str) -> None:
+def drop(unit: DirectUnit, collection: str, name: str) -> None:
     """Forget an index, and have its entries purged once this unit is durable."""
     here = unit.state.collections.get(collection)
     index = _find(here, name)
@@ -151,7 +128,7 @@ class IndexBuild:
     collection: str
     name: str
 
-    def __call__(self, unit: Unit) -> bool:
+    def __call__(self, unit: DirectUnit) -> bool:
         here = unit.state.collections.get(self.collection)
         index = _find(here, self.name)
         if here is None or index is None or index.progress is None:
@@ -159,7 +136,7 @@ class IndexBuild:
         return _build(unit, here, index, index.progress)
 
 
-def _build(unit: Unit, here: CollectionState, index: StoredIndex, progress: int) -> bool:
+def _build(unit: DirectUnit, here: CollectionState, index: StoredIndex, progress: int) -> bool:
     connection = unit.direct()
     _, last = live_rows(here.number)
     end = perf_counter() + STEP_SECONDS
@@ -187,7 +164,7 @@ class IndexPurge:
 
     number: int
 
-    def __call__(self, unit: Unit) -> bool:
+    def __call__(self, unit: DirectUnit) -> bool:
         connection = unit.direct()
         connection.execute(
             "DELETE FROM entries WHERE (number, key, row) IN"
@@ -206,7 +183,7 @@ def _find(here: CollectionState | None, name: str) -> StoredIndex | None:
     return next((each for each in here.indexes if each.definition.name == name), None)
 
 
-def _replace(unit: Unit, here: CollectionState, index: StoredIndex) -> None:
+def _replace(unit: DirectUnit, here: CollectionState, index: StoredIndex) -> None:
     unit.direct().execute(
         "UPDATE indexes SET progress = ?, exact = ? WHERE number = ?",
         (index.progress, index.exact, index.number),
@@ -218,7 +195,7 @@ def _replace(unit: Unit, here: CollectionState, index: StoredIndex) -> None:
     )
 
 
-def _set(unit: Unit, here: CollectionState, found: tuple[StoredIndex, ...]) -> None:
+def _set(unit: DirectUnit, here: CollectionState, found: tuple[StoredIndex, ...]) -> None:
     before = here.indexes
     here.indexes = tuple(sorted(found, key=lambda index: index.definition.name))
     unit.state.catalog += 1

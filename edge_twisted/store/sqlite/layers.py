@@ -25,6 +25,8 @@ Binding = str | bytes | int | None
 
 #: Of a document that no index has.
 NO_ENTRIES: Entries = ()
+#: The first half of a `PendingRow` whose document is new: row, entries, whether it has mentions.
+NOT_STORED: tuple[int | None, Entries, bool] = (None, NO_ENTRIES, False)
 
 #: A layer this big is written before the transaction ends, so that memory stays bounded.
 LAYER_ROWS = 2_000

@@ -9,9 +9,8 @@ it is gone.  The damaged bytes are forgotten when the whole document is back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import apsw
 from twisted.logger import Logger
@@ -24,14 +23,14 @@ from edge_twisted.documents.json_text import InvalidJson, from_text
 from edge_twisted.errors import EdgeError
 from edge_twisted.store.errors import shown_id
 from edge_twisted.store.hooks import RemovalHooks
-from edge_twisted.store.interface import UnitOfWork
 from edge_twisted.store.keys import KEY_LIMIT_BYTES, entry
 from edge_twisted.store.rows import StoredDocument
 from edge_twisted.store.sqlite import selection
 from edge_twisted.store.sqlite.checksums import is_body_whole, is_state_whole
 from edge_twisted.store.sqlite.connection import fetch, is_unreadable
+from edge_twisted.store.sqlite.group import DirectUnit
 from edge_twisted.store.sqlite.rowids import dead_rows, live_rows
-from edge_twisted.store.sqlite.state import CollectionState, QuarantinedRow, WriterState
+from edge_twisted.store.sqlite.state import CollectionState, QuarantinedRow
 
 log = Logger()
 
@@ -44,25 +43,6 @@ COLUMNS = (
 )
 COLUMNS_WITHOUT_TEXT = COLUMNS.replace(selection.TEXT, "NULL")
 _MOVED = "row, collection, id, lsn, attachments, received, literal, body, state, checksum"
-
-
-class QuarantineUnit(UnitOfWork, Protocol):
-    """What quarantine asks of a unit of work."""
-
-    now_ms: Callable[[], int]
-
-    @property
-    def state(self) -> WriterState:
-        """The writer's state."""
-
-    def direct(self) -> apsw.Connection:
-        """Return the connection for SQL that is part of the unit."""
-
-    def on_undo(self, step: Callable[[], None]) -> None:
-        """Call `step` if the unit fails."""
-
-    def changes(self, collection: CollectionState) -> None:
-        """Note that the unit changes what queries see of a collection."""
 
 
 class StoredRow(NamedTuple):
@@ -129,7 +109,7 @@ class QuarantineMove:
         self._id_key = id_key
         self._hooks = hooks
 
-    def __call__(self, unit: QuarantineUnit) -> bool:
+    def __call__(self, unit: DirectUnit) -> bool:
         here = unit.state.collections.get(self._collection)
         if here is None:
             return True
@@ -202,9 +182,7 @@ def _with_true_digest(found: StoredRow) -> StoredRow:
     return mended if mended.is_state_whole else found
 
 
-def _move(
-    unit: QuarantineUnit, here: CollectionState, found: StoredRow, hooks: RemovalHooks
-) -> None:
+def _move(unit: DirectUnit, here: CollectionState, found: StoredRow, hooks: RemovalHooks) -> None:
     document = StoredDocument(found.id_key, found.lsn, found.body, found.state, found.digest)
     hooks.call(unit, here.name, [document])
     forget(unit, here.name, found.id_key)
@@ -266,7 +244,7 @@ def _count_anew(connection: apsw.Connection, here: CollectionState) -> None:
         here.count(number, 1)
 
 
-def forget(unit: QuarantineUnit, collection: str, id_key: bytes) -> None:
+def forget(unit: DirectUnit, collection: str, id_key: bytes) -> None:
     """Forget the damaged bytes of a document, if there are any."""
     here, state = unit.state.collections.get(collection), unit.state
     if here is None:

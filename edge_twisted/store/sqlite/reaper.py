@@ -21,9 +21,9 @@ from edge_twisted.store.hooks import RemovalHooks
 from edge_twisted.store.rows import StoredDocument
 from edge_twisted.store.sqlite.checksums import is_whole
 from edge_twisted.store.sqlite.connection import fetch
+from edge_twisted.store.sqlite.group import DirectUnit
 from edge_twisted.store.sqlite.rowids import dead_rows
 from edge_twisted.store.sqlite.state import CollectionState, WriterState
-from edge_twisted.store.sqlite.unit import SqliteUnit
 
 STEP_SECONDS = 0.003
 #: Tombstones deleted between two looks at the watch.
@@ -97,7 +97,7 @@ class ReapJob:
     def _cancel(self, done: Deferred[int]) -> None:
         self._cancelled = True
 
-    def __call__(self, unit: SqliteUnit) -> bool:
+    def __call__(self, unit: DirectUnit) -> bool:
         if self._cancelled:
             return False
         names = self._resumed(unit.state)
@@ -146,7 +146,7 @@ class ReapJob:
         if not self.done.called:
             self.done.errback(failure)
 
-    def _reap(self, unit: SqliteUnit, here: CollectionState, rows: int) -> int:
+    def _reap(self, unit: DirectUnit, here: CollectionState, rows: int) -> int:
         """Forget the oldest tombstones of a collection, at most `rows`; return how many."""
         first, last = dead_rows(here.number)
         if here.next_dead == first:
@@ -173,7 +173,7 @@ class ReapJob:
         here.reaped_lsn = max(here.reaped_lsn, *(each.lsn for each in old))
         return len(old)
 
-    def _correct(self, unit: SqliteUnit, rows: list[_Tombstone]) -> None:
+    def _correct(self, unit: DirectUnit, rows: list[_Tombstone]) -> None:
         # Received while the clock was ahead: such a tombstone would keep those behind it for ever.
         now = unit.now_ms()
         early = [(now, each.row) for each in rows if each.received > now]

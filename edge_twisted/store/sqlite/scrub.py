@@ -21,7 +21,8 @@ from edge_twisted.store.rows import UnitResult
 from edge_twisted.store.scrubber import AttachmentsStep, DocumentsStep
 from edge_twisted.store.sqlite.checksums import checksum_of
 from edge_twisted.store.sqlite.connection import UNREADABLE, fetch, is_unreadable
-from edge_twisted.store.sqlite.quarantine import COLUMNS, QuarantineUnit, StoredRow, read_row
+from edge_twisted.store.sqlite.group import DirectUnit
+from edge_twisted.store.sqlite.quarantine import COLUMNS, StoredRow, read_row
 from edge_twisted.store.sqlite.rowids import collection_of
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 from edge_twisted.store.sqlite.unit import SqliteUnit
@@ -150,7 +151,7 @@ class ChecksumBackfill:
     def __init__(self, rows: Sequence[int]) -> None:
         self._rows = rows
 
-    def __call__(self, unit: QuarantineUnit) -> None:
+    def __call__(self, unit: DirectUnit) -> None:
         connection = unit.direct()
         for row in self._rows:
             found = read_row(connection, row)

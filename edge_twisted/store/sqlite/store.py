@@ -31,7 +31,7 @@ from edge_twisted.store.sqlite.answers import AnswerQueue
 from edge_twisted.store.sqlite.connection import translating
 from edge_twisted.store.sqlite.damage import DamageRecord
 from edge_twisted.store.sqlite.files import Layout
-from edge_twisted.store.sqlite.group import CommitGroup
+from edge_twisted.store.sqlite.group import CommitGroup, Job
 from edge_twisted.store.sqlite.indexes import IndexBuild
 from edge_twisted.store.sqlite.opening import OpenFile, epoch_after, open_file
 from edge_twisted.store.sqlite.quarantine import QuarantineMove
@@ -43,7 +43,7 @@ from edge_twisted.store.sqlite.state import WriterState
 from edge_twisted.store.sqlite.streams import OPEN_STREAMS, BatchProducer, SqliteRowStream
 from edge_twisted.store.sqlite.submissions import SubmissionQueue
 from edge_twisted.store.sqlite.unit import SqliteUnit
-from edge_twisted.store.sqlite.writer import GroupOutcome, Job, QueuedUnit, Writer
+from edge_twisted.store.sqlite.writer import GroupOutcome, QueuedUnit, Writer
 from edge_twisted.store.threads import ThreadPool, shorten_switch_interval
 
 log = Logger()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Concatenate, ParamSpec, TypeVar
 
 import apsw
 
@@ -12,29 +13,44 @@ from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Dot, Replica, VersionVector
 from edge_twisted.store import epochs
 from edge_twisted.store.errors import ReadCancelled, TooManyCollections
-from edge_twisted.store.fields import Fields
-from edge_twisted.store.index_read import IndexRead
-from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
-    BodyRow,
     Census,
     ChangeBatch,
     CollectionInfo,
     IndexDefinition,
     IndexInfo,
-    ReadLimit,
     ScanRow,
     StoredDocument,
     census_of,
 )
 from edge_twisted.store.sqlite import indexes
-from edge_twisted.store.sqlite.group import CommitGroup
-from edge_twisted.store.sqlite.layers import NO_ENTRIES, Entries, Layer, PendingRow, flush
+from edge_twisted.store.sqlite.group import CommitGroup, Job
+from edge_twisted.store.sqlite.layers import (
+    NO_ENTRIES,
+    NOT_STORED,
+    Entries,
+    Layer,
+    PendingRow,
+    flush,
+)
 from edge_twisted.store.sqlite.log import changes_after
 from edge_twisted.store.sqlite.quarantine import forget
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
-from edge_twisted.store.sqlite.state import CollectionState as CollectionState
-from edge_twisted.store.sqlite.state import Totals, fingerprint
+from edge_twisted.store.sqlite.state import CollectionState, Totals, fingerprint
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _of_snapshot(
+    read: Callable[Concatenate[SqliteSnapshot, P], T],
+) -> Callable[Concatenate[SqliteUnit, P], T]:
+    """Return a read of snapshots as a method of units: SQL first gets what the unit wrote."""
+
+    def read_settled(unit: SqliteUnit, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return read(unit.snapshot(), *args, **kwargs)
+
+    return read_settled
 
 
 class SqliteUnit:
@@ -66,7 +82,7 @@ class SqliteUnit:
         #: Called on the reactor thread once the unit is durable.
         self.effects: list[Callable[[], None]] = []
         #: Jobs that begin once the unit is durable.
-        self.jobs: list[indexes.Job] = []
+        self.jobs: list[Job] = []
 
     # -- the end of the unit, for the writer
 
@@ -108,11 +124,22 @@ class SqliteUnit:
 
     def settled(self) -> apsw.Connection:
         """Return the connection for SQL that reads, and sees what the unit wrote."""
-        return self._settle()
+        group = self._group
+        self._loaded.clear()
+        if not self._savepoint:
+            self._layer.settle_on(group.layer)
+            group.flush()
+        connection = group.begin()
+        if self._layer:
+            if not self._savepoint:
+                connection.execute("SAVEPOINT unit")
+                self._savepoint = True
+            flush(connection, self._layer)
+        return connection
 
     def direct(self) -> apsw.Connection:
         """Return the connection for SQL that sees, and adds to, what the unit wrote."""
-        connection = self._settle()
+        connection = self.settled()
         if not self._savepoint:
             connection.execute("SAVEPOINT unit")
             self._savepoint = True
@@ -138,22 +165,9 @@ class SqliteUnit:
         notice = self._group.index_changed
         self.after_commit(lambda: notice(collection, name))
 
-    def _settle(self) -> apsw.Connection:
-        group = self._group
-        self._loaded.clear()
-        if not self._savepoint:
-            self._layer.settle_on(group.layer)
-            group.flush()
-        connection = group.begin()
-        if self._layer:
-            if not self._savepoint:
-                connection.execute("SAVEPOINT unit")
-                self._savepoint = True
-            flush(connection, self._layer)
-        return connection
-
-    def _settled(self) -> SqliteSnapshot:
-        connection = self._settle()
+    def snapshot(self) -> SqliteSnapshot:
+        """Return a snapshot that sees what the unit wrote, until the unit writes again."""
+        connection = self.settled()
         if self._reads is None:
             self._reads = SqliteSnapshot(
                 connection, self._number_of, self._name, self._cancelled, self._group.damage
@@ -242,18 +256,9 @@ class SqliteUnit:
             if body is not None:
                 yield [(id_key, body)]
 
-    def scan(
-        self, collection: str, prefilter: Prefilter | None = None, fields: Fields | None = None
-    ) -> Iterator[list[ScanRow]]:
-        return self._settled().scan(collection, prefilter, fields)
-
-    def count(self, collection: str, prefilter: Prefilter) -> int:
-        return self._settled().count(collection, prefilter)
-
-    def digests(
-        self, collection: str, *, tombstones: bool = False
-    ) -> Iterator[list[tuple[bytes, int]]]:
-        return self._settled().digests(collection, tombstones=tombstones)
+    scan = _of_snapshot(SqliteSnapshot.scan)
+    count = _of_snapshot(SqliteSnapshot.count)
+    digests = _of_snapshot(SqliteSnapshot.digests)
 
     def _find(self, here: CollectionState, id_key: bytes) -> PendingRow:
         place = (here.number, id_key)
@@ -268,19 +273,10 @@ class SqliteUnit:
         here = self.state.collections.get(collection)
         return [] if here is None else [index.info() for index in here.indexes]
 
-    def index_bodies(self, read: IndexRead) -> Iterator[list[BodyRow]]:
-        return self._settled().index_bodies(read)
-
-    def index_texts(
-        self, read: IndexRead, most: ReadLimit, first: int | None = None
-    ) -> list[bytes] | None:
-        return self._settled().index_texts(read, most, first)
-
-    def index_ids(self, read: IndexRead) -> Iterator[list[bytes]]:
-        return self._settled().index_ids(read)
-
-    def index_count(self, read: IndexRead) -> int:
-        return self._settled().index_count(read)
+    index_bodies = _of_snapshot(SqliteSnapshot.index_bodies)
+    index_texts = _of_snapshot(SqliteSnapshot.index_texts)
+    index_ids = _of_snapshot(SqliteSnapshot.index_ids)
+    index_count = _of_snapshot(SqliteSnapshot.index_count)
 
     def create_index(self, definition: IndexDefinition) -> None:
         indexes.create(self, self._collection(definition.collection), definition)
@@ -317,7 +313,7 @@ class SqliteUnit:
         limit: int = 1000,
         limit_bytes: int = 1 << 20,
     ) -> ChangeBatch:
-        cursors = self._settled().cursors
+        cursors = self.snapshot().cursors
         here = self.state.collections
         names = here if collections is None else [name for name in collections if name in here]
         changed = sorted((here[name].number, name) for name in names)
@@ -343,13 +339,8 @@ class SqliteUnit:
         )
         return value
 
-    def facts(
-        self, space: str, prefix: bytes = b"", *, after: bytes | None = None, limit: int = 1000
-    ) -> Sequence[tuple[bytes, bytes]]:
-        return self._settled().facts(space, prefix, after=after, limit=limit)
-
-    def referrers(self, attachment: str, *, limit: int = 1000) -> Sequence[tuple[str, bytes]]:
-        return self._settled().referrers(attachment, limit=limit)
+    facts = _of_snapshot(SqliteSnapshot.facts)
+    referrers = _of_snapshot(SqliteSnapshot.referrers)
 
     def put_fact(self, space: str, key: bytes, value: bytes | None) -> None:
         self._changed = True
@@ -357,7 +348,7 @@ class SqliteUnit:
         self.state.spaces.add(space)
         self._group.spaces.add(space)
         if self._layer.is_big:
-            self._settle()
+            self.settled()
 
     # -- writing documents
 
@@ -376,31 +367,21 @@ class SqliteUnit:
         live = body is not None
         # Before `_find`: it may write the layers, and what was found would be stale.
         entries = indexes.entries_of(self, here, body, value) if here.indexes else NO_ENTRIES
-        found = stored_row = None
-        stored_entries, mentioned = NO_ENTRIES, False
         if id_key > here.greatest_id:
             # The common case, kept short: nothing to look up, nothing to undo.
             here.greatest_id = id_key
-            row = here.new_row(live)
+            found, before, row = None, NOT_STORED, here.new_row(live)
         else:
             found = self._find(here, id_key)
-            stored_row, mentioned = found.stored_row, found.stored_mentions
-            stored_entries = self._stored_entries(here, found)
+            before = (found.stored_row, self._stored_entries(here, found), found.stored_mentions)
             row = found.row if live and found.live and found.row else here.new_row(live)
-        pending = PendingRow(
-            here.number,
-            id_key,
-            stored_row,
-            stored_entries,
-            mentioned,
-            row,
-            self.state.lsn + 1,
-            digest,
-            None if live else self.now_ms(),
-            body,
-            state,
+        names, received, lsn = (
             tuple(attachments),
-            entries,
+            None if live else self.now_ms(),
+            self.state.lsn + 1,
+        )
+        pending = PendingRow(
+            here.number, id_key, *before, row, lsn, digest, received, body, state, names, entries
         )
         self._layer.put(pending)
         self._count(here, found, digest if live else None)
@@ -436,7 +417,7 @@ class SqliteUnit:
         if digest is not None:
             here.count(digest, 1)
         if self._layer.is_big:
-            self._settle()
+            self.settled()
 
     def admit_collection(self, name: str) -> None:
         there, most = self.state.collections, self._group.most_collections

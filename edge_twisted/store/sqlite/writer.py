@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 
 from edge_twisted.store.rows import UnitResult
 from edge_twisted.store.sqlite.connection import UNREADABLE, close, translated
-from edge_twisted.store.sqlite.group import CommitGroup
+from edge_twisted.store.sqlite.group import CommitGroup, Job
 from edge_twisted.store.sqlite.indexes import unfinished
 from edge_twisted.store.sqlite.state import WriterState
 from edge_twisted.store.sqlite.unit import SqliteUnit
@@ -44,9 +44,6 @@ REST_SECONDS = 5.0
 
 #: Names of the collections whose documents changed, and of spaces where facts were put.
 Changed = tuple[set[str], set[str]]
-
-#: One step of work behind other units; returns whether there is more to do.
-Job = Callable[[SqliteUnit], bool]
 
 
 class QueuedUnit:
