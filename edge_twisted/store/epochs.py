@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from struct import Struct
-from typing import Final
+from typing import Final, Protocol
 
 from edge_twisted.documents.versions import Dot, Replica, SiteId, VersionVector
 
@@ -12,6 +12,13 @@ from edge_twisted.documents.versions import Dot, Replica, SiteId, VersionVector
 SPACE: Final = "site"
 KEY: Final = b"epochs"
 _EPOCH: Final = Struct(">QQ")
+
+
+class FactReader(Protocol):
+    """A snapshot or a unit of work."""
+
+    def fact(self, space: str, key: bytes) -> bytes | None:
+        """Return a fact, None if there is none."""
 
 
 def with_epoch(fact: bytes | None, last: Dot) -> bytes:
@@ -25,9 +32,9 @@ def with_epoch(fact: bytes | None, last: Dot) -> bytes:
     return (fact or b"") + _EPOCH.pack(last.replica.epoch, last.sequence)
 
 
-def written(fact: bytes | None, last: Dot) -> VersionVector:
-    """Return all that a site wrote: in the epochs of the fact, and in this one up to `last`."""
-    site = last.replica.site
+def written(facts: FactReader, last: Dot) -> VersionVector:
+    """Return all that a site wrote: in the epochs that it left, and in this one up to `last`."""
+    site, fact = last.replica.site, facts.fact(SPACE, KEY)
     found = {Replica(site, epoch): number for epoch, number in _EPOCH.iter_unpack(fact or b"")}
     found[last.replica] = last.sequence
     return VersionVector({replica: number for replica, number in found.items() if number})

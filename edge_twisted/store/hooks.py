@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Generic, TypeVar
 
 from twisted.logger import Logger
 
@@ -11,6 +13,8 @@ from edge_twisted.store.interface import RemovalHook, UnitOfWork
 from edge_twisted.store.rows import Commit, StoredDocument
 
 log = Logger()
+
+F = TypeVar("F", bound=Callable[..., None])
 
 
 def call_effect(effect: Callable[[], None]) -> None:
@@ -21,38 +25,37 @@ def call_effect(effect: Callable[[], None]) -> None:
         log.failure("An after-commit effect failed.")
 
 
-class CommitHooks:
-    """After-commit hooks, called in the order in which they were added."""
+class Hooks(Generic[F]):
+    """Functions that are called in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._hooks: dict[object, Callable[[Commit], None]] = {}
-
-    def add(self, hook: Callable[[Commit], None]) -> Callable[[], None]:
-        """Add a hook; return a function that takes it away again, harmless when repeated."""
-        key = object()
-        self._hooks[key] = hook
-        return lambda: self._hooks.pop(key, None) and None
-
-    def call(self, commit: Commit) -> None:
-        """Call all hooks; one that fails is logged, and the others are called."""
-        for hook in tuple(self._hooks.values()):
-            call_effect(lambda hook=hook: hook(commit))  # type: ignore[misc]
-
-
-class RemovalHooks:
-    """Hooks that note facts of documents, within the unit of work that removes them."""
-
-    def __init__(self) -> None:
-        self._hooks: dict[object, RemovalHook] = {}
+        self._hooks: dict[object, F] = {}
 
     def __bool__(self) -> bool:
         return bool(self._hooks)
 
-    def add(self, hook: RemovalHook) -> Callable[[], None]:
+    def add(self, hook: F) -> Callable[[], None]:
         """Add a hook; return a function that takes it away again, harmless when repeated."""
         key = object()
         self._hooks[key] = hook
-        return lambda: self._hooks.pop(key, None) and None
+
+        def take_away() -> None:
+            self._hooks.pop(key, None)
+
+        return take_away
+
+
+class CommitHooks(Hooks[Callable[[Commit], None]]):
+    """Hooks after commits: one that fails is logged, and the others are called."""
+
+    def call(self, commit: Commit) -> None:
+        """Call all hooks."""
+        for hook in tuple(self._hooks.values()):
+            call_effect(partial(hook, commit))
+
+
+class RemovalHooks(Hooks[RemovalHook]):
+    """Hooks that note facts of documents, within the unit of work that removes the documents."""
 
     def call(self, unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
         """Call all hooks; an exception is passed on, and the documents must stay."""

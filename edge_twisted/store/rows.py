@@ -19,9 +19,10 @@ from attrs import frozen
 
 T = TypeVar("T")
 
+_64_BITS = (1 << 64) - 1
+
 #: What a scan yields per document, as a plain tuple because a scan yields millions.
 ScanRow = tuple[bytes, bytes]  # (id key, body)
-#: What an index scan yields: the index key, then as `ScanRow`.
 #: A row of which nothing but the body is asked for.
 BodyRow = tuple[bytes]
 
@@ -58,6 +59,35 @@ class ChangeBatch:
     changes: tuple[Change, ...]
     lsn: int
     more: bool
+
+
+def whole_commits(
+    changes: Iterable[Change], span: tuple[int, int], limits: tuple[int, int]
+) -> ChangeBatch:
+    """
+    Return the first commits of a log, up to the end of the one that reaches a limit.
+
+    :param changes: all changes after the span's beginning, by lsn.
+    :param span: the lsn after which the log was read, and the newest lsn.
+    :param limits: (documents, bytes of bodies and states).
+    """
+    reached, newest = span
+    most, most_bytes = limits
+    found: list[Change] = []
+    size = 0
+    for change in changes:
+        document = change.document
+        if document.lsn > reached and found and (len(found) >= most or size >= most_bytes):
+            return ChangeBatch(changes=tuple(found), lsn=reached, more=True)
+        found.append(change)
+        reached = document.lsn
+        size += len(document.state) + len(document.body or b"")
+    return ChangeBatch(changes=tuple(found), lsn=max(newest, span[0]), more=False)
+
+
+def fingerprint(digest_sum: int, digest_xor: int) -> bytes:
+    """Return `CollectionInfo.fingerprint`; the sum and the exclusive or may exceed 64 bits."""
+    return (digest_sum & _64_BITS).to_bytes(8, "big") + (digest_xor & _64_BITS).to_bytes(8, "big")
 
 
 @frozen(kw_only=True)
@@ -145,6 +175,11 @@ class ReadLimit(NamedTuple):
 
     rows: int
     size: int
+
+
+def never() -> bool:
+    """Return False: the answer of a read that nobody can cancel."""
+    return False
 
 
 @frozen(kw_only=True)

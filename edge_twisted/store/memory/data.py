@@ -11,9 +11,7 @@ from edge_twisted.documents.clock import HybridClock
 from edge_twisted.documents.versions import Replica
 from edge_twisted.store.blobs.memory import MemoryBlobFolder
 from edge_twisted.store.interface import MOST_COLLECTIONS
-from edge_twisted.store.rows import CollectionInfo, IndexInfo, StoredDocument
-
-_64_BITS = (1 << 64) - 1
+from edge_twisted.store.rows import CollectionInfo, IndexInfo, StoredDocument, fingerprint
 
 
 @define(eq=False)
@@ -47,13 +45,12 @@ class MemoryCollection:
         combined = 0
         for digest in digests:
             combined ^= digest
-        halves = (sum(digests) & _64_BITS, combined & _64_BITS)
         return CollectionInfo(
             name=self.name,
             count=len(digests),
             lsn=self.lsn,
             reaped_lsn=self.reaped_lsn,
-            fingerprint=b"".join(half.to_bytes(8, "big") for half in halves),
+            fingerprint=fingerprint(sum(digests), combined),
         )
 
     def copy(self) -> MemoryCollection:

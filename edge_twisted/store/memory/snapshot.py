@@ -28,16 +28,13 @@ from edge_twisted.store.rows import (
     ScanRow,
     StoredDocument,
     census_of,
+    never,
+    whole_commits,
 )
 
 T = TypeVar("T")
 
 _BATCH_ROWS = 256
-
-
-def never() -> bool:
-    """Return False: a read that cannot be cancelled."""
-    return False
 
 
 class MemorySnapshot:
@@ -59,7 +56,7 @@ class MemorySnapshot:
     @property
     def written(self) -> VersionVector:
         last = Dot(self._data.replica, self._data.sequence)
-        return epochs.written(self.fact(epochs.SPACE, epochs.KEY), last)
+        return epochs.written(self, last)
 
     def check_cancelled(self) -> None:
         if self._cancelled():
@@ -189,15 +186,8 @@ class MemorySnapshot:
             for row in here.rows.values()
             if row.document.lsn > lsn
         )
-        found: list[Change] = []
-        reached, size = lsn, 0
-        for each, name, document in changed:
-            if each > reached and found and (len(found) >= limit or size >= limit_bytes):
-                return ChangeBatch(changes=tuple(found), lsn=reached, more=True)
-            found.append(Change(name, document))
-            reached = each
-            size += len(document.state) + len(document.body or b"")
-        return ChangeBatch(changes=tuple(found), lsn=max(self.lsn, lsn), more=False)
+        changes = (Change(name, document) for _, name, document in changed)
+        return whole_commits(changes, (lsn, self.lsn), (limit, limit_bytes))
 
     # -- facts and attachments
 

@@ -11,21 +11,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
-from typing import NamedTuple
 
 from edge_twisted.store.errors import DocumentDamaged, StoreCorrupt
-from edge_twisted.store.rows import Change, ChangeBatch, StoredDocument
+from edge_twisted.store.rows import Change, ChangeBatch, StoredDocument, whole_commits
 from edge_twisted.store.sqlite.checksums import is_whole
 from edge_twisted.store.sqlite.scans import Cursors
 from edge_twisted.store.sqlite.selection import TEXT
-
-
-class _LogRow(NamedTuple):
-    """A row of the log; sorts by commit."""
-
-    lsn: int
-    collection: str
-    document: StoredDocument
 
 
 def changes_after(
@@ -41,22 +32,12 @@ def changes_after(
     :param span: after this lsn, and up to this one, which is the newest.
     :raises DocumentDamaged: of one of the documents, which must not be handed on.
     """
-    lsn, newest = span
-    most, most_bytes = limits
-    logs = [_log(cursors, number, name, lsn) for number, name in collections]
-    found: list[Change] = []
-    reached, size = lsn, 0
-    for each in heapq.merge(*logs, key=attrgetter("lsn")):
-        if each.lsn > reached and found and (len(found) >= most or size >= most_bytes):
-            return ChangeBatch(changes=tuple(found), lsn=reached, more=True)
-        document = each.document
-        found.append(Change(each.collection, document))
-        reached = each.lsn
-        size += len(document.state) + len(document.body or b"")
-    return ChangeBatch(changes=tuple(found), lsn=max(newest, lsn), more=False)
+    logs = [_log(cursors, number, name, span[0]) for number, name in collections]
+    changes = heapq.merge(*logs, key=attrgetter("document.lsn"))
+    return whole_commits(changes, span, limits)
 
 
-def _log(cursors: Cursors, number: int, name: str, after: int) -> Iterator[_LogRow]:
+def _log(cursors: Cursors, number: int, name: str, after: int) -> Iterator[Change]:
     rows = cursors.batches(
         f"SELECT id, lsn, {TEXT}, digest, checksum, state FROM documents"
         " WHERE collection = ? AND lsn > ? ORDER BY lsn, row",
@@ -67,7 +48,7 @@ def _log(cursors: Cursors, number: int, name: str, after: int) -> Iterator[_LogR
             for id_key, changed, body, digest, checksum, state in batch:
                 if not is_whole(checksum, id_key, digest, body, state):
                     raise cursors.damage.document(name, id_key)
-                yield _LogRow(changed, name, StoredDocument(id_key, changed, body, state, digest))
+                yield Change(name, StoredDocument(id_key, changed, body, state, digest))
     except StoreCorrupt as error:
         if not isinstance(error, DocumentDamaged):
             _name_unreadable(cursors, number, name, after)

@@ -13,6 +13,7 @@ import apsw
 from edge_twisted.documents.progress import current_listener
 from edge_twisted.store.errors import ReadCancelled
 from edge_twisted.store.fields import Fields
+from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.keys import cut
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import BodyRow, ByteRange, ReadLimit, ScanRow
@@ -174,15 +175,14 @@ def count(cursors: Cursors, collection: int, prefilter: Prefilter) -> int:
     return sum(map(len, scan(cursors, collection, prefilter))) if found is None else found
 
 
-def index_bodies(
-    cursors: Cursors,
-    number: int,
-    spans: Sequence[ByteRange],
-    descending: bool,
-    wanted: RowSelection | None,
-) -> Iterator[list[BodyRow]]:
-    """Yield the texts of an index's documents, as they are `wanted`; None: plain bodies."""
-    statements = index_statements(number, spans, descending, wanted)
+def index_bodies(cursors: Cursors, number: int, read: IndexRead) -> Iterator[list[BodyRow]]:
+    """
+    Yield what the read of an index asks for, in the order of keys.
+
+    :param number: the number of the index.
+    """
+    wanted = _selection(read)
+    statements = _statements(number, read, wanted)
     if len(statements) == 1:
         return _texts(cursors, statements[0], wanted)
     return chain.from_iterable(_texts(cursors, each, wanted) for each in statements)
@@ -196,21 +196,18 @@ def _texts(
 
 
 def index_texts(
-    cursor: apsw.Cursor,
-    statements: Sequence[Statement],
-    wanted: RowSelection | None,
-    most: ReadLimit,
-    first: int | None,
+    cursor: apsw.Cursor, number: int, read: IndexRead, most: ReadLimit, first: int | None
 ) -> list[bytes] | None:
     """
     Return what `index_bodies` yields, or the first so many; None beyond `most`.
 
     The cursor must serve nothing else.
     """
+    wanted = _selection(read)
     rows, size = most
     stop = rows + 1 if first is None or first > rows else first
     texts: list[bytes] = []
-    for sql, bindings in statements:
+    for sql, bindings in _statements(number, read, wanted):
         if len(texts) >= stop:
             break
         for (text,) in cursor.execute(sql, bindings):
@@ -223,12 +220,17 @@ def index_texts(
     return None if size < 0 or len(texts) > rows else texts
 
 
-def index_statements(
-    number: int, spans: Sequence[ByteRange], descending: bool, wanted: RowSelection | None
-) -> list[Statement]:
+def _selection(read: IndexRead) -> RowSelection | None:
+    """Return what a read wants of its documents; None: all of them, as plain bodies."""
+    prefilter, fields = read.prefilter, read.fields
+    return None if prefilter is None and fields is None else RowSelection(prefilter, fields)
+
+
+def _statements(number: int, read: IndexRead, wanted: RowSelection | None) -> list[Statement]:
     """Return a statement for each span that selects the texts of its documents."""
     found: list[Statement] = []
-    for span in reversed(spans) if descending else spans:
+    descending = read.descending
+    for span in reversed(read.spans) if descending else read.spans:
         low, high = cut(span)
         bindings = (number, low) if high is None else (number, low, high)
         form = (high is None, descending)
@@ -250,20 +252,18 @@ def index_ids(cursors: Cursors, number: int, spans: Sequence[ByteRange]) -> Iter
             yield [row[0] for row in batch]
 
 
-def index_count(
-    cursors: Cursors, number: int, spans: Sequence[ByteRange], prefilter: Prefilter | None
-) -> int:
-    """Return how many documents `index_bodies` yields in `spans`."""
+def index_count(cursors: Cursors, number: int, read: IndexRead) -> int:
+    """Return how many documents `index_bodies` yields."""
     total = 0
-    for span in spans:
+    for span in read.spans:
         where, bindings = _ranged(number, span)
-        if prefilter is None:
+        if read.prefilter is None:
             ((found,),) = cursors.rows(f"SELECT count(*) FROM entries WHERE {where}", bindings)
         else:
             source = f"FROM entries CROSS JOIN documents USING (row) WHERE {where}"
-            found = _counted(cursors, source, bindings, prefilter)
+            found = _counted(cursors, source, bindings, read.prefilter)
             if found is None:
-                kept = index_bodies(cursors, number, [span], False, RowSelection(prefilter))
+                kept = index_bodies(cursors, number, read._replace(spans=[span], fields=None))
                 found = sum(map(len, kept))
         total += found
     return total

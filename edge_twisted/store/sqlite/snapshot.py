@@ -25,6 +25,8 @@ from edge_twisted.store.rows import (
     ReadLimit,
     ScanRow,
     StoredDocument,
+    fingerprint,
+    never,
 )
 from edge_twisted.store.sqlite import scans
 from edge_twisted.store.sqlite.checksums import BODY_HALF, is_body_whole, is_whole
@@ -32,9 +34,8 @@ from edge_twisted.store.sqlite.connection import UNREADABLE, is_unreadable
 from edge_twisted.store.sqlite.damage import DamageReporter
 from edge_twisted.store.sqlite.log import changes_after
 from edge_twisted.store.sqlite.rowids import dead_rows, live_rows
-from edge_twisted.store.sqlite.selection import TEXT, RowSelection
-from edge_twisted.store.sqlite.state import CollectionState as CollectionState
-from edge_twisted.store.sqlite.state import StoredIndex, fingerprint, read_indexes
+from edge_twisted.store.sqlite.selection import TEXT
+from edge_twisted.store.sqlite.state import CollectionState, StoredIndex, read_indexes
 
 _GET = f"SELECT lsn, {TEXT}, state, digest, checksum FROM documents WHERE collection = ? AND id = ?"
 _BODY = f"SELECT {TEXT}, checksum FROM documents WHERE collection = ? AND id = ?"
@@ -44,11 +45,6 @@ _NOTHING = "SELECT 1 WHERE 0"
 
 #: Ids looked up between two looks at whether the read was cancelled.
 _LOOKUPS = 64
-
-
-def never() -> bool:
-    """Return False: a read that cannot be cancelled."""
-    return False
 
 
 class SqliteSnapshot:
@@ -127,7 +123,7 @@ class SqliteSnapshot:
     @property
     def written(self) -> VersionVector:
         last = epochs.last_of(*self._one("SELECT site, epoch, sequence FROM site"))
-        return epochs.written(self.fact(epochs.SPACE, epochs.KEY), last)
+        return epochs.written(self, last)
 
     # -- documents
 
@@ -245,17 +241,14 @@ class SqliteSnapshot:
 
     def index_bodies(self, read: IndexRead) -> Iterator[list[BodyRow]]:
         number = self._ready_index(read.collection, read.name)
-        wanted = _wanted(read.prefilter, read.fields)
-        return scans.index_bodies(self.cursors, number, read.spans, read.descending, wanted)
+        return scans.index_bodies(self.cursors, number, read)
 
     def index_texts(
         self, read: IndexRead, most: ReadLimit, first: int | None = None
     ) -> list[bytes] | None:
         number = self._ready_index(read.collection, read.name)
-        wanted = _wanted(read.prefilter, read.fields)
-        statements = scans.index_statements(number, read.spans, read.descending, wanted)
         try:
-            return scans.index_texts(self._point, statements, wanted, most, first)
+            return scans.index_texts(self._point, number, read, most, first)
         except UNREADABLE as error:
             raise self._damage.translated(self._what, error) from error
         finally:
@@ -268,7 +261,7 @@ class SqliteSnapshot:
 
     def index_count(self, read: IndexRead) -> int:
         number = self._ready_index(read.collection, read.name)
-        return scans.index_count(self.cursors, number, read.spans, read.prefilter)
+        return scans.index_count(self.cursors, number, read)
 
     # -- collections and the log
 
@@ -337,10 +330,6 @@ class SqliteSnapshot:
                 (attachment, limit - len(found)),
             )
         return found
-
-
-def _wanted(prefilter: Prefilter | None, fields: Fields | None) -> RowSelection | None:
-    return None if prefilter is None and fields is None else RowSelection(prefilter, fields)
 
 
 def _info(

@@ -87,11 +87,6 @@ def signed(number: int) -> int:
     return number - (1 << 64) if number >> 63 else number
 
 
-def fingerprint(digest_sum: int, digest_xor: int) -> bytes:
-    """Return 16 bytes that depend on the live documents' digests and not on their order."""
-    return (digest_sum & _64_BITS).to_bytes(8, "big") + (digest_xor & _64_BITS).to_bytes(8, "big")
-
-
 class QuarantinedRow(NamedTuple):
     """A document in quarantine: the row that it had, and its digest, which may be damaged too."""
 

@@ -22,6 +22,7 @@ from edge_twisted.store.rows import (
     ScanRow,
     StoredDocument,
     census_of,
+    fingerprint,
 )
 from edge_twisted.store.sqlite import indexes
 from edge_twisted.store.sqlite.group import CommitGroup, Job
@@ -36,7 +37,7 @@ from edge_twisted.store.sqlite.layers import (
 from edge_twisted.store.sqlite.log import changes_after
 from edge_twisted.store.sqlite.quarantine import forget
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
-from edge_twisted.store.sqlite.state import CollectionState, Totals, fingerprint
+from edge_twisted.store.sqlite.state import CollectionState, Totals
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -191,7 +192,7 @@ class SqliteUnit:
     @property
     def written(self) -> VersionVector:
         last = Dot(self.state.replica, self.state.sequence)
-        return epochs.written(self.fact(epochs.SPACE, epochs.KEY), last)
+        return epochs.written(self, last)
 
     def check_cancelled(self) -> None:
         if self._cancelled():
