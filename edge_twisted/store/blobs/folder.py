@@ -23,7 +23,7 @@ from edge_twisted.store.errors import (
     BlobUnavailable,
     of_os_error,
 )
-from edge_twisted.store.modes import FOLDER_MODE, make_folder
+from edge_twisted.store.filesystem import FOLDER_MODE, make_folder, sync_folder
 from edge_twisted.store.rows import BlobInfo
 
 #: A paused download that was not resumed for this long is deleted, and begins anew.
@@ -97,12 +97,12 @@ class BlobFolder:
     def set_aside(self, blob_id: str) -> bool:
         """Move a damaged blob into quarantine; return False if it is not there any more."""
         with self._lock, translating(blob_id):
-            self._quarantine.mkdir(mode=0o700, exist_ok=True)
+            self._quarantine.mkdir(mode=FOLDER_MODE, exist_ok=True)
             try:
                 os.rename(self.path(blob_id), self._kept(blob_id))
             except FileNotFoundError:
                 return False
-            _sync(self._quarantine)
+            sync_folder(self._quarantine)
             return True
 
     def in_quarantine(self) -> set[str]:
@@ -134,9 +134,9 @@ class BlobFolder:
             else:
                 if not target.parent.exists():
                     target.parent.mkdir(mode=FOLDER_MODE)
-                    _sync(self._root)
+                    sync_folder(self._root)
                 os.rename(source, target)
-                _sync(target.parent)
+                sync_folder(target.parent)
             self._arriving[blob_id] = self._arriving.get(blob_id, 0) + 1
 
     def booked(self, blob_id: str) -> None:
@@ -201,11 +201,3 @@ def verify(path: Path, blob_id: str) -> None:
             hasher.update(chunk)
     if hasher.digest() != digest_of(blob_id):
         raise BlobCorrupt(blob_id)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

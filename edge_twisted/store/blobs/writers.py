@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, DeferredLock, succeed
 from edge_twisted.store.blobs.folder import BlobFolder, translating
 from edge_twisted.store.blobs.names import id_of
 from edge_twisted.store.errors import BlobCorrupt, StoreClosed
-from edge_twisted.store.modes import FILE_MODE
+from edge_twisted.store.filesystem import FILE_MODE
 from edge_twisted.store.rows import BlobInfo
 from edge_twisted.store.threads import ThreadPool
 

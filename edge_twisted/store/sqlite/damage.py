@@ -97,6 +97,17 @@ def _is_bad_sector(error: apsw.Error | UnicodeDecodeError) -> bool:
     return getattr(error, "extendedresult", apsw.SQLITE_OK) in _BAD_SECTORS
 
 
+def log_not_moved(collection: str, id_key: bytes, error: BaseException | None) -> None:
+    """Log that a damaged document could not be put into quarantine."""
+    log.error(
+        "Document {document} of collection {collection} is damaged, and could not be"
+        " put into quarantine: {error}",
+        document=shown_id(id_key),
+        collection=collection,
+        error=str(error),
+    )
+
+
 class DamageRecord:
     """
     The record of what was found damaged in an open store; has damaged documents quarantined.
@@ -174,12 +185,6 @@ class DamageRecord:
         def failed(failure: Failure) -> None:
             if failure.check(StoreClosed) is None:
                 # The document stays among the suspects, so this is logged once.
-                log.error(
-                    "Document {document} of collection {collection} is damaged, and could not be"
-                    " put into quarantine: {error}",
-                    document=shown_id(document.id_key),
-                    collection=document.collection,
-                    error=str(failure.value),
-                )
+                log_not_moved(document.collection, document.id_key, failure.value)
 
         self._quarantine(document.collection, document.id_key).addCallbacks(moved, failed)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of a database: its layout, its lock, modes of files, and durable renames."""
+"""The folder of a database: its layout, its lock, and the modes of its files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from attrs import define, frozen
 
 from edge_twisted.store.errors import DirectoryLocked, of_os_error
-from edge_twisted.store.modes import FILE_MODE, restrict
+from edge_twisted.store.filesystem import FILE_MODE, restrict
 
 
 @frozen
@@ -97,21 +97,3 @@ def make_private(path: Path) -> None:
 def sidecars(path: Path) -> tuple[Path, Path]:
     """Return the paths of a database file's write-ahead log and shared memory."""
     return path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames and new files in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_file(path: Path) -> None:
-    """Make a file's content durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -19,8 +19,9 @@ import apsw
 from attrs import frozen
 
 from edge_twisted.store.errors import StoreCorrupt, StoreTooNew
+from edge_twisted.store.filesystem import sync_file, sync_folder
 from edge_twisted.store.sqlite.connection import translating
-from edge_twisted.store.sqlite.files import make_private, sidecars, sync_file, sync_folder
+from edge_twisted.store.sqlite.files import make_private, sidecars
 
 #: "EdgT" in the header of the file: tools can tell it from other SQLite files, and so can we.
 APPLICATION_ID = 0x45646754
@@ -130,19 +131,29 @@ def copy_file(source: apsw.Connection, target: Path) -> None:
     partial = target.with_name(target.name + ".partial")
     for leftover in (partial, *sidecars(partial)):
         leftover.unlink(missing_ok=True)
-    make_private(partial)
-    destination = apsw.Connection(str(partial))
-    try:
-        # In one step, so under one read lock: writers go on, and the copy need not start again.
-        with destination.backup("main", source, "main") as backup:
-            backup.step(-1)
-    finally:
-        destination.close()
+    # In one step, so under one read lock: writers go on, and the copy need not start again.
+    copy_pages(source, partial, -1)
     for sidecar in sidecars(partial):
         sidecar.unlink(missing_ok=True)
     sync_file(partial)
     os.rename(partial, target)
     sync_folder(target.parent)
+
+
+def copy_pages(source: apsw.Connection, path: Path, step: int) -> None:
+    """
+    Copy the pages of a database to a new file, which others than its owner cannot read.
+
+    :param step: pages copied at a time, between which the process can be ended; -1: all at once.
+    """
+    make_private(path)
+    destination = apsw.Connection(str(path))
+    try:
+        with destination.backup("main", source, "main") as pages:
+            while not pages.done:
+                pages.step(step)
+    finally:
+        destination.close(True)
 
 
 def _apply(connection: apsw.Connection, steps: Sequence[Migration]) -> None:

@@ -14,20 +14,18 @@ from typing import Any, Final, Protocol, TypeVar
 
 import apsw
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
-from edge_twisted.store.errors import ReadCancelled, StoreClosed, StoreError, shown_id
+from edge_twisted.store.errors import ReadCancelled, StoreClosed, StoreError
 from edge_twisted.store.rows import UnitResult
 from edge_twisted.store.scrubber import AttachmentsStep, DocumentsStep
 from edge_twisted.store.sqlite.checksums import checksum_of
 from edge_twisted.store.sqlite.connection import UNREADABLE, fetch, is_unreadable
+from edge_twisted.store.sqlite.damage import log_not_moved
 from edge_twisted.store.sqlite.group import DirectUnit
 from edge_twisted.store.sqlite.quarantine import COLUMNS, StoredRow, read_row
 from edge_twisted.store.sqlite.rowids import collection_of
 from edge_twisted.store.sqlite.snapshot import SqliteSnapshot
 from edge_twisted.store.sqlite.unit import SqliteUnit
-
-log = Logger()
 
 T = TypeVar("T")
 
@@ -204,13 +202,7 @@ class SqliteScrubTarget:
             except (StoreClosed, ReadCancelled):
                 raise
             except StoreError as error:
-                log.error(
-                    "Document {document} of collection {collection} is damaged, and could not be"
-                    " put into quarantine: {error}",
-                    document=shown_id(id_key),
-                    collection=collection,
-                    error=str(error),
-                )
+                log_not_moved(collection, id_key, error)
         if without_checksum:
             await self._store.write("scrub", ChecksumBackfill(without_checksum))
         return step

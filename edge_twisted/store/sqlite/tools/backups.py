@@ -24,17 +24,14 @@ from edge_twisted.store.blobs.folder import BlobFolder
 from edge_twisted.store.blobs.folder import translating as translating_files
 from edge_twisted.store.blobs.ledger import SPACE
 from edge_twisted.store.errors import BackupExists, RestoreRefused, StoreCorrupt, StoreError
-from edge_twisted.store.modes import FOLDER_MODE, make_folder
+from edge_twisted.store.filesystem import FOLDER_MODE, make_folder, sync_file, sync_folder
 from edge_twisted.store.sqlite.connection import fetch, open_reader, translating
 from edge_twisted.store.sqlite.files import (
     FolderLock,
     Layout,
-    make_private,
     sidecars,
-    sync_file,
-    sync_folder,
 )
-from edge_twisted.store.sqlite.migrations import versions
+from edge_twisted.store.sqlite.migrations import copy_pages, versions
 from edge_twisted.store.sqlite.tools.checks import check
 
 #: Pages between two looks at whether the process is to end.
@@ -154,22 +151,11 @@ def _copy(source: Layout, target: Layout) -> CopySummary:
             # One snapshot for the names of the blobs and for the pages.
             connection.execute("BEGIN")
             blobs, absent = _copy_blobs(connection, source, target)
-            _copy_pages(connection, target.database)
+            copy_pages(connection, target.database, _STEP_PAGES)
         finally:
             connection.close(True)
     lsn, documents = _settle(target.database)
     return CopySummary(lsn, documents, blobs, absent)
-
-
-def _copy_pages(connection: apsw.Connection, path: Path) -> None:
-    make_private(path)
-    destination = apsw.Connection(str(path))
-    try:
-        with destination.backup("main", connection, "main") as pages:
-            while not pages.done:
-                pages.step(_STEP_PAGES)
-    finally:
-        destination.close(True)
 
 
 def _settle(path: Path) -> tuple[int, int]:

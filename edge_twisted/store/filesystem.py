@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Modes of the store's files and folders: for their owner alone."""
+"""The file system of a store: modes that admit the owner alone, and durable files and folders."""
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Final
@@ -43,3 +44,21 @@ def make_folder(path: Path) -> None:
     """
     path.mkdir(mode=FOLDER_MODE, exist_ok=True)
     restrict(path, FOLDER_MODE)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new files in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's content durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
