@@ -1,41 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The address of the client, also behind trusted proxies."""
+"""Finds the address of the client behind trusted proxies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
+
+from edge_twisted.security.networks import parsed_address
 
 Networks = Sequence[IPv4Network | IPv6Network]
-#: What the peer of a unix socket is called: a proxy on this machine, always trusted.
+#: The name of the peer of a unix socket: a proxy on this machine, which is always trusted.
 UNIX = "unix"
 
 
 def client_address(peer: str, forwarded_for: str | None, trusted: Networks) -> str:
     """
-    Return the address to count and to log.
+    Return the client's address, under which requests are counted and logged.
 
-    That is the peer, unless it is a trusted proxy: then the last address of ``X-Forwarded-For``
-    that is not one itself.  What is no address ends the search: it was not written by a proxy.
+    The client is the peer, unless the peer is a trusted proxy.  Then the client is the last address
+    in ``X-Forwarded-For`` that is no trusted proxy itself.  The search, from the end, stops before
+    a text that is no address, because no proxy wrote that text.
     """
     found = plain(peer)
     if not forwarded_for or not _is_trusted(found, trusted):
         return found
     for part in reversed(forwarded_for.split(",")):
-        try:
-            found = plain(str(ip_address(part.strip())))
-        except ValueError:
+        address = parsed_address(part.strip())
+        if address is None:
             return found
+        found = plain(str(address))
         if not _is_trusted(found, trusted):
             return found
     return found
 
 
 def plain(address: str) -> str:
-    """Return an address without zone, an IPv4 one as such even if IPv6 carried it."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
+    """Return an address without its zone, and one mapped into IPv6 as the IPv4 address it is."""
+    parsed = parsed_address(address.partition("%")[0])
+    if parsed is None:
         return address
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
@@ -45,8 +47,7 @@ def plain(address: str) -> str:
 def _is_trusted(address: str, trusted: Networks) -> bool:
     if address == UNIX:
         return True
-    try:
-        parsed = ip_address(address)
-    except ValueError:
+    parsed = parsed_address(address)
+    if parsed is None:
         return False
     return any(parsed.version == each.version and parsed in each for each in trusted)

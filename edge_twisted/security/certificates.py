@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from edge_twisted.security.certificate_errors import (
     KeyUnusable,
 )
 from edge_twisted.security.exposure import is_open_to_all
+from edge_twisted.security.networks import parsed_address
 from edge_twisted.security.pem_content import certificates_in, key_in
 from edge_twisted.security.pem_files import PairState, PemPair, read_pair
 from edge_twisted.security.tls_context import ServerKey, build_context
@@ -224,11 +224,9 @@ def _chain_faults(chain: Sequence[x509.Certificate], path: Path, now: datetime) 
 
 
 def _service_id(host: str) -> ServiceID:
-    try:
-        # A zone index says which link an address is on, not whose it is.
-        return IPAddress_ID(str(ip_address(host.partition("%")[0])))
-    except ValueError:
-        return DNS_ID(host)
+    # A zone index says which link an address is on, not whose it is.
+    address = parsed_address(host.partition("%")[0])
+    return DNS_ID(host) if address is None else IPAddress_ID(str(address))
 
 
 def _subject_names(certificate: x509.Certificate) -> Sequence[str]:

@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 from attrs import frozen
@@ -25,6 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from edge_twisted.config.model import TlsFiles
 from edge_twisted.security.certificate_errors import FileMissing, KeyMismatch, NotPem
 from edge_twisted.security.certificates import check_files
+from edge_twisted.security.networks import parsed_address
 
 CERTIFICATE_FILE = "dev-cert.pem"
 KEY_FILE = "dev-key.pem"
@@ -103,10 +103,8 @@ def _names(hostname: str) -> Sequence[str]:
 
 
 def _general_name(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
+    address = parsed_address(name)
+    return x509.DNSName(name) if address is None else x509.IPAddress(address)
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:

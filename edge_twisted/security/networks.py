@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Maps an address to its network, by which limits per client count."""
+"""Parses IP addresses, and maps an address to the network by which limits per client count."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+
+def parsed_address(text: str) -> IPv4Address | IPv6Address | None:
+    """Return the IP address that `text` is; None for any other text, such as a host name."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
-    """Return the IPv4 address, or the /64 of an IPv6 address, which one home has."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
+    """Return an IPv4 address, or the /64 of an IPv6 address, which is what one home gets."""
+    parsed = parsed_address(address)
     if not isinstance(parsed, IPv6Address):
         return address
     if parsed.ipv4_mapped is not None:

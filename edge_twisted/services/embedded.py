@@ -1,86 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""
-The configuration that is used without ``--config``: a server to try, on this machine only.
-
-It is equivalent to this file in the current folder, with a certificate that is made on the first
-start::
-
-    database:
-      db_id: "00000000-0000-4000-8000-000000000000"
-      device_name: "edge-device"
-      auth: {server: {..., enable_cloud_sync: false}}
-      transport_config: {peer_to_peer: {lan_enabled: false}}
-    http_server:
-      listen_addr: "localhost:8443"
-      tls_config: {cert: edge-data/tls/dev-cert.pem, key: edge-data/tls/dev-key.pem}
-      http_api: true
-      enable_healthcheck: true
-      serve_docs: true
-      enable_metrics: true
-    auth: dev_mode
-"""
+"""The configuration of a start without ``--config``: a server to try, on this machine only."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
-from edge_twisted.config.model import (
-    Configuration,
-    DatabaseConfig,
-    Endpoint,
-    HttpApi,
-    HttpServer,
-    PeerToPeer,
-    Secret,
-    ServerAuth,
-    TcpAddress,
-    TlsFiles,
-    TransportConfig,
-)
+from edge_twisted.config.checks import Checks
+from edge_twisted.config.model import Configuration, TlsFiles
+from edge_twisted.config.paths import PathContext
+from edge_twisted.config.reading import read
 
-PORT = 8443
-_MIB = 2**20
+#: The configuration as a file.  Its data is in ``edge-data/`` of the current folder; the
+#: certificate is made at the first start.
+EMBEDDED: Final = b"""\
+database:
+  db_id: "00000000-0000-4000-8000-000000000000"
+  device_name: edge-device
+  auth:
+    server:
+      access_token: local
+      auth_url: "https://localhost"
+      provider: __playgroundProvider
+      enable_cloud_sync: false
+  # Everybody knows this token: on a network it would let anyone in.
+  transport_config: {peer_to_peer: {lan_enabled: false}}
+http_server:
+  listen_addr: "localhost:8443"
+  tls_config: {cert: edge-data/tls/dev-cert.pem, key: edge-data/tls/dev-key.pem}
+  http_api: true
+  enable_healthcheck: true
+  serve_docs: true
+  enable_metrics: true
+auth: dev_mode
+"""
 
 
 def embedded_configuration(folder: Path) -> Configuration:
-    """Return the configuration of a server that keeps everything in ``edge-data/`` of `folder`."""
-    data = folder / "edge-data"
-    on = Endpoint(enabled=True)
-    return Configuration(
-        path=folder / "(embedded)",
-        database=DatabaseConfig(
-            db_id="00000000-0000-4000-8000-000000000000",
-            device_name="edge-device",
-            auth=ServerAuth(
-                access_token=Secret("local"),
-                auth_url="https://localhost",
-                provider="__playgroundProvider",
-                enable_cloud_sync=False,
-            ),
-            persistence_dir=data,
-            # Its token is known to everybody: on a network it would let anyone in.
-            transport=TransportConfig(peer_to_peer=PeerToPeer(lan_enabled=False)),
-        ),
-        http_server=HttpServer(
-            listen_addr=TcpAddress(host="localhost", port=PORT),
-            tls=TlsFiles(cert=data / "tls" / "dev-cert.pem", key=data / "tls" / "dev-key.pem"),
-            http_api=HttpApi(
-                execute=Endpoint(enabled=True, max_body_bytes=2 * _MIB),
-                attachments_upload=Endpoint(enabled=True, max_body_bytes=50 * _MIB),
-                attachments_download=on,
-                presence=on,
-                logs=on,
-            ),
-            enable_healthcheck=True,
-            serve_docs=True,
-            enable_metrics=True,
-        ),
-        auth=None,
-    )
+    """Return the configuration `EMBEDDED` as if its file were in `folder`; reads no file."""
+    context = PathContext(config_folder=folder, working_folder=folder, environ={})
+    return read(EMBEDDED, folder / "(embedded)", context, Checks()).configuration
 
 
 def welcome(tls: TlsFiles, port: int, made: bool) -> str:
-    """Return what a newcomer is told once the embedded server serves: a request to paste."""
+    """Return the text for a newcomer once the embedded server serves: a request to paste."""
     first = "Made a development certificate:" if made else "Development certificate:"
     base = f"curl --cacert {tls.cert} -H 'Content-Type: application/json' https://localhost:{port}"
     store = (

@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -30,6 +29,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from edge_twisted.config.model import ListenAddress, TcpAddress, UnixAddress
+from edge_twisted.security.networks import parsed_address
 from edge_twisted.services.inherited_sockets import adopt_inherited
 from edge_twisted.services.listen_errors import ListenFailed, tcp_failure, tcp_text
 from edge_twisted.services.patient_port import listen_patiently
@@ -121,11 +121,7 @@ class _Resolution:
 
 
 async def _addresses(reactor: Reactor, address: TcpAddress) -> list[str]:
-    try:
-        ip_address(address.host.partition("%")[0])
-    except ValueError:
-        pass
-    else:
+    if parsed_address(address.host.partition("%")[0]) is not None:
         return [address.host]
     resolution = _Resolution()
     reactor.nameResolver.resolveHostName(resolution, address.host, address.port)
