@@ -16,14 +16,16 @@ from attrs import evolve, frozen
 from twisted.application.service import Service
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from edge_twisted.api.presence import Graph
 from edge_twisted.config.addresses import parse_host_port
 from edge_twisted.config.model import Configuration, TcpAddress, TransportConfig
-from edge_twisted.mesh.links.connectors import Connector, LinkAcceptor, PeerAddress, endpoints
+from edge_twisted.mesh.carriers.carrier import PeerAddress
+from edge_twisted.mesh.carriers.tcp import TcpCarrier, TcpPeerAddress
+from edge_twisted.mesh.links.connectors import Connector, LinkAcceptor
 from edge_twisted.mesh.links.dialer import Dialer, DialParts
 from edge_twisted.mesh.links.discovery import (
     Announcement,
@@ -217,24 +219,31 @@ class MeshService(Service):
     async def _open(self, node: MeshNode, identity: PeerIdentity, authority: Authority) -> None:
         transport = self.configuration.transport
         tls = MeshTls(authority, identity, now_utc())
-        connector = Connector(node, tls, self._reactor, endpoints(self._reactor))
+        tcp = TcpCarrier(self._reactor, self._open_tcp)
+        connector = Connector(node, tls, self._reactor, [tcp])
         parts = DialParts(
             connect=connector.connect, peers=node, clock=self._reactor, draw=random.random
         )
         self.dialer = dialer = Dialer(parts, transport.retry_interval_msec / 1000)
         node.on_peer_left(dialer.peer_left)
         if transport.tcp_listen.enable:
-            await self._listen(LinkAcceptor(node, tls, self._reactor), transport)
+            listen = transport.tcp_listen
+            self.ports = await tcp.listen(
+                TcpPeerAddress(host=listen.ip, port=listen.port),
+                LinkAcceptor(node, tls, self._reactor, tcp),
+            )
+            for port in self.ports:
+                log.info("Mesh listening on {address}", address=listening_text(port))
         for target in _known(transport):
             dialer.add(target)
         if transport.peer_to_peer.lan_enabled and transport.peer_to_peer.lan_mdns_enabled:
             self._discover(authority, identity.peer_key, dialer)
 
-    async def _listen(self, acceptor: LinkAcceptor, transport: TransportConfig) -> None:
-        address = TcpAddress(host=transport.tcp_listen.ip, port=transport.tcp_listen.port)
-        self.ports = await listen_tcp(self._reactor, address, acceptor, _BACKLOG)
-        for port in self.ports:
-            log.info("Mesh listening on {address}", address=listening_text(port))
+    async def _open_tcp(
+        self, address: TcpPeerAddress, factory: IProtocolFactory
+    ) -> Sequence[IListeningPort]:
+        host_and_port = TcpAddress(host=address.host, port=address.port)
+        return await listen_tcp(self._reactor, host_and_port, factory, _BACKLOG)
 
     def _discover(self, authority: Authority, us: PeerKey, dialer: Dialer) -> None:
         names = MeshNames(authority.discovery_key, self.configuration.db_id)
@@ -309,8 +318,8 @@ class _Observers:
             observer.told(link, event)
 
 
-def _known(transport: TransportConfig) -> Sequence[PeerAddress]:
+def _known(transport: TransportConfig) -> Sequence[TcpPeerAddress]:
     """Return the servers of the configuration, each once."""
     addresses = [parse_host_port(each) for each in transport.known_tcp_servers]
-    targets = [PeerAddress(host=each.host.lower(), port=each.port) for each in addresses]
+    targets = [TcpPeerAddress(host=each.host.lower(), port=each.port) for each in addresses]
     return list(dict.fromkeys(targets))

@@ -19,6 +19,8 @@ class PeerStatus(TypedDict):
     """
     One peer that is linked with this server, or once was.
 
+    `carrier` is what the bytes of its link run over, ``tcp``; `carrier` and `address` are empty
+    without a link.
     `acknowledged` is the commit here up to which the peer has all it wants, `behind` the number of
     commits after that one, `received_at` when documents last came from it (ms since 1970).  -1:
     never.
@@ -27,6 +29,7 @@ class PeerStatus(TypedDict):
     peer: str
     device_name: str
     connected: bool
+    carrier: str
     address: str
     dialled: bool
     connected_seconds: float
@@ -40,6 +43,7 @@ class PeerStatus(TypedDict):
 class AddressStatus(TypedDict):
     """One address that is dialled; `source` is ``configuration`` or ``discovery``."""
 
+    carrier: str
     address: str
     source: str
     state: str
@@ -93,8 +97,9 @@ def _peers(mesh: MeshService, direct: Mapping[PeerKey, Link]) -> Iterator[PeerSt
             peer=key,
             device_name="" if link is None else link.device_name,
             connected=link is not None,
+            carrier="" if link is None else link.route.carrier.name,
             address="" if link is None else link.address,
-            dialled=link is not None and link.dialled is not None,
+            dialled=link is not None and link.route.is_dialled,
             connected_seconds=0.0 if link is None else round(_age(mesh.node, link), 3),
             acknowledged=progress.acknowledged_lsn,
             behind=lags[key],
@@ -111,6 +116,7 @@ def _age(node: MeshNode | None, link: Link) -> float:
 
 def _address(mesh: MeshService, dial: Dial) -> AddressStatus:
     return AddressStatus(
+        carrier=dial.target.carrier,
         address=str(dial.target),
         source="configuration" if mesh.is_configured(dial.target) else "discovery",
         state=dial.state.value,

@@ -119,7 +119,8 @@ SUB_ROOMS: dict[str, dict[str, set[str]]] = {
         "reconciliation": set(),
         "repair": {"ports", "reconciliation", "wire"},
         "session": {"limits", "ports", "reconciliation", "repair", "wire"},
-        "links": {"blobs", "limits", "ports", "presence", "trust", "wire"},
+        "carriers": {"presence"},
+        "links": {"blobs", "carriers", "limits", "ports", "presence", "trust", "wire"},
         "blobs": set(),
     },
 }
@@ -183,3 +184,29 @@ def test_arrows_between_sub_rooms(room: str) -> None:
             if here[1:2] != [room] or there[1:2] != [room] or len(here) < 4 or len(there) < 3:
                 continue
             assert there[2] in may[here[2]] | {here[2]}, f"{name} may not know {target}"
+
+
+# -- the seam between links and carriers --------------------------------------------------------
+
+#: Names of Twisted that depend on what carries the bytes.
+OF_CARRIERS = (
+    "twisted.internet.address.", "twisted.internet.endpoints.", "twisted.internet.error.Conn",
+    "twisted.internet.error.DNS", "twisted.internet.interfaces.IReactorTCP",
+    "twisted.internet.interfaces.IReactorUNIX", "twisted.internet.interfaces.ITCPTransport",
+)  # fmt: skip
+#: Discovery finds addresses of TCP, by its nature.
+FINDS_TCP = {"mesh/links/discovery.py", "mesh/links/mdns.py"}
+
+
+def test_the_mesh_knows_the_interface_of_carriers_alone() -> None:
+    interface = "edge_twisted.mesh.carriers.carrier."
+    for path in modules():
+        name = path.relative_to(ROOT).as_posix()
+        if not name.startswith("mesh/") or name.startswith("mesh/carriers/"):
+            continue
+        for target, line, _ in imports(path):
+            where = f"{name}:{line}: {target}"
+            if target.startswith("edge_twisted.mesh.carriers."):
+                assert target.startswith(interface) or name in FINDS_TCP, where
+            # `connectionDone` and the like are how every transport ends, and no matter of one.
+            assert not target.startswith(OF_CARRIERS), where

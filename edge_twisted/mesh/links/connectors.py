@@ -1,55 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections in and out: a listener's factory and a connector, both with TLS around links."""
+"""
+Connections in and out: a listener's factory and a connector, both with TLS around links.
+
+Both work over any carrier (`carriers.carrier`), and know nothing of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, cast
+from collections.abc import Iterable
+from typing import Any, cast
 
-from attrs import frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.interfaces import (
-    IAddress,
-    IProtocol,
-    IProtocolFactory,
-    IReactorTCP,
-    IReactorTime,
-    IStreamClientEndpoint,
-)
+from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from edge_twisted.mesh.links.link import Link, host_of
+from edge_twisted.mesh.carriers.carrier import Carrier, LinkRoute, PeerAddress
+from edge_twisted.mesh.links.link import Link
 from edge_twisted.mesh.links.node import MeshNode
 from edge_twisted.mesh.trust.tls import MeshTls
-
-#: Time limit for a connection with one address; a name with several addresses gets more.
-CONNECT_SECONDS: Final = 8.0
-
-
-@frozen(kw_only=True)
-class PeerAddress:
-    """A peer's address: a host name or an IP address without brackets, and a port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-#: Returns the endpoint that connects with an address.
-EndpointOf = Callable[[PeerAddress], IStreamClientEndpoint]
 
 
 @implementer(IProtocolFactory)
 class LinkAcceptor:
-    """The factory of the mesh's listener; it closes connections when there are too many."""
+    """The factory of a carrier's listener; it closes connections when there are too many."""
 
-    def __init__(self, node: MeshNode, tls: MeshTls, clock: IReactorTime) -> None:
+    def __init__(
+        self, node: MeshNode, tls: MeshTls, clock: IReactorTime, carrier: Carrier[Any]
+    ) -> None:
         self._node = node
+        self._carrier = carrier
         #: The link for the protocol that `buildProtocol` is making, and nothing between two calls.
         self._taken: list[Link] = []
         inner = Factory.forProtocol(self._taken.pop)
@@ -59,7 +40,7 @@ class LinkAcceptor:
 
     def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
         """Return the protocol of a new connection; None closes it before TLS has cost anything."""
-        link = self._node.take_stranger(host_of(addr))
+        link = self._node.take_stranger(self._carrier, self._carrier.origin(addr))
         if link is None:
             return None
         self._taken.append(link)
@@ -76,27 +57,25 @@ class Connector:
     """Maker of connections with peers, each with a link inside TLS."""
 
     def __init__(
-        self, node: MeshNode, tls: MeshTls, clock: IReactorTime, endpoint_of: EndpointOf
+        self, node: MeshNode, tls: MeshTls, clock: IReactorTime, carriers: Iterable[Carrier[Any]]
     ) -> None:
         self._node = node
         self._tls = tls
         self._clock = clock
-        self._endpoint_of = endpoint_of
+        self._carriers = {carrier.name: carrier for carrier in carriers}
 
     def connect(self, target: PeerAddress) -> Deferred[Link]:
-        """Connect; fire with the link before its handshakes (TLS, then HELLO)."""
-        inner = Factory.forProtocol(lambda: self._node.new_link(str(target)))
+        """
+        Connect; fire with the link before its handshakes (TLS, then HELLO).
+
+        :raises Unreachable: (in the Deferred) there is no connection.
+        """
+        carrier = self._carriers[target.carrier]
+        route = LinkRoute(carrier=carrier, address=str(target), network=None)
+        inner = Factory.forProtocol(lambda: self._node.new_link(route))
         inner.noisy = False
         factory = TLSMemoryBIOFactory(self._tls, True, inner, self._clock)
         factory.noisy = False
-        connected = self._endpoint_of(target).connect(factory)
-        return connected.addCallback(
+        return carrier.connect(target, factory).addCallback(
             lambda tls: cast(Link, cast(TLSMemoryBIOProtocol, tls).wrappedProtocol)
         )
-
-
-def endpoints(reactor: IReactorTCP) -> EndpointOf:
-    """Return the maker of TCP endpoints; names are looked up for each connection."""
-    return lambda target: HostnameEndpoint(
-        reactor, target.host, target.port, timeout=CONNECT_SECONDS
-    )

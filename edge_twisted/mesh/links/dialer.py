@@ -16,18 +16,12 @@ from typing import Final, Protocol
 from attrs import frozen
 from twisted.internet import defer
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.error import (
-    ConnectingCancelledError,
-    ConnectionRefusedError,
-    DNSLookupError,
-    TimeoutError,
-)
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from edge_twisted.mesh.carriers.carrier import PeerAddress
 from edge_twisted.mesh.links.backoff import Backoff
-from edge_twisted.mesh.links.connectors import PeerAddress
 from edge_twisted.mesh.links.link import Link
 from edge_twisted.mesh.trust.peer_key import PeerKey
 from edge_twisted.mesh.wire.end_reasons import QUIET, EndReason, end_reason
@@ -233,13 +227,9 @@ class Dial:
 
 
 def _reason(failure: Failure) -> str:
-    """Return why a connection failed, in words for users."""
+    """Return why a connection failed, in words for users: see `carriers.carrier.Unreachable`."""
     match failure.value:
-        case DNSLookupError():
-            return "no address is known for the name"
-        case ConnectionRefusedError():
-            return "nothing listens there"
-        case TimeoutError() | ConnectingCancelledError() | defer.TimeoutError():
+        case defer.TimeoutError():
             return "no answer"
         case error:
             return str(error) or type(error).__name__

@@ -23,7 +23,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
-from edge_twisted.mesh.links.connectors import PeerAddress
+from edge_twisted.mesh.carriers.tcp import TcpPeerAddress
 from edge_twisted.mesh.trust.peer_key import PeerKey
 
 log = Logger()
@@ -71,7 +71,7 @@ class Announcement:
 
 
 #: Takes an instance's name and its addresses, none when it has vanished; called in any thread.
-InstanceHandler = Callable[[str, tuple[PeerAddress, ...]], None]
+InstanceHandler = Callable[[str, tuple[TcpPeerAddress, ...]], None]
 
 
 class MdnsSession(Protocol):
@@ -109,8 +109,8 @@ class DiscoveryParts:
     names: MeshNames
     us: PeerKey
     announce: Announcement | None
-    found: Callable[[PeerAddress], None]
-    vanished: Callable[[PeerAddress], None]
+    found: Callable[[TcpPeerAddress], None]
+    vanished: Callable[[TcpPeerAddress], None]
     clock: IReactorTime
     in_thread: Callable[[Callable[[], object]], Deferred[object]]
     from_thread: Callable[[Callable[[], None]], None]
@@ -122,7 +122,7 @@ class Discovery:
     def __init__(self, parts: DiscoveryParts) -> None:
         self._parts = parts
         self._own = parts.names.instance(parts.us)
-        self._instances: dict[str, tuple[PeerAddress, ...]] = {}
+        self._instances: dict[str, tuple[TcpPeerAddress, ...]] = {}
         self._session: MdnsSession | None = None
         self._addresses: frozenset[str] = frozenset()
         self._timer: IDelayedCall | None = None
@@ -131,7 +131,7 @@ class Discovery:
         self._has_warned = False
 
     @property
-    def targets(self) -> frozenset[PeerAddress]:
+    def targets(self) -> frozenset[TcpPeerAddress]:
         """All addresses of all instances now."""
         return frozenset(target for each in self._instances.values() for target in each)
 
@@ -207,15 +207,15 @@ class Discovery:
 
     # -- inner: what is heard
 
-    def _heard(self, name: str, targets: tuple[PeerAddress, ...]) -> None:
+    def _heard(self, name: str, targets: tuple[TcpPeerAddress, ...]) -> None:
         """Pass what was heard to the reactor thread; called in any thread."""
         self._parts.from_thread(lambda: self._take_if_running(name, targets))
 
-    def _take_if_running(self, name: str, targets: tuple[PeerAddress, ...]) -> None:
+    def _take_if_running(self, name: str, targets: tuple[TcpPeerAddress, ...]) -> None:
         if self._is_running:
             self._take(name, targets)
 
-    def _take(self, name: str, targets: tuple[PeerAddress, ...]) -> None:
+    def _take(self, name: str, targets: tuple[TcpPeerAddress, ...]) -> None:
         """Set the addresses of an instance; tell of those that are new or gone."""
         if name == self._own or not name.startswith(self._parts.names.prefix):
             return

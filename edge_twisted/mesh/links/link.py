@@ -14,15 +14,8 @@ from typing import Any, Final, Protocol, cast
 
 from cryptography import x509
 from OpenSSL import SSL
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import (
-    IAddress,
-    IHandshakeListener,
-    IPushProducer,
-    IReactorTime,
-    ITCPTransport,
-)
+from twisted.internet.interfaces import IHandshakeListener, IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -30,6 +23,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from edge_twisted.mesh.carriers.carrier import LinkRoute
 from edge_twisted.mesh.links.link_choice import LinkEnds
 from edge_twisted.mesh.ports.effects import (
     Ask,
@@ -83,19 +77,16 @@ class Link(TwistedProtocol):
     """
     The protocol of one connection with a peer, inside TLS.
 
-    :param dialled: the address that this server dialled, for logs; None if the peer dialled.
+    :param route: the carrier of the connection, and from where to where it leads.
     """
 
-    kind: LinkKind = "AccessPoint"
-
     def __init__(
-        self, owner: LinkOwner, documents: Documents, clock: IReactorTime, dialled: str | None
+        self, owner: LinkOwner, documents: Documents, clock: IReactorTime, route: LinkRoute
     ) -> None:
         self._owner = owner
         self._documents = documents
         self._clock = clock
-        self.dialled = dialled
-        self.address = dialled or ""
+        self.route = route
         #: The peer's key, which the TLS handshake has proven.
         self.peer: PeerKey | None = None
         #: Set once both HELLOs are in.
@@ -128,13 +119,7 @@ class Link(TwistedProtocol):
     # -- IProtocol
 
     def connectionMade(self) -> None:
-        assert self.transport is not None
-        if self.dialled is None:
-            self.address = host_of(self.transport.getPeer())
-        # Small messages follow each other: Nagle would hold the second one back until the peer's
-        # delayed acknowledgement, 40 ms later.
-        if ITCPTransport.providedBy(self.transport):
-            self.transport.setTcpNoDelay(True)
+        self.route.carrier.prepare(self._tls)
 
     def dataReceived(self, data: bytes) -> None:
         self.bytes_in += len(data)
@@ -188,6 +173,16 @@ class Link(TwistedProtocol):
         """Nothing to do: `connectionLost` follows."""
 
     # -- for the node
+
+    @property
+    def address(self) -> str:
+        """The address that was dialled, or from which the connection came; for logs."""
+        return self.route.address
+
+    @property
+    def kind(self) -> LinkKind:
+        """The kind of the link in the presence graph."""
+        return self.route.carrier.kind
 
     @property
     def has_room(self) -> bool:
@@ -274,7 +269,7 @@ class Link(TwistedProtocol):
             return
         self.device_name = event.device_name
         self.ends = LinkEnds(
-            peer=self.peer, replica=event.replica, dialled_by_us=self.dialled is not None
+            peer=self.peer, replica=event.replica, dialled_by_us=self.route.is_dialled
         )
         self._owner.established(self, event)
         if self.outcome is None:
@@ -349,11 +344,6 @@ class Link(TwistedProtocol):
     @property
     def _tls(self) -> TLSMemoryBIOProtocol:
         return cast(TLSMemoryBIOProtocol, self.transport)
-
-
-def host_of(address: IAddress | None) -> str:
-    """Return the IP address of a connection's other end, for logs and limits."""
-    return address.host if isinstance(address, IPv4Address | IPv6Address) else "unknown"
 
 
 def _outcome_of(reason: Failure, *, certified: bool, met: bool) -> tuple[EndReason, str]:

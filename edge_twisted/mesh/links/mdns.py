@@ -23,7 +23,7 @@ from zeroconf import (
     Zeroconf,
 )
 
-from edge_twisted.mesh.links.connectors import PeerAddress
+from edge_twisted.mesh.carriers.tcp import TcpPeerAddress
 from edge_twisted.mesh.links.discovery import (
     SERVICE_TYPE,
     Announcement,
@@ -135,7 +135,7 @@ class _Session:
             log.failure("An announcement could not be read")
 
 
-def _targets(info: ServiceInfo | None) -> tuple[PeerAddress, ...]:
+def _targets(info: ServiceInfo | None) -> tuple[TcpPeerAddress, ...]:
     """Return the addresses of an instance, IPv4 first; none if it has not answered."""
     if info is None or not info.port:
         return ()
@@ -143,4 +143,4 @@ def _targets(info: ServiceInfo | None) -> tuple[PeerAddress, ...]:
         *info.parsed_scoped_addresses(IPVersion.V4Only),
         *info.parsed_scoped_addresses(IPVersion.V6Only),
     ]
-    return tuple(PeerAddress(host=each, port=info.port) for each in addresses)
+    return tuple(TcpPeerAddress(host=each, port=info.port) for each in addresses)

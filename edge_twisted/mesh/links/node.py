@@ -9,7 +9,7 @@ time, and spreads presence.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -18,6 +18,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from edge_twisted.documents.versions import Replica
+from edge_twisted.mesh.carriers.carrier import Carrier, LinkRoute, Origin
 from edge_twisted.mesh.links.computations import ComputationQueue
 from edge_twisted.mesh.links.link import Link
 from edge_twisted.mesh.links.link_choice import LinkVerdict, judge
@@ -207,13 +208,13 @@ class MeshNode:
 
     # -- for the listener and the dialer
 
-    def new_link(self, dialled: str | None) -> Link:
+    def new_link(self, route: LinkRoute) -> Link:
         """Return a link for a connection that is about to be made."""
-        link = Link(self, self._parts.documents, self._parts.clock, dialled)
+        link = Link(self, self._parts.documents, self._parts.clock, route)
         self._links.add(link)
         return link
 
-    def take_stranger(self, address: str) -> Link | None:
+    def take_stranger(self, carrier: Carrier[Any], origin: Origin) -> Link | None:
         """
         Return a link for a connection that came in; None, and a line in the log: no place is left.
 
@@ -222,17 +223,19 @@ class MeshNode:
         if not self._is_open:
             return None
         now = self._parts.clock.seconds()
-        decision = self._strangers.decide(address, now)
+        decision = self._strangers.decide(origin.network, now)
         if not decision.is_admitted:
             self.refusal_log.refused(
-                EndReason.TOO_MANY_CONNECTIONS, address, by_us=True, detail=_TOO_MANY
+                EndReason.TOO_MANY_CONNECTIONS, origin.address, by_us=True, detail=_TOO_MANY
             )
             return None
         if decision.evicted is not None:
             self._strangers.leave(decision.evicted)
             decision.evicted.abort(EndReason.TOO_MANY_CONNECTIONS, _TOO_MANY)
-        link = self.new_link(None)
-        self._strangers.enter(link, address, now)
+        link = self.new_link(
+            LinkRoute(carrier=carrier, address=origin.address, network=origin.network)
+        )
+        self._strangers.enter(link, origin.network, now)
         return link
 
     # -- LinkOwner
@@ -242,7 +245,7 @@ class MeshNode:
         if not self._is_open:
             link.refuse(EndReason.GOODBYE)
             return None
-        if link.dialled is not None and self._dialled_before(link, peer):
+        if link.route.is_dialled and self._dialled_before(link, peer):
             link.refuse(EndReason.DUPLICATE_LINK)
             return None
         return self._parts.session_of(link, peer)
@@ -266,7 +269,12 @@ class MeshNode:
             old.refuse(EndReason.DUPLICATE_LINK)
         else:
             self._parts.observer.peer_connected(link)
-            log.info("Peer {peer} connected at {address}", peer=ends.peer, address=link.address)
+            log.info(
+                "Peer {peer} connected at {address}",
+                peer=ends.peer,
+                address=link.address,
+                carrier=link.route.carrier.name,
+            )
         records = self._parts.gossip.everything()
         self._presence_pace.begins(link, len(records), self._parts.clock.seconds())
         link.run(lambda session: session.send_presence(records))
@@ -292,8 +300,9 @@ class MeshNode:
         self._strangers.leave(link)
         self._presence_pace.ends(link)
         charge = CHARGES.get(link.outcome or "", 0) if link.refused_by_us else 0
-        if charge and link.dialled is None:
-            self._strangers.charge(link.address, charge, self._parts.clock.seconds())
+        network = link.route.network
+        if charge and network is not None:
+            self._strangers.charge(network, charge, self._parts.clock.seconds())
         self._past_bytes_in += link.bytes_in
         self._past_bytes_out += link.bytes_out
         self._log_end(link)
@@ -318,7 +327,7 @@ class MeshNode:
         return any(
             other is not link
             and other.peer == peer
-            and other.dialled is not None
+            and other.route.is_dialled
             and other.session is not None
             and other.outcome is None
             for other in self._links

@@ -3,10 +3,11 @@
 Limits for strangers, that is, connections that came in and have not said HELLO.
 
 What a stranger sends makes no difference, for bytes of TLS can be dripped for ever; only its age
-and its network (an IPv4 address, an IPv6 /64) count.  One network may have a quarter of the places.
-When no place is left, the oldest stranger of the network with most strangers is evicted: at once
-for a newcomer of a network with fewer, else only after it had time for a handshake.  Without that
-time, many honest peers that come at once would evict each other for ever.
+and its network count, as its carrier names it (`Origin.network`): over TCP an IPv4 address, or an
+IPv6 /64.  One network may have a quarter of the places.  When no place is left, the oldest stranger
+of the network with most strangers is evicted: at once for a newcomer of a network with fewer, else
+only after it had time for a handshake.  Without that time, many honest peers that come at once
+would evict each other for ever.
 
 The time differs from stranger to stranger.  With one time for all, a crowd that comes again when it
 is sent away would keep in step: all places fall free at one moment, when the crowd is at the door,
@@ -23,7 +24,6 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from attrs import define, field, frozen
 
 from edge_twisted.mesh.limits.buckets import Bucket, Rate
-from edge_twisted.security.networks import network_of
 
 G = TypeVar("G")
 
@@ -80,9 +80,8 @@ class Strangers(Generic[G]):
     def __len__(self) -> int:
         return len(self._network_of)
 
-    def decide(self, address: str, now: float) -> StrangerDecision[G]:
-        """Decide whether a connection from an address may come in; changes nothing."""
-        network = network_of(address)
+    def decide(self, network: str, now: float) -> StrangerDecision[G]:
+        """Decide whether a connection from a network may come in; changes nothing."""
         arrivals = self._arrivals.get(network)
         if arrivals is not None and arrivals.left(now) < 1:
             return StrangerDecision(is_admitted=False)
@@ -98,9 +97,8 @@ class Strangers(Generic[G]):
             return StrangerDecision(is_admitted=True, evicted=next(iter(largest)))
         return self._after_patience(largest, now)
 
-    def enter(self, guest: G, address: str, now: float) -> None:
+    def enter(self, guest: G, network: str, now: float) -> None:
         """Add an admitted connection, and count its arrival."""
-        network = network_of(address)
         step = self._entered % MAX_OF_NETWORK / MAX_OF_NETWORK
         until = now + PATIENCE_SECONDS + SPREAD_SECONDS * step
         self._entered += 1
@@ -121,9 +119,9 @@ class Strangers(Generic[G]):
         if not here:
             del self._networks[network]
 
-    def charge(self, address: str, count: int, now: float) -> None:
+    def charge(self, network: str, count: int, now: float) -> None:
         """Count `count` arrivals more for a network: a link from there did harm."""
-        self._bucket(network_of(address)).charge(count, now)
+        self._bucket(network).charge(count, now)
 
     # -- inner
 

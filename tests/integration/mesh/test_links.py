@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Links over real loopback sockets and real TLS: who gets in, who does not, who does harm."""
+"""Links over real sockets and real TLS: who gets in, who does not, who does harm."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
 from attrs import define
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.protocol import Protocol, ServerFactory, connectionDone
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from edge_twisted.config.model import DatabaseConfig, Secret, SmallPeerOnly, TemporaryFolder
-from edge_twisted.mesh.links.connectors import Connector, LinkAcceptor, PeerAddress, endpoints
+from edge_twisted.mesh.carriers.carrier import PeerAddress
+from edge_twisted.mesh.links.connectors import Connector, LinkAcceptor
 from edge_twisted.mesh.links.dialer import Dialer, DialParts, DialState
 from edge_twisted.mesh.links.node import Limits
 from edge_twisted.mesh.trust.authority import Authority, authority_of
@@ -30,6 +30,7 @@ from edge_twisted.mesh.trust.tls import MeshTls
 from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.services.listening import stop_listening
 from tests.integration.reactor import reactor
+from tests.support.carriers import TriedCarrier, TriedTcp, TriedUnix
 from tests.support.mesh_peers import TestPeer, test_peer
 
 DB_ID = "12345678-1234-4123-1234-123456789012"
@@ -42,24 +43,29 @@ class Server:
 
     peer: TestPeer
     dialer: Dialer
-    port: IListeningPort
+    ports: Sequence[IListeningPort]
     tls: MeshTls
-
-    @property
-    def address(self) -> PeerAddress:
-        return PeerAddress(host="127.0.0.1", port=cast(Any, self.port.getHost()).port)
+    address: PeerAddress
 
     async def stop(self) -> None:
         self.dialer.stop()
-        await stop_listening([self.port])
+        await stop_listening(self.ports)
         for link in self.peer.node.stop():
             await link.done
 
 
-class LinkTests(TestCase):
+class LinkSuite(TestCase):
+    """What has to hold over every carrier; a subclass for each is at the end of this module."""
+
     timeout = 60
 
+    def make_carrier(self) -> TriedCarrier:
+        raise NotImplementedError
+
     def setUp(self) -> None:
+        self.tried = self.make_carrier()
+        self.carrier = self.tried.carrier
+        self.addCleanup(self.tried.close)
         self.events: list[LogEvent] = []
         observer = cast(ILogObserver, self.events.append)
         globalLogPublisher.addObserver(observer)
@@ -90,15 +96,17 @@ class LinkTests(TestCase):
         site = site or name.encode().ljust(16)
         peer = test_peer(identity.peer_key, name, reactor, site=site, limits=limits)
         tls = MeshTls(authority, identity, now or datetime.now(UTC))
-        acceptor = LinkAcceptor(peer.node, tls, reactor)
-        port = reactor.listenTCP(0, cast(ServerFactory, acceptor), 50, "127.0.0.1")
-        connector = Connector(peer.node, tls, reactor, endpoints(reactor))
+        acceptor = LinkAcceptor(peer.node, tls, reactor, self.carrier)
+        ports = self.successResultOf(
+            Deferred.fromCoroutine(self.carrier.listen(self.tried.free(), acceptor))
+        )
+        connector = Connector(peer.node, tls, reactor, [self.carrier])
         parts = DialParts(
             connect=connector.connect, peers=peer.node, clock=reactor, draw=lambda: 0.5
         )
         dialer = Dialer(parts, RETRY_SECONDS)
         peer.node.on_peer_left(dialer.peer_left)
-        server = Server(peer, dialer, port, tls)
+        server = Server(peer, dialer, ports, tls, self.tried.address_of(ports[0]))
         self.addCleanup(lambda: Deferred.fromCoroutine(server.stop()))
         return server
 
@@ -145,7 +153,9 @@ class LinkTests(TestCase):
         await self.until(lambda: len(self.named("not_a_member")) == 2)
         named = self.named("not_a_member")
         self.assertEqual(
-            sorted(str(e["address"]) for e in named), ["127.0.0.1", str(a.address)], "both sides"
+            sorted(str(e["address"]) for e in named),
+            sorted([self.tried.origin, str(a.address)]),
+            "both sides",
         )
         self.assertTrue(all(e["log_level"].name == "warn" for e in named))
         self.assertEqual((a.peer.seen, b.peer.seen), ([], []))
@@ -198,7 +208,7 @@ class LinkTests(TestCase):
     async def test_two_addresses_of_one_peer_make_one_link(self) -> None:
         a, b = self.server("a"), self.server("b")
         b.dialer.add(a.address)
-        b.dialer.add(PeerAddress(host="localhost", port=a.address.port))
+        b.dialer.add(self.tried.other_name(a.address))
         await self.until(lambda: a.peer.seen == ["b"] and b.peer.seen == ["a"])
         await self.until(
             lambda: {each.state for each in b.dialer.dials} == {DialState.LINKED, DialState.RESTING}
@@ -210,7 +220,7 @@ class LinkTests(TestCase):
         a, b = self.server("a"), self.server("b")
         b.dialer.add(a.address)
         await self.until(lambda: b.peer.seen == ["a"])
-        second = PeerAddress(host="localhost", port=a.address.port)
+        second = self.tried.other_name(a.address)
         b.dialer.add(second)
         await self.until(lambda: b.dialer.dials[1].state is DialState.RESTING)
         b.dialer.remove(a.address)
@@ -288,7 +298,7 @@ class LinkTests(TestCase):
         b.dialer.add(a.address)
         await self.until(lambda: a.peer.seen == ["b"])
         c = self.server("c")
-        connector = Connector(c.peer.node, c.tls, reactor, endpoints(reactor))
+        connector = Connector(c.peer.node, c.tls, reactor, [self.carrier])
         link = await connector.connect(a.address)
         await link.met
         assert link.transport is not None
@@ -298,8 +308,8 @@ class LinkTests(TestCase):
         self.assertEqual(a.peer.seen, ["b"])
 
     async def stranger(self, server: Server) -> Stranger:
-        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", server.address.port)
-        stranger: Stranger = await connectProtocol(endpoint, Stranger())
+        stranger = await self.carrier.connect(server.address, Factory.forProtocol(Stranger))
+        assert isinstance(stranger, Stranger)
         return stranger
 
 
@@ -318,3 +328,17 @@ class Stranger(Protocol):
     def close(self) -> None:
         assert self.transport is not None
         self.transport.loseConnection()
+
+
+class LinksOverTcp(LinkSuite):
+    def make_carrier(self) -> TriedCarrier:
+        return TriedTcp(reactor)
+
+
+class LinksOverUnixSockets(LinkSuite):
+    def make_carrier(self) -> TriedCarrier:
+        return TriedUnix(reactor)
+
+
+# What collects tests takes the suite by its base class too.
+del LinkSuite

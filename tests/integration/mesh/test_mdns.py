@@ -11,7 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from edge_twisted.mesh.links.connectors import PeerAddress
+from edge_twisted.mesh.carriers.tcp import TcpPeerAddress
 from edge_twisted.mesh.links.discovery import Announcement, Discovery, DiscoveryParts, MeshNames
 from edge_twisted.mesh.links.mdns import ZeroconfMdns
 from edge_twisted.mesh.trust.peer_key import PeerKey
@@ -24,7 +24,7 @@ LOOPBACK = "127.0.0.1"
 class MdnsTests(TestCase):
     timeout = 60
 
-    def discovery(self, name: str, port: int | None, found: list[PeerAddress]) -> Discovery:
+    def discovery(self, name: str, port: int | None, found: list[TcpPeerAddress]) -> Discovery:
         us = PeerKey(f"pk{name}")
         announce = None
         if port is not None:
@@ -51,8 +51,8 @@ class MdnsTests(TestCase):
         raise AssertionError("waited in vain")
 
     async def test_peers_find_each_other_and_notice_a_goodbye(self) -> None:
-        found_by_a: list[PeerAddress] = []
-        found_by_b: list[PeerAddress] = []
+        found_by_a: list[TcpPeerAddress] = []
+        found_by_b: list[TcpPeerAddress] = []
         a = self.discovery("a", 40401, found_by_a)
         b = self.discovery("b", None, found_by_b)
         a.start()
@@ -61,7 +61,7 @@ class MdnsTests(TestCase):
             await self.until(lambda: a._session is not None or a._has_warned)
             if a._has_warned:
                 raise SkipTest("no multicast on the loopback interface here")
-            await self.until(lambda: found_by_b == [PeerAddress(host=LOOPBACK, port=40401)])
+            await self.until(lambda: found_by_b == [TcpPeerAddress(host=LOOPBACK, port=40401)])
             self.assertEqual(found_by_a, [], "who does not listen is not announced")
         finally:
             await a.stop()

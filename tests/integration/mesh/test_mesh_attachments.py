@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attachments over the links of real nodes: TCP and TLS on loopback, stores on disk."""
+"""Attachments over the links of real nodes: each carrier with TLS, stores on disk."""
 
 from __future__ import annotations
 
 import os
 import random
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from attrs import define
 from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
@@ -22,7 +22,8 @@ from edge_twisted.config.model import DatabaseConfig as DatabaseConfiguration
 from edge_twisted.config.model import Secret, SmallPeerOnly, TemporaryFolder
 from edge_twisted.database.database import Database, TimeAndChance
 from edge_twisted.documents.ids import DocumentId
-from edge_twisted.mesh.links.connectors import Connector, LinkAcceptor, PeerAddress, endpoints
+from edge_twisted.mesh.carriers.carrier import PeerAddress
+from edge_twisted.mesh.links.connectors import Connector, LinkAcceptor
 from edge_twisted.mesh.links.dialer import Dialer, DialParts
 from edge_twisted.mesh.ports.effects import Received
 from edge_twisted.mesh.trust.authority import Authority, authority_of
@@ -36,6 +37,7 @@ from edge_twisted.store.interface import Store, UnitOfWork
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.store import SqliteStore
 from tests.integration.reactor import reactor
+from tests.support.carriers import TriedCarrier, TriedTcp, TriedUnix
 from tests.support.mesh_peers import TestPeer, test_peer
 
 DB_ID = "12345678-1234-4123-1234-123456789012"
@@ -51,11 +53,8 @@ class Server:
     attachments: MeshAttachments
     peer: TestPeer
     dialer: Dialer
-    port: IListeningPort
-
-    @property
-    def address(self) -> PeerAddress:
-        return PeerAddress(host="127.0.0.1", port=cast(Any, self.port.getHost()).port)
+    ports: Sequence[IListeningPort]
+    address: PeerAddress
 
     async def add(self, content: bytes) -> str:
         writer: BlobWriter = await self.store.blobs.upload()
@@ -71,17 +70,24 @@ class Server:
 
     async def stop(self) -> None:
         self.dialer.stop()
-        await stop_listening([self.port])
+        await stop_listening(self.ports)
         for link in self.peer.node.stop():
             await link.done
         await self.attachments.stop()
         await self.store.close()
 
 
-class MeshAttachmentsTests(TestCase):
-    """Servers in a line."""
+class AttachmentSuite(TestCase):
+    """Servers in a line; a subclass for each carrier is at the end of this module."""
 
     timeout = 60
+
+    def make_carrier(self) -> TriedCarrier:
+        raise NotImplementedError
+
+    def setUp(self) -> None:
+        self.tried = self.make_carrier()
+        self.addCleanup(self.tried.close)
 
     async def server(self, name: str, *, fetches_unasked: bool = False) -> Server:
         folder = Path(self.mktemp())
@@ -130,14 +136,18 @@ class MeshAttachmentsTests(TestCase):
             identity.peer_key, name, reactor, site=name.encode().ljust(16), told=attachments
         )
         tls = MeshTls(authority, identity, datetime.now(UTC))
-        acceptor = LinkAcceptor(peer.node, tls, reactor)
-        port = reactor.listenTCP(0, cast(ServerFactory, acceptor), 50, "127.0.0.1")
-        connector = Connector(peer.node, tls, reactor, endpoints(reactor))
+        carrier = self.tried.carrier
+        acceptor = LinkAcceptor(peer.node, tls, reactor, carrier)
+        ports = self.successResultOf(
+            Deferred.fromCoroutine(carrier.listen(self.tried.free(), acceptor))
+        )
+        connector = Connector(peer.node, tls, reactor, [carrier])
         dialer = Dialer(
             DialParts(connect=connector.connect, peers=peer.node, clock=reactor, draw=lambda: 0.5),
             0.2,
         )
-        return Server(store, references, attachments, peer, dialer, port)
+        address = self.tried.address_of(ports[0])
+        return Server(store, references, attachments, peer, dialer, ports, address)
 
     async def line(self, *, fetches_unasked: bool = False) -> list[Server]:
         servers = [await self.server(name, fetches_unasked=fetches_unasked) for name in "abc"]
@@ -173,3 +183,17 @@ class MeshAttachmentsTests(TestCase):
         link.run(lambda session: session.send_blob(b"nonsense"))
         await link.done
         self.assertEqual(link.outcome, "protocol_violation")
+
+
+class AttachmentsOverTcp(AttachmentSuite):
+    def make_carrier(self) -> TriedCarrier:
+        return TriedTcp(reactor)
+
+
+class AttachmentsOverUnixSockets(AttachmentSuite):
+    def make_carrier(self) -> TriedCarrier:
+        return TriedUnix(reactor)
+
+
+# What collects tests takes the suite by its base class too.
+del AttachmentSuite

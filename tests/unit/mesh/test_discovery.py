@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from edge_twisted.mesh.links.connectors import PeerAddress
+from edge_twisted.mesh.carriers.tcp import TcpPeerAddress
 from edge_twisted.mesh.links.discovery import (
     LOOK_SECONDS,
     MAX_INSTANCES,
@@ -28,8 +28,8 @@ US, THEM = PeerKey("pkUs"), PeerKey("pkThem")
 ANNOUNCEMENT = Announcement(instance=NAMES.instance(US), ip="0.0.0.0", port=4040)
 
 
-def target(number: int, port: int = 4040) -> PeerAddress:
-    return PeerAddress(host=f"192.0.2.{number}", port=port)
+def target(number: int, port: int = 4040) -> TcpPeerAddress:
+    return TcpPeerAddress(host=f"192.0.2.{number}", port=port)
 
 
 @define(eq=False)
@@ -60,7 +60,7 @@ class DiscoveryTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.mdns = FakeMdns()
-        self.dialled: list[PeerAddress] = []
+        self.dialled: list[TcpPeerAddress] = []
         self.discovery = Discovery(
             DiscoveryParts(
                 mdns=self.mdns,
@@ -79,7 +79,7 @@ class DiscoveryTests(SynchronousTestCase):
         self.discovery.start()
         self.clock.advance(0)
 
-    def hear(self, name: str, *targets: PeerAddress) -> None:
+    def hear(self, name: str, *targets: TcpPeerAddress) -> None:
         assert self.mdns.heard is not None
         self.mdns.heard(name, targets)
 

@@ -21,6 +21,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.versions import Replica, SiteId
+from edge_twisted.mesh.carriers.carrier import LinkRoute
+from edge_twisted.mesh.carriers.unix import UnixCarrier
 from edge_twisted.mesh.links.link import CLOSE_SECONDS, HANDSHAKE_SECONDS, MAX_STALLED_BYTES, Link
 from edge_twisted.mesh.ports.effects import (
     Ask,
@@ -148,6 +150,16 @@ class Owner:
         self.heard.append(("ended", link.outcome))
 
 
+class Carrier(UnixCarrier):
+    """A carrier that dials nobody, and writes down which connections it was shown."""
+
+    def __init__(self) -> None:
+        self.prepared: list[object] = []
+
+    def prepare(self, connection: object) -> None:
+        self.prepared.append(connection)
+
+
 class LinkTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
@@ -155,7 +167,9 @@ class LinkTests(SynchronousTestCase):
         self.session = self.owner.session
         self.documents = Documents(REPLICA)
         self.documents.asked = []
-        self.link = Link(self.owner, self.documents, self.clock, None)
+        self.carrier = Carrier()
+        route = LinkRoute(carrier=self.carrier, address="somewhere", network="network")
+        self.link = Link(self.owner, self.documents, self.clock, route)
         self.transport = Transport()
         self.link.makeConnection(self.transport)
 
@@ -166,6 +180,10 @@ class LinkTests(SynchronousTestCase):
     def give(self, *effects: Effect) -> None:
         self.session.effects = list(effects)
         self.link.dataReceived(b"x")
+
+    def test_its_carrier_prepares_the_connection(self) -> None:
+        self.assertEqual(self.carrier.prepared, [self.transport])
+        self.assertEqual(self.link.address, "somewhere")
 
     # -- until both hellos
 

@@ -18,6 +18,7 @@ from edge_twisted.mesh.links.strangers import (
     PATIENCE_SECONDS,
     Strangers,
 )
+from edge_twisted.security.networks import network_of
 
 LATER = PATIENCE_SECONDS
 
@@ -32,14 +33,15 @@ class Door:
 
     def knock(self, address: str, now: float) -> int | None:
         """Return the number of the connection that came in, None if it was refused."""
-        decision = self.strangers.decide(address, now)
+        network = network_of(address)
+        decision = self.strangers.decide(network, now)
         if not decision.is_admitted:
             return None
         if decision.evicted is not None:
             self.strangers.leave(decision.evicted)
             self.turned_out.append(decision.evicted)
         self.count += 1
-        self.strangers.enter(self.count, address, now)
+        self.strangers.enter(self.count, network, now)
         return self.count
 
 
