@@ -120,6 +120,10 @@ class Metrics:
         self.store_scrub_age = gauge(
             "edge_store_scrub_age_seconds", "How long ago the store was scrubbed wholly."
         )
+        self.clock_ahead = gauge(
+            "edge_clock_ahead_seconds",
+            "How far the hybrid clock, which stamps writes, is ahead of the machine's clock.",
+        )
         self.mesh_peers = gauge("edge_mesh_peers", "Peers that are connected.")
         self.mesh_bytes = counter("edge_mesh_bytes_total", "Bytes to and from peers.", _DIRECTION)
         self.mesh_documents = counter(

@@ -59,7 +59,7 @@ def apply_batch(unit: UnitOfWork, request: ApplyBatch, context: BatchContext) ->
     scope = request.scope
     batch = IncomingBatch.of(scope.collection, request.items)
     if batch.newest != BEGINNING:
-        unit.see(batch.newest)
+        unit.see(batch.newest, request.declared)
     merge = Merge(unit, scope, context.scopes)
     for item, header in batch.items:
         merge.take(item, header)

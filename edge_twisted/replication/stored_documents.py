@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 
+from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh.ports.requests import (
@@ -99,6 +100,11 @@ class StoredDocuments:
     def lsn(self) -> int:
         """The number of the newest durable commit."""
         return self._store.lsn
+
+    @property
+    def hybrid_time(self) -> Timestamp:
+        """The hybrid clock: no document here has a write that is stamped later."""
+        return self._store.hybrid_time
 
     def heard_of(self, replica: Replica) -> int:
         """Return the highest sequence of a replica in the batches that came here; 0: none."""

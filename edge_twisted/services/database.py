@@ -20,6 +20,7 @@ from edge_twisted.config import model
 from edge_twisted.config.model import Configuration, TemporaryFolder
 from edge_twisted.database.database import Database, TimeAndChance
 from edge_twisted.database.system_parameters import ParameterValues
+from edge_twisted.services.hybrid_clock import HybridClockWatch
 from edge_twisted.services.system_facts import facts_of
 from edge_twisted.services.uuid7 import uuid7
 from edge_twisted.services.wall_clock import now_ms
@@ -67,6 +68,7 @@ class DatabaseService(Service):
             {},
         )
         self.database.vitals.info_providers.append(facts_of(configuration, folder))
+        self.clock_watch = HybridClockWatch(self.store, reactor, now_ms)
         self._housekeeping = Housekeeping(self.store, reactor, now_ms)
         self.database.watch_parameters(self._retain)
         pace = pace_of(self._configuration)
@@ -96,10 +98,12 @@ class DatabaseService(Service):
         self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         await self.store.open()
         self.database.start()
+        self.clock_watch.start()
         self._housekeeping.start()
         self.scrubber.start()
 
     async def _close(self) -> None:
+        self.clock_watch.stop()
         await self.scrubber.stop()
         await self._housekeeping.stop()
         await self.store.close()
@@ -110,6 +114,7 @@ class DatabaseService(Service):
         """Yield what is wrong with the store, for whoever asks after the server's health."""
         for text in damage_texts(self.store.damage):
             yield Trouble("store_corrupt", text)
+        yield from self.clock_watch.troubles()
 
     def _lost(self, attachment: str) -> None:
         self.fetch(attachment)

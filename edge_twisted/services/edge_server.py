@@ -47,7 +47,7 @@ from edge_twisted.services.process import EX_CONFIG, EX_FAILED, ExitStatus, inst
 from edge_twisted.services.reload import Reloadable, Reloader
 from edge_twisted.services.replication import ReplicationParts, StoreReplication
 from edge_twisted.services.status import StatusService
-from edge_twisted.services.store_metrics import measure_damage, measure_store
+from edge_twisted.services.store_metrics import measure_clock, measure_damage, measure_store
 from edge_twisted.services.system_facts import measures_of
 from edge_twisted.services.systemd import Notifier, Watchdog, watchdog_seconds
 from edge_twisted.services.wall_clock import now_ms, now_seconds, now_utc
@@ -141,6 +141,7 @@ class EdgeServer(OrderedService):
         database.database.vitals.metric_providers.append(measures_of(metrics.registry))
         measure_store(database.store, metrics, self._reactor)
         measure_damage(database.store, metrics, database.scrubber)
+        measure_clock(database.clock_watch, metrics)
         return database
 
     def _mesh_service(self) -> MeshService:

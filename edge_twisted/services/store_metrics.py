@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from edge_twisted.api.metrics import Metrics
+from edge_twisted.services.hybrid_clock import HybridClockWatch
 from edge_twisted.store.interface import Store
 from edge_twisted.store.rows import Census, Commit
 from edge_twisted.store.scrubber import Scrubber
@@ -48,6 +49,11 @@ def measure_damage(store: Store, metrics: Metrics, scrubber: Scrubber) -> None:
         metrics.store_scrub_age.set(scrubber.age_seconds)
 
     metrics.refresh(show)
+
+
+def measure_clock(watch: HybridClockWatch, metrics: Metrics) -> None:
+    """Have it told from now on by how much the hybrid clock is ahead."""
+    metrics.refresh(lambda: metrics.clock_ahead.set(watch.ahead_seconds))
 
 
 def _show(census: Census, metrics: Metrics) -> None:

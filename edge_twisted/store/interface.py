@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
-from edge_twisted.documents.clock import Timestamp
+from edge_twisted.documents.clock import BEGINNING, Timestamp
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Dot, Replica, VersionVector
 from edge_twisted.store.blobs.interface import BlobStore
@@ -251,10 +251,11 @@ class UnitOfWork(Snapshot, Protocol):
     def tick(self) -> Timestamp:
         """Return a timestamp above all that this store ever gave or saw."""
 
-    def see(self, remote: Timestamp) -> None:
+    def see(self, remote: Timestamp, declared: Timestamp = BEGINNING) -> None:
         """
         Move the hybrid clock past a timestamp that came from elsewhere.
 
+        :param declared: the hybrid clock that its sender declared, see `HybridClock.see`.
         :raises ClockSkew: it is too far ahead to be believed.
         """
 
@@ -378,6 +379,10 @@ class Store(Protocol):
     @property
     def lsn(self) -> int:
         """The newest durable commit."""
+
+    @property
+    def hybrid_time(self) -> Timestamp:
+        """The hybrid clock: nothing that a snapshot holds was written later than this."""
 
     @property
     def blobs(self) -> BlobStore:

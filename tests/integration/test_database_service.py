@@ -16,9 +16,11 @@ from twisted.logger import ILogObserver, LogPublisher, globalLogPublisher
 from twisted.trial.unittest import TestCase
 
 from edge_twisted.config.model import Level, Logging
+from edge_twisted.documents.clock import timestamp
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.logs.service import LoggingService
 from edge_twisted.services.database import DatabaseService
+from edge_twisted.services.wall_clock import now_ms
 from edge_twisted.store.errors import StoreCorrupt
 from tests.integration.database.harness import Everything, rows_of
 from tests.integration.reactor import reactor
@@ -88,6 +90,12 @@ class DatabaseServiceTests(TestCase):
         self.assertEqual(trouble.code, "store_corrupt")
         self.assertIn("the store file is damaged", trouble.description)
         self.assertEqual(sum(each.startswith("The store file is damaged") for each in said), 1)
+
+    async def test_a_hybrid_clock_that_is_ahead_is_told(self) -> None:
+        ahead = timestamp(now_ms() + 3_600_000)
+        await self.service.store.write("see", lambda unit: unit.see(ahead, ahead))
+        (trouble,) = self.service.troubles()
+        self.assertEqual(trouble.code, "clock_ahead")
 
     async def test_parameters_say_how_long_tombstones_are_kept(self) -> None:
         await self.rows("ALTER SYSTEM SET tombstone_ttl_hours = 5")

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 from attrs import define, field, frozen
 
+from edge_twisted.documents.clock import BEGINNING, Timestamp
 from edge_twisted.documents.digest import digest
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, SiteId, VersionVector
@@ -94,6 +95,7 @@ class FakeDocuments:
 
     replica: Replica
     lsn: int = 0
+    hybrid_time: Timestamp = BEGINNING
     docs: dict[str, dict[bytes, Doc]] = field(factory=dict)
     knowledge: dict[str, VersionVector] = field(factory=dict)
     cursors: dict[tuple[Replica, bytes], int] = field(factory=dict)

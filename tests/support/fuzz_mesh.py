@@ -117,7 +117,7 @@ def fuzz_messages(data: bytes) -> None:
     end = LinkEnd(left, Session(fake_us(left), fake_key(right), scopes))
     end.take(end.session.start(0.0))
     peer = FrameWriter()
-    _say(end, peer, m.encode(hello(fake_us(right), right.replica)))
+    _say(end, peer, m.encode(hello(fake_us(right), right.replica, None)))
     assert end.session.state is LinkState.ESTABLISHED
     catalogue = list(examples())[1:]
     now = 0.0

@@ -15,6 +15,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
+from edge_twisted.documents.clock import BEGINNING, Timestamp
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.mesh.links.link import Link
@@ -46,6 +47,7 @@ class NoDocuments:
 
     replica: Replica
     lsn: int = 0
+    hybrid_time: Timestamp = BEGINNING
 
     def heard_of(self, replica: Replica) -> int:
         return 0

@@ -130,6 +130,7 @@ def examples() -> Iterator[m.Message]:
     yield m.RepairBegin(1, b"s" * 16)
     yield m.RepairDone(1, 50)
     yield m.Unsubscribe(1)
+    yield m.Clock(115605504000000000, 115606211788800000)
     yield m.Bye("goodbye", "")
 
 

@@ -35,9 +35,10 @@ AGES = {
     ),
     (
         "mesh/session/handshake.py",
-        "check",
+        "check_wall_clock",
     ): "compares the clocks of two servers: a wrong one is named",
     ("documents/clock.py", "see"): "compares a remote stamp with our clock: a wrong one is named",
+    ("documents/clock.py", "ahead_ms"): "compares a stamp with our clock: a wrong one is named",
     ("store/housekeeping.py", "reap"): "tombstones outlive restarts; one that goes early is still "
     "known as a delete (decision 9)",
     ("store/blobs/ledger.py", "_judge"): "idle blobs outlive restarts; dates ahead are noted anew",

@@ -65,6 +65,8 @@ RATES: Final[Mapping[type, Rate]] = {
     m.KeepAlive: Rate(2048, 4.0),
     # All streams are told.  Two a second, when other links come and go all the time.
     m.Announce: Rate(256, 4.0),
+    # A number is noted.  One for each time that what was declared is exceeded, which doubles.
+    m.Clock: Rate(256, 4.0),
     # Counted by record: each is decoded, and sent on to all other links if it is news.  1,024 of
     # a mesh at the beginning.
     m.Presence: Rate(8192, 512.0),

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Protocol, TypeVar
 
+from edge_twisted.documents.clock import Timestamp
 from edge_twisted.mesh.ports.effects import Event
 from edge_twisted.mesh.ports.requests import Answer, DocumentRequest
 from edge_twisted.mesh.wire.messages import Message
@@ -19,6 +20,10 @@ class Port(Protocol):
     @property
     def now(self) -> float:
         """Monotonic seconds."""
+
+    @property
+    def declared(self) -> Timestamp:
+        """The hybrid clock that the peer declared, see `session.clocks`."""
 
     def send(self, message: Message) -> None:
         """Send a message to the peer."""

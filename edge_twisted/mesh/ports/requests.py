@@ -16,7 +16,7 @@ from typing import Protocol
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
 
-from edge_twisted.documents.clock import Timestamp
+from edge_twisted.documents.clock import BEGINNING, Timestamp
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica, VersionVector
 from edge_twisted.mesh.wire.items import Item, ScopeKey, Seen, Whole
@@ -75,6 +75,8 @@ class ApplyBatch:
     after: int | None = None
     #: What the sender knows of the whole collection, if the batch made us catch up with it.
     knowledge: VersionVector | None = None
+    #: The hybrid clock that the peer declared: timestamps up to this are taken.
+    declared: Timestamp = BEGINNING
 
 
 @frozen(kw_only=True)
@@ -289,6 +291,10 @@ class Documents(Protocol):
     @property
     def lsn(self) -> int:
         """The newest durable commit."""
+
+    @property
+    def hybrid_time(self) -> Timestamp:
+        """The hybrid clock: no document here has a write that is stamped later."""
 
     def heard_of(self, replica: Replica) -> int:
         """Return the highest sequence number of a replica among the writes known here."""

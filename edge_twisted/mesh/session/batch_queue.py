@@ -190,6 +190,7 @@ class BatchQueue:
             lsn=lsn,
             after=self.position,
             knowledge=knowledge,
+            declared=self.port.declared,
         )
 
         def applied(answer: Answer) -> None:

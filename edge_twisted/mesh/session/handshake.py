@@ -33,6 +33,10 @@ class HelloFacts(Protocol):
     def lsn(self) -> int:
         """The newest durable commit."""
 
+    @property
+    def hybrid_time(self) -> Timestamp:
+        """The hybrid clock: no document here has a write that is stamped later."""
+
     def heard_of(self, replica: Replica) -> int:
         """Return the highest sequence number of a replica among the writes known here."""
 
@@ -72,8 +76,8 @@ class Peer:
     features: Features
 
 
-def hello(local: LocalServer, replica: Replica) -> Hello:
-    """Return the HELLO of this server."""
+def hello(local: LocalServer, replica: Replica, declared: Timestamp | None) -> Hello:
+    """Return the HELLO of this server; `declared` is its hybrid clock, if that is ahead."""
     return Hello(
         list(local.versions),
         local.database,
@@ -83,6 +87,7 @@ def hello(local: LocalServer, replica: Replica) -> Hello:
         local.device_name[:MAX_NAME],
         timestamp(local.now_ms()),
         local.window_bytes,
+        declared,
     )
 
 
@@ -107,7 +112,16 @@ def check(local: LocalServer, replica: Replica, certified_key: str, theirs: Hell
     if theirs.peer_key == local.peer_key or peer == replica:
         copied = "the peer has our identity: is it a copy of our data folder?"
         raise Refused(EndReason.DUPLICATE_PEER, copied)
-    apart = abs(milliseconds(Timestamp(theirs.clock)) - local.now_ms())
+    check_wall_clock(local, Timestamp(theirs.clock))
+    return Peer(replica=peer, window_bytes=theirs.window, features=features)
+
+
+def check_wall_clock(local: LocalServer, theirs: Timestamp) -> None:
+    """
+    Check the wall clock of a peer, as the peer just said it.
+
+    :raises Refused: the two wall clocks are too far apart: one of them is wrong.
+    """
+    apart = abs(milliseconds(theirs) - local.now_ms())
     if apart > MAX_AHEAD_MS:
         raise Refused(EndReason.CLOCK_SKEW, f"the clocks are {apart / 1000:.0f} s apart")
-    return Peer(replica=peer, window_bytes=theirs.window, features=features)

@@ -58,6 +58,7 @@ from edge_twisted.mesh.ports.effects import (
 )
 from edge_twisted.mesh.ports.requests import Answer, DocumentRequest, Observe, Scope
 from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
+from edge_twisted.mesh.session.clocks import CARRIERS, LinkClocks
 from edge_twisted.mesh.session.handshake import LocalServer, check, hello
 from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.session.states import LINK, LinkEvent, LinkState
@@ -124,6 +125,7 @@ class Session:
         self._pulls = pulls if pulls is not None else Pulls()
         self._has_other_sources = has_other_sources
         self._replica = local.home.replica
+        self._clocks = LinkClocks(local)
         self._machine = Machine(LINK, LinkState.WAIT_HELLO)
         #: What the link may carry; until HELLO has told, nothing but HELLO and BYE may come.
         self._features = Features(1)
@@ -154,7 +156,7 @@ class Session:
 
     def start(self, now: float) -> list[Effect]:
         self._now = self._heard_at = self._kept_alive_at = now
-        self.send(hello(self._local, self._replica))
+        self.send(hello(self._local, self._replica, self._clocks.declare()))
         return self._drained()
 
     def receive(self, data: bytes, now: float) -> list[Effect]:
@@ -250,20 +252,34 @@ class Session:
         """Monotonic seconds."""
         return self._now
 
+    @property
+    def declared(self) -> Timestamp:
+        """The hybrid clock that the peer declared."""
+        return self._clocks.theirs
+
     def send(self, message: m.Message) -> None:
         """Send a message, and count the answers that it may get."""
+        if isinstance(message, CARRIERS):
+            self._declare_clock()
         self._intake.said(type(message), answers_to(message))
         # Chunks of blobs are compressed already, or gain little.
         self._put(m.encode(message), deflated=not isinstance(message, m.Blob))
 
     def send_batch(self, payload: bytes) -> None:
         """Send an encoded BATCH."""
+        self._declare_clock()
         self._intake.said(m.Batch)
         self._put(payload, deflated=True)
 
     def _put(self, payload: bytes, *, deflated: bool) -> None:
         if self.state is not LinkState.CLOSED:
             self._effects.append(Send(self._writer.message(payload, deflated=deflated)))
+
+    def _declare_clock(self) -> None:
+        """Say how far the hybrid clock is, before documents come that are stamped so late."""
+        news = self._clocks.news()
+        if news is not None:
+            self.send(news)
 
     def ask(self, request: DocumentRequest, then: Callable[[Answer], None]) -> None:
         """Have the database perform a request; call `then` with the answer."""
@@ -390,6 +406,8 @@ class Session:
                 self._close()
             case m.Met(of_you=of_you):
                 self.ask(Observe(clock=self._peer_clock, of_us=of_you), lambda _: None)
+            case m.Clock(clock=clock, hybrid_clock=hybrid):
+                self._clocks.hear(Timestamp(clock), Timestamp(hybrid))
             case m.Ready():
                 self._is_peer_ready = True
             case m.Presence(records=records):
@@ -415,6 +433,7 @@ class Session:
         peer = check(local, self._replica, self._certified_key, theirs)
         self._features = peer.features
         self._peer_clock = Timestamp(theirs.clock)
+        self._clocks.hear(self._peer_clock, Timestamp(theirs.hybrid_clock or 0))
         self._reader.limit_bytes = MAX_MESSAGE_BYTES
         self._streams = LinkStreams(self, local, peer, self._pulls)
         self.tell(Established(theirs.peer_key, theirs.device_name, peer.replica))

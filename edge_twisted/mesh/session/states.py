@@ -159,6 +159,7 @@ OF_THE_LINK: Final = (
     m.Blob,
     m.Announce,
     m.Bye,
+    m.Clock,
     # They name one, in ways of their own: a new number, and either side's.
     m.Subscribe,
     m.Gone,

@@ -73,8 +73,8 @@ class EndReason(StrEnum):
     CLOCK_SKEW = (
         "clock_skew",
         Culprit.OPERATOR,
-        "the clocks, or that of a document, are more than 10 minutes apart; nothing of the"
-        " document's batch is applied",
+        "the clocks are more than 10 minutes apart, or a document is stamped later than *Clocks*"
+        " allows; nothing of its batch is applied",
     )
     PROTOCOL_VERSION = "protocol_version", Culprit.OPERATOR, "no version is common to both sides"
     TOO_MANY_CONNECTIONS = (

@@ -21,6 +21,8 @@ from edge_twisted.mesh.wire.violations import PeerViolation
 #: Kinds from here to `LAST_KIND` are ignored by a reader that does not know them.
 FIRST_IGNORABLE: Final = 64
 LAST_KIND: Final = 127
+#: Kinds from `FIRST_IGNORABLE` on that this server knows.
+_KNOWN: Final = frozenset({64})
 #: Documents in one message: few bytes must not become an endless list.
 MAX_ITEMS: Final = 1 << 18
 #: Length of each list of ids, digests or versions in one message.
@@ -93,6 +95,8 @@ class Hello(_Message, frozen=True, tag=1):
     clock: Count
     #: Bytes of unacknowledged batches that the sender of this message takes.
     window: Annotated[int, Meta(ge=4096, lt=2**40)]
+    #: The hybrid clock, if it is ahead of the wall clock: documents may be stamped up to this.
+    hybrid_clock: Count | None = None
 
 
 class Met(_Message, frozen=True, tag=2):
@@ -295,11 +299,19 @@ class Bye(_Message, frozen=True, tag=28):
     detail: Reason = ""
 
 
+class Clock(_Message, frozen=True, tag=64):
+    """The hybrid clock is further ahead than HELLO said; documents stamped so far may follow."""
+
+    #: The wall clock, as in HELLO.
+    clock: Count
+    hybrid_clock: Count
+
+
 Message = (
     Hello | Met | Ready | Subscribe | Unsubscribe | Batch | Ack | Want | Supply | Offer | Gone
     | Stale | Closed | Opened | KeepAlive | RepairBegin | RepairSummary | RepairCells
     | RepairAnswer | RepairPull | RepairItems | RepairHave | RepairFates | RepairDone | Presence
-    | Blob | Announce | Bye
+    | Blob | Announce | Bye | Clock
 )  # fmt: skip
 
 #: Bytes of a message of a small kind.  A message is decoded in one step, which must not hold the
@@ -319,7 +331,7 @@ def decode(payload: bytes) -> Message | None:
     :raises PeerViolation: the payload is no message, or a field is beyond its limits.
     """
     kind = _kind(payload)
-    if kind is not None and FIRST_IGNORABLE <= kind <= LAST_KIND:
+    if kind is not None and FIRST_IGNORABLE <= kind <= LAST_KIND and kind not in _KNOWN:
         return None
     if len(payload) > MAX_PLAIN_BYTES and kind not in _LARGE_KINDS:
         raise PeerViolation(f"a message of {len(payload)} bytes without documents")

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from twisted.internet.defer import Deferred, execute, fail, succeed
 
+from edge_twisted.documents.clock import Timestamp
 from edge_twisted.documents.versions import Replica
 from edge_twisted.store.blobs.interface import BlobStore
 from edge_twisted.store.blobs.memory import MemoryBlobStore
@@ -55,6 +56,10 @@ class MemoryStore:
     @property
     def lsn(self) -> int:
         return self._data.lsn
+
+    @property
+    def hybrid_time(self) -> Timestamp:
+        return self._data.clock.last
 
     @property
     def blobs(self) -> BlobStore:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
-from edge_twisted.documents.clock import Timestamp
+from edge_twisted.documents.clock import BEGINNING, Timestamp
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Dot, Replica
 from edge_twisted.store import epochs
@@ -67,8 +67,8 @@ class MemoryUnit(MemorySnapshot):
     def tick(self) -> Timestamp:
         return self._data.clock.tick(self._now_ms())
 
-    def see(self, remote: Timestamp) -> None:
-        self._data.clock.see(remote, self._now_ms())
+    def see(self, remote: Timestamp, declared: Timestamp = BEGINNING) -> None:
+        self._data.clock.see(remote, self._now_ms(), declared)
 
     def renew_epoch(self) -> Replica:
         data, replica, sequence = self._data, self._data.replica, self._data.sequence

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from edge_twisted.documents.clock import HybridClock, Timestamp
 from edge_twisted.documents.versions import Replica
 from edge_twisted.store.blobs.files import FileBlobStore
 from edge_twisted.store.blobs.interface import BlobStore
@@ -99,6 +100,7 @@ class SqliteStore:
         self._waiting = 0
         self._lsn = 0
         self._replica: Replica | None = None
+        self._hybrid_clock = HybridClock()
         self._blobs = FileBlobStore(
             layout.attachments, self, threads=threads, now_ms=now_ms, entropy=entropy
         )
@@ -173,6 +175,11 @@ class SqliteStore:
     @property
     def lsn(self) -> int:
         return self._lsn
+
+    @property
+    def hybrid_time(self) -> Timestamp:
+        # The writer's own clock, so that it is never behind what a reader may see already.
+        return self._hybrid_clock.last
 
     @property
     def blobs(self) -> BlobStore:
@@ -312,6 +319,7 @@ class SqliteStore:
         self._reactor.callFromThread(self._answer, outcome, progress)
 
     def _publish(self, state: WriterState) -> None:
+        self._hybrid_clock = state.clock
         # New collections are the last ones, and no collection is ever removed.  Names are added one
         # at a time, not by a new mapping: other threads may look up meanwhile, and a copy for each
         # new collection would cost as many steps as there are collections.

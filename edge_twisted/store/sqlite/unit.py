@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import apsw
 
-from edge_twisted.documents.clock import Timestamp
+from edge_twisted.documents.clock import BEGINNING, Timestamp
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Dot, Replica, VersionVector
 from edge_twisted.store import epochs
@@ -210,8 +210,8 @@ class SqliteUnit:
     def tick(self) -> Timestamp:
         return self.state.clock.tick(self.now_ms())
 
-    def see(self, remote: Timestamp) -> None:
-        self.state.clock.see(remote, self.now_ms())
+    def see(self, remote: Timestamp, declared: Timestamp = BEGINNING) -> None:
+        self.state.clock.see(remote, self.now_ms(), declared)
 
     def renew_epoch(self) -> Replica:
         state, old, sequence = self.state, self.state.replica, self._sequence

@@ -156,7 +156,8 @@ class ConnectionEnd:
 
     def _close(self, reason: str, detail: str) -> None:
         self.server.world.note("close", self.server.name, self.peer.name, reason, detail)
-        if reason not in _EXPECTED_ENDS:
+        is_skew = reason == EndReason.CLOCK_SKEW
+        if reason not in _EXPECTED_ENDS or (is_skew and not self.server.may_be_skewed):
             raise SimulationFailed(f"{self.server.name}: link ended with {reason}: {detail}")
         self.is_over = True
         self.reason = reason
@@ -185,6 +186,7 @@ class Server:
 
     :ivar queries: what it subscribes to now; `final_queries` in the end.
     :ivar offset_ms: how far its wall clock is off.
+    :ivar may_be_skewed: False once all clocks are right: no link ends for them any more.
     :ivar ends: its ends of connections.
     :ivar held_when_down: what it will start with; a store that is closed cannot be asked.
     """
@@ -199,6 +201,7 @@ class Server:
         self.storage = storage
         self.queries = self.final_queries = queries
         self.offset_ms = 0
+        self.may_be_skewed = True
         self.announces = world.chance(0.5)
         self.drops_moved_out = world.chance(0.3)
         self._calls_at_commit: list[tuple[int, Callable[[], None]]] = []

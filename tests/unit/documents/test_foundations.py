@@ -9,9 +9,11 @@ import pytest
 
 from edge_twisted.documents.clock import (
     MAX_AHEAD_MS,
+    MAX_DECLARED_AHEAD_MS,
     ClockSkew,
     HybridClock,
     Timestamp,
+    ahead_ms,
     milliseconds,
     timestamp,
 )
@@ -78,6 +80,27 @@ def test_too_far_ahead_is_not_believed() -> None:
     with pytest.raises(ClockSkew, match="601 s ahead"):
         clock.see(timestamp(1000 + MAX_AHEAD_MS + 1000), now_ms=1000)
     assert clock.last == 5
+
+
+def test_what_was_declared_is_believed_up_to_a_bound() -> None:
+    clock = HybridClock(Timestamp(5))
+    far = timestamp(1000 + MAX_DECLARED_AHEAD_MS, 0xFFFF)
+    with pytest.raises(ClockSkew, match=r"s ahead of this clock$"):
+        clock.see(far, now_ms=1000, declared=Timestamp(far - 1))
+    clock.see(far, now_ms=1000, declared=far)
+    assert clock.last == far
+    assert clock.tick(1000) == timestamp(1001 + MAX_DECLARED_AHEAD_MS, 0), "it carries"
+    beyond = timestamp(1002 + MAX_DECLARED_AHEAD_MS)
+    with pytest.raises(ClockSkew, match="no more than 366 days are taken"):
+        clock.see(beyond, now_ms=1000, declared=beyond)
+
+
+def test_what_was_passed_is_believed_of_anybody() -> None:
+    clock = HybridClock(timestamp(10 * MAX_AHEAD_MS))
+    clock.see(timestamp(9 * MAX_AHEAD_MS), now_ms=1000)
+    assert clock.last == timestamp(10 * MAX_AHEAD_MS)
+    assert ahead_ms(clock.last, 1000) == 10 * MAX_AHEAD_MS - 1000
+    assert ahead_ms(clock.last, 10 * MAX_AHEAD_MS + 1) == 0
 
 
 def test_version_vectors() -> None:

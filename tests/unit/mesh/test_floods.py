@@ -32,7 +32,7 @@ def met() -> tuple[LinkEnd, FrameWriter]:
     session = Session(fake_us(left), fake_key(right), [fake_scope("tasks")])
     end, peer = LinkEnd(left, session), FrameWriter()
     end.take(end.session.start(0.0))
-    greeting = peer.message(m.encode(hello(fake_us(right), right.replica)))
+    greeting = peer.message(m.encode(hello(fake_us(right), right.replica, None)))
     end.take(end.session.receive(greeting, 0.0))
     while end.step(0.0):
         pass

@@ -110,7 +110,7 @@ def test_every_message_has_a_row_in_one_table_with_every_state() -> None:
 
 
 def test_unknown_kinds_are_ignored_or_refused_and_new_fields_are_ignored() -> None:
-    assert m.decode(m.encode([64, "anything", {"at": "all"}])) is None
+    assert m.decode(m.encode([65, "anything", {"at": "all"}])) is None
     assert m.decode(m.encode([127])) is None
     assert m.decode(m.encode([2, 41, "a field of a later version"])) == m.Met(41)
     for payload in (

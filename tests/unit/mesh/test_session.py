@@ -13,7 +13,7 @@ from attrs import define, evolve, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_twisted.documents.clock import MAX_AHEAD_MS, timestamp
+from edge_twisted.documents.clock import BEGINNING, MAX_AHEAD_MS, Timestamp, timestamp
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.mesh.ports.effects import (
@@ -153,6 +153,7 @@ class Home:
 
     replica: Replica
     lsn: int = 0
+    hybrid_time: Timestamp = BEGINNING
 
     def heard_of(self, replica: Replica) -> int:
         return 0
@@ -315,7 +316,7 @@ def test_in_sync_peers_reconnect_with_few_bytes() -> None:
     there = pair(us("a"), us("b"), first, second)
     there.start()
     hello = len(FrameWriter().message(wire.encode(wire.Hello(
-        list(VERSIONS), b"d" * 32, b"a" * 16, 1, "pk-a", "a", timestamp(NOW_MS), 1 << 20,
+        list(VERSIONS), b"d" * 32, b"a" * 16, 1, "pk-a", "a", timestamp(NOW_MS), 1 << 20, None,
     ))))  # fmt: skip
     assert there.a.sent_bytes + there.b.sent_bytes - 2 * hello <= 300
 
