@@ -2,16 +2,27 @@
 """
 The plugin of twistd: ``twistd edgeserver --config FILE``, from the command line to a service.
 
-`makeService` reads and checks the configuration, and returns an `EdgeServer` of it.  That starts
-its parts one after another, each once the one before has started, and stops them in reverse:
+`makeService` reads and checks the configuration and returns an `EdgeServer`, not started.  Its
+parts start from the top down, each once the part above has started, and stop from the bottom up:
 
-    allocator, logging, [development certificate], reactor lag, store, garbage collection,
-    mesh, status socket, [HTTP], [watchdog]
+    allocator                   services.allocator     bounds the C library's unused memory
+    logging                     logs.service           log files; twistd's events go there too
+    [development certificate]   security.development   made at the first start without --config
+    reactor lag                 services.lag           measures how late the reactor's timers are
+    store                       services.database      SQLite store, and the DQL database on it
+    garbage collection          services.garbage       bounds the pauses of Python's collector
+    mesh                        services.mesh          links to peers, which replicate the store
+    status                      services.status        unix socket for `edge-server status`
+    [http]                      services.http          the HTTP API: database, attachments, presence
+    [watchdog]                  services.systemd       tells systemd that the reactor turns
 
-Those in brackets exist only where they are configured; `EdgeServer._parts_in_order` has the list.
-The server opens no file, no socket and no thread before it starts, for twistd calls `makeService`
-before it daemonizes: the configuration is all that is read here.  A configuration that cannot be
-used ends the process with status 78, and every problem is on stderr.
+A part in brackets exists only where it is configured.  `EdgeServer` connects the parts: it gives
+the store to mesh and HTTP API, and the logging's audit log and one set of metrics to all of them.
+SIGHUP reloads logging, store, mesh and HTTP API in two phases (`services.reload`).
+
+twistd calls `makeService` before it forks, so the configuration file is all that is read here: no
+store, socket, log file or thread is opened before the start.  A configuration that cannot be used
+ends the process with status 78, and every problem is on stderr.
 """
 
 from __future__ import annotations
@@ -36,7 +47,7 @@ from edge_twisted.services.reactor import reactor
 
 
 class Options(usage.Options):
-    """What stands after ``twistd [options] edgeserver``."""
+    """The command line behind ``twistd [options] edgeserver``."""
 
     synopsis = "[--config FILE]"
     longdesc = (
@@ -62,7 +73,7 @@ def makeService(options: Options) -> IService:
     else:
         path = Path(options["config"])
         configuration = _read(path)
-        # Absolute, for a daemon changes its folder.
+        # Absolute, because twistd changes the current folder when it daemonizes.
         load = partial(read_for_reload, path.absolute(), os.environ)
     return EdgeServer(configuration, load, reactor, status, os.environ, twistd)
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The interfaces that the API needs for attachments: blobs, permissions, fetching from the mesh.
+What the API needs of attachments: interfaces of the store's blobs, and the errors of attachments.
 
-Each `Awaitable` is a Deferred, or a coroutine over Deferreds.
+The API declares here what it uses of blobs, as the mesh does for its own use (`blob_carrier`), so
+that neither imports the store.  Each `Awaitable` is a Deferred, or a coroutine over Deferreds.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from typing import ClassVar, Protocol
 from edge_twisted.api.errors import HttpError
 from edge_twisted.security.permissions import Access
 
-#: Base64url of a SHA-256 without padding.
+#: The id of an attachment: base64url of its content's SHA-256, without padding.
 ATTACHMENT_ID = re.compile(r"[A-Za-z0-9_-]{43}")
-#: What is read from a blob and sent at once.
+#: Bytes that are read from a blob and sent at once.
 PIECE_BYTES = 64 * 1024
 
 
 class BlobInfo(Protocol):
-    """A blob that is complete."""
+    """A complete blob."""
 
     @property
     def id(self) -> str:
@@ -29,63 +30,63 @@ class BlobInfo(Protocol):
 
     @property
     def length(self) -> int:
-        """Its bytes."""
+        """Length of its content in bytes."""
 
 
 class BlobReader(Protocol):
-    """An open blob."""
+    """A blob that is open for reading; `close` it."""
 
     @property
     def info(self) -> BlobInfo:
-        """What is open."""
+        """The blob that is open."""
 
     def read(self, offset: int, length: int) -> Awaitable[bytes]:
-        """Fire with up to `length` bytes from `offset`; fewer only at the end."""
+        """Read `length` bytes from `offset` on; fewer at the end of the blob only."""
 
     def close(self) -> None:
-        """Give it back; harmless when repeated."""
+        """Close the blob; harmless when repeated."""
 
 
 class BlobWriter(Protocol):
-    """A blob on its way in; one call at a time."""
+    """A blob that is being uploaded; one call at a time."""
 
     def write(self, chunk: bytes) -> Awaitable[None]:
-        """Take the next bytes."""
+        """Append bytes."""
 
     def finish(self) -> Awaitable[BlobInfo]:
-        """Make the blob durable and visible."""
+        """Make the blob durable, and visible to readers."""
 
     def abort(self) -> Awaitable[None]:
-        """Throw away what was written; harmless when repeated, and after `finish`."""
+        """Delete what was written; harmless when repeated, and after `finish`."""
 
 
 class Blobs(Protocol):
-    """The blobs of a store."""
+    """The blobs of the store."""
 
     def upload(self, uploader: str | None) -> Awaitable[BlobWriter]:
-        """Begin a blob, which the identity `uploader` may name in documents."""
+        """Begin a blob that the identity `uploader` may then name in documents."""
 
     def open(self, attachment: str) -> Awaitable[BlobReader]:
-        """Open a blob; fails with an error of code ``attachment_unavailable`` if it is not here."""
+        """Open a blob for reading; fails with code ``attachment_unavailable`` if it is not here."""
 
 
 class BlobReferences(Protocol):
-    """The documents' references to blobs: who may read a blob, and fetching one that is missing."""
+    """References of documents to blobs: they decide who may read a blob, and which are fetched."""
 
     def may_download(self, attachment: str, access: Access) -> Awaitable[bool]:
-        """Answer whether a document that `access` may read names the blob."""
+        """Tell whether a document that `access` may read names the blob."""
 
     def fetch(self, attachment: str, timeout_seconds: float | None) -> Awaitable[None]:
         """
-        Have a blob that some document names brought here by the mesh.
+        Fetch a blob from the mesh, and wait until it is here.
 
-        Fails with ``attachment_not_found`` if no document names it, and with
-        ``attachment_unavailable`` if it did not come in time.  Cancelling gives up waiting.
+        Fails with code ``attachment_not_found`` if no document names the blob, and with
+        ``attachment_unavailable`` if it did not arrive in time.  Cancelling ends the waiting.
         """
 
 
 class AttachmentNotFound(HttpError):
-    """No document that the caller may read names the blob, or it is no id at all."""
+    """No document that the caller may read names the attachment, or its id is malformed."""
 
     code: ClassVar[str] = "attachment_not_found"
 
@@ -94,7 +95,7 @@ class AttachmentNotFound(HttpError):
 
 
 class AttachmentUnavailable(HttpError):
-    """A document names the blob, and it is not here yet."""
+    """A document names the attachment, whose content is not here; the caller can try later."""
 
     code: ClassVar[str] = "attachment_unavailable"
 
@@ -103,7 +104,7 @@ class AttachmentUnavailable(HttpError):
 
 
 class RangeNotSatisfiable(HttpError):
-    """The blob has `length` bytes, and none in the range."""
+    """The attachment has `length` bytes, none of them in the requested range."""
 
     code: ClassVar[str] = "range_not_satisfiable"
 

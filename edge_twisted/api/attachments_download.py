@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``GET /attachments/{id}``: a blob, streamed, whole or a range of it."""
+"""``GET /attachments/{id}``: streams an attachment, or a range of it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from typing import Self
 
 from edge_twisted.api.attachments import (
     ATTACHMENT_ID,
@@ -66,7 +66,7 @@ _NOT_FOUND = "attachment_not_found"
 
 
 class AttachmentsDownload:
-    """Sends blobs to whoever may read a document that names them."""
+    """Sends an attachment to callers who may read a document that names it."""
 
     route = ROUTE
     max_body_bytes = 0
@@ -79,7 +79,7 @@ class AttachmentsDownload:
         self._timeout_seconds = timeout_seconds
 
     async def respond(self, request: Request) -> AnyResponse:
-        """Open the blob and begin to send it."""
+        """Open the blob, fetched from the mesh if need be, and begin to send it."""
         attachment = request.path_parameter
         if ATTACHMENT_ID.fullmatch(attachment) is None:
             raise AttachmentNotFound
@@ -119,7 +119,7 @@ def _response(reader: BlobReader, headers: Headers) -> AnyResponse:
     fields: tuple[Field, ...] = (
         (b"ETag", tag.encode("ascii")),
         (b"Accept-Ranges", b"bytes"),
-        # The content of an id never changes, but who may see it can.
+        # The content of an id never changes, but the permission to see it can: so caches must ask.
         (b"Cache-Control", b"private, no-cache"),
     )
     if names_tag(headers.get("if-none-match"), tag):
@@ -144,9 +144,9 @@ def _response(reader: BlobReader, headers: Headers) -> AnyResponse:
 
 class _Pieces:
     """
-    Reads a range of a blob piece by piece, and closes the reader at the end of it.
+    Reads a range of a blob piece by piece, and closes the blob at the end.
 
-    No generator: one that was never begun would not close it.
+    A class, because a generator that is closed before its first piece runs no ``finally``.
     """
 
     def __init__(self, reader: BlobReader, first: int, count: int) -> None:
@@ -154,7 +154,7 @@ class _Pieces:
         self._at = first
         self._left = count
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
@@ -163,7 +163,7 @@ class _Pieces:
             raise StopAsyncIteration
         piece = await self._reader.read(self._at, min(PIECE_BYTES, self._left))
         if not piece:
-            # The connection is cut: what was promised will not come.
+            # This cuts the connection: the bytes that Content-Length promised will not come.
             raise EOFError("the blob is shorter than it was")
         self._at += len(piece)
         self._left -= len(piece)

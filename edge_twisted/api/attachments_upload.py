@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``POST /attachments/upload``: a blob by ``multipart/form-data``, streamed to the store."""
+"""``POST /attachments/upload``: streams the file of a ``multipart/form-data`` body to the store."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from edge_twisted.api.request import Headers, Request
 from edge_twisted.api.response import AnyResponse, Response
 from edge_twisted.api.route import Route
 
-#: The part that is the blob.
+#: The name of the part that holds the content.
 FILE_PART = "file"
-#: Names and values of all text parts together.
+#: Most bytes of the names and values of all text parts together.
 MAX_METADATA_BYTES = 64 * 1024
-#: Parts of one body: more names than that are no metadata.
+#: Most parts of one body.
 MAX_PARTS = 1000
 
 ROUTE = Route(
@@ -62,7 +62,7 @@ OPERATION = Operation(
 
 
 class AttachmentsUpload:
-    """Takes blobs; one that does not arrive whole leaves nothing behind."""
+    """Receives attachments; an upload that breaks off leaves nothing behind."""
 
     route = ROUTE
 
@@ -71,7 +71,7 @@ class AttachmentsUpload:
         self.max_body_bytes = max_body_bytes
 
     async def respond(self, request: Request) -> AnyResponse:
-        """Receive the parts and answer the token."""
+        """Receive the parts, and answer with the attachment's token."""
         boundary = _boundary(request.headers)
         form = _Form(caller_of(request).permits.identity)
         try:
@@ -81,7 +81,7 @@ class AttachmentsUpload:
             info: BlobInfo = await form.writer.finish()
         except BaseException:
             if form.writer is not None:
-                # Not awaited: when the client has gone nobody waits, and the store does it anyway.
+                # Not awaited: the client may have gone, and the store deletes the file anyway.
                 form.writer.abort()
             raise
         token = {"id": info.id, "len": info.length, "metadata": form.metadata}
@@ -120,12 +120,16 @@ class AttachmentsUpload:
 
 @define
 class _Form:
-    """What has arrived of a form."""
+    """The parts of one form that have arrived."""
 
     uploader: str | None
+    #: The text parts that are complete: name -> value.
     metadata: dict[str, str] = field(factory=dict)
+    #: The blob of the file part; None before that part.
     writer: BlobWriter | None = None
+    #: Whether the current part is the file.
     in_file: bool = False
+    #: Name and value of the current text part.
     _name: str = ""
     _text: bytearray = field(factory=bytearray)
     _metadata_bytes: int = 0

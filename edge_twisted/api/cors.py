@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Which pages of other origins may call the API: the CORS protocol (fetch.spec.whatwg.org, 3.2).
+The CORS protocol (fetch.spec.whatwg.org, 3.2): which web pages of other origins may call the API.
 
-Origins match exactly, letter by letter, as browsers send them.
+An origin of the configuration matches the browser's Origin field character by character.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from edge_twisted.config.model import Cors
 
 _ORIGIN = b"origin"
 _WANTED_METHOD = b"access-control-request-method"
-#: What a page may send beside what every page may.
+#: Request fields that a page may send beside those that CORS always permits.
 REQUEST_FIELDS: Final = (
     b"Authorization, Content-Type, X-DITTO-TXN-ID, Range, If-Range, If-None-Match"
 )
-#: What a page gets to see of a response.
+#: Response fields that a page may read beside those that CORS always exposes.
 EXPOSED_FIELDS: Final = (
     b"X-Request-Id, Retry-After, ETag, Content-Range, Accept-Ranges, WWW-Authenticate, "
     b"RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 )
-#: How long a browser may go without asking again; Chromium takes no longer than two hours.
+#: How long a browser may reuse the answer to a preflight; Chromium's limit is two hours.
 MAX_AGE_SECONDS: Final = 600
 _VARY: Final = (b"Vary", b"Origin")
 
 
 class CrossOrigin:
-    """What one configuration says of pages of other origins."""
+    """The CORS rules of one configuration."""
 
     def __init__(self, cors: Cors) -> None:
         self._is_open = "*" in cors.allowed_origins
@@ -41,26 +41,26 @@ class CrossOrigin:
         )
 
     def allows(self, origin: bytes) -> bool:
-        """Whether pages of an origin may call."""
+        """Tell whether pages of `origin` may call the API."""
         return self._is_open or origin in self._allowed
 
     def headers(self, request: Request) -> tuple[Field, ...]:
-        """Return the fields of a response, errors too, by which a browser lets its page see it."""
+        """Return the fields of any response, errors too, that let the browser's page read it."""
         origin = request.headers.get_bytes(_ORIGIN)
         if origin is None or not self.allows(origin):
             return (_VARY,)
         return (
             _VARY,
-            # Never with credentials, for keys are sent by hand: `*` then names nobody.
+            # Credentials are not allowed: a page sends its key itself, so `*` gives nothing away.
             (b"Access-Control-Allow-Origin", b"*" if self._is_open else origin),
             (b"Access-Control-Expose-Headers", EXPOSED_FIELDS),
         )
 
     def preflight(self, request: Request, methods: Iterable[str]) -> Response | None:
         """
-        Answer what a browser asks before it sends a request; None: it is no such question.
+        Answer a preflight, the browser's question before a request; None: this is no preflight.
 
-        :raises Forbidden: pages of its origin may not call.
+        :raises Forbidden: pages of this origin may not call the API.
         """
         origin = request.headers.get_bytes(_ORIGIN)
         if request.method != "OPTIONS" or origin is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Byte ranges and entity tags of RFC 9110, as far as an immutable blob needs them."""
+"""Parsers of Range and If-None-Match (RFC 9110), as far as an immutable blob needs them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from edge_twisted.api.attachments import RangeNotSatisfiable
 
 _RANGE: Final = re.compile(r"bytes=[ \t]*(\d*)-(\d*)[ \t]*", re.ASCII | re.IGNORECASE)
 _TAG: Final = re.compile(r'(?:W/)?("[^"]*")')
-#: Digits of a number that any file can have as its length.
+#: Longer numbers are beyond the length of any file, and not converted.
 _MAX_DIGITS: Final = 18
 
 
 def requested_range(header: str | None, length: int) -> tuple[int, int] | None:
     """
-    Return the first byte and the number of bytes that a Range asks for; None for the whole.
+    Return the requested range as (index of the first byte, number of bytes); None: the whole blob.
 
-    What is no byte range, and more than one range, counts as the whole, as RFC 9110 allows.
+    `header` is the Range field, `length` the blob's length in bytes.  Several ranges, other units
+    and malformed ranges count as a request for the whole blob, which RFC 9110 allows.
 
-    :raises RangeNotSatisfiable: the blob has none of these bytes.
+    :raises RangeNotSatisfiable: the blob has no byte in the range.
     """
     if header is None:
         return None
@@ -31,7 +32,7 @@ def requested_range(header: str | None, length: int) -> tuple[int, int] | None:
     if first is None:
         if last is None:
             return None
-        # The last so many.
+        # ``bytes=-N``: the last N bytes.
         count = min(last, length)
         if not count:
             raise RangeNotSatisfiable(length)
@@ -45,7 +46,7 @@ def requested_range(header: str | None, length: int) -> tuple[int, int] | None:
 
 
 def names_tag(header: str | None, tag: str) -> bool:
-    """Whether an If-None-Match names an entity tag, or any."""
+    """Tell whether an If-None-Match field has the entity tag `tag`, or ``*``."""
     if header is None:
         return False
     return header.strip() == "*" or tag in _TAG.findall(header)
@@ -54,5 +55,5 @@ def names_tag(header: str | None, tag: str) -> bool:
 def _number(digits: str) -> int | None:
     if not digits:
         return None
-    # More digits would only cost time: no blob is so long.
+    # Converting more digits would only cost time.
     return int(digits) if len(digits) <= _MAX_DIGITS else 10**_MAX_DIGITS

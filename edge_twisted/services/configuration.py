@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Reads the configuration with every check that a start makes.
+Reads the configuration file with all checks, for the start, reloads and `config validate`.
 
-`config validate`, the start and every reload read it here, so that they cannot disagree but in one
-thing: what to do about a certificate that cannot be served.
+All three use `start_checks`.  They differ in one thing: the consequence of a certificate that
+cannot be served.  `config validate` refuses it; the start only warns if the dates are its one
+fault; a reload ignores it, because the certificate watch reports it.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ def read_configuration(
     now: Callable[[], datetime] = now_utc,
 ) -> LoadedConfiguration:
     """
-    Read and check the file at `path`; nothing is created or changed, and no network is used.
+    Read and check the file at `path`; creates and changes nothing, and uses no network.
 
-    :raises ConfigurationError: it cannot be used; all problems are in it.
+    :raises ConfigurationError: the file cannot be used; the error has all problems.
     """
     return load(path, environ, start_checks(now))
 
@@ -63,10 +64,11 @@ def read_for_start(
     """
     Read and check the file at `path` for a server that starts.
 
-    A certificate that has expired or is not valid yet is a warning: the clock may be wrong, and a
-    server that ends is not started again.  It serves all but HTTPS, which begins in time.
+    A certificate that has expired or is not valid yet is a warning only.  The machine's clock may
+    be wrong, and a server that ends is not started again; so the server serves everything but
+    HTTPS, which begins once the certificate is valid.
 
-    :raises ConfigurationError: it cannot be used; all problems are in it.
+    :raises ConfigurationError: the file cannot be used; the error has all problems.
     """
     return load(path, environ, evolve(start_checks(now), certificate=partial(_at_start, now)))
 
@@ -75,17 +77,17 @@ def read_for_reload(path: Path, environ: Mapping[str, str]) -> Configuration:
     """
     Read and check the file at `path` for a running server.
 
-    A certificate that cannot be used is no reason against the rest: the one in use stays, and
-    whoever watches the files says why.
+    A certificate that cannot be used does not stop the rest of the reload: the certificate in use
+    stays, and the certificate watch logs the reason.
 
-    :raises ConfigurationError: it cannot be used; all problems are in it.
+    :raises ConfigurationError: the file cannot be used; the error has all problems.
     """
     checks = evolve(start_checks(now_utc), certificate=lambda *_: ())
     return load(path, environ, checks).configuration
 
 
 def start_checks(now: Callable[[], datetime]) -> Checks:
-    """Return the checks that other rooms than the configuration's make; `now` is an aware time."""
+    """Return the checks that need rooms above `config`; `now` returns an aware time."""
     return Checks(
         subscription=_subscription_problems,
         condition=_condition_problems,
@@ -117,12 +119,13 @@ def _condition_problems(text: str, collection: str) -> Sequence[QueryProblem]:
 
 def _refuse_qualified(condition: syntax.Expression, collection: str) -> None:
     """
-    Refuse ``tasks.owner`` in a condition on tasks, where every name is a field.
+    Refuse ``tasks.owner`` in a condition on the collection ``tasks``.
 
-    It would be the field ``owner`` of a field ``tasks``, which hardly any document has; a
-    condition that asks whether it is MISSING would hold for all of them.
+    In a condition every name is a field, so ``tasks.owner`` means the field ``owner`` inside a
+    field ``tasks``, which hardly any document has.  A condition like ``tasks.owner IS MISSING``
+    would then permit every document.
 
-    :raises SemanticError: a path begins with the collection's name, and goes on.
+    :raises SemanticError: a path of more than one name begins with the collection's name.
     """
     for path, is_bound in free_paths(condition):
         if not is_bound and len(path.names) > 1 and path.names[0] == collection:
@@ -144,7 +147,7 @@ def _problems(compile_: Callable[[], object]) -> Sequence[QueryProblem]:
 
 
 def credential_form(text: str) -> CredentialForm:
-    """Examine the hash of an API key; two of one key are told by the key's public id."""
+    """Examine the hash of an API key; hashes of the same key have the same public id."""
     try:
         parsed = KeyHash.parse(text)
     except BadKeyHash as error:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A service whose children start one after another and stop in reverse, each awaited.
+A service that starts its parts one after another and stops them in reverse, each awaited.
 
-Twisted's `MultiService` calls all of its children at once and waits for none at start; a store
-that opens in a thread would then meet its first request before it is open.  (After the idea of
-Buildbot's ``AsyncMultiService``.)
+Twisted's `MultiService` starts all children at once and waits for none, so requests could reach a
+store that is still opening on its thread.  The idea is that of Buildbot's ``AsyncMultiService``.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ log = Logger()
 
 class OrderedService(Service):
     """
-    Starts `parts` in order, each awaited; stops those that started in reverse, each awaited.
+    Starts `parts` in order and stops them in reverse; waits for each before the next.
 
-    A part whose start fails stops the parts before it, and then `on_failure` is called once with
-    the failure and the part's name.  A part whose stop fails is logged and does not keep the
-    others from stopping.
+    If a part fails to start, that part and the parts before it are stopped; then `on_failure` is
+    called once, with the failure and the part's name.  If a part fails to stop, the failure is
+    logged and the other parts stop all the same.  `on_running` is called when all have started.
     """
 
     def __init__(
@@ -34,7 +33,8 @@ class OrderedService(Service):
         on_failure: Callable[[Failure, str], None],
         on_running: Callable[[], None] = lambda: None,
     ) -> None:
-        self._parts = tuple(parts)
+        #: What starts, in order.
+        self.parts = tuple(parts)
         self._on_failure = on_failure
         self._on_running = on_running
         self._started: list[IService] = []
@@ -53,11 +53,11 @@ class OrderedService(Service):
     # -- inner
 
     async def _start(self) -> None:
-        for part in self._parts:
+        for part in self.parts:
             if not self.running:
                 return
             try:
-                # Counted as started before it has: a start that failed half-way is stopped too.
+                # Noted before the start, so that a part that fails half-way is stopped too.
                 self._started.append(part)
                 await _awaited(part.startService())
             except Exception:
@@ -69,7 +69,7 @@ class OrderedService(Service):
             self._on_running()
 
     async def _stop(self) -> None:
-        # A start under way notices `running` after the part that it waits for.
+        # A start in progress ends after its current part, when it sees that `running` is False.
         await self._starting
         await self._stop_started()
 
@@ -83,7 +83,7 @@ class OrderedService(Service):
 
 
 def name_of(part: IService) -> str:
-    """Return the name of a part for messages: its `name`, else that of its class."""
+    """Return the name of a part for messages: its `name`, else the name of its class."""
     return str(getattr(part, "name", None) or type(part).__name__)
 
 

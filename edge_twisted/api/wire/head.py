@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The head of a request: request line and header fields, taken apart and checked.  Pure.
+Parses and checks the head of a request: the request line and the header fields.  Pure.
 
-`httptools` (llhttp) splits and validates the fields; it is strict where smuggling begins: bare CR
-or LF, folded lines, blanks before a colon, control characters, a Content-Length that is no plain
-number, comes twice, or comes with a Transfer-Encoding.  Here is what it leaves open (RFC 9112):
-one blank between the parts of the request line, the versions, Host, codings other than chunked, a
-Transfer-Encoding under HTTP/1.0, and fields that must not come twice.
+`httptools` (llhttp) splits the fields and refuses what request smuggling uses: bare CR or LF,
+folded lines, blanks before a colon, control characters, and a Content-Length that is no plain
+number, comes twice, or comes with a Transfer-Encoding.  This module checks what llhttp leaves open
+(RFC 9112): single blanks in the request line, the HTTP version, Host, transfer codings other than
+chunked, Transfer-Encoding under HTTP/1.0, and fields that must not come twice.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from edge_twisted.api.errors import (
 from edge_twisted.api.request import Headers
 from edge_twisted.api.wire.target import RequestTarget, target_of
 
-#: As many as twisted.web takes; a browser sends about twenty.
+#: Most header fields of a request, as in twisted.web; a browser sends about twenty.
 MAX_FIELDS: Final = 500
 
-#: Larger heads are understood anew each time: thousands of connections may be idle.
+#: The largest head that a connection remembers, because thousands of connections may be idle.
 REMEMBERED_BYTES: Final = 4096
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([^\x00-\x20\x7f-\xff]+) (HTTP/.*)")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 _HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-#: No field's value can hold it: the parser lets no line be folded.
+#: Matches the field itself only: no value contains a line break, as llhttp refuses folded lines.
 _LENGTH_FIELD = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*(?=\r\n)", re.IGNORECASE)
-#: A number of so many digits is one that the parser takes.
+#: Digits of a Content-Length that are surely within what llhttp takes (64 bits).
 _SAFE_DIGITS: Final = 15
 _UPGRADE = re.compile(rb"\r\nupgrade(?=:)", re.IGNORECASE)
-#: Methods that llhttp is shown as they are.  It knows more, and treats some of them (CONNECT) in a
-#: way of its own; which methods are answered the routes say.
+#: Methods that are handed to llhttp unchanged.  llhttp treats some others specially (CONNECT), so
+#: it sees POST in their place; the routes decide which methods are answered.
 _PLAIN_METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
-#: Fields that mean one thing: a second one would mean another to whoever reads the other.
+#: Fields that must not come twice: a proxy might obey the one value, and this server the other.
 _ONCE = frozenset(
     {
         b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization",
@@ -58,26 +58,26 @@ _ONCE = frozenset(
 
 @define(eq=False)
 class RequestHead:
-    """A head that can be understood in one way only."""
+    """A request's head that was parsed and has one meaning only."""
 
     method: str
     target: RequestTarget
-    #: By lower-case name; values of a name that came more than once are joined by ``", "``.
+    #: Values by lower-case name; values of a name that came more than once are joined by ``", "``.
     fields: Mapping[bytes, bytes]
-    #: The same for endpoints.
+    #: The same fields in the form that endpoints use.
     headers: Headers
     #: Whether the client speaks HTTP/1.1, not 1.0.
     is_1_1: bool
-    #: Whether it wants to go on with the connection.
+    #: Whether the client wants to keep the connection open after the response.
     keeps_alive: bool
-    #: Bytes of body that follow; None: chunks.
+    #: Length of the body in bytes; None: the body is chunked.
     content_length: int | None
-    #: Whether it sends the body only when told to, or after a while.
+    #: Whether the client waits for 100 Continue, for a while, before it sends the body.
     expects_continue: bool
 
 
 class _Fields:
-    """What the parser tells of a head."""
+    """Collects the header fields that llhttp finds."""
 
     __slots__ = ("count", "fields", "is_complete", "repeated")
 
@@ -106,10 +106,10 @@ class _Fields:
 
 def parse_head(head: bytes) -> RequestHead:
     """
-    Return the request that a head is; `head` ends with the first empty line.
+    Parse the bytes of a head, which end with the first empty line.
 
-    :raises HttpError: it is none, or one that this server does not take; what follows it on its
-        connection cannot be told apart any more.
+    :raises HttpError: `head` is malformed, or a request that this server does not take.  Where the
+        next request of the connection begins is then unknown: answer the error and close.
     """
     line = _REQUEST_LINE.match(head)
     if line is None:
@@ -122,7 +122,7 @@ def parse_head(head: bytes) -> RequestHead:
     fields = parsed.fields
     place = target_of(method, target)
     if place.host is not None:
-        # RFC 9112, 3.2.2: what the target says wins over the field.
+        # RFC 9112, 3.2.2: the host of an absolute target replaces the Host field.
         fields[b"host"] = place.host
     host = fields.get(b"host")
     if host is None:
@@ -148,11 +148,11 @@ def parse_head(head: bytes) -> RequestHead:
 
 class HeadMemory:
     """
-    Understands the heads of one connection as `parse_head` does, and at once one that came before.
+    Parses the heads of one connection, and recognizes a repetition of the last one at once.
 
-    Whoever keeps a connection sends the same head again and again, but for the digits of its
-    Content-Length.  What is remembered is the last head, unless it is large; it holds the caller's
-    key, so it lives no longer than its connection does.
+    A client that keeps its connection sends the same head again and again, apart from the digits of
+    Content-Length.  The last head is remembered unless it is larger than `REMEMBERED_BYTES`.  A
+    head contains the caller's key, so the memory belongs to one connection and ends with it.
     """
 
     __slots__ = ("_after", "_before", "_known", "_last")
@@ -160,15 +160,11 @@ class HeadMemory:
     def __init__(self) -> None:
         self._last = b""
         self._known: RequestHead | None = None
-        #: Of the last head, what is before and behind the digits of its Content-Length.
+        #: The last head before and after the digits of its Content-Length; empty without one.
         self._before = self._after = b""
 
     def parse(self, head: bytes) -> RequestHead:
-        """
-        Return the request that a head is.
-
-        :raises HttpError: see `parse_head`.
-        """
+        """Return what `parse_head` returns for `head`, or raise what it raises."""
         known = self._known
         if known is not None:
             if head == self._last:
@@ -192,7 +188,7 @@ class HeadMemory:
 
 
 def _with_length(head: RequestHead, digits: bytes) -> RequestHead:
-    """Return the same head with another Content-Length."""
+    """Return a copy of `head` with the Content-Length `digits`."""
     fields = {**head.fields, b"content-length": digits}
     return RequestHead(
         head.method,
@@ -207,7 +203,7 @@ def _with_length(head: RequestHead, digits: bytes) -> RequestHead:
 
 
 def request_line_of(head: bytes) -> tuple[str, str]:
-    """Return method and path of a head that was refused, as far as they can be told."""
+    """Return method and path of a refused head, empty where they cannot be parsed."""
     line = _REQUEST_LINE.match(head)
     if line is None:
         return "", ""
@@ -227,8 +223,8 @@ def _parsed(method: bytes, head: bytes) -> _Fields:
     if method not in _PLAIN_METHODS:
         head = b"POST" + head[len(method) :]
     if b"pgrade" in head or b"PGRADE" in head:
-        # An upgrade that nobody grants is ignored (RFC 9110, 7.8), which llhttp must not see: it
-        # would take what follows for the other protocol.
+        # A server may ignore Upgrade (RFC 9110, 7.8).  llhttp must not see the field, or it would
+        # take the bytes after the head for the other protocol.
         head = _UPGRADE.sub(b"\r\nx-upgrade", head)
     found = _Fields()
     try:
@@ -248,7 +244,7 @@ def _parsed(method: bytes, head: bytes) -> _Fields:
 def _length(fields: Mapping[bytes, bytes], is_1_1: bool) -> int | None:
     coding = fields.get(b"transfer-encoding")
     if coding is None:
-        # llhttp let nothing but digits through.
+        # llhttp accepts nothing but digits here.
         return int(fields.get(b"content-length", b"0"))
     if not is_1_1:
         raise MalformedRequest("HTTP/1.0 has no Transfer-Encoding")

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-From the bytes of a connection to requests, one after the other.  Pure.
+Splits the bytes of one connection into request heads and bodies.  Pure.
 
-Whoever reads asks: for the next head, then for its body until that is complete, then for the next
-head.  What nobody has asked for stays in the buffer, so that a queue of pipelined requests is
-never longer than the bytes that were read.  However the bytes are cut on their way, the answers are
-the same.
+The connection pulls: it asks for the next head, then for pieces of the body until the body is
+complete, then for the next head.  Bytes that it has not asked for stay in the buffer, so pipelined
+requests never take more memory than their bytes.  The results do not depend on how the network cut
+the bytes.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _END_OF_HEAD = b"\r\n\r\n"
 
 class RequestReader:
     """
-    Reads the requests of one connection; a head may have `max_header_bytes`.
+    Reads the requests of one connection; a head may have up to `max_header_bytes` bytes.
 
-    After it has raised, nothing more can be told from the connection.
+    After an `HttpError`, where the next request begins is unknown: the connection has to close.
     """
 
     __slots__ = (
@@ -38,32 +38,35 @@ class RequestReader:
     def __init__(self, max_header_bytes: int) -> None:
         self.max_header_bytes = max_header_bytes
         self._data = b""
-        #: Where what nobody has taken begins; and up to where there is no end of a head.
+        #: Index in `_data` of the first byte that has not been taken.
         self._at = 0
+        #: Index in `_data` before which no head ends, so that no byte is searched twice.
         self._searched = 0
-        #: Of the body under way: bytes that are to come, or the chunks.
+        #: Bytes of the current body that have not been taken, if Content-Length announced it.
         self._left = 0
+        #: The decoder of the current body, if it is chunked; None at its end.
         self._chunks: ChunkDecoder | None = None
+        #: The beginning of a head that was refused.
         self._failed: bytes | None = None
         self._memory = HeadMemory()
 
     @property
     def buffered(self) -> int:
-        """How many bytes wait to be taken."""
+        """Number of received bytes that have not been taken."""
         return len(self._data) - self._at
 
     @property
     def is_body_complete(self) -> bool:
-        """Whether all of the newest request's body has been taken."""
+        """Whether the whole body of the newest request has been taken."""
         return not self._left and self._chunks is None
 
     @property
     def failed_head(self) -> bytes:
-        """The beginning of what was refused."""
+        """The beginning of the head that `next_head` refused; empty if it refused none."""
         return self._failed or b""
 
     def receive(self, data: bytes) -> None:
-        """Take bytes from the connection."""
+        """Add bytes that the connection received."""
         if self._at == len(self._data):
             self._data = data
             self._searched = self._at = 0
@@ -77,9 +80,9 @@ class RequestReader:
 
     def next_head(self) -> RequestHead | None:
         """
-        Return the next request's head; None: more bytes are needed.
+        Return the head of the next request; None if more bytes are needed.
 
-        :raises HttpError: what is there is no request that this server takes.
+        :raises HttpError: the bytes are no request that this server takes; answer it and close.
         """
         if self._at == len(self._data):
             return None
@@ -98,7 +101,7 @@ class RequestReader:
         return parsed
 
     def whole_body(self) -> bytes | None:
-        """Return the newest request's body if all of it is here, else take nothing of it."""
+        """Return the newest request's body if all of it is buffered; else take nothing."""
         left, begin, data = self._left, self._at, self._data
         if self._chunks is not None or len(data) - begin < left:
             return None
@@ -108,9 +111,9 @@ class RequestReader:
 
     def next_piece(self) -> bytes:
         """
-        Return what is here of the body, empty where it is complete or more bytes are needed.
+        Return the buffered part of the body; empty if the body is complete or has to be waited for.
 
-        :raises HttpError: the chunks are broken.
+        :raises HttpError: the chunks are malformed; answer it and close.
         """
         if self._chunks is not None:
             pieces, at = self._chunks.decode(self._data, self._at)
@@ -127,14 +130,14 @@ class RequestReader:
         return piece
 
     def forget(self) -> None:
-        """Drop what is here: nobody asks for it any more."""
+        """Drop all buffered bytes."""
         self._data = b""
         self._at = self._searched = 0
 
     # -- inner
 
     def _taken_to(self, at: int) -> None:
-        """Go on from there; keep nothing that is taken, for a connection may be idle for long."""
+        """Continue at index `at`; free a used-up buffer, as the connection may stay idle."""
         if at == len(self._data):
             self.forget()
         else:
@@ -142,11 +145,11 @@ class RequestReader:
 
     def _take_head(self) -> bytes | None:
         data, at = self._data, self._at
-        # RFC 9112, 2.2: an empty line before a request is ignored; one.
+        # RFC 9112, 2.2: one empty line before a request is ignored.
         begin = at + 2 if data.startswith(b"\r\n", at) else at
         first = data[begin : begin + 1]
         if first and not first.isalnum() and not (first == b"\r" and begin == at):
-            # TLS on a plain port, or noise: no need to wait for the end of a head.
+            # TLS on a plain port, or noise: refused before the end of a head arrives.
             self._failed = data[begin : begin + 64]
             raise MalformedRequest("this is no HTTP request")
         end = data.find(_END_OF_HEAD, max(begin, self._searched - 3))
