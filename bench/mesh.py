@@ -2,8 +2,11 @@
 """
 The mesh between real daemons over loopback TLS: ``python -m bench.mesh [part ...] [--save]``.
 
-Servers run with keys, TLS and audit on, each in a process of its own; bytes are those of the
-link's own counter (`edge_mesh_bytes_total`), that is frames before TLS.
+Servers run with keys, TLS and audit on, each in a process of its own, and so do the clients that
+write and read.  Bytes of changes are counted by a relay between two servers, TLS included
+(`bench.mesh_bytes`); those of a reconnect by the link's own counter (`edge_mesh_bytes_total`), that
+is frames before TLS.
+The part ``in-process`` measures the same without daemons.
 """
 
 from __future__ import annotations
@@ -16,6 +19,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.mesh_bytes import absence, overlap
+from bench.mesh_clients import visible_ms
+from bench.mesh_in_process import in_process
 from bench.report import Figure, Part, run_parts
 from tests.system.mesh_site import Site, eventually, site, started
 from tests.system.relay import Relay
@@ -159,24 +165,15 @@ def _death(hub: Site, spoke: Site) -> Iterator[Figure]:
 
 
 def latency(folder: Path) -> Iterator[Figure]:
-    """From an acknowledged INSERT to the first read that shows it, 1 and 3 hops away."""
+    """From an acknowledged INSERT to the first read that shows it, in a line of four servers."""
     with line(folder, ("first", "second", "third", "fourth")) as sites:
         eventually("they meet", lambda: len(sites[0].peers()) == 3)
         for hops, target in ((1, 30.0), (3, 100.0)):
-            found = sorted(_visible_ms(sites[0], sites[hops], hops, n) for n in range(SAMPLES))
+            found = sorted(visible_ms(sites[0], sites[hops], f"hop{hops}", SAMPLES))
             name = f"visible {hops} hop{'s' if hops > 1 else ''} away"
             yield Figure(name=f"{name}, median", value=statistics.median(found), unit="ms")
             p99 = found[int(len(found) * 0.99)]
             yield Figure(name=f"{name}, p99", value=p99, unit="ms", target=target, sense="most")
-
-
-def _visible_ms(here: Site, there: Site, hops: int, number: int) -> float:
-    id_ = f"hop{hops}-{number}"
-    here.run("INSERT INTO tasks DOCUMENTS (:doc)", {"doc": {"_id": id_, "n": number}})
-    began = time.perf_counter()
-    while not there.items("SELECT * FROM tasks WHERE _id = :id", {"id": id_}):
-        pass
-    return (time.perf_counter() - began) * 1000
 
 
 def ring(folder: Path) -> Iterator[Figure]:
@@ -233,6 +230,9 @@ def links(folder: Path) -> Iterator[Figure]:
 PARTS: dict[str, Part] = {
     "first-sync": first_sync,
     "latency": latency,
+    "absence": absence,
+    "overlap": overlap,
+    "in-process": in_process,
     "ring": ring,
     "links": links,
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TCP relay in the way of a link, which a test can cut and mend."""
+"""A TCP relay in the way of a link: a test can cut and mend it, and count what passes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ class Relay:
         self._target = target
         self._open: set[socket.socket] = set()
         self._is_cut = False
+        self._counting = threading.Lock()
+        #: Bytes that were passed on, both ways: TLS and all, without TCP's own.
+        self.passed_bytes = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -58,6 +61,8 @@ class Relay:
         self._open.add(source)
         with suppress(OSError):
             while piece := source.recv(PIECE):
+                with self._counting:
+                    self.passed_bytes += len(piece)
                 sink.sendall(piece)
         with suppress(OSError):
             sink.shutdown(socket.SHUT_RDWR)
