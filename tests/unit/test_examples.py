@@ -11,7 +11,9 @@ import pytest
 from tests.examples.documents import EXAMPLES, with_example
 
 
-@pytest.mark.parametrize(("path", "example"), EXAMPLES.items(), ids=lambda each: str(each))
+@pytest.mark.parametrize(
+    ("path", "example"), EXAMPLES.items(), ids=[path.stem for path in EXAMPLES]
+)
 def test_it_is_what_the_code_does(path: Path, example: Callable[[], str]) -> None:
     """``python -m tests.examples`` mends it; read afterwards whether the text still fits."""
     text = path.read_text("utf-8")

@@ -54,8 +54,8 @@ def both(redactor: Redactor, message: str, **fields: object) -> tuple[str, str]:
         ("CANARYcanary", f"key:\n{PEM}\nafter"),
         ("CANARYcanary", repr(PEM)),
         ("CANARYcanary", PEM[:-20]),
-        (KEY[-30:], f"wrong key {KEY} from 10.0.0.1"),
-        (JWT.split(".")[1], f"token {JWT}!"),
+        pytest.param(KEY[-30:], f"wrong key {KEY} from 10.0.0.1", id="a key"),
+        pytest.param(JWT.split(".")[1], f"token {JWT}!", id="a web token"),
     ],
 )
 def test_what_looks_like_a_secret_goes(secret: str, text: str) -> None:

@@ -104,8 +104,10 @@ def test_a_foreign_argon2id_hash_is_taken_for_any_key() -> None:
         ("", "no PHC string"),
         ("not base64!", "not base64"),
         (base64.b64encode(b"\xff\xfe").decode(), "not base64"),
-        (GENERATED.key, "is a private key"),
-        (base64.b64decode(GENERATED.hash).decode(), "bare PHC string"),
+        pytest.param(GENERATED.key, "is a private key", id="a private key"),
+        pytest.param(
+            base64.b64decode(GENERATED.hash).decode(), "bare PHC string", id="a bare PHC string"
+        ),
         ("A" * 2000, "longer than"),
         (encoded("$bcrypt$ln=1$AAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAA"), "neither a scrypt"),
         (encoded("$argon2i$v=19$m=64,t=1,p=1$c2Fs$c2Fs"), "neither a scrypt"),

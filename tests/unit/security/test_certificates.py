@@ -254,6 +254,7 @@ def damaged_rsa() -> bytes:
             "ssh-keygen -p -m PEM",
         ),
     ],
+    ids=["empty", "DER", "a certificate", "cut off", "damaged", "a damaged RSA key", "OpenSSH"],
 )
 def test_what_is_no_key(content: bytes, reason: str, files: TlsFiles) -> None:
     files.key.write_bytes(content)
