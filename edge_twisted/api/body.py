@@ -2,9 +2,9 @@
 """
 A request's body on its way from the connection to the endpoint.
 
-The connection feeds it, the endpoint takes it.  Bytes that the endpoint has not taken are bounded:
-above `HIGH_WATER_BYTES` the connection stops reading from its client until the endpoint catches up.
-Only `RequestBody.read` gathers more, up to its limit.
+The connection feeds the body, the endpoint takes it.  The bytes in between are bounded: above
+`HIGH_WATER_BYTES` the connection stops reading from its client until the endpoint catches up.  Only
+`RequestBody.read` gathers more, up to its limit.
 """
 
 from __future__ import annotations
@@ -22,21 +22,23 @@ HIGH_WATER_BYTES = 65536
 
 
 class BodySource(Protocol):
-    """What a body needs of its connection, which feeds it."""
+    """The connection as a request's body sees it."""
 
     def body_wanted(self) -> None:
-        """Say that the endpoint waits for the body: what `Expect: 100-continue` waits for."""
+        """Note that the endpoint waits for the body; a client may wait for 100 Continue."""
 
     def body_taken(self) -> None:
-        """Say that there is room again."""
+        """Note that the body has room again: the connection can go on reading."""
 
 
 class RequestBody:
     """
-    One body; `announced` is its Content-Length, None for chunks; `whole` is all of it where that
-    is here from the beginning.
+    The body of one request, which its endpoint takes once: whole (`read`) or in pieces.
 
-    Bytes beyond `limit` fail it.  The endpoint takes it once, whole or in pieces.
+    More bytes than `limit` fail the body.
+
+    :param announced: the Content-Length; None for a chunked body.
+    :param whole: all bytes of the body, if they arrived together with the head.
     """
 
     __slots__ = (
@@ -58,12 +60,12 @@ class RequestBody:
         self, announced: int | None, source: BodySource, whole: bytes | None = None
     ) -> None:
         self.announced = announced
-        #: The most bytes that will be accepted; the pipeline sets it once it knows the route.
+        #: Most bytes that are accepted; None until the pipeline knows the route.
         self.limit: int | None = None
-        #: Bytes that arrived, and of these those that the endpoint has not taken.
+        #: Bytes that have arrived, and those of them that the endpoint has not taken.
         self.received = self.buffered = len(whole) if whole else 0
         self.is_complete = announced == 0 or whole is not None
-        #: Whether the endpoint has seen the end of it.
+        #: Whether the endpoint has taken everything up to the end.
         self.is_exhausted = False
         self.error: HttpError | None = None
         self._source = source
@@ -76,11 +78,11 @@ class RequestBody:
 
     @property
     def is_full(self) -> bool:
-        """Whether the connection should stop reading for now."""
+        """Whether the connection should stop reading until `BodySource.body_taken`."""
         return self.buffered > HIGH_WATER_BYTES and not self._gathers
 
     def feed(self, data: bytes) -> None:
-        """Take bytes that arrived."""
+        """Add bytes that arrived."""
         self.received += len(data)
         if self.error is not None:
             return
@@ -93,23 +95,23 @@ class RequestBody:
             self._wake()
 
     def finish(self) -> None:
-        """Say that all has arrived."""
+        """Note that the body is complete."""
         self.is_complete = True
         self._wake()
 
     def fail(self, error: HttpError) -> None:
-        """Say that the rest will not come, and why."""
+        """Fail the body with `error`: the rest of it will not come."""
         self.error = error
         self._wake()
 
     @property
     def is_taken(self) -> bool:
-        """Whether the endpoint has asked for it."""
+        """Whether the endpoint has asked for the body."""
         return self._taken
 
     @property
     def is_awaited(self) -> bool:
-        """Whether the endpoint waits for more."""
+        """Whether the endpoint waits for more bytes."""
         return self._waiter is not None
 
     # -- the pipeline's side
@@ -129,14 +131,14 @@ class RequestBody:
     # -- the endpoint's side
 
     async def read(self, limit: int | None = None) -> bytes:
-        """Return all of it; see `Request.body`."""
+        """Return the whole body; see `Request.body`."""
         self._take()
         if limit is not None and (self.limit is None or limit < self.limit):
             self.bound(limit)
         if not self.is_complete and self.error is None:
             self._gathers = True
             self._source.body_taken()
-            # That may have brought the rest.
+            # The call may have fed the rest already.
             if not self.is_complete and self.error is None:
                 await self._more()
         if self.error is not None:
@@ -150,7 +152,7 @@ class RequestBody:
         return whole
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield it as it arrives; see `Request.body_pieces`."""
+        """Yield the body as it arrives; see `Request.body_pieces`."""
         self._take()
         while True:
             if self._pieces:

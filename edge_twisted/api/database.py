@@ -18,10 +18,11 @@ Call = tuple[str, Mapping[str, Value]]
 
 class Database(Protocol):
     """
-    One database.  What it returns is a Deferred or a coroutine over them; cancelling it cancels
-    the statement, which then stores nothing.
+    One database.
 
-    Errors are `EdgeError` with codes of `errors.ERRORS`; anything else is answered as a bug.
+    Results come as Deferreds or coroutines over them; cancelling one cancels the statement, which
+    then stores nothing.  Errors are `EdgeError` with codes of `errors.ERRORS`; the API answers any
+    other exception as a bug.
     """
 
     def run(
@@ -35,11 +36,11 @@ class Database(Protocol):
         stream: bool = False,
     ) -> Result | Deferred[Any]:
         """
-        Run one statement; a mutation fires only once it is durable.
+        Run one statement; the result of a mutation comes only once the mutation is durable.
 
-        A `Result` that need not be waited for is returned at once; errors may be raised.
-
-        `timeout_seconds` None is no limit.  With `stream`, a large result has `Result.batches`.
+        A result that is ready is returned as it is, without a Deferred; an error may be raised or
+        come from the Deferred.  `timeout_seconds` None means no limit.  With `stream`, a large
+        result comes in batches (`Result.batches`).
         """
 
     def transaction(
@@ -51,10 +52,10 @@ class Database(Protocol):
         timeout_seconds: float | None,
     ) -> Awaitable[Sequence[Result]]:
         """
-        Run statements as one: each sees what those before it did, and all are stored or none.
+        Run statements as one unit: each sees the effects of earlier ones; all are stored, or none.
 
         :raises TransactionFailed: one of the statements failed.
         """
 
     def reached(self, lsn: int) -> Awaitable[None]:
-        """Fire when the store has the commit `lsn`, at once if it has."""
+        """Wait until the store has reached the commit `lsn`."""

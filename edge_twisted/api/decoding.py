@@ -23,7 +23,7 @@ from edge_twisted.documents.values import INTEGER_MAX, INTEGER_MIN
 
 #: How deep a body may be nested; well below what the JSON encoder can write (254).
 MAX_NESTING = 128
-#: Members that a message names at most, and of each so many characters.
+#: Most members that a message names, and most characters of each.
 _SHOWN_MEMBERS = 5
 _SHOWN_CHARACTERS = 40
 
@@ -38,9 +38,9 @@ _CALL = frozenset({"statement", "args"})
 
 def decode(body: bytes, media: Media) -> object:
     """
-    Return the value that a body holds.
+    Decode a body to a value.
 
-    :raises InvalidRequest: it holds none, or one that documents cannot hold.
+    :raises InvalidRequest: `body` is empty or malformed, or has a value that documents cannot hold.
     """
     if not body:
         raise InvalidRequest("the body is empty; send an object")
@@ -51,7 +51,7 @@ def call_of(value: object, where: str = "the body") -> Call:
     """
     Check that a decoded value is ``{"statement": ..., "args": {...}}``; `args` may be absent.
 
-    :raises InvalidRequest: it is not; `where` is how the message calls it.
+    :raises InvalidRequest: the value has another form; the message calls the value `where`.
     """
     members = object_of(value, _CALL, where)
     statement = members.get("statement")
@@ -68,9 +68,9 @@ def call_of(value: object, where: str = "the body") -> Call:
 
 def object_of(value: object, known: frozenset[str], where: str) -> Mapping[str, Any]:
     """
-    Check that a decoded value is an object without members that nobody knows.
+    Check that a decoded value is an object without unknown members.
 
-    :raises InvalidRequest: it is not.
+    :raises InvalidRequest: the value is no object, or has a member that is not in `known`.
     """
     if type(value) is not dict:
         raise InvalidRequest(f"{where} must be an object with {_listed(known)}")
@@ -95,14 +95,14 @@ def _from_json(body: bytes) -> object:
         raise InvalidRequest(f"the body is no JSON: {error}") from None
     except RecursionError:
         raise InvalidRequest(_TOO_DEEP) from None
-    # Without so many brackets it cannot be too deep: almost nobody pays for the look.
+    # A text with fewer brackets cannot be too deep, so few requests pay for `_depth`.
     if body.count(b"[") + body.count(b"{") > MAX_NESTING and _depth(body) > MAX_NESTING:
         raise InvalidRequest(_TOO_DEEP)
     return value
 
 
 def _depth(text: bytes) -> int:
-    """Return how deep a JSON text is nested: by its brackets, which is quicker than its values."""
+    """Return the nesting depth of a valid JSON text, counted by its brackets outside strings."""
     if b"\\" in text:
         text = _ESCAPE.sub(b"", text)
     marks = text.translate(None, _NO_MARKS)
@@ -126,7 +126,7 @@ def _from_cbor(body: bytes) -> object:
 
 
 def _check(value: object, levels: int) -> None:
-    """Refuse what CBOR can say and a document cannot hold."""
+    """Refuse values that CBOR has and documents do not, and nesting beyond `levels`."""
     kind = type(value)
     if kind is str or kind is bytes or kind is bool or value is None:
         return
@@ -137,7 +137,7 @@ def _check(value: object, levels: int) -> None:
         if value - value != 0.0:  # type: ignore[operator]
             raise InvalidRequest("the body has a number that is not finite")
     elif not levels:
-        # Shared references can make a short text endlessly deep.
+        # Checked here too, because CBOR's shared references can make a short text endlessly deep.
         raise InvalidRequest(_TOO_DEEP)
     elif isinstance(value, list):
         for each in value:

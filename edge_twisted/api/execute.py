@@ -67,14 +67,14 @@ OPERATION = Operation(
     error_schema="StatementError",
 )
 
-#: The header field that names the commit which a request wants to see.
+#: The header field with the commit that the store must have reached before the statement runs.
 _WAIT_FOR = b"x-ditto-txn-id"
-#: Of a 64-bit number.
+#: Most digits of a 64-bit number.
 _MAX_DIGITS = 19
 
 
 class Execute:
-    """Runs statements; `timeout_seconds` bounds each, None does not."""
+    """Runs statements, each for at most `timeout_seconds` (None: without a limit)."""
 
     route = ROUTE
 
@@ -109,7 +109,7 @@ class Execute:
             about = StatementSummary() if statement is None else summarize(statement, error)
             request.verb, request.collections = about.verb, about.collections
             if isinstance(error, CancelledError):
-                # Nobody waits any more, or the pipeline answers that the time is over.
+                # The client went away, or the pipeline answers that the time limit was reached.
                 raise
             raise failed_statement(error, about) from error
         request.verb, request.collections = result.verb, tuple(result.collections)
@@ -118,9 +118,9 @@ class Execute:
 
 def awaited_commit(headers: Headers) -> int | None:
     """
-    Return the commit that `X-DITTO-TXN-ID` names, None without it.
+    Return the commit that `X-DITTO-TXN-ID` names; None without the field.
 
-    :raises InvalidRequest: it is no number of a commit.
+    :raises InvalidRequest: the field's value is no number of a commit.
     """
     raw = headers.get_bytes(_WAIT_FOR)
     if raw is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mapping from the exception of an endpoint to the error response of the client."""
+"""The one mapping from exceptions to error responses: status, headers, JSON, and the log line."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ log = Logger()
 #: Codes of expected conditions (a full disk, a full queue): logged in one line without traceback.
 _EXPECTED = frozenset(code for code in TOLD_INSTEAD if STATUS_OF[code] == 503)
 
-#: The description of internal errors: where to look, and nothing of the cause.
+#: The description of internal errors for the client: where to look, without the cause.
 INTERNAL = "the server failed on this request; its log has the cause under this request id"
 
-#: When to try again after a 503: what it reports (a full queue, a restart) is over in seconds, and
-#: the shortest wait that the header can say costs the server no more than a refusal.
+#: Retry-After of every 503, in seconds.  What a 503 reports (a full queue, a restart) ends within
+#: seconds, and a request that comes too early costs the server no more than a refusal.
 RETRY_AFTER_SECONDS: Final = 1
 
 
 def code_of(error: BaseException) -> str:
-    """Return the published code of an error; ``internal_error`` for whatever has none."""
+    """Return the published code of an error; ``internal_error`` for an error without one."""
     if isinstance(error, ErrorWithDetails):
         return code_of(error.cause)
     if isinstance(error, EdgeError) and error.code in STATUS_OF:
@@ -48,7 +48,7 @@ def response_to(error: BaseException, request_id: str) -> Response:
     """
     Return the response to a request that failed with `error`.
 
-    What is no fault of the client's is logged here, under the request's id.
+    Errors that are the server's fault are logged here, under the request's id.
     """
     beside: Mapping[str, object] = {}
     extra: dict[str, object] = {}
@@ -78,9 +78,9 @@ def response_to(error: BaseException, request_id: str) -> Response:
 
 def log_cause(failure: Failure, request_id: str, what: str = "Request {request_id} failed") -> None:
     """
-    Log why a request failed: a bug always, with its traceback, and what can come in floods seldom.
+    Log why a request failed: a bug with its traceback, an expected condition in one line.
 
-    What the store says of a full disk or a reader that does not read is a line without traceback.
+    Expected conditions, such as a full disk, can come in floods, so their lines are thinned out.
     """
     assert failure.value is not None
     code = code_of(failure.value)

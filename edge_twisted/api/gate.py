@@ -2,7 +2,7 @@
 """
 The gate before every endpoint: authentication, permission by endpoint, throttling, CORS.
 
-A key that passed before is recognized at once; only a key that is new here must be hashed first.
+A key that was valid before is recognized at once; only an unknown key has to be hashed first.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from edge_twisted.security.networks import network_of
 
 _AUTHORIZATION = b"authorization"
 _SCHEME = b"bearer"
-#: How almost all send it: one blank, and a key without blanks and commas.
+#: The usual form: one blank, and a key without blanks and commas.
 _USUAL = re.compile(rb"Bearer ([!-+\--~]+)")
-#: Endpoints that another one's permission opens.
+#: Endpoints without a permission of their own -> the endpoint whose permission opens them.
 _OPENED_BY = {"transaction": "execute"}
 
 
 @frozen(kw_only=True)
 class GateRules:
-    """The rules of one configuration for who gets in."""
+    """The rules of one configuration for admitting requests."""
 
     #: None is ``auth: dev_mode``.
     keys: KeyRing | None
     throttle: Throttle = field(factory=lambda: Throttle(()))
     cors: CrossOrigin | None = None
-    #: By which names it may be called without keys; None: by any.
+    #: Host names that the server answers to under dev_mode; None: all names.
     hosts: HostNames | None = None
 
 
@@ -56,11 +56,11 @@ class ApiGate:
         self._rules = rules
 
     def replace(self, rules: GateRules) -> None:
-        """Apply other rules to the requests from now on."""
+        """Apply `rules` to all further requests."""
         self._rules = rules
 
     def admit(self, request: Request) -> Caller | Deferred[Caller | None] | None:
-        """See `resource.Gate.admit`; every caller but of an open endpoint is noted."""
+        """See `resource.Gate.admit`; notes the caller in the request, unless the route is open."""
         route = request.route
         assert route is not None, "the router comes first"
         rules = self._rules
@@ -100,9 +100,9 @@ class ApiGate:
 
 def caller_of(request: Request) -> Caller:
     """
-    Return who sent an admitted request.
+    Return the caller of an admitted request.
 
-    :raises Unauthorized: nobody was admitted: whoever asks does not get further.
+    :raises Unauthorized: the request's route is open, so nobody was authenticated.
     """
     if request.identity is None:
         raise Unauthorized("this endpoint needs an API key")
@@ -123,7 +123,7 @@ def _unknown() -> Unauthorized:
 
 
 def _permitted(request: Request, caller: Caller, rules: GateRules) -> Caller:
-    # Noted before anything is refused: the audit log names who was.
+    # Noted before any refusal, so that the audit log names the caller who was refused.
     request.identity = caller
     route = request.route
     assert route is not None
@@ -136,9 +136,9 @@ def _permitted(request: Request, caller: Caller, rules: GateRules) -> Caller:
 
 def _refusal(request: Request, rules: GateRules, error: HttpError) -> HttpError:
     """
-    Return the error that a request is refused with, which counts as any request does.
+    Count a request that is refused, and return the error of its response.
 
-    :raises TooManyRequests: whoever sends too many of them hears of that instead.
+    :raises TooManyRequests: a throttle's limit is reached; this is the response then.
     """
     route = request.route
     if route is not None and route.is_throttled:
@@ -154,7 +154,7 @@ def _bearer_key(request: Request, rules: GateRules) -> bytes:
 
 
 def _key_in(value: bytes | None) -> bytes:
-    """Return the key of an Authorization."""
+    """Return the key in the value of an Authorization field."""
     usual = None if value is None else _USUAL.fullmatch(value)
     if usual is not None:
         return usual[1]
@@ -172,7 +172,7 @@ def _key_in(value: bytes | None) -> bytes:
 
 
 def _refuse_other_hosts(request: Request, rules: GateRules) -> None:
-    """Keep pages whose names were made to resolve to this machine from driving it."""
+    """Refuse pages whose host name an attacker lets resolve to this machine; see `hosts`."""
     host = request.headers.get("host")
     if rules.hosts is None or host is None or rules.hosts.include(host):
         return
@@ -188,10 +188,10 @@ def _refuse_other_hosts(request: Request, rules: GateRules) -> None:
 
 def _refuse_other_origins(request: Request, rules: GateRules) -> None:
     """
-    Keep pages of other sites from driving a server that asks nobody for a key.
+    Refuse pages of other sites on a server without keys.
 
-    A browser sends such a page's requests to this machine with its origin, and with no key there
-    is nothing else to tell them by.
+    A browser sends the origin of the page with each request.  Without keys, nothing else tells the
+    requests of a foreign page from those of the user.
     """
     raw = request.headers.get_bytes(b"origin")
     if raw is None:

@@ -10,13 +10,13 @@ from edge_twisted.api.request import Headers
 
 
 class Media(Enum):
-    """The notations that statements and results travel in."""
+    """The media types of statements and results."""
 
     JSON = "application/json"
     CBOR = "application/cbor"
 
 
-#: What almost every client sends, so that nothing need be taken apart.
+#: Values of Content-Type and Accept that almost every client sends; these need no parsing.
 _USUAL_TYPES = {
     None: Media.JSON,
     b"application/json": Media.JSON,
@@ -34,9 +34,10 @@ _UTF8 = {"utf-8", "utf8"}
 
 def body_media(headers: Headers) -> Media:
     """
-    Return what a request's body is in; without a Content-Type, JSON.
+    Return the media type of a request's body; JSON without a Content-Type.
 
-    :raises UnsupportedMediaType: another type, a charset other than UTF-8, a Content-Encoding.
+    :raises UnsupportedMediaType: the type is another one, the charset is not UTF-8, or the body has
+        a Content-Encoding.
     """
     refuse_coding(headers)
     raw = headers.get_bytes(b"content-type")
@@ -55,14 +56,18 @@ def body_media(headers: Headers) -> Media:
 
 
 def refuse_coding(headers: Headers) -> None:
-    """:raises UnsupportedMediaType: the body has a Content-Encoding."""
+    """
+    Refuse a compressed body.
+
+    :raises UnsupportedMediaType: the body has a Content-Encoding.
+    """
     coding = headers.get_bytes(b"content-encoding")
     if coding is not None and coding.strip().lower() not in (b"", b"identity"):
         raise UnsupportedMediaType("a body with a Content-Encoding is not taken: send it plain")
 
 
 def answer_media(headers: Headers) -> Media:
-    """Return what the answer is wanted in; where an Accept names neither, JSON."""
+    """Return the media type for the response; JSON where the Accept field names none of ours."""
     raw = headers.get_bytes(b"accept")
     usual = _USUAL_ACCEPTS.get(raw)
     if usual is not None:
@@ -82,7 +87,7 @@ def answer_media(headers: Headers) -> Media:
 
 
 def content_type(raw: bytes) -> tuple[str, dict[str, str]]:
-    """Take a Content-Type, or one part of an Accept, apart: the type, and its parameters."""
+    """Split a Content-Type, or one part of an Accept, into the type and its parameters."""
     kind, *rest = raw.decode("latin-1").split(";")
     parameters = {}
     for each in rest:

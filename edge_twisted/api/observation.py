@@ -12,7 +12,7 @@ from edge_twisted.logs.levels import Levels
 log = Logger()
 
 _REQUEST, _REFUSAL = AuditEvent.REQUEST.value, AuditEvent.REFUSAL.value
-#: Codes of errors that the audit log records as refusals, whoever the caller was.
+#: Codes of errors that the audit log records as refusals, for known and unknown callers.
 REFUSALS = frozenset(
     {
         "unauthorized",
@@ -22,7 +22,7 @@ REFUSALS = frozenset(
         "overloaded",
         "too_many_connections",
         "stopping",
-        # Never became a request.
+        # Refused before there was a request.
         "malformed_request",
         "headers_too_large",
         "http_version_unknown",
@@ -33,13 +33,13 @@ REFUSALS = frozenset(
 
 
 class Observers:
-    """Tells several observers."""
+    """Passes finished requests on to several observers."""
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
 
     def request_finished(self, finished: FinishedRequest) -> None:
-        """See `Observer.request_finished`; one that fails does not keep the others from it."""
+        """See `Observer.request_finished`; the failure of one observer does not affect others."""
         for observer in self._observers:
             try:
                 observer.request_finished(finished)
@@ -48,13 +48,13 @@ class Observers:
 
 
 class AuditObserver:
-    """Records what the audit log is for: requests of somebody, and refusals."""
+    """Writes the audit log: requests of known callers, and refusals."""
 
     def __init__(self, audit: AuditLog) -> None:
         self._audit = audit
 
     def request_finished(self, finished: FinishedRequest) -> None:
-        """Record it, unless it was an open endpoint's or a bare mistake of a stranger's."""
+        """Record a request; those on open endpoints and mistakes of strangers are left out."""
         request = finished.request
         caller = request.identity
         if finished.error in REFUSALS:
@@ -83,13 +83,13 @@ class AuditObserver:
 
 
 class DebugObserver:
-    """Writes a line per request, where `levels` are that low."""
+    """Writes a debug line for each request, if `levels` show debug lines."""
 
     def __init__(self, levels: Levels) -> None:
         self._levels = levels
 
     def request_finished(self, finished: FinishedRequest) -> None:
-        """Write it down; a query string is left out, for it may hold secrets."""
+        """Write a line without the query string, which may hold secrets."""
         if not self._levels.debugs_server:
             return
         request = finished.request

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The way of every request: find the endpoint, pass the gate, let the endpoint respond.
+The pipeline of every request: find the endpoint, pass the gate, let the endpoint respond.
 
-Here alone an exception becomes a response, and observers are told of finished requests.
+Only the pipeline turns exceptions into responses (by `failures.response_to`), and only the pipeline
+reports finished requests to the observers.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from edge_twisted.security.callers import Caller
 
 log = Logger()
 
-#: Metrics name all paths that nobody serves so.
+#: The endpoint's name in metrics for all paths without an endpoint.
 UNKNOWN = "unknown"
-#: The client went away before there was a response; nginx's number for it.
+#: The status in logs and metrics of a request whose client went away; nginx uses the same number.
 CLIENT_GONE = 499
 
 
@@ -34,29 +35,33 @@ class Endpoints(Protocol):
 
     @property
     def gate(self) -> Gate:
-        """Who gets in."""
+        """The gate before all endpoints."""
 
     def find(self, request: Request) -> Resource:
         """See `edge_twisted.api.routing.Router.find`."""
 
 
 class Pipeline:
-    """Takes requests to their endpoints and responses back."""
+    """Answers requests with the endpoints and the gate of the configuration in force."""
 
     def __init__(self, endpoints: Endpoints, observer: Observer) -> None:
         self._endpoints = endpoints
         self._observer = observer
 
     async def answer(self, request: Request) -> tuple[AnyResponse, str | None]:
-        """Return the response to a request, and the code of its error; raises nothing else."""
+        """
+        Return the response to a request, and the code of its error (None: success).
+
+        Raises nothing but the `CancelledError` of a client that went away or a time limit.
+        """
         endpoints = self._endpoints
         try:
             resource = endpoints.find(request)
             admitted = endpoints.gate.admit(request)
-            # Not whether it is a Deferred: to say no, an abstract class takes its time.
+            # Asked this way round because `isinstance(admitted, Deferred)` is slow to say no.
             if admitted is not None and not isinstance(admitted, Caller):
                 await admitted
-            # Only now: who may not call is not told how much they might have sent.
+            # After the gate: a caller who is not admitted learns nothing about the endpoint.
             request.bound_body(resource.max_body_bytes)
             if request.method == "POST" and not _has_framing(request):
                 raise LengthRequired("a body is needed: send Content-Length, or chunks")
@@ -64,22 +69,22 @@ class Pipeline:
         except CancelledError:
             raise
         except MethodNotAllowed as error:
-            # OPTIONS is nobody's method.
+            # No endpoint has OPTIONS, so preflights arrive here.
             return self._preflight(request, error)
         except Exception as error:
             return _response_to(error, request), code_of(error)
 
     def too_late(self, request: Request, seconds: float) -> tuple[AnyResponse, str | None]:
-        """Return the response to a request whose work was stopped after `seconds`, its time."""
+        """Return the response to a request whose endpoint was stopped after `seconds`."""
         error = StatementTimeout(seconds)
         return _response_to(error, request), error.code
 
     def is_stranger(self, request: Request) -> bool:
-        """Return whether an answered request is one of those that wait for their turn to be so."""
+        """Tell whether a response must wait for its turn, because the caller has no valid key."""
         return request.identity is None and self._endpoints.gate.is_stranger(request)
 
     def header_lines(self, request: Request) -> bytes:
-        """Return the lines of header fields that any response to a request has, an error too."""
+        """See `Gate.header_lines`; for error responses too."""
         return self._endpoints.gate.header_lines(request)
 
     def finished(
@@ -90,7 +95,7 @@ class Pipeline:
         started: float,
         bytes_out: int,
     ) -> None:
-        """Tell those who observe."""
+        """Report a finished request to the observers; `started` is a time of `monotonic`."""
         try:
             self._observer.request_finished(
                 FinishedRequest(
@@ -109,7 +114,7 @@ class Pipeline:
     def _preflight(
         self, request: Request, refused: MethodNotAllowed
     ) -> tuple[AnyResponse, str | None]:
-        """Answer a method that no endpoint of the path takes: what a browser asks beforehand?"""
+        """Answer a method that no endpoint of the path takes: a CORS preflight, or an error."""
         try:
             answer = self._endpoints.gate.preflight(request, refused.allowed)
         except Exception as error:
@@ -120,7 +125,7 @@ class Pipeline:
 
 
 def _has_framing(request: Request) -> bool:
-    """Answer whether a request says how long its body is, be it empty."""
+    """Tell whether a request announces a body, an empty one included."""
     headers = request.headers
     return (
         headers.get_bytes(b"content-length") is not None

@@ -10,13 +10,13 @@ from attrs import define
 
 @define(eq=False)
 class RateWindow:
-    """When a caller's window ends, and how many of `limit` requests it still lets through."""
+    """A caller's window: its end, and how many of `limit` requests are still permitted in it."""
 
-    #: By the throttle's clock, in seconds.
+    #: When the window ends, in seconds of the throttle's clock.
     ends: float
     left: int
     limit: int
 
     def resets_in(self, now: float) -> int:
-        """Return in how many whole seconds the window is over, at least one."""
+        """Return the whole seconds from `now` to the end of the window, at least one."""
         return max(1, math.ceil(self.ends - now))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The narrow view of a request that endpoints, gates and observers have."""
+"""A request as endpoints, gates and observers see it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Headers:
     """
     The header fields of a request; names are case-insensitive.
 
-    A name that came twice has its values joined by ``", "``.  Names whose value is a single thing
-    (Host, Authorization, Content-Type, ...) never come twice: such a request is refused before.
+    The values of a name that came more than once are joined by ``", "``.  A request is refused
+    earlier if a field with a single meaning (Host, Authorization, Content-Type, ...) came twice.
     """
 
     __slots__ = ("_fields",)
@@ -51,19 +51,21 @@ class Headers:
 @define(eq=False)
 class Request:
     """
-    One request.  When the client goes away, or the time is over, whatever `await` the endpoint is
-    in raises `CancelledError`: clean up in ``finally`` and let it pass.
+    One request.
+
+    If the client goes away or the time limit is reached, the endpoint's current `await` raises
+    `CancelledError`: clean up in ``finally`` and let the error pass.
     """
 
-    #: The server's own id of this request, on the response and in every log.
+    #: The server's own id of this request, in the response (X-Request-Id) and in every log.
     id: str
     method: str
-    #: Decoded, without the query; begins with a slash (or is ``*``).
+    #: The decoded path without the query; begins with a slash, or is ``*``.
     path: str
-    #: Raw, without the question mark.  May hold secrets: never log it.
+    #: The query as it was sent, without the question mark.  May hold secrets: never log it.
     query: str = field(repr=False)
     headers: Headers
-    #: The caller's address, trusted proxies resolved.
+    #: The client's address; behind trusted proxies, the one that they name.
     client: str
     #: Whether the connection is encrypted.
     is_secure: bool
@@ -71,11 +73,11 @@ class Request:
 
     # -- filled in by the pipeline
 
-    #: What the router found; None while it is unknown.
+    #: The route that the router found; None before that, and for unknown paths.
     route: Route | None = None
-    #: What stands for ``{name}`` in the route's path.
+    #: The part of the path that matched ``{name}`` of the route.
     path_parameter: str = ""
-    #: Who calls; None under dev_mode, on routes that need no key, and before authentication.
+    #: The authenticated caller; None on routes that need no key, and before authentication.
     identity: Caller | None = None
 
     #: The throttle's windows in which the request counts, for its RateLimit header fields.
@@ -90,38 +92,38 @@ class Request:
 
     @property
     def content_length(self) -> int | None:
-        """What the client said of its body's length; None for chunks."""
+        """The length of the body that the client announced; None for chunks."""
         return self._body.announced
 
     @property
     def bytes_received(self) -> int:
-        """How many bytes of its body have arrived."""
+        """Number of bytes of the body that have arrived."""
         return self._body.received
 
     def bound_body(self, limit: int) -> None:
         """
-        Accept no more bytes of body than `limit`; for the pipeline.
+        Accept no more than `limit` bytes of body; for the pipeline.
 
-        :raises BodyTooLarge: more are announced, or here already.
+        :raises BodyTooLarge: more bytes are announced, or have arrived already.
         """
         self._body.bound(limit)
 
     async def body(self, limit: int | None = None) -> bytes:
         """
-        Return the whole body; once only.
+        Return the whole body; call it once only.
 
-        `limit` may be tighter than what the route takes anyway, in bytes.
+        `limit` in bytes may be tighter than that of the route.
 
-        :raises BodyTooLarge: let it pass: the client gets 413.
-        :raises MalformedRequest: the chunks are broken; let it pass.
+        :raises BodyTooLarge: let the error pass; the client gets 413.
+        :raises MalformedRequest: the chunks are malformed; let the error pass.
         """
         return await self._body.read(limit)
 
     def body_pieces(self) -> AsyncIterator[bytes]:
         """
-        Iterate over the body as it arrives; once only, never both this and `body`.
+        Iterate over the body as it arrives; call either this or `body`, and once only.
 
         The client is held back while the endpoint works on a piece, so that memory does not grow
-        with the body.  Raises as `body` does, from the iteration.
+        with the body.  The iteration raises what `body` raises.
         """
         return self._body.pieces()

@@ -9,12 +9,12 @@ from typing import Final
 
 #: 96 random bits: after 10^10 requests, one chance in 10^9 that two ever had the same.
 ID_BYTES: Final = 12
-#: Ids that are made at once, for the system's generator costs ten times what the rest does.
+#: Ids made at once, because a call of the system's generator costs ten times the rest of an id.
 BATCH: Final = 256
 
 
 def request_ids(entropy: Callable[[int], bytes] = secrets.token_bytes) -> Callable[[], str]:
-    """Return what returns the next id, 24 hexadecimal digits; `entropy` gives random bytes."""
+    """Return a function that returns new ids of 24 hexadecimal digits, made from `entropy`."""
     return _ids(entropy).__next__
 
 

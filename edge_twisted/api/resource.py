@@ -20,18 +20,18 @@ class Resource(Protocol):
 
     @property
     def route(self) -> Route:
-        """What it declares."""
+        """The declaration of the endpoint."""
 
     @property
     def max_body_bytes(self) -> int:
-        """The largest request body that it takes; a larger one is 413 before it is called."""
+        """Most bytes of a request body; a larger one is answered with 413 before `respond`."""
 
     async def respond(self, request: Request) -> AnyResponse:
         """
-        Answer one request of an allowed method; HEAD is asked as GET.
+        Answer one request of an allowed method; a HEAD request is answered as GET.
 
-        Raise an error whose code is in `errors.ERRORS` for anything but success.  Awaits nothing
-        but Deferreds and coroutines over them; one that never has to wait costs no scheduling.
+        Return a response for success, and raise an error with a code of `errors.ERRORS` for
+        everything else.  Await nothing but Deferreds and coroutines over them.
         """
 
 
@@ -49,53 +49,53 @@ class Page:
 
 
 class Gate(Protocol):
-    """Who may call: authentication, permission by endpoint, throttling, in whatever order."""
+    """What stands before every endpoint: authentication, permissions, throttling, CORS."""
 
     def admit(self, request: Request) -> Caller | Deferred[Caller | None] | None:
         """
-        Let a request in before its body is read; `request.route` is known.
+        Admit a request whose `route` is known, before its body is read; return its caller.
 
-        Answer who calls (None: nobody in particular), at once where nothing has to be waited for.
+        Returns None for an endpoint that is open to everybody, and a Deferred only if the key has
+        to be hashed first.
 
-        :raises HttpError: (or fails with it) the request is answered with it instead.
+        :raises HttpError: the response to a request that is not admitted; the Deferred may fail
+            with one as well.
         """
 
     def is_stranger(self, request: Request) -> bool:
-        """Return whether keys are asked for and nobody's key came with a request."""
+        """Tell whether keys are required and the request has no valid one."""
 
     def header_lines(self, request: Request) -> bytes:
-        """
-        Return the lines of header fields for the response of any request: RateLimit, and CORS's.
-        """
+        """Return the header lines that any response to a request needs: RateLimit and CORS."""
 
     def preflight(self, request: Request, methods: Sequence[str]) -> Response | None:
         """
-        Answer a browser's question whether a page may send a request; None: it asks none.
+        Answer a CORS preflight, a browser's question whether a page may call; None: it is none.
 
-        :raises HttpError: it may not.
+        :raises HttpError: the page may not call.
         """
 
 
 # Not frozen, which would double what it costs to make one per request.
 @define(eq=False)
 class FinishedRequest:
-    """A request that has been answered, or was refused or given up."""
+    """A request that was answered or refused, or whose client went away."""
 
     request: Request
-    #: The endpoint's name; ``unknown`` for all paths that nobody serves.
+    #: The endpoint's name; ``unknown`` for every path without an endpoint.
     endpoint: str
-    #: As sent; 499 when the client went away before a response began.
+    #: The status as sent; 499 if the client went away before the response began.
     status: int
-    #: The error's code, None for success.
+    #: The error's code; None for success.
     error: str | None
     duration_seconds: float
-    #: Of the bodies.
+    #: Lengths of the request's and of the response's body, as far as they were transferred.
     bytes_in: int
     bytes_out: int
 
 
 class Observer(Protocol):
-    """What is told of each finished request: audit, metrics, the debug log."""
+    """Receives each finished request: audit log, metrics, debug log."""
 
     def request_finished(self, finished: FinishedRequest) -> None:
-        """Note it; must not block, and an exception is logged and changes nothing."""
+        """Note a request; must not block.  An exception is logged and has no other effect."""

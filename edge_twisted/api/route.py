@@ -12,24 +12,24 @@ from attrs import field, frozen
 class Route:
     """The declaration of one endpoint, whether or not the configuration switches it on."""
 
-    #: Its name in metrics, audit, throttling and permissions, as in ``http_api``.
+    #: The endpoint's name in metrics, permissions and throttling, as in ``http_api``.
     endpoint: str
-    #: Exact, or ending in one ``{name}`` that stands for the rest of the path.
+    #: The exact path, or one that ends in ``{name}``, which stands for the rest of the path.
     path: str
-    #: Upper-case; GET brings HEAD with it.
+    #: Methods in upper case; GET includes HEAD.
     methods: tuple[str, ...]
-    #: The key of the configuration that switches it on, as ``http_server.http_api.execute``.
+    #: The setting that switches the endpoint on, such as ``http_server.http_api.execute``.
     setting: str
     #: Whether the caller must have a key (unless the server runs in dev_mode).
     needs_key: bool = True
-    #: Whether throttling counts it.
+    #: Whether throttles count its requests.
     is_throttled: bool = True
-    #: Whether bodies stream, so that the request timeout bounds the time without progress.
+    #: Whether bodies stream, so that the request timeout counts from the last progress.
     streams: bool = False
-    #: What the JSON of every error has beside ``error``, one before the endpoint is reached too.
+    #: Members that the JSON of every error on this route has beside ``error``.
     beside_errors: Mapping[str, object] = field(factory=dict, eq=False)
 
     @property
     def allowed(self) -> tuple[str, ...]:
-        """The methods that it answers, HEAD among them where GET is."""
+        """All methods that the endpoint answers: HEAD too, where there is GET."""
         return (*self.methods, "HEAD") if "GET" in self.methods else self.methods

@@ -15,8 +15,8 @@ class Router:
     """
     Finds the resource of a request: by its exact path, else by a path that ends in ``{name}``.
 
-    `disabled` are the routes that exist and are switched off; theirs is a 404 that names the
-    setting.  Several resources may share a path if their methods differ.
+    `disabled` are the routes that a setting switches off; they are answered with a 404 that names
+    the setting.  Several resources may share a path if their methods differ.
     """
 
     def __init__(self, resources: Iterable[Resource], disabled: Iterable[Route] = ()) -> None:
@@ -38,18 +38,18 @@ class Router:
 
     def find(self, request: Request) -> Resource:
         """
-        Return the resource that answers, and note its route (and path parameter) in the request.
+        Return the resource of a request, and note the route (and path parameter) in the request.
 
-        :raises NotFound: nothing is at the path.
-        :raises EndpointDisabled: something would be, and a setting switches it off.
-        :raises MethodNotAllowed: the path takes other methods.
+        :raises NotFound: no endpoint has this path.
+        :raises EndpointDisabled: a setting switches the endpoint of this path off.
+        :raises MethodNotAllowed: the endpoints of this path have other methods.
         """
         by_method = self._exact.get(request.path)
         if by_method is None:
             by_method = self._find_by_prefix(request)
         resource = by_method.get(request.method)
         if resource is None:
-            # Any route of the path will do: its endpoint is what metrics count the refusal under.
+            # Any route of the path will do: metrics count the refusal under its endpoint.
             request.route = next(iter(by_method.values())).route
             raise MethodNotAllowed(tuple(by_method))
         request.route = resource.route
@@ -57,7 +57,7 @@ class Router:
 
     def _find_by_prefix(self, request: Request) -> dict[str, Resource]:
         path = request.path
-        # An exact path that is switched off must not be taken for another route's parameter.
+        # A disabled exact path must not match the parameter of another route.
         route = self._disabled_exact.get(path)
         if route is None:
             for prefix, by_method in self._prefixes.items():

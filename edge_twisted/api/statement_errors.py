@@ -23,9 +23,9 @@ class StatementSummary:
     collections: tuple[str, ...] = ()
 
 
-#: Parsing a longer text again would hold up the reactor.
+#: Longer texts are not parsed a second time here, because that would hold up the reactor.
 _LONG_TEXT = 2_048
-#: The kinds of statement that their first word tells.
+#: Kinds of statements that the first word identifies.
 _VERBS = frozenset(
     {"select", "insert", "update", "delete", "evict", "explain", "profile", "advise"}
 )
@@ -33,10 +33,10 @@ _VERBS = frozenset(
 
 def summarize(statement: str, error: Exception | None = None) -> StatementSummary:
     """
-    Describe a statement that ended with `error`; one that does not parse is unknown.
+    Describe a statement that ended with `error`, from its text; `unknown` if it does not parse.
 
-    A long one was parsed off the reactor's thread, which is no place to do it again: the error
-    tells.  One that says nothing, because the caller went away, leaves only the first word.
+    A long text was parsed on another thread, and is not parsed again on the reactor's thread.  For
+    a long text the description comes from `error`, else from the first word of the text.
     """
     if len(statement) > _LONG_TEXT:
         about = error.about if isinstance(error, EdgeError) else None
@@ -54,7 +54,7 @@ def summarize(statement: str, error: Exception | None = None) -> StatementSummar
 
 
 def failed_statement(error: Exception, about: StatementSummary) -> ErrorWithDetails:
-    """Return the error as `/execute` answers it: beside the members of a result."""
+    """Return the error of ``/execute``, whose JSON has the members of an empty result too."""
     return ErrorWithDetails(error, beside={**NO_RESULT, "queryType": about.query_type})
 
 

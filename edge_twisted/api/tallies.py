@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Counts and durations of requests, as metrics.
+Counters and histograms of requests, as metrics.
 
-The client library's own counters cost 1 to 2 microseconds each, for locks that one thread does not
-need; these are plain integers, and become the library's samples when they are collected.
+The Prometheus library's own counters cost 1 to 2 microseconds each, for locks that a single thread
+does not need.  These are plain integers, which become the library's samples at collection.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from prometheus_client.utils import floatToGoString
 
 from edge_twisted.api.resource import FinishedRequest
 
-#: Methods that have a label of their own; a client can send any word.
+#: Methods with a label of their own; all others share one, because a client can send any word.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class _Durations:
-    """One histogram: how many in each bucket, the last for what is beyond all, and the sum."""
+    """One histogram: counts by bucket, the last one for longer durations, and the sum."""
 
     __slots__ = ("counts", "sum")
 
@@ -65,7 +65,7 @@ class RequestTallies(Collector):
         durations.sum += seconds
 
     def collect(self) -> Iterable[Metric]:
-        """Return the samples as of now; on any thread, so what is iterated is copied first."""
+        """Return the samples as of now; on any thread, so dictionaries are copied before use."""
         requests = CounterMetricFamily(
             "edge_http_requests", "Requests answered.", labels=["endpoint", "method", "status"]
         )

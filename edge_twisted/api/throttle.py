@@ -2,8 +2,8 @@
 """
 Rate limits by address, by API key and by route; a request must pass all of them.
 
-Each caller's window starts with its first request and holds until it is over, so windows of
-different callers never end together, and a counter is two numbers.  Refused requests do not count.
+The window of a caller starts with the caller's first request, so the windows of different callers
+do not end together, and a counter takes two numbers.  Refused requests are not counted.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from edge_twisted.api.request import Request
 from edge_twisted.config.model import ThrottleStrategy
 from edge_twisted.security.networks import network_of
 
-#: Callers that one strategy counts, about 10 MiB.  Beyond it the oldest window is forgotten: a new
-#: caller must get in, however many others there are.
+#: Most callers that one strategy counts: about 10 MiB.  Beyond that the oldest window is dropped, so
+#: that a new caller is served, however many others there are.
 MAX_COUNTERS: Final = 65_536
 
 
@@ -31,12 +31,12 @@ class _Counters:
 
     def __init__(self, strategy: ThrottleStrategy) -> None:
         self.strategy = strategy
-        #: Whom the strategy counts a request for; None if it does not concern it.
+        #: Returns the key under which a request is counted; None: the strategy ignores the request.
         self.key_of = _key_of(strategy)
         self._windows: OrderedDict[str, RateWindow] = OrderedDict()
 
     def window(self, key: str, now: float) -> RateWindow:
-        """Return the window that is under way, a new one if there is none."""
+        """Return the current window of `key`; begin a new one if there is none."""
         found = self._windows.get(key)
         if found is not None and now < found.ends:
             return found
@@ -61,8 +61,8 @@ class Throttle:
     """
     Counts requests by every strategy of a configuration.
 
-    :param now: a clock in seconds that never goes back.
-    :param refused: is told the strategy of each refusal.
+    :param now: a monotonic clock in seconds.
+    :param refused: is called with the strategy of each refusal.
     """
 
     def __init__(
@@ -77,9 +77,9 @@ class Throttle:
 
     def check(self, request: Request) -> None:
         """
-        Count a request.
+        Count a request in every strategy that concerns it.
 
-        :raises TooManyRequests: a limit is reached; the request counts nowhere.
+        :raises TooManyRequests: a limit is reached; the request is not counted anywhere.
         """
         if not self._counters:
             return
@@ -101,7 +101,7 @@ class Throttle:
         request.rate_windows = concerned
 
     def header_lines(self, request: Request) -> bytes:
-        """Return the lines of ``RateLimit`` fields for the strategy that has least left."""
+        """Return the ``RateLimit`` lines of the strategy with the fewest requests left."""
         least: RateWindow | None = None
         for window in request.rate_windows:
             if least is None or window.left < least.left:

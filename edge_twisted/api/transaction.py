@@ -21,7 +21,7 @@ from edge_twisted.dql.errors import TransactionFailed
 from edge_twisted.dql.result import Result
 from edge_twisted.errors import EdgeError
 
-#: Statements of one transaction: others wait for the writer meanwhile.
+#: Most statements of a transaction, which other writes have to wait for.
 MAX_STATEMENTS = 1000
 
 ROUTE = Route(
@@ -63,7 +63,7 @@ OPERATION = Operation(
 
 
 class Transaction:
-    """Runs transactions; `timeout_seconds` bounds each as a whole, None does not."""
+    """Runs transactions, each for at most `timeout_seconds` in all (None: without a limit)."""
 
     route = ROUTE
 
@@ -86,7 +86,7 @@ class Transaction:
         try:
             results = await self._database.transaction(
                 calls,
-                # There is no permission of its own: it opens with /execute.
+                # Transactions have no permission of their own; that of /execute opens them.
                 access=caller_of(request).permits.access("execute"),
                 request_id=request.id,
                 timeout_seconds=self._timeout_seconds,
@@ -115,7 +115,7 @@ def _calls(value: object) -> Sequence[Call]:
 
 
 def _with_index(error: Exception) -> Exception:
-    """Let a statement's own error speak, beside which statement it was."""
+    """Replace `TransactionFailed` by the statement's own error, with the statement's index."""
     if isinstance(error, TransactionFailed):
         return ErrorWithDetails(error.cause, extra={"index": error.index})
     return error

@@ -34,7 +34,7 @@ from edge_twisted.api.route import Route
 from edge_twisted.api.routing import Router
 from edge_twisted.config.model import Configuration, HttpServer
 
-#: What is left of a request's time when an attachment that did not come from the mesh is given up.
+#: Time to answer that is left when the server stops waiting for an attachment from the mesh.
 _ANSWER_SECONDS = 0.5
 
 
@@ -123,7 +123,7 @@ def _download(configuration: Configuration, parts: ApiParts) -> Resource:
     return attachments_download.AttachmentsDownload(
         parts.blobs,
         parts.references,
-        # Within the request's time, so that it is an attachment that did not come.
+        # Below the request's time limit, so that the error is about the attachment.
         timeout_seconds=None if timeout is None else max(timeout - _ANSWER_SECONDS, timeout / 2),
     )
 

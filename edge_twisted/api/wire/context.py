@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all connections of a site share: pipeline, limits, clocks, and whether the server drains."""
+"""What all connections of a site share: pipeline, limits, clocks, and the state of draining."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from edge_twisted.api.wire.answer import DateField
 from edge_twisted.config.model import HttpServer
 from edge_twisted.security.time_share import TimeShare
 
-#: Bounds on what one turn of the reactor answers to callers without a known key, where keys are
-#: asked for: a number of answers (for each of which another request is read), and a time.  All
-#: other callers wait at most that long, however many strangers there are.
+#: Most responses, and most time, that one turn of the reactor spends on callers without a known key
+#: (where keys are required).  Other callers wait no longer than that, however many strangers there
+#: are.
 STRANGERS_PER_TURN: Final = 8
 STRANGERS_SECONDS: Final = 0.0005
 
@@ -27,11 +27,11 @@ class ConnectionContext:
     `pipeline` and `limits` may be replaced at any time; requests under way keep the pipeline that
     they began with.
 
-    :param clock: calls later.
-    :param now: a clock in seconds that never goes back.
-    :param date: the wall clock, in seconds since 1970.
-    :param peer_of: the text of a peer's address.
-    :param client_of: the address to count and log, from the peer's and the header fields.
+    :param clock: schedules delayed calls.
+    :param now: a monotonic clock in seconds, for deadlines.
+    :param date: the wall clock in seconds since 1970, for the Date field.
+    :param peer_of: returns the text of a peer's address.
+    :param client_of: returns the client's address, from the peer's address and the header fields.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ConnectionContext:
         self.new_request_id = new_request_id
         self.peer_of = peer_of
         self.client_of = client_of
-        #: Whether the server is stopping: requests under way end, and no other begins.
+        #: Whether the server is stopping: current requests are finished, new ones refused.
         self.is_draining = False
         #: The share of the reactor's time for callers without a known key.
         self.strangers = TimeShare(
@@ -66,7 +66,7 @@ class ConnectionContext:
         """Return the header lines of any response that is sent now: Date, and HSTS over TLS."""
         date = self._date.at(self._wall())
         seconds = self.limits.hsts_max_age_secs
-        # RFC 6797, 7.2: never without TLS, for anybody could have put it there.
+        # RFC 6797, 7.2: not without TLS, where anyone on the way could have added the field.
         if seconds and is_secure:
             return b"%bStrict-Transport-Security: max-age=%d\r\n" % (date, seconds)
         return date

@@ -17,10 +17,10 @@ G = TypeVar("G")
 
 class Newcomers(Generic[G]):
     """
-    Connections on which nobody is known yet, by network; every operation takes constant time.
+    Connections without a known caller, by network; every operation takes constant time.
 
     :ivar _networks: network -> its connections, the oldest first.
-    :ivar _by_size: number of connections -> the networks that have so many.
+    :ivar _by_size: number of connections -> the networks that have that many.
     """
 
     __slots__ = ("_by_size", "_largest", "_network_of", "_networks")
@@ -32,18 +32,18 @@ class Newcomers(Generic[G]):
         self._largest = 0
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of connections."""
         return len(self._network_of)
 
     def add(self, guest: G, network: str) -> None:
-        """Take one in, as the newest of its network."""
+        """Add a connection, as the newest of its network."""
         self._network_of[guest] = network
         here = self._networks.setdefault(network, {})
         here[guest] = None
         self._resize(network, len(here) - 1, len(here))
 
     def remove(self, guest: G) -> None:
-        """Forget one, if it is here."""
+        """Remove a connection, if it is here."""
         network = self._network_of.pop(guest, None)
         if network is None:
             return
@@ -54,7 +54,11 @@ class Newcomers(Generic[G]):
             del self._networks[network]
 
     def yielding_to(self, network: str) -> G | None:
-        """Return who has to go for a newcomer of a network; None: nobody, it is as large."""
+        """
+        Return the connection to close in favour of a new one from `network`.
+
+        None: no network has more connections than `network` would have with the new one.
+        """
         mine = len(self._networks.get(network, ()))
         if self._largest <= mine + 1:
             return None
@@ -69,6 +73,6 @@ class Newcomers(Generic[G]):
                 del self._by_size[before]
         if now:
             self._by_size.setdefault(now, {})[network] = None
-        # It changes by one, so the next smaller size is there if this one is gone.
+        # A size changes by one, so if the largest size is gone, the next smaller one exists.
         if now > self._largest or self._largest not in self._by_size:
             self._largest = now

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Final
 
-#: The window in which a rate is measured: long enough for a pause of a mobile line.
+#: The window in which a rate is measured: longer than the usual pauses of a mobile connection.
 WINDOW_SECONDS: Final = 30.0
-#: Bytes that a transport buffers before it pauses us: it resumes when the client has read them all.
+#: Bytes that a transport buffers before it pauses its producer; it resumes once they are sent.
 ROOM_BYTES: Final = 65536
 
 
@@ -27,20 +27,20 @@ class Pace:
         self.begin_window(begin)
 
     def begin_window(self, now: float) -> None:
-        """Begin the next window."""
+        """Begin the next window at `now`."""
         self.due = now + WINDOW_SECONDS
         self._missing = int(self._bytes_per_second * WINDOW_SECONDS)
 
     def take(self, size: int) -> None:
-        """Count bytes that came."""
+        """Count bytes that arrived."""
         self._missing -= size
 
     @property
     def is_kept(self) -> bool:
-        """Whether the window under way has what it needs."""
+        """Whether enough bytes have arrived in the current window."""
         return self._missing <= 0
 
 
 def stall_seconds(bytes_per_second: int) -> float:
-    """Return how long a client may take to make room for more of its answer, at a rate."""
+    """Return how many seconds a client may stop reading if it must read at this rate."""
     return max(WINDOW_SECONDS, ROOM_BYTES / bytes_per_second)

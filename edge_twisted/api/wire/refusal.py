@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers to what never became a request: malformed heads, slow ones, too many connections."""
+"""Responses without a request: to malformed or slow heads, and to refused connections."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from edge_twisted.api.wire.answer import answer_head
 from edge_twisted.api.wire.context import ConnectionContext
 
 
-class _Nobody:
-    """The source of an empty body."""
+class _NoSource:
+    """A `BodySource` of an empty body, which never has to be waited for."""
 
     def body_wanted(self) -> None:
-        """Nothing waits."""
+        """See `BodySource.body_wanted`."""
 
     def body_taken(self) -> None:
-        """There was room."""
+        """See `BodySource.body_taken`."""
 
 
-_NOBODY = _Nobody()
+_NO_SOURCE = _NoSource()
 
 
 def refusal(
@@ -35,9 +35,10 @@ def refusal(
     line: tuple[str, str] = ("", ""),
 ) -> bytes:
     """
-    Return the whole response for `error`, and report it to the observers; the caller closes.
+    Return all bytes of the response for `error`, and report the response to the observers.
 
-    `line` is the method and the path, empty where they could not be parsed.
+    The caller sends the bytes and closes the connection.  `line` is the method and the path, empty
+    where they could not be parsed.
     """
     request = Request(
         id=context.new_request_id(),
@@ -47,7 +48,7 @@ def refusal(
         headers=Headers({}),
         client=peer,
         is_secure=is_secure,
-        body=RequestBody(0, _NOBODY),
+        body=RequestBody(0, _NO_SOURCE),
     )
     response = response_to(error, request.id)
     body = b"" if request.method == "HEAD" else response.body

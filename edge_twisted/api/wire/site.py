@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All HTTP connections of a server: their number, their time limits, their end."""
+"""The factory of HTTP connections: bounds their number, ends late ones, and drains them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ log = Logger()
 SWEEP_SECONDS: Final = 0.5
 MIN_SWEEP_SECONDS: Final = 0.05
 #: How long an idle client may take to confirm the end of TLS when the server stops.  Most clients
-#: confirm it only when they send again; all responses are out, so nothing is lost by closing.
+#: confirm only when they send again.  All responses are sent, so closing loses nothing.
 CONFIRM_SECONDS: Final = 0.25
 
 
 class Site(ServerFactory):
-    """Makes connections, bounds their number, ends those whose time is over, and drains them."""
+    """Makes connections of one listener, ends those whose deadline has passed, and drains them."""
 
     noisy = False
 
@@ -76,9 +76,9 @@ class Site(ServerFactory):
 
     def drain(self, limit_seconds: float) -> Deferred[None]:
         """
-        Close idle connections now and the others after their request; fire when all are gone.
+        Close idle connections now and the others after their request; fire when all are closed.
 
-        What is still open after the limit is cut.
+        Connections that are still open after `limit_seconds` are cut.
         """
         self.context.is_draining = True
         idle = [connection for connection in list(self.connections) if connection.drain()]
@@ -111,7 +111,11 @@ class Site(ServerFactory):
     # -- inner
 
     def _make_room(self, network: str) -> bool:
-        """End a stranger's connection for one of a network that has fewer; False: there is none."""
+        """
+        Cut the connection of a stranger from a crowded network; return whether one was cut.
+
+        The new connection's `network` must have fewer strangers than the crowded one.
+        """
         while (guest := self._newcomers.yielding_to(network)) is not None:
             self._newcomers.remove(guest)
             if not guest.is_known:
@@ -133,15 +137,15 @@ class Site(ServerFactory):
             try:
                 connection.time_over()
             except Exception:
-                # Others must not wait forever because of one.
+                # The other connections' deadlines must be kept all the same.
                 log.failure("Ending a connection failed")
                 connection.abort()
-        # Limits may have changed.
+        # A reload may have changed the limits.
         self._sweep.interval = self._sweep_seconds()
 
 
 class _Refusal(Protocol):
-    """A connection that the site refuses: it gets an error response, and is closed."""
+    """A connection that is refused: it gets an error response, and is closed."""
 
     def __init__(self, context: ConnectionContext, error: HttpError) -> None:
         self._context = context
@@ -154,7 +158,7 @@ class _Refusal(Protocol):
         peer = context.peer_of(transport.getPeer())
         answer = refusal(context, self._error, peer, is_secure=is_secure)
         if is_secure:
-            # A handshake would cost more than anything that is worth telling.
+            # A handshake only to send an error would cost too much under a flood.
             transport.abortConnection()  # type: ignore[attr-defined]
             return
         transport.write(answer)

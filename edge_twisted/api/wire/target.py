@@ -17,21 +17,21 @@ _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 @define
 class RequestTarget:
-    """Where a request goes."""
+    """The parts of a request target."""
 
-    #: Decoded; begins with a slash, or is ``*``.
+    #: The path with its escapes decoded; begins with a slash, or is ``*``.
     path: str
-    #: Raw, without the question mark.
+    #: The query as it was sent, without the question mark.
     query: str
-    #: What an absolute target has in place of the Host field.
+    #: The host and port of an absolute target; None for other forms.
     host: bytes | None = None
 
 
 def target_of(method: bytes, raw: bytes) -> RequestTarget:
     """
-    Take a target apart; `raw` has no blanks, control characters or bytes beyond ASCII.
+    Parse a target; `raw` has no blanks, control characters or bytes beyond ASCII.
 
-    :raises MalformedRequest: it is none, or not for `method`.
+    :raises MalformedRequest: `raw` is malformed, or not a target for `method`.
     """
     host = None
     if not raw.startswith(b"/"):

@@ -45,7 +45,7 @@ class Work:
 
     def _resume(self, result: object) -> None:
         self._awaited = None
-        # Awaiting, a Deferred hands its result on itself.
+        # The coroutine takes a result from the Deferred itself; only failures are thrown into it.
         self._step(result if isinstance(result, Failure) else None)
 
     def _step(self, failure: Failure | None) -> None:
