@@ -19,8 +19,8 @@ from edge_twisted.api.request import Request
 from edge_twisted.config.model import ThrottleStrategy
 from edge_twisted.security.networks import network_of
 
-#: Most callers that one strategy counts: about 10 MiB.  Beyond that the oldest window is dropped, so
-#: that a new caller is served, however many others there are.
+#: Most callers that one strategy counts: about 10 MiB.  Beyond that the oldest window is dropped,
+#: so that a new caller is served, however many others there are.
 MAX_COUNTERS: Final = 65_536
 
 
