@@ -16,8 +16,10 @@ from attrs import frozen
 
 from edge_twisted.documents.clock import BEGINNING
 from edge_twisted.documents.versions import Replica
-from edge_twisted.mesh.ports.requests import Applied, ApplyBatch, Lacking
+from edge_twisted.mesh.ports.requests import Applied, ApplyBatch, Lacking, ScopeCursor
+from edge_twisted.mesh.wire.items import ScopeKey
 from edge_twisted.records.documents import DocumentWriter, note_hidden_variants
+from edge_twisted.records.evictions import Evictions
 from edge_twisted.replication import knowledge
 from edge_twisted.replication.epoch_renewal import note_heard, renew_if_copy
 from edge_twisted.replication.item_checks import IncomingBatch
@@ -60,7 +62,8 @@ def apply_batch(unit: UnitOfWork, request: ApplyBatch, context: BatchContext) ->
     batch = IncomingBatch.of(scope.collection, request.items)
     if batch.newest != BEGINNING:
         unit.see(batch.newest, request.declared)
-    merge = Merge(unit, scope, context.scopes)
+    wanted = tuple(each.scope for each in request.cursors)
+    merge = Merge(unit, wanted, context.scopes)
     for item, header in batch.items:
         merge.take(item, header)
     if merge.lacking:
@@ -74,10 +77,10 @@ def apply_batch(unit: UnitOfWork, request: ApplyBatch, context: BatchContext) ->
     writer.finish()
     if merge.hides:
         note_hidden_variants(unit, scope.collection)
-    moved = _move(unit, request)
+    unmoved = _move(unit, request)
     applied = Applied(
         documents=len(merge.results),
-        moved=moved,
+        unmoved=unmoved,
         echoes=tuple(merge.echoes),
         gone=tuple(merge.gone),
         older=tuple(merge.older),
@@ -97,16 +100,26 @@ def _renewed(
     return renew_if_copy(unit, own, of_us, context.now_ms)
 
 
-def _move(unit: UnitOfWork, request: ApplyBatch) -> bool:
-    """Move the cursor; return False, and leave it, if it is not where the sender thinks."""
+def _move(unit: UnitOfWork, request: ApplyBatch) -> tuple[ScopeKey, ...]:
+    """Move the cursors; leave those that are not where the stream thinks, and return their keys."""
     if request.lsn is None:
-        return True
-    scope, sender = request.scope, request.sender
-    here = knowledge.cursor(unit, scope, sender)
-    if here != request.after:
+        return ()
+    unmoved = []
+    for cursor in request.cursors:
+        if not _is_there(unit, cursor, request.sender):
+            unmoved.append(cursor.scope.key)
+            continue
+        if cursor.after != request.lsn:
+            knowledge.put_cursor(unit, cursor.scope, request.sender, request.lsn)
+        if request.knowledge is not None and cursor.scope.is_whole:
+            knowledge.join_knowledge(unit, cursor.scope.collection, request.knowledge)
+    return tuple(unmoved)
+
+
+def _is_there(unit: UnitOfWork, cursor: ScopeCursor, sender: Replica) -> bool:
+    if knowledge.cursor(unit, cursor.scope, sender) != cursor.after:
         return False
-    if here != request.lsn:
-        knowledge.put_cursor(unit, scope, sender, request.lsn)
-    if request.knowledge is not None and scope.is_whole:
-        knowledge.join_knowledge(unit, scope.collection, request.knowledge)
-    return True
+    if cursor.after is not None:
+        return True
+    # EVICT leaves no cursor either, but what was delivered before it is not here any more.
+    return Evictions.of(unit, cursor.scope.collection).generation == cursor.evictions

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from edge_twisted.documents.deltas import DeltaGap, apply_delta
@@ -60,6 +60,7 @@ class Merge:
     """
     The merge of one batch with the documents here; it writes nothing.
 
+    :param wanted: the scopes that the batch is for, at least one, all of one collection.
     :ivar results: the documents to be stored.
     :ivar lacking: id keys of documents that have to come whole first.
     :ivar renunciations: documents that give up writes; `renounce` adds them to the results.
@@ -69,17 +70,17 @@ class Merge:
     :ivar older: id keys of documents of which the peer has an older version.
     """
 
-    def __init__(self, here: Snapshot, scope: Scope, scopes: Scopes) -> None:
+    def __init__(self, here: Snapshot, wanted: Sequence[Scope], scopes: Scopes) -> None:
         self._here = here
-        self._scope = scope
-        self._collection = scope.collection
+        self._wanted = wanted
+        self._collection = wanted[0].collection
         self._scopes = scopes
-        self._knowledge = Knowledge(here, scope.collection)
+        self._knowledge = Knowledge(here, self._collection)
         self.results: list[MergedDocument] = []
         self.lacking: list[bytes] = []
         self.renunciations: list[_Renunciation] = []
         self.hides = False
-        self._seeks_hidden = not hides_variants(here, scope.collection)
+        self._seeks_hidden = not hides_variants(here, self._collection)
         self.echoes: list[tuple[bytes, int]] = []
         self.gone: list[Seen] = []
         self.older: list[bytes] = []
@@ -106,10 +107,11 @@ class Merge:
             self.lacking.append(item.id_key)
 
     def _is_wanted(self, found: StoredDocument | None) -> bool:
-        """Return whether this server has a document in the scope that has left it at the peer."""
+        """Return whether this server has a document in a scope, which is in none at the peer."""
         if found is None or found.body is None:
             return False
-        return self._scopes.matches(self._scope, found.body)
+        body = found.body
+        return any(self._scopes.matches(scope, body) for scope in self._wanted)
 
     def _take_new(self, item: Item, header: Header) -> None:
         id_key = item.id_key

@@ -210,7 +210,11 @@ class StoredDocuments:
             case FindPosition(scope=scope, sender=sender):
                 info = snapshot.collection(scope.collection)
                 held = info.count if info is not None else 0
-                return StreamPosition(lsn=cursor(snapshot, scope, sender), held=held)
+                return StreamPosition(
+                    lsn=cursor(snapshot, scope, sender),
+                    held=held,
+                    evictions=Evictions.of(snapshot, scope.collection).generation,
+                )
             case ReadChanges():
                 return read_changes(snapshot, request, self._scopes)
             case ReadDocuments():

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from edge_twisted.documents.deltas import delta, encode_delta
@@ -15,10 +16,12 @@ from edge_twisted.documents.versions import VersionVector
 from edge_twisted.mesh.ports.requests import (
     Changes,
     CursorUnknown,
+    Delivered,
     ReadChanges,
     ReadDocuments,
     Scope,
     ScopeClosed,
+    ScopeReading,
 )
 from edge_twisted.mesh.wire.items import Announced, Item, Left, Partial, Whole
 from edge_twisted.records.documents import ID, document_of
@@ -37,24 +40,23 @@ _NO_DOCUMENTS: Final = bytes(16)
 def read_changes(
     snapshot: Snapshot, request: ReadChanges, scopes: Scopes
 ) -> Changes | CursorUnknown | ScopeClosed:
-    """Perform `ReadChanges`: the next batch of a stream, in the order of commits."""
-    scope, after = request.scope, request.after
-    if not is_open(snapshot, scope.collection):
+    """Perform `ReadChanges`: the next batch for some scopes, in the order of commits."""
+    collection = request.scope.collection
+    readings = request.readings
+    if not is_open(snapshot, collection):
         return ScopeClosed()
-    if after > snapshot.lsn:
-        return CursorUnknown(reason="it is beyond what this server ever committed")
-    info = snapshot.collection(scope.collection)
-    if info is not None and 0 < after < info.reaped_lsn:
-        return CursorUnknown(reason="tombstones were reaped that it had not passed")
-    if scopes.subscription(scope).is_virtual:
+    info = snapshot.collection(collection)
+    reaped = 0 if info is None else info.reaped_lsn
+    problem = _problem(readings, snapshot.lsn, reaped)
+    if problem:
+        return CursorUnknown(reason=problem)
+    if scopes.subscription(request.scope).is_virtual:
         return Changes(items=(), lsn=snapshot.lsn, more=False)
     items: list[Item] = []
-    maker = _ItemMaker(scope, request, scopes)
-    lsn, size, examined, more = after, 0, 0, True
+    maker = _ItemMaker(request, scopes)
+    lsn, size, examined, more = min(each.after for each in readings), 0, 0, True
     while more and size < request.limit_bytes and examined < MOST_EXAMINED:
-        batch = snapshot.changes_after(
-            lsn, (scope.collection,), limit_bytes=request.limit_bytes - size
-        )
+        batch = snapshot.changes_after(lsn, (collection,), limit_bytes=request.limit_bytes - size)
         for change in batch.changes:
             item = maker.item(change.document)
             if item is not None:
@@ -62,15 +64,24 @@ def read_changes(
                 size += _size(item)
         lsn, more = batch.lsn, batch.more
         examined += len(batch.changes)
-    if more or not scope.is_whole:
+    if more or not any(each.scope.is_whole for each in readings):
         return Changes(items=tuple(items), lsn=lsn, more=more)
     return Changes(
         items=tuple(items),
         lsn=lsn,
         more=False,
-        knowledge=Knowledge(snapshot, scope.collection).shareable,
+        knowledge=Knowledge(snapshot, collection).shareable,
         fingerprint=info.fingerprint if info is not None else _NO_DOCUMENTS,
     )
+
+
+def _problem(readings: Sequence[ScopeReading], newest: int, reaped: int) -> str:
+    """Return why a cursor is of no use; else nothing."""
+    if any(each.after > newest for each in readings):
+        return "it is beyond what this server ever committed"
+    if any(0 < each.after < reaped for each in readings):
+        return "tombstones were reaped that it had not passed"
+    return ""
 
 
 def read_documents(snapshot: Snapshot, request: ReadDocuments) -> tuple[Whole, ...] | ScopeClosed:
@@ -103,31 +114,53 @@ def ids_of(snapshot: Snapshot, collection: str, digests: tuple[int, ...]) -> lis
 class _ItemMaker:
     """Maker of the items of one batch."""
 
-    def __init__(self, scope: Scope, request: ReadChanges, scopes: Scopes) -> None:
-        self._scope = scope
+    def __init__(self, request: ReadChanges, scopes: Scopes) -> None:
         self._scopes = scopes
+        # The first scope that matches decides the base: one that has a base, or is quick to match.
+        self._readings = sorted(request.readings, key=_rank)
         self._skip = request.skip
-        self._base = request.base
+        # Scopes that stand further on than others have their part of what is between.
+        lowest = min(each.after for each in self._readings)
+        ahead = (Delivered(r.scope, r.after) for r in self._readings if r.after > lowest)
+        self._delivered = (*request.delivered, *ahead)
         most = request.announce_above
         self._most: float = float("inf") if most is None else most
 
     def item(self, document: StoredDocument) -> Item | None:
-        """Return the item for a document; None: the receiver sent that very version itself."""
-        id_key, _, body, state, number = document
+        """Return the item for a document; None: the receiver has that very version."""
+        id_key, lsn, body, state, number = document
         if self._skip and self._skip.get(id_key) == number:
             return None
-        if not self._scope.is_whole and (
-            body is None or not self._scopes.matches(self._scope, body)
-        ):
+        if self._is_delivered(lsn, body):
+            return None
+        found = self._first_match(lsn, body)
+        if found is None:
             return Left(id_key, number)
         size = len(state) + (0 if body is None else len(body))
-        if self._base:
-            partial = _partial(document, self._base, size)
+        if found.base:
+            partial = _partial(document, found.base, size)
             if partial is not None:
                 return partial
         if size > self._most:
             return Announced(id_key, number, size)
         return Whole(id_key, body, state)
+
+    def _first_match(self, lsn: int, body: bytes | None) -> ScopeReading | None:
+        for reading in self._readings:
+            if lsn > reading.after and self._matches(reading.scope, body):
+                return reading
+        return None
+
+    def _is_delivered(self, lsn: int, body: bytes | None) -> bool:
+        """Return whether the document came to the receiver for another scope."""
+        return any(lsn <= each.upto and self._matches(each.scope, body) for each in self._delivered)
+
+    def _matches(self, scope: Scope, body: bytes | None) -> bool:
+        return scope.is_whole or (body is not None and self._scopes.matches(scope, body))
+
+
+def _rank(reading: ScopeReading) -> tuple[bool, bool]:
+    return not reading.base, not reading.scope.is_whole
 
 
 def _partial(document: StoredDocument, base: VersionVector, size: int) -> Partial | None:

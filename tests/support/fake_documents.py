@@ -100,6 +100,7 @@ class FakeDocuments:
     knowledge: dict[str, VersionVector] = field(factory=dict)
     cursors: dict[tuple[Replica, bytes], int] = field(factory=dict)
     reaped: dict[str, int] = field(factory=dict)
+    evictions: dict[str, int] = field(factory=dict)
     closed: set[str] = field(factory=set)
     sequence: int = 0
     observed: list[Observe] = field(factory=list)
@@ -125,6 +126,7 @@ class FakeDocuments:
     def evict(self, collection: str) -> None:
         """Forget all documents, and the cursors that led to them."""
         self.docs[collection] = {}
+        self.evictions[collection] = self.evictions.get(collection, 0) + 1
         self.cursors = {k: v for k, v in self.cursors.items() if not _is_for(k[1], collection)}
 
     def reap(self, collection: str) -> None:
@@ -160,7 +162,11 @@ class FakeDocuments:
         match request:
             case FindPosition(scope=scope, sender=sender):
                 held = len(self.docs.get(scope.collection, {}))
-                return StreamPosition(lsn=self.cursors.get((sender, scope.key)), held=held)
+                return StreamPosition(
+                    lsn=self.cursors.get((sender, scope.key)),
+                    held=held,
+                    evictions=self.evictions.get(scope.collection, 0),
+                )
             case ApplyBatch():
                 return self._apply(request)
             case DeleteGone(collection=collection, seen=seen):
@@ -214,7 +220,7 @@ class FakeDocuments:
 
     def _apply(self, request: ApplyBatch) -> Answer:
         scope, docs = request.scope, self.docs.get(request.scope.collection, {})
-        lacking = tuple(i.id_key for i in request.items if self._lacks(scope, docs, i))
+        lacking = tuple(i.id_key for i in request.items if self._lacks(request, docs, i))
         if lacking:
             return Lacking(id_keys=lacking)
         merged = [self._merge(scope.collection, item) for item in request.items]
@@ -231,19 +237,19 @@ class FakeDocuments:
                 echoes.append((id_key, digest(id_key, theirs)))
             elif not is_new:
                 older.append(id_key)
-        moved = self._move(request)
+        unmoved = self._move(request)
         if request.knowledge is not None:
             known = self._known(scope.collection).join(request.knowledge)
             self.knowledge[scope.collection] = known
         return Applied(
             documents=len(merged),
-            moved=moved,
+            unmoved=unmoved,
             echoes=tuple(echoes),
             gone=tuple(gone),
             older=tuple(older),
         )
 
-    def _lacks(self, scope: Scope, docs: dict[bytes, Doc], item: Item) -> bool:
+    def _lacks(self, request: ApplyBatch, docs: dict[bytes, Doc], item: Item) -> bool:
         mine = docs.get(item.id_key)
         if isinstance(item, Partial):
             since = read_vector(_decoded(item.delta)[0])
@@ -252,7 +258,9 @@ class FakeDocuments:
             return mine is None or _digest(item.id_key, mine) != item.digest
         if isinstance(item, Left):
             differs = mine is not None and _digest(item.id_key, mine) != item.digest
-            return differs and mine is not None and _matches(scope, mine)
+            if mine is None or not differs:
+                return False
+            return any(_matches(each.scope, mine) for each in request.cursors)
         return False
 
     def _merge(self, collection: str, item: Item) -> tuple[bytes, VersionVector, Doc | None, bool]:
@@ -276,14 +284,18 @@ class FakeDocuments:
         both = max((b for b in (mine.body, body) if b is not None), default=None)
         return item.id_key, version, Doc(mine.version.join(version), both, 0), True
 
-    def _move(self, request: ApplyBatch) -> bool:
+    def _move(self, request: ApplyBatch) -> tuple[ScopeKey, ...]:
         if request.lsn is None:
-            return True
-        key = (request.sender, request.scope.key)
-        if self.cursors.get(key) != request.after:
-            return False
-        self.cursors[key] = request.lsn
-        return True
+            return ()
+        unmoved = []
+        for scope, after, evictions in request.cursors:
+            key = (request.sender, scope.key)
+            is_same = evictions == self.evictions.get(scope.collection, 0)
+            if self.cursors.get(key) != after or (after is None and not is_same):
+                unmoved.append(scope.key)
+            else:
+                self.cursors[key] = request.lsn
+        return tuple(unmoved)
 
     def _delete(self, collection: str, all_seen: tuple[Seen, ...]) -> None:
         docs = self.docs.get(collection, {})
@@ -295,12 +307,13 @@ class FakeDocuments:
         scope = request.scope
         if scope.collection in self.closed:
             return ScopeClosed()
-        if request.after > self.lsn:
+        afters = [each.after for each in request.readings]
+        if max(afters) > self.lsn:
             return CursorUnknown(reason="beyond our log")
-        if 0 < request.after < self.reaped.get(scope.collection, 0):
+        if any(0 < after < self.reaped.get(scope.collection, 0) for after in afters):
             return CursorUnknown(reason="before the horizon")
         docs = self.docs.get(scope.collection, {})
-        news = sorted((d.lsn, k) for k, d in docs.items() if d.lsn > request.after)
+        news = sorted((d.lsn, k) for k, d in docs.items() if d.lsn > min(afters))
         items: list[Item] = []
         size, end = 0, self.lsn
         for at, (lsn, id_key) in enumerate(news):
@@ -312,27 +325,33 @@ class FakeDocuments:
                 items.append(item)
                 size += sum(len(part) for part in item if isinstance(part, bytes))
         more = bool(news) and end < news[-1][0]
+        tells = not more and any(each.scope.is_whole for each in request.readings)
         return Changes(
             items=tuple(items),
             lsn=end,
             more=more,
-            knowledge=None if more or not scope.is_whole else self._known(scope.collection),
-            fingerprint=None if more or not scope.is_whole else self.fingerprint(scope.collection),
+            knowledge=self._known(scope.collection) if tells else None,
+            fingerprint=self.fingerprint(scope.collection) if tells else None,
         )
 
     def _item(self, request: ReadChanges, id_key: bytes, doc: Doc) -> Item | None:
         mark = _digest(id_key, doc)
         if request.skip.get(id_key) == mark:
             return None
-        if not request.scope.is_whole and not _matches(request.scope, doc):
+        had = [*request.delivered, *((r.scope, r.after) for r in request.readings)]
+        if any(doc.lsn <= upto and _is_in(scope, doc) for scope, upto in had):
+            return None
+        readings = [r for r in request.readings if doc.lsn > r.after and _is_in(r.scope, doc)]
+        if not readings:
             return Left(id_key, mark)
+        base = next((each.base for each in readings if each.base is not None), None)
         above = request.announce_above
         if above is not None and doc.body is not None and len(doc.body) > above:
             return Announced(id_key, mark, len(doc.body))
-        if request.base is None or not request.base.includes(NO_VERSION):
+        if base is None:
             return _whole(id_key, doc)
-        base = {r: min(n, request.base.seen(r)) for r, n in doc.version.items()}
-        since = VersionVector({r: n for r, n in base.items() if n})
+        known = {r: min(n, base.seen(r)) for r, n in doc.version.items()}
+        since = VersionVector({r: n for r, n in known.items() if n})
         if not since:
             return _whole(id_key, doc)
         delta = [write_vector(since), write_vector(doc.version), doc.body]
@@ -370,6 +389,11 @@ def _matches(scope: Scope, doc: Doc) -> bool:
     if scope.is_whole or doc.body is None:
         return True
     return scope.query.split()[1].encode() in doc.body
+
+
+def _is_in(scope: Scope, doc: Doc) -> bool:
+    """As `_matches`, but a tombstone is in no scope with a condition."""
+    return scope.is_whole or (doc.body is not None and _matches(scope, doc))
 
 
 def _is_for(key: bytes, collection: str) -> bool:

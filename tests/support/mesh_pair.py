@@ -16,6 +16,7 @@ from edge_twisted.mesh.reconciliation.sketch import run
 from edge_twisted.mesh.session.handshake import LocalServer
 from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.session.session import Session
+from edge_twisted.mesh.wire.features import VERSIONS
 from tests.support.fake_documents import FakeDocuments, fake_replica, fake_scope
 
 E = TypeVar("E")
@@ -129,9 +130,12 @@ class LinkPair:
         *,
         left_wants: Iterable[str] = (),
         right_wants: Iterable[str] = (),
+        versions: tuple[int, ...] = VERSIONS,
     ) -> LinkPair:
-        """Link two servers; each wants some scopes of the other."""
-        return cls(_end(left, right, left_wants), _end(right, left, right_wants))
+        """Link two servers; each wants some scopes of the other, and speaks these versions."""
+        return cls(
+            _end(left, right, left_wants, versions), _end(right, left, right_wants, versions)
+        )
 
     def start(self) -> LinkPair:
         """Let both say hello, and go on until nothing happens any more."""
@@ -174,9 +178,12 @@ class LinkPair:
         return self.left.sent_bytes + self.right.sent_bytes
 
 
-def _end(documents: FakeDocuments, peer: FakeDocuments, wants: Iterable[str]) -> LinkEnd:
+def _end(
+    documents: FakeDocuments, peer: FakeDocuments, wants: Iterable[str], versions: tuple[int, ...]
+) -> LinkEnd:
     scopes: list[Scope] = [fake_scope(query) for query in wants]
-    session = Session(fake_us(documents), fake_key(peer), scopes, pulls=Pulls())
+    us = fake_us(documents, versions=versions)
+    session = Session(us, fake_key(peer), scopes, pulls=Pulls())
     return LinkEnd(documents, session)
 
 

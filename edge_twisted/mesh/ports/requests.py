@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
@@ -52,31 +52,56 @@ class StreamPosition:
 
     :ivar lsn: None if there is no cursor for this sender.
     :ivar held: documents in the collection here.
+    :ivar evictions: how often EVICT has dropped the cursors of the collection.
     """
 
     lsn: int | None
     held: int
+    evictions: int = 0
+
+
+class ScopeCursor(NamedTuple):
+    """
+    A scope with its cursor, as `FindPosition` or the last batch left it.
+
+    :ivar after: None if there is no cursor.
+    :ivar evictions: as in `StreamPosition`.  It matters where there is no cursor: EVICT leaves
+        none either.
+    """
+
+    scope: Scope
+    after: int | None
+    evictions: int = 0
 
 
 @frozen(kw_only=True)
 class ApplyBatch:
     """
-    Merge a batch and move the cursor, in one transaction.  Answer: `Applied` or `Lacking`.
+    Merge a batch and move the cursors of its scopes, in one transaction.
 
-    Raises `ClockSkew` (nothing applied), `CorruptItem` (their fault).
+    Answer: `Applied` or `Lacking`.  Raises `ClockSkew` (nothing applied), `CorruptItem` (their
+    fault).
     """
 
     scope: Scope
     sender: Replica
     items: tuple[Item, ...]
-    #: The cursor after it; None leaves the cursor alone (answers out of the stream's order).
+    #: The cursors after it; None leaves the cursors alone (answers out of the stream's order).
     lsn: int | None
-    #: The cursor before it, as `FindPosition` or the last batch left it; None: there was none.
+    #: The cursor of `scope` before it, and how often EVICT dropped it; see `ScopeCursor`.
     after: int | None = None
+    evictions: int = 0
+    #: Further scopes of the collection that the batch is for.
+    others: tuple[ScopeCursor, ...] = ()
     #: What the sender knows of the whole collection, if the batch made us catch up with it.
     knowledge: VersionVector | None = None
     #: The hybrid clock that the peer declared: timestamps up to this are taken.
     declared: Timestamp = BEGINNING
+
+    @property
+    def cursors(self) -> tuple[ScopeCursor, ...]:
+        """All scopes that the batch is for, with their cursors."""
+        return (ScopeCursor(self.scope, self.after, self.evictions), *self.others)
 
 
 @frozen(kw_only=True)
@@ -91,9 +116,9 @@ class Applied:
     """The batch was applied; what became of its documents."""
 
     documents: int
-    #: False: the cursor here was no longer `after` (EVICT dropped it, another link moved it), so
-    #: it stays as it is.  The documents were applied; ask `FindPosition` again.
-    moved: bool = True
+    #: Scopes whose cursor here was not the one that was named (EVICT dropped it, another link moved
+    #: it), so it stays as it is.  The documents were applied; ask `FindPosition` again.
+    unmoved: tuple[ScopeKey, ...] = ()
     #: (id key, digest) whose version here is now exactly the sender's: no need to send them back.
     echoes: tuple[tuple[bytes, int], ...] = ()
     #: Documents that are known here to be deleted, so refused; tell the sender (GONE).
@@ -117,32 +142,63 @@ class DeleteGone:
 # -- asked by a sender
 
 
-@frozen(kw_only=True)
-class ReadChanges:
+class ScopeReading(NamedTuple):
     """
-    Read the next batch of a stream.  Answer: `Changes`, `CursorUnknown` or `ScopeClosed`.
+    Where the reading of the log for one scope stands.
 
-    A batch holds whole commits, at least one, and about `limit_bytes`.
-
-    :ivar skip: versions that the receiver has already, id key -> digest.
-    :ivar base: what the receiver is known to have of the collection, for deltas.
+    :ivar after: the cursor; older changes are not for this scope.
+    :ivar base: what the receiver is known to have of the scope's documents, for deltas.
     """
 
     scope: Scope
     after: int
     base: VersionVector | None = None
+
+
+class Delivered(NamedTuple):
+    """The receiver has all of a scope that was committed here up to an lsn."""
+
+    scope: Scope
+    upto: int
+
+
+@frozen(kw_only=True)
+class ReadChanges:
+    """
+    Read the next batch for scopes of one collection.
+
+    Answer: `Changes`, `CursorUnknown` or `ScopeClosed`.
+
+    A batch holds whole commits, at least one, and about `limit_bytes`.  It begins at the lowest
+    cursor.  A document is in it once, if it matches any of the scopes whose cursor it is behind.
+
+    :ivar skip: versions that the receiver has already, id key -> digest.
+    :ivar delivered: other scopes of which the receiver has documents already.
+    """
+
+    scope: Scope
+    after: int
+    base: VersionVector | None = None
+    #: Further scopes of the collection that the batch is for.
+    others: tuple[ScopeReading, ...] = ()
+    delivered: tuple[Delivered, ...] = ()
     skip: Mapping[bytes, int] = field(factory=dict)
     #: Announce documents above this size instead of sending them; None never does.
     announce_above: int | None = None
     limit_bytes: int = 256 * 1024
 
+    @property
+    def readings(self) -> tuple[ScopeReading, ...]:
+        """All scopes that the batch is for."""
+        return (ScopeReading(self.scope, self.after, self.base), *self.others)
+
 
 @frozen(kw_only=True)
 class Changes:
     """
-    A batch, and the cursor once it is applied.
+    A batch, and the cursor once it is applied; scopes that stood further on are not concerned.
 
-    If `more` is False, the receiver then has everything as of `lsn`.  For a whole scope,
+    If `more` is False, the receiver then has everything as of `lsn`.  If a scope is whole,
     `knowledge` (of the collection here) and `fingerprint` (16 bytes over the live documents) come
     from that snapshot.
     """

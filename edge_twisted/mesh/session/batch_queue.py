@@ -1,25 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The queue of batches at the receiver of a stream.
+The queue of batches at the receiver, for one stream or for several that travel together.
 
-Batches are applied one after the other, each in one transaction with the cursor, and acknowledged
-once on disk.  A batch lacks documents if a delta has nothing to build on, or if it only announces
-them.  The queue asks the sender for these with WANT, puts what SUPPLY brings in their place, and
-applies the batch again.  Documents that another link is pulling already (`pulls`) are not asked for
-here: the batch waits until something came over that link.
+Batches are applied one after the other, each in one transaction with the cursors of the streams
+that it is for, and acknowledged once on disk.  A batch lacks documents if a delta has nothing to
+build on, or if it only announces them.  The queue asks the sender for these with WANT, puts what
+SUPPLY brings in their place, and applies the batch again.  Documents that another link is pulling
+already (`pulls`) are not asked for here: the batch waits until something came over that link.
+
+Streams come together as the sender's batches name them (`queue_of`), and leave one by one.  ACK and
+WANT carry the number of the first stream that the batch names and that is still there.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from attrs import define, evolve, field
+from attrs import define, field
 
-from edge_twisted.documents.versions import Replica, VersionVector
+from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh.ports.port import Port
-from edge_twisted.mesh.ports.requests import Answer, Applied, ApplyBatch, Lacking, Scope
+from edge_twisted.mesh.ports.requests import Applied, ApplyBatch, Lacking, ScopeCursor
+from edge_twisted.mesh.session.applier import Applier, ApplyingStream
 from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.session.states import QUEUE, QueueEvent, QueueState
 from edge_twisted.mesh.wire.items import Announced, Item, Left, Whole
@@ -46,11 +50,19 @@ class WindowAccount(Protocol):
         """Count the bytes of a batch that was acknowledged or dropped."""
 
 
-class BatchStream(Protocol):
-    """The incoming stream, as its queue sees it."""
+class BatchStream(ApplyingStream, Protocol):
+    """An incoming stream, as its queue sees it."""
 
-    def have_applied(self, applied: Applied) -> None:
-        """Tell the peer what became of its documents."""
+    #: The cursor in the database, None if there is none; and the newest lsn that came.
+    position: int | None
+    newest_lsn: int
+
+    @property
+    def queue(self) -> BatchQueue:
+        """The queue that the stream is in."""
+
+    def join(self, queue: BatchQueue) -> None:
+        """Go on in another queue."""
 
     def have_moved(self, lsn: int, caught_up: bool) -> None:
         """Go on after the cursor moved to `lsn`."""
@@ -58,18 +70,17 @@ class BatchStream(Protocol):
     def cursor_lost(self) -> None:
         """Begin anew: the cursor in the database is not where the stream left it."""
 
-    def apply_begins(self) -> int:
-        """Return the number of an `ApplyBatch` that is about to be asked for."""
-
-    def apply_ends(self, number: int) -> None:
-        """Note that the `ApplyBatch` of this number is done."""
-
 
 @define(eq=False)
 class _WaitingBatch:
-    """A batch that waits to be applied, or is being applied."""
+    """
+    A batch that waits to be applied, or is being applied.
+
+    :ivar streams: whom it is for, in the order in which it names them; who leaves is taken out.
+    """
 
     message: Batch
+    streams: list[BatchStream]
     size: int
     items: tuple[Item, ...]
     #: How often `BatchQueue.forget_echoes` was called before the batch came.
@@ -91,142 +102,171 @@ class _WaitingBatch:
 
 @define(eq=False)
 class BatchQueue:
-    """Applies and acknowledges the batches of one stream; see the head of this module."""
+    """Applies and acknowledges batches, in order; see the head of this module."""
 
     port: Port
-    stream: BatchStream
     credit: WindowAccount
     pulls: Pulls
-    number: int
-    scope: Scope
     sender: Replica
-    #: The cursor in the database, None if there is none.
-    position: int | None
-    _newest_lsn: int = field(init=False)
+    members: list[BatchStream]
     _batches: deque[_WaitingBatch] = field(factory=deque)
     _machine: Machine[QueueState] = field(
         init=False, factory=lambda: Machine(QUEUE, QueueState.READY)
     )
+    _applier: Applier = field(init=False)
     #: Id keys in the WANT that runs, those for the next WANT, and documents that have come.
     _asked: tuple[bytes, ...] = ()
     _to_ask: tuple[bytes, ...] = ()
     _supplied: dict[bytes, Whole] = field(factory=dict)
     _wanted: frozenset[bytes] = frozenset()
-    #: Counts new subscriptions of the peer: it may have evicted what it sent before one.
-    _age: int = 0
 
     def __attrs_post_init__(self) -> None:
-        self._newest_lsn = self.position or 0
+        self._applier = Applier(self.port)
+
+    # -- members
+
+    def leave(self, stream: BatchStream) -> None:
+        """
+        Drop what waits for a stream; call `go_on` once the sender was told that it left.
+
+        An acknowledgement for the others would name another stream than the sender expects.
+        """
+        self.members.remove(stream)
+        if not self.members:
+            self._stop()
+            return
+        first = self._batches[0] if self._batches else None
+        is_leading = first is not None and first.streams[0] is stream
+        for batch in tuple(self._batches):
+            if stream in batch.streams:
+                batch.streams.remove(stream)
+            if not batch.streams:
+                self._batches.remove(batch)
+                self._give_up(batch)
+        is_asking = self._machine.state in (QueueState.WANTING, QueueState.WANTING_PART)
+        if first is not None and (not first.streams or (is_leading and is_asking)):
+            # What was asked for under its number does not come any more.
+            self._machine.step(QueueEvent.STREAM_LEFT)
+            self._asked = self._to_ask = ()
+            self._wanted, self._supplied = frozenset(), {}
+
+    def go_on(self) -> None:
+        """Apply the next batch, after a stream left."""
+        self._next()
+
+    def _stop(self) -> None:
+        self._machine.step(QueueEvent.STOPPED)
+        self._applier.stop()
+        for batch in self._batches:
+            batch.streams.clear()
+            self._give_up(batch)
+        self._batches.clear()
+
+    def _give_up(self, batch: _WaitingBatch) -> None:
+        self.credit.give_back(batch.size)
+        self.pulls.release(self, batch.claimed)
+
+    @property
+    def _is_stopped(self) -> bool:
+        return self._machine.state is QueueState.STOPPED
 
     # -- batches
 
-    def take(self, message: Batch, size: int) -> None:
+    def take(self, message: Batch, size: int, streams: Sequence[BatchStream]) -> None:
         """
-        Queue a batch of `size` bytes.
+        Queue a batch of `size` bytes for some of the members.
 
         :raises PeerViolation: its lsn goes back, or it is more than the window.
         """
-        if message.lsn < self._newest_lsn or (message.is_part and message.caught_up):
+        goes_back = any(message.lsn < each.newest_lsn for each in streams)
+        if goes_back or (message.is_part and message.caught_up):
             raise PeerViolation("a batch that goes back, or ends before its commit does")
         self.credit.take(size)
-        self._newest_lsn = message.lsn
-        self._batches.append(_WaitingBatch(message, size, read_items(message.items), self._age))
+        for each in streams:
+            each.newest_lsn = message.lsn
+        items, age = read_items(message.items), self._applier.age
+        self._batches.append(_WaitingBatch(message, list(streams), size, items, age))
         self._next()
 
     def forget_echoes(self) -> None:
         """Take no more echoes of batches that came until now: the peer may have evicted them."""
-        self._age += 1
+        self._applier.age += 1
 
     @property
     def is_empty(self) -> bool:
         """Whether every batch that came is applied."""
         return not self._batches
 
-    def stop(self) -> None:
-        """Drop batches that wait, for good; the stream makes a new queue to begin anew."""
-        self._machine.step(QueueEvent.STOPPED)
-        for batch in self._batches:
-            self.credit.give_back(batch.size)
-            self.pulls.release(self, batch.claimed)
-        self._batches.clear()
-
-    @property
-    def _is_stopped(self) -> bool:
-        return self._machine.state is QueueState.STOPPED
-
     def _next(self) -> None:
         if self._machine.state is not QueueState.READY or not self._batches:
             return
         first = self._batches[0]
         message = first.message
-        knowledge = None if message.knowledge is None else read_vector(message.knowledge)
-        if not first.items and knowledge is None and message.lsn == self.position:
+        is_there = all(each.position == message.lsn for each in first.streams)
+        if not first.items and message.knowledge is None and is_there:
             self._finish(first)
             return
         self._machine.step(QueueEvent.APPLIES)
-        self._apply(
-            first.items,
-            None if message.is_part else message.lsn,
-            # A document that the sender evicted after it told its knowledge will never come.  With
-            # that knowledge, this server would take the document for deleted.
-            knowledge if message.caught_up and first.is_complete else None,
-            first.age,
-            self._have_applied,
+        self._apply(first, self._request(first), lambda answer: self._have_applied(first, answer))
+
+    def _request(self, first: _WaitingBatch) -> ApplyBatch:
+        message = first.message
+        cursors = (ScopeCursor(s.scope, s.position, s.evictions) for s in first.streams)
+        (scope, after, evictions), *others = cursors
+        # A document that the sender evicted after it told its knowledge will never come.  With that
+        # knowledge, this server would take the document for deleted.
+        is_known = message.knowledge is not None and message.caught_up and first.is_complete
+        return ApplyBatch(
+            scope=scope,
+            sender=self.sender,
+            items=first.items,
+            lsn=None if message.is_part else message.lsn,
+            after=after,
+            evictions=evictions,
+            others=tuple(others),
+            knowledge=read_vector(message.knowledge or ()) if is_known else None,
         )
 
     def _apply(
         self,
-        items: tuple[Item, ...],
-        lsn: int | None,
-        knowledge: VersionVector | None,
-        age: int,
+        first: _WaitingBatch,
+        request: ApplyBatch,
         then: Callable[[Applied | Lacking], None],
     ) -> None:
-        number = self.stream.apply_begins()
-        request = ApplyBatch(
-            scope=self.scope,
-            sender=self.sender,
-            items=items,
-            lsn=lsn,
-            after=self.position,
-            knowledge=knowledge,
-            declared=self.port.declared,
-        )
-
-        def applied(answer: Answer) -> None:
-            assert isinstance(answer, Applied | Lacking)
-            if isinstance(answer, Applied):
-                if self._is_stopped or age != self._age:
-                    answer = evolve(answer, echoes=())
-                self.stream.have_applied(answer)
-            self.stream.apply_ends(number)
-            if not self._is_stopped:
+        def applied(answer: Applied | Lacking) -> None:
+            # It was dropped if all streams that it was for have left.
+            if self._batches and self._batches[0] is first:
                 then(answer)
 
-        self.port.ask(request, applied)
+        self._applier.apply(first.streams[0], request, first.age, applied)
 
-    def _have_applied(self, answer: Applied | Lacking) -> None:
-        first = self._batches[0]
+    def _have_applied(self, first: _WaitingBatch, answer: Applied | Lacking) -> None:
         if isinstance(answer, Lacking):
             self._lack(first, answer.id_keys)
             return
         self._machine.step(QueueEvent.APPLIED)
-        if first.message.is_part or answer.moved:
+        for stream in tuple(first.streams):
+            if stream.scope.key in answer.unmoved:
+                stream.cursor_lost()
+        # Who lost the cursor has left.
+        if first.streams:
             self._finish(first)
-        else:
-            self.stream.cursor_lost()
 
     def _finish(self, first: _WaitingBatch) -> None:
         message = first.message
         self._batches.popleft()
-        self.credit.give_back(first.size)
-        self.pulls.release(self, first.claimed)
-        self.port.send(Ack(self.number, message.lsn))
+        self._give_up(first)
+        self.port.send(Ack(first.streams[0].number or 0, message.lsn))
         if not message.is_part:
-            self.position = message.lsn
-            self.stream.have_moved(message.lsn, message.caught_up)
-        if not self._is_stopped:
-            self._next()
+            self._move(first.streams, message)
+        self._next()
+
+    def _move(self, streams: Sequence[BatchStream], message: Batch) -> None:
+        for each in tuple(streams):
+            each.position = message.lsn
+        for each in tuple(streams):
+            if each in self.members:
+                each.have_moved(message.lsn, message.caught_up)
 
     # -- what a batch lacks
 
@@ -251,7 +291,8 @@ class BatchQueue:
 
     def _ask(self) -> None:
         self._asked, self._to_ask = self._to_ask[:WANT_AT_ONCE], self._to_ask[WANT_AT_ONCE:]
-        self.port.send(Want(self.number, list(self._asked)))
+        lead = self._batches[0].streams[0]
+        self.port.send(Want(lead.number or 0, list(self._asked)))
 
     def supplied(self, message: Supply) -> None:
         """
@@ -292,7 +333,9 @@ class BatchQueue:
             self._machine.step(QueueEvent.APPLIED)
             self._next()
 
-        self._apply(whole, None, None, first.age, applied)
+        scope = first.streams[0].scope
+        request = ApplyBatch(scope=scope, sender=self.sender, items=whole, lsn=None)
+        self._apply(first, request, applied)
 
     def try_again(self) -> None:
         """Apply the first batch again if it waits for other links."""
@@ -300,30 +343,21 @@ class BatchQueue:
             self._machine.step(QueueEvent.TRIES_AGAIN)
             self._next()
 
-    # -- beside the stream
 
-    def apply_aside(self, items: tuple[Whole, ...], then: Callable[[], None]) -> None:
-        """Apply whole documents without moving the cursor."""
+def queue_of(streams: Sequence[BatchStream]) -> BatchQueue:
+    """
+    Return the queue for a batch that names these streams, after bringing them together.
 
-        def applied(answer: Applied | Lacking) -> None:
-            if isinstance(answer, Lacking):
-                raise PeerViolation("a document that was to be whole is not")
-            then()
-
-        self._apply(items, None, None, self._age, applied)
-
-    def move(self, lsn: int, knowledge: VersionVector | None) -> None:
-        """Set the cursor after a repair; `BatchStream.have_moved` or `cursor_lost` follows."""
-
-        def applied(answer: Applied | Lacking) -> None:
-            if isinstance(answer, Lacking) or not answer.moved:
-                self.stream.cursor_lost()
-                return
-            self.position = self._newest_lsn = lsn
-            self.stream.have_moved(lsn, False)
-
-        self._apply((), lsn, knowledge, self._age, applied)
-
-    def rewind(self) -> None:
-        """Accept any lsn next, because the sender streams from its beginning."""
-        self._newest_lsn = 0
+    :raises PeerViolation: batches of several of them wait apart.  A sender brings streams together
+        only when all that it sent is acknowledged.
+    """
+    queues = list(dict.fromkeys(each.queue for each in streams))
+    waiting = [each for each in queues if not each.is_empty]
+    if len(waiting) > 1:
+        raise PeerViolation("a batch for streams whose batches wait apart")
+    queue = (waiting or queues)[0]
+    for other in queues:
+        if other is not queue:
+            for stream in tuple(other.members):
+                stream.join(queue)
+    return queue

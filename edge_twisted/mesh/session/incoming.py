@@ -29,14 +29,15 @@ from edge_twisted.mesh.ports.requests import (
     StreamPosition,
 )
 from edge_twisted.mesh.repair.receiver import Reconciled, RepairOutcome, RepairReceiver
+from edge_twisted.mesh.session.applier import StreamApplier
 from edge_twisted.mesh.session.batch_queue import BatchQueue, WindowAccount
 from edge_twisted.mesh.session.fingerprints import Fingerprints
 from edge_twisted.mesh.session.pulls import Pulls
+from edge_twisted.mesh.session.repair_turns import RepairTurns
 from edge_twisted.mesh.session.states import INCOMING, IncomingEvent, IncomingState
 from edge_twisted.mesh.wire.features import Features
 from edge_twisted.mesh.wire.items import ScopeKey, Whole
 from edge_twisted.mesh.wire.messages import (
-    Batch,
     Gone,
     RepairAnswer,
     RepairDone,
@@ -84,6 +85,13 @@ class StreamHost(Protocol):
     def new_salt(self) -> bytes:
         """Return 16 random bytes."""
 
+    def is_evicted(self, collection: str, evictions: int) -> bool:
+        """
+        Return whether other streams of a collection are from before its last EVICT.
+
+        They begin anew as soon as the link hears of it.
+        """
+
 
 class FollowUp(Enum):
     """What a repair leaves to be done once the stream has caught up."""
@@ -104,6 +112,7 @@ class IncomingStream:
     host: StreamHost
     credit: WindowAccount
     pulls: Pulls
+    repair_turns: RepairTurns
     scope: Scope
     sender: Replica
     #: What the link may carry.
@@ -111,7 +120,13 @@ class IncomingStream:
     #: Names the subscription on the wire; None while the peer has not heard of it.
     number: int | None = None
     is_caught_up: bool = False
+    #: The cursor in the database, None if there is none; how often EVICT had dropped it then; and
+    #: the newest lsn that came.
+    position: int | None = None
+    evictions: int = 0
+    newest_lsn: int = 0
     _queue: BatchQueue | None = None
+    _aside: StreamApplier | None = None
     _repair: RepairReceiver | None = None
     _fingerprints: Fingerprints = field(factory=Fingerprints)
     #: Counts how often the stream began or halted: answers to older questions are ignored.
@@ -152,74 +167,85 @@ class IncomingStream:
         self._give_up_number()
 
     def _give_up_number(self) -> None:
-        self._halt()
+        queue = self._halt()
         if self.number is not None:
             self.port.send(Unsubscribe(self.number))
             self.number = None
+        if queue is not None:
+            queue.go_on()
 
     def abandon(self) -> None:
         """End the stream of a link that is gone, so that other links pull what it was to bring."""
         self.step(IncomingEvent.ENDED)
         self._halt()
 
-    def _halt(self) -> None:
+    def _halt(self) -> BatchQueue | None:
+        """Drop what waits; return the queue that was left, which is to go on (`BatchQueue`)."""
         self._generation += 1
         self.is_caught_up = False
-        if self._queue is not None:
-            self._queue.stop()
+        queue, self._queue = self._queue, None
+        if queue is not None:
+            queue.leave(self)
+        if self._aside is not None:
+            self._aside.stop()
+            self._aside = None
         self._end_repair()
+        return queue
 
     def _end_repair(self) -> None:
         if self._repair is not None:
             self._repair.abandon()
             self._repair = None
+        self.repair_turns.release(self.scope.collection, self)
 
     def _found(self, generation: int, answer: Answer) -> None:
         if generation != self._generation:
             return
         position = cast(StreamPosition, answer)
+        if self.host.is_evicted(self.scope.collection, position.evictions):
+            # The sender would leave out what those streams brought, and EVICT removed.
+            self.step(IncomingEvent.BEGINS_ANEW)
+            return
         self.number = self.host.register(self)
         self.step(IncomingEvent.CURSOR_FOUND)
-        self._begin_queue(position.lsn)
+        self.position, self.evictions = position.lsn, position.evictions
+        self._begin_queue()
         arguments = encode(dict(self.scope.arguments))
         message = Subscribe(self.number, self.scope.query, arguments, position.lsn, position.held)
         self.host.send_subscribe(message, self.scope.key)
         if position.lsn is None and position.held:
             self._repair_now()
 
-    def _begin_queue(self, position: int | None) -> None:
-        assert self.number is not None
-        self._queue = BatchQueue(
-            port=self.port,
-            stream=self,
-            credit=self.credit,
-            pulls=self.pulls,
-            number=self.number,
-            scope=self.scope,
-            sender=self.sender,
-            position=position,
-        )
+    def _begin_queue(self) -> None:
+        self.newest_lsn = self.position or 0
+        self._queue = BatchQueue(self.port, self.credit, self.pulls, self.sender, [self])
+        self._aside = StreamApplier(self.port, self, self.sender)
 
     @property
-    def _begun_queue(self) -> BatchQueue:
+    def queue(self) -> BatchQueue:
         assert self._queue is not None
         return self._queue
 
-    # -- messages: `step` has accepted them
+    def join(self, queue: BatchQueue) -> None:
+        self.queue.leave(self)
+        queue.members.append(self)
+        self._queue = queue
 
-    def take(self, message: Batch, size: int) -> None:
-        """Queue a BATCH of so many bytes to be applied."""
-        self.is_caught_up = False
-        self._begun_queue.take(message, size)
+    @property
+    def _begun_aside(self) -> StreamApplier:
+        assert self._aside is not None
+        return self._aside
+
+    # -- messages: `step` has accepted them
 
     def supplied(self, message: Supply) -> None:
         """Take documents that the oldest batch lacked."""
-        self._begun_queue.supplied(message)
+        self.queue.supplied(message)
 
     def offered(self, items: tuple[Whole, ...]) -> None:
         """Apply documents that the sender sent out of the stream's order."""
         if items:
-            self._begun_queue.apply_aside(items, lambda: None)
+            self._begun_aside.apply_aside(items, lambda: None)
 
     def stale(self) -> None:
         """Repair, because the sender cannot use the cursor."""
@@ -227,7 +253,9 @@ class IncomingStream:
 
     def closed(self, reason: str) -> None:
         """Halt until the sender says OPENED: it may not serve the scope now."""
-        self._halt()
+        queue = self._halt()
+        if queue is not None:
+            queue.go_on()
         self.port.tell(ScopeRefused(self.scope.key, reason))
 
     def opened(self) -> None:
@@ -257,7 +285,7 @@ class IncomingStream:
     def have_moved(self, lsn: int, caught_up: bool) -> None:
         """Go on after the cursor moved, by a batch or by a repair."""
         self._fingerprints.changed_there()
-        self.is_caught_up = caught_up and self._begun_queue.is_empty
+        self.is_caught_up = caught_up and self.queue.is_empty
         if self.state is IncomingState.REPAIRING:
             self._resume(lsn)
         elif caught_up:
@@ -271,6 +299,8 @@ class IncomingStream:
         """Take no more echoes of batches that came before the peer's new subscription."""
         if self._queue is not None:
             self._queue.forget_echoes()
+        if self._aside is not None:
+            self._aside.forget_echoes()
 
     def apply_begins(self) -> int:
         return self.host.apply_begins(self.scope.collection)
@@ -282,31 +312,41 @@ class IncomingStream:
 
     def _follow(self) -> None:
         """Do what the last repair left to be done, now that the stream has caught up."""
-        follow_up, self._follow_up = self._follow_up, FollowUp.NOTHING
-        if follow_up is FollowUp.ASK:
+        if self._follow_up is FollowUp.ASK:
+            self._follow_up = FollowUp.NOTHING
             self._repair = self._new_repair()
             self._repair.ask_after_all()
-        elif follow_up is FollowUp.REPAIR:
+        elif self._follow_up is FollowUp.REPAIR and self._may_repair:
+            self._follow_up = FollowUp.NOTHING
             self._repair_now()
+        else:
+            # All that a repair of this scope would have brought is here.
+            self.repair_turns.release(self.scope.collection, self)
+
+    @property
+    def _may_repair(self) -> bool:
+        """Whether a repair need not wait; it must not, while the sender streams."""
+        return self.repair_turns.is_free(self.scope.collection)
 
     def _repair_now(self) -> None:
         self.step(IncomingEvent.REPAIR_DUE)
         self._begin_repair()
 
     def _begin_repair(self) -> None:
-        position = self._begun_queue.position
-        self._halt()
-        self._begin_queue(position)
+        queue = self._halt()
+        self._begin_queue()
         if self._follow_up is FollowUp.REPAIR:
             self._follow_up = FollowUp.NOTHING
         self._repair = self._new_repair()
-        self._repair.begin()
+        self.repair_turns.request(self.scope.collection, self, self._repair.begin)
+        if queue is not None:
+            queue.go_on()
 
     def _new_repair(self) -> RepairReceiver:
         assert self.number is not None
         return RepairReceiver(
             port=self.port,
-            stream=self._begun_queue,
+            stream=self._begun_aside,
             number=self.number,
             scope=self.scope,
             salt=self.host.new_salt(),
@@ -324,10 +364,13 @@ class IncomingStream:
         self._fingerprints.repaired(self.port.now, found=found)
         if outcome is RepairOutcome.TOO_DIFFERENT:
             self._follow_up = FollowUp.ASK
-            self._begun_queue.rewind()
+            # The sender streams from its beginning; the turn ends once that has caught up.
+            self.newest_lsn = 0
             self._resume(0)
-        elif isinstance(outcome, Reconciled):
-            self._begun_queue.move(outcome.lsn, outcome.knowledge)
+            return
+        self.repair_turns.release(self.scope.collection, self)
+        if isinstance(outcome, Reconciled):
+            self._begun_aside.move(outcome.lsn, outcome.knowledge)
 
     def _resume(self, lsn: int) -> None:
         assert self.number is not None
@@ -350,21 +393,18 @@ class IncomingStream:
         """Try again what waits for other links, or for the rate of SUBSCRIBE to allow one."""
         if self.state is IncomingState.IDLE:
             self.find()
+        if self.is_caught_up and self._follow_up is FollowUp.REPAIR:
+            self._follow()
         if self._queue is not None:
             self._queue.try_again()
 
     def look(self) -> None:
         """Compare fingerprints if both sides are in sync; called once for each KEEP_ALIVE."""
-        if (
-            self.state is not IncomingState.STREAMING
-            or not self._begun_queue.is_empty
-            or self._repair
-        ):
+        if self.state is not IncomingState.STREAMING or not self.queue.is_empty or self._repair:
             return
-        position = self._begun_queue.position
-        if self._fingerprints.wants_ours(position):
+        if self._fingerprints.wants_ours(self.position):
             self._read_ours()
-        elif self._fingerprints.look(position, self.port.now):
+        elif self._fingerprints.look(self.position, self.port.now) and self._may_repair:
             self._repair_now()
 
     def _read_ours(self) -> None:

@@ -410,6 +410,8 @@ class Session:
                 self._clocks.hear(Timestamp(clock), Timestamp(hybrid))
             case m.Ready():
                 self._is_peer_ready = True
+                if self._streams is not None:
+                    self._streams.peer_is_ready()
             case m.Presence(records=records):
                 self.tell(PresenceHeard(tuple(records)))
             case m.Blob(message=inner):

@@ -146,6 +146,8 @@ class QueueEvent(Enum):
     LACKS_ONLY_PULLED = "lacks documents, all pulled elsewhere"
     SUPPLIED = "all supplied"
     TRIES_AGAIN = "tries again"
+    #: A stream left that the batch was for alone, or under whose number documents were asked for.
+    STREAM_LEFT = "its stream left"
     STOPPED = "stopped"
 
 
@@ -258,6 +260,7 @@ def _queue(following: Mapping[QueueEvent, QueueState]) -> dict[Event, QueueState
     cells: dict[Event, QueueState | NoState] = {
         event: following.get(event, _NEVER) for event in QueueEvent
     }
+    cells[QueueEvent.STREAM_LEFT] = QueueState.READY
     cells[QueueEvent.STOPPED] = QueueState.STOPPED
     return cells
 
@@ -277,7 +280,7 @@ QUEUE: Final[Table[QueueState]] = {
     QueueState.WANTING_PART: _queue({QueueEvent.SUPPLIED: QueueState.APPLYING_PART}),
     QueueState.APPLYING_PART: _queue({QueueEvent.APPLIED: QueueState.READY}),
     QueueState.WAITING: _queue({QueueEvent.TRIES_AGAIN: QueueState.READY}),
-    QueueState.STOPPED: _queue({}),
+    QueueState.STOPPED: {**_queue({}), QueueEvent.STREAM_LEFT: _NEVER},
 }
 
 #: What the receiver of a stream sends.

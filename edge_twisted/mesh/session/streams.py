@@ -15,11 +15,14 @@ from edge_twisted.mesh.limits.rates import OWN_SUBSCRIPTIONS, cost
 from edge_twisted.mesh.ports.port import Port
 from edge_twisted.mesh.ports.requests import Applied, DeleteGone, Scope
 from edge_twisted.mesh.repair.sender import RepairSender
+from edge_twisted.mesh.session.batch_queue import queue_of
+from edge_twisted.mesh.session.courses import Courses
 from edge_twisted.mesh.session.credit import IncomingCredit
 from edge_twisted.mesh.session.handshake import LocalServer, Peer
 from edge_twisted.mesh.session.incoming import IncomingStream
 from edge_twisted.mesh.session.outgoing import OutgoingStream
 from edge_twisted.mesh.session.pulls import Pulls
+from edge_twisted.mesh.session.repair_turns import RepairTurns
 from edge_twisted.mesh.session.send_window import SendWindow
 from edge_twisted.mesh.session.states import (
     FROM_RECEIVER,
@@ -52,8 +55,10 @@ class LinkStreams:
         self._window = SendWindow()
         self._window.limit_bytes = peer.window_bytes
         self._credit = IncomingCredit(local.window_bytes)
-        self._announces = False
+        shares = peer.features.shares_batches
+        self._courses = Courses(port, self._window, self, is_shared=shares)
         # -- subscriptions of this server
+        self._repair_turns = RepairTurns()
         self._incoming: dict[ScopeKey, IncomingStream] = {}
         self._numbered: dict[int, IncomingStream] = {}
         self._next_number = 1
@@ -88,6 +93,7 @@ class LinkStreams:
             host=self,
             credit=self._credit,
             pulls=self._pulls,
+            repair_turns=self._repair_turns,
             scope=scope,
             sender=self._peer.replica,
             features=self._peer.features,
@@ -111,15 +117,15 @@ class LinkStreams:
 
     def committed(self, collections: frozenset[str]) -> None:
         """Tell the streams of these collections that something became durable here."""
-        for outgoing in tuple(self._outgoing.values()):
-            if outgoing.scope.collection in collections:
-                outgoing.committed()
+        for collection in collections:
+            self._courses.committed(collection)
         for incoming in tuple(self._incoming.values()):
             if incoming.scope.collection in collections:
                 incoming.committed()
 
     def look_at_clock(self) -> None:
         """Let every stream do what is not urgent; called about every half second."""
+        self._courses.look_at_clock()
         for outgoing in tuple(self._outgoing.values()):
             outgoing.look_at_clock()
         for incoming in tuple(self._incoming.values()):
@@ -127,6 +133,7 @@ class LinkStreams:
 
     def abandon(self) -> None:
         """End the incoming streams, for the link is gone."""
+        self._repair_turns.end()
         for stream in self._incoming.values():
             stream.abandon()
 
@@ -162,10 +169,12 @@ class LinkStreams:
         :raises PeerViolation: the message cannot come now; nothing was done.
         """
         kind = type(message)
-        if kind in FROM_SENDER:
+        if isinstance(message, m.Batch):
+            self._take_batch(message, size)
+        elif kind in FROM_SENDER:
             incoming = self._own_stream(cast(m.Batch, message).number)
             if incoming is not None and incoming.step(kind):
-                self._take_as_receiver(incoming, message, size)
+                self._take_as_receiver(incoming, message)
         elif kind in FROM_RECEIVER:
             outgoing = self._peer_stream(cast(m.Ack, message).number)
             if outgoing.step(kind):
@@ -175,10 +184,23 @@ class LinkStreams:
         elif isinstance(message, m.Gone):
             self._take_gone(message)
 
-    def _take_as_receiver(self, stream: IncomingStream, message: m.Message, size: int) -> None:
+    def _take_batch(self, message: m.Batch, size: int) -> None:
+        """Queue a batch for all streams that it names and that still take batches."""
+        shares = self._peer.features.shares_batches
+        numbers = [message.number, *(message.others if shares else ())]
+        if len(set(numbers)) < len(numbers):
+            raise PeerViolation("a batch that names a subscription twice")
+        named = [each for number in numbers if (each := self._own_stream(number)) is not None]
+        if len({each.scope.collection for each in named}) > 1:
+            raise PeerViolation("a batch for subscriptions of several collections")
+        streams = [each for each in named if each.step(m.Batch)]
+        if streams:
+            for each in streams:
+                each.is_caught_up = False
+            queue_of(streams).take(message, size, streams)
+
+    def _take_as_receiver(self, stream: IncomingStream, message: m.Message) -> None:
         match message:
-            case m.Batch():
-                stream.take(message, size)
             case m.Supply():
                 stream.supplied(message)
             case m.Offer(items=items):
@@ -197,7 +219,7 @@ class LinkStreams:
         repair = self._repairs[stream.number]
         match message:
             case m.Unsubscribe():
-                stream.stop()
+                stream.end()
                 repair.end()
                 del self._outgoing[stream.number], self._repairs[stream.number]
             case m.Ack(lsn=lsn):
@@ -205,7 +227,7 @@ class LinkStreams:
             case m.Want(id_keys=id_keys):
                 stream.supply(tuple(id_keys))
             case m.RepairBegin(salt=salt):
-                stream.stop()
+                stream.halt()
                 repair.begin(salt)
             case m.RepairCells() | m.RepairPull() | m.RepairHave():
                 repair.take(message)
@@ -236,12 +258,10 @@ class LinkStreams:
         scope, problem = self._scope(message)
         stream = OutgoingStream(
             port=self._port,
-            window=self._window,
-            applies=self,
+            courses=self._courses,
             number=number,
             scope=scope,
             features=self._peer.features,
-            announces=self._announces,
         )
         self._outgoing[number] = stream
         self._repairs[number] = RepairSender(self._port, stream, number, scope)
@@ -283,9 +303,11 @@ class LinkStreams:
 
     def announce(self, wanted: bool) -> None:
         """Note whether the peer has other sources for large documents."""
-        self._announces = wanted
-        for stream in self._outgoing.values():
-            stream.announces = wanted
+        self._courses.announce(wanted)
+
+    def peer_is_ready(self) -> None:
+        """Note that the peer has subscribed to all that it wants at first."""
+        self._courses.ready()
 
     def fingerprints(self, told: Iterable[tuple[int, int, bytes]]) -> None:
         """Take the fingerprints of a KEEP_ALIVE, and let every stream compare its own."""
@@ -334,13 +356,18 @@ class LinkStreams:
 
     def have_applied(self, collection: str, applied: Applied) -> None:
         """Tell the streams to the peer which versions the peer has, and which it has older."""
-        for stream in self._outgoing.values():
-            if stream.scope.collection != collection:
-                continue
-            if applied.echoes:
-                stream.came_from_peer(applied.echoes)
-            if applied.older:
-                stream.older(applied.older)
+        if applied.echoes:
+            self._courses.came_from_peer(collection, applied.echoes)
+        if applied.older:
+            self._gather_offers(collection, applied.older)
+
+    def _gather_offers(self, collection: str, id_keys: tuple[bytes, ...]) -> None:
+        """Have one of the streams of a collection offer documents, whichever scope they match."""
+        streams = [s for s in self._outgoing.values() if s.scope.collection == collection]
+        serving = (s for s in streams if s.state is OutgoingState.STREAMING)
+        stream = next(serving, streams[0] if streams else None)
+        if stream is not None:
+            stream.older(id_keys)
 
     def apply_begins(self, collection: str) -> int:
         """Return the number of an `ApplyBatch` that is about to be asked for."""
@@ -351,9 +378,16 @@ class LinkStreams:
     def apply_ends(self, number: int) -> None:
         """Let the streams of the collection read what an `ApplyBatch` committed."""
         collection = self._applies.pop(number)
-        for stream in tuple(self._outgoing.values()):
-            if stream.scope.collection == collection:
-                self._window.request(stream)
+        self._courses.applied(collection)
+
+    def is_evicted(self, collection: str, evictions: int) -> bool:
+        """Return whether streams of a collection are from before its last EVICT."""
+        served = (IncomingState.STREAMING, IncomingState.REPAIRING)
+        return any(
+            stream.evictions != evictions
+            for stream in self._incoming.values()
+            if stream.scope.collection == collection and stream.state in served
+        )
 
     def new_salt(self) -> bytes:
         """Return 16 random bytes."""

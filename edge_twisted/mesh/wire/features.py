@@ -38,6 +38,11 @@ class Features:
         """Return whether messages of a kind may come on the link."""
         return SINCE.get(kind, 1) <= self.version
 
+    @property
+    def shares_batches(self) -> bool:
+        """Whether one BATCH may be for several subscriptions."""
+        return self.version >= 2
+
 
 def common_features(ours: Collection[int], theirs: Collection[int]) -> Features | None:
     """Return the features of the highest version that two servers speak, None if there is none."""

@@ -141,6 +141,8 @@ class Batch(_Message, frozen=True, tag=6):
     is_part: bool = False
     #: If caught up with a whole scope: the changed entries of what the sender knows.
     knowledge: Vector | None = None
+    #: Further subscriptions of the same collection that this batch is for.
+    others: Annotated[list[Number], Meta(max_length=MAX_SCOPES)] = []
 
 
 class Ack(_Message, frozen=True, tag=7):

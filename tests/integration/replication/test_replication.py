@@ -389,7 +389,7 @@ class Cases(ReplicationTestCase):
             )
         )
         assert isinstance(answer, Applied)
-        self.assertEqual((answer.documents, answer.moved), (1, False))
+        self.assertEqual((answer.documents, answer.unmoved), (1, (to_b.scope.key,)))
         await to_b.sync()
         self.assertEqual(len(await b.rows("SELECT * FROM c")), 2)
 

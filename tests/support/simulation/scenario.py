@@ -29,11 +29,27 @@ CONDITIONS: Final = (
     ("SELECT * FROM c WHERE a = 1", "SELECT * FROM t"),
     ("SELECT * FROM c WHERE b IS NOT MISSING", "SELECT * FROM d"),
     ("SELECT * FROM c WHERE a = 1", "SELECT * FROM c WHERE b = 2", "SELECT * FROM d WHERE n > 0"),
+    # Scopes that overlap: a document that matches several of them travels once.
+    (
+        "SELECT * FROM c WHERE a = 1",
+        "SELECT * FROM c WHERE a IS NOT MISSING",
+        "SELECT * FROM c WHERE b IS NOT MISSING",
+        "SELECT * FROM d",
+        "SELECT * FROM d WHERE n > 0",
+    ),
+)
+#: Scopes that come and go while others that overlap them stay.
+MORE: Final = (
+    "SELECT * FROM c WHERE a = 1",
+    "SELECT * FROM c WHERE a IS NOT MISSING",
+    "SELECT * FROM c WHERE b = 2",
+    "SELECT * FROM d WHERE n > 0",
+    "SELECT * FROM c",
 )
 #: What can go wrong; a seed chooses some.
 FAULTS: Final = (
     "cut", "stall", "partition", "crash", "restore", "skew", "reap", "evict", "subscribe",
-    "scopes", "double", "crash_at_commit",
+    "scopes", "double", "crash_at_commit", "overlap",
 )  # fmt: skip
 #: How far a clock is off that somebody set wrong, in ms: nobody links with such a server, and users
 #: go on writing there.
@@ -303,7 +319,19 @@ class Mesh:
         if not server.is_up or server.number == 0:
             return
         other = self.world.random.choice((*CONDITIONS, WHOLE, ("SELECT * FROM t",)))
-        server.subscribe(other)
+        self._subscribe_for_a_while(server, other)
+
+    def _fault_overlap(self, server: Server) -> None:
+        """Add scopes to those that a server has, or take some of them away."""
+        if not server.is_up or server.number == 0:
+            return
+        random = self.world.random
+        kept = [query for query in server.queries if random.random() < 0.8]
+        added = random.sample(MORE, random.randrange(1, 4))
+        self._subscribe_for_a_while(server, tuple(dict.fromkeys((*kept, *added))))
+
+    def _subscribe_for_a_while(self, server: Server, queries: tuple[str, ...]) -> None:
+        server.subscribe(queries)
 
         def back() -> None:
             if server.is_up:

@@ -131,7 +131,7 @@ class Fake:
             echoes.append((item.id_key, self.digest(item.id_key)))
         if request.lsn is not None:
             if request.after != self.cursor:
-                return Applied(documents=len(request.items), moved=False)
+                return Applied(documents=len(request.items), unmoved=(request.scope.key,))
             self.cursor = request.lsn
         return Applied(documents=len(request.items), echoes=tuple(echoes))
 

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The courses of a link: which subscriptions of the peer travel together (`course`).
+
+Subscriptions of one collection come together when both are at rest and stand at the same place: at
+the beginning, before anything is read, and later whenever both have caught up.  So that they meet
+although commits go on, a course at rest waits for others that have caught up and whose batch is on
+its way: each then waits for one acknowledgement of each other course, once.
+
+While courses of a collection are apart, each leaves out what the peer has by another.  The peer's
+cursor says what that is: all of a scope, up to that lsn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from edge_twisted.mesh.ports.port import Port
+from edge_twisted.mesh.ports.requests import Delivered
+from edge_twisted.mesh.session.course import Course, CourseMember
+from edge_twisted.mesh.session.send_window import SendWindow
+from edge_twisted.mesh.session.states import OutgoingState
+
+
+class ApplyProgress(Protocol):
+    """The `ApplyBatch` requests that run for what the peer sent."""
+
+    def newest_apply(self, collection: str) -> int:
+        """Return the number of the newest `ApplyBatch` that runs for a collection, else 0."""
+
+    def is_applied(self, collection: str, number: int) -> bool:
+        """Return whether the `ApplyBatch` of this number and all before it are done."""
+
+
+class Courses:
+    """
+    All courses of one link (a `CourseHost`).
+
+    :param is_shared: whether one batch may serve several subscriptions.  If not, each has a course
+        of its own, and what another one delivers is not looked at.
+    """
+
+    def __init__(
+        self, port: Port, window: SendWindow, applies: ApplyProgress, *, is_shared: bool
+    ) -> None:
+        self._port = port
+        self._window = window
+        self._applies = applies
+        self._is_shared = is_shared
+        self._is_ready = False
+        self._announces = False
+        self._courses: list[Course] = []
+
+    # -- subscriptions
+
+    def add(self, member: CourseMember) -> Course:
+        """Return a course of its own for a new subscription, or for one that begins anew."""
+        collection = member.scope.collection
+        course = Course(self._port, self._window, self, collection, [member], self._announces)
+        self._courses.append(course)
+        return course
+
+    def part(self, course: Course, member: CourseMember) -> Course:
+        """Return a new course of its own for a subscription that leaves a course."""
+        alone = course.alone(member)
+        self.remove(course, member)
+        self._courses.append(alone)
+        return alone
+
+    def remove(self, course: Course, member: CourseMember) -> None:
+        """End the part of a subscription in its course."""
+        course.remove(member)
+        self._forget_empty()
+        self.settled(course.collection)
+
+    def _forget_empty(self) -> None:
+        self._courses = [each for each in self._courses if each.members]
+
+    # -- what happens
+
+    def ready(self) -> None:
+        """Begin to read: the peer has named all that it subscribes to at first."""
+        self._is_ready = True
+        for collection in {each.collection for each in self._courses}:
+            self.settled(collection)
+
+    def announce(self, wanted: bool) -> None:
+        """Note whether the peer has other sources for large documents."""
+        self._announces = wanted
+        for course in self._courses:
+            course.announces = wanted
+
+    def committed(self, collection: str) -> None:
+        """Tell the courses of a collection that something became durable here."""
+        for course in tuple(self._of(collection)):
+            course.committed()
+
+    def applied(self, collection: str) -> None:
+        """Let the courses of a collection read what an `ApplyBatch` committed."""
+        for course in tuple(self._of(collection)):
+            self._window.request(course)
+
+    def came_from_peer(self, collection: str, echoes: tuple[tuple[bytes, int], ...]) -> None:
+        """Remember versions (id key, digest) that came from the peer: they are not sent back."""
+        for course in self._of(collection):
+            course.came_from_peer(echoes)
+
+    def look_at_clock(self) -> None:
+        """Send what is not urgent; called about every half second."""
+        for course in tuple(self._courses):
+            course.look_at_clock()
+
+    def _of(self, collection: str) -> Iterator[Course]:
+        return (each for each in self._courses if each.collection == collection and each.members)
+
+    # -- CourseHost
+
+    @property
+    def may_read(self) -> bool:
+        # A peer that speaks an older version is served as it always was.
+        return self._is_ready or not self._is_shared
+
+    def is_awaited(self, course: Course) -> bool:
+        if not self._is_shared or not course.is_caught_up or not course.is_at_rest:
+            return False
+        return any(
+            other is not course and other.is_caught_up and not other.is_at_rest
+            for other in self._of(course.collection)
+            if other.state is OutgoingState.STREAMING
+        )
+
+    def delivered(self, course: Course) -> tuple[Delivered, ...]:
+        if not self._is_shared:
+            return ()
+        return tuple(
+            Delivered(member.scope, member.acknowledged_lsn)
+            for other in self._of(course.collection)
+            for member in other.members
+            if other is not course
+            and member.state is OutgoingState.STREAMING
+            and member.acknowledged_lsn
+        )
+
+    def settled(self, collection: str) -> None:
+        if self._is_shared:
+            self._bring_together(collection)
+        for course in tuple(self._of(collection)):
+            self._window.request(course)
+
+    def _bring_together(self, collection: str) -> None:
+        together: list[Course] = []
+        for course in tuple(self._of(collection)):
+            if not course.is_at_rest:
+                continue
+            into = next((each for each in together if each.can_absorb(course)), None)
+            if into is None:
+                together.append(course)
+                continue
+            for member in course.members:
+                member.course = into
+            into.absorb(course)
+        self._forget_empty()
+
+    def newest_apply(self, collection: str) -> int:
+        return self._applies.newest_apply(collection)
+
+    def is_applied(self, collection: str, number: int) -> bool:
+        return self._applies.is_applied(collection, number)
