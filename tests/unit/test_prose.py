@@ -14,12 +14,10 @@ DECISIONS = sorted((TOP / "docs" / "decisions").glob("*.md"))
 HEADINGS = ["Context", "Decision", "Why", "Costs", "How we would notice that it was wrong"]
 #: Made from the schema, by code.
 GENERATED = {"configuration.md"}
-#: Pages that are still to be wrapped; nothing joins this list.
-TO_WRAP = {"performance.md"}
 PAGES = [
     path
     for path in (*sorted(TOP.glob("*.md")), *sorted((TOP / "docs").rglob("*.md")))
-    if path.name not in GENERATED | TO_WRAP
+    if path.name not in GENERATED
 ]
 wrapped = runpy.run_path(str(TOP / ".ci" / "wrap.py"))["wrapped"]
 
