@@ -19,7 +19,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger, LogPublisher, jsonFileLogObserver
 
 from edge_twisted.config.model import AuditLogs, Level, Logging, RotatingLogs
-from edge_twisted.logs.audit import AuditEvent
+from edge_twisted.logs.audit import AuditEvent, AuditLine
 from edge_twisted.logs.service import LoggingService
 
 LINES = 20_000
@@ -41,11 +41,12 @@ def measured(
 
 def audit_lines(service: LoggingService) -> None:
     for _ in range(LINES):
-        service.audit.record(
-            AuditEvent.REQUEST, request_id="0123456789abcdef", identity="prod-api-service",
+        line = AuditLine(
+            "", AuditEvent.REQUEST, request_id="0123456789abcdef", identity="prod-api-service",
             client="10.0.0.1", method="POST", path="/execute", verb="select",
             collections=("tasks",), status=200, duration_ms=0.812, bytes_in=123, bytes_out=532,
         )  # fmt: skip
+        service.audit.add(line)
 
 
 def plain_lines(folder: Path) -> None:

@@ -50,7 +50,7 @@ class GateRules:
 
 
 class ApiGate:
-    """A `resource.Gate` whose rules can be replaced while requests are under way."""
+    """What stands before every endpoint; its rules can be replaced while requests are under way."""
 
     def __init__(self, rules: GateRules) -> None:
         self._rules = rules
@@ -60,7 +60,15 @@ class ApiGate:
         self._rules = rules
 
     def admit(self, request: Request) -> Caller | Deferred[Caller | None] | None:
-        """See `resource.Gate.admit`; notes the caller in the request, unless the route is open."""
+        """
+        Admit a request whose `route` is known, before its body is read; return its caller.
+
+        The caller is noted in the request.  Returns None for a route that is open to everybody,
+        and a Deferred only if the key has to be hashed first.
+
+        :raises HttpError: the response to a request that is not admitted; the Deferred may fail
+            with one as well.
+        """
         route = request.route
         assert route is not None, "the router comes first"
         rules = self._rules
@@ -81,11 +89,11 @@ class ApiGate:
         return Deferred.fromCoroutine(_first_check(request, key, rules.keys, rules))
 
     def is_stranger(self, request: Request) -> bool:
-        """See `resource.Gate.is_stranger`."""
+        """Tell whether keys are required and the request has no valid one."""
         return request.identity is None and self._rules.keys is not None
 
     def header_lines(self, request: Request) -> bytes:
-        """See `resource.Gate.header_lines`."""
+        """Return the header lines that any response to a request needs: RateLimit and CORS."""
         rules = self._rules
         lines = b"" if request.route is None else rules.throttle.header_lines(request)
         if rules.cors is not None:
@@ -93,7 +101,11 @@ class ApiGate:
         return lines
 
     def preflight(self, request: Request, methods: Sequence[str]) -> Response | None:
-        """See `resource.Gate.preflight`."""
+        """
+        Answer a CORS preflight, a browser's question whether a page may call; None: it is none.
+
+        :raises HttpError: the page may not call.
+        """
         cors = self._rules.cors
         return None if cors is None else cors.preflight(request, methods)
 

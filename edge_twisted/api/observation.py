@@ -11,6 +11,7 @@ from edge_twisted.logs.levels import Levels
 
 log = Logger()
 
+#: As module globals: access to a member of an `Enum` is slow, and each request makes a line.
 _REQUEST, _REFUSAL = AuditEvent.REQUEST.value, AuditEvent.REFUSAL.value
 #: Codes of errors that the audit log records as refusals, for known and unknown callers.
 REFUSALS = frozenset(

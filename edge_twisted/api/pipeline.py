@@ -16,8 +16,9 @@ from twisted.logger import Logger
 
 from edge_twisted.api.errors import ErrorWithDetails, LengthRequired, MethodNotAllowed
 from edge_twisted.api.failures import code_of, response_to
+from edge_twisted.api.gate import ApiGate
 from edge_twisted.api.request import Request
-from edge_twisted.api.resource import FinishedRequest, Gate, Observer, Resource
+from edge_twisted.api.resource import FinishedRequest, Observer, Resource
 from edge_twisted.api.response import AnyResponse
 from edge_twisted.dql.execution.interruption import StatementTimeout
 from edge_twisted.security.callers import Caller
@@ -34,7 +35,7 @@ class Endpoints(Protocol):
     """The endpoints of the configuration in force; see `edge_twisted.api.reloadable`."""
 
     @property
-    def gate(self) -> Gate:
+    def gate(self) -> ApiGate:
         """The gate before all endpoints."""
 
     def find(self, request: Request) -> Resource:
@@ -84,7 +85,7 @@ class Pipeline:
         return request.identity is None and self._endpoints.gate.is_stranger(request)
 
     def header_lines(self, request: Request) -> bytes:
-        """See `Gate.header_lines`; for error responses too."""
+        """See `ApiGate.header_lines`; for error responses too."""
         return self._endpoints.gate.header_lines(request)
 
     def finished(

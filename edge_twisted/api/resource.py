@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The interfaces of the HTTP layer: endpoints (`Resource`), the gate, observers of requests."""
+"""The interfaces of the HTTP layer: endpoints (`Resource`) and observers of requests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from attrs import define, frozen
-from twisted.internet.defer import Deferred
 
 from edge_twisted.api.request import Request
-from edge_twisted.api.response import AnyResponse, Response
+from edge_twisted.api.response import AnyResponse
 from edge_twisted.api.route import Route
-from edge_twisted.security.callers import Caller
 
 
 class Resource(Protocol):
@@ -46,34 +44,6 @@ class Page:
     async def respond(self, request: Request) -> AnyResponse:
         """See `Resource.respond`."""
         return self.answer(request)
-
-
-class Gate(Protocol):
-    """What stands before every endpoint: authentication, permissions, throttling, CORS."""
-
-    def admit(self, request: Request) -> Caller | Deferred[Caller | None] | None:
-        """
-        Admit a request whose `route` is known, before its body is read; return its caller.
-
-        Returns None for an endpoint that is open to everybody, and a Deferred only if the key has
-        to be hashed first.
-
-        :raises HttpError: the response to a request that is not admitted; the Deferred may fail
-            with one as well.
-        """
-
-    def is_stranger(self, request: Request) -> bool:
-        """Tell whether keys are required and the request has no valid one."""
-
-    def header_lines(self, request: Request) -> bytes:
-        """Return the header lines that any response to a request needs: RateLimit and CORS."""
-
-    def preflight(self, request: Request, methods: Sequence[str]) -> Response | None:
-        """
-        Answer a CORS preflight, a browser's question whether a page may call; None: it is none.
-
-        :raises HttpError: the page may not call.
-        """
 
 
 # Not frozen, which would double what it costs to make one per request.

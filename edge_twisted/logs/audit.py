@@ -13,8 +13,8 @@ Recording costs about two microseconds: lines are encoded and written together, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import Enum
-from typing import Final, Protocol, TypedDict, Unpack
+from enum import StrEnum
+from typing import Final, Protocol
 
 import msgspec
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -33,7 +33,7 @@ MAX_COLLECTIONS: Final = 64
 MAX_NAME_CHARACTERS: Final = 64
 
 
-class AuditEvent(Enum):
+class AuditEvent(StrEnum):
     """Kinds of audit lines; part of the published format."""
 
     #: A request that was authenticated (under ``auth: dev_mode``: any), however it ended.
@@ -50,40 +50,21 @@ class AuditEvent(Enum):
     SERVER_STOPPED = "server_stopped"
 
 
-class AuditFields(TypedDict, total=False):
-    """Optional fields of an audit line; a field that is not given is null or empty."""
-
-    request_id: str | None
-    #: The id of the caller's identity, or a mesh peer's key; null under ``auth: dev_mode``.
-    identity: str | None
-    #: The address of the caller or the peer.
-    client: str | None
-    method: str | None
-    path: str | None
-    #: What the DQL statement does, such as ``select``; never its text or its values.
-    verb: str | None
-    collections: Sequence[str]
-    status: int | str | None
-    duration_ms: float | None
-    bytes_in: int | None
-    bytes_out: int | None
-
-
 class AuditLine(msgspec.Struct, gc=False):
-    """
-    One line, with the fields of the published format in its order.
+    """One line, with the fields of the published format in their order."""
 
-    See `AuditFields` for their meaning; `event` is the value of an `AuditEvent`; the log fills
-    `time` in.
-    """
-
+    #: Filled in by `AuditLog.add`.
     time: str
+    #: An `AuditEvent`.
     event: str
     request_id: str | None = None
+    #: The id of the caller's identity, or a mesh peer's key; null under ``auth: dev_mode``.
     identity: str | None = None
+    #: The address of the caller or the peer.
     client: str | None = None
     method: str | None = None
     path: str | None = None
+    #: What the DQL statement does, such as ``select``; never its text or its values.
     verb: str | None = None
     collections: Sequence[str] = ()
     status: int | str | None = None
@@ -96,24 +77,14 @@ class AuditLog(Protocol):
     """Records events for auditors.  For the reactor thread."""
 
     def add(self, line: AuditLine) -> None:
-        """Record a line as of now, without the cost of `record`; the log owns `line` then."""
-
-    def record(self, event: AuditEvent, **said: Unpack[AuditFields]) -> None:
-        """
-        Record one event as of now.
-
-        :raises TypeError: `said` has a field that is not one of `AuditFields`.
-        """
+        """Record a line as of now; the log fills in the time and owns `line` from then on."""
 
 
 class NullAuditLog:
     """Discards all lines, for a server without an audit log."""
 
     def add(self, line: AuditLine) -> None:
-        """Do nothing."""
-
-    def record(self, event: AuditEvent, **said: Unpack[AuditFields]) -> None:
-        """Do nothing."""
+        """See `AuditLog.add`."""
 
 
 class FileAuditLog:
@@ -142,10 +113,6 @@ class FileAuditLog:
         self._ms = -1
         self._time = ""
         self._flush_call: IDelayedCall | None = None
-
-    def record(self, event: AuditEvent, **said: Unpack[AuditFields]) -> None:
-        """See `AuditLog.record`."""
-        self.add(AuditLine("", event._value_, **said))
 
     def add(self, line: AuditLine) -> None:
         """See `AuditLog.add`."""

@@ -18,7 +18,7 @@ from twisted.logger import ILogObserver, LogPublisher, globalLogPublisher
 
 from edge_twisted.config.model import Configuration, Logging
 from edge_twisted.logs.archive import ArchiveEntry, FileEntry, MemoryEntry, gzip_tar
-from edge_twisted.logs.audit import AuditEvent, AuditLog, FileAuditLog, NullAuditLog
+from edge_twisted.logs.audit import AuditEvent, AuditLine, AuditLog, FileAuditLog, NullAuditLog
 from edge_twisted.logs.errors import LogFolderUnusable
 from edge_twisted.logs.levels import Levels
 from edge_twisted.logs.outputs import Outputs, StandardStreams
@@ -126,13 +126,13 @@ class LoggingService(Service):
                 series.open()
         # twistd has done so already if it was given the observer; adding twice adds once.
         self._publisher.addObserver(self.observer)
-        self.audit.record(AuditEvent.SERVER_STARTED)
+        self.audit.add(AuditLine("", AuditEvent.SERVER_STARTED))
 
     def stopService(self) -> None:
         """Write the waiting lines, close the files, and stop observing."""
         super().stopService()
         self._repeats.stop()
-        self.audit.record(AuditEvent.SERVER_STOPPED)
+        self.audit.add(AuditLine("", AuditEvent.SERVER_STOPPED))
         if self._audit_log is not None:
             self._audit_log.flush()
         for series in (self._audit_files, self._rotating):

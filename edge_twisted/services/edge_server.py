@@ -25,7 +25,7 @@ from edge_twisted.api.observation import AuditObserver, DebugObserver, Observers
 from edge_twisted.api.tree import ApiParts
 from edge_twisted.config.model import Configuration, TcpAddress
 from edge_twisted.errors import EdgeError
-from edge_twisted.logs.audit import AuditEvent
+from edge_twisted.logs.audit import AuditEvent, AuditLine
 from edge_twisted.logs.errors import LogFolderUnusable
 from edge_twisted.logs.service import LoggingService
 from edge_twisted.logs.twistd import observe_with, streams_of
@@ -238,7 +238,7 @@ class EdgeServer(OrderedService):
         self._notifier.reloading()
         outcome = self._reloader.reload()
         status = "applied" if outcome.applied else "refused"
-        self._logging.audit.record(AuditEvent.CONFIG_RELOADED, status=status)
+        self._logging.audit.add(AuditLine("", AuditEvent.CONFIG_RELOADED, status=status))
         self._say_ready()
 
     def _failed(self, failure: Failure, part: str) -> None:

@@ -31,7 +31,7 @@ from edge_twisted.api.wire.context import ConnectionContext
 from edge_twisted.api.wire.site import Site
 from edge_twisted.config.model import Configuration, HttpServer, TcpAddress
 from edge_twisted.errors import EdgeError
-from edge_twisted.logs.audit import AuditEvent, AuditLog
+from edge_twisted.logs.audit import AuditEvent, AuditLine, AuditLog
 from edge_twisted.security.certificate_watch import (
     CertificateReload,
     CertificateWait,
@@ -240,7 +240,7 @@ class HttpService(Service):
 
     def _certificate_reloaded(self, reload: CertificateReload) -> None:
         status = "refused" if reload.problems else "applied"
-        self._audit.record(AuditEvent.CERTIFICATE_RELOADED, status=status)
+        self._audit.add(AuditLine("", AuditEvent.CERTIFICATE_RELOADED, status=status))
 
     def _throttled(self, strategy: str) -> None:
         self._metrics.throttled.labels(strategy).inc()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from twisted.internet.interfaces import IReactorTime
 
 from edge_twisted.api.metrics import Metrics
-from edge_twisted.logs.audit import AuditEvent, AuditLog
+from edge_twisted.logs.audit import AuditEvent, AuditLine, AuditLog
 from edge_twisted.mesh.links.link import Link
 from edge_twisted.mesh.links.node import MeshNode
 from edge_twisted.mesh.ports.effects import Received
@@ -28,22 +28,31 @@ class MeshAccount:
     def peer_connected(self, link: Link) -> None:
         """See `NodeObserver.peer_connected`."""
         self._since[link.peer] = self._clock.seconds()
-        self._audit.record(
-            AuditEvent.PEER_CONNECTED, identity=link.peer, client=link.address, status="connected"
+        self._audit.add(
+            AuditLine(
+                "",
+                AuditEvent.PEER_CONNECTED,
+                identity=link.peer,
+                client=link.address,
+                status="connected",
+            )
         )
 
     def peer_disconnected(self, link: Link) -> None:
         """See `NodeObserver.peer_disconnected`."""
         since = self._since.pop(link.peer, None)
         seconds = 0.0 if since is None else self._clock.seconds() - since
-        self._audit.record(
-            AuditEvent.PEER_DISCONNECTED,
-            identity=link.peer,
-            client=link.address,
-            status=link.outcome,
-            duration_ms=round(seconds * 1000, 3),
-            bytes_in=link.bytes_in,
-            bytes_out=link.bytes_out,
+        self._audit.add(
+            AuditLine(
+                "",
+                AuditEvent.PEER_DISCONNECTED,
+                identity=link.peer,
+                client=link.address,
+                status=link.outcome,
+                duration_ms=round(seconds * 1000, 3),
+                bytes_in=link.bytes_in,
+                bytes_out=link.bytes_out,
+            )
         )
 
     def told(self, link: Link, event: object) -> None:

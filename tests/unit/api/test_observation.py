@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Unpack, cast
+from typing import cast
 
 import msgspec
 import pytest
@@ -18,7 +18,7 @@ from edge_twisted.api.metrics import Metrics, MetricsPage
 from edge_twisted.api.observation import AuditObserver, DebugObserver, Observers
 from edge_twisted.api.resource import FinishedRequest
 from edge_twisted.config.model import IdentityConfig, Level, Logging
-from edge_twisted.logs.audit import AuditEvent, AuditFields, AuditLine
+from edge_twisted.logs.audit import AuditEvent, AuditLine
 from edge_twisted.logs.levels import Levels
 from edge_twisted.security.callers import ANYBODY, Caller
 from tests.support.api_requests import answered, api_request
@@ -30,15 +30,12 @@ class ListAudit:
     """Keeps what it is told."""
 
     def __init__(self) -> None:
-        self.lines: list[tuple[AuditEvent, AuditFields]] = []
+        self.lines: list[tuple[AuditEvent, dict[str, object]]] = []
 
     def add(self, line: AuditLine) -> None:
         said = msgspec.structs.asdict(line)
         del said["time"]
-        self.lines.append((AuditEvent(said.pop("event")), cast("AuditFields", said)))
-
-    def record(self, event: AuditEvent, **said: Unpack[AuditFields]) -> None:
-        self.add(AuditLine("", event.value, **said))
+        self.lines.append((AuditEvent(said.pop("event")), said))
 
 
 def finished(

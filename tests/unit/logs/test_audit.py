@@ -15,6 +15,7 @@ from edge_twisted.logs.audit import (
     FLUSH_LINES,
     FLUSH_SECONDS,
     AuditEvent,
+    AuditLine,
     AuditLog,
     FileAuditLog,
     NullAuditLog,
@@ -70,12 +71,12 @@ def audit(tmp_path: Path) -> Audit:
 
 
 def request(log: AuditLog, **said: Any) -> None:
-    log.record(AuditEvent.REQUEST, **said)
+    log.add(AuditLine("", AuditEvent.REQUEST, **said))
 
 
 def test_a_line_has_exactly_the_documented_fields(audit: Audit) -> None:
-    audit.log.record(
-        AuditEvent.REQUEST,
+    request(
+        audit.log,
         request_id="r1",
         identity="prod-api-service",
         client="10.0.0.1",
@@ -101,7 +102,7 @@ def test_a_line_has_exactly_the_documented_fields(audit: Audit) -> None:
 
 @pytest.mark.parametrize("event", list(AuditEvent))
 def test_all_fields_are_there_whatever_the_event(audit: Audit, event: AuditEvent) -> None:
-    audit.log.record(event)
+    audit.log.add(AuditLine("", event))
     audit.stop()
     (line,) = audit.lines()
     assert list(line) == FIELDS

@@ -25,7 +25,7 @@ from edge_twisted.config.model import (
     SmallPeerOnly,
     TemporaryFolder,
 )
-from edge_twisted.logs.audit import AuditEvent
+from edge_twisted.logs.audit import AuditEvent, AuditLine
 from edge_twisted.logs.errors import LogFolderUnusable
 from edge_twisted.logs.outputs import DATA_BUFFER_BYTES, EDGE_BUFFER_BYTES, StandardStreams
 from edge_twisted.logs.service import LoggingService
@@ -202,7 +202,7 @@ def test_nothing_is_opened_before_the_start(tmp_path: Path) -> None:
         )
     )
     server.service.observer({"log_format": "early", "log_time": 0.0, "log_namespace": "twisted"})
-    server.service.audit.record(AuditEvent.REQUEST)
+    server.service.audit.add(AuditLine("", AuditEvent.REQUEST))
     assert not list(tmp_path.iterdir())
     server.service.startService()
     assert messages(json_lines(tmp_path / "logs")) == ["early"], "it waited"
@@ -236,7 +236,7 @@ def test_the_audit_log_rotates_like_the_rotating_logs(tmp_path: Path) -> None:
     server.service.startService()
     for _ in range(4):
         server.log().info("edge")
-        server.service.audit.record(AuditEvent.REQUEST)
+        server.service.audit.add(AuditLine("", AuditEvent.REQUEST))
         server.clock.advance(60)
     server.service.stopService()
     names = sorted(path.name.rpartition(".2026")[0] for path in tmp_path.iterdir())
@@ -310,7 +310,7 @@ def test_the_archive_of_a_server_with_files(tmp_path: Path) -> None:
     for _ in range(2):
         server.log().info("edge")
         server.clock.advance(60)
-    server.service.audit.record(AuditEvent.REQUEST, request_id="the newest")
+    server.service.audit.add(AuditLine("", AuditEvent.REQUEST, request_id="the newest"))
     files = archive(server, with_audit=True)
     assert {name.partition(".2026")[0] for name in files} == {
         "audit/audit.log",
@@ -388,10 +388,13 @@ def test_no_output_shows_a_secret(tmp_path: Path, terminal: bool) -> None:
                 raise ValueError("-----BEGIN PRIVATE KEY-----\npem-canary\n")
             except ValueError:
                 log.failure("with token=query-canary")
-        server.service.audit.record(
-            AuditEvent.REFUSAL,
-            path="/registered-canary?key=query-canary",
-            identity="Bearer sent-canary",
+        server.service.audit.add(
+            AuditLine(
+                "",
+                AuditEvent.REFUSAL,
+                path="/registered-canary?key=query-canary",
+                identity="Bearer sent-canary",
+            )
         )
         files = archive(server, with_audit=True)
         server.service.stopService()
