@@ -17,9 +17,10 @@ from edge_twisted.database.inline_policy import InlinePolicy
 from edge_twisted.database.permissions import rule_name_of
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.errors import ArgumentError
+from edge_twisted.dql.errors import ArgumentError, UnsupportedError
 from edge_twisted.dql.parser import ParsedStatement, parse
 from edge_twisted.dql.plan.query import QueryPlan
+from edge_twisted.store.hidden import PREFIX, RESERVED, is_hidden
 
 T = TypeVar("T")
 
@@ -221,9 +222,18 @@ def _length_of(text: Hashable) -> int:
 
 def _parse(text: str) -> ParsedStatement:
     parsed = parse(text)
+    if PREFIX in text:
+        _check_names(parsed)
     if LEGACY_COLLECTIONS not in text:
         return parsed
     return evolve(parsed, statement=_modernize(parsed.statement))
+
+
+def _check_names(parsed: ParsedStatement) -> None:
+    """:raises DqlError: the statement names a hidden collection."""
+    for node in parsed.statement.walk():
+        if isinstance(node, syntax.CollectionRef) and is_hidden(node.name):
+            raise UnsupportedError(RESERVED, node.span).within(parsed.source)
 
 
 def _modernize(statement: syntax.Statement) -> syntax.Statement:

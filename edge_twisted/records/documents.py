@@ -14,7 +14,7 @@ from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import InvalidJson, from_text, to_text
 from edge_twisted.documents.operations import UNTYPED, VariantRules
-from edge_twisted.documents.state import DocumentState
+from edge_twisted.documents.state import DocumentState, forgets, merge
 from edge_twisted.documents.typed_fields import fields_as, has_hidden_variants
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.version_exceptions import except_evicted
@@ -22,8 +22,11 @@ from edge_twisted.documents.versions import NO_VERSION, Replica, VersionVector
 from edge_twisted.documents.writes import MAX_DEPTH, check_depth
 from edge_twisted.records.evictions import Evictions, evicted_of
 from edge_twisted.records.facts import HIDDEN_VARIANTS
+from edge_twisted.records.transit_size import count_change
 from edge_twisted.store.errors import DocumentDamaged, StoreCorrupt
+from edge_twisted.store.hidden import hidden_name
 from edge_twisted.store.interface import Snapshot, UnitOfWork
+from edge_twisted.store.rows import StoredDocument
 
 ID = "_id"
 
@@ -36,6 +39,8 @@ class DocumentWriter:
     _own: Replica | None = None
     #: Whether of the collections that are written something was evicted and is not back.
     _evicts: dict[str, bool] = field(factory=dict)
+    #: Whether there are documents in transit beside the collections that are written.
+    _hides: dict[str, bool] = field(factory=dict)
 
     def stamp(self) -> Stamp:
         """Return the stamp of one more write."""
@@ -51,6 +56,30 @@ class DocumentWriter:
             evicts = self._evicts[collection] = evictions.count > 0
         return evicted_of(self.transaction, collection, key) if evicts else NO_VERSION
 
+    def _in_transit(self, collection: str, key: bytes) -> StoredDocument | None:
+        """Return the document of this id that is in transit, if there is one."""
+        hides = self._hides.get(collection)
+        if hides is None:
+            found = self.transaction.collection(hidden_name(collection))
+            hides = self._hides[collection] = found is not None
+        return self.transaction.get(hidden_name(collection), key) if hides else None
+
+    def _with_transit(
+        self, collection: str, row: StoredDocument, state: DocumentState
+    ) -> DocumentState:
+        """Take a document out of transit; return its state merged with the one that is written."""
+        hidden = hidden_name(collection)
+        other = load_state(self.transaction, hidden, row.id_key)
+        assert other is not None
+        self.transaction.remove(hidden, row.id_key)
+        count_change(self.transaction, row, None)
+        merged = merge(state, other)
+        if merged.is_alive and forgets(state, other):
+            # As where a merge of what peers sent drops writes, see `replication.merges`.
+            version = merged.version.with_dot(self.stamp().dot)
+            merged = DocumentState(merged.root, merged.life, version)
+        return merged
+
     def load(self, collection: str, key: bytes) -> DocumentState | None:
         """Return the state of a document, deleted or not; None if there is none."""
         return load_state(self.transaction, collection, key)
@@ -62,6 +91,9 @@ class DocumentWriter:
         if self._own is not None and (evicted or state.version.exceptions):
             before = self.load(collection, id_.key) or DocumentState()
             state = except_evicted(state, before, self._own, evicted.seen(self._own))
+        passing = self._in_transit(collection, id_.key)
+        if passing is not None:
+            state = self._with_transit(collection, passing, state)
         fields = state.fields
         document = None if fields is None else {**fields, ID: id_.value}
         text = None if document is None else to_text(document)
@@ -92,6 +124,9 @@ class DocumentWriter:
         dot = transaction.next_dot()
         stamp = Stamp(transaction.tick(), *dot)
         text = _checked_text(document if isinstance(document, dict) else dict(document))
+        if self._in_transit(collection, id_.key) is not None:
+            fields = {name: value for name, value in document.items() if name != ID}
+            return self.save(collection, id_, decode(encode_fresh(stamp), fields))
         transaction.put(
             collection,
             id_.key,

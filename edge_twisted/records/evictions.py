@@ -31,6 +31,7 @@ from edge_twisted.documents.versions import (
 )
 from edge_twisted.records.facts import ACKNOWLEDGED, CURSORS, EVICTED, EVICTIONS, INITIAL_DELETES
 from edge_twisted.store.errors import shown_id
+from edge_twisted.store.hidden import hidden_name, shown_name
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 from edge_twisted.store.rows import StoredDocument
 
@@ -63,17 +64,32 @@ class Evictions:
     def of(cls, snapshot: Snapshot, collection: str) -> Evictions:
         """Return what a snapshot remembers."""
         fact = snapshot.fact(EVICTIONS, prefix_of(collection))
-        if fact is None:
-            return cls()
+        return cls() if fact is None else cls.decoded(fact)
+
+    @classmethod
+    def decoded(cls, fact: bytes) -> Evictions:
+        """Return what a fact says."""
         written: Any = _decode(fact)
         generation, count, folded, vector = written
         return cls(generation=generation, count=count, folded=folded, vector=decode_vector(vector))
 
+    def encoded(self) -> bytes:
+        """Return the fact that says this."""
+        vector = encode_vector(self.vector)
+        return _encode([self.generation, self.count, self.folded, vector])
+
+    def joined(self, other: Evictions) -> Evictions:
+        """Return what was evicted of two collections that are one to peers."""
+        return Evictions(
+            generation=self.generation + other.generation,
+            count=self.count + other.count,
+            folded=self.folded or other.folded,
+            vector=self.vector.join(other.vector),
+        )
+
     def store(self, unit: UnitOfWork, collection: str) -> None:
         """Remember this."""
-        vector = encode_vector(self.vector)
-        fact = _encode([self.generation, self.count, self.folded, vector])
-        unit.put_fact(EVICTIONS, prefix_of(collection), fact)
+        unit.put_fact(EVICTIONS, prefix_of(collection), self.encoded())
 
     def covers(
         self, snapshot: Snapshot, collection: str, id_key: bytes, version: VersionVector
@@ -230,12 +246,13 @@ def note_whole(unit: UnitOfWork, collection: str, id_key: bytes, digest: int) ->
 
 
 def drop_positions(unit: UnitOfWork, collection: str) -> None:
-    """Forget all positions in what others send of a collection."""
-    after = None
-    while found := unit.facts(CURSORS, prefix_of(collection), after=after):
-        for key, _ in found:
-            unit.put_fact(CURSORS, key, None)
-        after = found[-1][0]
+    """Forget all positions in what others send of a collection, also for others."""
+    for name in dict.fromkeys((collection, hidden_name(shown_name(collection)))):
+        after = None
+        while found := unit.facts(CURSORS, prefix_of(name), after=after):
+            for key, _ in found:
+                unit.put_fact(CURSORS, key, None)
+            after = found[-1][0]
 
 
 def note_initial_delete(

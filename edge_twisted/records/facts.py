@@ -29,6 +29,10 @@ MOVED_OUT: Final = "moved-out"
 PARAMETERS: Final = "parameters"
 PEERS: Final = "peers"
 REAPED: Final = "reaped"
+TRANSIT_BLOBS: Final = "transit-blobs"
+TRANSIT_DROPPED: Final = "transit-dropped"
+TRANSIT_PEERS: Final = "transit-peers"
+TRANSIT_SIZE: Final = "transit-size"
 #: Shared with the store, which keeps the epochs of this site there under another key.
 SITE: Final = epochs.SPACE
 
@@ -43,7 +47,8 @@ class FactSpace:
     writer: str
 
 
-#: Every space; `collection` in a key is the name in UTF-8, followed by NUL unless noted.
+#: Every space; `collection` in a key is the name in UTF-8, followed by NUL unless noted.  Facts
+#: about documents in transit are under the name of their hidden collection (`store.hidden`).
 SPACES: Final = (
     FactSpace(
         EVICTED, "collection, id key", "version vector of the evicted copy", "records/evictions"
@@ -69,6 +74,30 @@ SPACES: Final = (
     ),
     FactSpace(PEERS, "peer key", "[acknowledged lsn, received at]", "replication/peers"),
     FactSpace(MOVED_OUT, "collection, id key", "when, in ms since 1970", "replication/moved_out"),
+    FactSpace(
+        TRANSIT_BLOBS,
+        "prefix of hidden names, blob, NUL, collection without NUL",
+        "empty",
+        "records/transit",
+    ),
+    FactSpace(
+        TRANSIT_DROPPED,
+        "hidden collection",
+        "newest commit of a document, and of a tombstone, that was dropped",
+        "records/transit",
+    ),
+    FactSpace(
+        TRANSIT_PEERS,
+        "prefix of hidden names, peer key",
+        "when it was linked last, its site, its subscriptions",
+        "replication/transit_relay",
+    ),
+    FactSpace(
+        TRANSIT_SIZE,
+        "prefix of hidden names",
+        "bytes and number of all documents in transit",
+        "records/transit_size",
+    ),
     FactSpace(HEARD, "replica", "highest number heard of", "replication/epoch_renewal"),
     FactSpace(
         SITE, "purpose", "epochs; times of renewals", "replication/epoch_renewal, store/epochs"

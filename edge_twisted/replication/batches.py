@@ -26,7 +26,8 @@ from edge_twisted.replication.item_checks import IncomingBatch
 from edge_twisted.replication.merge_writer import MergeWriter
 from edge_twisted.replication.merges import Merge
 from edge_twisted.replication.scopes import OwnSubscriptions, Scopes
-from edge_twisted.store.interface import UnitOfWork
+from edge_twisted.replication.transit import TransitHomes, TransitIntake, TransitStore, joined_with
+from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 
 @frozen(kw_only=True)
@@ -38,6 +39,8 @@ class BatchContext:
     #: This server.
     replica: Replica
     now_ms: int
+    #: The account of documents in transit; None: this server keeps none.
+    transit: TransitStore | None = None
 
 
 class BatchOutcome(NamedTuple):
@@ -62,22 +65,21 @@ def apply_batch(unit: UnitOfWork, request: ApplyBatch, context: BatchContext) ->
     batch = IncomingBatch.of(scope.collection, request.items)
     if batch.newest != BEGINNING:
         unit.see(batch.newest, request.declared)
-    wanted = tuple(each.scope for each in request.cursors)
-    merge = Merge(unit, wanted, context.scopes)
-    for item, header in batch.items:
-        merge.take(item, header)
+    merge, unwanted = _merged(unit, request, context, batch)
     if merge.lacking:
         return BatchOutcome(Lacking(id_keys=tuple(merge.lacking)))
     heard = dict(batch.heard)
     renewed = _renewed(unit, request, context, heard)
     merge.renounce(DocumentWriter(unit).stamp)
-    writer = MergeWriter(unit, scope.collection, context.own, context.now_ms)
+    writer = MergeWriter(
+        unit, scope.collection, context.own, context.now_ms, transit=_homes(request, context)
+    )
     for document in merge.results:
         writer.store(document)
     writer.finish()
-    if merge.hides:
+    if merge.hides and writer.any_shown:
         note_hidden_variants(unit, scope.collection)
-    unmoved = _move(unit, request)
+    unmoved = _move(unit, joined_with(context.transit, unit), request)
     applied = Applied(
         documents=len(merge.results),
         unmoved=unmoved,
@@ -85,8 +87,39 @@ def apply_batch(unit: UnitOfWork, request: ApplyBatch, context: BatchContext) ->
         gone=tuple(merge.gone),
         older=tuple(merge.older),
         attachments=tuple(dict.fromkeys(writer.attachments)),
+        unwanted=unwanted,
     )
     return BatchOutcome(applied, renewed, note_heard(unit, heard))
+
+
+def _merged(
+    unit: UnitOfWork, request: ApplyBatch, context: BatchContext, batch: IncomingBatch
+) -> tuple[Merge, int]:
+    """Merge what is taken of a batch; return the merge, and how much nobody wants."""
+    here = joined_with(context.transit, unit)
+    wanted = tuple(each.scope for each in request.cursors)
+    merge = Merge(here, wanted, context.scopes)
+    if context.transit is None or not is_for_others(request):
+        for item, header in batch.items:
+            merge.take(item, header)
+        return merge, 0
+    intake = TransitIntake(context.transit, here, wanted, context.scopes)
+    for item, header in batch.items:
+        if intake.takes(item, header):
+            merge.take(item, header)
+    merge.lacking += intake.recalled
+    return merge, intake.unwanted
+
+
+def _homes(request: ApplyBatch, context: BatchContext) -> TransitHomes | None:
+    if context.transit is None:
+        return None
+    return TransitHomes(context.transit, context.own, is_for_others(request))
+
+
+def is_for_others(request: ApplyBatch) -> bool:
+    """Return whether some scope of a batch is one that this server passes on."""
+    return any(each.scope.route is not None for each in request.cursors)
 
 
 def _renewed(
@@ -100,26 +133,27 @@ def _renewed(
     return renew_if_copy(unit, own, of_us, context.now_ms)
 
 
-def _move(unit: UnitOfWork, request: ApplyBatch) -> tuple[ScopeKey, ...]:
+def _move(unit: UnitOfWork, here: Snapshot, request: ApplyBatch) -> tuple[ScopeKey, ...]:
     """Move the cursors; leave those that are not where the stream thinks, and return their keys."""
     if request.lsn is None:
         return ()
     unmoved = []
     for cursor in request.cursors:
-        if not _is_there(unit, cursor, request.sender):
+        if not _is_there(here, cursor, request.sender):
             unmoved.append(cursor.scope.key)
             continue
         if cursor.after != request.lsn:
             knowledge.put_cursor(unit, cursor.scope, request.sender, request.lsn)
         if request.knowledge is not None and cursor.scope.is_whole:
-            knowledge.join_knowledge(unit, cursor.scope.collection, request.knowledge)
+            name = knowledge.facts_name(cursor.scope)
+            knowledge.join_knowledge(unit, name, request.knowledge)
     return tuple(unmoved)
 
 
-def _is_there(unit: UnitOfWork, cursor: ScopeCursor, sender: Replica) -> bool:
-    if knowledge.cursor(unit, cursor.scope, sender) != cursor.after:
+def _is_there(here: Snapshot, cursor: ScopeCursor, sender: Replica) -> bool:
+    if knowledge.cursor(here, cursor.scope, sender) != cursor.after:
         return False
     if cursor.after is not None:
         return True
     # EVICT leaves no cursor either, but what was delivered before it is not here any more.
-    return Evictions.of(unit, cursor.scope.collection).generation == cursor.evictions
+    return Evictions.of(here, cursor.scope.collection).generation == cursor.evictions

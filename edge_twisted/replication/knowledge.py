@@ -41,6 +41,7 @@ from edge_twisted.records.evictions import (
     was_initial_deleted,
 )
 from edge_twisted.records.facts import CURSORS, KNOWLEDGE, REAPED
+from edge_twisted.store.hidden import hidden_name
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 from edge_twisted.store.rows import StoredDocument
 
@@ -214,6 +215,11 @@ def put_cursor(unit: UnitOfWork, scope: Scope, sender: Replica, lsn: int) -> Non
     unit.put_fact(CURSORS, _cursor_key(scope, sender), _LSN.pack(lsn))
 
 
+def facts_name(scope: Scope) -> str:
+    """Return the collection, hidden or not, under which facts about a scope are."""
+    return scope.collection if scope.route is None else hidden_name(scope.collection)
+
+
 def _cursor_key(scope: Scope, sender: Replica) -> bytes:
     place = sender.site + _EPOCH.pack(sender.epoch)
-    return prefix_of(scope.collection) + place + scope.key
+    return prefix_of(facts_name(scope)) + place + scope.key

@@ -21,9 +21,12 @@ from edge_twisted.mesh.ports.requests import (
 )
 from edge_twisted.mesh.wire.items import Seen
 from edge_twisted.records.documents import ID, DocumentWriter, document_of
+from edge_twisted.records.transit import home_of
+from edge_twisted.records.transit_size import count_change
 from edge_twisted.replication.knowledge import Knowledge
 from edge_twisted.replication.scopes import Scopes, is_open
 from edge_twisted.replication.stream_requests import ids_of
+from edge_twisted.store.hidden import is_hidden
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 
@@ -91,7 +94,7 @@ def find_gone(snapshot: Snapshot, request: FindGone, scopes: Scopes) -> Fates | 
     return Fates(gone=tuple(gone), moved_out=tuple(moved_out))
 
 
-def delete_gone(unit: UnitOfWork, request: DeleteGone) -> None:
+def delete_gone(unit: UnitOfWork, request: DeleteGone, *, has_transit: bool = False) -> None:
     """
     Perform `DeleteGone`.
 
@@ -99,8 +102,10 @@ def delete_gone(unit: UnitOfWork, request: DeleteGone) -> None:
     servers that delete the same document at the same time agree in the end.
     """
     writer = DocumentWriter(unit)
-    collection = request.collection
     for seen in request.seen:
+        collection = request.collection
+        if has_transit:
+            collection = home_of(unit, collection, seen.id_key)
         document = unit.get(collection, seen.id_key)
         if document is None or document.body is None:
             continue
@@ -110,3 +115,5 @@ def delete_gone(unit: UnitOfWork, request: DeleteGone) -> None:
         fields = document_of(document.body)
         id_ = DocumentId.of(fields.pop(ID))
         delete(writer, collection, id_, decode(document.state, fields), None)
+        if is_hidden(collection):
+            count_change(unit, document, unit.get(collection, seen.id_key))

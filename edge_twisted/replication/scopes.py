@@ -10,10 +10,12 @@ from attrs import define, field
 
 from edge_twisted.database.system_parameters import load_parameters
 from edge_twisted.documents.values import Value
+from edge_twisted.dql.errors import UnsupportedError
 from edge_twisted.dql.subscriptions import Subscription
 from edge_twisted.mesh.ports.requests import Scope
 from edge_twisted.mesh.wire.items import ScopeKey
 from edge_twisted.records.documents import document_of
+from edge_twisted.store.hidden import RESERVED, is_hidden
 from edge_twisted.store.interface import Snapshot
 
 _SYNC_SCOPES: Final = "user_collection_sync_scopes"
@@ -43,6 +45,8 @@ class Scopes:
         :raises DqlError: the query is no subscription.
         """
         found = Subscription.of(query, arguments, restricted=False)
+        if is_hidden(found.collection):
+            raise UnsupportedError(RESERVED)
         key = ScopeKey(found.key)
         self._keep(key, found)
         return Scope(
@@ -102,6 +106,15 @@ class OwnSubscriptions:
         """Return a collection's subscriptions if documents can move out of them, else nothing."""
         found = self._by_collection.get(collection, ())
         return () if any(each.condition is None for each in found) else found
+
+    def wants(self, collection: str, document: dict[str, Value]) -> bool:
+        """Return whether a live document is in some subscription of this server."""
+        return any(each.matches(document) for each in self._by_collection.get(collection, ()))
+
+    def covers(self, scope: Scope) -> bool:
+        """Return whether this server has all of a scope by its own subscriptions."""
+        found = self._by_collection.get(scope.collection, ())
+        return any(each.condition is None or each.key == scope.key for each in found)
 
 
 def is_open(snapshot: Snapshot, collection: str) -> bool:

@@ -28,7 +28,8 @@ from edge_twisted.mesh.ports.requests import (
     Watcher,
 )
 from edge_twisted.records.evictions import Evictions, load_generations
-from edge_twisted.records.facts import EVICTIONS
+from edge_twisted.records.facts import EVICTIONS, TRANSIT_SIZE
+from edge_twisted.records.transit import joined
 from edge_twisted.replication.batches import BatchContext, BatchOutcome, apply_batch
 from edge_twisted.replication.epoch_renewal import load_heard, observe
 from edge_twisted.replication.knowledge import cursor, note_quarantined, note_reaped
@@ -36,7 +37,10 @@ from edge_twisted.replication.moved_out import moved_out_documents
 from edge_twisted.replication.repair_requests import delete_gone, find_gone, find_seen, read_digests
 from edge_twisted.replication.scopes import OwnSubscriptions, Scopes
 from edge_twisted.replication.stream_requests import read_changes, read_documents
+from edge_twisted.replication.transit import TransitStore, add_transit, note_removed
+from edge_twisted.replication.transit_upkeep import TransitUpkeep, purge
 from edge_twisted.store.errors import DocumentDamaged
+from edge_twisted.store.hidden import shown_name
 from edge_twisted.store.interface import Snapshot, Store, UnitOfWork
 from edge_twisted.store.rows import Commit, UnitResult
 
@@ -49,15 +53,25 @@ class StoredDocuments:
 
     :param drop_moved_out: whether a document is dropped that a peer's change takes out of all
         subscriptions of this server; else it stays and is listed in ``system:moved_out``.
+    :param transit: the account of what this server keeps for others; None: it keeps nothing.
     """
 
     def __init__(
-        self, store: Store, now_ms: Callable[[], int], *, drop_moved_out: bool = False
+        self,
+        store: Store,
+        now_ms: Callable[[], int],
+        *,
+        drop_moved_out: bool = False,
+        transit: TransitStore | None = None,
     ) -> None:
         self._store = store
         self._now_ms = now_ms
         self._scopes = Scopes()
         self._own = OwnSubscriptions(drop=drop_moved_out)
+        self.transit = transit
+        self.upkeep: TransitUpkeep | None = None
+        if transit is not None:
+            self.upkeep = TransitUpkeep(store, transit, self._context)
         self._heard: dict[Replica, int] = {}
         self._watchers: list[Watcher] = []
         self._generations: dict[str, int] = {}
@@ -75,6 +89,10 @@ class StoredDocuments:
         self._closed = closed
         return self._store.read("start of replication", _load).addCallback(self._begin)
 
+    async def start_transit(self) -> None:
+        """Look after what is in transit, or remove what is left of it; after `start`."""
+        await (purge(self._store) if self.upkeep is None else self.upkeep.start())
+
     def _begin(self, loaded: tuple[dict[Replica, int], dict[str, int]]) -> None:
         self._heard, self._generations = loaded
         self._stops = [
@@ -82,6 +100,9 @@ class StoredDocuments:
             self._store.before_reap(note_reaped),
             self._store.before_quarantine(note_quarantined),
         ]
+        if self.transit is not None:
+            self._stops.append(self._store.before_reap(note_removed))
+            self._stops.append(self._store.before_quarantine(note_removed))
 
     def stop(self) -> None:
         """End watching the store."""
@@ -130,6 +151,9 @@ class StoredDocuments:
                 watcher.scopes_opened(opened)
 
     def _committed(self, commit: Commit) -> None:
+        if self.transit is not None and TRANSIT_SIZE in commit.spaces:
+            with self._store.snapshot() as snapshot:
+                self.transit.refresh(snapshot)
         if EVICTIONS not in commit.spaces:
             return
         evicted: list[str] = []
@@ -138,7 +162,7 @@ class StoredDocuments:
                 generation = Evictions.of(snapshot, name).generation
                 if self._generations.get(name, 0) != generation:
                     self._generations[name] = generation
-                    evicted.append(name)
+                    evicted.append(shown_name(name))
         if evicted:
             for watcher in tuple(self._watchers):
                 watcher.cursors_dropped(frozenset(evicted))
@@ -199,13 +223,22 @@ class StoredDocuments:
             case ApplyBatch():
                 return self._apply(request)
             case DeleteGone():
-                return self._write("delete gone", lambda unit: delete_gone(unit, request))
+                has_transit = self.transit is not None
+                return self._write(
+                    "delete gone", lambda unit: delete_gone(unit, request, has_transit=has_transit)
+                )
             case Observe():
                 return self._observe(request)
         name = type(request).__name__
         return self._store.read(name, lambda snapshot: self._read(request, snapshot))
 
     def _read(self, request: DocumentRequest, snapshot: Snapshot) -> Answer:
+        if self.transit is None:
+            return self._read_joined(request, snapshot)
+        answer = self._read_joined(request, joined(snapshot))
+        return add_transit(request, answer, self.transit, snapshot)
+
+    def _read_joined(self, request: DocumentRequest, snapshot: Snapshot) -> Answer:
         match request:
             case FindPosition(scope=scope, sender=sender):
                 info = snapshot.collection(scope.collection)
@@ -233,10 +266,17 @@ class StoredDocuments:
 
         return self._store.write(name, work).addCallback(answer)
 
-    def _apply(self, request: ApplyBatch) -> Deferred[Answer]:
-        context = BatchContext(
-            scopes=self._scopes, own=self._own, replica=self.replica, now_ms=self._now_ms()
+    def _context(self) -> BatchContext:
+        return BatchContext(
+            scopes=self._scopes,
+            own=self._own,
+            replica=self.replica,
+            now_ms=self._now_ms(),
+            transit=self.transit,
         )
+
+    def _apply(self, request: ApplyBatch) -> Deferred[Answer]:
+        context = self._context()
 
         def answer(committed: UnitResult[BatchOutcome]) -> Answer:
             outcome = committed.result

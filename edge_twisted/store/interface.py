@@ -164,16 +164,18 @@ class Snapshot(Protocol):
     def collection(self, name: str) -> CollectionInfo | None:
         """Return what is known of a collection at once, its count included."""
 
-    def collections(self) -> Sequence[CollectionInfo]:
+    def collections(self, *, hidden: bool = False) -> Sequence[CollectionInfo]:
         """
         Return every collection that ever held a document, by name.
 
         There may be very many: not for the reactor's thread.
+
+        :param hidden: instead of those that are shown, the hidden ones (`store.hidden`).
         """
 
     def census(self, largest: int) -> Census:
         """
-        Return how many collections and documents there are, and which collections are largest.
+        Return how many collections and documents are shown, and which collections are largest.
 
         Reads a line for each collection: not for the reactor's thread.
 
@@ -211,8 +213,14 @@ class Snapshot(Protocol):
         At most `limit` of them, behind the key `after`: pass the last key to go on.
         """
 
-    def referrers(self, attachment: str, *, limit: int = 1000) -> Sequence[tuple[str, bytes]]:
-        """Return (collection, id key) of rows that name the blob, tombstones included."""
+    def referrers(
+        self, attachment: str, *, limit: int = 1000, hidden: bool = False
+    ) -> Sequence[tuple[str, bytes]]:
+        """
+        Return (collection, id key) of rows that name the blob, tombstones included.
+
+        :param hidden: those of hidden collections as well, under the names of these.
+        """
 
 
 class UnitOfWork(Snapshot, Protocol):

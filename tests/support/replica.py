@@ -38,6 +38,7 @@ from edge_twisted.mesh.ports.requests import (
 from edge_twisted.mesh.wire.items import Item, Whole
 from edge_twisted.replication.scopes import closed_collections
 from edge_twisted.replication.stored_documents import StoredDocuments
+from edge_twisted.replication.transit import TransitStore
 from edge_twisted.store.interface import Store
 from tests.support.callers import Everything
 
@@ -48,7 +49,13 @@ class ReplicaServer:
     """One server's data, on an opened store."""
 
     def __init__(
-        self, name: str, store: Store, now_ms: Callable[[], int], *, drop_moved_out: bool = False
+        self,
+        name: str,
+        store: Store,
+        now_ms: Callable[[], int],
+        *,
+        drop_moved_out: bool = False,
+        transit_bytes: int | None = None,
     ) -> None:
         self.name = name
         self.store = store
@@ -59,7 +66,10 @@ class ReplicaServer:
             new_id=lambda: f"{name}-{next(numbers)}",
         )
         self.database = Database(store, "db", surroundings, {})
-        self.documents = StoredDocuments(store, now_ms, drop_moved_out=drop_moved_out)
+        transit = None if transit_bytes is None else TransitStore(transit_bytes)
+        self.documents = StoredDocuments(
+            store, now_ms, drop_moved_out=drop_moved_out, transit=transit
+        )
         self.database.start()
         self.documents.start()
         self.database.watch_parameters(

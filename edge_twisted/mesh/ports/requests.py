@@ -22,6 +22,18 @@ from edge_twisted.documents.versions import Replica, VersionVector
 from edge_twisted.mesh.wire.items import Item, ScopeKey, Seen, Whole
 
 
+class TransitRoute(NamedTuple):
+    """
+    How a subscription came that a server in transit passes on.
+
+    :ivar path: the sites of the servers for which it is passed on, the subscriber first.
+    :ivar token: names the wish to have again what was dropped (8 bytes); empty: there is none.
+    """
+
+    path: tuple[bytes, ...]
+    token: bytes = b""
+
+
 @frozen(kw_only=True)
 class Scope:
     """The query of one subscription: what a receiver wants of a sender."""
@@ -32,6 +44,8 @@ class Scope:
     collection: str
     #: Without a condition, a scope is the whole collection: knowledge and fingerprints exist.
     is_whole: bool
+    #: Set if this server subscribes for others: what comes is in transit.
+    route: TransitRoute | None = None
 
 
 # -- asked by a receiver
@@ -127,6 +141,8 @@ class Applied:
     older: tuple[bytes, ...] = ()
     #: Ids of attachments that are visible now, for `auto_fetch_attachments`.
     attachments: tuple[str, ...] = ()
+    #: Documents that nobody subscribes to over this link, so they were ignored.
+    unwanted: int = 0
 
 
 @frozen(kw_only=True)

@@ -12,6 +12,7 @@ from edge_twisted.documents.versions import Dot, VersionVector
 from edge_twisted.store import epochs
 from edge_twisted.store.errors import ReadCancelled, UnknownIndex
 from edge_twisted.store.fields import Fields, row_of
+from edge_twisted.store.hidden import is_hidden
 from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.keys import entry
 from edge_twisted.store.memory import data as kept
@@ -165,8 +166,9 @@ class MemorySnapshot:
         here = self._data.collections.get(name)
         return here.info() if here else None
 
-    def collections(self) -> Sequence[CollectionInfo]:
-        return [self._data.collections[name].info() for name in sorted(self._data.collections)]
+    def collections(self, *, hidden: bool = False) -> Sequence[CollectionInfo]:
+        names = sorted(name for name in self._data.collections if is_hidden(name) is hidden)
+        return [self._data.collections[name].info() for name in names]
 
     def census(self, largest: int) -> Census:
         return census_of(self.collections(), largest)
@@ -204,10 +206,13 @@ class MemorySnapshot:
         ]
         return sorted(found)[:limit]
 
-    def referrers(self, attachment: str, *, limit: int = 1000) -> Sequence[tuple[str, bytes]]:
+    def referrers(
+        self, attachment: str, *, limit: int = 1000, hidden: bool = False
+    ) -> Sequence[tuple[str, bytes]]:
         return [
             (here.name, id_key)
             for here in self._data.collections.values()
+            if hidden or not is_hidden(here.name)
             for id_key, row in here.rows.items()
             if attachment in row.attachments
         ][:limit]

@@ -11,6 +11,7 @@ from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Dot, Replica
 from edge_twisted.store import epochs
 from edge_twisted.store.errors import IndexExists, TooManyCollections, UnknownIndex
+from edge_twisted.store.hidden import shown_count
 from edge_twisted.store.memory import data as kept
 from edge_twisted.store.memory.snapshot import MemorySnapshot
 from edge_twisted.store.rows import IndexDefinition, IndexInfo, StoredDocument
@@ -84,7 +85,7 @@ class MemoryUnit(MemorySnapshot):
 
     def admit_collection(self, name: str) -> None:
         there, most = self._data.collections, self._data.most_collections
-        if name not in there and len(there) >= most:
+        if name not in there and len(there) >= most and shown_count(there) >= most:
             raise TooManyCollections(name, most)
 
     def after_commit(self, effect: Callable[[], None]) -> None:

@@ -14,6 +14,7 @@ from edge_twisted.documents.versions import VersionVector
 from edge_twisted.store import epochs
 from edge_twisted.store.errors import StoreError, UnknownIndex
 from edge_twisted.store.fields import Fields
+from edge_twisted.store.hidden import PREFIX, PREFIX_END
 from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import (
@@ -39,6 +40,10 @@ from edge_twisted.store.sqlite.state import CollectionState, StoredIndex, read_i
 
 _GET = f"SELECT lsn, {TEXT}, state, digest, checksum FROM documents WHERE collection = ? AND id = ?"
 _BODY = f"SELECT {TEXT}, checksum FROM documents WHERE collection = ? AND id = ?"
+#: Collections that are shown, and hidden ones; with `_SPAN` as bindings.
+_SHOWN = "NOT (name >= ? AND name < ?)"
+_HIDDEN = "name >= ? AND name < ?"
+_SPAN = (PREFIX, PREFIX_END)
 _INFO = "SELECT name, live, lsn, reaped_lsn, digest_sum, digest_xor FROM collections"
 
 _NOTHING = "SELECT 1 WHERE 0"
@@ -269,15 +274,17 @@ class SqliteSnapshot:
         row = self._one(f"{_INFO} WHERE name = ?", (name,))
         return None if row is None else _info(*row)
 
-    def collections(self) -> Sequence[CollectionInfo]:
-        return [_info(*row) for row in self._all(f"{_INFO} ORDER BY name")]
+    def collections(self, *, hidden: bool = False) -> Sequence[CollectionInfo]:
+        which = _HIDDEN if hidden else _SHOWN
+        return [_info(*row) for row in self._all(f"{_INFO} WHERE {which} ORDER BY name", _SPAN)]
 
     def census(self, largest: int) -> Census:
         collections, documents = self._one(
-            "SELECT count(*), coalesce(sum(live), 0) FROM collections"
+            f"SELECT count(*), coalesce(sum(live), 0) FROM collections WHERE {_SHOWN}", _SPAN
         )
         found = self._all(
-            "SELECT name, live FROM collections ORDER BY live DESC, name LIMIT ?", (largest,)
+            f"SELECT name, live FROM collections WHERE {_SHOWN} ORDER BY live DESC, name LIMIT ?",
+            (*_SPAN, largest),
         )
         return Census(collections=collections, documents=documents, largest=found)
 
@@ -320,14 +327,18 @@ class SqliteSnapshot:
             (*bindings, limit),
         )
 
-    def referrers(self, attachment: str, *, limit: int = 1000) -> Sequence[tuple[str, bytes]]:
+    def referrers(
+        self, attachment: str, *, limit: int = 1000, hidden: bool = False
+    ) -> Sequence[tuple[str, bytes]]:
+        among = "" if hidden else f" AND {_SHOWN}"
+        span = () if hidden else _SPAN
         tables = ("documents", "quarantine") if self._damage.any_quarantined else ("documents",)
         found: list[tuple[str, bytes]] = []
         for table in tables:
             found += self._all(
                 f"SELECT name, id FROM mentions CROSS JOIN {table} USING (row) JOIN collections"
-                " ON number = collection WHERE attachment = ? ORDER BY row LIMIT ?",
-                (attachment, limit - len(found)),
+                f" ON number = collection WHERE attachment = ?{among} ORDER BY row LIMIT ?",
+                (attachment, *span, limit - len(found)),
             )
         return found
 

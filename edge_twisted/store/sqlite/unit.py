@@ -13,6 +13,7 @@ from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Dot, Replica, VersionVector
 from edge_twisted.store import epochs
 from edge_twisted.store.errors import ReadCancelled, TooManyCollections
+from edge_twisted.store.hidden import is_hidden, shown_count
 from edge_twisted.store.rows import (
     Census,
     ChangeBatch,
@@ -299,8 +300,9 @@ class SqliteUnit:
             fingerprint=fingerprint(here.digest_sum, here.digest_xor),
         )
 
-    def collections(self) -> Sequence[CollectionInfo]:
-        found = [self.collection(name) for name in sorted(self.state.collections)]
+    def collections(self, *, hidden: bool = False) -> Sequence[CollectionInfo]:
+        names = sorted(name for name in self.state.collections if is_hidden(name) is hidden)
+        found = [self.collection(name) for name in names]
         return [info for info in found if info is not None]
 
     def census(self, largest: int) -> Census:
@@ -422,7 +424,7 @@ class SqliteUnit:
 
     def admit_collection(self, name: str) -> None:
         there, most = self.state.collections, self._group.most_collections
-        if name not in there and len(there) >= most:
+        if name not in there and len(there) >= most and shown_count(there) >= most:
             raise TooManyCollections(name, most)
 
     def _collection(self, name: str) -> CollectionState:

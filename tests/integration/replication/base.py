@@ -8,12 +8,13 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
 from twisted.internet import reactor
 from twisted.trial.unittest import TestCase
 
 from edge_twisted.documents.versions import Replica as ReplicaName
 from edge_twisted.documents.versions import SiteId
-from edge_twisted.mesh.ports.requests import Scope
+from edge_twisted.mesh.ports.requests import Scope, TransitRoute
 from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
@@ -40,7 +41,9 @@ class ReplicationTestCase(TestCase):
         self.now += 1
         return self.now
 
-    async def replica(self, name: str, *, drop_moved_out: bool = False) -> ReplicaServer:
+    async def replica(
+        self, name: str, *, drop_moved_out: bool = False, transit_bytes: int | None = None
+    ) -> ReplicaServer:
         self.made += 1
         if self.sqlite:
             folder = Path(self.mktemp())
@@ -57,7 +60,9 @@ class ReplicationTestCase(TestCase):
             store = self.memory_store(data, self.now_ms)
         await store.open()
         self.addCleanup(store.close)
-        replica = ReplicaServer(name, store, self.now_ms, drop_moved_out=drop_moved_out)
+        replica = ReplicaServer(
+            name, store, self.now_ms, drop_moved_out=drop_moved_out, transit_bytes=transit_bytes
+        )
         # Before the store closes: the end of a test may come before who watches hears of a commit.
         self.addCleanup(replica.documents.stop)
         return replica
@@ -67,6 +72,8 @@ class ReplicationTestCase(TestCase):
     ) -> ReplicaStream:
         arguments = more.pop("arguments", {})
         scope = receiver.documents.scope(query, arguments)
+        if more.pop("in_transit", False):
+            scope = evolve(scope, route=TransitRoute(()))
         return ReplicaStream(receiver=receiver, sender=sender, scope=scope, **more)
 
     def links(self, query: str, *replicas: ReplicaServer) -> list[ReplicaStream]:

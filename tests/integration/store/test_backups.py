@@ -18,6 +18,8 @@ from edge_twisted.store.errors import (
     StoreCorrupt,
     StoreError,
 )
+from edge_twisted.store.hidden import PREFIX_BYTES, hidden_name
+from edge_twisted.store.interface import UnitOfWork
 from edge_twisted.store.sqlite.files import Layout
 from edge_twisted.store.sqlite.tools.backups import backup, restore
 from edge_twisted.store.sqlite.tools.checks import check
@@ -151,6 +153,40 @@ class BackupTests(SqliteTestCase):
         self.assertEqual(check(Layout(self.folder / "target", "test")), [])
         other = await self.opened(Layout(self.folder / "target", "test"))
         self.assertIsNone(other.blobs.find(info.id))
+
+    async def test_what_is_kept_for_others_is_in_no_backup(self) -> None:
+        store, _ = await self.filled()
+        upload = await store.blobs.upload()
+        await upload.write(b"for others")
+        info = await upload.finish()
+        hidden = hidden_name("c")
+
+        def put(unit: UnitOfWork) -> None:
+            for number in range(300):
+                unit.put(
+                    hidden,
+                    DocumentId.of(number).key,
+                    body=b'{"_id":%d,"n":"passing through"}' % number,
+                    state=b"passing state",
+                    attachments=(info.id,),
+                )
+            unit.put_fact("evicted", PREFIX_BYTES + b"c\x00passing key", b"x")
+            # Of these nothing but free pages is left.
+            for number in range(100, 300):
+                unit.remove(hidden, DocumentId.of(number).key)
+
+        await store.write("others", put)
+        target = Layout(self.folder / "target", "test")
+        copied = backup(self.layout, target.folder)
+        self.assertEqual((copied.documents, copied.blobs), (100, 1))
+        self.assertEqual(check(target), [])
+        written = target.database.read_bytes()
+        self.assertEqual([b"passing" in written, info.id.encode() in written], [False, False])
+        other = await self.opened(target)
+        with other.snapshot() as snapshot:
+            self.assertEqual(snapshot.collections(hidden=True), [])
+            self.assertIsNotNone(snapshot.fact("s", b"k"))
+        self.assertEqual(ids_in(other), set(range(101)) - {5})
 
 
 def _only(folder: object) -> str:

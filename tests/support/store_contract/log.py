@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge_twisted.documents.clock import Timestamp
-from edge_twisted.store.interface import UnitOfWork
+from edge_twisted.store.hidden import hidden_name
+from edge_twisted.store.interface import Snapshot, UnitOfWork
 from edge_twisted.store.rows import Census, Commit
 from tests.support.store_contract.base import StoreTestCase, UnitFailure
 from tests.support.stored_documents import deleting, key, put, putting
@@ -126,6 +127,36 @@ class LogContract(StoreTestCase):
 
         committed = await store.write("inside", inside)
         self.assertEqual((committed.result.documents, committed.result.largest), (8, [("c", 3)]))
+
+    async def test_hidden_collections_are_there_by_name_alone(self) -> None:
+        """What is kept for others is not listed, counted or found by its attachments."""
+        store = await self.opened()
+        hidden, blob = hidden_name("c"), "a" * 43
+
+        def both(unit: UnitOfWork) -> tuple[list[str], list[str], int]:
+            put(unit, hidden, 1, {"file": {"id": blob, "len": 1, "metadata": {}}})
+            put(unit, "c", 2, {"n": 2})
+            names = [info.name for info in unit.collections()]
+            kept = [info.name for info in unit.collections(hidden=True)]
+            return names, kept, unit.census(5).collections
+
+        written = await store.write("both", both)
+        self.assertEqual(written.result, (["c"], [hidden], 1))
+
+        def look(snapshot: Snapshot) -> None:
+            self.assertEqual([info.name for info in snapshot.collections()], ["c"])
+            self.assertEqual([info.name for info in snapshot.collections(hidden=True)], [hidden])
+            census = snapshot.census(5)
+            self.assertEqual((census.collections, census.documents), (1, 1))
+            self.assertEqual(list(census.largest), [("c", 1)])
+            self.assertEqual(snapshot.referrers(blob, limit=1), [])
+            found = snapshot.referrers(blob, limit=1, hidden=True)
+            self.assertEqual([tuple(each) for each in found], [(hidden, key(1))])
+            self.assertIsNotNone(snapshot.get(hidden, key(1)))
+            batch = snapshot.changes_after(0, ["c", hidden])
+            self.assertEqual({c.collection for c in batch.changes}, {"c", hidden})
+
+        await store.read("look", look)
 
     async def test_only_the_collections_that_are_asked_for(self) -> None:
         """Commits of other collections count as passed."""

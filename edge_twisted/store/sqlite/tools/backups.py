@@ -25,6 +25,7 @@ from edge_twisted.store.blobs.folder import translating as translating_files
 from edge_twisted.store.blobs.ledger import SPACE
 from edge_twisted.store.errors import BackupExists, RestoreRefused, StoreCorrupt, StoreError
 from edge_twisted.store.filesystem import FOLDER_MODE, make_folder, sync_file, sync_folder
+from edge_twisted.store.hidden import PREFIX, PREFIX_BYTES, PREFIX_END
 from edge_twisted.store.sqlite.connection import fetch, open_reader, translating
 from edge_twisted.store.sqlite.files import (
     FolderLock,
@@ -36,6 +37,14 @@ from edge_twisted.store.sqlite.tools.checks import check
 
 #: Pages between two looks at whether the process is to end.
 _STEP_PAGES = 2_000
+#: Numbers of hidden collections, which no backup has.
+_HIDDEN = "SELECT number FROM collections WHERE name >= ? AND name < ?"
+#: Blobs that documents of other collections name.
+_SHOWN_BLOBS = (
+    f"WITH hidden AS ({_HIDDEN}) SELECT DISTINCT attachment FROM mentions WHERE row NOT IN"
+    " (SELECT row FROM documents WHERE collection IN hidden"
+    " UNION ALL SELECT row FROM quarantine WHERE collection IN hidden)"
+)
 #: Problems that a refusal names.
 _SHOWN_PROBLEMS = 5
 
@@ -164,12 +173,16 @@ def _settle(path: Path) -> tuple[int, int]:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             connection.execute("UPDATE site SET device = NULL, inode = NULL")
+            had_hidden = _remove_hidden(connection)
             # Blobs that nothing names are not copied.
             connection.execute(
                 "DELETE FROM facts WHERE space = ? AND key NOT IN"
                 " (SELECT CAST(attachment AS BLOB) FROM mentions)",
                 (SPACE,),
             )
+            if had_hidden:
+                # What is deleted stays in free pages, also what went before the copy was made.
+                connection.execute("VACUUM")
             lsn = connection.execute("SELECT lsn FROM site").get
             documents = connection.execute("SELECT coalesce(sum(live), 0) FROM collections").get
         finally:
@@ -179,13 +192,29 @@ def _settle(path: Path) -> tuple[int, int]:
     return lsn, documents
 
 
+def _remove_hidden(connection: apsw.Connection) -> bool:
+    """Remove hidden collections, and the facts about them; return whether there were any."""
+    span = (PREFIX, PREFIX_END)
+    if not connection.execute(f"{_HIDDEN} LIMIT 1", span).get:
+        return False
+    for table in ("documents", "quarantine"):
+        rows = f"SELECT row FROM {table} WHERE collection IN ({_HIDDEN})"
+        connection.execute(f"DELETE FROM mentions WHERE row IN ({rows})", span)
+        connection.execute(f"DELETE FROM {table} WHERE collection IN ({_HIDDEN})", span)
+    connection.execute(
+        "DELETE FROM facts WHERE key >= ? AND key < ?", (PREFIX_BYTES, PREFIX_END.encode())
+    )
+    connection.execute(f"DELETE FROM collections WHERE number IN ({_HIDDEN})", span)
+    return True
+
+
 def _copy_blobs(connection: apsw.Connection, source: Layout, target: Layout) -> tuple[int, int]:
     here, there = BlobFolder(source.attachments), BlobFolder(target.attachments)
     for folder in (target.attachments, there.incoming):
         make_folder(folder)
     copied = absent = 0
     folders = {target.attachments, there.incoming}
-    for (name,) in fetch(connection, "SELECT DISTINCT attachment FROM mentions"):
+    for (name,) in fetch(connection, _SHOWN_BLOBS, (PREFIX, PREFIX_END)):
         path = there.path(name)
         path.parent.mkdir(mode=FOLDER_MODE, exist_ok=True)
         folders.add(path.parent)
