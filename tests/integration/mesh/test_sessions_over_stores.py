@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import pytest
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -26,13 +27,13 @@ QUERY = "SELECT * FROM tasks"
 class Site:
     """A server without network, and what its commits were since somebody asked."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, drop_moved_out: bool = False) -> None:
         self.now_ms = 1_790_000_000_000
         data = Data(ReplicaName(SiteId(bytes([number]) * 16), 1))
         store = MemoryStore(data, self.tick)
         store.open()
         self.key = f"pk{number}"
-        self.replica = ReplicaServer(f"s{number}", store, self.tick)
+        self.replica = ReplicaServer(f"s{number}", store, self.tick, drop_moved_out=drop_moved_out)
         self.changed: set[str] = set()
         store.on_commit(self._committed)
 
@@ -45,6 +46,11 @@ class Site:
 
     def rows(self, statement: str) -> list[Any]:
         return cast("list[Any]", now(self.replica.rows(statement)))
+
+    def moved_out(self) -> list[Any]:
+        """Return the ids in ``system:moved_out``."""
+        with self.replica.store.snapshot() as snapshot:
+            return [row["document_id"] for row in self.replica.documents.moved_out(snapshot)]
 
     def _committed(self, commit: Commit) -> None:
         self.changed |= commit.collections
@@ -187,3 +193,62 @@ def test_servers_that_never_met_repair_each_other() -> None:
     assert len(same(b, c)) == 300
     assert pair.left.closed is pair.right.closed is None
     assert pair.total_bytes < 8000
+
+
+#: Of three documents in four, two match each of two scopes, and one all three.
+OVERLAPPING = (
+    "SELECT * FROM tasks WHERE priority < 3",
+    "SELECT * FROM tasks WHERE priority < 4",
+    "SELECT * FROM tasks WHERE priority < 5",
+)
+
+
+def cost_of(*queries: str) -> tuple[int, int]:
+    """Return the bytes of a first sync of 300 documents, and of a change of each of them."""
+    a, b = Site(1), Site(2)
+    insert(a, 300)
+    pair = linked(a, b, *queries).wait(3)
+    assert len(same(a, b)) == 300
+    first = pair.total_bytes
+    for n in range(0, 300, 5):
+        a.run(
+            "UPDATE tasks SET title = 'valve' WHERE _id >= :a AND _id < :z",
+            a=f"task{n:08d}",
+            z=f"task{n + 5:08d}",
+        )
+        pair.settle()
+    pair.wait(3)
+    assert len(b.rows("SELECT * FROM tasks WHERE title = 'valve'")) == 300
+    assert pair.left.closed is pair.right.closed is None
+    return first, pair.total_bytes - first
+
+
+def test_overlapping_scopes_cost_as_the_widest_of_them() -> None:
+    first_of_one, live_of_one = cost_of(OVERLAPPING[2])
+    first, live = cost_of(*OVERLAPPING)
+    assert first <= 1.1 * first_of_one
+    assert live <= 1.1 * live_of_one
+
+
+def test_a_whole_scope_and_parts_of_it_cost_as_the_whole() -> None:
+    first_of_one, live_of_one = cost_of(QUERY)
+    first, live = cost_of(OVERLAPPING[0], QUERY, OVERLAPPING[1])
+    assert first <= 1.1 * first_of_one
+    assert live <= 1.1 * live_of_one
+
+
+@pytest.mark.parametrize("drops", [False, True])
+def test_leaving_one_scope_of_a_link_is_no_leaving(drops: bool) -> None:
+    a, b = Site(1), Site(2, drop_moved_out=drops)
+    insert(a, 10)
+    scopes = "SELECT * FROM tasks WHERE priority < 3", "SELECT * FROM tasks WHERE done = false"
+    pair = linked(a, b, *scopes).wait(2)
+    a.run("UPDATE tasks SET priority = 9 WHERE _id = 'task00000001'")
+    pair.wait(2)
+    assert b.rows("SELECT _id FROM tasks WHERE priority = 9") == [{"_id": "task00000001"}]
+    assert b.moved_out() == []
+    a.run("UPDATE tasks SET done = true WHERE _id = 'task00000001'")
+    pair.wait(2)
+    left = [] if drops else ["task00000001"]
+    assert b.moved_out() == left
+    assert [r["_id"] for r in b.rows("SELECT _id FROM tasks WHERE priority = 9")] == left
