@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable
-from typing import ClassVar, Protocol
+from typing import ClassVar, NewType, Protocol
 
-from edge_twisted.api.errors import HttpError
+from edge_twisted.api.errors import ClientError
 from edge_twisted.security.permissions import Access
 
 #: The id of an attachment: base64url of its content's SHA-256, without padding.
+AttachmentId = NewType("AttachmentId", str)
 ATTACHMENT_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 #: Bytes that are read from a blob and sent at once.
 PIECE_BYTES = 64 * 1024
@@ -26,7 +27,7 @@ class BlobInfo(Protocol):
 
     @property
     def id(self) -> str:
-        """Base64url of the SHA-256 of its content, without padding."""
+        """Its `AttachmentId`."""
 
     @property
     def length(self) -> int:
@@ -66,17 +67,17 @@ class Blobs(Protocol):
     def upload(self, uploader: str | None) -> Awaitable[BlobWriter]:
         """Begin a blob that the identity `uploader` may then name in documents."""
 
-    def open(self, attachment: str) -> Awaitable[BlobReader]:
+    def open(self, attachment: AttachmentId) -> Awaitable[BlobReader]:
         """Open a blob for reading; fails with code ``attachment_unavailable`` if it is not here."""
 
 
 class BlobReferences(Protocol):
     """References of documents to blobs: they decide who may read a blob, and which are fetched."""
 
-    def may_download(self, attachment: str, access: Access) -> Awaitable[bool]:
+    def may_download(self, attachment: AttachmentId, access: Access) -> Awaitable[bool]:
         """Tell whether a document that `access` may read names the blob."""
 
-    def fetch(self, attachment: str, timeout_seconds: float | None) -> Awaitable[None]:
+    def fetch(self, attachment: AttachmentId, timeout_seconds: float | None) -> Awaitable[None]:
         """
         Fetch a blob from the mesh, and wait until it is here.
 
@@ -85,7 +86,7 @@ class BlobReferences(Protocol):
         """
 
 
-class AttachmentNotFound(HttpError):
+class AttachmentNotFound(ClientError):
     """No document that the caller may read names the attachment, or its id is malformed."""
 
     code: ClassVar[str] = "attachment_not_found"
@@ -94,7 +95,7 @@ class AttachmentNotFound(HttpError):
         super().__init__("no document that you may read names an attachment with this id")
 
 
-class AttachmentUnavailable(HttpError):
+class AttachmentUnavailable(ClientError):
     """A document names the attachment, whose content is not here; the caller can try later."""
 
     code: ClassVar[str] = "attachment_unavailable"
@@ -103,7 +104,7 @@ class AttachmentUnavailable(HttpError):
         super().__init__("the attachment is known and not here yet; try again later")
 
 
-class RangeNotSatisfiable(HttpError):
+class RangeNotSatisfiable(ClientError):
     """The attachment has `length` bytes, none of them in the requested range."""
 
     code: ClassVar[str] = "range_not_satisfiable"
@@ -113,3 +114,14 @@ class RangeNotSatisfiable(HttpError):
             f"the attachment has {length} bytes, and none in this range",
             headers=((b"Content-Range", b"bytes */%d" % length),),
         )
+
+
+def attachment_id(text: str) -> AttachmentId:
+    """
+    Return a text from a request as an attachment's id.
+
+    :raises AttachmentNotFound: no id has this form.
+    """
+    if ATTACHMENT_ID.fullmatch(text) is None:
+        raise AttachmentNotFound
+    return AttachmentId(text)

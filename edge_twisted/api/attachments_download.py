@@ -8,11 +8,13 @@ from typing import Self
 from edge_twisted.api.attachments import (
     ATTACHMENT_ID,
     PIECE_BYTES,
+    AttachmentId,
     AttachmentNotFound,
     AttachmentUnavailable,
     BlobReader,
     BlobReferences,
     Blobs,
+    attachment_id,
 )
 from edge_twisted.api.errors import Field
 from edge_twisted.api.gate import caller_of
@@ -80,9 +82,7 @@ class AttachmentsDownload:
 
     async def respond(self, request: Request) -> AnyResponse:
         """Open the blob, fetched from the mesh if need be, and begin to send it."""
-        attachment = request.path_parameter
-        if ATTACHMENT_ID.fullmatch(attachment) is None:
-            raise AttachmentNotFound
+        attachment = attachment_id(request.path_parameter)
         access = caller_of(request).permits.access(ROUTE.endpoint)
         if not access.is_full and not await self._references.may_download(attachment, access):
             raise AttachmentNotFound
@@ -96,7 +96,7 @@ class AttachmentsDownload:
             reader.close()
         return response
 
-    async def _open(self, attachment: str) -> BlobReader:
+    async def _open(self, attachment: AttachmentId) -> BlobReader:
         try:
             return await self._blobs.open(attachment)
         except EdgeError as error:

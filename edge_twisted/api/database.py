@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -34,7 +34,7 @@ class Database(Protocol):
         request_id: str,
         timeout_seconds: float | None,
         stream: bool = False,
-    ) -> Result | Deferred[Any]:
+    ) -> Result | Deferred[Result]:
         """
         Run one statement; the result of a mutation comes only once the mutation is durable.
 

@@ -2,8 +2,8 @@
 """
 The table of error codes with their statuses, and the errors that the HTTP layer itself raises.
 
-An endpoint raises; it never composes an error response.  A code that is not in `ERRORS` is
-answered as ``internal_error``, so a new one belongs here before it can be seen by a client.
+An endpoint raises errors; it never composes an error response (`failures` does).  An error whose
+code is not in `ERRORS` is answered as ``internal_error``, so a new code belongs into the table.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from attrs import frozen
 
 from edge_twisted.errors import EdgeError
 
-#: A header field as it goes out: name and value.
+#: A header field of a response: name and value.
 Field = tuple[bytes, bytes]
 
 
 def header_lines_of(fields: Iterable[Field]) -> bytes:
-    """Return header fields as the lines that go out, each with its line end."""
+    """Return header fields as the lines of a response, each with its line end."""
     return b"".join([b"%b: %b\r\n" % each for each in fields])
 
 
@@ -31,11 +31,11 @@ class ErrorKind:
     code: str
     status: int
     meaning: str
-    #: Whether an error's own text is for the log alone: the client is told the meaning.
+    #: Whether an error's own text is for the log only; the client gets `meaning` instead.
     is_private: bool = False
 
 
-#: Everything that `error.code` of a response can be, in the order of the statuses.
+#: All values of `error.code` in a response, in the order of the statuses.
 ERRORS: tuple[ErrorKind, ...] = (
     ErrorKind("malformed_request", 400, "The request breaks HTTP's syntax; the connection closes."),
     ErrorKind("invalid_request", 400, "The request is HTTP, but not what the endpoint takes."),
@@ -97,17 +97,18 @@ ERRORS: tuple[ErrorKind, ...] = (
 
 #: Code -> status.
 STATUS_OF: Mapping[str, int] = {kind.code: kind.status for kind in ERRORS}
-#: Code -> what the client is told in place of the error's own text.
+#: Code -> text for the client in place of the error's own text, which is private.
 TOLD_INSTEAD: Mapping[str, str] = {kind.code: kind.meaning for kind in ERRORS if kind.is_private}
 
 
 class HttpError(EdgeError):
     """
-    An error that an endpoint answers with: its code, and through `ERRORS` its status.
+    An error that is answered to the client, with the status that `ERRORS` has for its code.
 
-    `description` is for people and must hold no path, no secret and nothing of another caller;
-    `headers` join the response; `extra` goes beside ``code`` and ``description``; `beside` goes
-    beside ``error`` itself.
+    :param description: a text for people, without paths, secrets or data of other callers.
+    :param headers: further header fields of the response.
+    :param extra: further members of the JSON object ``error``.
+    :param beside: members of the JSON beside ``error``.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -135,19 +136,27 @@ class HttpError(EdgeError):
         return self.description
 
 
-class MalformedRequest(HttpError):
+class ClientError(HttpError):
+    """The client is at fault: its request is wrong, not permitted, or one too many."""
+
+
+class ServerError(HttpError):
+    """The server is at fault: the same request can succeed later; every response is a 503."""
+
+
+class MalformedRequest(ClientError):
     """The bytes are no HTTP request that can be understood in one way only."""
 
     code = "malformed_request"
 
 
-class InvalidRequest(HttpError):
+class InvalidRequest(ClientError):
     """The request is well-formed HTTP and not what the endpoint takes."""
 
     code = "invalid_request"
 
 
-class Unauthorized(HttpError):
+class Unauthorized(ClientError):
     """No key, or none that is known."""
 
     code = "unauthorized"
@@ -156,13 +165,13 @@ class Unauthorized(HttpError):
         super().__init__(description, headers=((b"WWW-Authenticate", b"Bearer"),))
 
 
-class Forbidden(HttpError):
+class Forbidden(ClientError):
     """A known key that may not do this."""
 
     code = "forbidden"
 
 
-class NotFound(HttpError):
+class NotFound(ClientError):
     """Nothing is at the path."""
 
     code = "not_found"
@@ -171,7 +180,7 @@ class NotFound(HttpError):
         super().__init__(description)
 
 
-class EndpointDisabled(HttpError):
+class EndpointDisabled(ClientError):
     """The endpoint exists and `setting` of the configuration switches it off."""
 
     code = "endpoint_disabled"
@@ -184,7 +193,7 @@ class EndpointDisabled(HttpError):
         self.setting = setting
 
 
-class MethodNotAllowed(HttpError):
+class MethodNotAllowed(ClientError):
     """The endpoint takes only the methods `allowed`."""
 
     code = "method_not_allowed"
@@ -197,37 +206,37 @@ class MethodNotAllowed(HttpError):
         self.allowed = tuple(allowed)
 
 
-class RequestTimeout(HttpError):
+class RequestTimeout(ClientError):
     """The client was too slow in sending its request."""
 
     code = "request_timeout"
 
     @classmethod
     def of_head(cls, seconds: float) -> Self:
-        """The head took longer than so many seconds."""
+        """Return the error of a head that took longer than `seconds`."""
         return cls(f"the request's head took longer than {seconds:g} s to arrive")
 
     @classmethod
     def of_body(cls, seconds: float) -> Self:
-        """The body took longer, or brought nothing for as long."""
+        """Return the error of a body that took `seconds`, or stood still for that long."""
         return cls(f"the request's body took longer than {seconds:g} s to arrive")
 
     @classmethod
     def of_slow_body(cls, bytes_per_second: int, seconds: float) -> Self:
-        """The body came at a lower rate over so many seconds."""
+        """Return the error of a body below the least rate, measured over `seconds`."""
         return cls(
             f"the request's body came slower than {bytes_per_second} bytes per second "
             f"for {seconds:g} s"
         )
 
 
-class LengthRequired(HttpError):
+class LengthRequired(ClientError):
     """The endpoint needs a body, and the request has neither Content-Length nor chunks."""
 
     code = "length_required"
 
 
-class BodyTooLarge(HttpError):
+class BodyTooLarge(ClientError):
     """The body is longer than `limit` bytes."""
 
     code = "body_too_large"
@@ -237,13 +246,13 @@ class BodyTooLarge(HttpError):
         self.limit = limit
 
 
-class UnsupportedMediaType(HttpError):
+class UnsupportedMediaType(ClientError):
     """The body's type, charset or coding is not one that the endpoint takes."""
 
     code = "unsupported_media_type"
 
 
-class ExpectationFailed(HttpError):
+class ExpectationFailed(ClientError):
     """An `Expect` other than 100-continue."""
 
     code = "expectation_failed"
@@ -252,7 +261,7 @@ class ExpectationFailed(HttpError):
         super().__init__("only Expect: 100-continue is understood")
 
 
-class TooManyRequests(HttpError):
+class TooManyRequests(ClientError):
     """A throttle refused; try again in `retry_after_seconds`, a whole number of at least 1."""
 
     code = "too_many_requests"
@@ -265,25 +274,25 @@ class TooManyRequests(HttpError):
         self.retry_after_seconds = retry_after_seconds
 
 
-class HeadersTooLarge(HttpError):
+class HeadersTooLarge(ClientError):
     """The header fields exceed the limit that `description` names."""
 
     code = "headers_too_large"
 
 
-class TransferCodingUnknown(HttpError):
+class TransferCodingUnknown(ClientError):
     """A transfer coding other than chunked."""
 
     code = "transfer_coding_unknown"
 
 
-class TooManyConnections(HttpError):
+class TooManyConnections(ServerError):
     """All of the connections that the configuration allows are taken."""
 
     code = "too_many_connections"
 
 
-class Stopping(HttpError):
+class Stopping(ServerError):
     """The server is on its way down: it finishes what it began, and begins nothing."""
 
     code = "stopping"
@@ -292,7 +301,7 @@ class Stopping(HttpError):
         super().__init__("the server is stopping; try again once it has started")
 
 
-class HttpVersionUnknown(HttpError):
+class HttpVersionUnknown(ClientError):
     """A version of HTTP that the server does not speak."""
 
     code = "http_version_unknown"
@@ -308,9 +317,9 @@ def retry_after(seconds: int) -> Field:
 
 class ErrorWithDetails(EdgeError):
     """
-    Another error on its way to the client, with what goes along in the JSON.
+    Wraps another error, `cause`, to add members to the JSON of its response.
 
-    `extra` joins the members of ``error``, `beside` goes next to it.
+    `extra` and `beside` are those of `HttpError`.
     """
 
     def __init__(

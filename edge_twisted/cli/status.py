@@ -49,28 +49,28 @@ def status(path: Path, as_json: bool) -> None:
     if as_json:
         click.echo(text, nl=False)
     else:
-        for line in lines(json.loads(text), now_seconds()):
+        for line in status_lines(json.loads(text), now_seconds()):
             click.echo(line)
 
 
-def lines(told: Mapping[str, Any], now: float) -> Iterator[str]:
+def status_lines(document: Mapping[str, Any], now: float) -> Iterator[str]:
     """Yield the lines of a status for people; `now` is in seconds since 1970."""
-    yield f"{told['device_name']} ({told['peer']}), database {told['db_id']}"
-    yield from _http(told.get("http"))
-    for problem in told.get("problems", ()):
+    yield f"{document['device_name']} ({document['peer']}), database {document['db_id']}"
+    yield from _http(document.get("http"))
+    for problem in document.get("problems", ()):
         yield f"Degraded: {problem}"
-    if told["mesh"]:
-        yield f"The mesh is off: {told['mesh']}"
+    if document["mesh"]:
+        yield f"The mesh is off: {document['mesh']}"
         return
-    places = told["listening"]
+    places = document["listening"]
     yield f"Listening for peers on {', '.join(places)}" if places else "Not listening for peers"
-    yield f"Newest commit: {told['commit']}"
+    yield f"Newest commit: {document['commit']}"
     yield ""
-    yield from _peers(told["peers"], now)
-    others = told["through_others"]
+    yield from _peers(document["peers"], now)
+    others = document["through_others"]
     if others:
         yield f"Reached through others: {', '.join(map(_name, others))}"
-    addresses = told["addresses"]
+    addresses = document["addresses"]
     if addresses:
         yield ""
         yield "Addresses that are dialled:"
@@ -78,14 +78,14 @@ def lines(told: Mapping[str, Any], now: float) -> Iterator[str]:
             yield f"  {_address(each)}"
 
 
-def _http(told: Mapping[str, Any] | None) -> Iterator[str]:
+def _http(document: Mapping[str, Any] | None) -> Iterator[str]:
     # A server of an earlier version has no such field.
-    if told is None:
+    if document is None:
         return
-    if told["problem"]:
-        yield f"HTTPS IS NOT SERVED: {told['problem']}"
-    elif told["listening"]:
-        yield f"Serving HTTP on {', '.join(told['listening'])}"
+    if document["problem"]:
+        yield f"HTTPS IS NOT SERVED: {document['problem']}"
+    elif document["listening"]:
+        yield f"Serving HTTP on {', '.join(document['listening'])}"
 
 
 def _peers(peers: Sequence[Mapping[str, Any]], now: float) -> Iterator[str]:
@@ -125,10 +125,10 @@ def _name(peer: Mapping[str, Any]) -> str:
     return f"{peer['device_name']} ({peer['peer']})" if peer["device_name"] else str(peer["peer"])
 
 
-def _address(told: Mapping[str, Any]) -> str:
-    state, problem = _STATES.get(told["state"], told["state"]), told["problem"]
-    found = " (found on the local network)" if told["source"] == "discovery" else ""
-    return f"{told['address']}{found}: {state}{': ' if problem else ''}{problem}"
+def _address(document: Mapping[str, Any]) -> str:
+    state, problem = _STATES.get(document["state"], document["state"]), document["problem"]
+    found = " (found on the local network)" if document["source"] == "discovery" else ""
+    return f"{document['address']}{found}: {state}{': ' if problem else ''}{problem}"
 
 
 def _ask(path: Path) -> str:

@@ -28,7 +28,11 @@ _KINDS = ("type", "const", "enum")
 
 @frozen(kw_only=True)
 class Violation:
-    """One failure of a value to obey a keyword of the schema."""
+    """
+    One failure of a value to obey a keyword of the schema.
+
+    A class of our own, because jsonschema's errors leave the types of these attributes open.
+    """
 
     path: KeyPath
     keyword: str
