@@ -42,8 +42,8 @@ DURATION_BUCKETS = (
 )  # fmt: skip
 
 #: Names of the labels, each the only one of its metrics.
-_COLLECTION, _DIRECTION, _KIND, _PEER, _STRATEGY = (
-    ["collection"], ["direction"], ["kind"], ["peer"], ["strategy"],
+_COLLECTION, _DIRECTION, _FAULT, _KIND, _PEER, _STRATEGY = (
+    ["collection"], ["direction"], ["fault"], ["kind"], ["peer"], ["strategy"],
 )  # fmt: skip
 
 #: Most time of writing metrics in one reactor turn; one family takes about 0.1 ms.
@@ -128,6 +128,11 @@ class Metrics:
         self.mesh_bytes = counter("edge_mesh_bytes_total", "Bytes to and from peers.", _DIRECTION)
         self.mesh_documents = counter(
             "edge_mesh_documents_total", "Document changes to and from peers.", _DIRECTION
+        )
+        self.mesh_presence_refused = counter(
+            "edge_mesh_presence_refused_total",
+            "Presence records not believed.",
+            _FAULT,
         )
         self.mesh_lag_commits = gauge(
             "edge_mesh_lag_commits", "Commits that a peer has not acknowledged.", _PEER

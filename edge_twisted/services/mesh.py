@@ -208,7 +208,7 @@ class MeshService(Service):
                 us=identity.peer_key,
                 documents=replication.documents,
                 session_of=session_of,
-                gossip=Gossip(graph),
+                gossip=Gossip(graph, identity.sign),
                 observer=_Observers(self._parts.account, replication, self._parts.attachments),
                 clock=self._reactor,
                 limits=Limits(connections=self.configuration.transport.max_connections),

@@ -12,6 +12,7 @@ from edge_twisted.logs.audit import AuditEvent, AuditLine, AuditLog
 from edge_twisted.mesh.links.link import Link
 from edge_twisted.mesh.links.node import MeshNode
 from edge_twisted.mesh.ports.effects import Received
+from edge_twisted.mesh.presence.gossip import RefusedRecord
 from edge_twisted.mesh.trust.peer_key import PeerKey
 
 
@@ -59,6 +60,8 @@ class MeshAccount:
         """See `NodeObserver.told`."""
         if isinstance(event, Received):
             self._metrics.mesh_documents.labels("in").inc(event.documents)
+        elif isinstance(event, RefusedRecord):
+            self._metrics.mesh_presence_refused.labels(event.fault).inc()
 
     def refresh(self, node: MeshNode, lags: Callable[[], Mapping[PeerKey, int]]) -> None:
         """Set the metrics that are not counted as things happen; `lags`: peer -> commits behind."""

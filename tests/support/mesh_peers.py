@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import msgspec
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
@@ -31,9 +31,12 @@ from edge_twisted.mesh.ports.effects import (
     Token,
 )
 from edge_twisted.mesh.ports.requests import Answer, DocumentRequest, Scope, Watcher
-from edge_twisted.mesh.presence.gossip import Gossip
+from edge_twisted.mesh.presence.codec import decode, encode
+from edge_twisted.mesh.presence.gossip import Giver, Gossip, RefusedRecord, Spread
 from edge_twisted.mesh.presence.graph import PresenceGraph, PresenceRecord, RecordVersion
+from edge_twisted.mesh.trust.identity import PeerIdentity
 from edge_twisted.mesh.trust.peer_key import PeerKey
+from edge_twisted.mesh.wire.features import VERSIONS, common_features
 from edge_twisted.mesh.wire.items import ScopeKey
 
 #: Silence after which a peer is dead, and the pings that keep it alive.
@@ -69,6 +72,8 @@ class HelloSession:
     us: PeerKey
     device_name: str
     replica: Replica
+    #: Versions of the protocol that it speaks.
+    versions: tuple[int, ...] = VERSIONS
     wants_bytes: bool = True
     is_idle: bool = True
     commits: list[int] = field(factory=list)
@@ -81,7 +86,7 @@ class HelloSession:
     def start(self, now: float) -> list[Effect]:
         self._heard_at = self._sent_at = now
         site, epoch = self.replica
-        return self._say("hello", self.us, self.device_name, site, epoch)
+        return self._say("hello", self.us, self.device_name, site, epoch, list(self.versions))
 
     def receive(self, data: bytes, now: float) -> list[Effect]:
         self._heard_at = now
@@ -153,9 +158,13 @@ class HelloSession:
         except (msgspec.DecodeError, TypeError, ValueError):
             return self.refuse("protocol_violation")
         match kind, rest:
-            case "hello", [str(peer), str(name), bytes(site), int(epoch)] if not self._met:
+            case "hello", [str(peer), str(name), bytes(site), int(epoch), versions] if (
+                not self._met
+            ):
                 self._met = True
-                return [Tell(Established(peer, name, Replica(SiteId(site), epoch)))]
+                features = common_features(self.versions, versions)
+                assert features is not None
+                return [Tell(Established(peer, name, Replica(SiteId(site), epoch), features))]
             case "presence", _ if self._met:
                 return [Tell(PresenceHeard(tuple(rest)))]
             case "blob", [bytes(message)] if self._met:
@@ -202,17 +211,38 @@ class TestPeer:
         return sorted(record.device_name for record in self.graph.peers())
 
 
+class FirstGossip(Gossip):
+    """Gossip of protocol version 1 as it was released: it signs nothing, and believes everybody."""
+
+    def __init__(self, graph: PresenceGraph) -> None:
+        super().__init__(graph, lambda _: b"")
+
+    def hear(self, data: bytes, giver: Giver) -> Spread | RefusedRecord | None:
+        """Take any record; pass on the bytes as they came, so a signature too."""
+        record = decode(data)
+        news = None if record is None else self.graph.receive(evolve(record, signature=b""))
+        if news is None:
+            return None
+        own = news.peer == self.graph.local.peer
+        return Spread(news.peer, encode(news) if own else data, to_all=own, is_signed=False)
+
+
 def test_peer(
-    us: PeerKey,
+    identity: PeerIdentity,
     name: str,
     clock: IReactorTime,
     *,
-    site: bytes,
+    versions: tuple[int, ...] = VERSIONS,
     limits: Limits | None = None,
     told: NodeObserver | None = None,
 ) -> TestPeer:
-    """Return a node that has been started; it tells `told`, or else writes down what happens."""
-    documents = NoDocuments(Replica(SiteId(site), 1))
+    """
+    Return a node that has been started; its site is made of its name.
+
+    It tells `told`, or else writes down what happens.
+    """
+    us = identity.peer_key
+    documents = NoDocuments(Replica(SiteId(name.encode().ljust(16)), 1))
     record = PresenceRecord(
         peer=us, stamp=RecordVersion(1, 1), device_name=name, os="Linux", version="test"
     )
@@ -220,14 +250,14 @@ def test_peer(
     sessions: list[HelloSession] = []
 
     def session_of(link: Link, peer: PeerKey) -> HelloSession:
-        sessions.append(HelloSession(us, name, documents.replica))
+        sessions.append(HelloSession(us, name, documents.replica, versions))
         return sessions[-1]
 
     parts = NodeParts(
         us=us,
         documents=documents,
         session_of=session_of,
-        gossip=Gossip(graph),
+        gossip=Gossip(graph, identity.sign) if 2 in versions else FirstGossip(graph),
         observer=told or observer,
         clock=clock,
         limits=limits or Limits(connections=64),

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any, Final, get_args
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge_twisted.documents.checksums import checksum
 from edge_twisted.documents.clock import COUNTER_BITS, Timestamp
@@ -27,8 +28,12 @@ from edge_twisted.documents.slot_records import Slot, with_slots
 from edge_twisted.documents.versions import Dot, Replica, SiteId, VersionVector
 from edge_twisted.documents.writes import apply, insert
 from edge_twisted.mesh.limits.rates import BYTES_EACH, RATES, UNKNOWN
+from edge_twisted.mesh.presence.codec import encode as encode_record
+from edge_twisted.mesh.presence.codec import signed_bytes
+from edge_twisted.mesh.presence.graph import Claim, PresenceRecord, RecordVersion
 from edge_twisted.mesh.repair.states import REPAIR
 from edge_twisted.mesh.session.states import INCOMING, LINK, OUTGOING
+from edge_twisted.mesh.trust.identity import PeerIdentity
 from edge_twisted.mesh.wire import messages as m
 from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.mesh.wire.frames import FrameWriter
@@ -185,6 +190,35 @@ def delta_row() -> str:
     return encode_delta(delta(after, before.version)).hex()
 
 
+def presence_record() -> PresenceRecord:
+    """
+    Return a record of the peer whose private key is the number 2, linked with that of 3.
+
+    The signature was made by RFC 6979, which not every library can: so it stands here.
+    """
+    peer, other = (
+        PeerIdentity.of(ec.derive_private_key(number, ec.SECP256R1())).peer_key for number in (2, 3)
+    )
+    return PresenceRecord(
+        peer=peer,
+        stamp=RecordVersion(1_764_000_000_000, 7),
+        device_name="dock",
+        os="Linux",
+        version="edge-twisted/1",
+        claims=(Claim(other, "AccessPoint"),),
+        signature=bytes.fromhex(
+            "5600e0574eb332a42d5c22b3ec5545ac261ae3ff13675121011ae919e539c42a"
+            "ab10068e4f24b03319fbc10cca437a4c3d313e9e83883e4771965af527dc30bc"
+        ),
+    )
+
+
+def presence_rows() -> Iterator[str]:
+    """Yield what a peer signs of its presence record, and the record, in hexadecimal."""
+    yield f"signed {signed_bytes(presence_record()).hex()}"
+    yield f"record {encode_record(presence_record()).hex()}"
+
+
 def main() -> None:
     """Print everything."""
     parts = (
@@ -195,6 +229,7 @@ def main() -> None:
         payload_rows(),
         checksum_rows(),
         [delta_row()],
+        presence_rows(),
         stream_rows(),
     )
     for part in parts:

@@ -92,6 +92,8 @@ class Link(TwistedProtocol):
         #: Set once both HELLOs are in.
         self.ends: LinkEnds | None = None
         self.device_name = ""
+        #: See `Features.has_signed_presence`; set once both HELLOs are in.
+        self.has_signed_presence = False
         self.session: LinkSession | None = None
         #: An `EndReason`, or what a peer of a later version called it; and who said it.
         self.outcome: EndReason | str | None = None
@@ -268,6 +270,7 @@ class Link(TwistedProtocol):
             self.refuse(EndReason.PROTOCOL_VIOLATION, "HELLO and certificate name different peers")
             return
         self.device_name = event.device_name
+        self.has_signed_presence = event.features.has_signed_presence
         self.ends = LinkEnds(
             peer=self.peer, replica=event.replica, dialled_by_us=self.route.is_dialled
         )

@@ -22,13 +22,13 @@ from edge_twisted.mesh.carriers.carrier import Carrier, LinkRoute, Origin
 from edge_twisted.mesh.links.computations import ComputationQueue
 from edge_twisted.mesh.links.link import Link
 from edge_twisted.mesh.links.link_choice import LinkVerdict, judge
+from edge_twisted.mesh.links.presence_exchange import PresenceExchange, PresenceParts
 from edge_twisted.mesh.links.refusals import RefusalLog
 from edge_twisted.mesh.links.strangers import MAX_STRANGERS, Strangers
 from edge_twisted.mesh.ports.effects import Established, LinkSession, PresenceHeard
 from edge_twisted.mesh.ports.requests import Documents
 from edge_twisted.mesh.presence.gossip import Gossip
 from edge_twisted.mesh.presence.graph import Claim
-from edge_twisted.mesh.presence.spread import PresenceSpread
 from edge_twisted.mesh.trust.peer_key import PeerKey
 from edge_twisted.mesh.wire.end_reasons import QUIET, EndReason
 
@@ -56,7 +56,7 @@ class NodeObserver(Protocol):
         """Note that the link with a connected peer is gone."""
 
     def told(self, link: Link, event: object) -> None:
-        """Take an event of a session (`ports.effects.Event`), other than its presence."""
+        """Take an event of a session (`ports.effects.Event`) or a `RefusedRecord` of presence."""
 
 
 @frozen(kw_only=True)
@@ -91,7 +91,14 @@ class MeshNode:
         self._links: set[Link] = set()
         self._strangers: Strangers[Link] = Strangers(parts.limits.strangers)
         self._by_peer: dict[PeerKey, Link] = {}
-        self._presence_pace: PresenceSpread[Link] = PresenceSpread()
+        self._presence = PresenceExchange(
+            PresenceParts(
+                gossip=parts.gossip,
+                compute=self.compute,
+                refused=parts.observer.told,
+                clock=parts.clock,
+            )
+        )
         self._is_open = False
         self._ticker = LoopingCall(self._tick)
         self._ticker.clock = parts.clock
@@ -266,6 +273,7 @@ class MeshNode:
             return
         self._by_peer[ends.peer] = link
         if old is not None:
+            self._presence.ends(old)
             old.refuse(EndReason.DUPLICATE_LINK)
         else:
             self._parts.observer.peer_connected(link)
@@ -275,9 +283,7 @@ class MeshNode:
                 address=link.address,
                 carrier=link.route.carrier.name,
             )
-        records = self._parts.gossip.everything()
-        self._presence_pace.begins(link, len(records), self._parts.clock.seconds())
-        link.run(lambda session: session.send_presence(records))
+        self._presence.begins(link)
         self._publish()
 
     def compute(self, steps: Generator[None, None, object]) -> Deferred[object]:
@@ -288,17 +294,16 @@ class MeshNode:
         """See `LinkOwner.told`."""
         if not self._is_current(link):
             return
-        if not isinstance(event, PresenceHeard):
+        if isinstance(event, PresenceHeard):
+            self._presence.heard(link, event.records)
+        else:
             self._parts.observer.told(link, event)
-            return
-        for spread in self._parts.gossip.heard(event.records):
-            self._spread(spread.peer, spread.record, None if spread.to_all else link)
 
     def ended(self, link: Link) -> None:
         """See `LinkOwner.ended`."""
         self._links.discard(link)
         self._strangers.leave(link)
-        self._presence_pace.ends(link)
+        self._presence.ends(link)
         charge = CHARGES.get(link.outcome or "", 0) if link.refused_by_us else 0
         network = link.route.network
         if charge and network is not None:
@@ -334,26 +339,13 @@ class MeshNode:
         )
 
     def _publish(self) -> None:
-        claims = [Claim(peer, link.kind) for peer, link in self._by_peer.items()]
-        record = self._parts.gossip.publish(claims)
-        if record is not None:
-            self._spread(self._parts.us, record, None)
-
-    def _spread(self, peer: PeerKey, record: bytes, giver: Link | None) -> None:
-        now = self._parts.clock.seconds()
-        for link in tuple(self._by_peer.values()):
-            if link is not giver and self._presence_pace.goes_now(link, peer, record, now):
-                link.run(lambda session: session.send_presence((record,)))
+        self._presence.publish(Claim(peer, link.kind) for peer, link in self._by_peer.items())
 
     def _tick(self) -> None:
         now = self._parts.clock.seconds()
         for link in tuple(self._links):
             link.tick()
-        for link in tuple(self._by_peer.values()):
-            due = self._presence_pace.due(link, now)
-            if due:
-                link.run(lambda session, due=due: session.send_presence(due))  # type: ignore[misc]
-        self._parts.gossip.forget(now)
+        self._presence.tick(now)
 
     def _log_end(self, link: Link) -> None:
         outcome = link.outcome or EndReason.LOST

@@ -11,6 +11,7 @@ from attrs import frozen
 from edge_twisted.documents.versions import Replica
 from edge_twisted.mesh.ports.requests import DocumentRequest, Scope
 from edge_twisted.mesh.wire.end_reasons import EndReason
+from edge_twisted.mesh.wire.features import Features
 from edge_twisted.mesh.wire.items import ScopeKey
 
 #: Names a question of a session, for its answer.
@@ -67,6 +68,8 @@ class Established:
     peer_key: str
     device_name: str
     replica: Replica
+    #: What the link may carry.
+    features: Features
 
 
 @frozen

@@ -25,8 +25,12 @@ FORMAT: Final = 1
 MAX_RECORD_BYTES: Final = 64 * 1024
 
 
-class _Wire(msgspec.Struct, array_like=True, gc=False):
-    """The array, in the order of its elements; later formats may append more."""
+#: What is put in front of a record before it is signed: see `trust.signatures`.
+SIGNED_AS: Final = b"edge-twisted mesh presence v1\x00"
+
+
+class _Statement(msgspec.Struct, array_like=True, gc=False):
+    """What a peer says of itself, as an array in the order of its elements: this is signed."""
 
     form: int
     peer: str
@@ -38,13 +42,38 @@ class _Wire(msgspec.Struct, array_like=True, gc=False):
     claims: list[tuple[str, LinkKind]]
 
 
+class _Signed(_Statement, array_like=True, gc=False):
+    """A record: the statement and, unless a server of version 1 made it, the signature."""
+
+    signature: bytes = b""
+
+
+class _Form(msgspec.Struct, array_like=True, gc=False):
+    """The beginning of a record of any format."""
+
+    form: int
+
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Wire)
+_decoder = msgspec.msgpack.Decoder(_Signed)
+_form_decoder = msgspec.msgpack.Decoder(_Form)
+
+
+def signed_bytes(record: PresenceRecord) -> bytes:
+    """Return what a peer signs of its record: equal bytes for equal statements."""
+    return SIGNED_AS + _encoder.encode(_statement(record))
 
 
 def encode(record: PresenceRecord) -> bytes:
     """Encode a record; names and links beyond their limits are cut off."""
-    wire = _Wire(
+    statement = _statement(record)
+    if not record.signature:
+        return _encoder.encode(statement)
+    return _encoder.encode((*msgspec.structs.astuple(statement), record.signature))
+
+
+def _statement(record: PresenceRecord) -> _Statement:
+    return _Statement(
         form=FORMAT,
         peer=record.peer,
         boot=record.stamp.boot,
@@ -54,7 +83,14 @@ def encode(record: PresenceRecord) -> bytes:
         version=record.version[:MAX_LABEL],
         claims=[(claim.peer, claim.kind) for claim in record.claims[:MAX_CONNECTIONS]],
     )
-    return _encoder.encode(wire)
+
+
+def is_of_another_format(data: bytes) -> bool:
+    """Return whether the bytes are a record of a later format: no fault, and no use here."""
+    try:
+        return _form_decoder.decode(data).form != FORMAT
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def decode(data: bytes) -> PresenceRecord | None:
@@ -74,5 +110,6 @@ def decode(data: bytes) -> PresenceRecord | None:
         os=wire.os,
         version=wire.version,
         claims=tuple(Claim(PeerKey(peer), kind) for peer, kind in wire.claims),
+        signature=wire.signature,
     )
     return record if is_sound(record) else None

@@ -12,6 +12,8 @@ that is shown follows from the records alone:
 - A peer counts only if a path of such links leads to it from here.
 
 A record is remembered for a while longer, so that an old copy of it does not count as news.
+
+The graph believes the records that it is given; `gossip` checks who says what.
 """
 
 from __future__ import annotations
@@ -66,6 +68,8 @@ class PresenceRecord:
     os: str
     version: str
     claims: tuple[Claim, ...] = ()
+    #: By the peer, over all of the above (`codec.signed_bytes`); empty: unsigned.
+    signature: bytes = b""
 
     @property
     def rank(self) -> tuple[object, ...]:
@@ -101,6 +105,18 @@ class PresenceGraph:
         """This peer's own record, as last published."""
         return self._local
 
+    def sign_local(self, signature: bytes) -> PresenceRecord:
+        """Set the signature of this peer's own record; return the record."""
+        self._local = evolve(self._local, signature=signature)
+        return self._local
+
+    def is_news(self, record: PresenceRecord) -> bool:
+        """Return whether a record is newer than the one that is known of its peer."""
+        if record.peer == self._local.peer:
+            return record.rank > self._local.rank
+        known = self._records.get(record.peer)
+        return known is None or record.rank > known.rank
+
     def publish(self, claims: Iterable[Claim]) -> PresenceRecord | None:
         """Set this peer's links; return its new record, to be sent to all; None: no change."""
         fresh = tuple(sorted(set(claims)))[:MAX_CONNECTIONS]
@@ -116,12 +132,11 @@ class PresenceGraph:
         of this peer from before a restart, it is this peer's own, newer one, for all links.  None:
         there is nothing to send.
         """
-        if record.peer == self._local.peer:
-            stale = record.rank <= self._local.rank
-            return None if stale else self._restamp(record.stamp, self._local.claims)
-        known = self._records.get(record.peer)
-        if known is not None and record.rank <= known.rank:
+        if not self.is_news(record):
             return None
+        if record.peer == self._local.peer:
+            return self._restamp(record.stamp, self._local.claims)
+        known = self._records.get(record.peer)
         if not self._has_room_for(record, known):
             return None
         self._records[record.peer] = record
@@ -162,7 +177,7 @@ class PresenceGraph:
 
     def _restamp(self, above: RecordVersion, claims: tuple[Claim, ...]) -> PresenceRecord:
         stamp = RecordVersion(above.boot, above.counter + 1)
-        self._local = evolve(self._local, stamp=stamp, claims=claims)
+        self._local = evolve(self._local, stamp=stamp, claims=claims, signature=b"")
         self._reachable = None
         return self._local
 

@@ -438,7 +438,7 @@ class Session:
         self._clocks.hear(self._peer_clock, Timestamp(theirs.hybrid_clock or 0))
         self._reader.limit_bytes = MAX_MESSAGE_BYTES
         self._streams = LinkStreams(self, local, peer, self._pulls)
-        self.tell(Established(theirs.peer_key, theirs.device_name, peer.replica))
+        self.tell(Established(theirs.peer_key, theirs.device_name, peer.replica, peer.features))
         self.send(m.Met(local.home.heard_of(peer.replica)))
         self._send_announce()
         self._streams.begin(self._scopes.values())

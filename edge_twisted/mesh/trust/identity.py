@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from edge_twisted.errors import EdgeError
 from edge_twisted.mesh.trust.peer_key import PeerKey, peer_key
+from edge_twisted.mesh.trust.signatures import sign
 
 _MODE: Final = 0o600
 
@@ -51,6 +52,10 @@ class PeerIdentity:
     def of(cls, key: ec.EllipticCurvePrivateKey) -> PeerIdentity:
         """Return the identity with this key."""
         return cls(key=key, peer_key=peer_key(key.public_key()))
+
+    def sign(self, message: bytes) -> bytes:
+        """See `signatures.sign`."""
+        return sign(self.key, message)
 
 
 def key_file(folder: Path, db_id: str) -> Path:

@@ -31,3 +31,13 @@ def peer_key(key: ec.EllipticCurvePublicKey) -> PeerKey:
 def is_peer_key(text: str) -> bool:
     """Return whether a text has the form of a peer key."""
     return _FORM.fullmatch(text) is not None
+
+
+def public_key(peer: PeerKey) -> ec.EllipticCurvePublicKey:
+    """
+    Return the public key that a peer key is the text of.
+
+    :raises ValueError: the text names no point of the curve: nobody has this key.
+    """
+    point = base64.urlsafe_b64decode(peer.removeprefix(PREFIX))
+    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)

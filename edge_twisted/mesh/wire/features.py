@@ -34,6 +34,11 @@ class Features:
 
     version: int
 
+    @property
+    def has_signed_presence(self) -> bool:
+        """Whether each presence record carries the signature of the peer that it is about."""
+        return self.version >= 2
+
     def has(self, kind: type[m.Message]) -> bool:
         """Return whether messages of a kind may come on the link."""
         return SINCE.get(kind, 1) <= self.version

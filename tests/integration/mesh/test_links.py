@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-from attrs import define
+from attrs import define, evolve
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from twisted.internet.defer import Deferred
@@ -24,10 +24,13 @@ from edge_twisted.mesh.carriers.carrier import PeerAddress
 from edge_twisted.mesh.links.connectors import Connector, LinkAcceptor
 from edge_twisted.mesh.links.dialer import Dialer, DialParts, DialState
 from edge_twisted.mesh.links.node import Limits
+from edge_twisted.mesh.presence.codec import encode
+from edge_twisted.mesh.presence.graph import RecordVersion
 from edge_twisted.mesh.trust.authority import Authority, authority_of
 from edge_twisted.mesh.trust.identity import PeerIdentity
 from edge_twisted.mesh.trust.tls import MeshTls
 from edge_twisted.mesh.wire.end_reasons import EndReason
+from edge_twisted.mesh.wire.features import VERSIONS
 from edge_twisted.services.listening import stop_listening
 from tests.integration.reactor import reactor
 from tests.support.carriers import TriedCarrier, TriedTcp, TriedUnix
@@ -79,7 +82,7 @@ class LinkSuite(TestCase):
         key_b64: str | None = None,
         *,
         identity: PeerIdentity | None = None,
-        site: bytes | None = None,
+        versions: tuple[int, ...] = VERSIONS,
         limits: Limits | None = None,
         now: datetime | None = None,
     ) -> Server:
@@ -93,8 +96,7 @@ class LinkSuite(TestCase):
         )
         assert isinstance(authority, Authority)
         identity = identity or PeerIdentity.of(ec.generate_private_key(ec.SECP256R1()))
-        site = site or name.encode().ljust(16)
-        peer = test_peer(identity.peer_key, name, reactor, site=site, limits=limits)
+        peer = test_peer(identity, name, reactor, versions=versions, limits=limits)
         tls = MeshTls(authority, identity, now or datetime.now(UTC))
         acceptor = LinkAcceptor(peer.node, tls, reactor, self.carrier)
         ports = self.successResultOf(
@@ -261,6 +263,43 @@ class LinkSuite(TestCase):
             await self.until(lambda: a.peer.seen == ["b"] and b.peer.seen == ["a"])
             next(iter(a.peer.node.peers.values())).abort(EndReason.LOST)
             await self.until(lambda: a.peer.seen == [])
+
+    # -- presence
+
+    async def test_who_forges_presence_loses_its_link_and_others_do_not_notice(self) -> None:
+        a, b, c = self.server("a"), self.server("b"), self.server("c")
+        for each in (b, c):
+            each.dialer.add(a.address)
+        await self.until(lambda: b.peer.seen == ["a", "c"] and c.peer.seen == ["a", "b"])
+        link = b.peer.node.peers[a.peer.node.us]
+        forged = encode(
+            evolve(c.peer.graph.local, stamp=RecordVersion(9, 9), device_name="mallory")
+        )
+        link.run(lambda session: session.send_presence((forged,)))
+        await link.done
+        self.assertEqual(link.outcome, "protocol_violation")
+        detail = f"a forged record of {c.peer.node.us}"
+        await self.until(lambda: [e for e in self.events if e.get("detail") == detail])
+        await self.until(lambda: b.peer.seen == ["a", "c"])
+        self.assertEqual(a.peer.seen, ["b", "c"], "nobody is called mallory")
+        self.assertIn(("RefusedRecord", "b"), a.peer.observer.events)
+        self.assertNotIn(("disconnected", "c"), a.peer.observer.events)
+
+    async def test_a_peer_of_version_1_is_seen_by_those_that_it_is_linked_with(self) -> None:
+        """And by others of version 1, whatever is between; it sees everybody itself."""
+        old, older = self.server("old", versions=(1,)), self.server("older", versions=(1,))
+        a, b = self.server("a"), self.server("b")
+        b.dialer.add(a.address)
+        await self.until(lambda: b.peer.seen == ["a"])
+        old.dialer.add(a.address)
+        older.dialer.add(a.address)
+        await self.until(lambda: a.peer.seen == ["b", "old", "older"])
+        await self.until(lambda: old.peer.seen == ["a", "b", "older"])
+        await self.until(lambda: older.peer.seen == ["a", "b", "old"])
+        self.assertEqual(b.peer.seen, ["a"])
+        claims = {claim.peer for claim in b.peer.graph.peers()[0].claims}
+        self.assertIn(old.peer.node.us, claims, "what a says of itself is whole")
+        self.assertEqual(self.refusals(a), set())
 
     # -- strangers
 

@@ -132,9 +132,7 @@ class AttachmentSuite(TestCase):
         )
         assert isinstance(authority, Authority)
         identity = PeerIdentity.of(ec.generate_private_key(ec.SECP256R1()))
-        peer = test_peer(
-            identity.peer_key, name, reactor, site=name.encode().ljust(16), told=attachments
-        )
+        peer = test_peer(identity, name, reactor, told=attachments)
         tls = MeshTls(authority, identity, datetime.now(UTC))
         carrier = self.tried.carrier
         acceptor = LinkAcceptor(peer.node, tls, reactor, carrier)

@@ -5,10 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+import pytest
+from attrs import evolve
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edge_twisted.mesh.presence.codec import MAX_RECORD_BYTES, decode, encode
+from edge_twisted.mesh.presence.codec import MAX_RECORD_BYTES, decode, encode, signed_bytes
+from edge_twisted.mesh.presence.gossip import Giver, Gossip, RecordFault, RefusedRecord, Spread
 from edge_twisted.mesh.presence.graph import (
     FORGET_SECONDS,
     MAX_CLAIMS,
@@ -21,6 +26,7 @@ from edge_twisted.mesh.presence.graph import (
     RecordVersion,
     is_sound,
 )
+from edge_twisted.mesh.trust.identity import PeerIdentity
 from edge_twisted.mesh.trust.peer_key import PeerKey
 
 KINDS = ("AccessPoint", "WebSocket")
@@ -192,3 +198,133 @@ def test_a_record_is_bounded() -> None:
     assert not is_sound(record(1, *range(MAX_CONNECTIONS + 1)))
     assert not is_sound(record(1, name="x" * 257))
     assert not is_sound(record(1, 3, 3))
+
+
+# -- signatures
+
+KEYS = [PeerIdentity.of(ec.derive_private_key(number, ec.SECP256R1())) for number in range(1, 5)]
+
+
+def signed(who: PeerIdentity, said: PresenceRecord) -> PresenceRecord:
+    """Return a record about `who`, signed."""
+    mine = evolve(said, peer=who.peer_key)
+    return evolve(mine, signature=who.sign(signed_bytes(mine)))
+
+
+def fresh() -> Gossip:
+    """Return the gossip of the last of `KEYS`, who knows nobody yet."""
+    us = KEYS[-1]
+    return Gossip(PresenceGraph(evolve(US, peer=us.peer_key)), us.sign)
+
+
+#: Links over which records come: of a peer that signs, and of one of version 1.
+GIVERS = [Giver(KEYS[1].peer_key, signs=True), Giver(KEYS[1].peer_key, signs=False)]
+
+
+def is_refused(data: bytes, giver: Giver) -> bool:
+    """Return whether a record is not believed; it must leave no trace in the graph."""
+    gossip = fresh()
+    heard = gossip.hear(data, giver)
+    assert len(gossip.graph.everything()) == (2 if isinstance(heard, Spread) else 1)
+    return not isinstance(heard, Spread)
+
+
+def test_a_changed_bit_anywhere_is_refused() -> None:
+    data = encode(signed(KEYS[0], record(0, 1, 2, boot=1_764_000_000_000, counter=300)))
+    assert not is_refused(data, GIVERS[0])
+    for place in range(len(data) * 8):
+        changed = bytearray(data)
+        changed[place // 8] ^= 1 << place % 8
+        assert is_refused(bytes(changed), GIVERS[0]), f"bit {place}"
+
+
+@given(records, st.data())
+def test_what_was_said_by_a_peer_is_believed_and_nothing_else(
+    said: PresenceRecord, data: st.DataObject
+) -> None:
+    giver = data.draw(st.sampled_from(GIVERS))
+    true = signed(KEYS[0], said)
+    whole = encode(true)
+    assert decode(whole) == true
+    assert not is_refused(whole, giver)
+    cut = data.draw(st.integers(0, len(whole) - 1))
+    assert is_refused(whole[:cut], giver)
+    bit = data.draw(st.integers(0, len(whole) * 8 - 1))
+    changed = bytearray(whole)
+    changed[bit // 8] ^= 1 << bit % 8
+    assert is_refused(bytes(changed), giver)
+    other = data.draw(records.filter(lambda each: evolve(each, peer=said.peer) != said))
+    moved = evolve(other, peer=true.peer, signature=true.signature)
+    assert is_refused(encode(moved), giver), "the signature is of another statement"
+    assert is_refused(encode(evolve(true, peer=KEYS[2].peer_key)), giver), "of another peer"
+    assert is_refused(encode(evolve(true, signature=b"")), giver)
+
+
+@given(records)
+def test_equal_statements_are_signed_as_equal_bytes(said: PresenceRecord) -> None:
+    assert signed_bytes(signed(KEYS[0], said)) == signed_bytes(evolve(said, peer=KEYS[0].peer_key))
+
+
+@given(records)
+def test_version_1_reads_a_signed_record(said: PresenceRecord) -> None:
+    class First(msgspec.Struct, array_like=True):
+        """A record as version 1 reads it."""
+
+        form: int
+        peer: str
+        boot: int
+        counter: int
+        device_name: str
+        os: str
+        version: str
+        claims: list[tuple[str, str]]
+
+    true = signed(KEYS[0], said)
+    read = msgspec.msgpack.decode(encode(true), type=First)
+    assert (read.form, read.peer, read.claims) == (1, true.peer, [tuple(c) for c in true.claims])
+
+
+@pytest.mark.parametrize(
+    ("about", "giver", "fault"),
+    [
+        (KEYS[1], GIVERS[1], None),
+        (KEYS[0], GIVERS[1], RecordFault.UNSIGNED),
+        (KEYS[-1], GIVERS[1], RecordFault.UNSIGNED),
+        (KEYS[-1], Giver(KEYS[-1].peer_key, signs=False), RecordFault.UNSIGNED),
+        (KEYS[1], GIVERS[0], RecordFault.UNSIGNED),
+        (KEYS[0], GIVERS[0], RecordFault.UNSIGNED),
+    ],
+)
+def test_an_unsigned_record_counts_on_the_link_with_its_peer_alone(
+    about: PeerIdentity, giver: Giver, fault: RecordFault | None
+) -> None:
+    gossip = fresh()
+    heard = gossip.hear(encode(evolve(record(0, boot=3), peer=about.peer_key)), giver)
+    if fault is None:
+        assert isinstance(heard, Spread) and not heard.is_signed
+        assert len(gossip.everything(signed_only=True)) == 1
+        assert len(gossip.everything(signed_only=False)) == 2
+    else:
+        assert heard == RefusedRecord(fault, about.peer_key)
+        assert len(gossip.everything(signed_only=False)) == 1
+
+
+def test_a_record_that_changes_loses_its_signature() -> None:
+    graph = PresenceGraph(US)
+    assert graph.sign_local(b"s" * 64).signature
+    assert graph.local.signature
+    changed = graph.publish([Claim(key(1), "AccessPoint")])
+    assert changed is not None and not changed.signature
+
+
+def test_a_record_of_the_greatest_size_can_be_signed() -> None:
+    full = signed(KEYS[0], record(1, *range(MAX_CONNECTIONS)))
+    data = encode(full)
+    assert len(data) < MAX_RECORD_BYTES and not is_refused(data, GIVERS[0])
+
+
+def test_names_too_long_for_a_record_are_signed_as_they_are_sent() -> None:
+    us = KEYS[0]
+    gossip = Gossip(PresenceGraph(evolve(record(0, name="x" * 500), peer=us.peer_key)), us.sign)
+    (data,) = gossip.everything(signed_only=True)
+    assert not is_refused(data, GIVERS[0])

@@ -38,6 +38,7 @@ from edge_twisted.mesh.ports.requests import Answer, DocumentRequest, Observe, S
 from edge_twisted.mesh.trust.certificates import issue
 from edge_twisted.mesh.trust.peer_key import peer_key
 from edge_twisted.mesh.wire.end_reasons import EndReason
+from edge_twisted.mesh.wire.features import Features
 from edge_twisted.mesh.wire.items import ScopeKey
 from tests.support.mesh_peers import NoDocuments
 
@@ -175,7 +176,7 @@ class LinkTests(SynchronousTestCase):
 
     def meet(self) -> None:
         self.link.handshakeCompleted()
-        self.give(Tell(Established(THEM, "till", REPLICA)))
+        self.give(Tell(Established(THEM, "till", REPLICA, Features(2))))
 
     def give(self, *effects: Effect) -> None:
         self.session.effects = list(effects)
@@ -222,7 +223,7 @@ class LinkTests(SynchronousTestCase):
 
     def test_a_hello_of_another_than_the_certificate_names_is_refused(self) -> None:
         self.link.handshakeCompleted()
-        self.give(Tell(Established("pkOther", "till", REPLICA)))
+        self.give(Tell(Established("pkOther", "till", REPLICA, Features(2))))
         self.assertEqual(self.session.told[-1], ("refuse", "protocol_violation"))
         self.assertIsNone(self.link.ends)
         self.assertTrue(self.transport.disconnecting)

@@ -12,6 +12,7 @@ import pytest
 import edge_twisted
 from edge_twisted.mesh.limits.rates import OWN_PRESENCE, OWN_SUBSCRIPTIONS
 from edge_twisted.mesh.links.strangers import ARRIVALS, MAX_OF_NETWORK, MAX_STRANGERS
+from edge_twisted.mesh.presence.codec import decode, signed_bytes
 from edge_twisted.mesh.session.states import (
     FROM_RECEIVER,
     FROM_SENDER,
@@ -21,6 +22,7 @@ from edge_twisted.mesh.session.states import (
     IncomingState,
     OutgoingState,
 )
+from edge_twisted.mesh.trust.signatures import is_signed_by
 from edge_twisted.mesh.wire import frames
 from edge_twisted.mesh.wire import messages as m
 from edge_twisted.mesh.wire.end_reasons import EndReason, end_reason
@@ -34,6 +36,8 @@ from tests.support.mesh_vectors import (
     examples,
     message_rows,
     payload_rows,
+    presence_record,
+    presence_rows,
     rate_rows,
     state_rows,
 )
@@ -54,7 +58,7 @@ def test_tables_are_printed(row: str) -> None:
     assert row in PAGE
 
 
-@pytest.mark.parametrize("row", [*payload_rows(), *checksum_rows(), delta_row()])
+@pytest.mark.parametrize("row", [*payload_rows(), *checksum_rows(), delta_row(), *presence_rows()])
 def test_payloads_are_printed(row: str) -> None:
     assert f"    {row}\n" in PAGE
 
@@ -70,6 +74,13 @@ def test_printed_frames_can_be_read() -> None:
     reader.feed(bytes.fromhex("".join(printed)))
     read = [m.decode(payload) for payload in reader.messages()]
     assert read == [m.Met(41), m.Met(42), m.Blob(b"chunk")]
+
+
+def test_the_printed_record_is_signed_by_its_peer() -> None:
+    (printed,) = (line for line in PAGE.splitlines() if line.startswith("    record "))
+    record = decode(bytes.fromhex(printed.split()[1]))
+    assert record == presence_record()
+    assert is_signed_by(record.peer, record.signature, signed_bytes(record))
 
 
 def test_no_other_reasons_for_ends_are_printed() -> None:

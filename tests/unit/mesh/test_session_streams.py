@@ -34,6 +34,7 @@ from edge_twisted.mesh.session.credit import WINDOW_BYTES
 from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.wire import values
 from edge_twisted.mesh.wire.end_reasons import EndReason
+from edge_twisted.mesh.wire.features import Features
 from edge_twisted.mesh.wire.frames import FrameReader
 from edge_twisted.mesh.wire.messages import Batch, Message, Want, decode
 from tests.support.fake_documents import FakeDocuments, fake_scope
@@ -76,7 +77,9 @@ def test_a_subscription_brings_what_is_there_and_what_comes() -> None:
     left.write("tasks", {"a": "1", "b": "2"})
     pair = LinkPair.of(left, right, right_wants=["tasks"]).start()
     assert right.shown("tasks") == {"a": "1", "b": "2"}
-    assert pair.right.told(Established) == [Established("pk1", "device 1", left.replica)]
+    assert pair.right.told(Established) == [
+        Established("pk1", "device 1", left.replica, Features(2))
+    ]
     left.write("tasks", {"a": "3"})
     left.write("tasks", {"b": None})
     left.write("others", {"b": "not wanted"})
