@@ -58,14 +58,14 @@ class Snapshot(Protocol):
 
     @property
     def catalog_version(self) -> int:
-        """A number that changes with each change to collections or indexes, which ends plans."""
+        """A number that changes with collections and indexes: a plan is stale when it differs."""
 
     @property
     def written(self) -> VersionVector:
         """All writes of this site that this snapshot contains, of former epochs too."""
 
     def check_cancelled(self) -> None:
-        """Raise `ReadCancelled` if the caller has gone; for loops that run between batches."""
+        """Raise `ReadCancelled` if the caller has given up; for loops that run between batches."""
 
     # -- documents
 
@@ -85,9 +85,9 @@ class Snapshot(Protocol):
 
     def damaged(self, collection: str, id_key: bytes) -> int | None:
         """
-        Return the digest of a document in quarantine, None if it is not there.
+        Return the digest of a document in quarantine; None if the document is not in quarantine.
 
-        The other methods do not see such a document.  See `Store.quarantine`.
+        The other methods do not see a document in quarantine.  See `Store.quarantine`.
         """
 
     def bodies(self, collection: str, id_keys: Sequence[bytes]) -> Iterator[list[ScanRow]]:
@@ -99,7 +99,7 @@ class Snapshot(Protocol):
         """
         Yield the live documents that `prefilter` keeps, in no promised order.
 
-        :param fields: instead of each body its row of these, as `fields.row_of` makes it.
+        :param fields: yield rows of these fields instead of bodies, as `fields.row_of` makes them.
         """
 
     def count(self, collection: str, prefilter: Prefilter) -> int:
@@ -111,13 +111,14 @@ class Snapshot(Protocol):
         """
         Yield (id key, digest) of every live document, in no promised order.
 
-        It is what set reconciliation compares: no digest twice (but for a chance of 1 in 2^64 per
-        pair), and the id key is what a missing digest is asked for by.  Their sum and exclusive
-        or are `CollectionInfo.fingerprint`.
+        Set reconciliation compares these digests, and asks for a missing document by its id key.
+        Two documents have the same digest with a chance of 1 in 2^64.  The sum and the exclusive
+        or of the digests are `CollectionInfo.fingerprint`.
 
-        :param tombstones: yield those of tombstones as well.  Replicas that show the same may have
-            different ones, because each reaps by its own receipt: a digest that only the other
-            side has and that `CollectionInfo.reaped_lsn` explains is no damage.
+        :param tombstones: yield tombstones as well.  Replicas with equal documents may have
+            different tombstones, because each replica reaps by its own date of receipt.  So a
+            tombstone that only one side has is no damage if `CollectionInfo.reaped_lsn` explains
+            it.
         """
 
     # -- indexes
@@ -127,7 +128,7 @@ class Snapshot(Protocol):
 
     def index_bodies(self, read: IndexRead) -> Iterator[list[BodyRow]]:
         """
-        Yield what an index finds: bodies, or rows of `IndexRead.fields`.
+        Yield the documents that an index finds, as bodies or as rows of `IndexRead.fields`.
 
         :raises UnknownIndex: the index is not there, or not ready: plan again.
         """
@@ -136,9 +137,10 @@ class Snapshot(Protocol):
         self, read: IndexRead, most: ReadLimit, first: int | None = None
     ) -> list[bytes] | None:
         """
-        Return at once what `index_bodies` yields, or the `first` so many: the cheapest way to few.
+        Return what `index_bodies` yields as one list: the cheapest read of a few documents.
 
-        None if that is more than `most` allows; then iterate.
+        :param most: return None if there are more rows or bytes; then call `index_bodies`.
+        :param first: return only this many of the first documents.
 
         :raises UnknownIndex: see `index_bodies`.
         """
@@ -162,7 +164,7 @@ class Snapshot(Protocol):
     # -- collections and the log
 
     def collection(self, name: str) -> CollectionInfo | None:
-        """Return what is known of a collection at once, its count included."""
+        """Return totals of a collection, which the store keeps; None if there never was one."""
 
     def collections(self, *, hidden: bool = False) -> Sequence[CollectionInfo]:
         """

@@ -29,7 +29,7 @@ def component(value: Operand, key: IndexKey) -> bytes:
 
 
 def prefix(values: Sequence[Operand], keys: Sequence[IndexKey]) -> bytes:
-    """Return how all keys begin whose first components have these values."""
+    """Return the common prefix of all keys whose first components have these values."""
     return b"".join(component(value, key) for value, key in zip(values, keys, strict=False))
 
 
@@ -42,7 +42,7 @@ def entry(definition: IndexDefinition, document: Mapping[str, Value]) -> bytes |
 
 
 def at(document: Mapping[str, Value], path: Sequence[str]) -> Operand:
-    """Return the value at a path of names, MISSING where there is none."""
+    """Return the value at a path of names; MISSING if the path is absent."""
     value: object = document
     for name in path:
         if not isinstance(value, Mapping) or name not in value:
@@ -52,22 +52,22 @@ def at(document: Mapping[str, Value], path: Sequence[str]) -> Operand:
 
 
 def beginning_with(begin: bytes) -> ByteRange:
-    """Return the range of all keys that begin so."""
+    """Return the range of all keys with this prefix."""
     return ByteRange(begin, after(begin))
 
 
 def cut(span: ByteRange) -> ByteRange:
-    """Return the range in which cut keys are found: no smaller, perhaps larger."""
+    """Return a range, perhaps larger, that has the cut form of every key of `span`."""
     low, high = span
     if high is not None and len(high) > KEY_LIMIT_BYTES:
-        # A cut key may equal the cut bound and still stand for one below it.
+        # A cut key that equals the cut bound may stand for a whole key below the bound.
         return ByteRange(low[:KEY_LIMIT_BYTES], high[:KEY_LIMIT_BYTES] + b"\x00")
     return span if len(low) <= KEY_LIMIT_BYTES else ByteRange(low[:KEY_LIMIT_BYTES], high)
 
 
 @frozen
 class Bound:
-    """One end of a range of values, itself `included` or not."""
+    """One end of a range of values; `included` says whether the value belongs to the range."""
 
     value: Operand
     included: bool = True
@@ -80,9 +80,9 @@ def between(
     high: Bound | None = None,
 ) -> ByteRange:
     """
-    Return the range of documents whose first components equal `equal` and whose next is bounded.
+    Return the range of keys whose first components equal `equal` and whose next one is bounded.
 
-    `low` and `high` are meant in the order of values, whatever the component's direction.
+    `low` and `high` are in the order of values, also if the component is descending.
     """
     stem = prefix(equal, keys)
     if low is None and high is None:

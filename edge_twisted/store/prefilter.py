@@ -2,10 +2,10 @@
 """
 Conditions that a store may test while it scans, before a document is decoded.
 
-A query planner translates what it can of a WHERE clause into these; the evaluator in dql/ has the
-last word on the documents that remain.  Each condition is true or false of a document, exactly as
-`holds` below defines it, so a translation that is exact in these terms needs no second
-test.  A store must keep every document for which a prefilter holds, and no other.
+A query planner translates parts of a WHERE clause into these conditions; the evaluator in dql/ then
+tests the other parts on the documents that remain.  Each condition is true or false of a document,
+as `holds` below defines it, so an exact translation needs no second test.  A store must keep every
+document for which a prefilter holds, and no other.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from typing import Any, Literal
 
 from attrs import frozen
 
+from edge_twisted.documents.values import MISSING, Value
+from edge_twisted.store.keys import at
+
 #: Scalars that JSON can hold and that compare the same way everywhere.
 Scalar = bool | int | float | str
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
@@ -26,7 +29,7 @@ Kind = Literal["missing", "null", "boolean", "number", "binary", "string", "arra
 @frozen
 class Compares:
     """
-    The value at `path` is of the operand's type (number, string, boolean) and compares so.
+    The value at `path` has the operand's type (number, string, boolean), and the comparison holds.
 
     Numbers compare exactly, integer or float; strings by code point; false before true.
     """
@@ -45,7 +48,7 @@ class OneOf:
 
     @cached_property
     def by_kind(self) -> Mapping[Kind, frozenset[Scalar]]:
-        """The operands of each kind, within which Python's hashes and equality are those asked."""
+        """The operands by kind; within a kind, Python's equality is that of `Compares`."""
         found: dict[Kind, set[Scalar]] = {}
         for operand in self.operands:
             found.setdefault(_kind(operand), set()).add(operand)
@@ -62,7 +65,7 @@ class HasPrefix:
 
 @frozen
 class IsKind:
-    """The value at `path` is of one of these kinds; "missing" is the path's absence."""
+    """The value at `path` is of one of these kinds; "missing": the path is absent."""
 
     path: tuple[str, ...]
     kinds: frozenset[Kind]
@@ -70,14 +73,14 @@ class IsKind:
 
 @frozen
 class AllOf:
-    """Every part holds; true of no parts."""
+    """Every part holds; true without parts."""
 
     parts: tuple[Prefilter, ...]
 
 
 @frozen
 class AnyOf:
-    """Some part holds; false of no parts."""
+    """At least one part holds; false without parts."""
 
     parts: tuple[Prefilter, ...]
 
@@ -95,45 +98,29 @@ _COMPARISONS: Mapping[Operator, Callable[[Any, Any], object]] = {
 }
 
 
-class _Missing:
-    """The value of a path that is not there."""
-
-
-_MISSING = _Missing()
-
-
-def holds(prefilter: Prefilter, document: Mapping[str, object]) -> bool:
-    """Return whether a decoded document satisfies `prefilter`: the definition of each kind."""
+def holds(prefilter: Prefilter, document: Mapping[str, Value]) -> bool:
+    """Return whether a decoded document satisfies a prefilter: the definition of all conditions."""
     match prefilter:
         case Compares(path, symbol, operand):
-            return _compares(_at(document, path), symbol, operand)
+            return _compares(at(document, path), symbol, operand)
         case OneOf(path):
-            value = _at(document, path)
+            value = at(document, path)
             chosen = prefilter.by_kind.get(_kind(value))
             return chosen is not None and value in chosen
         case HasPrefix(path, prefix):
-            value = _at(document, path)
+            value = at(document, path)
             return isinstance(value, str) and value.startswith(prefix)
         case IsKind(path, kinds):
-            return _kind(_at(document, path)) in kinds
+            return _kind(at(document, path)) in kinds
         case AllOf(parts):
             return all(holds(part, document) for part in parts)
         case AnyOf(parts):
             return any(holds(part, document) for part in parts)
 
 
-def _at(document: Mapping[str, object], path: tuple[str, ...]) -> object:
-    value: object = document
-    for name in path:
-        if not isinstance(value, Mapping) or name not in value:
-            return _MISSING
-        value = value[name]
-    return value
-
-
 def _kind(value: object) -> Kind:
     match value:
-        case _Missing():
+        case _ if value is MISSING:
             return "missing"
         case None:
             return "null"
@@ -151,5 +138,5 @@ def _kind(value: object) -> Kind:
 
 
 def _compares(value: object, symbol: Operator, operand: Scalar) -> bool:
-    # Python compares numbers exactly and strings by code point, as the definition asks.
+    # Python compares numbers exactly and strings by code point, as `Compares` asks.
     return _kind(value) == _kind(operand) and bool(_COMPARISONS[symbol](value, operand))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections to one SQLite file, and SQLite's complaints in the store's words."""
+"""Connections to one SQLite file, and the translation of SQLite's errors into the store's."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from edge_twisted.store.errors import (
 
 log = Logger()
 
-#: Page caches: one writer, a few readers.  What they lack, the system's cache has; twice as much
-#: made no difference that could be measured, and a server is to stay under 150 MiB.
+#: Page caches of the writer and of each reader.  The system's cache has the other pages.  Twice as
+#: much made no measurable difference, and a server should stay under 150 MiB.
 WRITER_CACHE_KIB = 16 * 1024
 READER_CACHE_KIB = 4 * 1024
-#: Statements kept prepared per connection: ours are a few dozen, prefilters come and go.
+#: Prepared statements kept per connection: a few dozen of the store, and those of prefilters.
 STATEMENT_CACHE = 200
 #: Another process (backup, check) may hold a lock for an instant.
 BUSY_MILLISECONDS = 5_000
@@ -67,15 +67,15 @@ def library_version() -> str:
     return apsw.sqlite_lib_version()
 
 
-#: What a row raises that is damaged so that it cannot even be read, among other things.
+#: What reading a row raises if damage makes the row unreadable; other errors raise these too.
 UNREADABLE = (apsw.Error, UnicodeDecodeError)
 
 
 def is_unreadable(error: Exception) -> bool:
     """
-    Return whether a row cannot be read, of which SQLite notices nothing else.
+    Return whether an error comes from the damaged content of a row, not from SQLite's pages.
 
-    Its body cannot be written as text, or bytes became text that is none.
+    Its JSONB cannot be written as text, or a text column is not UTF-8.
     """
     return isinstance(error, UnicodeDecodeError) or "malformed JSON" in str(error)
 
@@ -124,10 +124,10 @@ def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
 
 def close(connection: apsw.Connection) -> None:
     """
-    Close a connection, whatever the disk says.
+    Close a connection; log an error of the disk instead of raising it.
 
-    The last one copies the write-ahead log into the file; if the disk refuses, the log stays, and
-    the next opening reads it.
+    The last connection copies the write-ahead log into the file.  If the disk refuses, the log
+    stays, and the next opening reads it.
     """
     try:
         connection.close(True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Damage that reads meet on any thread: its errors, its record, and the way into quarantine."""
+"""Damage that reads meet on any thread: errors, a record, and the move into quarantine."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from edge_twisted.store.sqlite.connection import is_unreadable, translated
 
 log = Logger()
 
-#: SQLite's extended codes for a disk that cannot read, or a file system that knows of damage.
+#: SQLite's extended codes for sectors that cannot be read, and damage that the file system found.
 _BAD_SECTORS = (
     apsw.SQLITE_IOERR_READ,
     apsw.SQLITE_IOERR_SHORT_READ,
     apsw.SQLITE_IOERR_DATA,
     apsw.SQLITE_IOERR_CORRUPTFS,
 )
-#: Most messages of SQLite that are remembered; the first ones tell what is wrong.
+#: Most messages of SQLite that are kept; the first ones tell what is wrong.
 _MOST_PAGES = 20
 
 
@@ -45,7 +45,7 @@ class DamagedDocument:
 
 @frozen
 class UnreadableRow:
-    """Some document of a scan cannot be read; SQLite did not say which."""
+    """A document of a scan that cannot be read; SQLite did not say which one."""
 
     what: str
 

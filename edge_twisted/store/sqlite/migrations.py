@@ -3,8 +3,8 @@
 Schema versions: ``schema/NNNN-title.sql``, applied in order, each in one transaction.
 
 A file remembers two numbers: its schema version, and its compatibility version, the lowest schema
-version that a server must know to open it.  So a server may open a somewhat newer file when the
-change was harmless to it, and refuses it when not.  Before an upgrade the file is copied.
+version that a server must know to open it.  So a server opens a newer file if its changes are
+harmless to older servers, and refuses the file otherwise.  Before an upgrade the file is copied.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from edge_twisted.store.filesystem import sync_file, sync_folder
 from edge_twisted.store.sqlite.connection import translating
 from edge_twisted.store.sqlite.files import make_private, sidecars
 
-#: "EdgT" in the header of the file: tools can tell it from other SQLite files, and so can we.
+#: "EdgT" in the header of the file, by which `file(1)` and this server recognise it.
 APPLICATION_ID = 0x45646754
 
 
@@ -57,8 +57,8 @@ def create(
     """
     Make a new, empty database at `path`, whole or not at all.
 
-    :param site: who will write here; 16 random bytes.
-    :raises StoreError: it could not be made; nothing is left but perhaps a ``.new`` file.
+    :param site: the id of this site; 16 random bytes.
+    :raises StoreError: the database could not be made; at most a ``.new`` file is left.
     """
     fresh = path.with_name(path.name + ".new")
     with translating(str(path)):
@@ -90,8 +90,9 @@ def upgrade(path: Path, migrations: Sequence[Migration], vfs: str | None = None)
 
     Returns the copy's path, or None if there was nothing to do.
 
-    :raises StoreTooNew: a newer server wrote it in a way that this one would damage.
-    :raises StoreCorrupt: it is no database of ours.
+    :raises StoreTooNew: a newer server wrote the file, and this one would damage it: upgrade the
+        server.
+    :raises StoreCorrupt: the file is not a database of this server.
     """
     newest = migrations[-1].version
     with translating(str(path)):
@@ -115,7 +116,7 @@ def versions(connection: apsw.Connection, path: Path) -> tuple[int, int]:
     """
     Return the schema version and the compatibility version of an open file.
 
-    :raises StoreCorrupt: it is no database of ours.
+    :raises StoreCorrupt: the file is not a database of this server.
     """
     if connection.pragma("application_id") != APPLICATION_ID:
         raise StoreCorrupt(str(path), "not a database of this server")
@@ -167,7 +168,7 @@ def _apply(connection: apsw.Connection, steps: Sequence[Migration]) -> None:
             connection.execute(f"PRAGMA user_version = {step.version}")
             connection.execute("COMMIT")
         except BaseException:
-            # SQLite may have taken it back on its own.
+            # SQLite may have rolled the transaction back on its own.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Prefilters as SQL over the stored JSONB.
+Translates prefilters into SQL over the stored JSONB.
 
 SQLite's own comparisons are looser than a prefilter's (any text is above any number, true is 1),
-so each comparison is followed by a test of the JSON type, which only the documents that passed the
-comparison pay for.  Paths and operands are bound, never spliced, so a shape is prepared once.
+so each comparison is followed by a test of the JSON type, which SQLite evaluates only where the
+comparison holds.  Paths and operands are bound values, so prefilters of one shape share a prepared
+statement.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def compiled(prefilter: Prefilter, body: str) -> Compiled | None:
     """
     Return a condition over the JSONB expression `body`: 1 exactly where `prefilter` holds.
 
-    It is right about literal bodies (`edge_twisted.documents.json_text`), which hold no binary.
-    None if it is too big for SQLite: test the documents with `holds` instead.
+    The condition is valid for literal bodies only (`edge_twisted.documents.json_text`).  None if it
+    exceeds SQLite's limits: test the documents with `holds` instead.
     """
     try:
         sql, values = _compiled(prefilter, body)
@@ -68,7 +69,7 @@ def compiled(prefilter: Prefilter, body: str) -> Compiled | None:
 
 
 class _TooBig(Exception):
-    pass
+    """The condition exceeds SQLite's limits."""
 
 
 def _compiled(prefilter: Prefilter, body: str) -> Compiled:
@@ -94,13 +95,13 @@ def _compiled(prefilter: Prefilter, body: str) -> Compiled:
 
 @lru_cache(maxsize=1024)
 def json_path(path: tuple[str, ...]) -> str:
-    """Return SQLite's notation for a path of names, whatever characters they have."""
+    """Return SQLite's notation for a path of names of any characters."""
     return "$" + "".join("." + orjson.dumps(name).decode() for name in path)
 
 
 @lru_cache(maxsize=256)
 def _comparison(body: str, symbol: str, kind: Kind) -> str:
-    """Return the test of a path, bound before and behind the operand."""
+    """Return the SQL of a comparison; its bindings are path, operand, path."""
     operator = "IS NOT" if symbol == "!=" else symbol
     return f"(json_extract({body}, ?) {operator} ? AND {_is_of(body, _JSON_TYPES[kind])})"
 
@@ -128,7 +129,7 @@ def _after(prefix: str) -> str | None:
     if not stem:
         return None
     following = ord(stem[-1]) + 1
-    # Surrogates are no characters.
+    # Surrogates (U+D800 to U+DFFF) are not characters.
     return stem[:-1] + chr(0xE000 if following == 0xD800 else following)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scans: statements that read many documents, and hand rows on in batches of bounded size."""
+"""Scans: statements that read many documents, and yield rows in batches of bounded size."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from edge_twisted.store.sqlite.selection import TEXT, RowSelection
 #: SQL and its bindings.
 Statement = tuple[str, Sequence[Any]]
 
-#: The bodies of a span: what comes behind the text, and behind a further condition, by whether the
-#: span is open at its end, and whether it is read backwards.
+#: Parts of the statement that reads the bodies of a span: what follows the selected columns, and
+#: what follows the last condition; by (whether the span has no upper bound, whether descending).
 # CROSS JOIN keeps the order of the tables: by the index first, then each row.
 _BODIES = {
     (is_open, descending): (
@@ -37,20 +37,25 @@ _BODIES = {
     for is_open in (False, True)
     for descending in (False, True)
 }
-#: The plain ones whole: the very string finds its prepared statement sooner than an equal one.
+#: The whole statements for plain bodies.  Passing the same string object each time lets apsw find
+#: the prepared statement sooner than passing an equal string.
 _PLAIN_BODIES = {form: f"SELECT {TEXT}{source}{order}" for form, (source, order) in _BODIES.items()}
 
-#: A batch is about this many bytes, and not more rows than this: what a thread does between two
-#: looks at whether it has been cancelled, and what memory holds of a scan.
+#: Limits of one batch: a thread checks for cancellation between two batches, and memory holds one
+#: batch of each scan.
 _BATCH_BYTES = 256 * 1024
 _BATCH_ROWS = 256
 _FIRST_BATCH_ROWS = 8
-#: Steps of SQLite between two looks at whether to go on: some milliseconds.
+#: Steps of SQLite between two calls of the progress handler: some milliseconds.
 _LOOK_STEPS = 20_000
 
 
 class Cursors:
-    """Opens cursors on a connection, and closes those still open when the snapshot ends."""
+    """
+    The cursors of one snapshot: opens them, and closes those in use when the snapshot ends.
+
+    :param what: names the read in errors.
+    """
 
     def __init__(
         self,
@@ -64,14 +69,14 @@ class Cursors:
         self.damage = damage
         self._cancelled = cancelled
         self._open: set[apsw.Cursor] = set()
-        #: Whether whoever waits may end what SQLite is at (`edge_twisted.documents.progress`).  Not
-        #: where the connection has a handler of its own.
+        #: Whether the listener of `edge_twisted.documents.progress` may interrupt SQLite.  False
+        #: where the connection has another progress handler.
         self.may_be_ended = True
-        #: Those that read to their end: making one costs as much as reading a row or two.
+        #: Idle cursors, for reuse: making a cursor costs as much as reading a row or two.
         self._spare: list[apsw.Cursor] = []
 
     def check_cancelled(self) -> None:
-        """Raise `ReadCancelled` if the caller has gone."""
+        """Raise `ReadCancelled` if the caller has given up."""
         if self._cancelled():
             raise ReadCancelled(self._what)
 
@@ -83,7 +88,7 @@ class Cursors:
         self._open.clear()
 
     def finish(self) -> None:
-        """Close all."""
+        """Close all cursors, idle ones too."""
         self.close()
         while self._spare:
             self._spare.pop().close(True)
@@ -95,9 +100,10 @@ class Cursors:
     @contextmanager
     def _watched(self) -> Iterator[None]:
         """
-        Let whoever waits end what SQLite is at, whose rows may be few and far between.
+        Report SQLite's steps to the thread's listener, which may end the statement by raising.
 
-        For reads alone: a write that is ended takes its whole transaction with it.
+        A scan that finds few rows would otherwise run long between two batches.  For reads alone:
+        an interrupted write would roll back its whole transaction.
         """
         spend = current_listener() if self.may_be_ended else None
         if spend is None:
@@ -115,7 +121,7 @@ class Cursors:
             self._connection.set_progress_handler(None)
 
     def rows(self, sql: str, bindings: Sequence[Any]) -> list[Any]:
-        """Return all rows of a statement, which are few."""
+        """Return all rows of a statement that finds few rows."""
         return [row for batch in self.batches(sql, bindings) for row in batch]
 
     def batches(self, sql: str, bindings: Sequence[Any]) -> Iterator[list[Any]]:
@@ -135,7 +141,7 @@ class Cursors:
                     raise ReadCancelled(self._what)
                 yield batch
                 if len(batch) < count and cursor in self._open:
-                    # At its end; one that was closed since fails in the next round.
+                    # All rows are read.  A cursor that was closed meanwhile fails in the next loop.
                     self._open.discard(cursor)
                     self._spare.append(cursor)
                     return
@@ -169,7 +175,7 @@ def scan(
 
 
 def count(cursors: Cursors, collection: int, prefilter: Prefilter) -> int:
-    """Return how many documents `scan` yields."""
+    """Return how many documents `scan` would yield, counted by SQL where SQL can test them all."""
     source = "FROM documents WHERE row BETWEEN ? AND ?"
     found = _counted(cursors, source, live_rows(collection), prefilter)
     return sum(map(len, scan(cursors, collection, prefilter))) if found is None else found
@@ -201,7 +207,7 @@ def index_texts(
     """
     Return what `index_bodies` yields, or the first so many; None beyond `most`.
 
-    The cursor must serve nothing else.
+    :param cursor: used by no other read meanwhile; a statement may be left unfinished on it.
     """
     wanted = _selection(read)
     rows, size = most
@@ -272,7 +278,7 @@ def index_count(cursors: Cursors, number: int, read: IndexRead) -> int:
 def _counted(
     cursors: Cursors, source: str, bindings: Sequence[Any], prefilter: Prefilter
 ) -> int | None:
-    """Return how many rows a prefilter keeps; None if SQL cannot tell for all of them."""
+    """Return how many rows a prefilter keeps; None if SQL cannot test all of them."""
     wanted = RowSelection(prefilter)
     if not wanted.condition:
         return None

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The selection of a statement: which documents it reads, and as bodies or as rows of fields.
+The selection of a read: which documents it yields, and whether as bodies or as rows of fields.
 
-Some of it becomes SQL; the rest is left to Python.
+A prefilter becomes a condition in SQL where that is possible; Python tests the other documents.
 
 Bodies are kept as JSONB alone and written out as text where they are read: see
 docs/decisions/0002-bodies-as-jsonb.md for the figures.
@@ -29,16 +29,16 @@ class RowSelection:
 
     def __init__(self, prefilter: Prefilter | None, fields: Fields | None = None) -> None:
         self._prefilter = prefilter
-        #: What Python makes of a body that SQL could not test.
+        #: The fields that Python takes from bodies, because SQL cannot test the prefilter.
         self._fields: Fields | None = None
         condition = None if prefilter is None else compiled(prefilter, "body")
         self._tested = condition is not None
-        #: The column of texts, and what is bound in it; both come first.
+        #: The column of texts, first of all conditions, and the values bound in it.
         self.text, self.values = TEXT, []
-        #: What goes behind other conditions, and what is bound there.
+        #: The condition that follows all others, and the values bound in it.
         self.condition, self.more = "", []
         if condition is not None:
-            # What is not literal (it holds binary values) SQL would misunderstand.
+            # SQL would misread a body that is not literal, because it holds binary values.
             self.condition, self.more = f" AND (NOT literal OR {condition[0]})", condition[1]
         if fields is None:
             return
@@ -71,7 +71,7 @@ class RowSelection:
 
 @lru_cache(maxsize=32)
 def _row_text(count: int) -> str:
-    # A path that leads nowhere is NULL, and so is all that is concatenated with it.
+    # An absent path is NULL, and a concatenation with NULL is NULL: the field is left out.
     parts = "".join([" || ifnull(? || (body -> ?), '')"] * count)
     row = f"'{{' || substr(''{parts}, 2) || '}}'"
     return f"CAST(iif(literal, {row}, ' ' || json(body)) AS BLOB)"

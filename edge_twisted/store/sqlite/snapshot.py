@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A consistent state of the file, read over one connection with an open transaction."""
+"""Snapshots: reads of one consistent state of the file, over a connection with a transaction."""
 
 from __future__ import annotations
 
@@ -54,9 +54,15 @@ _LOOKUPS = 64
 
 class SqliteSnapshot:
     """
-    A `edge_twisted.store.interface.Snapshot`.
+    A `edge_twisted.store.interface.Snapshot` over a connection in a read transaction.
+
+    SQLite's errors leave it as the store's errors.  The owner ends it by `finish`, before the
+    transaction; iterators that are still open fail from then on.
 
     :param number_of: returns the number of a collection, None if it does not exist.
+    :param what: names the read in errors.
+    :param cancelled: returns whether the caller has given up; asked between batches.
+    :param damage: makes and reports the errors of damaged bytes.
     """
 
     def __init__(
@@ -74,23 +80,23 @@ class SqliteSnapshot:
         self.cursors = scans.Cursors(connection, what, cancelled, self._damage)
         self._point = connection.cursor()
         self._site: tuple[int, int] | None = None
-        #: Lets what is known of indexes outlive a snapshot, until the catalog's version changes;
-        #: not for a writer, whose version changes after its indexes.
+        #: Whether definitions of indexes are kept for later transactions of this object, until the
+        #: catalog's version changes.  Not for a unit of work, which changes the indexes first.
         self.keeps_indexes = False
         self._indexes: dict[str, tuple[int, Sequence[StoredIndex]]] = {}
 
     @property
     def connection(self) -> apsw.Connection:
-        """The connection, for the room's own statements."""
+        """The connection, for SQL of other modules of this store."""
         return self._connection
 
     def finish(self) -> None:
-        """Close all cursors; the owner of the connection then ends the transaction."""
+        """Close all cursors, so that the owner of the connection can end the transaction."""
         self.cursors.finish()
         self._point.close(True)
 
     def renew(self) -> None:
-        """Close all iterators and forget what was read, to serve for another transaction."""
+        """Close all iterators and forget lsn and catalog version, for the next transaction."""
         self.cursors.close()
         self._site = None
 
@@ -170,7 +176,7 @@ class SqliteSnapshot:
     def _unread(
         self, collection: str, id_key: bytes, error: apsw.Error | UnicodeDecodeError
     ) -> StoreError:
-        """Return the store's error for one of reading a document, damaged or not."""
+        """Return the store's error for SQLite's while it read a document, and report damage."""
         if is_unreadable(error):
             return self._damage.document(collection, id_key)
         return self._damage.translated(self._what, error)
@@ -257,7 +263,7 @@ class SqliteSnapshot:
         except UNREADABLE as error:
             raise self._damage.translated(self._what, error) from error
         finally:
-            # A statement that has not come to its end would keep its snapshot beyond this one.
+            # A statement with rows left would keep SQLite's read transaction open: replace it.
             self._point.execute(_NOTHING)
 
     def index_ids(self, read: IndexRead) -> Iterator[list[bytes]]:
@@ -299,7 +305,8 @@ class SqliteSnapshot:
         if collections is None:
             changed = self._all("SELECT number, name FROM collections WHERE lsn > ?", (lsn,))
         else:
-            # By their names: the table may be long, and every stream of the mesh asks for one.
+            # Look the names up one by one: the table of collections may be long, and every
+            # stream of the mesh asks for a single collection.
             numbered = [(self._number_of(name), name) for name in collections]
             changed = sorted((number, name) for number, name in numbered if number is not None)
         span = (lsn, self.lsn)
@@ -316,7 +323,7 @@ class SqliteSnapshot:
     def facts(
         self, space: str, prefix: bytes = b"", *, after: bytes | None = None, limit: int = 1000
     ) -> Sequence[tuple[bytes, bytes]]:
-        # Who reads many pages of them can be stopped between two.
+        # A caller that reads page after page can be stopped here, between two pages.
         self.check_cancelled()
         low = prefix if after is None else max(prefix, after + b"\x00")
         high = above(prefix)

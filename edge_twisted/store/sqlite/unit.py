@@ -107,7 +107,7 @@ class SqliteUnit:
         return state.lsn
 
     def undo(self) -> None:
-        """Undo all that the unit wrote."""
+        """Undo all writes of the unit, in memory and in the transaction."""
         self._finish_reads()
         for here, totals in self._totals.items():
             here.restore(totals)
@@ -122,7 +122,7 @@ class SqliteUnit:
             self._reads.finish()
             self._reads = None
 
-    # -- what the room's own units use beside the interface
+    # -- for the other modules of this store (`DirectUnit`)
 
     def settled(self) -> apsw.Connection:
         """Return the connection for SQL that reads, and sees what the unit wrote."""

@@ -2,10 +2,10 @@
 """
 Backups: a folder with the database as it was at one moment, and the blobs that it names.
 
-Made beside a running server: one read transaction keeps the moment, writers go on.  Backup and
-restore put everything under another name first, make it durable, and rename it.  The copy
-forgets which file it was, so whoever opens it is a new replica, see
-`edge_twisted.store.sqlite.opening`.
+A backup may be made beside a running server: one read transaction holds the moment, and writers go
+on.  Backup and restore first write everything under a temporary name, make it durable, then rename
+it.  The copy forgets the device and inode of its file, so that the server that opens the copy
+becomes a new replica; see `edge_twisted.store.sqlite.opening`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from edge_twisted.store.sqlite.files import (
 from edge_twisted.store.sqlite.migrations import copy_pages, versions
 from edge_twisted.store.sqlite.tools.checks import check
 
-#: Pages between two looks at whether the process is to end.
+#: Pages copied at a time; the process can be interrupted in between.
 _STEP_PAGES = 2_000
 #: Numbers of hidden collections, which no backup has.
 _HIDDEN = "SELECT number FROM collections WHERE name >= ? AND name < ?"
@@ -45,7 +45,7 @@ _SHOWN_BLOBS = (
     " (SELECT row FROM documents WHERE collection IN hidden"
     " UNION ALL SELECT row FROM quarantine WHERE collection IN hidden)"
 )
-#: Problems that a refusal names.
+#: Most problems that the refusal of a damaged backup names.
 _SHOWN_PROBLEMS = 5
 
 
@@ -64,8 +64,9 @@ def backup(layout: Layout, target: Path) -> CopySummary:
     """
     Copy the database of `layout`, as it is now, and its blobs to a new folder.
 
-    :raises BackupExists: there is something at `target`.
-    :raises StoreError: it could not be read or written; nothing is left at `target`.
+    :raises BackupExists: `target` exists: choose another name.
+    :raises StoreError: the database could not be read, or the copy not written; nothing is left at
+        `target`.
     """
     if os.path.lexists(target):
         raise BackupExists(str(target))
@@ -117,7 +118,7 @@ def restore(layout: Layout, source: Path, now: str, *, force: bool = False) -> C
 
 
 def _files(layout: Layout) -> tuple[Path, ...]:
-    # The database first: what is moved aside half is no database.
+    # The database first, so that an interrupted move leaves no half database in its place.
     return (layout.database, *sidecars(layout.database), layout.attachments)
 
 

@@ -2,8 +2,8 @@
 """
 The check of a database: every invariant between tables, and between tables and disk.
 
-A check reads one snapshot, and may run beside a server.  It describes each problem, and marks what
-can be made anew from the rest, which `edge_twisted.store.sqlite.tools.repair` does.
+A check reads one snapshot, and may run beside a server.  It describes each problem, and marks the
+problems that `edge_twisted.store.sqlite.tools.repair` can mend from the other data.
 """
 
 from __future__ import annotations
@@ -25,15 +25,17 @@ from edge_twisted.store.sqlite.state import WriterState
 from edge_twisted.store.sqlite.tools.document_checks import CollectionCheck
 from edge_twisted.store.sqlite.tools.problems import Mend, StoreProblem
 
-#: What SQLite may say at most: the first lines tell what is wrong, the rest how much.
+#: Most messages that SQLite's own check yields: the first lines tell what is wrong.
 _MOST_MESSAGES = 20
 
 
 def check(layout: Layout) -> list[StoreProblem]:
     """
-    Return what is wrong with a database, nothing if all is well.  Blocks, for long.
+    Return the problems of a database; an empty list if there are none.
 
-    :raises StoreError: it cannot be read at all.
+    Blocks, for minutes with a million documents.
+
+    :raises StoreError: the database cannot be read at all.
     """
     path = layout.database
     if not path.is_file():
@@ -48,7 +50,7 @@ def check(layout: Layout) -> list[StoreProblem]:
 
 
 def check_connection(connection: apsw.Connection, layout: Layout) -> Iterator[StoreProblem]:
-    """Yield what is wrong with the database of an open connection."""
+    """Yield the problems of the database of an open connection."""
     version, _ = versions(connection, layout.database)
     newest = shipped_migrations()[-1].version
     if version != newest:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks the documents of one collection against all that is kept of them elsewhere."""
+"""Checks the documents of one collection against totals, index entries and mentions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge_twisted.documents.encoding import decode
 from edge_twisted.documents.headers import read_header
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.json_text import from_text, to_text
-from edge_twisted.documents.state import DocumentState as DocumentState
+from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.values import Value
 from edge_twisted.errors import EdgeError
 from edge_twisted.store.keys import KEY_LIMIT_BYTES, entry
@@ -156,7 +156,7 @@ class CollectionCheck:
             number = digest(row.id_key, read_header(row.state).version)
         except (EdgeError, TypeError):
             number = row.digest
-        # What is wrong with the digest alone is told of the digest.
+        # A wrong digest alone is a problem of its own, see `_state`.
         if not is_whole(row.checksum, row.id_key, number, row.body, row.state):
             yield self._problem("its bytes are not what was written: the checksum differs", row)
 
@@ -247,7 +247,7 @@ class CollectionCheck:
 
     def _index(self, index: StoredIndex) -> Iterator[StoreProblem]:
         if index.progress is not None:
-            # What is behind the progress may have entries, or not yet.
+            # Documents behind the progress may have entries or not.
             return
         count = self._connection.execute(
             "SELECT count(*) FROM entries WHERE number = ?", (index.number,)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Problems that a check finds, and what repairs them."""
+"""Problems that a check finds, and the repairs for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 
 class Mend(Enum):
-    """What makes a part anew from the rest."""
+    """A repair: how a part of the database is made again from the other parts."""
 
     REINDEX = "SQLite's own indexes are built anew"
     TOTALS = "the totals are counted anew"
@@ -25,9 +25,9 @@ class Mend(Enum):
 @frozen
 class StoreProblem:
     """
-    One thing that is wrong.
+    One problem of a database, as a line of ``edge-server check`` shows it.
 
-    `mend` None: it cannot be made anew; restore a backup, or let a peer send it again.
+    If `mend` is None, no repair is possible: restore a backup, or let a peer send the data again.
     """
 
     what: str

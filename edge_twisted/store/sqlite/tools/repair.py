@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The repair of a database: makes anew what a check found wrong, if it follows from the rest.
+The repair of a database: makes damaged parts again that follow from the other parts.
 
 Documents and their merge states are the truth; totals, index entries, mentions and digests are
-derived from them.  A damaged document or state stays as it is, to be restored or evicted.
+derived from them.  A damaged document or state stays as it is, to be restored or discarded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import apsw
 
@@ -16,7 +17,7 @@ from edge_twisted.documents.attachments import tokens_in
 from edge_twisted.documents.digest import digest
 from edge_twisted.documents.encoding import decode
 from edge_twisted.documents.json_text import from_text, is_literal, to_text
-from edge_twisted.documents.state import DocumentState as DocumentState
+from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.values import Value
 from edge_twisted.store.blobs.folder import BlobFolder
 from edge_twisted.store.blobs.ledger import SPACE
@@ -28,7 +29,7 @@ from edge_twisted.store.sqlite.state import signed
 from edge_twisted.store.sqlite.tools.checks import check_connection
 from edge_twisted.store.sqlite.tools.problems import Mend, StoreProblem
 
-#: Rounds of checking and mending: SQLite's indexes, then documents, then what is counted of them.
+#: Rounds of check and repair: SQLite's indexes, then documents, then totals of documents.
 _ROUNDS = 4
 
 _DOCUMENT = f"SELECT id, {selection.TEXT}, state FROM documents WHERE row = ?"
@@ -36,53 +37,50 @@ _DOCUMENT = f"SELECT id, {selection.TEXT}, state FROM documents WHERE row = ?"
 
 def repair(layout: Layout) -> tuple[list[StoreProblem], list[StoreProblem]]:
     """
-    Return what was wrong and has been made anew, and what is wrong still.
+    Repair a database in one transaction; return the mended problems and the remaining ones.
 
-    All of it is one transaction.  Blocks, for long.
+    Blocks, for minutes with a million documents.
 
     :raises DirectoryLocked: a server uses the folder.
     :raises StoreError: the database cannot be read or written.
     """
-    lock = FolderLock.take(layout)
-    try:
-        with translating(str(layout.database)):
-            connection = open_writer(layout.database)
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                found = _rounds(connection, layout)
-                connection.execute("COMMIT")
-                return found
-            finally:
-                connection.close(True)
-    finally:
-        lock.release()
+    with _writing(layout) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        found = _rounds(connection, layout)
+        connection.execute("COMMIT")
+        return found
 
 
 def discard_damaged(layout: Layout) -> int:
     """
-    Give up all that is in quarantine; return how many documents and blobs that was.
+    Delete everything in quarantine; return the number of documents and blobs.
 
     :raises DirectoryLocked: a server uses the folder.
     :raises StoreError: the database cannot be read or written.
     """
-    lock = FolderLock.take(layout)
-    try:
-        with translating(str(layout.database)):
-            connection = open_writer(layout.database)
-            try:
-                with connection:
-                    connection.execute(
-                        "DELETE FROM mentions WHERE row IN (SELECT row FROM quarantine)"
-                    )
-                    connection.execute("DELETE FROM quarantine")
-                    count = connection.changes()
-            finally:
-                connection.close(True)
+    with _writing(layout) as connection:
+        with connection:
+            connection.execute("DELETE FROM mentions WHERE row IN (SELECT row FROM quarantine)")
+            connection.execute("DELETE FROM quarantine")
+            count = connection.changes()
         folder = BlobFolder(layout.attachments)
         for attachment in folder.in_quarantine():
             folder.forget_damaged(attachment)
             count += 1
         return count
+
+
+@contextmanager
+def _writing(layout: Layout) -> Iterator[apsw.Connection]:
+    """Hold the lock on the folder, and a connection that writes, while the block runs."""
+    lock = FolderLock.take(layout)
+    try:
+        with translating(str(layout.database)):
+            connection = open_writer(layout.database)
+            try:
+                yield connection
+            finally:
+                connection.close(True)
     finally:
         lock.release()
 
@@ -139,7 +137,7 @@ def _entries(connection: apsw.Connection, index: int) -> None:
     connection.execute("DELETE FROM entries WHERE number = ?", (index,))
     owner = connection.execute("SELECT collection FROM indexes WHERE number = ?", (index,)).get
     if owner is not None:
-        # The next start builds it, as it goes on with any index that is not complete.
+        # The next start builds the index, because its progress says that it is not complete.
         connection.execute(
             "UPDATE indexes SET progress = ?, exact = 1 WHERE number = ?",
             (live_rows(owner)[0] - 1, index),
@@ -193,7 +191,7 @@ def _progress(connection: apsw.Connection) -> None:
 
 
 def _sequence(connection: apsw.Connection, greatest: int) -> None:
-    # Who knows what else was written and lost: as a new replica it gives no number twice.
+    # More writes than these may be lost.  As a new replica, the server gives no number twice.
     connection.execute(
         "UPDATE site SET sequence = max(sequence, ?), device = NULL, inode = NULL", (greatest,)
     )
