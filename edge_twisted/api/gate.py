@@ -21,7 +21,7 @@ from edge_twisted.api.errors import (
     Unauthorized,
     header_lines_of,
 )
-from edge_twisted.api.hosts import HostNames
+from edge_twisted.api.hosts import OwnNames, is_own_host
 from edge_twisted.api.request import Request
 from edge_twisted.api.response import Response
 from edge_twisted.api.throttle import Throttle
@@ -45,8 +45,8 @@ class GateRules:
     keys: KeyRing | None
     throttle: Throttle = field(factory=lambda: Throttle(()))
     cors: CrossOrigin | None = None
-    #: Host names that the server answers to under dev_mode; None: all names.
-    hosts: HostNames | None = None
+    #: The names that the server answers to under dev_mode; None: any name.
+    own_names: OwnNames | None = None
 
 
 class ApiGate:
@@ -186,7 +186,7 @@ def _key_in(value: bytes | None) -> bytes:
 def _refuse_other_hosts(request: Request, rules: GateRules) -> None:
     """Refuse pages whose host name an attacker lets resolve to this machine; see `hosts`."""
     host = request.headers.get("host")
-    if rules.hosts is None or host is None or rules.hosts.include(host):
+    if rules.own_names is None or host is None or is_own_host(host, rules.own_names):
         return
     raise _refusal(
         request,

@@ -14,28 +14,25 @@ from collections.abc import Callable, Iterable
 
 from edge_twisted.security.networks import parsed_address
 
+#: Returns the names and addresses of the server, with wildcards as certificates have them.
+OwnNames = Callable[[], Iterable[str]]
 
-class HostNames:
+
+def is_own_host(host: str, own_names: OwnNames) -> bool:
     """
-    The names and addresses that a Host field may have.
+    Tell whether a Host field, with or without a port, names this server.
 
     Accepted are IP addresses (no resolution takes place), names without a dot (nobody can register
-    such a name; containers use them), ``localhost``, names that end in ``.localhost``, and what
-    `names` returns, which may have wildcards as certificates do.
+    such a name; containers use them), ``localhost``, names that end in ``.localhost``, and the
+    server's `own_names`.
     """
-
-    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
-        self._names = names
-
-    def include(self, host: str) -> bool:
-        """Tell whether a Host field, with or without a port, names this server."""
-        name = _without_port(host).lower().rstrip(".")
-        if "." not in name or name.endswith(".localhost"):
-            return bool(name)
-        if parsed_address(name) is not None:
-            return True
-        parent = "*." + name.partition(".")[2]
-        return any(each.lower() in (name, parent) for each in self._names())
+    name = _without_port(host).lower().rstrip(".")
+    if "." not in name or name.endswith(".localhost"):
+        return bool(name)
+    if parsed_address(name) is not None:
+        return True
+    parent = "*." + name.partition(".")[2]
+    return any(each.lower() in (name, parent) for each in own_names())
 
 
 def _without_port(host: str) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 
 from edge_twisted.api.cors import CrossOrigin
 from edge_twisted.api.gate import ApiGate, GateRules
-from edge_twisted.api.hosts import HostNames
+from edge_twisted.api.hosts import OwnNames
 from edge_twisted.api.request import Request
 from edge_twisted.api.resource import Resource
 from edge_twisted.api.throttle import Throttle
-from edge_twisted.api.tree import ApiParts, build
+from edge_twisted.api.tree import ApiParts, build, http_of
 from edge_twisted.config.model import Configuration, HttpServer
 from edge_twisted.errors import EdgeError
 from edge_twisted.security.key_ring import DeferToPool, KeyRing
@@ -21,9 +21,11 @@ class ReloadableApi:
     """
     Routes and gate of the newest configuration.
 
-    A request under way ends by the rules that it began with.  `throttle_of` makes the throttle of a
-    configuration; it is asked again only when the strategies change, so that counts survive a
-    reload that is about something else.  `hosts` are the names to answer to without keys.
+    A request keeps the rules that it began with.
+
+    :param throttle_of: makes the throttle of a configuration.  It is called again only if the
+        strategies have changed, so that the counts survive other reloads.
+    :param own_names: returns the names to answer to without keys; None: any name.
     """
 
     def __init__(
@@ -33,18 +35,18 @@ class ReloadableApi:
         *,
         defer_to_pool: DeferToPool,
         throttle_of: Callable[[HttpServer], Throttle],
-        hosts: HostNames | None = None,
+        own_names: OwnNames | None = None,
     ) -> None:
         self._parts = parts
         self._defer_to_pool = defer_to_pool
         self._throttle_of = throttle_of
-        self._hosts = hosts
+        self._own_names = own_names
         self._configuration = configuration
-        http = _http(configuration)
+        http = http_of(configuration)
         self._throttle = throttle_of(http)
         self._keys = self._key_ring(configuration)
         self._router = build(configuration, parts)
-        #: Who gets in.
+        #: The gate before all endpoints.
         self.gate = ApiGate(self._gate_rules(http))
 
     def find(self, request: Request) -> Resource:
@@ -66,9 +68,9 @@ class ReloadableApi:
     def commit(self, new: Configuration) -> Sequence[str]:
         """Serve `new` from now on; return the keys that need a restart."""
         if new.http_server is None:
-            # Closing the listener is not ours: it goes on as it was.
+            # This class cannot close the listener, so the API goes on unchanged.
             return ["http_server"]
-        old, self._configuration = _http(self._configuration), new
+        old, self._configuration = http_of(self._configuration), new
         if new.http_server.throttling != old.throttling:
             self._throttle = self._throttle_of(new.http_server)
         if self._keys is not None and new.auth is not None:
@@ -87,11 +89,9 @@ class ReloadableApi:
         return KeyRing(configuration.auth.identities, self._defer_to_pool)
 
     def _gate_rules(self, http: HttpServer) -> GateRules:
-        cors = None if http.cors is None else CrossOrigin(http.cors)
-        return GateRules(keys=self._keys, throttle=self._throttle, cors=cors, hosts=self._hosts)
-
-
-def _http(configuration: Configuration) -> HttpServer:
-    http = configuration.http_server
-    assert http is not None, "no server, no API"
-    return http
+        return GateRules(
+            keys=self._keys,
+            throttle=self._throttle,
+            cors=None if http.cors is None else CrossOrigin(http.cors),
+            own_names=self._own_names,
+        )

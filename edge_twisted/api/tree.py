@@ -70,15 +70,15 @@ class EndpointDeclaration:
 
 def build(configuration: Configuration, parts: ApiParts) -> Router:
     """Return the routes of a configuration that has an ``http_server``."""
-    http = _http(configuration)
+    http = http_of(configuration)
     resources = [each.make(configuration, parts) for each in ENDPOINTS if each.is_on(http)]
     disabled = [each.route for each in ENDPOINTS if not each.is_on(http)]
     return Router(resources, disabled)
 
 
 def operations(configuration: Configuration) -> Sequence[Operation]:
-    """Return what is declared of the endpoints that a configuration switches on."""
-    http = _http(configuration)
+    """Return the operations of the endpoints that a configuration switches on."""
+    http = http_of(configuration)
     return [each.operation for each in ENDPOINTS if each.is_described and each.is_on(http)]
 
 
@@ -87,9 +87,10 @@ def openapi_document_of(configuration: Configuration) -> dict[str, Any]:
     return openapi_document(operations(configuration), needs_keys=configuration.auth is not None)
 
 
-def _http(configuration: Configuration) -> HttpServer:
+def http_of(configuration: Configuration) -> HttpServer:
+    """Return the ``http_server`` of a configuration, which must have one."""
     http = configuration.http_server
-    assert http is not None, "no server, no routes"
+    assert http is not None, "the caller serves no API without http_server"
     return http
 
 
@@ -105,7 +106,7 @@ def _statements(
     configuration: Configuration,
     parts: ApiParts,
 ) -> Resource:
-    http = _http(configuration)
+    http = http_of(configuration)
     return endpoint(
         parts.database,
         max_body_bytes=http.http_api.execute.max_body_bytes,
@@ -114,12 +115,12 @@ def _statements(
 
 
 def _upload(configuration: Configuration, parts: ApiParts) -> Resource:
-    limit = _http(configuration).http_api.attachments_upload.max_body_bytes
+    limit = http_of(configuration).http_api.attachments_upload.max_body_bytes
     return attachments_upload.AttachmentsUpload(parts.blobs, max_body_bytes=limit)
 
 
 def _download(configuration: Configuration, parts: ApiParts) -> Resource:
-    timeout = _timeout_seconds(_http(configuration))
+    timeout = _timeout_seconds(http_of(configuration))
     return attachments_download.AttachmentsDownload(
         parts.blobs,
         parts.references,

@@ -4,6 +4,8 @@ Writes lines to standard output or error, without ever waiting for the reader.
 
 A stopped terminal, a paused ``docker logs`` or a dead supervisor would block a plain ``write``, and
 the whole server with it.  Here lines wait in memory up to a bound; beyond it the oldest are lost.
+A stream takes parts of lines and reports no errors of a disk, so little is shared with
+`patient_writer`, which does the same for files.
 """
 
 from __future__ import annotations

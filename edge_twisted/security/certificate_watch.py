@@ -67,21 +67,21 @@ class _PairPoll:
         self._reminded = float("-inf")
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to look at the files every `POLL_SECONDS`."""
         self._next = self._clock.callLater(POLL_SECONDS, self._poll)
 
     def stop(self) -> None:
-        """End looking; harmless when repeated, and `start` may follow."""
+        """Stop looking at the files; harmless when repeated, and `start` may follow."""
         if self._next is not None:
             self._next.cancel()
             self._next = None
 
     def _examine(self) -> None:
-        """Examine the files, and use what was found."""
+        """Examine the files, and act on the result."""
         raise NotImplementedError
 
     def _remind(self) -> None:
-        """Log what needs a hand, if it is time to say it again."""
+        """Log again, from time to time, what the operator has to do."""
         raise NotImplementedError
 
     def _poll(self) -> None:
@@ -170,7 +170,7 @@ class CertificateWait(_PairPoll):
 
 @frozen(kw_only=True)
 class CertificateReload:
-    """What a reload came to, for the audit log: in use, or refused with the reasons."""
+    """The outcome of a reload, for the audit log: the certificate in use, or the problems."""
 
     certificate: Certificate | None = None
     problems: tuple[str, ...] = ()
@@ -178,7 +178,7 @@ class CertificateReload:
 
 @frozen(kw_only=True)
 class PreparedReload:
-    """What a reload would take over, and the state of the files when it was examined."""
+    """The result of examining files for a reload, and their state at that time."""
 
     files: TlsFiles
     state: PairState
@@ -187,10 +187,10 @@ class PreparedReload:
 
 class CertificateWatch(_PairPoll):
     """
-    Keeps a `ReloadableTlsContext` at what is in the files.
+    Keeps the certificate of a `ReloadableTlsContext` up to date with the files.
 
-    What cannot be served is logged once, and the certificate in use stays.  `on_reload` hears of
-    each reload and each refusal, once.
+    A pair of files that cannot be served is logged once, and the certificate in use stays.
+    `on_reload` is called once for each reload and each refusal.
     """
 
     _failure = "Looking after the certificate failed; the one in use stays"
@@ -210,18 +210,18 @@ class CertificateWatch(_PairPoll):
         self._on_reload = on_reload
 
     def prepare(self, files: TlsFiles) -> PreparedReload:
-        """Examine `files` for a reload, and change nothing; `commit` takes what this returns."""
-        # Looked at before it is read: a change in between is then found by the next look.
+        """Examine `files` for a reload, and change nothing; pass the result to `commit`."""
+        # The state is taken before the files are read, so the next look sees a change in between.
         state = state_of(files)
         check = check_files(files.cert, files.key, self._listen_host, self._now())
         return PreparedReload(files=files, state=state, check=check)
 
     def commit(self, prepared: PreparedReload) -> None:
         """
-        Watch these files from now on, and serve what was found in them.
+        Watch the prepared files from now on, and serve their certificate.
 
-        When that was a problem, the certificate in use stays, and the files are taken up as soon
-        as they change.
+        If they have a problem, the certificate in use stays, and the files are examined again when
+        they change.
         """
         self._files = prepared.files
         self._examined = prepared.state

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parses certificates and keys from the bytes of a PEM file, with an error for each defect."""
+"""
+Parses certificates and keys from the bytes of a PEM file, with an error for each defect.
+
+`cryptography` does the parsing, but its errors do not tell a DER file from an encrypted key, a
+half-written file or swapped files.  This module tells them apart, and names the remedy.
+"""
 
 from __future__ import annotations
 

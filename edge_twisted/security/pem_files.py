@@ -3,8 +3,8 @@
 Reads the files of a certificate and its key at one moment, with an error for each obstacle.
 
 A renewal replaces the two files one after another, sometimes by changing symbolic links (certbot).
-`read_pair` returns bytes of files that did not change meanwhile; whether key and certificate match
-is checked by `certificates`.
+`read_pair` returns the bytes of two files that did not change while they were read, which no
+library offers; whether key and certificate match is checked by `certificates`.
 """
 
 from __future__ import annotations
@@ -31,17 +31,9 @@ MAX_FILE_BYTES = 1 << 20
 READ_ATTEMPTS = 3
 
 
-@frozen
-class FileState:
-    """Identity of a file's content without reading it; equal states mean an unchanged file."""
-
-    target: str
-    inode: tuple[int, int]
-    size: int
-    modified_ns: int
-    changed_ns: int
-
-
+#: Identity of a file's content without reading the file; equal states mean an unchanged file: path
+#: behind symbolic links, device, inode, size, and times of modification and change in ns.
+FileState = tuple[str, int, int, int, int, int]
 #: The states of both files, certificate first; None for a file that is not there.
 PairState = tuple[FileState | None, FileState | None]
 
@@ -81,13 +73,8 @@ def _state(path: Path) -> FileState | None:
         found = os.stat(target)
     except OSError:
         return None
-    return FileState(
-        target,
-        (found.st_dev, found.st_ino),
-        found.st_size,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
-    )
+    times = found.st_mtime_ns, found.st_ctime_ns
+    return target, found.st_dev, found.st_ino, found.st_size, *times
 
 
 def _read(role: Role, path: Path, problems: list[CertificateProblem]) -> bytes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attachments that documents name: who may have one, and how a missing one is fetched."""
+"""Access to attachments by the documents that name them, and fetching of missing ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StoredBlobReferences:
         self.fetcher: Fetcher = lambda attachment, timeout_seconds: succeed(False)
 
     def may_download(self, attachment: str, access: Access) -> Deferred[bool]:
-        """Answer whether a document that `access` may read names the attachment."""
+        """See `BlobReferences.may_download`."""
 
         def look(snapshot: Snapshot) -> bool:
             return self._database.may_read_name(snapshot, attachment, access)
@@ -42,10 +42,10 @@ class StoredBlobReferences:
 
     def may_send(self, peer: str, attachment: str) -> Deferred[bool]:
         """
-        Answer whether a peer may have the attachment.
+        Tell whether a peer may have the attachment.
 
-        It may if a live document names it, in a collection that may be sent to peers.  All peers
-        are alike in that.
+        A peer may if a live document names the attachment, in a collection that may be sent to
+        peers.  This is the same for all peers.
         """
 
         def look(snapshot: Snapshot) -> bool:

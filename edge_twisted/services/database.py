@@ -74,7 +74,7 @@ class DatabaseService(Service):
         pace = pace_of(self._configuration)
         self.scrubber = Scrubber(self.store.scrubbed, reactor, now_ms, pace)
         self.store.watch_damage(self.scrubber.hurry, self._lost)
-        #: Fetches an attachment that was lost, set by who can.
+        #: Fetches an attachment that was lost from the mesh; `EdgeServer` sets it.
         self.fetch: Callable[[str], object] = lambda attachment: None
 
     @property
@@ -111,7 +111,7 @@ class DatabaseService(Service):
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def troubles(self) -> Iterator[Trouble]:
-        """Yield what is wrong with the store, for whoever asks after the server's health."""
+        """Yield the store's faults, for ``GET /health`` and `edge-server status`."""
         for text in damage_texts(self.store.damage):
             yield Trouble("store_corrupt", text)
         yield from self.clock_watch.troubles()
@@ -120,7 +120,7 @@ class DatabaseService(Service):
         self.fetch(attachment)
 
     def _retain(self, parameters: ParameterValues) -> None:
-        """Keep what was deleted for as long as the system parameters say."""
+        """Set the retention of tombstones to that of the system parameters."""
         retention = retention_of(parameters)
         if retention != self._housekeeping.retention:
             self._housekeeping.retention = retention
@@ -128,12 +128,12 @@ class DatabaseService(Service):
     # -- Reloadable
 
     def verify(self, new: Configuration) -> list[str]:
-        """Nothing stands against another database at the next start."""
+        """Return no problem: a changed database section takes effect at the next start."""
         return []
 
     def commit(self, new: Configuration) -> list[str]:
-        """Take nothing over: a database is what it is until the restart."""
-        # What the mesh makes of a new transport, it says itself.
+        """Change nothing; return ``database`` if a restart would change something."""
+        # The transport is left out: `MeshService.commit` reports its changes.
         comparable = evolve(new.database, transport=self._configuration.transport)
         return ["database"] if comparable != self._configuration else []
 
@@ -147,7 +147,7 @@ def pace_of(configuration: model.DatabaseConfig) -> ScrubbingPace:
 
 
 def retention_of(parameters: ParameterValues) -> Retention:
-    """Return how long what was deleted is kept."""
+    """Return how long tombstones are kept."""
     return Retention(
         tombstone_ttl_enabled=parameters.boolean("tombstone_ttl_enabled"),
         tombstone_ttl_hours=parameters.integer("tombstone_ttl_hours"),
@@ -157,7 +157,7 @@ def retention_of(parameters: ParameterValues) -> Retention:
 
 
 def damage_texts(damage: DamageReport) -> Iterator[str]:
-    """Yield what is damaged in words that name nothing of the data."""
+    """Yield a sentence for each kind of damage, without names from the data."""
     for count, what in ((damage.documents, "documents"), (damage.attachments, "attachments")):
         if count:
             yield f"{count} damaged {what} are in quarantine; the log names them"

@@ -20,7 +20,6 @@ from twisted.logger import Logger
 
 from edge_twisted.api.client_address import UNIX, client_address, plain
 from edge_twisted.api.health import Trouble
-from edge_twisted.api.hosts import HostNames
 from edge_twisted.api.pipeline import Pipeline
 from edge_twisted.api.reloadable import ReloadableApi
 from edge_twisted.api.request_ids import request_ids
@@ -48,10 +47,10 @@ if TYPE_CHECKING:
 
 log = Logger()
 
-#: How long requests in flight may take once the server stops: two seconds are left for mesh and
+#: How long current requests may take once the server stops; two seconds are left for mesh and
 #: store, so that every stop ends within ten.
 DRAIN_SECONDS = 8.0
-#: How long until a listener that begins late is tried again, after its port was in use.
+#: Time between attempts to listen, if the port is in use when the certificate becomes valid.
 LISTEN_AGAIN_SECONDS = 30.0
 
 
@@ -88,8 +87,8 @@ class HttpService(Service):
             parts,
             defer_to_pool=defer_to_pool,
             throttle_of=lambda http: Throttle(http.throttling, monotonic, self._throttled),
-            # No browser gets at a unix socket but through a proxy, which has names of its own.
-            hosts=HostNames(self._names) if isinstance(address, TcpAddress) else None,
+            # A browser reaches a unix socket only through a proxy, which has names of its own.
+            own_names=self._names if isinstance(address, TcpAddress) else None,
         )
         self._metrics = parts.metrics
         self.site = self._site(observer)
@@ -98,12 +97,12 @@ class HttpService(Service):
 
     @property
     def ports(self) -> Sequence[IListeningPort]:
-        """The ports that it listens on; none before it starts and after it stops."""
+        """The ports that are listened on; none before the start and after the stop."""
         return self._ports
 
     @property
     def problem(self) -> str:
-        """Why it does not listen; empty if it does."""
+        """Why the service does not listen; empty if it does."""
         return str(self._wait.problem) if self._wait is not None else self._problem
 
     # -- IService

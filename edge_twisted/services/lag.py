@@ -12,7 +12,7 @@ from twisted.logger import Logger
 log = Logger()
 
 INTERVAL_SECONDS = 0.5
-#: Above this the log says so; the aim for everything that runs on the reactor is 10 ms.
+#: A longer lag is logged; everything that runs on the reactor aims at 10 ms.
 WARN_SECONDS = 0.25
 
 

@@ -104,13 +104,13 @@ def listening_text(port: IListeningPort) -> str:
 @implementer(IResolutionReceiver)
 @define
 class _Resolution:
-    """Collects the addresses of a name."""
+    """Collects the addresses of a host name; `done` fires when all are known."""
 
     done: Deferred[None] = field(factory=Deferred)
     hosts: list[str] = field(factory=list)
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
-        """Nothing is needed of it: whoever starts the server waits."""
+        """Does nothing: the resolution is never cancelled."""
 
     def addressResolved(self, address: IAddress) -> None:
         if isinstance(address, IPv4Address | IPv6Address) and address.host not in self.hosts:

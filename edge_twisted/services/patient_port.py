@@ -17,18 +17,18 @@ class PatientPort(tcp.Port):
     """
     Accepts `ACCEPTS_PER_TURN` connections in one turn of the reactor.
 
-    Twisted's own accepts 20 more in each turn as long as there are enough, up to all that wait,
-    and whoever is connected already has to wait for that.
+    Twisted's own port accepts more connections in each turn while there are enough, up to all that
+    wait, and open connections have to wait for that.
     """
 
     @property
     def numberAccepts(self) -> int:
-        """How many the next turn accepts at most."""
+        """Most connections that the next turn accepts."""
         return ACCEPTS_PER_TURN
 
     @numberAccepts.setter
     def numberAccepts(self, number: int) -> None:
-        """Leave it as it is, whatever Twisted has learned of the traffic."""
+        """Ignore the number that Twisted derives from the traffic."""
 
 
 def listen_patiently(
@@ -37,7 +37,7 @@ def listen_patiently(
     """
     Listen as `reactor.listenTCP` does, with a `PatientPort`.
 
-    :raises CannotListenError: the address cannot be had.
+    :raises CannotListenError: the address is in use, not permitted, or not of this machine.
     """
     port = PatientPort(number, factory, backlog, host, reactor)
     port.startListening()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the metrics say of the store: commits as they become durable, documents when asked."""
+"""Metrics of the store: commits as they become durable, documents and damage at each scrape."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from edge_twisted.store.interface import Store
 from edge_twisted.store.rows import Census, Commit
 from edge_twisted.store.scrubber import Scrubber
 
-#: So many collections have a label of their own, those with most documents: what reads metrics
-#: keeps a series for each, for months, and a page of them must not grow with the database.
+#: Number of collections with a label of their own: those with the most documents.  Prometheus keeps
+#: a series for each label for months, and the page must not grow with the database.
 LABELLED_COLLECTIONS: Final = 50
 #: The label of all other collections together.
 OTHER: Final = "other"
-#: Counting waits so long for a thread at most; then the page shows the counts of the last time.
+#: How long a scrape waits for the counts; after that it shows those of the scrape before.
 PATIENCE_SECONDS: Final = 2.0
 
 
 def measure_store(store: Store, metrics: Metrics, clock: IReactorTime) -> None:
-    """Have a store counted from now on; it need not be open yet."""
+    """Feed the metrics of `store` from now on; the store need not be open yet."""
 
     def committed(commit: Commit) -> None:
         metrics.store_commits.inc(commit.units)
@@ -39,7 +39,7 @@ def measure_store(store: Store, metrics: Metrics, clock: IReactorTime) -> None:
 
 
 def measure_damage(store: Store, metrics: Metrics, scrubber: Scrubber) -> None:
-    """Have it told from now on what of a store is damaged, and when it was looked through last."""
+    """Feed the metrics of a store's damage, and of the time since its last complete scrub."""
 
     def show() -> None:
         damage = store.damage
@@ -60,10 +60,10 @@ def _show(census: Census, metrics: Metrics) -> None:
     metrics.store_collections.set(census.collections)
     counts = dict(census.largest)
     if census.collections > len(counts):
-        # A collection of this very name is among the others: a label says one thing.
+        # A collection of this very name is counted among the others, so that the label is unique.
         counts.pop(OTHER, None)
         counts[OTHER] = census.documents - sum(counts.values())
-    # A collection that is no more among the largest must not be shown for ever.
+    # Cleared, because a collection may have left the largest ones.
     metrics.store_documents.clear()
     for name, count in counts.items():
         metrics.store_documents.labels(name).set(count)

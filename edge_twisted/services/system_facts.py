@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``system:system_info`` and ``system:metrics`` tell that the database itself cannot know."""
+"""Facts and measures of ``system:system_info`` and ``system:metrics`` from outside the database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge_twisted.store.sqlite.connection import library_version
 
 
 def facts_of(configuration: Configuration, folder: Path) -> Callable[[], Iterable[InfoEntry]]:
-    """Return what tells of the configuration at the start, and of the files of the store."""
+    """Return a function that yields facts of the configuration and of the store's files."""
 
     def facts() -> Iterator[InfoEntry]:
         yield InfoEntry("core", "device_name", configuration.database.device_name)
@@ -29,7 +29,7 @@ def facts_of(configuration: Configuration, folder: Path) -> Callable[[], Iterabl
 
 
 def measures_of(registry: CollectorRegistry) -> Callable[[], Iterable[MetricEntry]]:
-    """Return what tells the metrics that ``GET /metrics`` shows."""
+    """Return a function that yields the metrics of ``GET /metrics`` as measures."""
 
     def measures() -> Iterator[MetricEntry]:
         for family in registry.collect():
@@ -43,7 +43,7 @@ def measures_of(registry: CollectorRegistry) -> Callable[[], Iterable[MetricEntr
 
 
 def _size_of(folder: Path) -> int:
-    """Return how many bytes the files below a folder have; one that goes away counts nothing."""
+    """Return the total size in bytes of the files below `folder`; vanished files count nothing."""
     total = 0
     for path in folder.rglob("*"):
         try:

@@ -58,9 +58,9 @@ class Notifier:
 
 def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
     """
-    Return how often the watchdog wants to be fed, in seconds, or None when there is none for `pid`.
+    Return the interval for feeding the watchdog in seconds; None without a watchdog for `pid`.
 
-    Half of systemd's limit, as sd_watchdog_enabled(3) recommends.
+    The interval is half of systemd's limit, as sd_watchdog_enabled(3) recommends.
     """
     limit = environ.get("WATCHDOG_USEC", "")
     if not limit.isdigit() or int(limit) == 0:

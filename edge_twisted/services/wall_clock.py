@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The wall clock, for dates: what is written down, shown, or compared with a date from elsewhere.
+The wall clock: for dates that are stored, shown, or compared with dates from elsewhere.
 
-Somebody may set it at any moment, so nothing that lasts is measured with it: durations are those of
-`time.monotonic`, which is also what the reactor's timers count (`reactor_time`).  This is the only
-module that reads it; a test says so.
+The wall clock can be set at any moment, so durations are never measured with it, but with
+`time.monotonic`, as the reactor's timers are (`reactor_time`).  A test ensures that no other module
+reads the wall clock.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the server will be able to write somewhere, found out without writing."""
+"""Checks whether the server can write to a folder or make a socket, without writing."""
 
 from __future__ import annotations
 
