@@ -4,9 +4,9 @@ Print the test files that are nearest to what changed, for ``nox -s quick``.
 
 Usage: ``python .ci/changed_tests.py [COMMIT]``, from the top of a checkout.  What changed is what
 differs from COMMIT (the commit where this branch left main, unless given), uncommitted and new
-files included.  Near are: a changed test file; a test file that imports a changed module; one that
-is named after it.  The house's own tests always run.  At most `MOST_FILES` are printed; what is
-left out is told on standard error, for CI runs everything anyway.
+files included.  Near are changed test files, and test files that import a changed module or have
+its name.  The nearest come first, then the tests of the house's rules.  At most `MOST_FILES` near
+files are printed; standard error says how many more there are, for CI.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> None:
     found = near(files)
     if left := found[MOST_FILES:]:
         print(f"left to CI: {len(left)} more test files", file=sys.stderr)
-    for path in (*sorted(ALWAYS), *found[:MOST_FILES]):
+    for path in (*found[:MOST_FILES], *sorted(ALWAYS)):
         print(path)
 
 

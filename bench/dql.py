@@ -95,7 +95,7 @@ class _NoUnit:
         """Whatever is asked about documents or facts, or to keep."""
 
     # Named one by one: an attribute made for each call would cost more than what is measured.
-    get = fact = damaged = put = put_fact = admit_collection = _nothing
+    get = fact = damaged = collection = put = put_fact = admit_collection = _nothing
 
 
 def document(number: int) -> dict[str, Value]:

@@ -16,7 +16,7 @@ class DocumentContract(StoreTestCase):
     """Documents, tombstones, totals."""
 
     async def test_a_tombstone_is_kept_but_not_shown(self) -> None:
-        """A deleted document is there for `get` and the log, and for nothing else."""
+        """Only `get` and the log see the tombstone of a deleted document."""
         store = await self.opened()
         await store.write("insert", putting("c", "x", v=1))
         await store.write("delete", deleting("c", "x"))
@@ -35,7 +35,7 @@ class DocumentContract(StoreTestCase):
             self.assertEqual((info.count, info.lsn, info.fingerprint), (0, 2, bytes(16)))
 
     async def test_a_document_comes_back(self) -> None:
-        """Putting over a tombstone, and deleting again, works as often as one likes."""
+        """A document can be put over its tombstone and deleted again, any number of times."""
         store = await self.opened()
         for round_number in range(3):
             await store.write("insert", putting("c", "x", v=round_number))
@@ -60,7 +60,7 @@ class DocumentContract(StoreTestCase):
             self.assertEqual((info.count, info.lsn), (0, 2))
 
     async def test_bodies_come_back_to_the_letter(self) -> None:
-        """Whatever JSON can hold, and marked bodies too."""
+        """Reads return the bytes of a body that were put, for all JSON and for marked bodies."""
         store = await self.opened()
         fields: list[dict[str, Any]] = [
             {"text": '\u0000\x7f é 😀 \u2028 "quoted" \\ /'},
@@ -91,7 +91,7 @@ class DocumentContract(StoreTestCase):
         self.assertEqual([each.body for each in got], sent)
 
     async def test_ids_of_all_kinds(self) -> None:
-        """Every id finds its document, and only its own; scans by id follow their order."""
+        """Each id finds its own document, and ids compare as values do."""
         store = await self.opened()
         ids: list[Any] = [
             False,
@@ -119,7 +119,7 @@ class DocumentContract(StoreTestCase):
             self.assertEqual(keys, [key(each) for each in ids])
 
     async def test_collections_do_not_mix(self) -> None:
-        """One id in several collections is several documents, whatever their names."""
+        """One id in several collections names a document in each, whatever their names."""
         store = await self.opened()
         names = ["c", "C", "c ", "é", "'; DROP TABLE documents; --"]
         for name in names:
@@ -132,7 +132,7 @@ class DocumentContract(StoreTestCase):
             self.assertEqual(len(flat(snapshot.scan("C"))), 0)
 
     async def test_fingerprints_tell_equal_from_different(self) -> None:
-        """They depend on the live documents' digests alone, not on how these came about."""
+        """A fingerprint depends only on the digests of live documents, not on their history."""
         store = await self.opened()
 
         def make(collection: str, numbers: Sequence[int]) -> Callable[[UnitOfWork], None]:
@@ -160,7 +160,7 @@ class DocumentContract(StoreTestCase):
         self.assertEqual(len(a.fingerprint), 16)
 
     async def test_digests_are_kept(self) -> None:
-        """`digests` yields what was put, signed 64 bits."""
+        """`digests` yields the digests that were put, as signed 64-bit integers."""
         store = await self.opened()
         wanted = {key(1): 0, key(2): 2**63 - 1, key(3): -(2**63)}
 
@@ -174,7 +174,7 @@ class DocumentContract(StoreTestCase):
             self.assertEqual(dict(flat(snapshot.digests("c", tombstones=True))), wanted)
 
     async def test_digests_of_tombstones(self) -> None:
-        """`digests` leaves tombstones out, and takes them in if asked to."""
+        """`digests` yields tombstones only with `tombstones=True`."""
         store = await self.opened()
         for n in range(5):
             await store.write("insert", putting("c", n))
@@ -205,7 +205,7 @@ class DocumentContract(StoreTestCase):
         await store.write("inside", inside)
 
     async def test_tombstones_are_reaped_by_receipt(self) -> None:
-        """The oldest go first, at most so many, and the horizon moves."""
+        """`reap` forgets the oldest tombstones first, at most `most`, and moves the horizon."""
         store = await self.opened()
         for n in range(10):
             await store.write("insert", putting("c", n))
@@ -226,7 +226,7 @@ class DocumentContract(StoreTestCase):
         self.assertEqual(store.lsn, 21)
 
     async def test_what_is_reaped_may_leave_facts(self) -> None:
-        """Hooks hear of tombstones in the unit that reaps them; one that fails keeps them."""
+        """Hooks run in the unit that reaps; if a hook fails, the tombstones stay."""
         store = await self.opened()
         for n in range(3):
             await store.write("insert", putting("c", n))
@@ -283,7 +283,7 @@ class DocumentContract(StoreTestCase):
             self.assertEqual([k for k, _ in snapshot.facts("s", after=b"a4")], [b"b", b"\xff\xff"])
 
     async def test_facts_and_documents_are_one_unit(self) -> None:
-        """A cursor that is kept with received documents is there if and only if they are."""
+        """A fact and the documents of one unit are stored together or not at all."""
         store = await self.opened()
 
         def receive(unit: UnitOfWork) -> None:

@@ -17,7 +17,7 @@ class LogContract(StoreTestCase):
     """The log of commits."""
 
     async def test_each_document_once_by_its_newest_commit(self) -> None:
-        """Updated documents move to the end; the order is that of commits."""
+        """The log is in the order of commits; an updated document moves to the end."""
         store = await self.opened()
         for n in range(5):
             await store.write("insert", putting("c", n))
@@ -33,7 +33,7 @@ class LogContract(StoreTestCase):
             self.assertEqual(snapshot.changes_after(99).lsn, 99)
 
     async def test_batches_hold_whole_commits(self) -> None:
-        """A commit is never split, whatever the limit; reading on misses and repeats nothing."""
+        """No limit splits a commit; a reader that goes on misses and repeats nothing."""
         store = await self.opened()
 
         def several(collection: str, numbers: range) -> Callable[[UnitOfWork], None]:
@@ -57,7 +57,7 @@ class LogContract(StoreTestCase):
                 self.assertEqual((sizes, lsn), ([5, 3, 7], 3))
 
     async def test_received_batches(self) -> None:
-        """Thousands of documents, their timestamps and the cursor are one commit, or nothing."""
+        """Thousands of documents, their timestamps and a cursor become one commit or nothing."""
         store = await self.opened()
         remote: list[Timestamp] = []
 
@@ -87,7 +87,7 @@ class LogContract(StoreTestCase):
         await store.write("tick", lambda unit: self.assertGreater(unit.tick(), remote[-1]))
 
     async def test_hooks_hear_where_facts_were_put(self) -> None:
-        """A commit names the spaces of its facts, so that nobody looks where nothing changed."""
+        """A commit names the spaces of its facts, so that hooks read only changed spaces."""
         store = await self.opened()
         heard: list[Commit] = []
         store.on_commit(heard.append)
@@ -104,7 +104,7 @@ class LogContract(StoreTestCase):
         self.assertEqual(spaces, [frozenset(), frozenset({"s"})])
 
     async def test_a_census(self) -> None:
-        """Figures of the whole database, and of its largest collections."""
+        """A census has the totals of the database, and its largest collections."""
         store = await self.opened()
         with store.snapshot() as snapshot:
             empty = Census(collections=0, documents=0, largest=[])
@@ -159,7 +159,7 @@ class LogContract(StoreTestCase):
         await store.read("look", look)
 
     async def test_only_the_collections_that_are_asked_for(self) -> None:
-        """Commits of other collections count as passed."""
+        """The lsn of a batch moves past commits of collections that were not asked for."""
         store = await self.opened()
         for n in range(10):
             await store.write("insert", putting("cd"[n % 2], n))

@@ -41,7 +41,7 @@ class ReadContract(StoreTestCase):
         return store
 
     async def test_reads_answer_and_fail(self) -> None:
-        """A read's result, or what it raised, comes back."""
+        """The Deferred of a read fires with its result, or fails with its exception."""
         store = await self.filled(3)
         self.assertEqual(await store.read("count", lambda s: len(flat(s.scan("c")))), 3)
 
@@ -51,7 +51,7 @@ class ReadContract(StoreTestCase):
         await self.assertFailure(store.read("broken", broken), UnitFailure)
 
     async def test_index_bodies_come_in_the_order_of_their_keys(self) -> None:
-        """Either way round, through one span or several; counts and ids are those of the bodies."""
+        """Bodies come by key in both directions, over one span or several; ids and counts agree."""
         store = await self.filled(30)
         await store.write("index", lambda unit: unit.create_index(BY_N))
         await store.index_ready("c", "by_n")
@@ -74,7 +74,7 @@ class ReadContract(StoreTestCase):
                 snapshot.index_bodies(IndexRead("c", "other"))
 
     async def test_bodies_of_an_index_may_be_filtered_or_come_at_once(self) -> None:
-        """Both ways find what a filtered index scan finds, bodies with binary values too."""
+        """`index_bodies` and `index_texts` apply prefilters, to bodies with binary values too."""
         store = await self.filled(30)
 
         def more(unit: UnitOfWork) -> None:
@@ -119,7 +119,7 @@ class ReadContract(StoreTestCase):
                 snapshot.index_count(IndexRead("c", "other", spans, prefilter=kept))
 
     async def test_a_part_of_an_answer_leaves_nothing_open(self) -> None:
-        """What was read of an index in part does not keep its snapshot."""
+        """A partial read of an index does not hold its snapshot."""
         store = await self.filled(30)
         await store.write("index", lambda unit: unit.create_index(BY_N))
         await store.index_ready("c", "by_n")
@@ -133,7 +133,7 @@ class ReadContract(StoreTestCase):
                 self.assertEqual(snapshot.lsn, committed.lsn)
 
     async def test_rows_of_fields(self) -> None:
-        """Instead of bodies, however they are read; what holds binary values stays a body."""
+        """Every read can yield rows of fields; a document with binary values stays a body."""
         store = await self.opened()
         values: list[Value] = [
             None, True, 0, -1, 2**63 - 1, 1.0, -0.5, 1e300, 5e-324,
@@ -168,7 +168,7 @@ class ReadContract(StoreTestCase):
                 self.assertEqual(scanned, [(key, row_of(text, fields)) for key, text in whole])
 
     async def test_a_hurried_read_is_a_read(self) -> None:
-        """While it is quick."""
+        """A hurried read returns what any other read returns, as long as it is quick."""
         store = await self.filled(3)
         with store.snapshot() as snapshot:
             with store.hurried():
@@ -176,7 +176,7 @@ class ReadContract(StoreTestCase):
             self.assertEqual(len(flat(snapshot.scan("c"))), 3)
 
     async def test_iterators_side_by_side_do_not_meet(self) -> None:
-        """One that ended, one abandoned and one that goes on leave each other alone."""
+        """Iterators that ended, were abandoned or still run do not affect each other."""
         store = await self.filled(30)
         with store.snapshot() as snapshot:
             ended = flat(snapshot.scan("c"))
@@ -189,7 +189,7 @@ class ReadContract(StoreTestCase):
             self.assertEqual(flat(snapshot.scan("c")), ended)
 
     async def test_a_stream_keeps_its_snapshot(self) -> None:
-        """Writes after its beginning do not show."""
+        """A stream does not show writes that came after its beginning."""
         store = await self.filled(1000)
         stream = store.stream("scan", lambda snapshot: snapshot.scan("c"))
         first = await stream.next()
@@ -206,7 +206,7 @@ class ReadContract(StoreTestCase):
             self.assertEqual(len(flat(snapshot.scan("c"))), 1000)
 
     async def test_a_closed_stream_is_over(self) -> None:
-        """Closing early, twice, or before the beginning is fine; asking on is not."""
+        """A stream may be closed early, twice, or before it begins; `next` then fails."""
         store = await self.filled(1000)
         stream = store.stream("scan", lambda snapshot: snapshot.scan("c"))
         await stream.next()
@@ -216,7 +216,7 @@ class ReadContract(StoreTestCase):
         store.stream("never begun", lambda snapshot: snapshot.scan("c")).close()
 
     async def test_a_failing_stream(self) -> None:
-        """What the iterator raises comes out of `next`, and ends the stream."""
+        """An exception of the iterator fails `next`, and ends the stream."""
         store = await self.filled(1)
 
         def broken(snapshot: Snapshot) -> Iterator[int]:
@@ -229,7 +229,7 @@ class ReadContract(StoreTestCase):
         await self.assertFailure(stream.next(), ReadCancelled)
 
     async def test_nested_snapshots(self) -> None:
-        """A function that takes a snapshot may call another that does."""
+        """`Store.snapshot` may be entered again inside its own block."""
         store = await self.filled(2)
         with store.snapshot() as outer, store.snapshot() as inner:
             self.assertEqual(outer.lsn, inner.lsn)

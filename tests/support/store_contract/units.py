@@ -45,7 +45,7 @@ class UnitContract(StoreTestCase):
             self.assertEqual((found.lsn, found.body), (43, b'{"_id":42,"n":42}'))
 
     async def test_a_failing_unit_hurts_nobody_else(self) -> None:
-        """An exception undoes its unit alone, and reaches whoever queued it."""
+        """An exception undoes its own unit only, and fails the Deferred of that unit."""
         store = await self.opened()
         await store.write("before", putting("c", 1, v="old"))
 
@@ -90,7 +90,7 @@ class UnitContract(StoreTestCase):
             self.assertEqual(sorted(k for k, _ in flat(snapshot.scan("c"))), [key(1), key(4)])
 
     async def test_units_see_their_own_writes(self) -> None:
-        """Inside a unit every way of reading shows what it wrote so far."""
+        """Every read inside a unit shows what the unit has written so far."""
         store = await self.opened()
         await store.write("before", putting("c", 1, v=1))
         await store.write("before", putting("c", 2, v=1))
@@ -129,7 +129,7 @@ class UnitContract(StoreTestCase):
         self.assertEqual([each.result for each in results], list(range(1, 51)))
 
     async def test_a_unit_that_changes_nothing_takes_no_lsn(self) -> None:
-        """It is answered with the newest lsn; facts alone are no commit either."""
+        """A unit without changes, or with facts alone, takes no lsn; its result has the newest."""
         store = await self.opened()
         await store.write("insert", putting("c", 1))
         self.assertEqual(await self.lsn_of(store.write("nothing", lambda unit: None)), 1)
@@ -139,7 +139,7 @@ class UnitContract(StoreTestCase):
         self.assertEqual(await self.lsn_of(store.write("insert", putting("c", 2))), 2)
 
     async def test_everything_survives_reopening(self) -> None:
-        """Documents, tombstones, facts, numbers and clocks go on where they were."""
+        """Documents, tombstones, facts, sequence numbers and clocks survive a restart."""
         store = await self.make_store()
         replica = store.replica
         stamps: list[int] = []
@@ -179,7 +179,7 @@ class UnitContract(StoreTestCase):
         self.assertEqual(dots, [2])
 
     async def test_a_new_epoch_begins_at_one(self) -> None:
-        """`renew_epoch` changes who writes here, for good."""
+        """`renew_epoch` makes the store a new replica, durably."""
         store = await self.make_store()
         await store.write("one", putting("c", 1))
         old = store.replica
@@ -238,7 +238,7 @@ class UnitContract(StoreTestCase):
         self.assertEqual(len([event for event in events if isinstance(event, Commit)]), 1)
 
     async def test_a_failing_hook_or_effect_is_logged_and_ends_there(self) -> None:
-        """Whoever watches cannot hurt whoever writes."""
+        """An exception of a hook or an effect is logged, and fails no write."""
         store = await self.opened()
 
         def explode(*args: object) -> None:
