@@ -2,7 +2,7 @@
 """
 What the API needs of attachments: interfaces of the store's blobs, and the errors of attachments.
 
-The API declares here what it uses of blobs, as the mesh does for its own use (`blob_carrier`), so
+The API declares here what it uses of blobs, as the mesh does for its own use (`blob_transfer`), so
 that neither imports the store.  Each `Awaitable` is a Deferred, or a coroutine over Deferreds.
 """
 

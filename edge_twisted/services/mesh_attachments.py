@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attachments over the mesh: the blob carrier, joined to the node whose links it uses."""
+"""Attachments over the mesh: the transfer of blobs, joined to the node whose links it uses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 
-from edge_twisted.mesh.links.blob_carrier import BlobCarrier, CarrierParts
+from edge_twisted.mesh.links.blob_transfer import BlobTransfer, BlobTransferParts
 from edge_twisted.mesh.links.link import Link
 from edge_twisted.mesh.links.node import MeshNode
 from edge_twisted.mesh.ports.effects import BlobHeard, Received
@@ -39,12 +39,12 @@ class MeshAttachments:
         self._clock = clock
         self._entropy = entropy
         self._fetches_unasked = fetches_unasked
-        self._carrier: BlobCarrier | None = None
+        self._transfer: BlobTransfer | None = None
 
     def start(self, node: MeshNode) -> None:
         """Begin to fetch and to serve; the store is open."""
-        self._carrier = BlobCarrier(
-            CarrierParts(
+        self._transfer = BlobTransfer(
+            BlobTransferParts(
                 blobs=self._store.blobs,
                 may_send=self._references.may_send,
                 neighbours=node,
@@ -52,33 +52,33 @@ class MeshAttachments:
                 entropy=self._entropy,
             )
         )
-        self._references.fetcher = self._carrier.fetch
-        self._carrier.start()
+        self._references.fetcher = self._transfer.fetch
+        self._transfer.start()
 
     async def stop(self) -> None:
         """Pause downloads, and wait until nothing uses the store any more."""
-        if self._carrier is not None:
-            await self._carrier.stop()
+        if self._transfer is not None:
+            await self._transfer.stop()
 
     # -- NodeObserver
 
     def peer_connected(self, link: Link) -> None:
         """See `NodeObserver.peer_connected`."""
         assert link.ends is not None
-        assert self._carrier is not None
-        self._carrier.connected(link.ends.peer)
+        assert self._transfer is not None
+        self._transfer.connected(link.ends.peer)
 
     def peer_disconnected(self, link: Link) -> None:
         """See `NodeObserver.peer_disconnected`."""
         assert link.ends is not None
-        assert self._carrier is not None
-        self._carrier.disconnected(link.ends.peer)
+        assert self._transfer is not None
+        self._transfer.disconnected(link.ends.peer)
 
     def told(self, link: Link, event: object) -> None:
         """See `NodeObserver.told`."""
         assert link.ends is not None
-        assert self._carrier is not None
+        assert self._transfer is not None
         if isinstance(event, BlobHeard):
-            self._carrier.heard(link.ends.peer, event.message)
+            self._transfer.heard(link.ends.peer, event.message)
         elif isinstance(event, Received) and self._fetches_unasked:
-            self._carrier.fetch_unasked(event.attachments)
+            self._transfer.fetch_unasked(event.attachments)

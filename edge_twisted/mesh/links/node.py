@@ -151,7 +151,7 @@ class MeshNode:
         for link in tuple(self._links):
             link.refuse(EndReason.GOODBYE, "the epoch was renewed")
 
-    # -- Neighbours, for the blob carrier
+    # -- Neighbours, for the transfer of blobs
 
     def send(self, peer: str, message: bytes) -> None:
         """See `Neighbours.send`."""

@@ -18,7 +18,7 @@ from edge_twisted.database.database import Database, TimeAndChance
 from edge_twisted.documents.ids import DocumentId
 from edge_twisted.documents.versions import Replica, SiteId
 from edge_twisted.mesh.blobs.messages import Chunk, decode, encode
-from edge_twisted.mesh.links.blob_carrier import BlobCarrier, CarrierParts
+from edge_twisted.mesh.links.blob_transfer import BlobTransfer, BlobTransferParts
 from edge_twisted.services.attachments import StoredBlobReferences
 from edge_twisted.store.blobs.interface import BlobWriter
 from edge_twisted.store.interface import UnitOfWork
@@ -50,7 +50,7 @@ class Network:
 
     def server(self, name: str) -> Server:
         made = self.servers[name] = Server(name, self)
-        made.carrier.start()
+        made.transfer.start()
         return made
 
     def line(self, *names: str) -> list[Server]:
@@ -62,14 +62,14 @@ class Network:
 
     def plug(self, one: str, other: str) -> None:
         self.cables.add(frozenset((one, other)))
-        self.servers[one].carrier.connected(other)
-        self.servers[other].carrier.connected(one)
+        self.servers[one].transfer.connected(other)
+        self.servers[other].transfer.connected(one)
 
     def cut(self, one: str, other: str) -> None:
         self.cables.discard(frozenset((one, other)))
         self.waiting = deque(each for each in self.waiting if {*each[:2]} != {one, other})
-        self.servers[one].carrier.disconnected(other)
-        self.servers[other].carrier.disconnected(one)
+        self.servers[one].transfer.disconnected(other)
+        self.servers[other].transfer.disconnected(one)
 
     def send(self, sender: str, receiver: str, message: bytes) -> None:
         if frozenset((sender, receiver)) not in self.cables:
@@ -89,7 +89,7 @@ class Network:
             if not self.waiting:
                 return
             sender, receiver, message = self.waiting.popleft()
-            self.servers[receiver].carrier.heard(sender, message)
+            self.servers[receiver].transfer.heard(sender, message)
 
     def deliver_chunks(self, number: int) -> None:
         """Deliver until so many chunks have been sent."""
@@ -129,8 +129,8 @@ class Server:
         database.start()
         self.database = database
         self.references = StoredBlobReferences(self.store, database)
-        self.carrier = BlobCarrier(
-            CarrierParts(
+        self.transfer = BlobTransfer(
+            BlobTransferParts(
                 blobs=self.store.blobs,
                 may_send=self.references.may_send,
                 neighbours=self,
@@ -138,7 +138,7 @@ class Server:
                 entropy=lambda length: (name.encode() + b"%d" % next(numbers)).ljust(length, b"-"),
             )
         )
-        self.references.fetcher = self.carrier.fetch
+        self.references.fetcher = self.transfer.fetch
 
     # -- content
 

@@ -29,7 +29,7 @@ class BlobTests(SynchronousTestCase):
         return servers
 
     def fetched(self, server: Server, seconds: float = 9.5) -> Deferred[bool]:
-        return server.carrier.fetch(ID, seconds)
+        return server.transfer.fetch(ID, seconds)
 
     # -- the plain way
 
@@ -64,7 +64,7 @@ class BlobTests(SynchronousTestCase):
         b.name_blob(small, "other")
         self.fetched(a)
         self.network.deliver_chunks(4)
-        done = a.carrier.fetch(small, 9.5)
+        done = a.transfer.fetch(small, 9.5)
         self.network.deliver_chunks(8)
         self.assertTrue(self.successResultOf(done))
         self.assertFalse(a.has(ID))
@@ -73,7 +73,7 @@ class BlobTests(SynchronousTestCase):
         a, b = self.network.line("a", "b")
         empty = b.add(b"")
         b.name_blob(empty)
-        done = a.carrier.fetch(empty, 9.5)
+        done = a.transfer.fetch(empty, 9.5)
         self.network.deliver()
         self.assertTrue(self.successResultOf(done))
 
@@ -88,7 +88,7 @@ class BlobTests(SynchronousTestCase):
         ids = [b.add(b"%d" % number) for number in range(40)]
         for number, one in enumerate(ids):
             b.name_blob(one, f"c{number}")
-        a.carrier.fetch_unasked(ids)
+        a.transfer.fetch_unasked(ids)
         self.network.deliver()
         self.assertTrue(all(a.has(one) for one in ids))
 
@@ -275,7 +275,7 @@ class BlobTests(SynchronousTestCase):
 
     def test_nonsense_ends_the_link(self) -> None:
         a, _ = self.line("a", "b")
-        a.carrier.heard("b", b"\x93\x01")
+        a.transfer.heard("b", b"\x93\x01")
         self.assertEqual(self.network.refused, [("a", "b")])
 
     # -- for the API
@@ -308,7 +308,7 @@ class BlobTests(SynchronousTestCase):
         b.add(CONTENT)
         done = self.fetched(a)
         self.network.deliver_chunks(10)
-        self.successResultOf(Deferred.fromCoroutine(a.carrier.stop()))
+        self.successResultOf(Deferred.fromCoroutine(a.transfer.stop()))
         self.assertFalse(self.successResultOf(done))
         self.assertGreater(len(a.data.blobs.partial[ID]), 5 * CHUNK_BYTES)
 

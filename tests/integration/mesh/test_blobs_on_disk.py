@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import TestCase
 
 from edge_twisted.mesh.blobs.messages import CHUNK_BYTES, Chunk, decode
-from edge_twisted.mesh.links.blob_carrier import BlobCarrier, CarrierParts
+from edge_twisted.mesh.links.blob_transfer import BlobTransfer, BlobTransferParts
 from edge_twisted.store.blobs.interface import BlobWriter
 from edge_twisted.store.interface import Store
 from edge_twisted.store.sqlite.files import Layout
@@ -24,7 +24,7 @@ CONTENT = random.Random(2).randbytes(30 * CHUNK_BYTES + 5)
 
 
 class Server:
-    """A store on disk with a carrier and one neighbour, to which messages go by the reactor."""
+    """A store on disk with a transfer and one neighbour, to which messages go by the reactor."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -38,8 +38,8 @@ class Server:
         self.other: Server | None = None
         self.chunks = 0
         self.cut_after: int | None = None
-        self.carrier = BlobCarrier(
-            CarrierParts(
+        self.transfer = BlobTransfer(
+            BlobTransferParts(
                 blobs=cast(Store, self.store).blobs,
                 may_send=lambda peer, attachment: succeed(True),
                 neighbours=self,
@@ -50,15 +50,15 @@ class Server:
 
     def join(self, other: Server) -> None:
         self.other, other.other = other, self
-        self.carrier.connected("other")
-        other.carrier.connected("other")
+        self.transfer.connected("other")
+        other.transfer.connected("other")
 
     def cut(self) -> None:
         assert self.other is not None
         other = self.other
         self.other = other.other = None
-        self.carrier.disconnected("other")
-        other.carrier.disconnected("other")
+        self.transfer.disconnected("other")
+        other.transfer.disconnected("other")
 
     def send(self, peer: str, message: bytes) -> None:
         self.chunks += isinstance(decode(message), Chunk)
@@ -71,7 +71,7 @@ class Server:
 
     def _arrive(self, other: Server, message: bytes) -> None:
         if self.other is other:
-            other.carrier.heard("other", message)
+            other.transfer.heard("other", message)
 
     def has_room(self, peer: str) -> bool:
         return True
@@ -89,9 +89,11 @@ class DiskTests(TestCase):
         self.a, self.b = Server(Path(self.mktemp())), Server(Path(self.mktemp()))
         for server in (self.a, self.b):
             await server.store.open()
-            server.carrier.start()
+            server.transfer.start()
             self.addCleanup(server.store.close)
-            self.addCleanup(lambda carrier: Deferred.fromCoroutine(carrier.stop()), server.carrier)
+            self.addCleanup(
+                lambda transfer: Deferred.fromCoroutine(transfer.stop()), server.transfer
+            )
         writer: BlobWriter = await self.b.store.blobs.upload()
         await writer.write(CONTENT)
         self.attachment = (await writer.finish()).id
@@ -103,27 +105,27 @@ class DiskTests(TestCase):
 
     async def test_a_blob_comes(self) -> None:
         self.a.join(self.b)
-        self.assertTrue(await self.a.carrier.fetch(self.attachment, 20))
+        self.assertTrue(await self.a.transfer.fetch(self.attachment, 20))
         self.assertEqual(await self.content(self.a), CONTENT)
 
     async def test_a_cut_is_resumed_from_what_is_on_disk(self) -> None:
         self.a.join(self.b)
         self.b.cut_after = 20
-        self.assertFalse(await self.a.carrier.fetch(self.attachment, 20))
-        await Deferred.fromCoroutine(self.a.carrier.stop())
-        self.a.carrier.start()
+        self.assertFalse(await self.a.transfer.fetch(self.attachment, 20))
+        await Deferred.fromCoroutine(self.a.transfer.stop())
+        self.a.transfer.start()
         self.a.join(self.b)
-        self.assertTrue(await self.a.carrier.fetch(self.attachment, 20))
+        self.assertTrue(await self.a.transfer.fetch(self.attachment, 20))
         self.assertEqual(await self.content(self.a), CONTENT)
         self.assertLessEqual(self.b.chunks, 31 + 5)
 
     async def test_stopping_in_the_middle_leaves_nothing_open(self) -> None:
         self.a.join(self.b)
-        self.a.carrier.fetch(self.attachment, None)
+        self.a.transfer.fetch(self.attachment, None)
         while self.b.chunks < 5:
             waiting: Deferred[None] = Deferred()
             reactor.callLater(0, waiting.callback, None)
             await waiting
-        await Deferred.fromCoroutine(self.b.carrier.stop())
-        await Deferred.fromCoroutine(self.a.carrier.stop())
+        await Deferred.fromCoroutine(self.b.transfer.stop())
+        await Deferred.fromCoroutine(self.a.transfer.stop())
         self.assertIsNone(self.a.store.blobs.find(self.attachment))

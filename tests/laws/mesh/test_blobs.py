@@ -50,7 +50,7 @@ def test_whoever_can_reach_it_gets_it_and_others_know_at_once(
 ) -> None:
     network = mesh_of(ends, holders)
     outcome: list[bool] = []
-    network.servers["0"].carrier.fetch(ID, None).addCallback(outcome.append)
+    network.servers["0"].transfer.fetch(ID, None).addCallback(outcome.append)
     network.deliver()
     expected = bool(reachable(network, "0") & {str(holder) for holder in holders})
     assert outcome == [expected]
@@ -66,7 +66,7 @@ def test_after_cuts_everybody_who_wants_it_gets_it(
     dice = random.Random(seed)
     network = mesh_of(ends, holders)
     for server in network.servers.values():
-        server.carrier.fetch(ID, None)
+        server.transfer.fetch(ID, None)
     for _ in range(12):
         network.deliver(dice.randrange(30))
         if network.cables and dice.random() < 0.5:

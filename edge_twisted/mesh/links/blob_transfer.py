@@ -2,7 +2,7 @@
 """
 Adapter between the blob exchange (`edge_twisted.mesh.blobs`) and the disk, the links, the clock.
 
-`BlobCarrier` tells the exchange what happens, and carries out its effects: messages go to links,
+`BlobTransfer` tells the exchange what happens, and carries out its effects: messages go to links,
 downloads to the disk.  What is done to one download is done in order.  For the reactor thread.
 """
 
@@ -115,8 +115,8 @@ class Neighbours(Protocol):
 
 
 @frozen(kw_only=True)
-class CarrierParts:
-    """What a carrier works with."""
+class BlobTransferParts:
+    """What the transfer works with."""
 
     blobs: LocalBlobs
     #: Answers whether a document that may be sent to this peer names this blob.
@@ -126,10 +126,10 @@ class CarrierParts:
     entropy: Callable[[int], bytes]
 
 
-class BlobCarrier:
+class BlobTransfer:
     """See the head of this module."""
 
-    def __init__(self, parts: CarrierParts) -> None:
+    def __init__(self, parts: BlobTransferParts) -> None:
         self._parts = parts
         self._exchange = BlobExchange(lambda: parts.entropy(SEARCH_BYTES))
         self._peers: set[Peer] = set()
