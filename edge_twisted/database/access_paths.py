@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the documents that a plan looks at are read from a snapshot."""
+"""
+Reading documents from a snapshot by the access path of a plan.
+
+The planner chose the path (`edge_twisted.dql.plan.nodes`); here its expressions get their values,
+and the store is asked: for bodies by id, for ranges of an index, or for a scan with a prefilter.
+"""
 
 from __future__ import annotations
 
@@ -37,22 +42,21 @@ from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.prefilter import Prefilter
 from edge_twisted.store.rows import ByteRange, ScanRow
 
-#: A row of the store, whichever; the text is last.
+#: A row of the store; its last column is the stored text.
 Row = tuple[Any, ...]
-#: How many documents are read by id at a time.
+#: Documents that one call of the store reads by id.
 _BATCH = 256
 
 
 @define
 class FoundTexts:
-    """Documents as stored texts, and whether the whole condition still has to be tested."""
+    """Batches of stored texts that an access path finds, and what is known of all of them."""
 
-    #: Lists of rows; the last column of a row is the text.
     batches: Iterator[Sequence[Row]]
-    #: The condition holds for all of them; else the caller tests it.
+    #: Whether the plan's condition holds for every text; if not, the caller tests each.
     exact: bool
-    #: The texts are rows of the plan's fields, not documents.
-    made: bool = False
+    #: Whether the texts are rows of the plan's fields, made by the store, and not documents.
+    are_rows: bool = False
 
 
 _TRANSLATIONS: Final = {
@@ -72,11 +76,12 @@ def find_texts(
     sees_all: bool = False,
 ) -> FoundTexts:
     """
-    Read what the access of a plan finds, in its order; if the store can, rows of `fields`.
+    Read what a plan's access path finds, in the order of the path.
 
-    :param sees_all: no document is hidden from the caller but by the plan's condition.  Who asks
-        for documents by id alone is then told of one that is damaged; others might learn of one
-        that they may not see.
+    :param fields: make rows of these fields, if the store can (`FoundTexts.are_rows`).
+    :param sees_all: the plan's condition alone hides documents from the caller.  A read by ids
+        then raises `DocumentDamaged` for a document in quarantine; another caller would learn
+        from that error of a document that may be hidden.
     """
     choice = plan.choice
     assert choice is not None
@@ -88,7 +93,7 @@ def find_texts(
             exact = choice.residual is None
             found = read_bodies(snapshot, access.collection, keys)
             if exact and sees_all:
-                found = _none_damaged(found, snapshot, access.collection, keys)
+                found = _check_missing(found, snapshot, access.collection, keys)
             return FoundTexts(found, exact)
         case IndexScan():
             return _index_rows(snapshot, plan, access, evaluate, fields)
@@ -102,7 +107,7 @@ def find_texts(
 
 
 def read_index_ids(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> Iterator[bytes] | None:
-    """Yield the id keys that the index of a plan finds; None if it would find too many."""
+    """Yield the id keys that a plan's index scan finds; None if the index finds more documents."""
     found = _covered(plan, env)
     if found is None:
         return None
@@ -110,7 +115,7 @@ def read_index_ids(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> Ite
 
 
 def count_documents(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> int | None:
-    """Return how many documents a plan wants; None if the store cannot tell exactly."""
+    """Return the number of documents that a plan selects; None if the store cannot count them."""
     assert plan.choice is not None
     evaluate = partial(value_of, env)
     match plan.choice.access:
@@ -136,7 +141,7 @@ def _covered(plan: QueryPlan, env: Environment) -> tuple[IndexScan, list[ByteRan
 def look_up(
     snapshot: Snapshot, lookup: Lookup, row: Any, env: Environment
 ) -> Iterator[Sequence[Row]]:
-    """Yield the documents of a join's term that may match the row so far."""
+    """Yield batches of the documents of a joined term that may match `row`, the terms before it."""
 
     def evaluate(node: syntax.Expression) -> Operand:
         return lookup.value(node, row, env)
@@ -152,7 +157,7 @@ def look_up(
 
 
 def value_of(env: Environment, node: syntax.Expression) -> Operand:
-    """Return the value of an expression that needs no row."""
+    """Evaluate an expression that needs no row."""
     kind = type(node)
     if kind is syntax.Parameter and node.name in env.arguments:  # type: ignore[attr-defined]
         return env.arguments[node.name]  # type: ignore[attr-defined]
@@ -169,16 +174,16 @@ def _collection(access: DocumentAccess) -> str:
 
 @define
 class IndexBounds:
-    """What an index scan looks at with the parameters of now."""
+    """What an index scan reads: its expressions evaluated with the arguments of one execution."""
 
     spans: list[ByteRange]
     prefilter: Prefilter | None
-    #: Whether the whole condition holds for all that it finds.
+    #: Whether the plan's condition holds for every document within these bounds.
     exact: bool
 
 
 def resolve_bounds(plan: QueryPlan, access: IndexScan, evaluate: Evaluate) -> IndexBounds:
-    """Return what the access of a plan, an index scan, looks at."""
+    """Evaluate the key ranges of a plan's index scan."""
     intervals, complete = access.ranges.complete(evaluate)
     spans = [ByteRange(*interval) for interval in intervals]
     if plan.asked is NOTHING_ASKED:
@@ -193,7 +198,7 @@ def index_read_of(
     prefilter: Prefilter | None = None,
     fields: Fields | None = None,
 ) -> IndexRead:
-    """Return what an index scan of a plan asks of a store."""
+    """Return the request to the store for an index scan."""
     name = access.ranges.index.name
     return IndexRead(access.collection, name, spans, access.backwards, prefilter, fields)
 
@@ -216,7 +221,7 @@ def _index_rows(
 def _keys(
     snapshot: Snapshot, access: DocumentAccess, evaluate: Evaluate, bounds: ReadBudget
 ) -> Iterable[bytes]:
-    """Return the id keys that an access finds, each once."""
+    """Return the id keys that an access path finds, without duplicates."""
     match access:
         case IdScan():
             return _id_keys(access, evaluate)
@@ -244,7 +249,7 @@ def _id_keys(access: IdScan, evaluate: Evaluate) -> Iterable[bytes]:
 
 
 def keys_of_use_ids(term: syntax.Term, env: Environment) -> list[bytes] | None:
-    """Return the id keys that the USE IDS clauses of a term name, each once; None without any."""
+    """Return the id keys of a term's USE IDS clauses, without duplicates; None if it has none."""
     ids = [each for use in term.uses if isinstance(use, syntax.UseIds) for each in use.ids]
     lists = [use.ids for use in term.uses if isinstance(use, syntax.UseIdList)]
     if not ids and not lists:
@@ -256,9 +261,9 @@ def keys_of_use_ids(term: syntax.Term, env: Environment) -> list[bytes] | None:
 
 
 def id_key_of(value: Operand) -> bytes | None:
-    """Return the key of the id that equals a value; None if no id does."""
+    """Return the key of the document id that equals a value; None if no id equals it."""
     if type(value) is str:
-        # As an id nearly always is, and any string may be one.
+        # Short cut for the usual kind of id: every string is a valid one.
         return sort_key(value)
     # 1.0 equals the id 1, although it cannot be written as an id.
     if isinstance(value, float) and value.is_integer():
@@ -272,7 +277,7 @@ def id_key_of(value: Operand) -> bytes | None:
 def read_bodies(
     snapshot: Snapshot, collection: str, keys: Sequence[bytes]
 ) -> Iterator[Sequence[ScanRow]]:
-    """Yield the live documents of these id keys, in their order, some at a time."""
+    """Yield batches of the live documents with these id keys, in the order of the keys."""
     if len(keys) == 1:
         body = snapshot.body(collection, keys[0])
         return iter(() if body is None else (((keys[0], body),),))
@@ -282,13 +287,13 @@ def read_bodies(
     )
 
 
-def _none_damaged(
+def _check_missing(
     batches: Iterator[Sequence[ScanRow]], snapshot: Snapshot, collection: str, keys: Sequence[bytes]
 ) -> Iterator[Sequence[ScanRow]]:
     """
-    Yield the documents of `keys`, then check those that did not come.
+    Yield the batches, then check the keys for which no document came.
 
-    :raises DocumentDamaged: one of them is in quarantine.
+    :raises DocumentDamaged: the document of such a key is in quarantine.
     """
     missing = dict.fromkeys(keys)
     for batch in batches:
@@ -300,19 +305,24 @@ def _none_damaged(
 
 
 MAX_COUNT: Final = 2**63 - 1
-#: Keeps the texts of documents for which the whole condition holds.
-Test = Callable[[list[bytes]], list[bytes]]
+#: Keeps the texts of the documents for which a plan's condition holds.
+TextFilter = Callable[[list[bytes]], list[bytes]]
 
 
 def read_stored_texts(
-    plan: QueryPlan, snapshot: Snapshot, env: Environment, test: Test | None = None
+    plan: QueryPlan, snapshot: Snapshot, env: Environment, test: TextFilter | None = None
 ) -> list[bytes] | None:
     """
-    Return the stored texts that answer a plan; None: it is none of those, or wants a `test`.
+    Return the stored texts that answer a SELECT by one id or from one index; None: read otherwise.
 
-    As everywhere, a text that is not literal is a document.
+    The short path for reads on the reactor thread.  It is called for a known plan without making
+    an `Execution` (`StatementRunner.answer_known`), and for a new one by `PlanReader.read_all`.
+    A text that is not literal is a document, whatever the fields of the plan.
 
-    :raises BeyondBounds: they are more than the reactor's thread should read.
+    :param test: filters documents where the index serves only a part of the condition; without
+        it, such a plan returns None.
+    :raises BeyondBounds: the texts are more than the reactor thread may read.
+    :raises DocumentDamaged: the document with the id is in quarantine.
     """
     if plan.one_id is not None:
         collection, node = plan.one_id
@@ -329,7 +339,11 @@ def read_stored_texts(
 
 
 def _of_index(
-    plan: QueryPlan, access: IndexScan, snapshot: Snapshot, env: Environment, test: Test | None
+    plan: QueryPlan,
+    access: IndexScan,
+    snapshot: Snapshot,
+    env: Environment,
+    test: TextFilter | None,
 ) -> list[bytes] | None:
     found = resolve_bounds(plan, access, partial(value_of, env))
     if not found.exact and (test is None or plan.fields is not None):
@@ -349,9 +363,9 @@ def _of_index(
 
 def limit_and_offset_of(plan: QueryPlan, env: Environment) -> tuple[int | None, int]:
     """
-    Return LIMIT and OFFSET.
+    Return the values of LIMIT, None without one, and OFFSET.
 
-    :raises ArgumentError: one of them is not a whole number from 0.
+    :raises ArgumentError: a value is not a whole number from 0.
     """
     if plan.limit is None and plan.offset is None:
         return None, 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many statements run at a time: ``dql_concurrent_request_limit``."""
+"""Limit of the statements that run at a time: ``dql_concurrent_request_limit``."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from edge_twisted.errors import EdgeError
 
 
 class DelayedCall(Protocol):
-    """A call in the future."""
+    """A scheduled call, as `IDelayedCall`."""
 
     def cancel(self) -> object:
-        """Call it off."""
+        """Cancel the call."""
 
     def active(self) -> bool:
-        """Whether it is still to come."""
+        """Return whether the call is still to come."""
 
 
-#: Calls a function after so many seconds, as `IReactorTime.callLater` does.
+#: Calls a function after a number of seconds, as `IReactorTime.callLater`.
 Later = Callable[[float, Callable[[], None]], DelayedCall]
 
 
 class StatementLimitReached(EdgeError):
-    """So many statements run already, and none ended in time; try again later."""
+    """As many statements run as may, and none ended in time; try again later."""
 
     code: ClassVar[str] = "overloaded"
 
@@ -45,9 +45,9 @@ class StatementLimitReached(EdgeError):
 
 class StatementAdmission:
     """
-    Lets a number of statements run, and the others wait for their turn, in order of arrival.
+    Lets a limited number of statements run; the others wait in order of arrival.
 
-    For one thread: the reactor's.
+    For the reactor thread.
     """
 
     def __init__(
@@ -61,22 +61,23 @@ class StatementAdmission:
 
     @property
     def waiting_count(self) -> int:
-        """How many statements wait."""
+        """The number of waiting statements."""
         return len(self._waiting)
 
     @property
     def has_room(self) -> bool:
-        """Whether a statement that is over before anything else happens may run."""
+        """Whether a statement may run that ends within this call, without `enter`."""
         limit = self._limit()
         return not limit or self._running < limit
 
     def enter(self) -> Deferred[None] | None:
         """
-        Return None if a statement may run now, else what fires when it may.
+        Return None if a statement may run now, else a Deferred that fires when it may.
 
-        Whoever is let in calls `leave` when done; cancelling gives a place in the queue up.
+        The caller must call `leave` when the statement has ended.  Cancelling the Deferred leaves
+        the queue.
 
-        :raises StatementLimitReached: through the Deferred: it waited too long.
+        :raises StatementLimitReached: through the Deferred after the wait, or at once without one.
         """
         if self.has_room:
             self._running += 1
@@ -93,13 +94,13 @@ class StatementAdmission:
         return waiting
 
     def leave(self) -> None:
-        """Let the next statement in."""
+        """Record the end of a statement; let the next one run."""
         self._running -= 1
         if self._waiting:
             self.admit()
 
     def admit(self) -> None:
-        """Let in as many as may run now; also for when the limit has changed."""
+        """Let waiting statements run while the limit allows; call it when the limit changed."""
         limit = self._limit()
         while self._waiting and (not limit or self._running < limit):
             self._running += 1
@@ -118,7 +119,7 @@ class StatementAdmission:
 
 
 def is_limited(statement: syntax.Statement) -> bool:
-    """Return whether a statement counts for the limit: not if it may be what raises the limit."""
+    """Return whether the limit applies: not to statements that show or raise the limit."""
     match statement:
         case syntax.Select(source=source, joins=()) if source is not None:
             return source.collection.namespace != "system"

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Who may name a blob in a document.
+Rights to name an attachment in a document.
 
-Whoever may read a document may download the blobs that it names, so a token in a document of
-one's own is as good as the blob.  Writing one therefore needs a right to the blob already: to have
-uploaded it, or to read a document that names it.
+A caller who may read a document may download the attachments that it names.  So a caller could
+get any attachment by writing its token into an own document.  Writing a token therefore needs a
+right to the attachment: the caller uploaded it, or may read a document that names it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from edge_twisted.records.documents import document_of
 from edge_twisted.store.blobs.ledger import uploaders
 from edge_twisted.store.interface import Snapshot
 
-#: Documents that name a blob, looked at in the first go; nearly always the first one will do.
+#: Documents naming a blob that the first query asks for; nearly always the first one suffices.
 _REFERRERS: Final = 100
 
 
@@ -54,7 +54,7 @@ def may_read_name(snapshot: Snapshot, attachment: str, access: Access, env: Envi
 def _referrers(
     snapshot: Snapshot, attachment: str, env: Environment
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield all documents that name a blob, which may be many."""
+    """Yield the documents that name a blob, all of them, in growing batches."""
     done, limit = 0, _REFERRERS
     while True:
         found = snapshot.referrers(attachment, limit=limit)
@@ -68,7 +68,7 @@ def _referrers(
 
 @define
 class AttachmentRights:
-    """Which blobs the caller of one statement, who may not read everything, may name."""
+    """The attachments that a caller without access to all documents may name in one statement."""
 
     _access: Access
     _env: Environment
@@ -78,12 +78,12 @@ class AttachmentRights:
         self, unit: Snapshot, collection: str, id_key: bytes, document: Mapping[str, Value]
     ) -> None:
         """
-        Return if a document may be stored with the tokens that it holds.
+        Check the attachments that a document to be stored names.
 
-        What the document names as it is stored now, it may go on naming: whoever changes it may
+        The attachments of the present document are allowed, because a caller who changes it may
         read it.
 
-        :raises AttachmentForbidden: it names a blob that its writer has no right to.
+        :raises AttachmentForbidden: the document names an attachment without a right to it.
         """
         named = [each for each in tokens_in(dict(document)) if each not in self._allowed]
         if not named:

@@ -24,7 +24,7 @@ class SnapshotCatalog:
 
 
 def index_of(info: IndexInfo) -> Index:
-    """Return what a planner has to know of an index."""
+    """Return an index of a store as the planner describes it."""
     definition = info.definition
     return Index(
         name=definition.name,

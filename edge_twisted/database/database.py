@@ -54,20 +54,20 @@ Call = tuple[str, Mapping[str, Value]]
 
 @frozen(kw_only=True)
 class TimeAndChance:
-    """Time and chance, handed in."""
+    """The clocks, the timer and the source of ids that a database uses; tests pass their own."""
 
     #: The wall clock, in ms since 1970.
     now_ms: Callable[[], int]
     #: A clock for durations, in seconds.
     monotonic: Callable[[], float]
     new_id: Callable[[], str]
-    #: Calls a function after so many seconds; None: nothing is ever timed.
+    #: Calls a function after a number of seconds; None: waiting statements never time out.
     later: Later | None = None
 
 
 @define
 class _Context:
-    """What functions may know of a statement."""
+    """What the functions of the language can learn of the request; see `FunctionContext`."""
 
     now_ms: int
     app_id: str
@@ -75,13 +75,13 @@ class _Context:
 
     @property
     def start_time(self) -> str:
-        """When it began, as functions write dates."""
+        """When the statement began, in ISO-8601 with milliseconds."""
         begun = datetime.fromtimestamp(self.now_ms / 1000, UTC)
         return begun.isoformat(timespec="milliseconds")
 
 
 class Database:
-    """Binds the query language to a store."""
+    """One database: runs statements of the query language on a store."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Database:
             self._integer("dql_concurrent_request_wait_timeout_ms"),
             surroundings.later,
         )
-        #: Other parts of the server add what they know, for the virtual collections.
+        #: Other parts of the server add their entries to ``system:metrics`` and ``system_info``.
         self.vitals = Vitals(
             app_id=db_id,
             started_ms=surroundings.now_ms(),
@@ -118,7 +118,7 @@ class Database:
             statements=self._statements,
             admission=self._admission,
         )
-        #: Other parts of the server fill collections by `VirtualCollections.provide`.
+        #: Other parts of the server add collections by `VirtualCollections.provide`.
         self.virtual = VirtualCollections(
             self._sources(), lambda: self._parameters.boolean(METRICS_SWITCH)
         )
@@ -129,7 +129,7 @@ class Database:
         )
 
     def start(self) -> None:
-        """Take over what the opened store keeps."""
+        """Load the system parameters; the store must be open."""
         with self._store.snapshot() as snapshot:
             self._parameters = load_parameters(snapshot)
         for watcher in self._watchers:
@@ -155,11 +155,12 @@ class Database:
         stream: bool = False,
     ) -> Deferred[Result]:
         """
-        Run one statement; a mutation fires only once it is durable.
+        Run one statement; the Deferred of a mutation fires once its commit is durable.
 
-        With `stream`, a large answer comes as its first rows, the others in `Result.batches`.
         Cancelling stops a statement that reads, and one that waits to write.
 
+        :param timeout_seconds: ends the statement sooner than ``dql_request_timeout_seconds``.
+        :param stream: return the first rows of a large answer, the others in `Result.batches`.
         :raises EdgeError: through the Deferred; see ``docs/http-api.md`` for all codes.
         """
         try:
@@ -186,9 +187,9 @@ class Database:
         stream: bool = False,
     ) -> Result | Deferred[Result]:
         """
-        Run one statement as `execute` does; return or raise at once what need not be waited for.
+        Run one statement as `execute` does; return a result that is ready without a Deferred.
 
-        :raises EdgeError: see `execute`.
+        :raises EdgeError: at once or through the Deferred; see `execute`.
         """
         record = self._history.begin(request_id, statement, "execute")
         found: Result | Deferred[Result]
@@ -224,7 +225,7 @@ class Database:
         """
         Run SELECTs and mutations as one unit: each sees the ones before, all are stored or none.
 
-        :raises TransactionFailed: through the Deferred: one of them failed.
+        :raises TransactionFailed: through the Deferred; a statement failed, nothing was stored.
         """
         records = [
             self._history.begin(f"{request_id}/{number}", text, "transaction")
@@ -237,13 +238,13 @@ class Database:
         """
         Return whether a caller may see a document that names a blob.
 
-        On whatever thread the snapshot is.
+        For the thread that the snapshot belongs to.
         """
         context = _Context(self._surroundings.now_ms(), self._db_id, "")
         return may_read_name(snapshot, attachment, access, Environment({}, context))
 
     def reached(self, lsn: int) -> Deferred[None]:
-        """Fire when the store has a commit, at once if it has."""
+        """Fire once the store has the commit of that number."""
         if self._store.lsn >= lsn:
             return succeed(None)
         waiting: Deferred[None] = Deferred(lambda _: end())
@@ -262,7 +263,7 @@ class Database:
         return lambda: self._parameters.integer(name)
 
     def _sources(self) -> dict[str, RowProvider]:
-        """Return the virtual collections that the database fills itself."""
+        """Return the providers of the virtual collections that belong to the database itself."""
         return {
             "active_requests": lambda context: self._history.active(),
             "request_history": lambda context: self._history.finished(),
@@ -286,7 +287,7 @@ class Database:
         record: StatementRecord,
         timeout_seconds: float | None,
     ) -> Execution:
-        """:raises ArgumentError: the arguments do not fit the statement."""
+        """Bind arguments and caller to a statement; :raises ArgumentError: they do not fit it."""
         record.note_prepared(prepared)
         check_arguments(prepared.parsed, args)
         parameters, monotonic = self._parameters, self._surroundings.monotonic
@@ -314,7 +315,7 @@ class Database:
         record: StatementRecord,
         timeout_seconds: float | None,
     ) -> Result | None:
-        """Answer a statement by its known plan; None: run it as any other."""
+        """Answer a SELECT by its known plan; None: it has none, or must run as any other."""
         known = prepared.inline.known_plan(self._parameters, args, is_full=access.is_full)
         if known is None or not self._admission.has_room:
             return None
@@ -355,7 +356,7 @@ class Database:
         self._history.end(record, None)
 
     def _note_error(self, record: StatementRecord, error: BaseException) -> None:
-        """Let another statement in; let an error know the text that it is about."""
+        """Record an error, with the text of the statement for its position."""
         if record.is_admitted:
             self._admission.leave()
         if isinstance(error, DqlError) and record.source is not None:
@@ -363,17 +364,17 @@ class Database:
         self._history.end(record, error)
 
     def _must_wait(self, text: str) -> bool:
-        """Return whether a text is so long that parsing it would hold up the reactor."""
+        """Return whether a text is new and so long that parsing it would hold up the reactor."""
         return len(text) > LONG_TEXT and not self._statements.is_known(text)
 
     async def _prepare(self, text: str) -> PreparedStatement:
-        """Parse a statement, on a thread if the text is long; :raises DqlError: it is none."""
+        """Parse a statement, a long one on a thread; :raises DqlError: the text does not parse."""
         if self._must_wait(text):
             return await self._store.read("parse", lambda _: self._statements.prepare(text))
         return self._statements.prepare(text)
 
     def _admit(self, run: Execution, stream: bool) -> Result | Deferred[Result]:
-        """Run a statement when there is room for it."""
+        """Run a statement when ``dql_concurrent_request_limit`` has room for it."""
         if not run.prepared.is_limited:
             return self._runner.start(run, stream=stream)
         turn = self._admission.enter()
@@ -388,7 +389,7 @@ class Database:
         return self._runner.start(run, stream=stream)
 
     async def _wait_for_turn(self, records: Sequence[StatementRecord]) -> None:
-        """:raises StatementLimitReached: as many as may run do, and none ended in time."""
+        """Wait until a transaction may run; :raises StatementLimitReached: none ended in time."""
         turn = self._admission.enter()
         if turn is not None:
             for record in records:
@@ -421,7 +422,7 @@ class Database:
                     "transaction", lambda transaction: run_transaction(runs, transaction)
                 )
             except CancelledError:
-                # The writer may be at it, for nobody.
+                # The writer may be running the statements.
                 for each in runs:
                     each.interruption.cancel()
                 raise

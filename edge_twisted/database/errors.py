@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong with a statement that compiled, one class per kind."""
+"""Errors of statements that compiled, one class for each kind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class IdConflict(EdgeError):
 
 
 class DuplicateIds(EdgeError):
-    """One INSERT names an id twice."""
+    """One INSERT has two documents with the same id; remove one of them."""
 
     code: ClassVar[str] = "duplicate_ids"
 
@@ -34,7 +34,7 @@ class DuplicateIds(EdgeError):
 
 
 class NotADocument(EdgeError):
-    """What is to be inserted is no object."""
+    """A value to be inserted is no object."""
 
     code: ClassVar[str] = "not_a_document"
 
@@ -47,7 +47,7 @@ class NotADocument(EdgeError):
 
 
 class DocumentTooLarge(EdgeError):
-    """The document is beyond the hard limit; nothing was stored."""
+    """A document is larger than the hard limit; nothing was stored."""
 
     code: ClassVar[str] = "document_too_large"
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One statement, on one snapshot or in one unit of work.
+One execution of a statement, on a snapshot or in a unit of work.
 
-Runs on whatever thread the snapshot belongs to, and touches nothing of the reactor.
+The code runs on the thread that the snapshot belongs to, and uses nothing of the reactor.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ NO_WARNINGS = Warnings()
 
 @define
 class OpenPlan:
-    """A plan with what reads it."""
+    """A plan and the reader of its rows."""
 
     plan: QueryPlan
     reader: PlanReader
@@ -66,7 +66,7 @@ class OpenPlan:
 # Not frozen: one is made for every statement, and frozen doubles the cost of making it.
 @define(kw_only=True)
 class Execution:
-    """What a statement runs with, the same on every thread."""
+    """A prepared statement with its arguments, its caller and its limits."""
 
     prepared: PreparedStatement
     arguments: Mapping[str, Value]
@@ -81,16 +81,17 @@ class Execution:
     meter: StepObserver = NO_METER
 
     def inner_execution(self, statement: syntax.Statement) -> Execution:
-        """Return the same for the statement inside this one (EXPLAIN)."""
+        """Return the execution of the statement inside this one (EXPLAIN, PROFILE, ADVISE)."""
         return evolve(self, prepared=self.prepared.inner(statement))
 
     # -- reading
 
     def query(self, snapshot: Snapshot, opened: OpenPlan | None = None) -> Result:
         """
-        Run SELECT, perhaps as it was `opened` already.
+        Run a SELECT.
 
-        :raises BeyondBounds: it takes more than the bounds of `opened` allow.
+        :param opened: the plan and its reader, if `open` was called already.
+        :raises BeyondBounds: the read exceeds the budget of `opened`.
         """
         if opened is None:
             opened = self.open(self.select, snapshot)
@@ -103,17 +104,17 @@ class Execution:
         return self._result_of(opened.plan, snapshot, rows)
 
     def is_reusable(self, opened: OpenPlan) -> bool:
-        """Return whether the same plan answers every caller who may do everything."""
+        """Return whether the plan answers this SELECT for every caller with full access."""
         plan = opened.plan
         stored = plan.one_id is not None or plan.one_index is not None
         return stored and self.access.is_full and not opened.reader.views
 
     def batches(self, snapshot: Snapshot, most: int) -> Iterator[Result | RowBatch]:
         """
-        Yield a result with the first rows, then the others, `most` at a time.
+        Yield a result with the first rows, then batches of the other rows, `most` at a time.
 
-        Each but the first says whether it is the last; the first says so by `Result.is_whole`.
-        Time between two of them is not the statement's.
+        The first one is the last if `Result.is_whole`, a batch if `RowBatch.last`.  The time that
+        the consumer takes between two of them does not count for the statement's timeout.
         """
         opened = self.open(self.select, snapshot)
         batches = progress.iterate(
@@ -161,12 +162,12 @@ class Execution:
         bounds: ReadBudget = UNBOUNDED,
     ) -> OpenPlan:
         """
-        Plan a SELECT within what the caller may see, and return what reads it.
+        Plan a SELECT within what the caller may see; return the plan and its reader.
 
-        `role` tells apart the SELECTs of one statement; ``target`` finds what is to be changed.
-
-        :raises SemanticError: it means nothing.
-        :raises StatementForbidden: it names what the caller may not read.
+        :param role: tells apart the SELECTs of one statement in the cache of plans; that of the
+            ``target`` finds the documents that a mutation changes.
+        :raises SemanticError: a name or an expression of the SELECT has no meaning.
+        :raises StatementForbidden: the caller may not read a collection, or not run SELECT.
         """
         if role == "select":
             check_verb(self.access, "select")
@@ -175,11 +176,11 @@ class Execution:
         return OpenPlan(plan, self._reader(snapshot, visibility, bounds))
 
     def visibility_of(self, statement: syntax.Select, *, writes: bool = False) -> Visibility:
-        """Return what the caller sees of a statement's collections."""
+        """Return what the caller sees of the collections of a SELECT."""
         return visibility_of(statement, self.access, self.parameters, self.virtual, writes=writes)
 
     def plan_over_rows(self, statement: syntax.Select, snapshot: Snapshot) -> QueryPlan:
-        """Return the plan of a SELECT over rows that are at hand already (RETURNING)."""
+        """Return the plan of a SELECT whose rows are at hand already (RETURNING)."""
         return self._plan(statement, snapshot, "returning", EVERYTHING)
 
     def _plan(
@@ -188,7 +189,7 @@ class Execution:
         fidelity = visibility.fidelity(snapshot) if visibility.typings else Fidelity.WHOLE
         parameters = self.parameters
         version = snapshot.catalog_version
-        # The value of a member of an `Enum` is looked up by a function in Python: mostly spared.
+        # Looking up the value of an `Enum` member is slow Python code, so WHOLE is spared it.
         kind = fidelity is Fidelity.WHOLE or fidelity.value
         key = (role, version, parameters.directives_key, visibility.key, kind)
         plan = self.prepared.plans.peek(key)
@@ -239,7 +240,7 @@ class Execution:
         )
 
     def _count_visible(self, snapshot: Snapshot, collection: str) -> int:
-        """Return how many documents of a collection the caller may see."""
+        """Return the number of documents of a collection that the caller may see."""
         statement = count_of(syntax.CollectionRef(None, collection))
         visibility = self.visibility_of(statement)
         whole, guard = visibility.restrict(statement), visibility.guard_of(statement)
@@ -255,7 +256,7 @@ class Execution:
 
     @property
     def hides_documents(self) -> bool:
-        """Whether the caller may see only a part of what the statement is about."""
+        """Whether some documents of the statement's collections may be hidden from the caller."""
         if self.access.is_full:
             return False
         refs = [n for n in self.prepared.statement.walk() if isinstance(n, syntax.CollectionRef)]
@@ -269,7 +270,7 @@ class Execution:
         for join in plan.joins:
             name = join.term.collection.name
             if self._is_partly_visible(join.term.collection):
-                # The number is that of all documents, those that the caller may not see included.
+                # The warning would reveal the number of all documents, hidden ones included.
                 continue
             known = snapshot.collection(name)
             if join.lookup is None and known and known.count > JOIN_WARNING_ROWS:
@@ -277,7 +278,7 @@ class Execution:
         return warnings
 
     def select_finished(self, statement: syntax.Delete, snapshot: Snapshot) -> Result:
-        """Return what DELETE from the history of requests removes; it is not removed here."""
+        """Find what DELETE from the history of requests removes; the caller removes it."""
         check_verb(self.access, "delete")
         opened = self.open(target_query_of(statement), snapshot, "target")
         found = [row for row in opened.reader.read_rows(opened.plan) if isinstance(row, dict)]
@@ -289,17 +290,17 @@ class Execution:
         result.mutated_ids = [row["_id"] for row in found]
         return result
 
-    # -- about statements
+    # -- statements about statements
 
     def explain(self, snapshot: Snapshot) -> Result:
-        """Return the plan of a statement as a row, and run nothing."""
+        """Return a statement's plan as a row, without running the statement."""
         check_verb(self.access, "explain")
         return self._result("explain", snapshot, [{"plan": self.describe_plan(snapshot)}])
 
     def describe_plan(
         self, snapshot: Snapshot, stats: Mapping[str, object] = MappingProxyType({})
     ) -> Description:
-        """Return the plan as EXPLAIN shows it, or with the figures of its steps."""
+        """Return the plan as EXPLAIN shows it; with `stats`, as PROFILE shows it."""
         plan = self.plan_of(snapshot)
         if plan is not None:
             return plan.describe(stats)
@@ -308,7 +309,7 @@ class Execution:
         return sequence([{"#operator": "insert", "collection": statement.collection.name}])
 
     def advise(self, snapshot: Snapshot) -> Result:
-        """Return which indexes would serve a statement."""
+        """Return a row with the indexes that would serve a statement."""
         check_verb(self.access, "advise")
         plan = self.plan_of(snapshot)
         row = advise(self.prepared.statement, plan, SnapshotCatalog(snapshot))
@@ -330,14 +331,14 @@ class Execution:
         )
 
     def make_environment(self) -> Environment:
-        """Return what expressions without a row need."""
+        """Return an environment for expressions without a row."""
         return Environment(self.arguments, self.context, self.interruption.spend)
 
     def plan_of(self, snapshot: Snapshot) -> QueryPlan | None:
         """
-        Return the plan of the reading part of the statement; None for INSERT of documents.
+        Plan the reading part of the statement; return None for INSERT of documents.
 
-        :raises UnsupportedError: it is no statement about documents.
+        :raises UnsupportedError: the statement reads no documents, so it has no plan.
         """
         statement = self.prepared.statement
         match statement:
@@ -355,7 +356,7 @@ class Execution:
 
 
 def _without_index(join: JoinPlan, count: int) -> str:
-    """Say what would make a join cheaper."""
+    """Return the warning that names the index a join lacks."""
     name = join.term.collection.name
     if not join.keys:
         return (
@@ -379,5 +380,5 @@ def target_query_of(statement: syntax.Update | syntax.Delete | syntax.Evict) -> 
 def returning_query_of(
     projections: tuple[syntax.Projection, ...], term: syntax.Term
 ) -> syntax.Select:
-    """Return the SELECT over the documents of a mutation that its RETURNING means."""
+    """Return the SELECT that makes the rows of RETURNING from a mutation's documents."""
     return syntax.Select(projections=projections, source=term)

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The statements that run and those that ran: what ``system:active_requests`` and
-``system:request_history`` show.
+Running and finished statements, as ``system:active_requests`` and ``system:request_history`` show.
 
-Texts are cut and arguments are never kept, so the history is bounded in memory and holds no value
-that was not written into a statement.  Whoever reads is on another thread than whoever records:
-both sides take copies in one step.
+Texts are cut and arguments are not kept, so the history is bounded in memory and holds only values
+that were written into a statement.  The reactor thread records, reader threads read: readers copy
+a collection in one step, which the interpreter's lock makes atomic.
 """
 
 from __future__ import annotations
@@ -31,15 +30,15 @@ log = Logger()
 
 Document = dict[str, Value]
 
-#: Of a statement's text so much is kept: 4096 of them then take some 10 MB at most.
+#: Characters of a statement's text that are kept: 4,096 statements take some 10 MB at most.
 KEPT_TEXT_LENGTH: Final = 2_048
-#: Of a slow statement's text so much is logged.
+#: Characters of a statement's text that are logged.
 _LOGGED_TEXT_LENGTH: Final = 200
 _NS: Final = 1_000_000_000
 
 
 class StatementState(Enum):
-    """How far a request is; the value is what its row shows."""
+    """The state of a statement; the value is what its row shows."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -48,20 +47,21 @@ class StatementState(Enum):
     CANCELLED = "cancelled"
     FATAL = "fatal"
 
-    #: Members are equal to themselves alone; the hash of an `Enum` is a function in Python, and
-    #: every statement is counted.
+    #: Every statement is counted by its state, and the hash of an `Enum` is slow Python code.
     __hash__ = object.__hash__
 
 
 class StatementRecord:
     """
-    One statement on its way; times are in seconds of the monotonic clock.
+    The record of one statement, from its arrival to its end.
 
-    :ivar id: of the request that it came with.
-    :ivar started_ms: the wall clock when it came, in ms since 1970.
+    :ivar id: the id of the request that it came with.
+    :ivar kind: ``execute`` or ``transaction``.
+    :ivar started_ms: when it arrived, in ms since 1970.
+    :ivar started: when it arrived, in seconds of the monotonic clock.
     """
 
-    # Set only where they differ: one of these is made for every statement.
+    # Class attributes as defaults: a record is made for every statement, and must be cheap.
     state: StatementState = StatementState.RUNNING
     query_type: str = "unknown"
     collections: Sequence[str] = ()
@@ -72,9 +72,9 @@ class StatementRecord:
     result_count: int = 0
     mutation_count: int = 0
     error: tuple[str, str] | None = None
-    #: Whether it counts among the statements that run at a time.
+    #: Whether it counts for ``dql_concurrent_request_limit``.
     is_admitted: bool = False
-    #: The whole text, once it is parsed; not kept when the request is over.
+    #: The whole text, from parsing to the end of the statement.
     source: SourceText | None = None
 
     def __init__(self, id_: str, text: str, kind: str, started_ms: int, started: float) -> None:
@@ -85,7 +85,7 @@ class StatementRecord:
         self.started = started
 
     def note_prepared(self, prepared: PreparedStatement) -> None:
-        """Take over what parsing told; it took its time for the first request of its text only."""
+        """Record what parsing found; only the first statement of a text took time to parse."""
         self.query_type = prepared.statement.query_type
         self.source = prepared.parsed.source
         self.collections = prepared.collections
@@ -93,15 +93,15 @@ class StatementRecord:
             self.parse_seconds = prepared.parse_seconds
 
     def note_plan(self, plan: QueryPlan, seconds: float) -> None:
-        """Take over a plan; of several the first, which is that of the documents looked for."""
+        """Record the first plan of the statement, that of the documents it looks for."""
         if seconds:
             self.plan_seconds += seconds
-        # The plan of a text that is cut would hold all of it.
+        # A plan holds the whole text of its statement, so none is kept where the text was cut.
         if self.plan is None and len(self.text) < KEPT_TEXT_LENGTH:
             self.plan = plan
 
     def note_end(self, error: BaseException | None, elapsed_seconds: float) -> None:
-        """Record how it ended."""
+        """Record the end of the statement; `error` is None if it completed."""
         self.elapsed_seconds = elapsed_seconds
         self.source = None
         if error is None:
@@ -111,12 +111,12 @@ class StatementRecord:
         if isinstance(error, EdgeError) and self.query_type != "unknown":
             error.concern(self.query_type, self.collections)
         code = error.code if isinstance(error, EdgeError) else "internal_error"
-        # What is no error of ours may say anything, and is in the log.
+        # The text of an unexpected exception may contain anything; the log has it.
         text = str(error)[:KEPT_TEXT_LENGTH] if isinstance(error, EdgeError) else ""
         self.error = code, text
 
     def row(self, app_id: str, now: float) -> Document:
-        """Return the request as a document; durations are in nanoseconds."""
+        """Return the statement as a document of a virtual collection; durations are in ns."""
         elapsed = now - self.started if self.elapsed_seconds is None else self.elapsed_seconds
         started = datetime.fromtimestamp(self.started_ms / 1000, UTC)
         found: Document = {
@@ -156,7 +156,7 @@ def _state_after(error: BaseException) -> StatementState:
 
 
 class StatementHistory:
-    """All requests of one database; `parameters` say how many finished ones are kept."""
+    """Records all running statements of a database, and the newest finished ones."""
 
     def __init__(
         self,
@@ -169,14 +169,14 @@ class StatementHistory:
         self._now_ms = now_ms
         self._monotonic = monotonic
         self._parameters = parameters
-        #: In the order of their arrival.
+        #: The running and waiting statements in the order of their arrival.
         self._active: dict[StatementRecord, None] = {}
         self._finished: deque[StatementRecord] = deque()
         self.counts: Counter[StatementState] = Counter()
         self.slow = 0
 
     def begin(self, id_: str, text: str, kind: str) -> StatementRecord:
-        """Record that a statement has arrived."""
+        """Record the arrival of a statement."""
         record = StatementRecord(
             id_, text[:KEPT_TEXT_LENGTH], kind, self._now_ms(), self._monotonic()
         )
@@ -184,7 +184,7 @@ class StatementHistory:
         return record
 
     def end(self, record: StatementRecord, error: BaseException | None) -> None:
-        """Record that it has ended; one that took too long is logged."""
+        """Record the end of a statement, and log it if it was slow."""
         self._active.pop(record, None)
         elapsed = self._monotonic() - record.started
         record.note_end(error, elapsed)
@@ -216,21 +216,21 @@ class StatementHistory:
             )
 
     def forget(self, ids: Collection[str]) -> None:
-        """Drop finished requests from the history."""
+        """Drop finished statements from the history, by the ids of their requests."""
         self._finished = deque(each for each in self._finished if each.id not in ids)
 
     @property
     def active_count(self) -> int:
-        """How many statements run or wait."""
+        """The number of statements that run or wait."""
         return len(self._active)
 
     def active(self) -> Iterator[Document]:
-        """Yield the requests that run or wait, in the order of their arrival; on any thread."""
+        """Yield the running and waiting statements, oldest first; on any thread."""
         now = self._monotonic()
         for record in list(self._active):
             yield record.row(self._app_id, now)
 
     def finished(self) -> Iterator[Document]:
-        """Yield the history, oldest first; on any thread."""
+        """Yield the finished statements, oldest first; on any thread."""
         for record in self._finished.copy():
             yield record.row(self._app_id, 0.0)

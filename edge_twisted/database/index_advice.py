@@ -41,7 +41,7 @@ def advise(statement: syntax.Statement, plan: QueryPlan | None, catalog: Catalog
 
 
 def wanted_keys_of(plan: QueryPlan) -> tuple[KeyPart, ...]:
-    """Return the keys of the best index: single values, then one range, or the order."""
+    """Return the keys of the best index: keys with single values, then one range or the order."""
     where = plan.statement.selection.where
     found = [constraint(part, plan.field_of) for part in conjuncts(where)]
     useful = [each for each in found if each is not None and each.path != ID_PATH]

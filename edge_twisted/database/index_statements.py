@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CREATE INDEX, DROP INDEX, and ADVISE AND PROVISION, which is both advice and the first."""
+"""CREATE INDEX, DROP INDEX, and the indexes that ADVISE AND PROVISION creates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edge_twisted.store.rows import IndexDefinition, IndexKey
 
 @frozen
 class IndexStatements:
-    """Changes the indexes of a store; each call answers the commit, the newest if none was made."""
+    """Changes the indexes of a store; `create` and `drop` return the lsn after the change."""
 
     _store: Store
     _virtual: VirtualCollections
@@ -28,9 +28,9 @@ class IndexStatements:
         self, statement: syntax.CreateIndex, access: Access, include_missing: bool
     ) -> int:
         """
-        Make an index, and wait until it is complete.
+        Create an index, and wait until it is complete.
 
-        :raises IndexExists: the name is taken on the collection.
+        :raises IndexExists: the collection has an index of that name, and IF NOT EXISTS is absent.
         """
         lsn = await self._create(statement, access, include_missing)
         return self._store.lsn if lsn is None else lsn
@@ -38,7 +38,7 @@ class IndexStatements:
     async def _create(
         self, statement: syntax.CreateIndex, access: Access, include_missing: bool
     ) -> int | None:
-        """Return the commit, None if there is an index of the name already."""
+        """Create an index; return the lsn of its commit, None if an index of the name exists."""
         check_verb(access, "create_index")
         self._check(statement.collection)
         definition = IndexDefinition(
@@ -63,7 +63,7 @@ class IndexStatements:
         return lsn
 
     async def drop(self, statement: syntax.DropIndex, access: Access) -> int:
-        """:raises UnknownIndex: there is none of that name, and IF EXISTS does not stand there."""
+        """Drop an index; :raises UnknownIndex: no such index, and IF EXISTS is absent."""
         check_verb(access, "drop_index")
         self._check(statement.collection)
         try:
@@ -82,7 +82,7 @@ class IndexStatements:
     async def provision(
         self, plan: QueryPlan | None, access: Access, include_missing: bool
     ) -> dict[str, Value]:
-        """Make the index that a plan lacks; return what ADVISE AND PROVISION adds to its row."""
+        """Create the index that a plan lacks; return what ADVISE AND PROVISION adds to its row."""
         check_verb(access, "create_index")
         created: list[Value] = []
         source = plan.statement.source if plan is not None else None

@@ -128,7 +128,7 @@ class KnownPlan:
 
 
 @define
-class _Respite:
+class Respite:
     """The next `runs` of a plan go to a reader thread; `late` times for taking too long."""
 
     runs: int
@@ -143,11 +143,12 @@ class InlinePolicy:
     For the reactor thread only.
     """
 
-    __slots__ = ("_known", "_respites")
+    __slots__ = ("_known", "respites")
 
     def __init__(self) -> None:
         self._known: KnownPlan | None = None
-        self._respites: dict[QueryPlan, _Respite] = {}
+        #: Plans that exceeded the limits lately.  Mostly empty: callers test that before a call.
+        self.respites: dict[QueryPlan, Respite] = {}
 
     def known_plan(
         self, parameters: object, arguments: Mapping[str, Value], *, is_full: bool
@@ -160,7 +161,7 @@ class InlinePolicy:
         known = self._known
         if known is None or known.parameters is not parameters or not is_full:
             return None
-        if (self._respites and self._is_spared(known.plan)) or not are_small(arguments):
+        if (self.respites and self._is_spared(known.plan)) or not are_small(arguments):
             return None
         return known
 
@@ -176,7 +177,7 @@ class InlinePolicy:
             return source.collection.name == "dual"
         access = choice.access
         if isinstance(access, _INDEXED):
-            return not self._respites or not self._is_spared(plan)
+            return not self.respites or not self._is_spared(plan)
         if not isinstance(access, CollectionScan) or plan.joins:
             return False
         if plan.counts_all is not None:
@@ -191,8 +192,7 @@ class InlinePolicy:
 
     def note_inline(self, plan: QueryPlan) -> None:
         """Record that a plan ran on the reactor thread within the limits."""
-        if self._respites:
-            self._respites.pop(plan, None)
+        self.respites.pop(plan, None)
 
     def note_exceeded(self, plan: QueryPlan, error: BeyondBounds | ReadTooLong) -> None:
         """
@@ -202,23 +202,23 @@ class InlinePolicy:
         further run is spared, then twice as many each time.
         """
         late = 0
-        before = self._respites.pop(plan, None)
+        before = self.respites.pop(plan, None)
         if isinstance(error, ReadTooLong):
             late = min(2 * before.late if before and before.late else 1, RESPITE)
         elif before:
             late = before.late
         # One more: the run that exceeded the limits goes to a thread as well, and is noted there.
         runs = (late if isinstance(error, ReadTooLong) else RESPITE) + 1
-        self._respites[plan] = _Respite(runs, late)
-        if len(self._respites) > MOST_RESPITES:
-            del self._respites[next(iter(self._respites))]
+        self.respites[plan] = Respite(runs, late)
+        if len(self.respites) > MOST_RESPITES:
+            del self.respites[next(iter(self.respites))]
 
     def note_threaded(self, plan: QueryPlan) -> None:
         """Record that a plan that might have run on the reactor thread goes to a reader thread."""
-        respite = self._respites.get(plan)
+        respite = self.respites.get(plan)
         if respite is not None and respite.runs > 0:
             respite.runs -= 1
 
     def _is_spared(self, plan: QueryPlan) -> bool:
-        respite = self._respites.get(plan)
+        respite = self.respites.get(plan)
         return respite is not None and respite.runs > 0

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of FROM and JOIN: which way each further term is read."""
+"""
+The rows of FROM and JOIN.
+
+The plan of each JOIN says how its term is read: by a look-up for each row, by one read into a hash
+table, or by one read and nested loops.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +17,12 @@ from attrs import frozen
 from edge_twisted.database.access_paths import look_up
 from edge_twisted.database.inline_policy import UNBOUNDED, ReadBudget
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compiler import CompiledExpression, Environment
+from edge_twisted.dql.compiler import Environment, bind
 from edge_twisted.dql.execution.interruption import Interruption
 from edge_twisted.dql.execution.joins import (
     Document,
     Equality,
+    JoinCondition,
     hash_join,
     loop_join,
     right_hash_join,
@@ -29,7 +35,7 @@ from edge_twisted.store.interface import Snapshot
 
 
 class TermReader(Protocol):
-    """What gives the documents of terms: one execution of a plan."""
+    """Reads the documents of terms; implemented by `PlanReader`."""
 
     snapshot: Snapshot
     env: Environment
@@ -38,23 +44,23 @@ class TermReader(Protocol):
     meter: StepObserver
 
     def read_first(self, plan: QueryPlan) -> Iterator[Document]:
-        """Yield the documents of the first term, at least those that the condition can want."""
+        """Yield the documents of the first term, with or without those that WHERE rejects."""
 
     def read_documents(self, term: syntax.Term) -> Iterator[Document]:
         """Yield all documents of a term that the caller may see."""
 
     def decode_visible(self, texts: Iterable[bytes], term: str) -> Iterator[Document]:
-        """Yield the documents of stored texts that the caller may see."""
+        """Decode stored texts; yield the documents that the caller may see."""
 
 
 @frozen
 class TermJoiner:
-    """Puts the terms of one execution together."""
+    """Joins the terms of a plan."""
 
     _reader: TermReader
 
     def rows(self, plan: QueryPlan) -> Iterator[Any]:
-        """Yield rows of one document, or None, for each term."""
+        """Yield rows: a tuple with a document for each term, None where an outer join has none."""
         step = self._reader.meter.step
         first, *rest = plan.joins
         left = self._reader.read_first(plan)
@@ -70,20 +76,20 @@ class TermJoiner:
     def _join(self, rows: Iterator[Any], join: JoinPlan, width: int) -> Iterator[Any]:
         reader = self._reader
         keep = join.kind is syntax.JoinKind.LEFT
-        condition = self._call(join.condition)
+        condition = self._condition(join)
         if join.lookup is not None:
             look_up = partial(self._look_up, join.lookup, join.term.name)
-            return loop_join(rows, look_up, condition, keep)
+            return loop_join(rows, look_up, condition.test, keep)
         documents = reader.read_documents(join.term)
+        watch = reader.interruption.watch
         if join.equalities:
-            watch = reader.interruption.watch
-            return hash_join(rows, documents, self._equalities(join), condition, keep, width, watch)
+            return hash_join(rows, documents, condition, keep, width, watch)
         kept = list(documents)
-        # Pairs that do not match yield no row, and must be interruptible all the same.
-        return loop_join(rows, lambda _: reader.interruption.watch(kept), condition, keep)
+        # Watched here, because pairs that do not match yield no row that could be watched.
+        return loop_join(rows, lambda _: watch(kept), condition.test, keep)
 
     def _look_up(self, lookup: Lookup, term: str, row: Any) -> Iterator[Any]:
-        """Yield the documents that may match one row."""
+        """Yield the documents of a term that may match one row."""
         reader = self._reader
         found = look_up(reader.snapshot, lookup, row, reader.env)
         if reader.bounds is not UNBOUNDED:
@@ -92,20 +98,12 @@ class TermJoiner:
         return reader.decode_visible(texts, term)
 
     def _right(self, left: Iterator[Any], join: JoinPlan) -> Iterator[Any]:
-        """A LEFT join from the other side, its rows turned round again."""
+        """Yield the rows of a RIGHT join."""
         reader = self._reader
-        condition = self._call(join.condition)
-        watch = reader.interruption.watch
-        return right_hash_join(
-            left, reader.read_documents(join.term), self._equalities(join), condition, watch
-        )
+        right = reader.read_documents(join.term)
+        return right_hash_join(left, right, self._condition(join), reader.interruption.watch)
 
-    def _equalities(self, join: JoinPlan) -> list[Equality]:
-        return [Equality(self._call(a), self._call(b)) for a, b in join.equalities]
-
-    def _call(self, compiled: CompiledExpression) -> Any:
-        return partial(_call, compiled, self._reader.env)
-
-
-def _call(compiled: CompiledExpression, env: Any, row: Any) -> Any:
-    return compiled(row, env)
+    def _condition(self, join: JoinPlan) -> JoinCondition:
+        env = self._reader.env
+        equalities = [Equality(bind(a, env), bind(b, env)) for a, b in join.equalities]
+        return JoinCondition(equalities, bind(join.condition, env))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a mutation keeps to: declared types, limits, and what its caller may see and write."""
+"""Rules of a mutation: declared types, size limits, and what the caller may see and write."""
 
 from __future__ import annotations
 
@@ -23,31 +23,32 @@ Document = dict[str, Value]
 # Not frozen: one may be made for every statement, and frozen doubles the cost of making it.
 @define(kw_only=True)
 class MutationRules:
-    """What a mutation keeps to."""
+    """The rules of a mutation of one collection."""
 
-    #: How large documents may be.
+    #: The system parameters: limits of a document's size.
     parameters: ParameterValues
+    #: The types with which values are written.
     typing: VariantRules = UNTYPED
-    #: How what was written is shown by RETURNING.
+    #: The types with which RETURNING shows the documents.
     reads: VariantRules = UNTYPED
-    #: Whether the caller may be shown a document as it is; None: any.
+    #: Tests whether the caller may see a document; None: every one.
     may_see: Callable[[Document], bool] | None = None
-    #: Whether the caller may write a document as it is; None: any.
+    #: Tests whether the caller may write a document; None: every one.
     may_write: Callable[[Document], bool] | None = None
-    #: Which blobs the caller may name; None: any.
+    #: Checks the attachments that a document names; None: all are allowed.
     attachments: AttachmentRights | None = None
 
     @property
     def are_conditional(self) -> bool:
-        """Whether there is anything to ask of a document."""
+        """Whether documents are tested at all."""
         return self.may_see is not None or self.may_write is not None
 
     def shows(self, document: Document) -> bool:
-        """Return whether the caller may be shown the document."""
+        """Return whether the caller may see a document."""
         return self.may_see is None or self.may_see(document)
 
     def permits(self, document: Document) -> bool:
-        """Return whether the document, before or after, may be written."""
+        """Return whether the caller may write a document, as it is before or after the change."""
         return self.may_write is None or self.may_write(document)
 
 
@@ -59,9 +60,9 @@ def rules_of(
     env: Environment,
 ) -> MutationRules:
     """
-    Return what a mutation of a collection keeps to.
+    Return the rules of a mutation of a collection.
 
-    :raises StatementForbidden: nothing of the collection may be seen, or changed.
+    :raises StatementForbidden: the caller may see, or change, no document of the collection.
     """
     if not access.is_full:
         seen, changed = read_rule(access, collection), write_rule(access, collection)
@@ -71,7 +72,7 @@ def rules_of(
         if not access.reads_all:
             rules.attachments = AttachmentRights(access, env)
         return rules
-    # Who may do everything has the same rules each time, until a parameter is set.
+    # A caller with full access has the same rules until a system parameter changes.
     kept: MutationRules | None = prepared.made.get("rules")
     if kept is None or kept.parameters is not parameters:
         kept = prepared.made["rules"] = _unconditional(collection, parameters)

@@ -2,9 +2,9 @@
 """
 INSERT, UPDATE, DELETE and EVICT, and transactions of them, within one unit of work.
 
-This module finds the documents that a statement is about and makes its result; `mutations` writes
-each of them and checks that the caller may.  INSERT of one document is the most frequent mutation,
-so nothing is made for it that only other mutations need.
+This module finds the documents that a statement changes and makes the result; `mutations` checks
+the caller's rights and writes each document.  INSERT of one document is the most frequent
+mutation, so it makes no objects that only other mutations need.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ from edge_twisted.store.rows import StoredDocument
 
 T = TypeVar("T")
 Change = syntax.Update | syntax.Delete | syntax.Evict
-#: What computes one operation of UPDATE from a document; None: nothing is to be done.
+#: Computes one operation of UPDATE from a document; returns None for no operation.
 Step = Callable[[Document, Environment], Operation | None]
 
 MUTATIONS: Final = (syntax.Insert, syntax.Update, syntax.Delete, syntax.Evict)
-#: Documents written between two looks at the clock: a write takes some 50 microseconds.
+#: Documents written between two checks for interruption: a write takes some 50 microseconds.
 _WRITES_PER_CHECK: Final = 16
 
 
 def run_transaction(runs: Sequence[Execution], unit: UnitOfWork) -> list[Result]:
     """
-    Run SELECTs and mutations in order; each sees what the ones before it did.
+    Run SELECTs and mutations in order; each sees the changes of those before it.
 
-    :raises TransactionFailed: one of them failed; the caller must abandon the unit of work.
+    :raises TransactionFailed: a statement failed; the caller must abandon the unit of work.
     """
     results: list[Result] = []
     for index, run in enumerate(runs):
@@ -78,10 +78,10 @@ def run_transaction(runs: Sequence[Execution], unit: UnitOfWork) -> list[Result]
 
 def mutate(run: Execution, unit: UnitOfWork) -> Result:
     """
-    Run the statement of `run`, which is a mutation.
+    Run a mutation in a unit of work.
 
-    :raises StatementForbidden: the caller may not run it, or not on this collection.
-    :raises SemanticError: it would write a virtual collection.
+    :raises StatementForbidden: the caller may not run such statements, or not on the collection.
+    :raises SemanticError: the collection is virtual.
     """
     statement = run.prepared.statement
     assert isinstance(statement, MUTATIONS)
@@ -111,7 +111,7 @@ def _returning_rows(
     documents: Sequence[Document],
     unit: UnitOfWork,
 ) -> list[Value]:
-    """Return what RETURNING makes of the documents that were written; `term` names them."""
+    """Return the rows of RETURNING for documents that were written; `term` names them."""
     if not projections:
         return []
     select = run.prepared.once("returning", lambda: returning_query_of(projections, term))
@@ -130,7 +130,7 @@ def _returning_rows(
 
 
 def _insert(run: Execution, statement: syntax.Insert, unit: UnitOfWork) -> Result:
-    """:raises EdgeError: a document cannot be stored, or may not; see `mutations.insert`."""
+    """Run INSERT; :raises EdgeError: a document may not be stored, see `mutations.insert`."""
     collection, source = statement.collection, statement.documents
     opened = run.open(source, unit) if isinstance(source, syntax.Select) else None
     env = run.make_environment() if opened is None else opened.reader.env
@@ -165,7 +165,7 @@ def _insert(run: Execution, statement: syntax.Insert, unit: UnitOfWork) -> Resul
 
 
 def _watch(run: Execution, documents: Sequence[T]) -> Iterable[T]:
-    """Yield documents; every few of them, check that the statement may go on."""
+    """Yield documents, and check for interruption every few of them."""
     if len(documents) == 1:
         return documents
     return run.interruption.watch(documents, _WRITES_PER_CHECK)
@@ -185,7 +185,7 @@ def _insert_one(
 
 
 def _compile_documents(run: Execution, statement: syntax.Insert) -> list[CompiledExpression]:
-    """Return the documents of INSERT compiled, made once for a prepared statement."""
+    """Compile the documents of INSERT, once for a prepared statement."""
     compiled: list[CompiledExpression] | None = run.prepared.made.get("documents")
     if compiled is None:
         assert isinstance(statement.documents, syntax.DocumentsClause)
@@ -195,7 +195,7 @@ def _compile_documents(run: Execution, statement: syntax.Insert) -> list[Compile
 
 
 def _compile_document(node: syntax.Expression) -> CompiledExpression:
-    """:raises SemanticError: the expression names a field, but there is no document to read."""
+    """Compile a document of INSERT; :raises SemanticError: it names a field of a document."""
     for each in node.walk():
         if isinstance(each, syntax.Path):
             raise SemanticError("Cannot convert to a literal", each.span)
@@ -207,7 +207,7 @@ def _compile_document(node: syntax.Expression) -> CompiledExpression:
 
 @define
 class _Target:
-    """The documents that a statement changes, the rules for it, and what came of it so far."""
+    """The documents that a statement changes, its rules, and its result so far."""
 
     run: Execution
     opened: OpenPlan
@@ -227,14 +227,14 @@ class _Target:
         return source.collection.name
 
     def documents(self) -> Iterable[tuple[DocumentId, Document]]:
-        """Yield the documents, all found before the first of them is changed."""
+        """Yield the documents; all are found before the first one is changed."""
         found = [
             row for row in self.opened.reader.read_rows(self.opened.plan) if isinstance(row, dict)
         ]
         return ((DocumentId.of(each[ID]), each) for each in _watch(self.run, found))
 
     def note_changed(self, document: Document, *, visible: bool = True) -> None:
-        """Record that a document was changed, and whether the caller may see what it is now."""
+        """Record a changed document, and whether RETURNING may show it as it is now."""
         self.ids.append(document[ID])
         if visible:
             self.shown.append(document)
@@ -266,7 +266,7 @@ def _change(run: Execution, statement: Change, unit: UnitOfWork) -> Result:
 
 
 def _update(plan: UpdatePlan, target: _Target) -> None:
-    """Apply a plan to each document; one of which nothing would change is shown, not written."""
+    """Apply a plan to each document; a document that would not change is not written."""
     env, writer, rules = target.opened.reader.env, target.writer, target.rules
     collection = target.collection
     for id_, document in target.documents():
@@ -285,9 +285,9 @@ def _update(plan: UpdatePlan, target: _Target) -> None:
 def _changes_nothing(
     operations: Sequence[Operation], document: Document, rules: MutationRules
 ) -> bool:
-    """Return whether operations only take away what is not there."""
+    """Return whether operations only remove fields that the document does not have."""
     if rules.typing is not UNTYPED or rules.reads is not UNTYPED:
-        # A variant of another type may be there, which the document does not show.
+        # The field may have a variant of another type, which the document does not show.
         return False
     return all(
         isinstance(each, Unset) and at(document, each.path) is MISSING for each in operations
@@ -324,12 +324,12 @@ def _evict(target: _Target) -> None:
 
 @frozen
 class UpdatePlan:
-    """What UPDATE does to each document: compiled once, computed from the document as it was."""
+    """The compiled clauses of an UPDATE; each reads the document as it was before all of them."""
 
     _steps: tuple[Step, ...]
 
     def operations(self, document: Document, env: Environment) -> list[Operation]:
-        """Return the operations on one document; SET to MISSING makes none."""
+        """Return the operations on one document; SET to MISSING makes no operation."""
         found = [step(document, env) for step in self._steps]
         return [operation for operation in found if operation is not None]
 
@@ -338,7 +338,7 @@ def plan_update(statement: syntax.Update) -> UpdatePlan:
     """
     Compile the clauses of UPDATE.
 
-    :raises SemanticError: an expression means nothing, or a whole document is to be set.
+    :raises SemanticError: a name has no meaning, or a whole document is to be set.
     """
     return UpdatePlan(tuple(_steps(resolve_names(statement, (statement.term,)))))
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What mutations do to single documents, within one unit of work.
+Mutations of single documents, within one unit of work.
 
-Every function works on a `DocumentWriter` and checks what its caller may see and write, so every
-statement that writes documents for a caller goes through this module.
+Every function takes a `DocumentWriter` and checks what the caller may see and write, so all
+statements that write documents go through this module.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from edge_twisted.store.rows import StoredDocument as Row
 
 log = Logger()
 
-#: What a refusal says, for whichever reason.
+#: The text of every refusal to write: the reason could reveal a hidden document.
 NOT_WRITTEN: Final = "the document may not be written"
 
 
 @define
 class WrittenDocument:
-    """A document that a mutation touched."""
+    """A document that a mutation wrote, or is about to write."""
 
     id: DocumentId
     document: Document
@@ -54,11 +54,12 @@ def collect_documents(
     values: Sequence[Operand], new_id: Callable[[], str]
 ) -> list[WrittenDocument]:
     """
-    Return the documents that INSERT was given; arrays contribute each of their elements.
+    Collect the documents of INSERT from its values; an array stands for its elements.
 
-    :raises NotADocument: something is no object.
-    :raises InvalidDocumentId: an id cannot be one.
-    :raises DuplicateIds: an id comes twice.
+    :param new_id: makes the id of a document without one.
+    :raises NotADocument: a value is no object.
+    :raises InvalidDocumentId: a value of `_id` cannot be an id.
+    :raises DuplicateIds: two documents have the same id.
     """
     flat: list[Operand] = []
     for value in values:
@@ -83,14 +84,14 @@ def insert(
     warnings: Warnings,
 ) -> WrittenDocument | None:
     """
-    Store a new document, or do what the policy says; None if nothing was written.
+    Store a new document; if its id is taken, apply the policy.  Return None if nothing is written.
 
-    Where the one with the id is hidden from the caller, DO NOTHING does nothing, and every other
+    If the present document is hidden from the caller, DO NOTHING does nothing, and every other
     policy is refused before the two documents are compared.
 
-    :raises IdConflict: there is one with the id, and the policy is FAIL.
-    :raises StatementForbidden: the caller may not store it, or the one with the id is hidden.
-    :raises DocumentTooLarge, InvalidWrite: it may not be stored.
+    :raises IdConflict: the id is taken, and the policy is FAIL.
+    :raises StatementForbidden: the caller may not store the document, or the present one is hidden.
+    :raises DocumentTooLarge, InvalidWrite: the document cannot be stored.
     """
     old = writer.load(collection, new.id.key)
     is_plain = old is None and rules.typing is UNTYPED
@@ -106,7 +107,7 @@ def insert(
     if policy is ConflictPolicy.NOTHING:
         return None
     if not rules.shows(document_of_state(new.id, old)):
-        # As any other write that is not permitted: not a word about whose document it is.
+        # The same answer as to any forbidden write, so that it reveals nothing.
         raise StatementForbidden(NOT_WRITTEN)
     match policy:
         case ConflictPolicy.FAIL:
@@ -128,9 +129,9 @@ def insert_initial(
     warnings: Warnings,
 ) -> WrittenDocument | None:
     """
-    Store a document at the beginning of time; None if there is, or was, one with its id.
+    Store a document with the stamp of the beginning of time, so that every other write wins.
 
-    Nothing is told of that one, and nothing of it changes, whether the caller may see it or not.
+    Return None, and change nothing, if the id is or was in use, visible to the caller or not.
     """
     if writer.load(collection, new.id.key) is not None:
         return None
@@ -153,8 +154,8 @@ def change(
     """
     Apply operations to a live document.
 
-    :raises StatementForbidden: it may not be changed as it is, or is hidden from the caller.
-    :raises StatementForbidden, DocumentTooLarge, InvalidWrite: it may not become what it would.
+    :raises StatementForbidden: the document is hidden, or rules forbid the old or the new one.
+    :raises DocumentTooLarge, InvalidWrite: the new document cannot be stored.
     """
     if not permits(rules, id_, state):
         raise StatementForbidden("the document may not be changed")
@@ -170,9 +171,9 @@ def delete(
     rules: MutationRules | None,
 ) -> bool:
     """
-    Delete a live document everywhere; return False, nothing done, if the rules forbid it.
+    Delete a live document for all peers; return False, and do nothing, if the rules forbid it.
 
-    :param rules: None: it is no caller's doing, but the mesh's.
+    :param rules: None if the mesh deletes, not a caller.
     """
     if rules is not None and not permits(rules, id_, state):
         return False
@@ -186,9 +187,9 @@ def evict(
     writer: DocumentWriter, collection: str, id_: DocumentId, rules: MutationRules
 ) -> Row | None:
     """
-    Forget a live document here, without a trace; return its row, for `note_evicted`.
+    Remove a live document from this server alone; return its row, for `note_evicted`.
 
-    None, nothing done, if the rules forbid it.
+    Return None, and do nothing, if the rules forbid it.
     """
     if rules.are_conditional:
         state = writer.load(collection, id_.key)
@@ -203,10 +204,10 @@ def evict(
 
 def permits(rules: MutationRules, id_: DocumentId, state: DocumentState) -> bool:
     """
-    Return whether a live document, as it shows itself to everybody, may be read and written.
+    Return whether the caller may both see and write a live document, as it is without types.
 
-    Everything that changes a document that is there comes by here: whoever may not read it may
-    not change it either, whatever the write rule says.
+    Every change of an existing document is checked here: a caller who may not see a document may
+    not change it, whatever the write rule says.
     """
     if not rules.are_conditional:
         return True
@@ -216,9 +217,9 @@ def permits(rules: MutationRules, id_: DocumentId, state: DocumentState) -> bool
 
 def check_size(id_: DocumentId, size: int, rules: MutationRules, warnings: Warnings) -> None:
     """
-    Warn of a document beyond the soft limit.
+    Warn of a document that is larger than the soft limit; `size` is in bytes.
 
-    :raises DocumentTooLarge: it is beyond the hard one.
+    :raises DocumentTooLarge: the document is larger than the hard limit.
     """
     limits = rules.parameters
     if size > limits.hard_bytes:
@@ -257,7 +258,7 @@ def _check(
     document: Document,
     rules: MutationRules,
 ) -> None:
-    """:raises StatementForbidden, AttachmentForbidden: the document may not be stored so."""
+    """Check a document to be stored; :raises StatementForbidden, AttachmentForbidden: refused."""
     if not rules.permits(document):
         raise StatementForbidden(NOT_WRITTEN)
     if rules.attachments is not None:

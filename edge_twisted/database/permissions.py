@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Permissions inside statements.
+Permission rules inside statements.
 
-A read condition becomes part of the plan, so a hidden document is not there for anything that the
-statement does: filters, counts, joins, RETURNING, errors.  Whatever a client asks of a document is
-evaluated only where the read condition holds, for an error or a count would tell of the others.
+A read rule becomes part of the plan, so filters, counts, joins, RETURNING and errors behave as if
+hidden documents did not exist.  The client's own expressions are evaluated only for documents for
+which the read rule holds: an error or a count would reveal the other ones.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from edge_twisted.dql.errors import EvaluationError
 from edge_twisted.dql.name_resolution import below
 from edge_twisted.dql.parser import parse_expression
 
-#: Yes, no, or where one of these conditions holds.
+#: All documents, none, or those for which one of these conditions holds.
 Rule = bool | tuple[str, ...]
-#: The parameter of conditions that stands for who asks; no argument of a client overrides it.
+#: The parameter of a rule's conditions that is the caller's identity; clients cannot set it.
 IDENTITY = "identity"
 
 
 class Access(Protocol):
-    """What a caller may do; see `edge_twisted.security.permissions`."""
+    """What a caller may do; implemented in `edge_twisted.security.permissions`."""
 
     @property
     def identity(self) -> str | None:
-        """Who asks."""
+        """The caller's identity, None without one."""
 
     @property
     def is_full(self) -> bool:
@@ -53,28 +53,28 @@ class Access(Protocol):
 
 
 def rule_name_of(collection: syntax.CollectionRef) -> str:
-    """Return a collection's name as rules name it."""
+    """Return the name by which permission rules call a collection."""
     is_system = collection.namespace == "system"
     return f"system:{collection.name}" if is_system else collection.name
 
 
 def check_verb(access: Access, verb: str) -> None:
-    """:raises StatementForbidden: the caller may not run such statements."""
+    """Check the kind of a statement; :raises StatementForbidden: the caller may not run it."""
     if not access.is_full and not access.may_verb(verb):
         raise StatementForbidden(f"{verb.replace('_', ' ').upper()} statements")
 
 
 def read_rule(access: Access, collection: syntax.CollectionRef) -> tuple[str, ...]:
     """
-    Return the conditions of which one must hold for a document to be seen; empty: none.
+    Return the conditions of which one must hold for a document to be seen; empty: all are seen.
 
-    :raises StatementForbidden: nothing of the collection may be seen.
+    :raises StatementForbidden: the caller may see no document of the collection.
     """
     return _conditions(access, access.read, collection, "read")
 
 
 def write_rule(access: Access, collection: syntax.CollectionRef) -> tuple[str, ...]:
-    """As `read_rule`, for changing."""
+    """Return the conditions of which one must hold for a change; otherwise as `read_rule`."""
     return _conditions(access, access.write, collection, "changed")
 
 
@@ -96,7 +96,7 @@ def add_rules(
     rules: tuple[tuple[str, ...], ...],
     identity: str | None,
 ) -> syntax.Expression | None:
-    """Return the condition of a statement with rules, all of them, added to it."""
+    """Return a condition that holds where each of the rules and `where` hold."""
     parts: list[syntax.Expression] = []
     for texts in rules:
         conditions = [_condition(text, term, identity) for text in texts]
@@ -112,7 +112,7 @@ def add_rules(
 def compile_rule(
     texts: tuple[str, ...], identity: str | None, env: Environment
 ) -> Callable[[dict[str, Value]], bool] | None:
-    """Return the test whether one of the conditions holds for a document; None: no conditions."""
+    """Return a test whether one of the conditions holds for a document; None without any."""
     if not texts:
         return None
     compiled = [_compile(text, identity) for text in texts]
@@ -120,7 +120,7 @@ def compile_rule(
 
 
 def compile_guard(rules: tuple[tuple[str, ...], ...], identity: str | None) -> CompiledExpression:
-    """Return the test whether of each rule one of the conditions holds for a document."""
+    """Return a test whether each of the rules has a condition that holds for a document."""
     compiled = [[_compile(text, identity) for text in texts] for texts in rules if texts]
 
     def test(document: dict[str, Value], env: Environment) -> bool:
@@ -130,11 +130,11 @@ def compile_guard(rules: tuple[tuple[str, ...], ...], identity: str | None) -> C
 
 
 def _holds(condition: CompiledExpression, document: dict[str, Value], env: Environment) -> bool:
-    """Return whether a condition holds; one that fails on a document does not."""
+    """Return whether a condition holds; a condition that raises does not hold."""
     try:
         return condition(document, env) is True
     except EvaluationError:
-        # It would tell that the document is there, and where in no text of the caller's.
+        # Raised, it would reveal the document, and point into a text that is not the caller's.
         return False
 
 
@@ -149,14 +149,14 @@ def _condition(text: str, term: str, identity: str | None) -> syntax.Expression:
 
 
 class _Qualifier:
-    """Names the term in every path of a condition, and puts the identity in its place."""
+    """Qualifies the paths of a condition with a term's name, and fills in the identity."""
 
     def __init__(self, term: str, identity: str | None) -> None:
         self._term = term
         self._identity = identity
 
     def expression(self, node: syntax.Expression) -> syntax.Expression:
-        """Return the expression for use in a statement."""
+        """Return the condition as a part of a statement."""
         found = syntax.map_tree(below(node, self._term), self._leaf)
         assert isinstance(found, syntax.Expression)
         return found

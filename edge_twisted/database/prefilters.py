@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-From a condition to what a store can test while it scans, before a document is decoded.
+Translation of conditions to prefilters, which a store tests in a scan before it decodes documents.
 
-A translation holds for every document for which the condition is TRUE.  It is exact if it holds for
-no other, and then nobody needs to test the condition again.
+A prefilter holds for every document for which the condition is TRUE.  It is exact if it holds for
+no other document; then the condition need not be tested again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from edge_twisted.store.prefilter import (
 )
 
 NEVER: Final = AnyOf(())
-#: A tuple, for that is checked faster than a union.
+#: A tuple, because `isinstance` is faster with it than with a union.
 _SCALARS: Final = (bool, int, float, str)
 _ANY_KIND: Final[frozenset[Kind]] = frozenset(
     {"null", "boolean", "number", "string", "array", "object"}
@@ -52,7 +52,7 @@ _ANY_KIND: Final[frozenset[Kind]] = frozenset(
 # Not frozen: several are made for an execution, and frozen doubles the cost of making one.
 @define
 class Translation:
-    """A prefilter, None where the store can test nothing, and whether it is all that is asked."""
+    """A prefilter, None if the store can test nothing, and whether it is exact."""
 
     prefilter: Prefilter | None
     exact: bool
@@ -63,10 +63,10 @@ UNTRANSLATED: Final = Translation(None, False)
 
 def translate_loosely(asked: Outline, evaluate: Evaluate) -> Translation:
     """
-    Translate for a reader to whom any field may be absent that a document has.
+    Translate a condition for a typed reader, which may miss fields that the stored document has.
 
-    Comparisons are with scalars only, which are there as they are or not at all; so everything
-    holds but that something is MISSING.
+    A field that the reader sees has the stored value, so comparisons may be tested by the store.
+    A test for MISSING may not: the store would reject a document whose field the reader misses.
     """
     found = [each for part in asked.parts if (each := _part(part, evaluate).prefilter) is not None]
     kept = [each for each in found if not _asks_missing(each)]
@@ -83,7 +83,7 @@ def _asks_missing(prefilter: Prefilter) -> bool:
 
 
 def translate(asked: Outline, evaluate: Evaluate) -> Translation:
-    """Translate a condition on the documents of one collection, with the parameters of now."""
+    """Translate a condition on the documents of one collection, with this execution's arguments."""
     found: list[Prefilter] = []
     exact = asked.whole
     for part in asked.parts:
@@ -146,7 +146,7 @@ def _one_of(path: tuple[str, ...], values: Sequence[Operand]) -> Translation:
             scalars.append(value)
         elif isinstance(value, list | dict | bytes):
             return UNTRANSLATED
-        # Nothing equals NULL or MISSING.
+        # A NULL or MISSING is left out, because no value equals it.
     if len(scalars) == 1:
         return _exactly(Compares(path, "=", scalars[0]))
     return _exactly(OneOf(path, tuple(scalars)) if scalars else NEVER)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows that are streamed behind the first ones of a result, and warnings while they gather."""
+"""Streamed results: the batches of rows that follow the first one; warnings of a statement."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from edge_twisted.dql.result import Result, Rows
 from edge_twisted.store.interface import RowStream
 
-#: Warnings that a result carries; more are only counted.
+#: Warnings that a result carries; further ones are only counted.
 MAX_WARNINGS = 10
 
 
@@ -23,7 +23,7 @@ class Warnings:
     total: int = 0
 
     def add(self, text: str) -> None:
-        """Take one more."""
+        """Add a warning."""
         self.total += 1
         if len(self.shown) < MAX_WARNINGS:
             self.shown.append(text)
@@ -31,18 +31,18 @@ class Warnings:
 
 @frozen
 class RowBatch:
-    """Rows of a streamed answer; `last`: no further batch comes."""
+    """A batch of a streamed answer; `last` if no further batch follows."""
 
     rows: Rows
     last: bool
 
 
 class RowBatches:
-    """The rows of one SELECT behind its first ones; see `edge_twisted.dql.result.Batches`."""
+    """The batches of one SELECT after its first rows; see `edge_twisted.dql.result.Batches`."""
 
     def __init__(self, stream: RowStream[Result | RowBatch], give_up: Callable[[], None]) -> None:
         self._stream = stream
-        #: Ends what a thread computes for the stream, which only sees rows of the store.
+        #: Interrupts the statement on its thread; closing the stream only ends the store's reads.
         self._give_up = give_up
         self._is_over = False
 
@@ -79,7 +79,7 @@ class RowBatches:
         return batch.rows
 
     def close(self) -> None:
-        """Give the snapshot back; harmless when repeated."""
+        """End the statement and release its snapshot; calling it again has no effect."""
         self._is_over = True
         self._give_up()
         self._stream.close()

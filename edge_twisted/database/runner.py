@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Where each kind of statement runs: at once, on a reader thread, or in the store's writer.
+Where each kind of statement runs: on the reactor thread, a reader thread, or the store's writer.
 
-All for the reactor thread.
+All methods are for the reactor thread.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ from edge_twisted.store.rows import UnitResult
 T = TypeVar("T")
 _NS = 1_000_000_000
 
-#: Rows of a piece of a streamed answer: a few ms of work on a thread.
+#: Rows of a batch of a streamed answer: a few ms of work on a reader thread.
 BATCH_ROWS = 512
 
 
 @define
 class StatementRunner:
-    """Runs statements; `altered` takes over changed parameters."""
+    """Runs statements; calls `altered` with the system parameters that ALTER SYSTEM changed."""
 
     _store: Store
     _indexes: IndexStatements
@@ -64,11 +64,10 @@ class StatementRunner:
 
     def start(self, run: Execution, *, stream: bool = False) -> Result | Deferred[Result]:
         """
-        Run a statement, at once if that is cheap.
+        Run a statement; return its result at once if it ran on the reactor thread.
 
-        With `stream`, a large answer comes in `Result.batches`.
-
-        :raises EdgeError: through the Deferred or at once.
+        :param stream: deliver a large answer in `Result.batches`.
+        :raises EdgeError: the statement failed; raised at once or through the Deferred.
         """
         statement = run.prepared.statement
         match statement:
@@ -82,7 +81,7 @@ class StatementRunner:
         return Deferred.fromCoroutine(self._uncommon(statement, run))
 
     async def _uncommon(self, statement: syntax.Statement, run: Execution) -> Result:
-        """Run what is no matter of microseconds."""
+        """Run a statement of an infrequent kind, for which a coroutine is cheap enough."""
         match statement:
             case syntax.Delete():
                 return await self._forget(statement, run)
@@ -106,7 +105,7 @@ class StatementRunner:
         raise UnsupportedError(f"{statement.query_type} is not supported", statement.span)
 
     async def _read(self, name: str, work: Callable[[Snapshot], T], run: Execution) -> T:
-        """Read a little: here, unless the statement is so long that planning it takes long."""
+        """Read a little: on the reactor thread, but for statements that take long to plan."""
         if run.prepared.is_long:
             return await self._store.read(name, work)
         with self._store.snapshot() as snapshot:
@@ -123,7 +122,10 @@ class StatementRunner:
         record: StatementRecord,
     ) -> Result | None:
         """
-        Answer a SELECT by its known plan, from stored texts; None: run it as any other statement.
+        Answer a SELECT by its known plan, from stored texts.
+
+        Return None if the plan is out of date, or the answer is no stored text or too large: the
+        caller then runs the statement as any other.
 
         :raises DqlError: the arguments do not fit the statement.
         """
@@ -169,14 +171,15 @@ class StatementRunner:
     def _inline(
         self, policy: InlinePolicy, plan: QueryPlan, read: Callable[..., T], *arguments: Any
     ) -> T | None:
-        """Read on this thread; None: the read exceeded the limits, which the policy learns."""
+        """Read on the reactor thread; None if the read exceeded the limits."""
         try:
             with self._store.hurried():
                 found = read(*arguments)
         except (BeyondBounds, ReadTooLong) as error:
             policy.note_exceeded(plan, error)
             return None
-        policy.note_inline(plan)
+        if policy.respites:
+            policy.note_inline(plan)
         return found
 
     async def _select_on_thread(self, run: Execution, stream: bool) -> Result:
@@ -184,7 +187,7 @@ class StatementRunner:
         try:
             return await select(run)
         except UnknownIndex:
-            # Dropped between plan and scan: a new snapshot makes another plan.
+            # The index was dropped between plan and scan: a new snapshot leads to another plan.
             return await select(run)
 
     async def _whole(self, run: Execution) -> Result:
@@ -282,14 +285,14 @@ def _with_commit(committed: UnitResult[Result]) -> Result:
 
 
 def _stop_if_cancelled(failure: Failure, run: Execution) -> Any:
-    """Stop the thread that works for a caller who has gone."""
+    """Stop the thread that works for a cancelled statement."""
     if isinstance(failure.value, CancelledError):
         run.interruption.cancel()
     return failure
 
 
 def _profile_row(plan: Description, result: Result, times: dict[str, int] | None) -> dict[str, Any]:
-    """Return the row that PROFILE adds; `times` is None for a caller who may not know them."""
+    """Return the row that PROFILE adds; `times` is None if times could reveal hidden documents."""
     row = {
         "plan": plan,
         "queryType": result.query_type,

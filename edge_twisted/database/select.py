@@ -2,17 +2,18 @@
 """
 SELECT: the rows of a plan, read from a snapshot.
 
-Rows flow from the access through joins, filter, grouping, order and limits into the projection.
-Where the documents themselves are asked for and the store proved the condition, their stored texts
-are the answer and nothing is decoded.
+Rows flow from the access path through joins, filter, grouping, order and limits into the
+projection.  Where the rows are documents, or fields that the store can cut out, and the store
+proved the condition, stored texts are spliced into the answer and nothing is decoded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from attrs import define
 
@@ -32,51 +33,51 @@ from edge_twisted.documents.ids import DocumentId, id_value
 from edge_twisted.documents.json_text import are_literal, is_literal
 from edge_twisted.documents.values import Value, canonical
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compiler import CompiledExpression, Environment
-from edge_twisted.dql.execution.grouping import AggregateTerm, group
+from edge_twisted.dql.compiler import CompiledExpression, Environment, bind
+from edge_twisted.dql.execution.grouping import group
 from edge_twisted.dql.execution.interruption import Interruption
-from edge_twisted.dql.execution.sorting import SortTerm, cut, distinct, order
+from edge_twisted.dql.execution.sorting import SortKey, cut, distinct, order
 from edge_twisted.dql.execution.step_meters import NO_METER, StepObserver
 from edge_twisted.dql.plan.covering import Covers
 from edge_twisted.dql.plan.nodes import CollectionScan
-from edge_twisted.dql.plan.query import QueryPlan
+from edge_twisted.dql.plan.query import QueryPlan, SortColumn
 from edge_twisted.dql.result import Rows
 from edge_twisted.records.documents import ID, document_of
 from edge_twisted.store.fields import Fields
 from edge_twisted.store.interface import Snapshot
 
-T = TypeVar("T")
 Document = dict[str, Value]
-#: Gives the documents of a virtual collection.
-Virtual = Callable[[str, Snapshot], Iterable[Document]]
-#: A batch of a streamed answer is about this large, or one row.
+#: Returns the documents of a virtual collection, by its name without the namespace.
+VirtualReader = Callable[[str, Snapshot], Iterable[Document]]
+#: Bytes of texts after which a batch of a streamed answer ends.
 BATCH_BYTES: Final = 256 * 1024
 
 
 @define(kw_only=True)
 class PlanReader:
-    """One execution of a plan."""
+    """Reads the rows of a plan in one execution of it."""
 
     snapshot: Snapshot
     env: Environment
     interruption: Interruption
-    virtual: Virtual | None
+    virtual: VirtualReader | None
+    #: Limits of a read on the reactor thread.
     bounds: ReadBudget = UNBOUNDED
-    #: By the name of a term whose rules are in no condition: whether its caller may see a document.
+    #: Tests of permission rules that are not in the condition, by term (`Visibility.row_tests`).
     visible: Mapping[str, Callable[[Document], bool]] = MappingProxyType({})
-    #: By the name of a term: what makes of a stored document what its declared types show.
+    #: Functions from a stored document to the document with its declared types, by term.
     views: Mapping[str, Callable[[Document], Document]] = MappingProxyType({})
     meter: StepObserver = NO_METER
-    #: The tests of the other rules, for as long as only documents that pass may be measured.
+    #: Tests of the rules in the condition, by term, if the meter may count only visible documents.
     measured_tests: Mapping[str, Callable[[Document], bool]] = MappingProxyType({})
 
-    # -- whole answers, and answers by and by
+    # -- whole and streamed answers
 
     def read_all(self, plan: QueryPlan) -> Rows:
         """
-        Return the answer: stored texts that are the rows to the letter, or rows that are made.
+        Return the answer: stored texts that are its rows, or rows made from documents.
 
-        A text that spells a binary value is not, and sends the whole answer the other way.
+        If one text is not literal (it spells a binary value), all rows are made from documents.
         """
         if not self._can_splice(plan):
             return Rows(items=self.read_rows(plan))
@@ -87,7 +88,7 @@ class PlanReader:
             )
         if texts is None:
             found = self._find_texts(plan, plan.fields)
-            if not found.made and plan.fields is not None:
+            if not found.are_rows and plan.fields is not None:
                 return Rows(items=self.read_rows(plan))
             texts = self._read_texts(plan, found)
         return self._splice(plan, texts)
@@ -98,7 +99,7 @@ class PlanReader:
         return Rows(items=[self._row_of(plan, text) for text in texts])
 
     def _row_of(self, plan: QueryPlan, text: bytes) -> Value:
-        """Return the row of a stored text: of a document, if it is not literal."""
+        """Return the row of a stored text; a text that is not literal is a document."""
         row = document_of(text)
         return row if is_literal(text) else plan.projection(row, self.env)
 
@@ -106,13 +107,14 @@ class PlanReader:
         return list(self._filter_texts(self.interruption.watch(texts), plan.where))
 
     def read_batches(self, plan: QueryPlan, most: int) -> Iterator[Rows]:
-        """Yield the answer in pieces of at most `most` rows; none of them is empty."""
+        """Yield the answer in batches of 1 to `most` rows."""
         found = self._find_texts(plan, plan.fields) if self._can_splice(plan) else None
-        if found is None or (not found.made and plan.fields is not None):
-            for items in _pieces(self._iterate_rows(plan), most):
+        if found is None or (not found.are_rows and plan.fields is not None):
+            rows = self._iterate_rows(plan)
+            for items in iter(lambda: list(islice(rows, most)), []):
                 yield Rows(items=items)
             return
-        for texts in _pieces_by_size(self._iterate_texts(plan, found), most):
+        for texts in _split(self._iterate_texts(plan, found), most):
             yield self._splice(plan, texts)
 
     def _can_splice(self, plan: QueryPlan) -> bool:
@@ -164,7 +166,7 @@ class PlanReader:
         return self._shape(plan, self.read_source(plan), limit, offset)
 
     def shape(self, plan: QueryPlan, source: Iterator[Any]) -> list[Value]:
-        """Return what the clauses above FROM, JOIN and WHERE make of rows."""
+        """Apply the clauses above FROM, JOIN and WHERE to rows."""
         return list(self._shape(plan, source, None, 0))
 
     def _shape(
@@ -209,7 +211,7 @@ class PlanReader:
         return ({ID: id_value(key)} for key in self.interruption.watch(watched))
 
     def read_first(self, plan: QueryPlan) -> Iterator[Document]:
-        """Yield the documents of the first term, at least those that the condition can want."""
+        """Yield the documents of the first term, with or without those that WHERE rejects."""
         source = plan.statement.source
         assert source is not None
         if self._is_virtual(plan):
@@ -266,11 +268,11 @@ class PlanReader:
         return self._show(map(document_of, self.interruption.watch(texts)), term.name)
 
     def decode_visible(self, texts: Iterable[bytes], term: str) -> Iterator[Document]:
-        """Yield the documents of stored texts that the caller may see."""
+        """Decode stored texts; yield the documents that the caller may see."""
         return self._show(map(document_of, texts), term)
 
     def _show(self, documents: Iterator[Document], term: str) -> Iterator[Document]:
-        """Yield what the caller may see of stored documents, as the statement is to see it."""
+        """Drop documents that the caller may not see; show the others with their types."""
         may_see, view = self.visible.get(term), self.views.get(term)
         if may_see is not None:
             documents = filter(may_see, documents)
@@ -281,7 +283,7 @@ class PlanReader:
     def _count_rows(self, plan: QueryPlan) -> list[Value] | None:
         if self._is_virtual(plan) or self.visible:
             return None
-        # What is measured reads documents, unless the plan says that it does not.
+        # PROFILE counts the documents that were read, so the store counts only if EXPLAIN says so.
         by_store = plan.covers is Covers.COUNT or self.meter is NO_METER
         if plan.counts is not None and by_store:
             number = count_documents(self.snapshot, plan, self.env)
@@ -299,12 +301,9 @@ class PlanReader:
         grouping = plan.grouping
         if grouping is None:
             return rows
-        keys = [partial(_call, key, self.env) for key in grouping.keys]
-        terms = [
-            AggregateTerm(each.begin, partial(_call, each.value, self.env))
-            for each in grouping.aggregates
-        ]
-        groups = self.meter.step("group", self.interruption.watch(group(rows, keys, terms)))
+        keys = [bind(key, self.env) for key in grouping.keys]
+        aggregates = [(each.begin, bind(each.value, self.env)) for each in grouping.aggregates]
+        groups = self.meter.step("group", self.interruption.watch(group(rows, keys, aggregates)))
         return self._filter(groups, plan.having, "having")
 
     def _order(
@@ -318,16 +317,13 @@ class PlanReader:
         if not plan.order:
             return rows
         env = self.env
-        terms = [
-            SortTerm(lambda item, value=each.value: value(row_of(item), env), each.descending)  # type: ignore[misc]
-            for each in plan.order
-        ]
+
+        def key(column: SortColumn) -> SortKey:
+            value = column.value
+            return lambda item: value(row_of(item), env), column.descending
+
         most = None if limit is None else limit + offset
-        return self.meter.step("sort", order(rows, terms, most))
-
-
-def _call(compiled: CompiledExpression, env: Environment, row: Any) -> Any:
-    return compiled(row, env)
+        return self.meter.step("sort", order(rows, [key(each) for each in plan.order], most))
 
 
 def _with_ids(documents: Iterable[Document], keys: list[bytes]) -> Iterator[Document]:
@@ -335,18 +331,8 @@ def _with_ids(documents: Iterable[Document], keys: list[bytes]) -> Iterator[Docu
     return (each for each in documents if DocumentId.of(each["_id"]).key in wanted)
 
 
-def _pieces(rows: Iterator[T], most: int) -> Iterator[list[T]]:
-    piece: list[T] = []
-    for row in rows:
-        piece.append(row)
-        if len(piece) == most:
-            yield piece
-            piece = []
-    if piece:
-        yield piece
-
-
-def _pieces_by_size(texts: Iterator[bytes], most: int) -> Iterator[list[bytes]]:
+def _split(texts: Iterator[bytes], most: int) -> Iterator[list[bytes]]:
+    """Yield lists of 1 to `most` texts, each ended early at `BATCH_BYTES`."""
     piece: list[bytes] = []
     size = 0
     for text in texts:

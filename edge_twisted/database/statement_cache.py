@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statements that were seen before, and need not be parsed or planned again."""
+"""Cache of statements: parsed once, planned once for each set of permissions and parameters."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ T = TypeVar("T")
 
 
 class Cache(Generic[T]):
-    """The most recently used of what was made; any thread may ask."""
+    """A cache of the most recently used values; any thread may use it."""
 
     def __init__(self, size: Callable[[], int]) -> None:
         self._size = size
         self._kept: OrderedDict[Hashable, T] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return what `key` stands for, made now if it is not kept."""
+        """Return the value of a key, made now if it is not cached."""
         found = self.use(key)
         if found is not None:
             return found
@@ -44,7 +44,7 @@ class Cache(Generic[T]):
         return found
 
     def shrink(self, weigh: Callable[[Hashable], int], most: int) -> int:
-        """Throw the oldest out until the keys of the others weigh `most`; return their weight."""
+        """Drop the least recently used until the keys weigh at most `most`; return their weight."""
         weight = sum(map(weigh, list(self._kept)))
         with suppress(KeyError):
             while weight > most:
@@ -52,10 +52,10 @@ class Cache(Generic[T]):
         return weight
 
     def use(self, key: Hashable) -> T | None:
-        """Return what is kept under a key, if anything is, as the most recently used."""
+        """Return the value of a key, None without one, and mark it as the most recently used."""
         found = self._kept.get(key)
         if found is not None:
-            # Each step is atomic by itself; what another thread threw out in between stays out.
+            # Each step is atomic; a value that another thread dropped in between stays dropped.
             try:  # noqa: SIM105 - `suppress` would cost as much as all the rest
                 self._kept.move_to_end(key)
             except KeyError:
@@ -63,26 +63,26 @@ class Cache(Generic[T]):
         return found
 
     def peek(self, key: Hashable) -> T | None:
-        """Return what is kept under a key, if anything is."""
+        """Return the value of a key, None without one."""
         return self._kept.get(key)
 
     def values(self) -> list[T]:
-        """Return all that is kept, in no promised order; on any thread."""
+        """Return all values, in no particular order."""
         return list(self._kept.values())
 
     def __len__(self) -> int:
         return len(self._kept)
 
 
-#: Texts longer than this are not kept: they are generated, and hardly come again.
+#: Texts longer than this are not cached: they are generated, and rarely repeated.
 CACHED_TEXT_LIMIT = 16_384
 
 
-#: All texts that are kept together: the tree of a statement takes 50 times its text, and its plans
-#: as much again, so that some 25 MiB are kept at most, whatever is sent.
+#: Characters of all cached texts together.  A syntax tree takes 50 times the memory of its text,
+#: the plans as much again, so the cache takes some 25 MiB at most, whatever clients send.
 KEPT_TEXT_TOTAL = 262_144
 
-#: Texts longer than this are parsed and planned off the reactor's thread: a kilobyte takes 1 to
+#: Texts longer than this are parsed and planned off the reactor thread: a kilobyte takes 1 to
 #: 2 ms to parse, twice that on a small device.
 LONG_TEXT = 2_048
 
@@ -90,8 +90,8 @@ LONG_TEXT = 2_048
 LEGACY_COLLECTIONS = "__collections"
 
 
-#: Plans of one statement: one for each set of permissions and parameters in use, and not more,
-#: for a statement with a rule has one for each caller.
+#: Plans kept of one statement, one for each set of permissions and parameters.  Bounded, because
+#: a rule with ``identity`` makes a plan for each caller.
 CACHED_PLANS = 32
 
 
@@ -101,10 +101,10 @@ def _cached_plans() -> int:
 
 class PreparedStatement:
     """
-    A parsed statement, and all that was made of it and holds for other arguments too.
+    A parsed statement, and what was made from it that does not depend on arguments.
 
-    Serves several threads at once: whatever is missing is made, twice if need be.  It belongs to a
-    text, not only to what that says: errors of its plans point into it.
+    Several threads may use it at once; at worst, two of them make the same value.  It belongs to
+    one text, not to all texts of equal meaning, because errors of its plans point into the text.
     """
 
     __slots__ = (
@@ -129,7 +129,7 @@ class PreparedStatement:
         self.parsed = parsed
         self.parse_seconds = parse_seconds
         self.uses = 0
-        #: Whether planning it may take longer than the reactor's thread may be held.
+        #: Whether planning may take longer than the reactor thread may be held.
         self.is_long = len(parsed.source.text) > LONG_TEXT
         self.statement = statement or parsed.statement
         self.is_limited = is_limited(self.statement)
@@ -137,11 +137,11 @@ class PreparedStatement:
         self.plans: Cache[QueryPlan] = Cache(_cached_plans)
         #: Decides whether its SELECTs run on the reactor thread.
         self.inline = InlinePolicy()
-        #: What the runs of a mutation share, by what it is.
+        #: Values that the executions of a mutation share, by name.
         self.made: dict[str, Any] = {}
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """Return what goes by `name`, made now if it was not."""
+        """Return the shared value of a name, made now if there is none."""
         try:
             found: T = self.made[name]
         except KeyError:
@@ -149,14 +149,14 @@ class PreparedStatement:
         return found
 
     def inner(self, statement: syntax.Statement) -> PreparedStatement:
-        """Return the statement that this one is about (EXPLAIN), with plans of its own."""
+        """Return the statement inside this one (EXPLAIN), prepared, with plans of its own."""
         return self.once(
             "inner", lambda: PreparedStatement(self.parsed, self.parse_seconds, statement)
         )
 
 
 def collections_of(statement: syntax.Statement) -> tuple[str, ...]:
-    """Return the names of the collections that a statement names, for the audit log."""
+    """Return the names of a statement's collections, without duplicates."""
     found = [
         rule_name_of(each) for each in statement.walk() if isinstance(each, syntax.CollectionRef)
     ]
@@ -164,20 +164,20 @@ def collections_of(statement: syntax.Statement) -> tuple[str, ...]:
 
 
 class StatementCache:
-    """Parses, and remembers what it parsed; `now` is a clock in seconds."""
+    """Parses statements and caches them; `now` returns seconds of a clock."""
 
     def __init__(self, size: Callable[[], int], now: Callable[[], float]) -> None:
         self._kept: Cache[PreparedStatement] = Cache(size)
-        #: Characters of the texts that are kept, or more: what went since the last count.
+        #: Upper bound of the characters of all cached texts; dropped ones are not subtracted.
         self._length = 0
         self._now = now
 
     def is_known(self, text: str) -> bool:
-        """Return whether a statement was parsed before and is still kept."""
+        """Return whether a statement is cached."""
         return self._kept.peek(text) is not None
 
     def prepare(self, text: str) -> PreparedStatement:
-        """:raises DqlError: the text is no statement."""
+        """Return a statement, parsed or from the cache; :raises DqlError: it does not parse."""
         if len(text) > CACHED_TEXT_LIMIT:
             return self._prepare(text)
         kept = self._kept.use(text)
@@ -190,7 +190,7 @@ class StatementCache:
         made = self._prepare(text)
         self._length += len(text)
         if self._length > KEPT_TEXT_TOTAL:
-            # Below the bound by a part of it, so that this is rare.
+            # Down to three quarters of the bound, so that shrinking is rare.
             self._length = len(text) + self._kept.shrink(_length_of, KEPT_TEXT_TOTAL * 3 // 4)
         return made
 
@@ -200,7 +200,7 @@ class StatementCache:
         return PreparedStatement(parsed, self._now() - begun)
 
     def rows(self) -> Iterator[dict[str, Value]]:
-        """Yield what is kept as documents: ``system:shared_statements``."""
+        """Yield the documents of ``system:shared_statements``."""
         for kept in self._kept.values():
             text = kept.parsed.source.text
             yield {
@@ -237,7 +237,7 @@ def _check_names(parsed: ParsedStatement) -> None:
 
 
 def _modernize(statement: syntax.Statement) -> syntax.Statement:
-    """Return a statement with the virtual collection under its name of today."""
+    """Replace the legacy name of a virtual collection by ``system:collections``."""
 
     changed: list[syntax.CollectionRef] = []
 
@@ -258,7 +258,7 @@ def _modernize(statement: syntax.Statement) -> syntax.Statement:
 
 
 def check_arguments(parsed: ParsedStatement, arguments: Mapping[str, Value]) -> None:
-    """:raises ArgumentError: a parameter has no argument, or an argument no parameter."""
+    """Check arguments; :raises ArgumentError: a parameter lacks one, or one is not used."""
     if parsed.parameters.keys() == arguments.keys():
         return
     for name, span in parsed.parameters.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a statement's type declarations and the strict mode parameters mean for it."""
+"""Types of a statement: from its declarations and the system parameters of strict mode."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_twisted.dql import syntax
 
 
 def reads_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> VariantRules:
-    """Return how a statement reads a collection: strictly unless a switch says otherwise."""
+    """Return the types with which a statement reads a collection."""
     if collection.namespace == "system":
         return UNTYPED
     return _typing(collection.declarations, parameters.reads_strictly)
@@ -20,9 +20,10 @@ def reads_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> V
 
 def writes_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> VariantRules:
     """
-    Return how a statement writes: under strict mode what is undeclared is a REGISTER.
+    Return the types with which a statement writes a collection.
 
-    ``dql_object_default`` makes it a MAP again, where reading infers types too.
+    In strict mode an undeclared field is a REGISTER.  With ``dql_object_default = MAP`` an object
+    is a MAP, if reads infer types too (``dql_select_strict_mode`` is off).
     """
     return _typing(collection.declarations, parameters.writes_strictly)
 
@@ -46,7 +47,7 @@ def _declared(declarations: tuple[syntax.FieldDeclaration, ...], strict: bool) -
         declared[path] = Variant[each.type.name]
         waiting.extend((path, inner) for inner in each.fields)
     if strict:
-        # Who declares a field inside an object says that the object is a MAP.
+        # A declared field inside an object implies that the object is a MAP.
         for path in list(declared):
             for length in range(1, len(path)):
                 declared.setdefault(path[:length], Variant.MAP)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The collections of the namespace ``system``: what the server says of itself, as documents."""
+"""The virtual collections of the namespace ``system``: documents about the server itself."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from edge_twisted.dql.errors import SemanticError
 from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.rows import CollectionInfo
 
-#: The name under which `count_of` counts.
+#: The name of the count in the row of `count_of`.
 COUNT: Final = "n"
 
 
 class Viewer(Protocol):
-    """Whoever looks at a virtual collection."""
+    """The caller who reads a virtual collection, and what it may learn from it."""
 
     def may_read(self, collection: str) -> bool:
         """Return whether the viewer may read documents of a collection, all or some."""
@@ -31,7 +31,7 @@ class Viewer(Protocol):
         """
         Return how many documents of a collection the viewer may read.
 
-        None: the viewer is not told that the collection is there.
+        None if the viewer may not learn that the collection exists.
         """
 
 
@@ -50,7 +50,7 @@ FULL_VIEWER: Final = FullViewer()
 
 @frozen
 class RestrictedViewer:
-    """A viewer with rules; `_count_visible` counts the documents that one of them shows."""
+    """A viewer with rules; `_count_visible` counts the documents of a collection that they show."""
 
     _access: Access
     _count_visible: Callable[[str], int]
@@ -62,7 +62,7 @@ class RestrictedViewer:
         rule = self._access.read(collection.name)
         if isinstance(rule, bool):
             return collection.count if rule else None
-        # One that only hides something is not there, as if it had never held anything.
+        # A collection of hidden documents alone looks as one that never existed.
         return self._count_visible(collection.name) or None
 
 
@@ -73,8 +73,8 @@ def count_of(collection: syntax.CollectionRef) -> syntax.Select:
 
 
 Document = dict[str, Value]
-#: Gives the documents of a collection that another part of the server knows.  It is called on any
-#: thread, so it works on copies, and it may read files, but must not wait for anybody.
+#: Returns the documents of a collection of another part of the server.  It is called on any thread,
+#: so it must work on copies; it may read files, but must not wait for another thread.
 Provider = Callable[[], Iterable[Document]]
 
 #: Other names of collections.
@@ -89,12 +89,12 @@ METRICS_SWITCH: Final = "metrics_exporter_virtual_collection_enabled"
 
 @frozen(kw_only=True)
 class ReadContext:
-    """What the database's own collections are made from."""
+    """What the documents of a virtual collection are made from."""
 
     snapshot: Snapshot
     parameters: ParameterValues
     now_ms: int
-    #: Who asks, and is told of nothing else than what it may read.
+    #: The caller; documents may tell only what this viewer may read.
     viewer: Viewer = FULL_VIEWER
 
 
@@ -102,7 +102,7 @@ RowProvider = Callable[[ReadContext], Iterable[Document]]
 
 
 class VirtualCollections:
-    """All virtual collections by name."""
+    """The virtual collections by name."""
 
     def __init__(
         self, sources: Mapping[str, RowProvider], metrics_shown: Callable[[], bool]
@@ -122,15 +122,15 @@ class VirtualCollections:
         return tuple(self._sources)
 
     def provide(self, name: str, provider: Provider) -> None:
-        """Let another part of the server fill a collection, which need not be known yet."""
+        """Set the provider of a collection, known or new."""
         self._sources[name] = lambda context: provider()
 
     def provide_by(self, name: str, source: RowProvider) -> None:
-        """As `provide`, from the snapshot that the statement reads."""
+        """Set the provider of a collection that is made from the snapshot of the statement."""
         self._sources[name] = source
 
     def check(self, collection: syntax.CollectionRef) -> None:
-        """:raises SemanticError: there is no such namespace, or no such collection in it."""
+        """Check a name; :raises SemanticError: the namespace or the collection does not exist."""
         namespace, name = collection.namespace, collection.name
         if namespace not in (None, "default", "system"):
             raise SemanticError(
@@ -154,7 +154,7 @@ class VirtualCollections:
         now_ms: int,
         viewer: Viewer = FULL_VIEWER,
     ) -> Iterable[Document]:
-        """Return the documents of a collection that `check` passed."""
+        """Return the documents of a collection; call `check` first."""
         source = self._sources[ALIASES.get(name, name)]
         return source(
             ReadContext(snapshot=snapshot, parameters=parameters, now_ms=now_ms, viewer=viewer)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a statement sees of its collections: permission rules, declared types, strict mode."""
+"""
+What a statement sees of its collections: permission rules, declared types, strict mode.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +33,9 @@ from edge_twisted.records.documents import hides_variants, load_typed_document
 from edge_twisted.store.interface import Snapshot
 
 Document = dict[str, Value]
-#: Conditions of which one must hold.
+#: Conditions in DQL; a document passes if one of them holds.
 Conditions = tuple[str, ...]
-#: Of nothing.
+#: Document tests by the name of a term: none.
 NO_TESTS: Final[Mapping[str, Callable[[Document], bool]]] = MappingProxyType({})
 _NO_VIEWS: Final[Mapping[str, Callable[[Document], Document]]] = MappingProxyType({})
 
@@ -41,31 +43,34 @@ _NO_VIEWS: Final[Mapping[str, Callable[[Document], Document]]] = MappingProxyTyp
 @frozen(kw_only=True)
 class Visibility:
     """
-    The rules and the types of a statement's terms, by name; those that have none are left out.
+    The permission rules and the declared types that apply to a statement, by the name of a term.
 
-    Rules become part of the condition, so that an index serves them too.  In joins, and where
-    declared types could hide from a rule what it asks for, documents are tested one by one instead.
+    The rules of a SELECT from one collection become part of its condition (`in_condition`), so an
+    index can serve them.  In joins, and where declared types could hide a field that a rule tests,
+    each document is tested by itself instead (`row_tests`).
     """
 
+    #: Of each term with rules: the name, and the rules, all of which must pass.
     rules: tuple[tuple[str, tuple[Conditions, ...]], ...] = ()
+    #: Of each term with declared types or strict reading: name, collection, types.
     typings: tuple[tuple[str, str, VariantRules], ...] = ()
     identity: str | None = None
     in_condition: bool = True
 
     @property
     def key(self) -> Hashable:
-        """What plans depend on."""
+        """The part of a plan's cache key that stands for the rules in its condition."""
         return (self.rules, self.identity) if self.rules and self.in_condition else None
 
     def guard_of(self, statement: syntax.Select) -> Guard | None:
-        """Return what is tested of a document before the statement's own condition, if anything."""
+        """Return the test of the rules that precedes the statement's own condition, if any."""
         if not self.rules or not self.in_condition:
             return None
         ((_, rules),) = self.rules
         return Guard(compile_guard(rules, self.identity), statement.selection.where)
 
     def restrict(self, statement: syntax.Select) -> syntax.Select:
-        """Return the statement with the rules in its condition that belong there."""
+        """Return the statement with the rules added to its condition, if they belong there."""
         if not self.rules or not self.in_condition:
             return statement
         ((term, rules),) = self.rules
@@ -74,21 +79,21 @@ class Visibility:
         return evolve(statement, selection=evolve(selection, where=where))
 
     def fidelity(self, snapshot: Snapshot) -> Fidelity:
-        """Return what the bodies of the first term's collection are to the statement."""
+        """Return how far stored bodies show what the statement is to see of its documents."""
         if not self.typings:
             return Fidelity.WHOLE
         if self.rules:
-            # Whether something hides a variant would tell of documents that are hidden themselves.
+            # Whether a hidden variant exists must not depend on documents that rules hide.
             return Fidelity.OTHER
         hides = any(hides_variants(snapshot, collection) for _, collection, _ in self.typings)
         return Fidelity.OTHER if hides else Fidelity.MORE
 
     def row_tests(self, env: Environment) -> Mapping[str, Callable[[Document], bool]]:
-        """Return the tests by the names of terms whose rules are not in the condition."""
+        """Return the tests of documents, by term, of rules that are not in the condition."""
         return NO_TESTS if self.in_condition else self._tests(env)
 
     def condition_tests(self, env: Environment) -> Mapping[str, Callable[[Document], bool]]:
-        """Return the tests by the names of terms whose rules are in the condition."""
+        """Return the tests of documents, by term, of rules that are in the condition."""
         return self._tests(env) if self.in_condition else NO_TESTS
 
     def _tests(self, env: Environment) -> Mapping[str, Callable[[Document], bool]]:
@@ -102,7 +107,7 @@ class Visibility:
         return found
 
     def views_of(self, snapshot: Snapshot) -> Mapping[str, Callable[[Document], Document]]:
-        """Return what makes of stored documents what the statement sees."""
+        """Return, by term, the functions from a stored document to the document with its types."""
         if not self.typings:
             return _NO_VIEWS
         return {
@@ -123,16 +128,17 @@ def visibility_of(
     writes: bool = False,
 ) -> Visibility:
     """
-    Return what a caller sees; of what a statement `writes`, what it may change as well.
+    Return what a statement of a caller sees of its collections.
 
-    :raises StatementForbidden: it may see nothing of a collection.
-    :raises SemanticError: there is no such virtual collection.
+    :param writes: the statement changes the documents that it finds, so write rules apply too.
+    :raises StatementForbidden: the caller may see, or change, no document of a collection.
+    :raises SemanticError: a virtual collection does not exist.
     """
     source = statement.source
     if source is None:
         return EVERYTHING
     if access.is_full and not statement.joins and source.collection.namespace is None:
-        # By far the commonest: nothing to look up, mostly nothing to tell.
+        # Short cut for the most frequent case.
         typing = reads_of(source.collection, parameters)
         if typing is UNTYPED:
             return EVERYTHING

@@ -2,7 +2,7 @@
 """
 ``system:vitals``, ``system:metrics`` and ``system:system_info``: figures of the database.
 
-Other parts of the server add theirs: `facts` to the information, `measures` to the metrics.
+Other parts of the server add entries: `Vitals.info_providers`, `Vitals.metric_providers`.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ class MetricEntry:
 
 @define(kw_only=True, eq=False)
 class Vitals:
-    """What there is to tell; called on any thread."""
+    """Makes the documents of the three collections; on any thread."""
 
     app_id: str
-    #: When the database was made, in ms since 1970.
+    #: When the database started, in ms since 1970.
     started_ms: int
-    #: For how long it has been there, in seconds, whatever was done to the wall clock.
+    #: Returns the seconds since then, by the monotonic clock.
     uptime_seconds: Callable[[], float]
     history: StatementHistory
     statements: StatementCache
     admission: StatementAdmission
-    #: Give what other parts know, on any thread; see `virtual_collections.Provider`.
+    #: Called on any thread; see `virtual_collections.Provider`.
     info_providers: list[Callable[[], Iterable[InfoEntry]]] = field(factory=list)
     metric_providers: list[Callable[[], Iterable[MetricEntry]]] = field(factory=list)
 

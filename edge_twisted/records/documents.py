@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Documents between their states and the rows of a store."""
+"""
+Reading and writing documents: the rows of a store on one side, merge states on the other.
+"""
 
 from __future__ import annotations
 
@@ -33,23 +35,23 @@ ID = "_id"
 
 @define(eq=False)
 class DocumentWriter:
-    """Writes documents within one unit of work."""
+    """Writes documents within one unit of work of this server."""
 
     transaction: UnitOfWork
     _own: Replica | None = None
-    #: Whether of the collections that are written something was evicted and is not back.
+    #: By collection: whether documents are remembered there as evicted.
     _evicts: dict[str, bool] = field(factory=dict)
     #: Whether there are documents in transit beside the collections that are written.
     _hides: dict[str, bool] = field(factory=dict)
 
     def stamp(self) -> Stamp:
-        """Return the stamp of one more write."""
+        """Return the stamp of the next write of this server."""
         dot = self.transaction.next_dot()
         self._own = dot.replica
         return Stamp(self.transaction.tick(), dot.replica, dot.sequence)
 
     def evicted(self, collection: str, key: bytes) -> VersionVector:
-        """Return what of a document is known to be evicted and is not back."""
+        """Return the version of a document that was evicted and has not come back."""
         evicts = self._evicts.get(collection)
         if evicts is None:
             evictions = Evictions.of(self.transaction, collection)
@@ -81,13 +83,13 @@ class DocumentWriter:
         return merged
 
     def load(self, collection: str, key: bytes) -> DocumentState | None:
-        """Return the state of a document, deleted or not; None if there is none."""
+        """Load the state of a document as `load_state` does."""
         return load_state(self.transaction, collection, key)
 
     def save(self, collection: str, id_: DocumentId, state: DocumentState) -> int:
-        """Store a state; return the size of the document's text in bytes, 0 if it is deleted."""
+        """Store a state; return the size of the document's text in bytes, 0 for a deleted one."""
         evicted = self.evicted(collection, id_.key)
-        # What INITIAL writes is nobody's.
+        # No own replica: INITIAL writes with the stamp of the beginning of time.
         if self._own is not None and (evicted or state.version.exceptions):
             before = self.load(collection, id_.key) or DocumentState()
             state = except_evicted(state, before, self._own, evicted.seen(self._own))
@@ -112,13 +114,12 @@ class DocumentWriter:
 
     def save_fresh(self, collection: str, id_: DocumentId, document: Mapping[str, Value]) -> int:
         """
-        Store a document, id included, where nothing ever was; return the size of its text.
+        Store a new document, its id included; return the size of its text in bytes.
 
-        Not for one of which something is `evicted`.
+        A shortcut for inserting into an empty state and saving that.  Only for an id under which
+        nothing was ever stored: no tombstone, nothing `evicted`.
 
-        The same as inserting into an empty state and saving it, without making the state.
-
-        :raises InvalidWrite: it is nested too deep.
+        :raises InvalidWrite: the document is nested too deep.
         """
         transaction = self.transaction
         dot = transaction.next_dot()
@@ -140,14 +141,14 @@ class DocumentWriter:
 
 
 def _checked_text(document: dict[str, Value]) -> bytes:
-    """Return a document's text; :raises InvalidWrite: it is nested too deep."""
+    """Return a document's text; :raises InvalidWrite: the document is nested too deep."""
     try:
         text = to_text(document)
     except (TypeError, RecursionError):
-        # The encoder's depth has an end as well.
+        # The encoder's own limit of depth raised; ours gives the error for users.
         check_depth(document)
         raise
-    # A level takes two brackets, which are counted in a third of the time.
+    # A level takes two characters; counting brackets takes a third of the time of `check_depth`.
     if len(text) > 2 * MAX_DEPTH and text.count(b"{") + text.count(b"[") > MAX_DEPTH:
         check_depth(document)
     return text
@@ -155,9 +156,10 @@ def _checked_text(document: dict[str, Value]) -> bytes:
 
 def load_state(snapshot: Snapshot, collection: str, key: bytes) -> DocumentState | None:
     """
-    Return the state of a document, deleted or not; None if there is none.
+    Load the state of a document, deleted or not; None if the store has none.
 
-    :raises StoreCorrupt: its bytes are damaged.
+    :raises DocumentDamaged: the document is in quarantine.
+    :raises StoreCorrupt: the stored bytes cannot be decoded.
     """
     row = snapshot.get(collection, key)
     if row is None:
@@ -176,9 +178,9 @@ def load_state(snapshot: Snapshot, collection: str, key: bytes) -> DocumentState
 
 def check_not_damaged(snapshot: Snapshot, collection: str, key: bytes) -> None:
     """
-    Check of a document that is not here that it never was, or is deleted or evicted.
+    Check that a document without a row is absent for good reason, and not for damage.
 
-    :raises DocumentDamaged: it is in quarantine.
+    :raises DocumentDamaged: the document is in quarantine.
     """
     if snapshot.damaged(collection, key) is not None:
         raise DocumentDamaged(collection, key)
@@ -186,9 +188,9 @@ def check_not_damaged(snapshot: Snapshot, collection: str, key: bytes) -> None:
 
 def document_of(text: bytes) -> dict[str, Value]:
     """
-    Return the document that a stored text holds, its id included.
+    Decode a stored text to a document, its id included.
 
-    :raises StoreCorrupt: it holds none.
+    :raises StoreCorrupt: the text is no JSON object.
     """
     try:
         document = from_text(text)
@@ -201,23 +203,23 @@ def document_of(text: bytes) -> dict[str, Value]:
 
 def note_hidden_variants(unit: UnitOfWork, collection: str) -> None:
     """
-    Remember that a document of a collection holds a variant that it does not show.
+    Remember that a document of the collection has a variant that its body does not show.
 
-    Never taken back: what it costs is that typed readings of the collection use no index.
+    Typed reads of the collection use no index from then on.  The note is never removed.
     """
     if not hides_variants(unit, collection):
         unit.put_fact(HIDDEN_VARIANTS, collection.encode(), b"1")
 
 
 def hides_variants(snapshot: Snapshot, collection: str) -> bool:
-    """Return whether a document of the collection may hold a variant that it does not show."""
+    """Return whether a document of the collection may have a variant that bodies do not show."""
     return snapshot.fact(HIDDEN_VARIANTS, collection.encode()) is not None
 
 
 def document_of_state(
     id_: DocumentId, state: DocumentState, typing: VariantRules = UNTYPED
 ) -> dict[str, Value]:
-    """Return a live document, its id included, as `typing` shows it."""
+    """Return the document of a live state, its id included, with the given types."""
     fields = state.fields if typing is UNTYPED else fields_as(state.root, typing)
     return {ID: id_.value, **(fields or {})}
 
@@ -225,15 +227,15 @@ def document_of_state(
 def load_typed_document(
     snapshot: Snapshot, collection: str, document: dict[str, Value], typing: VariantRules
 ) -> dict[str, Value]:
-    """Return what `typing` shows of a stored document."""
+    """Load the state of a stored document; return the document with the given types."""
     id_ = DocumentId.of(document[ID])
     state = load_state(snapshot, collection, id_.key)
     return document if state is None else document_of_state(id_, state, typing)
 
 
 def tokens_of(text: bytes | None, document: Mapping[str, Value] | None) -> tuple[str, ...]:
-    """Return the ids of the blobs that a document names; of a deleted one, none."""
-    # A token has this key; most documents are done with one search in their text.
+    """Return the ids of the blobs that a document names; none for a deleted one."""
+    # Every token has this key, so one search in the text settles most documents.
     if text is None or b'"metadata":' not in text:
         return ()
     return tuple(dict.fromkeys(tokens_in(dict(document or {}))))

@@ -9,7 +9,7 @@ execution, `comprehensions` has the forms that bind variables.
 from __future__ import annotations
 
 from edge_twisted.dql.compiler.comprehensions import register
-from edge_twisted.dql.compiler.environment import CompiledExpression, Environment
+from edge_twisted.dql.compiler.environment import CompiledExpression, Environment, bind
 from edge_twisted.dql.compiler.expressions import compile_expression
 from edge_twisted.dql.compiler.scope import GroupScope, NameScope, RowScope
 
@@ -21,5 +21,6 @@ __all__ = [
     "GroupScope",
     "NameScope",
     "RowScope",
+    "bind",
     "compile_expression",
 ]

@@ -35,3 +35,8 @@ class Environment:
 
 #: A compiled expression.  A row is a document, a tuple of documents in a join, or a `Group`.
 CompiledExpression = Callable[[Any, Environment], Operand]
+
+
+def bind(compiled: CompiledExpression, env: Environment) -> Callable[[Any], Operand]:
+    """Return a compiled expression as a function of a row alone."""
+    return lambda row: compiled(row, env)

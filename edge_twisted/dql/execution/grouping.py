@@ -4,19 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from attrs import frozen
 
 from edge_twisted.documents.values import Operand, canonical
 from edge_twisted.dql.functions.aggregates import Accumulator
 
-
-@frozen
-class AggregateTerm:
-    """An aggregate of a statement: its accumulator, and the value it takes from a row."""
-
-    begin: Callable[[], Accumulator]
-    value: Callable[[object], Operand]
+#: An aggregate of a statement: makes an accumulator; the value that this takes from a row.
+Aggregate = tuple[Callable[[], Accumulator], Callable[[Any], Operand]]
 
 
 @frozen
@@ -30,7 +26,7 @@ class GroupValues:
 def group(
     rows: Iterable[object],
     keys: Sequence[Callable[[object], Operand]],
-    aggregates: Sequence[AggregateTerm],
+    aggregates: Sequence[Aggregate],
 ) -> Iterator[GroupValues]:
     """
     Yield a group for each combination of keys, in the order of their first rows.
@@ -40,16 +36,15 @@ def group(
     """
     groups: dict[bytes, tuple[tuple[Operand, ...], list[Accumulator]]] = {}
     if not keys:
-        groups[b""] = ((), [term.begin() for term in aggregates])
-    values = [term.value for term in aggregates]
+        groups[b""] = ((), [begin() for begin, _ in aggregates])
     for row in rows:
         found = tuple([key(row) for key in keys])
         # Canonical keys are prefix-free, so their concatenation is unambiguous.
         mark = b"".join(map(canonical, found))
         entry = groups.get(mark)
         if entry is None:
-            entry = groups[mark] = (found, [term.begin() for term in aggregates])
-        for accumulator, value in zip(entry[1], values, strict=True):
+            entry = groups[mark] = (found, [begin() for begin, _ in aggregates])
+        for accumulator, (_, value) in zip(entry[1], aggregates, strict=True):
             accumulator.add(value(row))
     for found, accumulators in groups.values():
         yield GroupValues(found, tuple(each.result() for each in accumulators))

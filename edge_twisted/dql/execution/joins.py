@@ -29,11 +29,18 @@ class Equality:
     inner: Callable[[object], Operand]
 
 
+@frozen
+class JoinCondition:
+    """An ON condition: its equalities narrow the pairs of a hash join, `test` decides."""
+
+    equalities: Sequence[Equality]
+    test: Callable[[object], Operand]
+
+
 def hash_join(
     outer: Iterable[JoinRow],
     inner: Iterable[Document],
-    equalities: Sequence[Equality],
-    condition: Callable[[object], Operand],
+    condition: JoinCondition,
     keep_unmatched: bool,
     width: int,
     watch: Watch,
@@ -41,45 +48,33 @@ def hash_join(
     """
     Yield each row with each matching document, in the order of the rows.
 
-    The equalities only narrow the pairs; ``condition`` decides.  The inner side is kept in memory.
+    The inner side is kept in memory.
 
     :param width: the number of terms so far, which is the position of an inner document in a row.
     :param watch: is given every candidate, because pairs that do not match yield no row.
     """
-    table: defaultdict[bytes, list[Document]] = defaultdict(list)
-    blank: JoinRow = (None,) * width
-    inner_values = [each.inner for each in equalities]
-    for document in inner:
-        mark = _mark(inner_values, (*blank, document))
-        if mark is not None:
-            table[mark].append(document)
-    outer_values = [each.outer for each in equalities]
+    table = _table(inner, [each.inner for each in condition.equalities], width)
+    outer_values = [each.outer for each in condition.equalities]
     for row in outer:
         mark = _mark(outer_values, row)
         candidates = table.get(mark, ()) if mark is not None else ()
-        yield from _matching(row, watch(candidates), condition, keep_unmatched)
+        yield from _matching(row, watch(candidates), condition.test, keep_unmatched)
 
 
 def right_hash_join(
     left: Iterable[Document],
     right: Iterable[Document],
-    equalities: Sequence[Equality],
-    condition: Callable[[object], Operand],
+    condition: JoinCondition,
     watch: Watch,
 ) -> Iterator[JoinRow]:
     """Yield each right document with its left matches, or None; the left side is kept in memory."""
-    table: defaultdict[bytes, list[Document]] = defaultdict(list)
-    outer_values = [each.outer for each in equalities]
-    for document in left:
-        mark = _mark(outer_values, (document,))
-        if mark is not None:
-            table[mark].append(document)
-    inner_values = [each.inner for each in equalities]
+    table = _table(left, [each.outer for each in condition.equalities], 0)
+    inner_values = [each.inner for each in condition.equalities]
     for document in right:
         mark = _mark(inner_values, (None, document))
         matched = False
         for other in watch(table.get(mark, ()) if mark is not None else ()):
-            if condition((other, document)) is True:
+            if condition.test((other, document)) is True:
                 matched = True
                 yield (other, document)
         if not matched:
@@ -111,6 +106,19 @@ def _matching(
             yield joined
     if keep_unmatched and not matched:
         yield (*row, None)
+
+
+def _table(
+    documents: Iterable[Document], values: Sequence[Callable[[object], Operand]], width: int
+) -> dict[bytes, list[Document]]:
+    """Return documents by their hash keys; `width` is their position in a row."""
+    table: defaultdict[bytes, list[Document]] = defaultdict(list)
+    blank: JoinRow = (None,) * width
+    for document in documents:
+        mark = _mark(values, (*blank, document))
+        if mark is not None:
+            table[mark].append(document)
+    return table
 
 
 def _mark(values: Sequence[Callable[[object], Operand]], row: JoinRow) -> bytes | None:

@@ -7,9 +7,7 @@ import heapq
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import islice
 from sys import maxsize
-from typing import Final, TypeVar
-
-from attrs import frozen
+from typing import Any, Final, TypeVar
 
 from edge_twisted.documents.keys import invert
 from edge_twisted.documents.progress import report_each, sort_positions
@@ -20,23 +18,18 @@ Row = TypeVar("Row")
 #: The most rows kept in a heap, whose final sort cannot be interrupted.
 _HEAP_ROWS: Final = 8_192
 
-
-@frozen
-class SortTerm:
-    """One key of an ORDER BY: its value for a row, and its direction."""
-
-    value: Callable[[object], Operand]
-    descending: bool
+#: A key of ORDER BY: its value for a row, and whether the order is descending.
+SortKey = tuple[Callable[[Any], Operand], bool]
 
 
-def order(rows: Iterable[Row], terms: Sequence[SortTerm], first: int | None = None) -> list[Row]:
+def order(rows: Iterable[Row], keys: Sequence[SortKey], first: int | None = None) -> list[Row]:
     """
     Return the rows in order, stably; with ``first`` only that many of them.
 
     A small ``first`` needs memory for that many rows only (a heap).  Otherwise rows are sorted in
     interruptible steps (`edge_twisted.documents.progress`).
     """
-    key = _key(terms)
+    key = _key(keys)
     if first is not None and first <= _HEAP_ROWS:
         return heapq.nsmallest(first, rows, key=key)
     kept = list(rows)
@@ -44,17 +37,16 @@ def order(rows: Iterable[Row], terms: Sequence[SortTerm], first: int | None = No
     return [kept[place] for place in (places if first is None else places[:first])]
 
 
-def _key(terms: Sequence[SortTerm]) -> Callable[[object], bytes]:
-    # Keys are prefix-free, so their concatenation compares like the tuple of values.
-    parts = [(term.value, term.descending) for term in terms]
-    if len(parts) == 1 and not parts[0][1]:
-        value = parts[0][0]
+def _key(keys: Sequence[SortKey]) -> Callable[[object], bytes]:
+    # Encoded values are prefix-free, so their concatenation compares like the tuple of values.
+    if len(keys) == 1 and not keys[0][1]:
+        value = keys[0][0]
         return lambda row: sort_key(value(row))
 
     def key(row: object) -> bytes:
         return b"".join(
             invert(sort_key(value(row))) if backwards else sort_key(value(row))
-            for value, backwards in parts
+            for value, backwards in keys
         )
 
     return key
