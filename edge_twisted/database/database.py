@@ -28,7 +28,6 @@ from edge_twisted.database.statement_cache import (
     LONG_TEXT,
     PreparedStatement,
     StatementCache,
-    check_arguments,
 )
 from edge_twisted.database.system_parameters import ParameterValues, load_parameters
 from edge_twisted.database.virtual_collections import (
@@ -95,15 +94,9 @@ class Database:
         self._surroundings = surroundings
         self._parameters = ParameterValues()
         self._watchers: list[Callable[[ParameterValues], None]] = []
-        self._statements = StatementCache(
-            self._integer("dql_statement_cache_size"), surroundings.monotonic
-        )
-        self._history = StatementHistory(
-            db_id,
-            surroundings.now_ms,
-            surroundings.monotonic,
-            lambda: self._parameters,
-        )
+        now_ms, monotonic = surroundings.now_ms, surroundings.monotonic
+        self._statements = StatementCache(self._integer("dql_statement_cache_size"), monotonic)
+        self._history = StatementHistory(db_id, now_ms, monotonic, lambda: self._parameters)
         self._admission = StatementAdmission(
             lambda: self._parameters.concurrent_requests,
             self._integer("dql_concurrent_request_wait_timeout_ms"),
@@ -112,8 +105,8 @@ class Database:
         #: Other parts of the server add their entries to ``system:metrics`` and ``system_info``.
         self.vitals = Vitals(
             app_id=db_id,
-            started_ms=surroundings.now_ms(),
-            uptime_seconds=_seconds_since_now(surroundings.monotonic),
+            started_ms=now_ms(),
+            uptime_seconds=_seconds_since_now(monotonic),
             history=self._history,
             statements=self._statements,
             admission=self._admission,
@@ -289,7 +282,7 @@ class Database:
     ) -> Execution:
         """Bind arguments and caller to a statement; :raises ArgumentError: they do not fit it."""
         record.note_prepared(prepared)
-        check_arguments(prepared.parsed, args)
+        prepared.parsed.check_arguments(args)
         parameters, monotonic = self._parameters, self._surroundings.monotonic
         limit: float | None = parameters.timeout_seconds
         if limit is None or (timeout_seconds is not None and timeout_seconds < limit):
@@ -419,7 +412,7 @@ class Database:
             await self._wait_for_turn(records)
             try:
                 committed = await self._store.write(
-                    "transaction", lambda transaction: run_transaction(runs, transaction)
+                    "transaction", lambda unit: run_transaction(runs, unit)
                 )
             except CancelledError:
                 # The writer may be running the statements.

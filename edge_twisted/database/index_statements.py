@@ -53,7 +53,7 @@ class IndexStatements:
         lsn: int | None = None
         try:
             committed = await self._store.write(
-                "create index", lambda transaction: _create(transaction, definition)
+                "create index", lambda unit: _create(unit, definition)
             )
             lsn = committed.lsn
         except IndexExists:
@@ -69,9 +69,7 @@ class IndexStatements:
         try:
             committed = await self._store.write(
                 "drop index",
-                lambda transaction: transaction.drop_index(
-                    statement.collection.name, statement.name
-                ),
+                lambda unit: unit.drop_index(statement.collection.name, statement.name),
             )
         except UnknownIndex:
             if not statement.if_exists:
@@ -99,6 +97,6 @@ class IndexStatements:
             raise SemanticError("a virtual collection has no indexes", collection.span)
 
 
-def _create(transaction: UnitOfWork, definition: IndexDefinition) -> None:
-    transaction.admit_collection(definition.collection)
-    transaction.create_index(definition)
+def _create(unit: UnitOfWork, definition: IndexDefinition) -> None:
+    unit.admit_collection(definition.collection)
+    unit.create_index(definition)

@@ -14,12 +14,10 @@ from typing import Final, TypeVar
 
 from attrs import define, field, frozen
 
-from edge_twisted.database import mutations
 from edge_twisted.database.execution import Execution, OpenPlan, returning_query_of, target_query_of
 from edge_twisted.database.mutation_rules import Document, MutationRules, rules_of
-from edge_twisted.database.mutations import WrittenDocument
+from edge_twisted.database.mutations import CheckedWriter, collect_documents
 from edge_twisted.database.permissions import check_verb
-from edge_twisted.database.row_batches import Warnings
 from edge_twisted.database.select import PlanReader
 from edge_twisted.documents import progress
 from edge_twisted.documents.ids import DocumentId
@@ -130,7 +128,7 @@ def _returning_rows(
 
 
 def _insert(run: Execution, statement: syntax.Insert, unit: UnitOfWork) -> Result:
-    """Run INSERT; :raises EdgeError: a document may not be stored, see `mutations.insert`."""
+    """Run INSERT; :raises EdgeError: a document may not be stored, see `CheckedWriter.insert`."""
     collection, source = statement.collection, statement.documents
     opened = run.open(source, unit) if isinstance(source, syntax.Select) else None
     env = run.make_environment() if opened is None else opened.reader.env
@@ -144,9 +142,12 @@ def _insert(run: Execution, statement: syntax.Insert, unit: UnitOfWork) -> Resul
         unit.admit_collection(collection.name)
     visible: list[Document] = []
     ids: list[Value] = []
-    warnings, writer = Warnings(), DocumentWriter(unit)
-    for new in _watch(run, mutations.collect_documents(values, run.new_id)):
-        written = _insert_one(statement, writer, new, rules, warnings)
+    writer = CheckedWriter(DocumentWriter(unit), collection.name, rules)
+    for new in _watch(run, collect_documents(values, run.new_id)):
+        if statement.initial:
+            written = writer.insert_initial(new)
+        else:
+            written = writer.insert(new, statement.policy)
         if written is not None:
             ids.append(written.document[ID])
             if written.visible:
@@ -159,8 +160,8 @@ def _insert(run: Execution, statement: syntax.Insert, unit: UnitOfWork) -> Resul
         if statement.returning
         else [],
         mutated_ids=ids,
-        warnings=warnings.shown,
-        total_warnings=warnings.total,
+        warnings=writer.warnings.shown,
+        total_warnings=writer.warnings.total,
     )
 
 
@@ -169,19 +170,6 @@ def _watch(run: Execution, documents: Sequence[T]) -> Iterable[T]:
     if len(documents) == 1:
         return documents
     return run.interruption.watch(documents, _WRITES_PER_CHECK)
-
-
-def _insert_one(
-    statement: syntax.Insert,
-    writer: DocumentWriter,
-    new: WrittenDocument,
-    rules: MutationRules,
-    warnings: Warnings,
-) -> WrittenDocument | None:
-    name = statement.collection.name
-    if statement.initial:
-        return mutations.insert_initial(writer, name, new, rules, warnings)
-    return mutations.insert(writer, name, new, statement.policy, rules, warnings)
 
 
 def _compile_documents(run: Execution, statement: syntax.Insert) -> list[CompiledExpression]:
@@ -207,24 +195,15 @@ def _compile_document(node: syntax.Expression) -> CompiledExpression:
 
 @define
 class _Target:
-    """The documents that a statement changes, its rules, and its result so far."""
+    """The documents that a statement changes, and its result so far."""
 
     run: Execution
     opened: OpenPlan
-    writer: DocumentWriter
-    rules: MutationRules
-    warnings: Warnings = field(factory=Warnings)
+    writer: CheckedWriter
     #: The documents that RETURNING shows, in order.
     shown: list[Document] = field(factory=list)
     #: The ids of the documents that were changed.
     ids: list[Value] = field(factory=list)
-
-    @property
-    def collection(self) -> str:
-        """The name of the collection."""
-        source = self.opened.plan.statement.source
-        assert source is not None
-        return source.collection.name
 
     def documents(self) -> Iterable[tuple[DocumentId, Document]]:
         """Yield the documents; all are found before the first one is changed."""
@@ -246,7 +225,8 @@ def _change(run: Execution, statement: Change, unit: UnitOfWork) -> Result:
     opened = run.open(select, unit, "target")
     collection, env = statement.term.collection, opened.reader.env
     rules = rules_of(run.prepared, collection, run.parameters, run.access, env)
-    target = _Target(run, opened, DocumentWriter(unit), rules)
+    writer = CheckedWriter(DocumentWriter(unit), collection.name, rules)
+    target = _Target(run, opened, writer)
     match statement:
         case syntax.Update():
             _update(run.prepared.once("update", lambda: plan_update(statement)), target)
@@ -260,25 +240,22 @@ def _change(run: Execution, statement: Change, unit: UnitOfWork) -> Result:
         collections=run.prepared.collections,
         items=_returning_rows(run, statement.returning, statement.term, target.shown, unit),
         mutated_ids=target.ids,
-        warnings=target.warnings.shown,
-        total_warnings=target.warnings.total,
+        warnings=writer.warnings.shown,
+        total_warnings=writer.warnings.total,
     )
 
 
 def _update(plan: UpdatePlan, target: _Target) -> None:
     """Apply a plan to each document; a document that would not change is not written."""
-    env, writer, rules = target.opened.reader.env, target.writer, target.rules
-    collection = target.collection
+    env, writer = target.opened.reader.env, target.writer
     for id_, document in target.documents():
-        state = writer.load(collection, id_.key)
+        state = writer.load(id_)
         assert state is not None
         operations = plan.operations(document, env)
-        if not operations or _changes_nothing(operations, document, rules):
+        if not operations or _changes_nothing(operations, document, writer.rules):
             target.shown.append(document)
             continue
-        written = mutations.change(
-            writer, collection, id_, state, operations, rules, target.warnings
-        )
+        written = writer.change(id_, state, operations)
         target.note_changed(written.document, visible=written.visible)
 
 
@@ -296,27 +273,26 @@ def _changes_nothing(
 
 def _delete(target: _Target) -> None:
     """Delete each document that the rules permit to delete."""
-    collection, writer = target.collection, target.writer
     for id_, document in target.documents():
-        state = writer.load(collection, id_.key)
+        state = target.writer.load(id_)
         assert state is not None
-        if mutations.delete(writer, collection, id_, state, target.rules):
+        if target.writer.delete(id_, state):
             target.note_changed(document)
 
 
 def _evict(target: _Target) -> None:
     """Evict each document that the rules permit to evict; warn of edits that no peer has."""
-    collection, unit = target.collection, target.writer.transaction
+    writer = target.writer
     rows: list[StoredDocument] = []
     for id_, document in target.documents():
-        row = mutations.evict(target.writer, collection, id_, target.rules)
+        row = writer.evict(id_)
         if row is not None:
             rows.append(row)
             target.note_changed(document)
-    unsynced = count_unsynced(unit, rows)
+    unsynced = count_unsynced(writer.unit, rows)
     if unsynced:
-        target.warnings.add(f"{unsynced} evicted documents had edits that no peer has acknowledged")
-    note_evicted(unit, collection, rows)
+        writer.warnings.add(f"{unsynced} evicted documents had edits that no peer has acknowledged")
+    note_evicted(writer.unit, writer.collection, rows)
 
 
 # -- the plan of UPDATE

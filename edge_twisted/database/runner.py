@@ -29,7 +29,7 @@ from edge_twisted.database.inline_policy import (
 from edge_twisted.database.mutation_statements import mutate
 from edge_twisted.database.permissions import check_verb
 from edge_twisted.database.row_batches import RowBatches
-from edge_twisted.database.statement_cache import PreparedStatement, check_arguments
+from edge_twisted.database.statement_cache import PreparedStatement
 from edge_twisted.database.system_parameters import ParameterValues, alter_parameters
 from edge_twisted.database.virtual_collections import is_history
 from edge_twisted.documents.json_text import are_literal
@@ -131,7 +131,7 @@ class StatementRunner:
         """
         plan = known.plan
         record.note_prepared(prepared)
-        check_arguments(prepared.parsed, arguments)
+        prepared.parsed.check_arguments(arguments)
         with self._store.snapshot() as snapshot:
             if snapshot.catalog_version != known.catalog_version:
                 return None
@@ -253,9 +253,7 @@ class StatementRunner:
         check_verb(run.access, "alter_system")
         committed = await self._store.write(
             "alter system",
-            lambda transaction: alter_parameters(
-                statement, run.parameters, run.make_environment(), transaction
-            ),
+            lambda unit: alter_parameters(statement, run.parameters, run.make_environment(), unit),
         )
         parameters, row = committed.result
         self._altered(parameters)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -17,7 +17,7 @@ from edge_twisted.database.inline_policy import InlinePolicy
 from edge_twisted.database.permissions import rule_name_of
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
-from edge_twisted.dql.errors import ArgumentError, UnsupportedError
+from edge_twisted.dql.errors import UnsupportedError
 from edge_twisted.dql.parser import ParsedStatement, parse
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.store.hidden import PREFIX, RESERVED, is_hidden
@@ -255,17 +255,3 @@ def _modernize(statement: syntax.Statement) -> syntax.Statement:
     found = syntax.map_tree(statement, renamed)
     assert isinstance(found, syntax.Statement)
     return found
-
-
-def check_arguments(parsed: ParsedStatement, arguments: Mapping[str, Value]) -> None:
-    """Check arguments; :raises ArgumentError: a parameter lacks one, or one is not used."""
-    if parsed.parameters.keys() == arguments.keys():
-        return
-    for name, span in parsed.parameters.items():
-        if name not in arguments:
-            raise ArgumentError(f"Parameter {name} was not provided", span, parsed.source)
-    for name in arguments:
-        if name not in parsed.parameters:
-            raise ArgumentError(
-                f"Argument {name} is not used by the statement", None, parsed.source
-            )

@@ -111,7 +111,7 @@ class Visibility:
         if not self.typings:
             return _NO_VIEWS
         return {
-            term: partial(_viewed, snapshot, collection, typing)
+            term: partial(load_typed_document, snapshot, collection, typing)
             for term, collection, typing in self.typings
         }
 
@@ -137,41 +137,29 @@ def visibility_of(
     source = statement.source
     if source is None:
         return EVERYTHING
-    if access.is_full and not statement.joins and source.collection.namespace is None:
+    is_simple = access.is_full and not statement.joins and source.collection.namespace is None
+    if is_simple and reads_of(source.collection, parameters) is UNTYPED:
         # Short cut for the most frequent case.
-        typing = reads_of(source.collection, parameters)
-        if typing is UNTYPED:
-            return EVERYTHING
-    rules: list[tuple[str, tuple[Conditions, ...]]] = []
-    typings: list[tuple[str, str, VariantRules]] = []
-    for term in (source, *[join.term for join in statement.joins]):
-        collection = term.collection
-        if collection.namespace is not None:
-            virtual.check(collection)
-        if not access.is_full:
-            found = [read_rule(access, collection)]
-            if writes:
-                found.append(write_rule(access, collection))
-            if any(found):
-                rules.append((term.name, tuple(found)))
-        typing = reads_of(collection, parameters)
-        if typing is not UNTYPED:
-            typings.append((term.name, collection.name, typing))
+        return EVERYTHING
+    rights = (read_rule, write_rule) if writes else (read_rule,)
+
+    def rules_of(collection: syntax.CollectionRef) -> tuple[Conditions, ...]:
+        virtual.check(collection)
+        return tuple([right(access, collection) for right in rights])
+
+    terms = [
+        (term.name, term.collection) for term in (source, *(join.term for join in statement.joins))
+    ]
+    rules = tuple((name, each) for name, ref in terms if any(each := rules_of(ref)))
+    read = [(name, ref.name, reads_of(ref, parameters)) for name, ref in terms]
+    typings = tuple(each for each in read if each[2] is not UNTYPED)
     if not rules and not typings:
         return EVERYTHING
+    in_condition = not statement.joins and not typings
     return Visibility(
-        rules=tuple(rules),
-        typings=tuple(typings),
-        identity=access.identity,
-        in_condition=not statement.joins and not typings,
+        rules=rules, typings=typings, identity=access.identity, in_condition=in_condition
     )
 
 
 def _all_hold(tests: Sequence[Callable[[Document], bool]], document: Document) -> bool:
     return all(test(document) for test in tests)
-
-
-def _viewed(
-    snapshot: Snapshot, collection: str, typing: VariantRules, document: Document
-) -> Document:
-    return load_typed_document(snapshot, collection, document, typing)

@@ -8,6 +8,7 @@ Its quantifiers are possessive where they could backtrack, so any text takes lin
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Final
 
@@ -75,10 +76,22 @@ def tokenize(source: SourceText) -> Tokens:
     text = source.text
     _check_text(text)
     tokens = Tokens([], [], [], [], {})
+    matches = _TOKEN.finditer(text)
+    _add_tokens(tokens, islice(matches, TOKEN_LIMIT))
+    for match in matches:
+        raise _too_many(match.start())
+    # Three, so that the grammar may look ahead at the last token without a check.
+    tokens.words.extend((END, END, END))
+    tokens.values.append("")
+    tokens.starts.append(len(text))
+    tokens.ends.append(len(text))
+    return tokens
+
+
+def _add_tokens(tokens: Tokens, matches: Iterable[re.Match[str]]) -> None:
     add_word, add_value = tokens.words.append, tokens.values.append
     add_start, add_end = tokens.starts.append, tokens.ends.append
-    matches = _TOKEN.finditer(text)
-    for match in islice(matches, TOKEN_LIMIT):
+    for match in matches:
         group = match.lastgroup
         # Nine of ten tokens are words and symbols.
         if group == "word":
@@ -103,25 +116,24 @@ def tokenize(source: SourceText) -> Tokens:
         if group == "symbol":
             add_word(piece)
             add_value(piece)
-        elif group == "string":
-            add_word(STRING)
-            add_value(decode_string(piece, start))
-        elif group == "number":
-            add_word(NUMBER)
-            add_value(decode_number(piece, start))
-        elif group == "name":
-            add_word(NAME)
-            add_value(piece[1:-1].replace("``", "`"))
+        elif group in _LITERALS:
+            kind, decode = _LITERALS[group]
+            add_word(kind)
+            add_value(decode(piece, start))
         else:
             raise _stray(piece, (start, end))
-    for match in matches:
-        raise _too_many(match.start())
-    # Three, so that the grammar may look ahead at the last token without a check.
-    tokens.words.extend((END, END, END))
-    add_value("")
-    add_start(len(text))
-    add_end(len(text))
-    return tokens
+
+
+def _unquoted(piece: str, start: int) -> str:
+    return piece[1:-1].replace("``", "`")
+
+
+#: Kinds of token by group: what stands for the word, and the function from text and start to value.
+_LITERALS: Final[Mapping[str, tuple[str, Callable[[str, int], str | int | float]]]] = {
+    "string": (STRING, decode_string),
+    "number": (NUMBER, decode_number),
+    "name": (NAME, _unquoted),
+}
 
 
 def first_word_of(text: str) -> str:

@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Self
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
@@ -47,12 +47,16 @@ class Subscription:
     #: Whether this is a ``system`` collection, which is accepted and shares nothing.
     is_virtual: bool
     text: str
-    #: 32 bytes, the same in every version of this server.
-    key: bytes
     #: The condition on the term, which has the collection's name; None: every document.
     condition: syntax.Expression | None
     _test: CompiledExpression
     _context: FunctionContext | None
+    #: 32 bytes, the same in every version of this server.
+    key: bytes = field(init=False)
+
+    @key.default
+    def _key(self) -> bytes:
+        return hashlib.blake2b(self.text.encode(), digest_size=_KEY_BYTES).digest()
 
     @classmethod
     def of(
@@ -75,25 +79,17 @@ class Subscription:
         parsed = parse(query)
         try:
             select = _select(parsed.statement, restricted)
-            _check_arguments(parsed.parameters, arguments)
-            source = select.source
+            parsed.check_arguments(arguments)
+            canonical = _canonical_select(select, arguments, has_context=context is not None)
+            source, where = canonical.source, canonical.selection.where
             assert source is not None
-            canonical = _canonical_select(select, source, arguments)
-            where = canonical.selection.where
-            if context is None and where is not None:
-                _check_steady(where)
-            assert canonical.source is not None
-            test = compile_expression(
-                where or syntax.Literal(True), RowScope((canonical.source.name,))
-            )
+            test = compile_expression(where or syntax.Literal(True), RowScope((source.name,)))
         except DqlError as error:
             raise error.within(parsed.source) from None
-        text = format_statement(canonical)
         return cls(
             collection=source.collection.name,
             is_virtual=source.collection.namespace == "system",
-            text=text,
-            key=hashlib.blake2b(text.encode(), digest_size=_KEY_BYTES).digest(),
+            text=format_statement(canonical),
             condition=where,
             test=test,
             context=context,
@@ -146,17 +142,6 @@ def _unsupported(node: syntax.Node, feature: str) -> UnsupportedError:
     return UnsupportedError(f"Unsupported feature: {feature}", node.span)
 
 
-def _check_arguments(
-    parameters: Mapping[str, tuple[int, int]], arguments: Mapping[str, Value]
-) -> None:
-    for name, span in parameters.items():
-        if name not in arguments:
-            raise ArgumentError(f"Parameter {name} was not provided", span)
-    for name in arguments:
-        if name not in parameters:
-            raise ArgumentError(f"Argument {name} is not used by the statement")
-
-
 def _check_steady(where: syntax.Expression) -> None:
     for node in where.walk():
         function = function_named(node.name) if isinstance(node, syntax.Call) else None
@@ -168,9 +153,11 @@ def _check_steady(where: syntax.Expression) -> None:
 
 
 def _canonical_select(
-    select: syntax.Select, term: syntax.Term, arguments: Mapping[str, Value]
+    select: syntax.Select, arguments: Mapping[str, Value], *, has_context: bool
 ) -> syntax.Select:
     """Return the canonical form: without alias, parameters, and clauses that have no effect."""
+    term = select.source
+    assert term is not None
     collection = term.collection
     namespace = "system" if collection.namespace == "system" else None
     plain = syntax.Term(syntax.CollectionRef(namespace, collection.name), term.alias)
@@ -179,6 +166,8 @@ def _canonical_select(
         where = resolve_names(where, (term,))
         where, plain = _without_alias(where, plain)
         where = _with_arguments(where, arguments)
+        if not has_context:
+            _check_steady(where)
     else:
         plain = evolve(plain, alias=None)
     return syntax.Select(

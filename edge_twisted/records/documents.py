@@ -37,7 +37,7 @@ ID = "_id"
 class DocumentWriter:
     """Writes documents within one unit of work of this server."""
 
-    transaction: UnitOfWork
+    unit: UnitOfWork
     _own: Replica | None = None
     #: By collection: whether documents are remembered there as evicted.
     _evicts: dict[str, bool] = field(factory=dict)
@@ -46,35 +46,35 @@ class DocumentWriter:
 
     def stamp(self) -> Stamp:
         """Return the stamp of the next write of this server."""
-        dot = self.transaction.next_dot()
+        dot = self.unit.next_dot()
         self._own = dot.replica
-        return Stamp(self.transaction.tick(), dot.replica, dot.sequence)
+        return Stamp(self.unit.tick(), dot.replica, dot.sequence)
 
     def evicted(self, collection: str, key: bytes) -> VersionVector:
         """Return the version of a document that was evicted and has not come back."""
         evicts = self._evicts.get(collection)
         if evicts is None:
-            evictions = Evictions.of(self.transaction, collection)
+            evictions = Evictions.of(self.unit, collection)
             evicts = self._evicts[collection] = evictions.count > 0
-        return evicted_of(self.transaction, collection, key) if evicts else NO_VERSION
+        return evicted_of(self.unit, collection, key) if evicts else NO_VERSION
 
     def _in_transit(self, collection: str, key: bytes) -> StoredDocument | None:
         """Return the document of this id that is in transit, if there is one."""
         hides = self._hides.get(collection)
         if hides is None:
-            found = self.transaction.collection(hidden_name(collection))
+            found = self.unit.collection(hidden_name(collection))
             hides = self._hides[collection] = found is not None
-        return self.transaction.get(hidden_name(collection), key) if hides else None
+        return self.unit.get(hidden_name(collection), key) if hides else None
 
     def _with_transit(
         self, collection: str, row: StoredDocument, state: DocumentState
     ) -> DocumentState:
         """Take a document out of transit; return its state merged with the one that is written."""
         hidden = hidden_name(collection)
-        other = load_state(self.transaction, hidden, row.id_key)
+        other = load_state(self.unit, hidden, row.id_key)
         assert other is not None
-        self.transaction.remove(hidden, row.id_key)
-        count_change(self.transaction, row, None)
+        self.unit.remove(hidden, row.id_key)
+        count_change(self.unit, row, None)
         merged = merge(state, other)
         if merged.is_alive and forgets(state, other):
             # As where a merge of what peers sent drops writes, see `replication.merges`.
@@ -84,7 +84,7 @@ class DocumentWriter:
 
     def load(self, collection: str, key: bytes) -> DocumentState | None:
         """Load the state of a document as `load_state` does."""
-        return load_state(self.transaction, collection, key)
+        return load_state(self.unit, collection, key)
 
     def save(self, collection: str, id_: DocumentId, state: DocumentState) -> int:
         """Store a state; return the size of the document's text in bytes, 0 for a deleted one."""
@@ -99,7 +99,7 @@ class DocumentWriter:
         fields = state.fields
         document = None if fields is None else {**fields, ID: id_.value}
         text = None if document is None else to_text(document)
-        self.transaction.put(
+        self.unit.put(
             collection,
             id_.key,
             body=text,
@@ -109,7 +109,7 @@ class DocumentWriter:
             value=document,
         )
         if text and has_hidden_variants(state.root):
-            note_hidden_variants(self.transaction, collection)
+            note_hidden_variants(self.unit, collection)
         return len(text) if text else 0
 
     def save_fresh(self, collection: str, id_: DocumentId, document: Mapping[str, Value]) -> int:
@@ -121,14 +121,14 @@ class DocumentWriter:
 
         :raises InvalidWrite: the document is nested too deep.
         """
-        transaction = self.transaction
-        dot = transaction.next_dot()
-        stamp = Stamp(transaction.tick(), *dot)
+        unit = self.unit
+        dot = unit.next_dot()
+        stamp = Stamp(unit.tick(), *dot)
         text = _checked_text(document if isinstance(document, dict) else dict(document))
         if self._in_transit(collection, id_.key) is not None:
             fields = {name: value for name, value in document.items() if name != ID}
             return self.save(collection, id_, decode(encode_fresh(stamp), fields))
-        transaction.put(
+        unit.put(
             collection,
             id_.key,
             body=text,
@@ -225,7 +225,7 @@ def document_of_state(
 
 
 def load_typed_document(
-    snapshot: Snapshot, collection: str, document: dict[str, Value], typing: VariantRules
+    snapshot: Snapshot, collection: str, typing: VariantRules, document: dict[str, Value]
 ) -> dict[str, Value]:
     """Load the state of a stored document; return the document with the given types."""
     id_ = DocumentId.of(document[ID])

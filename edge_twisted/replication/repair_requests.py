@@ -114,6 +114,6 @@ def delete_gone(unit: UnitOfWork, request: DeleteGone, *, has_transit: bool = Fa
             continue
         fields = document_of(document.body)
         id_ = DocumentId.of(fields.pop(ID))
-        delete(writer, collection, id_, decode(document.state, fields), None)
+        delete(writer, collection, id_, decode(document.state, fields))
         if is_hidden(collection):
             count_change(unit, document, unit.get(collection, seen.id_key))

@@ -7,9 +7,11 @@ One module per family of statements; `parse` is the way in.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attrs import frozen
 
-from edge_twisted.dql.errors import DqlError
+from edge_twisted.dql.errors import ArgumentError, DqlError
 from edge_twisted.dql.lexer import source_of, tokenize
 from edge_twisted.dql.parser.cursor import NESTING_LIMIT, PARAMETER_LIMIT, Cursor
 from edge_twisted.dql.parser.expressions import climb
@@ -26,6 +28,18 @@ class ParsedStatement:
     statement: Statement
     source: SourceText
     parameters: dict[str, Span]
+
+    def check_arguments(self, arguments: Mapping[str, object]) -> None:
+        """Check arguments; :raises ArgumentError: a parameter lacks one, or one is not used."""
+        if self.parameters.keys() == arguments.keys():
+            return
+        for name, span in self.parameters.items():
+            if name not in arguments:
+                raise ArgumentError(f"Parameter {name} was not provided", span, self.source)
+        for name in arguments:
+            if name not in self.parameters:
+                message = f"Argument {name} is not used by the statement"
+                raise ArgumentError(message, None, self.source)
 
 
 def parse(text: str | bytes) -> ParsedStatement:

@@ -226,39 +226,90 @@ def plan_query(
     :raises SemanticError: the statement has no meaning; the error has the position.
     """
     terms = _terms(statement)
-    names = tuple(term.name for term in terms)
     statement = resolve_names(statement, terms)
     _refuse_positions(statement)
-    rows = RowScope(names)
-    statement = _simplify_where(statement, rows)
-    selection = statement.selection
-    grouping = _grouping(statement, rows)
-    order = () if grouping else _order_paths(statement)
-    field_of = _field_of(statement, names)
-    choice = _choice(statement, terms, catalog, defaults, order, field_of, fidelity)
-    covered = covers(statement, choice, fidelity, field_of)
-    if covered is not None and choice is not None:
-        choice = cover(choice)
-    joins = _joins(statement, terms, catalog, defaults, fidelity)
-    return QueryPlan(
-        statement=statement,
-        terms=names,
-        choice=choice,
-        field_of=field_of,
-        where=_compile(selection.where, rows) if guard is None else _compile_guarded(guard, terms),
-        asked=outline(choice.residual if choice else None, field_of),
-        joins=joins,
-        grouping=grouping,
-        having=_having(statement, grouping),
-        projection=compile_projection(
-            statement.projections, names, _projection_scope(statement, grouping, rows)
-        ),
-        order=() if choice and choice.ordered else _sort_columns(statement, grouping, rows),
-        limit=_compile(selection.limit, RowScope(())),
-        offset=_compile(selection.offset, RowScope(())),
-        fidelity=fidelity,
-        covers=covered,
-    )
+    rows = RowScope(tuple(term.name for term in terms))
+    return _Planner(
+        _simplify_where(statement, rows), terms, rows, catalog, defaults, fidelity
+    ).plan(guard)
+
+
+@frozen
+class _Planner:
+    """Makes the parts of a plan; the statement has resolved names and a simplified WHERE."""
+
+    statement: syntax.Select
+    terms: Sequence[syntax.Term]
+    rows: RowScope
+    catalog: Catalog
+    defaults: Mapping[str, Value]
+    fidelity: Fidelity
+
+    def plan(self, guard: Guard | None) -> QueryPlan:
+        """Return the plan; :raises SemanticError: a part of the statement has no meaning."""
+        statement, terms, rows = self.statement, self.terms, self.rows
+        selection = statement.selection
+        grouping = _grouping(statement, rows)
+        field_of = _field_of(rows.terms)
+        choice = self._choice(() if grouping else _order_paths(statement), field_of)
+        covered = covers(statement, choice, self.fidelity, field_of)
+        if covered is not None and choice is not None:
+            choice = cover(choice)
+        joins = self._joins()
+        return QueryPlan(
+            statement=statement,
+            terms=rows.terms,
+            choice=choice,
+            field_of=field_of,
+            where=_compile_guarded(guard, terms) if guard else _compile(selection.where, rows),
+            asked=outline(choice.residual if choice else None, field_of),
+            joins=joins,
+            grouping=grouping,
+            having=_having(statement, grouping),
+            projection=compile_projection(
+                statement.projections, rows.terms, _projection_scope(statement, grouping, rows)
+            ),
+            order=() if choice and choice.ordered else _sort_columns(statement, grouping, rows),
+            limit=_compile(selection.limit, RowScope(())),
+            offset=_compile(selection.offset, RowScope(())),
+            fidelity=self.fidelity,
+            covers=covered,
+        )
+
+    def _choice(self, order: tuple[syntax.SortKey, ...], field_of: FieldOf) -> Choice | None:
+        """Choose the access path of the first term; None without FROM."""
+        if not self.terms:
+            return None
+        term, selection = self.terms[0], self.statement.selection
+        is_stored = term.collection.namespace != "system"
+        # A RIGHT join keeps rows without a document of the first term, so nothing may narrow it.
+        narrows = is_stored and not _is_right(self.statement)
+        request = TermRequest(
+            term=term,
+            field_of=field_of,
+            where=selection.where if narrows else None,
+            order_by=order if is_stored and len(self.terms) == 1 else (),
+            limited=selection.limit is not None,
+            fidelity=self.fidelity,
+        )
+        indexes = self.catalog.indexes(term.collection.name) if narrows else ()
+        return choose(request, indexes, self._directives(term))
+
+    def _directives(self, term: syntax.Term) -> Directives:
+        return directives_of(self.defaults, self.statement.directives, term)
+
+    def _indexes_of(self, term: syntax.Term) -> tuple[Sequence[Index], Directives]:
+        """Return the indexes and the directives for a joined term."""
+        found = self._directives(term)
+        if self.fidelity is not Fidelity.WHOLE or term.collection.namespace == "system":
+            return (), found
+        return self.catalog.indexes(term.collection.name), found
+
+    def _joins(self) -> tuple[JoinPlan, ...]:
+        if not self.statement.joins:
+            return ()
+        most = self._directives(self.terms[0]).max_joins
+        return plan_joins(self.statement, self.terms, most, self._indexes_of)
 
 
 def _refuse_positions(statement: syntax.Select) -> None:
@@ -301,7 +352,7 @@ def field_of_term(name: str) -> FieldOf:
     return field_of
 
 
-def _field_of(statement: syntax.Select, names: tuple[str, ...]) -> FieldOf:
+def _field_of(names: tuple[str, ...]) -> FieldOf:
     """Return the function from a path to its field of the first term."""
     if len(names) == 1:
         return field_of_term(names[0])
@@ -326,57 +377,8 @@ def _terms(statement: syntax.Select) -> tuple[syntax.Term, ...]:
     return terms
 
 
-def _choice(
-    statement: syntax.Select,
-    terms: Sequence[syntax.Term],
-    catalog: Catalog,
-    defaults: Mapping[str, Value],
-    order: tuple[syntax.SortKey, ...],
-    field_of: FieldOf,
-    fidelity: Fidelity,
-) -> Choice | None:
-    if not terms:
-        return None
-    term = terms[0]
-    directives = directives_of(defaults, statement.directives, term)
-    is_stored = term.collection.namespace != "system"
-    # A RIGHT join keeps rows without a document of the first term, so nothing may narrow it.
-    narrows = is_stored and not _is_right(statement)
-    alone = is_stored and len(terms) == 1
-    request = TermRequest(
-        term=term,
-        field_of=field_of,
-        where=statement.selection.where if narrows else None,
-        order_by=order if alone else (),
-        limited=statement.selection.limit is not None,
-        fidelity=fidelity,
-    )
-    indexes = catalog.indexes(term.collection.name) if narrows else ()
-    return choose(request, indexes, directives)
-
-
 def _is_right(statement: syntax.Select) -> bool:
     return bool(statement.joins) and statement.joins[0].kind is syntax.JoinKind.RIGHT
-
-
-def _joins(
-    statement: syntax.Select,
-    terms: Sequence[syntax.Term],
-    catalog: Catalog,
-    defaults: Mapping[str, Value],
-    fidelity: Fidelity,
-) -> tuple[JoinPlan, ...]:
-    if not statement.joins:
-        return ()
-
-    def indexes_of(term: syntax.Term) -> tuple[Sequence[Index], Directives]:
-        found = directives_of(defaults, statement.directives, term)
-        if fidelity is not Fidelity.WHOLE or term.collection.namespace == "system":
-            return (), found
-        return catalog.indexes(term.collection.name), found
-
-    most = directives_of(defaults, statement.directives, terms[0]).max_joins
-    return plan_joins(statement, terms, most, indexes_of)
 
 
 def _compile_guarded(guard: Guard, terms: Sequence[syntax.Term]) -> CompiledExpression:
