@@ -108,7 +108,7 @@ def find_texts(
 
 def read_index_ids(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> Iterator[bytes] | None:
     """Yield the id keys that a plan's index scan finds; None if the index finds more documents."""
-    found = _covered(plan, env)
+    found = _complete_ranges_of(plan, env)
     if found is None:
         return None
     return chain.from_iterable(snapshot.index_ids(index_read_of(*found)))
@@ -130,7 +130,9 @@ def count_documents(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> in
     return None
 
 
-def _covered(plan: QueryPlan, env: Environment) -> tuple[IndexScan, list[ByteRange]] | None:
+def _complete_ranges_of(
+    plan: QueryPlan, env: Environment
+) -> tuple[IndexScan, list[ByteRange]] | None:
     assert plan.choice is not None
     access = plan.choice.access
     assert isinstance(access, IndexScan)

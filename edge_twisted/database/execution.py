@@ -31,7 +31,7 @@ from edge_twisted.database.virtual_collections import (
     VirtualCollections,
     count_of,
 )
-from edge_twisted.database.visibility import EVERYTHING, NO_TESTS, Visibility, visibility_of
+from edge_twisted.database.visibility import EVERYTHING, Visibility, visibility_of
 from edge_twisted.documents import progress
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
@@ -210,26 +210,20 @@ class Execution:
     def _reader(self, snapshot: Snapshot, visibility: Visibility, bounds: ReadBudget) -> PlanReader:
         spend = self.interruption.spend if bounds is UNBOUNDED else bounds.spend
         env = Environment(self.arguments, self.context, spend)
-        if visibility is EVERYTHING:
-            return PlanReader(
-                snapshot=snapshot,
-                env=env,
-                interruption=self.interruption,
-                bounds=bounds,
-                virtual=self._virtual_documents,
-                meter=self.meter,
-            )
-        return PlanReader(
+        reader = PlanReader(
             snapshot=snapshot,
             env=env,
             interruption=self.interruption,
             bounds=bounds,
             virtual=self._virtual_documents,
-            visible=visibility.row_tests(env),
-            views=visibility.views_of(snapshot),
             meter=self.meter,
-            measured_tests=visibility.condition_tests(env) if self.meter.of_visible else NO_TESTS,
         )
+        if visibility is not EVERYTHING:
+            reader.visible = visibility.row_tests(env)
+            reader.views = visibility.views_of(snapshot)
+            if self.meter.of_visible:
+                reader.measured_tests = visibility.condition_tests(env)
+        return reader
 
     def _virtual_documents(self, name: str, snapshot: Snapshot) -> Any:
         viewer: Viewer = FULL_VIEWER

@@ -123,7 +123,7 @@ class StatementRecord:
             "_id": self.id,
             "app_id": app_id,
             "featureFlags": 0,
-            "plan": _shown(self.plan),
+            "plan": _describe(self.plan),
             "queryType": self.query_type,
             "requestType": self.kind,
             "state": self.state.value,
@@ -143,7 +143,7 @@ class StatementRecord:
         return found
 
 
-def _shown(plan: QueryPlan | None) -> Value:
+def _describe(plan: QueryPlan | None) -> Value:
     return None if plan is None else cast("Value", plan.describe())
 
 

@@ -183,17 +183,17 @@ class StatementRunner:
         return found
 
     async def _select_on_thread(self, run: Execution, stream: bool) -> Result:
-        select = self._streamed if stream else self._whole
+        select = self._read_streamed if stream else self._read_whole
         try:
             return await select(run)
         except UnknownIndex:
             # The index was dropped between plan and scan: a new snapshot leads to another plan.
             return await select(run)
 
-    async def _whole(self, run: Execution) -> Result:
+    async def _read_whole(self, run: Execution) -> Result:
         return await self._store.read("select", run.query)
 
-    async def _streamed(self, run: Execution) -> Result:
+    async def _read_streamed(self, run: Execution) -> Result:
         stream = self._store.stream("select", lambda snapshot: run.batches(snapshot, BATCH_ROWS))
         return await RowBatches(stream, run.interruption.cancel).first()
 

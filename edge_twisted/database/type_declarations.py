@@ -15,7 +15,7 @@ def reads_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> V
     """Return the types with which a statement reads a collection."""
     if collection.namespace == "system":
         return UNTYPED
-    return _typing(collection.declarations, parameters.reads_strictly)
+    return _types_of(collection.declarations, parameters.reads_strictly)
 
 
 def writes_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> VariantRules:
@@ -25,20 +25,20 @@ def writes_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> 
     In strict mode an undeclared field is a REGISTER.  With ``dql_object_default = MAP`` an object
     is a MAP, if reads infer types too (``dql_select_strict_mode`` is off).
     """
-    return _typing(collection.declarations, parameters.writes_strictly)
+    return _types_of(collection.declarations, parameters.writes_strictly)
 
 
-def _typing(declarations: tuple[syntax.FieldDeclaration, ...], strict: bool) -> VariantRules:
+def _types_of(declarations: tuple[syntax.FieldDeclaration, ...], strict: bool) -> VariantRules:
     if not declarations:
         return _STRICT if strict else UNTYPED
-    return _declared(declarations, strict)
+    return _declare(declarations, strict)
 
 
 _STRICT = VariantRules(strict=True)
 
 
 @lru_cache(maxsize=256)
-def _declared(declarations: tuple[syntax.FieldDeclaration, ...], strict: bool) -> VariantRules:
+def _declare(declarations: tuple[syntax.FieldDeclaration, ...], strict: bool) -> VariantRules:
     declared: dict[Path, Variant] = {}
     waiting: list[tuple[Path, syntax.FieldDeclaration]] = [((), each) for each in declarations]
     while waiting:

@@ -124,7 +124,7 @@ def _add_tokens(tokens: Tokens, matches: Iterable[re.Match[str]]) -> None:
             raise _stray(piece, (start, end))
 
 
-def _unquoted(piece: str, start: int) -> str:
+def _unquote(piece: str, start: int) -> str:
     return piece[1:-1].replace("``", "`")
 
 
@@ -132,7 +132,7 @@ def _unquoted(piece: str, start: int) -> str:
 _LITERALS: Final[Mapping[str, tuple[str, Callable[[str, int], str | int | float]]]] = {
     "string": (STRING, decode_string),
     "number": (NUMBER, decode_number),
-    "name": (NAME, _unquoted),
+    "name": (NAME, _unquote),
 }
 
 

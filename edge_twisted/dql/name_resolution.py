@@ -59,7 +59,7 @@ def resolve_names(node: Node_, terms: Sequence[syntax.Term]) -> Node_:
     :raises SemanticError: a path begins with the name of a collection that has two terms, or is
         just the name of a collection that has an alias.
     """
-    hidden = _hidden(terms)
+    hidden = _hidden_names_of(terms)
     if not hidden:
         return node
     plain = _plain_names(node)
@@ -72,7 +72,7 @@ def resolve_names(node: Node_, terms: Sequence[syntax.Term]) -> Node_:
             return evolve(path, names=(found[0], *path.names[1:]))
         return path if id(path) in plain else _refuse(path, found)
 
-    return _renamed(_with_wildcards(node, hidden), change)
+    return _rename(_with_wildcards(node, hidden), change)
 
 
 def qualify(
@@ -90,7 +90,7 @@ def qualify(
             changes[id(path)] = syntax.Parameter(" " + "\0".join(path.names))
         elif term is not None and path.names[0] != term:
             changes[id(path)] = evolve(path, names=(term, *path.names))
-    return _replaced(node, changes) if changes else node
+    return _replace(node, changes) if changes else node
 
 
 def below(node: syntax.Expression, term: str) -> syntax.Expression:
@@ -100,10 +100,10 @@ def below(node: syntax.Expression, term: str) -> syntax.Expression:
         for path, is_bound in free_paths(node)
         if not is_bound
     }
-    return _replaced(node, changes) if changes else node
+    return _replace(node, changes) if changes else node
 
 
-def _hidden(terms: Sequence[syntax.Term]) -> dict[str, list[str]]:
+def _hidden_names_of(terms: Sequence[syntax.Term]) -> dict[str, list[str]]:
     """Return the names of collections that have an alias, with the names of their terms."""
     found: dict[str, list[str]] = {}
     names = {term.name for term in terms}
@@ -162,14 +162,14 @@ def _with_wildcards(node: Node_, hidden: dict[str, list[str]]) -> Node_:
     return syntax.map_tree(node, change)  # type: ignore[return-value]
 
 
-def _renamed(node: Node_, change: Callable[[syntax.Path], syntax.Path]) -> Node_:
+def _rename(node: Node_, change: Callable[[syntax.Path], syntax.Path]) -> Node_:
     changes: dict[int, syntax.Expression] = {}
     for path, is_bound in free_paths(node):
         if not is_bound and (new := change(path)) is not path:
             changes[id(path)] = new
-    return _replaced(node, changes) if changes else node
+    return _replace(node, changes) if changes else node
 
 
-def _replaced(node: Node_, changes: dict[int, syntax.Expression]) -> Node_:
+def _replace(node: Node_, changes: dict[int, syntax.Expression]) -> Node_:
     # A path has no children, so `map_tree` calls the function with the same object.
     return syntax.map_tree(node, lambda each: changes.get(id(each), each))  # type: ignore[return-value]

@@ -12,13 +12,13 @@ from edge_twisted.documents.values import Value
 
 
 class Batches(Protocol):
-    """The rows of a large result, read a batch at a time; whoever has them closes them."""
+    """The rows of a large result, read a batch at a time; the caller must close them."""
 
     def next(self) -> Awaitable[Rows | None]:
         """Fire with the next rows, with None at the end; one call at a time."""
 
     def close(self) -> None:
-        """Give back what is held; harmless when repeated."""
+        """Release the snapshot; calling it again has no effect."""
 
 
 @define(kw_only=True)
@@ -56,5 +56,5 @@ class Result(Rows):
     #: The commit of a mutation; None for reads.
     commit_id: int | None = None
     batches: Batches | None = None
-    #: While it is made: whether these are all of its rows.
+    #: Used while batches are read: whether the result has all its rows.
     is_whole: bool = True

@@ -19,15 +19,15 @@ Pairs = Iterator[tuple[Value, Value]]
 
 
 @frozen
-class _Bound:
-    """A compiled binding: its source, and what sets its variables."""
+class _CompiledBinding:
+    """A compiled binding: its source, and the function that sets its variables."""
 
     source: CompiledExpression
     recursive: bool
     set: Callable[[Environment, Value, Value], None]
 
     def pairs(self, row: Any, env: Environment) -> Pairs | Missing | None:
-        """Return (index, value) of the source's values; what it is instead, if it has none."""
+        """Return pairs (index, value) of the source; MISSING or NULL (None) if it has none."""
         source = self.source(row, env)
         if source is MISSING:
             return MISSING
@@ -41,14 +41,14 @@ def _flat(source: list[Value] | dict[str, Value]) -> Pairs:
 
 
 def _deep(source: list[Value] | dict[str, Value]) -> Pairs:
-    """Everything below, parents first; the depth of a value is bounded by that of a document."""
+    """Yield all nested elements, parents first; values are at most as deep as documents."""
     for index, value in _flat(source):
         yield index, value
         if isinstance(value, list | dict):
             yield from _deep(value)
 
 
-def _bind(node: syntax.Binding, scope: NameScope) -> tuple[_Bound, NameScope]:
+def _bind(node: syntax.Binding, scope: NameScope) -> tuple[_CompiledBinding, NameScope]:
     source = compile_expression(node.source, scope)
     names = [node.name] if node.index is None else [node.name, node.index]
     inner, positions = scope.binding(names)
@@ -58,17 +58,17 @@ def _bind(node: syntax.Binding, scope: NameScope) -> tuple[_Bound, NameScope]:
         if len(positions) > 1:
             env.variables[positions[1]] = index
 
-    return _Bound(source, node.recursive, set_), inner
+    return _CompiledBinding(source, node.recursive, set_), inner
 
 
-def _quantified(node: syntax.QuantifiedExpression, scope: NameScope) -> CompiledExpression:
+def _compile_quantified(node: syntax.QuantifiedExpression, scope: NameScope) -> CompiledExpression:
     bound, inner = _bind(node.binding, scope)
     wanted = _equal_to_variable(node)
     if wanted is not None:
         return _any_equal(bound, compile_expression(wanted, scope))
     condition = compile_expression(node.condition, inner)
     any_ = node.quantifier is syntax.Quantifier.ANY
-    # The value that decides, and what holds when none does.
+    # The truth value that ends the loop, and the result if no element has it.
     empty: Operand = node.quantifier is syntax.Quantifier.EVERY
 
     def quantified(row: Any, env: Environment) -> Operand:
@@ -116,7 +116,7 @@ def _names(node: syntax.Expression, variables: set[str | None]) -> bool:
     return any(isinstance(each, syntax.Path) and each.names[0] in variables for each in node.walk())
 
 
-def _any_equal(bound: _Bound, wanted: CompiledExpression) -> CompiledExpression:
+def _any_equal(bound: _CompiledBinding, wanted: CompiledExpression) -> CompiledExpression:
     """Return whether a source that needs no row has a value; it is hashed once an execution."""
     key = object()
 
@@ -189,7 +189,7 @@ def _object(node: syntax.ObjectComprehension, scope: NameScope) -> CompiledExpre
 
 
 def register() -> None:
-    """Make these expressions known to `compile_expression`."""
-    add_case(syntax.QuantifiedExpression, _quantified)
+    """Register the compilers of this module with `compile_expression`."""
+    add_case(syntax.QuantifiedExpression, _compile_quantified)
     add_case(syntax.ArrayComprehension, _array)
     add_case(syntax.ObjectComprehension, _object)

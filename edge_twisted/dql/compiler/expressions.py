@@ -123,7 +123,7 @@ def _(node: syntax.Unary, scope: NameScope) -> CompiledExpression:
 @_compile.register(syntax.Binary)
 def _(node: syntax.Binary, scope: NameScope) -> CompiledExpression:
     if isinstance(node.left, syntax.Binary) and node.operator is not syntax.BinaryOperator.IN:
-        return _chained(syntax.spine(node), scope)
+        return _compile_chain(syntax.spine(node), scope)
     left = compile_expression(node.left, scope)
     right = compile_expression(node.right, scope)
     apply = _BINARY[node.operator]
@@ -133,18 +133,18 @@ def _(node: syntax.Binary, scope: NameScope) -> CompiledExpression:
             test = membership.member_of(listed)
             return lambda row, env: test(left(row, env))
         if needs_no_row(node.right):
-            return _placed(node, with_list(membership.member_of, right, left))
+            return _with_position(node, with_list(membership.member_of, right, left))
     if isinstance(node.right, syntax.Literal):
         value: Operand = node.right.value
-        return _placed(node, lambda row, env: apply(left(row, env), value))
-    return _placed(node, lambda row, env: apply(left(row, env), right(row, env)))
+        return _with_position(node, lambda row, env: apply(left(row, env), value))
+    return _with_position(node, lambda row, env: apply(left(row, env), right(row, env)))
 
 
-#: Goes on with the value of a chain so far.
+#: Applies the next operator of a chain to its value so far.
 _Link = Callable[[Operand, Any, Environment], Operand]
 
 
-def _chained(chain: list[syntax.Binary], scope: NameScope) -> CompiledExpression:
+def _compile_chain(chain: list[syntax.Binary], scope: NameScope) -> CompiledExpression:
     """
     Compile a chain of operators, grouped from the left, to a loop instead of nested calls.
 
@@ -313,15 +313,15 @@ def _(node: syntax.Call, scope: NameScope) -> CompiledExpression:
     _check_part(function, node)
     arguments = [compile_expression(each, scope) for each in node.arguments]
     if node.name == "array_contains" and needs_no_row(node.arguments[0]):
-        return _placed(node, with_list(membership.contained_in, *arguments))
+        return _with_position(node, with_list(membership.contained_in, *arguments))
     implementation = function.implementation
     if function.needs_context:
-        return _placed(
+        return _with_position(
             node,
             lambda row, env: implementation(env.context, *[a(row, env) for a in arguments]),
         )
     if function.takes_long:
-        return _placed(
+        return _with_position(
             node,
             lambda row, env: implementation(env.spend, *[a(row, env) for a in arguments]),
         )
@@ -373,7 +373,7 @@ def _check_part(function: Function, node: syntax.Call) -> None:
         )
 
 
-#: What an array that is written out whole is made of.
+#: Elements of an array whose value is known with the plan.
 _WRITTEN: Final = (
     syntax.ArrayLiteral,
     syntax.ObjectLiteral,
@@ -429,14 +429,14 @@ def _call(
     """Return a call with the value of each argument; the usual numbers without a list."""
     if len(arguments) == 1:
         (only,) = arguments
-        return _placed(node, lambda row, env: apply(only(row, env)))
+        return _with_position(node, lambda row, env: apply(only(row, env)))
     if len(arguments) == 2:
         first, second = arguments
-        return _placed(node, lambda row, env: apply(first(row, env), second(row, env)))
-    return _placed(node, lambda row, env: apply(*[each(row, env) for each in arguments]))
+        return _with_position(node, lambda row, env: apply(first(row, env), second(row, env)))
+    return _with_position(node, lambda row, env: apply(*[each(row, env) for each in arguments]))
 
 
-def _placed(node: syntax.Expression, compiled: CompiledExpression) -> CompiledExpression:
+def _with_position(node: syntax.Expression, compiled: CompiledExpression) -> CompiledExpression:
     """Return a function whose errors carry the position in the statement."""
 
     def run(row: Any, env: Environment) -> Operand:

@@ -33,7 +33,7 @@ _SECONDS: Final = re.compile(r"-?[0-9]{1,18}")
 
 @define
 class DateFields:
-    """The fields of a date as far as they have been read; by default the start of 1970 in UTC."""
+    """The fields of a date that were read so far; the others are those of 1970-01-01 in UTC."""
 
     year: int = 1970
     month: int = 1

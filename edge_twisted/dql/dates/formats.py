@@ -73,12 +73,12 @@ def compile_format(text: str) -> DateFormat | None:
             f"date format of {len(text)} characters exceeds limit of {FORMAT_LIMIT} characters"
         )
     if "%" not in text:
-        return _compiled(text, _TOKEN, TOKENS)
+        return _compile(text, _TOKEN, TOKENS)
     expanded = _PERCENT.sub(lambda found: _SHORT.get(found[1], found[0]), text)
-    return _compiled(expanded, _PERCENT, PERCENT)
+    return _compile(expanded, _PERCENT, PERCENT)
 
 
-def _compiled(
+def _compile(
     text: str, piece: re.Pattern[str], named: Mapping[str, Directive]
 ) -> DateFormat | None:
     directives: list[Directive] = []

@@ -58,7 +58,7 @@ def hash_join(
     for row in outer:
         mark = _mark(outer_values, row)
         candidates = table.get(mark, ()) if mark is not None else ()
-        yield from _matching(row, watch(candidates), condition.test, keep_unmatched)
+        yield from _match(row, watch(candidates), condition.test, keep_unmatched)
 
 
 def right_hash_join(
@@ -89,10 +89,10 @@ def loop_join(
 ) -> Iterator[JoinRow]:
     """Yield each row with each matching document among those that ``inner`` finds for it."""
     for row in outer:
-        yield from _matching(row, inner(row), condition, keep_unmatched)
+        yield from _match(row, inner(row), condition, keep_unmatched)
 
 
-def _matching(
+def _match(
     row: JoinRow,
     candidates: Iterable[Document],
     condition: Callable[[object], Operand],

@@ -59,9 +59,9 @@ class RowCounter:
 
     def step(self, name: str, rows: Iterable[Row]) -> Iterator[Row]:
         found = self.steps[name] = Step()
-        return self._counted(found, rows)
+        return self._count(found, rows)
 
-    def _counted(self, step: Step, rows: Iterable[Row]) -> Iterator[Row]:
+    def _count(self, step: Step, rows: Iterable[Row]) -> Iterator[Row]:
         for row in rows:
             step.rows += 1
             yield row
@@ -87,9 +87,9 @@ class StepMeter:
 
     def step(self, name: str, rows: Iterable[Row]) -> Iterator[Row]:
         found = self.steps[name] = Step()
-        return self._measured(found, rows)
+        return self._measure(found, rows)
 
-    def _measured(self, step: Step, rows: Iterable[Row]) -> Iterator[Row]:
+    def _measure(self, step: Step, rows: Iterable[Row]) -> Iterator[Row]:
         now = self.now
         begun = now()
         for row in rows:

@@ -40,7 +40,7 @@ from edge_twisted.dql.syntax import (
     spine,
 )
 
-#: What needs no parentheses anywhere.
+#: The precedence of expressions that never need parentheses.
 _PRIMARY: Final = 100
 _NEGATE: Final = 45
 _NOT: Final = 15
@@ -104,8 +104,8 @@ def _unary(node: Unary) -> _Formatted:
     return f"NOT {expression(operand, _NOT - 1)}", _NOT
 
 
-def _chained(node: Binary) -> _Formatted:
-    """A chain of operators, in parentheses up to where one binds less than the next."""
+def _format_chain(node: Binary) -> _Formatted:
+    """Return a chain of operators, with parentheses where one binds looser than the next."""
     chain = spine(node)
     parts: list[str] = []
     opened = 0
@@ -126,7 +126,7 @@ def _chained(node: Binary) -> _Formatted:
 
 def _binary(node: Binary, word: str | None = None) -> _Formatted:
     if node.operator is not BinaryOperator.IN:
-        return _chained(node)
+        return _format_chain(node)
     precedence = INFIXES[node.operator.value].precedence
     left = expression(node.left, precedence - 1)
     right = expression(node.right, precedence)

@@ -11,7 +11,7 @@ from edge_twisted.dql.tokens import BARE_NAME, RESERVED
 
 _BARE: Final = re.compile(BARE_NAME)
 
-#: Words that are not reserved, yet would be read as keywords where a name may stand.
+#: Words that are not reserved, but parsed as keywords in places of a name.
 _MISLEADING: Final = frozenset({"COLLECTION", "DEFAULT", "LIST"})
 
 _ESCAPES: Final = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}

@@ -11,7 +11,7 @@ class FunctionContext(Protocol):
 
     @property
     def now_ms(self) -> int:
-        """The present, in milliseconds since 1970 in UTC."""
+        """The current time, in milliseconds since 1970 in UTC."""
 
     @property
     def app_id(self) -> str:

@@ -45,10 +45,10 @@ class Function:
     needs_context: bool = False
     #: One call may take more than a millisecond, and must be interruptible in itself.
     takes_long: bool = False
-    #: The result may be far larger than the arguments: too much work for the reactor's thread,
+    #: The result may be far larger than the arguments: too much work for the reactor thread,
     #: and too large to keep in a plan.
     grows: bool = False
-    #: Which argument is a part of dates, and the names that it may have, in lower case.
+    #: The position of an argument that names a part of dates; its names, in lower case.
     parts: tuple[int, Collection[str]] | None = None
 
     def accepts(self, count: int) -> bool:

@@ -37,9 +37,7 @@ def create(cursor: Cursor) -> Statement:
         cursor.expect("ON")
         reference = _collection(cursor)
     cursor.expect("(")
-    keys = [_key(cursor)]
-    while cursor.accept(","):
-        keys.append(_key(cursor))
+    keys = cursor.read_list(_key)
     cursor.expect(")")
     if cursor.word == "WHERE":
         raise cursor.unsupported("a partial index is")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from attrs import define, field
 
@@ -20,6 +20,8 @@ from edge_twisted.dql.tokens import (
     DirectiveComment,
     Tokens,
 )
+
+T = TypeVar("T")
 
 #: How deep a statement may be nested.  Three frames of Python's stack a level, so that even a
 #: thread that is deep in other things has room.
@@ -48,10 +50,10 @@ class Cursor:
     word: str = field(init=False)
     start: int = field(init=False)
     end: int = field(init=False, default=0)
-    #: How many expressions enclose the one at hand, and how many did at most.
+    #: Expressions that enclose the current one, and the most that ever did.
     nesting: int = field(init=False, default=0)
     deepest: int = field(init=False, default=0)
-    #: How many operators were applied so far: with ``deepest`` a bound on the tree's height.
+    #: Operators applied so far; with ``deepest`` a bound on the tree's height.
     operators: int = field(init=False, default=0)
     #: Where each parameter is named first, in the order of the text.
     parameters: dict[str, Span] = field(init=False, factory=dict)
@@ -62,17 +64,17 @@ class Cursor:
 
     @property
     def value(self) -> str | int | float:
-        """What the token at hand stands for."""
+        """The value of the current token."""
         return self.tokens.values[self.index]
 
     @property
     def text(self) -> str:
-        """The token at hand as it is written."""
+        """The current token as it is written."""
         return self.source.text[self.start : self.tokens.ends[self.index]]
 
     @property
     def span(self) -> Span:
-        """The place of the token at hand."""
+        """The span of the current token."""
         return self.start, self.tokens.ends[self.index]
 
     # -- moving on
@@ -94,7 +96,7 @@ class Cursor:
         self.start = tokens.starts[index]
 
     def accept(self, word: str) -> bool:
-        """Go past ``word`` if it is at hand, and say whether it was."""
+        """Skip the current token if it is ``word``; return whether it was."""
         if self.word != word:
             return False
         tokens, index = self.tokens, self.index
@@ -106,9 +108,9 @@ class Cursor:
 
     def expect(self, word: str) -> None:
         """
-        Go past ``word``.
+        Skip the current token, which must be ``word``.
 
-        :raises ParseError: something else is at hand.
+        :raises ParseError: it is another one.
         """
         if self.word != word:
             raise self.unexpected(word)
@@ -120,12 +122,23 @@ class Cursor:
 
     def expect_all(self, *words: str) -> None:
         """
-        Go past several words in a row.
+        Skip several words in a row.
 
-        :raises ParseError: something else is at hand.
+        :raises ParseError: a token is another one.
         """
         for word in words:
             self.expect(word)
+
+    def read_list(self, rule: Callable[[Cursor], T]) -> list[T]:
+        """Read one part or more, with commas between them."""
+        found = [rule(self)]
+        while self.accept(","):
+            found.append(rule(self))
+        return found
+
+    def read_expressions(self) -> list[Expression]:
+        """Read one expression or more, with commas between them."""
+        return self.read_list(lambda cursor: cursor.climb(cursor, 0))
 
     def peek(self, distance: int = 1) -> str:
         """Return the word of the next token, or of the one after it."""
@@ -135,7 +148,7 @@ class Cursor:
         """
         Count one more level of nesting; the caller subtracts 1 from ``nesting`` when it leaves.
 
-        :raises ParseError: that is too many.
+        :raises ParseError: the statement is nested too deep.
         """
         self.nesting += 1
         if self.nesting > self.deepest:
@@ -145,7 +158,7 @@ class Cursor:
         """
         Record a new maximum of ``nesting``.
 
-        :raises ParseError: that is too many.
+        :raises ParseError: the statement is nested too deep.
         """
         self.deepest = self.nesting
         # The outermost expression is not nested in anything.
@@ -215,7 +228,7 @@ class Cursor:
     # -- directives
 
     def directives(self) -> list[DirectiveComment]:
-        """Return the directive comments right before the token at hand."""
+        """Return the directive comments right before the current token."""
         return self.tokens.directives.get(self.index, [])
 
     # -- spans and errors
@@ -225,11 +238,11 @@ class Cursor:
         return start, self.end
 
     def error(self, message: str, span: Span | None = None) -> ParseError:
-        """Return an error at ``span``, or at the token at hand."""
+        """Return an error at ``span``, or at the current token."""
         return ParseError(message, span or self.span, self.source)
 
     def unsupported(self, what: str, span: Span | None = None) -> UnsupportedError:
-        """Return the error for what is understood and not done."""
+        """Return the error for DQL that this server does not support."""
         message = f"{what} not supported"
         return UnsupportedError(message, span or self.span, self.source)
 
@@ -238,7 +251,7 @@ class Cursor:
         return self.error(f"the statement is nested more than {NESTING_LIMIT} levels deep", span)
 
     def unexpected(self, expected: str) -> ParseError:
-        """Return the error for the token at hand, where ``expected`` should be."""
+        """Return the error for the current token, where ``expected`` should be."""
         if self.word == END:
             return self.error(f"Unexpected end of statement, expected {expected}")
         shown = self.text

@@ -72,7 +72,7 @@ _CLOSERS: Final = frozenset({",", ")", "]", "}"})
 
 @define(eq=False)
 class _Operands:
-    """The operands that no operator took yet, and the operators whose last is being read."""
+    """Operands that no operator has taken yet, and operators whose last operand is being read."""
 
     nodes: list[Expression]
     starts: list[int]
@@ -156,7 +156,7 @@ def _wait(cursor: Cursor, infix: Infix, operands: _Operands) -> None:
 
 
 def _apply(cursor: Cursor, operands: _Operands) -> None:
-    """Replace the last operands by what the last operator makes of them."""
+    """Replace the last operands by a node of the last operator."""
     infix, count = operands.waiting.pop(), operands.counts.pop()
     nodes, starts, heights = operands.nodes, operands.starts, operands.heights
     if infix.operator is not None:
@@ -178,7 +178,7 @@ def _apply(cursor: Cursor, operands: _Operands) -> None:
 
 
 def _apply_postfix(cursor: Cursor, infix: Infix, rule: Postfix, operands: _Operands) -> None:
-    """Replace the last operand by what the rule makes of it and of what follows."""
+    """Replace the last operand by the node that a postfix rule makes of it."""
     left, start = operands.nodes[-1], operands.starts[-1]
     operands.nodes[-1] = rule(cursor, left, start, infix.precedence)
     _grow(cursor, operands)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Final, TypeVar
 
 from attrs import define, field
@@ -77,19 +78,15 @@ def _documents(
     if not cursor.accept("DOCUMENTS") and not cursor.accept("VALUES"):
         expected = "DOCUMENTS or VALUES" if initial else "DOCUMENTS, VALUES, INITIAL or SELECT"
         raise cursor.unexpected(expected)
-    items = _document(cursor)
-    while cursor.accept(","):
-        items += _document(cursor)
-    return DocumentsClause(tuple(items), span=cursor.since(start))
+    items = tuple(chain.from_iterable(cursor.read_list(_document)))
+    return DocumentsClause(items, span=cursor.since(start))
 
 
 def _document(cursor: Cursor) -> list[Expression]:
     """``(a)``; leniently also ``(a, b)``, and without parentheses at all."""
     if not cursor.accept("("):
         return [cursor.climb(cursor, 0)]
-    items = [cursor.climb(cursor, 0)]
-    while cursor.accept(","):
-        items.append(cursor.climb(cursor, 0))
+    items = cursor.read_expressions()
     cursor.expect(")")
     return items
 
@@ -118,15 +115,11 @@ def update(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Update:
     applies: list[Apply] = []
     changes = _Changes()
     if cursor.accept("APPLY"):
-        applies.append(_apply(cursor))
-        while cursor.accept(","):
-            applies.append(_apply(cursor))
+        applies = cursor.read_list(_apply)
     if cursor.accept("SET"):
         changes.read_list(cursor, ())
     if cursor.accept("UNSET"):
-        changes.removals.append(path(cursor))
-        while cursor.accept(","):
-            changes.removals.append(path(cursor))
+        changes.removals += cursor.read_list(path)
     if not (applies or changes.assignments or changes.removals):
         raise cursor.error("Missing SET and/or UNSET clause")
     chosen = selection(cursor)

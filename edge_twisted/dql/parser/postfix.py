@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from edge_twisted.dql.parser.cursor import Cursor
+from edge_twisted.dql.parser.prefix import array
 from edge_twisted.dql.syntax import (
     Absence,
-    ArrayLiteral,
     Between,
     Binary,
     BinaryOperator,
@@ -43,29 +43,16 @@ def absence_test(cursor: Cursor, operand: Expression, start: int, precedence: in
     if absence is None:
         raise cursor.unexpected("NULL, UNKNOWN or MISSING after IS")
     cursor.advance()
-    return _negated(cursor, start, negated, Is(operand, absence, span=cursor.since(start)))
+    return _negate(cursor, start, negated, Is(operand, absence, span=cursor.since(start)))
 
 
 def membership(cursor: Cursor, operand: Expression, start: int, precedence: int) -> Expression:
     """``[NOT] IN (a, b)`` or ``[NOT] IN array``."""
     negated = cursor.accept("NOT")
     cursor.expect("IN")
-    array = _listed(cursor) if cursor.word == "(" else cursor.climb(cursor, precedence)
-    node = Binary(BinaryOperator.IN, operand, array, span=cursor.since(start))
-    return _negated(cursor, start, negated, node)
-
-
-def _listed(cursor: Cursor) -> Expression:
-    """``(a, b)`` after IN: a list even of one."""
-    start = cursor.start
-    cursor.expect("(")
-    elements: list[Expression] = []
-    if cursor.word != ")":
-        elements.append(cursor.climb(cursor, 0))
-        while cursor.accept(","):
-            elements.append(cursor.climb(cursor, 0))
-    cursor.expect(")")
-    return ArrayLiteral(tuple(elements), span=cursor.since(start))
+    elements = array("(", ")", cursor) if cursor.word == "(" else cursor.climb(cursor, precedence)
+    node = Binary(BinaryOperator.IN, operand, elements, span=cursor.since(start))
+    return _negate(cursor, start, negated, node)
 
 
 def between(cursor: Cursor, operand: Expression, start: int, precedence: int) -> Expression:
@@ -76,7 +63,7 @@ def between(cursor: Cursor, operand: Expression, start: int, precedence: int) ->
     cursor.expect("AND")
     high = cursor.climb(cursor, precedence)
     node = Between(operand, low, high, span=cursor.since(start))
-    return _negated(cursor, start, negated, node)
+    return _negate(cursor, start, negated, node)
 
 
 def like(cursor: Cursor, operand: Expression, start: int, precedence: int) -> Expression:
@@ -89,10 +76,10 @@ def like(cursor: Cursor, operand: Expression, start: int, precedence: int) -> Ex
     pattern = cursor.climb(cursor, precedence)
     escape = cursor.climb(cursor, precedence) if cursor.accept("ESCAPE") else None
     node = Like(kind, operand, pattern, escape, span=cursor.since(start))
-    return _negated(cursor, start, negated, node)
+    return _negate(cursor, start, negated, node)
 
 
-def _negated(cursor: Cursor, start: int, negated: bool, node: Expression) -> Expression:
+def _negate(cursor: Cursor, start: int, negated: bool, node: Expression) -> Expression:
     if not negated:
         return node
     # One construct in the text, two nodes in the tree.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeAlias
 
 from edge_twisted.dql.literals import negated
@@ -72,7 +73,7 @@ def parameter(cursor: Cursor) -> Parameter:
     return Parameter(name, span=span)
 
 
-def _parenthesised(cursor: Cursor) -> Expression:
+def _parentheses(cursor: Cursor) -> Expression:
     cursor.expect("(")
     inner = cursor.climb(cursor, 0)
     cursor.expect(")")
@@ -107,15 +108,16 @@ def _plus(cursor: Cursor) -> Expression:
     return Unary(UnaryOperator.PLUS, operand, span=cursor.since(start))
 
 
-def _array(cursor: Cursor) -> Expression:
+def array(opening: str, closing: str, cursor: Cursor) -> Expression:
+    """``[a, b]``, or ``(a, b)`` after IN."""
     start = cursor.start
-    cursor.expect("[")
+    cursor.expect(opening)
     elements: list[Expression] = []
-    if cursor.word != "]":
+    if cursor.word != closing:
         elements.append(cursor.climb(cursor, 0))
         while cursor.accept(","):
             elements.append(cursor.climb(cursor, 0))
-    cursor.expect("]")
+    cursor.expect(closing)
     return ArrayLiteral(tuple(elements), span=cursor.since(start))
 
 
@@ -173,8 +175,8 @@ def path(cursor: Cursor, what: str = "identifier") -> Path:
 
 #: By the word that an expression begins with.
 PREFIXES: Final[dict[str, Prefix]] = {
-    "(": _parenthesised,
-    "[": _array,
+    "(": _parentheses,
+    "[": partial(array, "[", "]"),
     "{": _object,
     ":": parameter,
     "-": _minus,

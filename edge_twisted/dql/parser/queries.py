@@ -62,12 +62,9 @@ def select(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Select:
 
 
 def projection_list(cursor: Cursor) -> tuple[Projection, ...]:
-    """What follows SELECT or RETURNING."""
+    """The list after SELECT or RETURNING."""
     _refuse_value(cursor)
-    found = [_projection(cursor)]
-    while cursor.accept(","):
-        found.append(_projection(cursor))
-    return tuple(found)
+    return tuple(cursor.read_list(_projection))
 
 
 def _refuse_value(cursor: Cursor) -> None:
@@ -119,10 +116,7 @@ def _group_by(cursor: Cursor) -> tuple[Expression, ...]:
     if not cursor.accept("GROUP"):
         return ()
     cursor.expect("BY")
-    keys = [cursor.climb(cursor, 0)]
-    while cursor.accept(","):
-        keys.append(cursor.climb(cursor, 0))
-    return tuple(keys)
+    return tuple(cursor.read_expressions())
 
 
 def _selection(cursor: Cursor, where: Expression | None, start: int) -> Selection:
@@ -147,10 +141,7 @@ def _selection(cursor: Cursor, where: Expression | None, start: int) -> Selectio
 
 def _order_by(cursor: Cursor) -> tuple[SortKey, ...]:
     cursor.expect_all("ORDER", "BY")
-    keys = [_sort_key(cursor)]
-    while cursor.accept(","):
-        keys.append(_sort_key(cursor))
-    return tuple(keys)
+    return tuple(cursor.read_list(_sort_key))
 
 
 def _sort_key(cursor: Cursor) -> SortKey:

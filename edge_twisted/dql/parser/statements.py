@@ -48,16 +48,16 @@ def statement(cursor: Cursor) -> Statement:
     start = cursor.start
     if cursor.word == "EXPLAIN":
         cursor.advance()
-        return Explain(_planned(cursor, outer), span=cursor.since(start))
+        return Explain(_inner_statement(cursor, outer), span=cursor.since(start))
     if cursor.word == "PROFILE":
         cursor.advance()
-        return Profile(_planned(cursor, outer), span=cursor.since(start))
+        return Profile(_inner_statement(cursor, outer), span=cursor.since(start))
     if cursor.word == "ADVISE":
         cursor.advance()
         provision = cursor.accept("AND")
         if provision:
             cursor.expect("PROVISION")
-        inner = _planned(cursor, outer)
+        inner = _inner_statement(cursor, outer)
         return Advise(inner, provision, span=cursor.since(start))
     if cursor.word in _PLANNED:
         return _PLANNED[cursor.word](cursor, outer)
@@ -68,7 +68,7 @@ def statement(cursor: Cursor) -> Statement:
     raise cursor.unexpected("a statement")
 
 
-def _planned(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Statement:
+def _inner_statement(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Statement:
     """The statement that EXPLAIN and its like are about."""
     given = outer + directives(cursor)
     rule = _PLANNED.get(cursor.word)

@@ -134,10 +134,7 @@ def _use_ids(cursor: Cursor, start: int) -> Use:
     if cursor.accept("LIST"):
         return UseIdList(cursor.climb(cursor, 0), span=cursor.since(start))
     _refuse_parenthesised_ids(cursor)
-    ids = [cursor.climb(cursor, 0)]
-    while cursor.accept(","):
-        ids.append(cursor.climb(cursor, 0))
-    return UseIds(tuple(ids), span=cursor.since(start))
+    return UseIds(tuple(cursor.read_expressions()), span=cursor.since(start))
 
 
 def _refuse_parenthesised_ids(cursor: Cursor) -> None:

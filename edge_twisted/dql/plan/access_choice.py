@@ -41,7 +41,7 @@ ID_PATH: Final = ("_id",)
 
 
 class Fidelity(Enum):
-    """How far the stored bodies, by which indexes and store filters go, are what a reader sees."""
+    """How far stored bodies, from which indexes are made, are the documents that a reader sees."""
 
     #: Bodies are what the reader sees.
     WHOLE = "whole"

@@ -8,7 +8,6 @@ Each node describes itself (`describe`) in the published shape of EXPLAIN.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from attrs import frozen
 
@@ -17,13 +16,6 @@ from edge_twisted.dql.formatter import format_expression
 from edge_twisted.dql.plan.index_choice import IndexRanges
 
 Description = dict[str, object]
-
-
-class AccessPath(Protocol):
-    """A way to find the documents of one term."""
-
-    def describe(self) -> Description:
-        """Return the node as EXPLAIN shows it."""
 
 
 @frozen(kw_only=True)

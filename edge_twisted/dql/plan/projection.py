@@ -79,7 +79,7 @@ def compile_projection(
             raise SemanticError("there is nothing that * could stand for", whole[0].span)
         if len(terms) == 1:
             return Projection((), is_document=True)
-        return Projection((_joined(terms),))
+        return Projection((_join_documents(terms),))
     return Projection(tuple(_step(p, n, terms, scope) for n, p in enumerate(projections, 1)))
 
 
@@ -118,7 +118,7 @@ def _check_names(projections: Sequence[syntax.Projection]) -> None:
             seen.add(name)
 
 
-def _joined(terms: Sequence[str]) -> _Step:
+def _join_documents(terms: Sequence[str]) -> _Step:
     def step(found: Output, row: Any, env: Environment) -> None:
         for name, document in zip(terms, row, strict=False):
             if document is not None:
@@ -137,7 +137,7 @@ def _step(
             return _omission(path.names, terms)
         case syntax.ResultExpression(expression=expression):
             name = name_of(projection, position)
-            return _named(name, compile_expression(expression, scope))
+            return _set_named(name, compile_expression(expression, scope))
 
 
 def _wildcard(node: syntax.Wildcard, qualifier: str, terms: Sequence[str]) -> _Step:
@@ -174,7 +174,7 @@ def _omit(found: Output, path: tuple[str, ...]) -> None:
         _omit(copied, path[1:])
 
 
-def _named(name: str, compiled: CompiledExpression) -> _Step:
+def _set_named(name: str, compiled: CompiledExpression) -> _Step:
     def step(found: Output, row: Any, env: Environment) -> None:
         value = compiled(row, env)
         if value is MISSING:

@@ -35,7 +35,7 @@ Evaluate = Callable[[syntax.Expression], Operand]
 
 
 class Range(Protocol):
-    """A demand on one field, resolved to intervals for each execution."""
+    """A demand of a condition on one field; each execution resolves it to intervals."""
 
     @property
     def exact(self) -> bool:

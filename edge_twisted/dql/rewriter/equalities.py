@@ -36,12 +36,10 @@ def join_equalities(node: syntax.Expression, polarity: Polarity) -> syntax.Expre
     joined = {path for path, found in values.items() if len(found) > 1}
     if not any(_count(node, path) > 1 for path in joined):
         return node
-    return _joined(node, values)
+    return _join(node, values)
 
 
-def _joined(
-    node: syntax.Or, values: dict[syntax.Path, list[syntax.Expression]]
-) -> syntax.Expression:
+def _join(node: syntax.Or, values: dict[syntax.Path, list[syntax.Expression]]) -> syntax.Expression:
     operands: list[syntax.Expression] = []
     done: set[syntax.Path] = set()
     for each in node.operands:

@@ -81,7 +81,7 @@ Use = UseIds | UseIdList | UseIndex | UseDirectives
 
 @frozen(eq=False)
 class Term(Node):
-    """A collection that a statement reads or changes, the name it goes by, and how to find it."""
+    """A collection in a statement, with its alias and its USE clauses."""
 
     collection: CollectionRef
     alias: str | None = None
@@ -89,12 +89,12 @@ class Term(Node):
 
     @property
     def name(self) -> str:
-        """What paths call this term."""
+        """The name by which paths refer to the term."""
         return self.alias or self.collection.name
 
 
 class JoinKind(Enum):
-    """Which side's unmatched documents a join keeps."""
+    """The kind of a join: the side whose unmatched documents it keeps."""
 
     INNER = "INNER"
     LEFT = "LEFT"
@@ -119,7 +119,7 @@ class Wildcard(Node):
 
 @frozen(eq=False)
 class Omission(Node):
-    """``MISSING path``: without this field of the wildcards before it."""
+    """``MISSING path``: removes this field from the wildcards before it."""
 
     path: Path
 

@@ -18,7 +18,7 @@ from edge_twisted.dql.syntax.node import Node
 
 @frozen(eq=False)
 class Expression(Node):
-    """Something that has a value."""
+    """An expression: a node that has a value."""
 
 
 @frozen(eq=False)
@@ -30,7 +30,7 @@ class Literal(Expression):
 
 @frozen(eq=False)
 class MissingLiteral(Expression):
-    """``MISSING`` where a value may stand: the absence of one."""
+    """``MISSING`` as an expression."""
 
 
 @frozen(eq=False)
@@ -159,7 +159,7 @@ class Between(Expression):
 
 
 class PatternKind(Enum):
-    """How a pattern is read."""
+    """The language of a pattern."""
 
     LIKE = "LIKE"
     ILIKE = "ILIKE"
@@ -177,7 +177,7 @@ class Like(Expression):
 
 
 class Absence(Enum):
-    """What IS tests for."""
+    """The absent value that IS tests for."""
 
     NULL = "NULL"
     MISSING = "MISSING"

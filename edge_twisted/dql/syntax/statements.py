@@ -55,7 +55,7 @@ class Select(Statement):
 
 
 class ConflictPolicy(Enum):
-    """What INSERT does about an id that exists."""
+    """The policy of INSERT for an id that is in use."""
 
     FAIL = "FAIL"
     NOTHING = "DO NOTHING"
@@ -84,7 +84,7 @@ class Insert(Statement):
 
 
 class CounterOperation(Enum):
-    """What APPLY does to a counter."""
+    """The operation of APPLY on a counter."""
 
     INCREMENT = "INCREMENT BY"
     RESTART = "RESTART WITH"
@@ -125,7 +125,7 @@ class Update(Statement):
 
 @frozen(eq=False, kw_only=True)
 class Delete(Statement):
-    """DELETE: everywhere."""
+    """DELETE: deletes documents for all peers."""
 
     query_type = "delete"
 
@@ -137,7 +137,7 @@ class Delete(Statement):
 
 @frozen(eq=False, kw_only=True)
 class Evict(Statement):
-    """EVICT: here only, until a subscription brings it back."""
+    """EVICT: removes documents from this server, until a subscription brings them back."""
 
     query_type = "evict"
 
@@ -180,7 +180,7 @@ class DropIndex(Statement):
 
 @frozen(eq=False)
 class Explain(Statement):
-    """EXPLAIN: the plan, and nothing runs."""
+    """EXPLAIN: shows the plan of a statement without running it."""
 
     query_type = "explain"
 
@@ -189,7 +189,7 @@ class Explain(Statement):
 
 @frozen(eq=False)
 class Profile(Statement):
-    """PROFILE: the rows, then the plan with what each step did."""
+    """PROFILE: runs a statement and shows its plan with the figures of each step."""
 
     query_type = "profile"
 
@@ -198,7 +198,7 @@ class Profile(Statement):
 
 @frozen(eq=False)
 class Advise(Statement):
-    """ADVISE: which indexes would serve; with ``provision`` they are created."""
+    """ADVISE: names the indexes that a statement lacks; ``provision`` creates them."""
 
     query_type = "advise"
 
