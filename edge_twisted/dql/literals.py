@@ -47,7 +47,7 @@ def decode_number(text: str, start: int) -> int | float:
     raise LexicalError("number is too large", (start, start + len(text)))
 
 
-def negated(value: int | float, text: str) -> int | float:
+def negate(value: int | float, text: str) -> int | float:
     """Return a number with a minus sign before it; ``text`` is how it was written without."""
     if value == -INTEGER_MIN and text.lstrip("0") == str(-INTEGER_MIN):
         return INTEGER_MIN

@@ -22,7 +22,7 @@ from edge_twisted.dql.errors import ArgumentError, DqlError, EvaluationError, Un
 from edge_twisted.dql.execution.interruption import Budget
 from edge_twisted.dql.formatter import format_statement
 from edge_twisted.dql.functions.context import NO_CONTEXT, FunctionContext
-from edge_twisted.dql.functions.registry import function_named
+from edge_twisted.dql.functions.registry import find_function
 from edge_twisted.dql.name_resolution import resolve_names
 from edge_twisted.dql.parser import NESTING_LIMIT, parse
 
@@ -144,7 +144,7 @@ def _unsupported(node: syntax.Node, feature: str) -> UnsupportedError:
 
 def _check_steady(where: syntax.Expression) -> None:
     for node in where.walk():
-        function = function_named(node.name) if isinstance(node, syntax.Call) else None
+        function = find_function(node.name) if isinstance(node, syntax.Call) else None
         if function is not None and function.needs_context:
             raise _unsupported(node, f"{function.name}() in a sync subscription")
 

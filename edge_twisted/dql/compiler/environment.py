@@ -12,7 +12,7 @@ from edge_twisted.documents.values import Operand, Value
 from edge_twisted.dql.functions.context import FunctionContext
 
 
-def unlimited(steps: int) -> None:
+def accept_any_steps(steps: int) -> None:
     """Accept any amount of work, for callers that check for interruption between rows."""
 
 
@@ -27,7 +27,7 @@ class Environment:
     arguments: Mapping[str, Value]
     context: FunctionContext
     #: Is called with the number of steps that a single row has cost; raises to end the statement.
-    spend: Callable[[int], None] = unlimited
+    spend: Callable[[int], None] = accept_any_steps
     variables: dict[int, Any] = field(factory=dict)
     #: Values that expressions compute once an execution, by private keys of the expressions.
     cache: dict[object, Any] = field(factory=dict)

@@ -21,7 +21,7 @@ from edge_twisted.dql.errors import ArgumentError, DqlError, SemanticError
 from edge_twisted.dql.functions.aggregates import AGGREGATES
 from edge_twisted.dql.functions.context import NO_CONTEXT
 from edge_twisted.dql.functions.conversion import CASTS
-from edge_twisted.dql.functions.registry import Function, function_named
+from edge_twisted.dql.functions.registry import Function, find_function
 from edge_twisted.dql.logic import logical_and, logical_not, logical_or, logical_xor
 from edge_twisted.dql.operators import arithmetic, bits, comparison, concatenation, membership
 from edge_twisted.dql.patterns.like import ilike, like
@@ -299,7 +299,7 @@ def _(node: syntax.Cast, scope: NameScope) -> CompiledExpression:
 def _(node: syntax.Call, scope: NameScope) -> CompiledExpression:
     if node.name in AGGREGATES:
         raise SemanticError(f"the aggregate {node.name} cannot stand here", node.span)
-    function = function_named(node.name)
+    function = find_function(node.name)
     if function is None:
         raise SemanticError(f"unknown function {node.name}", node.span)
     if node.star or node.distinct:

@@ -66,7 +66,7 @@ class Function:
         return f"{fewest} {'or' if most == fewest + 1 else 'to'} {most} arguments"
 
 
-def function_named(name: str) -> Function | None:
+def find_function(name: str) -> Function | None:
     """Return the function that goes by ``name`` in any case, or None."""
     return FUNCTIONS.get(name.lower())
 

@@ -34,7 +34,7 @@ def case(cursor: Cursor) -> Expression:
     return Case(operand, tuple(branches), otherwise, span=cursor.since(start))
 
 
-def quantified(cursor: Cursor) -> Expression:
+def quantifier(cursor: Cursor) -> Expression:
     """``ANY|EVERY|ANY AND EVERY binding SATISFIES condition END``."""
     start = cursor.start
     quantifier = Quantifier(cursor.word)
@@ -49,7 +49,7 @@ def quantified(cursor: Cursor) -> Expression:
     return QuantifiedExpression(quantifier, binding, condition, span=cursor.since(start))
 
 
-def array_range(cursor: Cursor) -> Expression:
+def array_comprehension(cursor: Cursor) -> Expression:
     """``ARRAY element FOR binding [WHEN condition] END``."""
     start = cursor.start
     cursor.expect("ARRAY")
@@ -58,7 +58,7 @@ def array_range(cursor: Cursor) -> Expression:
     return ArrayComprehension(element, binding, condition, span=cursor.since(start))
 
 
-def object_range(cursor: Cursor) -> Expression:
+def object_comprehension(cursor: Cursor) -> Expression:
     """``OBJECT key : value FOR binding [WHEN condition] END``."""
     start = cursor.start
     cursor.expect("OBJECT")

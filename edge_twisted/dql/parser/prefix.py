@@ -7,9 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeAlias
 
-from edge_twisted.dql.literals import negated
+from edge_twisted.dql.literals import negate
 from edge_twisted.dql.parser.calls import SPECIAL_CALLS, call
-from edge_twisted.dql.parser.comprehensions import array_range, case, object_range, quantified
+from edge_twisted.dql.parser.comprehensions import (
+    array_comprehension,
+    case,
+    object_comprehension,
+    quantifier,
+)
 from edge_twisted.dql.parser.cursor import PARAMETER_LIMIT, Cursor
 from edge_twisted.dql.syntax import (
     ArrayLiteral,
@@ -93,7 +98,7 @@ def _minus(cursor: Cursor) -> Expression:
     cursor.expect("-")
     if cursor.word == NUMBER:
         assert not isinstance(cursor.value, str)
-        value = negated(cursor.value, cursor.text)
+        value = negate(cursor.value, cursor.text)
         cursor.advance()
         return Literal(value, span=cursor.since(start))
     operand = cursor.climb(cursor, _ABOVE_ALL)
@@ -187,10 +192,10 @@ PREFIXES: Final[dict[str, Prefix]] = {
     "NULL": _keyword(None),
     "MISSING": _missing,
     "CASE": case,
-    "ANY": quantified,
-    "EVERY": quantified,
-    "ARRAY": array_range,
-    "OBJECT": object_range,
+    "ANY": quantifier,
+    "EVERY": quantifier,
+    "ARRAY": array_comprehension,
+    "OBJECT": object_comprehension,
     "SELECT": _subquery,
     NUMBER: literal,
     STRING: literal,

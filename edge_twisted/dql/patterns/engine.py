@@ -34,7 +34,7 @@ _SHOWN_LENGTH: Final = 60
 Matcher = Callable[[str], bool]
 
 
-def shown(pattern: str) -> str:
+def quote_pattern(pattern: str) -> str:
     """Return ``pattern`` as a message may quote it."""
     cut = pattern if len(pattern) <= _SHOWN_LENGTH else pattern[:_SHOWN_LENGTH] + "..."
     return f"'{cut}'"
@@ -59,7 +59,7 @@ def check_escape(escape: str) -> None:
     :raises EvaluationError: ``escape`` is not one character.
     """
     if len(escape) != 1:
-        raise EvaluationError(f"ESCAPE takes exactly one character, not {shown(escape)}")
+        raise EvaluationError(f"ESCAPE takes exactly one character, not {quote_pattern(escape)}")
 
 
 def compile_expression(expression: str, pattern: str, kind: str, *, whole: bool) -> Matcher:
@@ -81,7 +81,7 @@ def compile_expression(expression: str, pattern: str, kind: str, *, whole: bool)
     except re2.error as error:
         reason = error.args[0]
         text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise EvaluationError(f"invalid {kind} {shown(pattern)}: {text}") from None
+        raise EvaluationError(f"invalid {kind} {quote_pattern(pattern)}: {text}") from None
     search = compiled.fullmatch if whole else compiled.search
     longest_bytes = _WORK_LIMIT // compiled.programsize
 
@@ -90,7 +90,7 @@ def compile_expression(expression: str, pattern: str, kind: str, *, whole: bool)
         encoded = text.encode()
         if len(encoded) > longest_bytes:
             raise EvaluationError(
-                f"{kind} {shown(pattern)} is too complex for a text of {len(encoded)} bytes:"
+                f"{kind} {quote_pattern(pattern)} is too complex for a text of {len(encoded)} bytes:"
                 f" at most {longest_bytes} bytes can be matched in reasonable time"
             )
         return search(encoded) is not None

@@ -23,7 +23,6 @@ from edge_twisted.dql.patterns.engine import (
     check_escape,
     check_length,
     compile_expression,
-    shown,
 )
 from edge_twisted.dql.propagation import propagate
 
@@ -122,7 +121,7 @@ def _parse(pattern: str, escape: str) -> list[_Run]:
             literal = next(characters, None)
             if literal is None:
                 raise EvaluationError(
-                    f"invalid {_KIND} {shown(pattern)}: it ends with the escape character;"
+                    f"invalid {_KIND} {quote_pattern(pattern)}: it ends with the escape character;"
                     " write it twice to mean itself"
                 )
         elif character == "%":

@@ -25,7 +25,6 @@ from edge_twisted.dql.patterns.engine import (
     check_escape,
     check_length,
     compile_expression,
-    shown,
 )
 from edge_twisted.dql.propagation import propagate
 
@@ -128,5 +127,5 @@ def _piece_in_re2(kind: str | None, text: str) -> str:
 
 def _invalid(pattern: str, position: int, problem: str) -> EvaluationError:
     return EvaluationError(
-        f"invalid {_KIND} {shown(pattern)}: {problem} at character {position + 1}"
+        f"invalid {_KIND} {quote_pattern(pattern)}: {problem} at character {position + 1}"
     )

@@ -23,7 +23,7 @@ from edge_twisted.dql.plan.intervals import (
     EVERYTHING,
     Interval,
     Intervals,
-    descending,
+    invert_interval,
 )
 from edge_twisted.dql.plan.ranges import Absent, Evaluate, Range, resolve_all
 
@@ -52,7 +52,7 @@ class KeyRange:
             # Later keys are appended to the low end, so it must be the encoding of the value.
             keys = [invert(low) for low, _ in reversed(found)]
             return tuple((key, after(key)) for key in keys)
-        return tuple(descending(interval) for interval in reversed(found))
+        return tuple(invert_interval(interval) for interval in reversed(found))
 
 
 @frozen(kw_only=True)

@@ -102,7 +102,7 @@ def union(intervals: Sequence[Interval]) -> Intervals:
     return tuple(found)
 
 
-def descending(interval: Interval) -> Interval:
+def invert_interval(interval: Interval) -> Interval:
     """Return the interval of the inverted keys of an interval."""
     low, high = interval
     start = b"" if high is None else (after(invert(high)) or b"")

@@ -12,7 +12,7 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compiler import Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.dql.functions.context import NO_CONTEXT
-from edge_twisted.dql.functions.registry import function_named
+from edge_twisted.dql.functions.registry import find_function
 from edge_twisted.dql.rewriter.polarity import Polarity
 
 _FOLDABLE: Final = (
@@ -58,7 +58,7 @@ def _fold(node: syntax.Node) -> syntax.Node:
 
 def _is_constant(node: syntax.Expression) -> bool:
     if isinstance(node, syntax.Call):
-        function = function_named(node.name)
+        function = find_function(node.name)
         if function is None or not function.deterministic or function.grows or function.takes_long:
             return False
     return all(_is_literal(child) for child in node.children())

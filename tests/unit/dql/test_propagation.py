@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from edge_twisted.documents.values import MISSING, Operand
-from edge_twisted.dql.compiler.environment import unlimited
+from edge_twisted.dql.compiler.environment import accept_any_steps
 from edge_twisted.dql.functions.registry import FUNCTIONS
 from edge_twisted.dql.operators import arithmetic, bits, concatenation
 from edge_twisted.dql.patterns.like import ilike, like
@@ -124,7 +124,7 @@ def call(name: str, arguments: list[Operand]) -> Operand:
     if name in OPERATORS:
         return OPERATORS[name](*arguments)
     function = FUNCTIONS[name]
-    first = [unlimited] if function.takes_long else []
+    first = [accept_any_steps] if function.takes_long else []
     return function.implementation(*first, *arguments)
 
 

@@ -8,13 +8,13 @@ import inspect
 import pytest
 
 from edge_twisted.dql.functions.aggregates import AGGREGATES
-from edge_twisted.dql.functions.registry import FUNCTIONS, Function, function_named
+from edge_twisted.dql.functions.registry import FUNCTIONS, Function, find_function
 
 
 def test_names_are_case_insensitive() -> None:
-    assert function_named("Date_Add") is FUNCTIONS["date_add"]
-    assert function_named("COALESCE") is FUNCTIONS["coalesce"]
-    assert function_named("no_such_function") is None
+    assert find_function("Date_Add") is FUNCTIONS["date_add"]
+    assert find_function("COALESCE") is FUNCTIONS["coalesce"]
+    assert find_function("no_such_function") is None
     assert [name for name in FUNCTIONS if name != name.lower()] == []
 
 
