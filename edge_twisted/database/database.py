@@ -258,8 +258,8 @@ class Database:
     def _sources(self) -> dict[str, RowProvider]:
         """Return the providers of the virtual collections that belong to the database itself."""
         return {
-            "active_requests": lambda context: self._history.active(),
-            "request_history": lambda context: self._history.finished(),
+            "active_requests": lambda context: self._history.active_rows(),
+            "request_history": lambda context: self._history.finished_rows(),
             "shared_statements": lambda context: self._statements.rows(),
             "vitals": self.vitals.vitals,
             "metrics": self.vitals.metrics,

@@ -224,13 +224,13 @@ class StatementHistory:
         """The number of statements that run or wait."""
         return len(self._active)
 
-    def active(self) -> Iterator[Document]:
+    def active_rows(self) -> Iterator[Document]:
         """Yield the running and waiting statements, oldest first; on any thread."""
         now = self._monotonic()
         for record in list(self._active):
             yield record.row(self._app_id, now)
 
-    def finished(self) -> Iterator[Document]:
+    def finished_rows(self) -> Iterator[Document]:
         """Yield the finished statements, oldest first; on any thread."""
         for record in self._finished.copy():
             yield record.row(self._app_id, 0.0)

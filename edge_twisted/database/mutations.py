@@ -107,7 +107,7 @@ class CheckedWriter:
         """
         rules, writer, old = self.rules, self._writer, self.load(new.id)
         is_plain = old is None and rules.typing is UNTYPED
-        if is_plain and not writer.evicted(self.collection, new.id.key):
+        if is_plain and not writer.evicted_version(self.collection, new.id.key):
             self._check(new.id, new.document)
             self._check_size(new.id, writer.save_fresh(self.collection, new.id, new.document))
             return new if rules.may_see is None else evolve(new, visible=rules.shows(new.document))

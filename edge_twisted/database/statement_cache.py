@@ -241,7 +241,7 @@ def _modernize(statement: syntax.Statement) -> syntax.Statement:
 
     changed: list[syntax.CollectionRef] = []
 
-    def renamed(node: syntax.Node) -> syntax.Node:
+    def rename(node: syntax.Node) -> syntax.Node:
         match node:
             case syntax.CollectionRef(namespace=None, name=name) if name == LEGACY_COLLECTIONS:
                 changed.append(evolve(node, namespace="system", name="collections"))
@@ -252,6 +252,6 @@ def _modernize(statement: syntax.Statement) -> syntax.Statement:
                 return evolve(node, alias=LEGACY_COLLECTIONS)
         return node
 
-    found = syntax.map_tree(statement, renamed)
+    found = syntax.map_tree(statement, rename)
     assert isinstance(found, syntax.Statement)
     return found

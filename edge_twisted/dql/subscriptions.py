@@ -115,10 +115,10 @@ class Subscription:
 
 def _select(statement: syntax.Statement, restricted: bool) -> syntax.Select:
     if not isinstance(statement, syntax.Select):
-        raise _unsupported(statement, "non-SELECT statement in sync subscription")
+        raise _unsupported_error(statement, "non-SELECT statement in sync subscription")
     for is_present, feature in _features(statement, restricted):
         if is_present:
-            raise _unsupported(statement, feature)
+            raise _unsupported_error(statement, feature)
     return statement
 
 
@@ -138,7 +138,7 @@ def _features(statement: syntax.Select, restricted: bool) -> list[tuple[bool, st
     ]
 
 
-def _unsupported(node: syntax.Node, feature: str) -> UnsupportedError:
+def _unsupported_error(node: syntax.Node, feature: str) -> UnsupportedError:
     return UnsupportedError(f"Unsupported feature: {feature}", node.span)
 
 
@@ -146,7 +146,7 @@ def _check_steady(where: syntax.Expression) -> None:
     for node in where.walk():
         function = find_function(node.name) if isinstance(node, syntax.Call) else None
         if function is not None and function.needs_context:
-            raise _unsupported(node, f"{function.name}() in a sync subscription")
+            raise _unsupported_error(node, f"{function.name}() in a sync subscription")
 
 
 # -- the canonical form

@@ -50,7 +50,7 @@ class DocumentWriter:
         self._own = dot.replica
         return Stamp(self.unit.tick(), dot.replica, dot.sequence)
 
-    def evicted(self, collection: str, key: bytes) -> VersionVector:
+    def evicted_version(self, collection: str, key: bytes) -> VersionVector:
         """Return the version of a document that was evicted and has not come back."""
         evicts = self._evicts.get(collection)
         if evicts is None:
@@ -88,7 +88,7 @@ class DocumentWriter:
 
     def save(self, collection: str, id_: DocumentId, state: DocumentState) -> int:
         """Store a state; return the size of the document's text in bytes, 0 for a deleted one."""
-        evicted = self.evicted(collection, id_.key)
+        evicted = self.evicted_version(collection, id_.key)
         # No own replica: INITIAL writes with the stamp of the beginning of time.
         if self._own is not None and (evicted or state.version.exceptions):
             before = self.load(collection, id_.key) or DocumentState()
@@ -117,7 +117,7 @@ class DocumentWriter:
         Store a new document, its id included; return the size of its text in bytes.
 
         A shortcut for inserting into an empty state and saving that.  Only for an id under which
-        nothing was ever stored: no tombstone, nothing `evicted`.
+        nothing was ever stored: no tombstone, no `evicted_version`.
 
         :raises InvalidWrite: the document is nested too deep.
         """

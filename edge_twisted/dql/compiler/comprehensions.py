@@ -51,7 +51,7 @@ def _deep(source: list[Value] | dict[str, Value]) -> Pairs:
 def _bind(node: syntax.Binding, scope: NameScope) -> tuple[_CompiledBinding, NameScope]:
     source = compile_expression(node.source, scope)
     names = [node.name] if node.index is None else [node.name, node.index]
-    inner, positions = scope.binding(names)
+    inner, positions = scope.bind(names)
 
     def set_(env: Environment, index: Value, value: Value) -> None:
         env.variables[positions[0]] = value
@@ -71,7 +71,7 @@ def _compile_quantified(node: syntax.QuantifiedExpression, scope: NameScope) -> 
     # The truth value that ends the loop, and the result if no element has it.
     empty: Operand = node.quantifier is syntax.Quantifier.EVERY
 
-    def quantified(row: Any, env: Environment) -> Operand:
+    def run(row: Any, env: Environment) -> Operand:
         pairs = bound.pairs(row, env)
         if pairs is None or pairs is MISSING:
             return pairs
@@ -85,7 +85,7 @@ def _compile_quantified(node: syntax.QuantifiedExpression, scope: NameScope) -> 
             found = not any_
         return found
 
-    return quantified
+    return run
 
 
 def _equal_to_variable(node: syntax.QuantifiedExpression) -> syntax.Expression | None:
@@ -126,7 +126,7 @@ def _any_equal(bound: _CompiledBinding, wanted: CompiledExpression) -> CompiledE
             return pairs
         return ValueSet.of(value for _, value in pairs)
 
-    def found(row: Any, env: Environment) -> Operand:
+    def run(row: Any, env: Environment) -> Operand:
         try:
             values: ValueSet | Missing | None = env.cache[key]
         except KeyError:
@@ -138,7 +138,7 @@ def _any_equal(bound: _CompiledBinding, wanted: CompiledExpression) -> CompiledE
         value = wanted(row, env)
         return value is not None and value is not MISSING and values.has(value)
 
-    return found
+    return run
 
 
 def _array(node: syntax.ArrayComprehension, scope: NameScope) -> CompiledExpression:

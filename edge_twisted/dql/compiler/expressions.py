@@ -161,14 +161,14 @@ def _compile_chain(chain: list[syntax.Binary], scope: NameScope) -> CompiledExpr
     links = [_link(list(run), scope) for run in _runs(chain[begun:])]
     steps = len(chain)
 
-    def chained(row: Any, env: Environment) -> Operand:
+    def run(row: Any, env: Environment) -> Operand:
         env.spend(steps)
         value = start(row, env)
         for link in links:
             value = link(value, row, env)
         return value
 
-    return chained
+    return run
 
 
 def _runs(chain: list[syntax.Binary]) -> Iterator[list[syntax.Binary]]:
@@ -182,27 +182,27 @@ def _runs(chain: list[syntax.Binary]) -> Iterator[list[syntax.Binary]]:
             yield from ([each] for each in run)
 
 
-def _link(run: list[syntax.Binary], scope: NameScope) -> _Link:
-    rights = [compile_expression(each.right, scope) for each in run]
-    span = run[-1].span
-    if len(run) > 1:
+def _link(operators: list[syntax.Binary], scope: NameScope) -> _Link:
+    rights = [compile_expression(each.right, scope) for each in operators]
+    span = operators[-1].span
+    if len(operators) > 1:
 
-        def joined(value: Operand, row: Any, env: Environment) -> Operand:
+        def concatenate(value: Operand, row: Any, env: Environment) -> Operand:
             try:
                 return concatenation.concatenate_all(value, (right(row, env) for right in rights))
             except DqlError as error:
                 raise error.at(span) from None
 
-        return joined
-    apply, right = _BINARY[run[0].operator], rights[0]
+        return concatenate
+    apply, right = _BINARY[operators[0].operator], rights[0]
 
-    def applied(value: Operand, row: Any, env: Environment) -> Operand:
+    def run(value: Operand, row: Any, env: Environment) -> Operand:
         try:
             return apply(value, right(row, env))
         except DqlError as error:
             raise error.at(span) from None
 
-    return applied
+    return run
 
 
 @_compile.register(syntax.And)
@@ -266,13 +266,13 @@ def _(node: syntax.Case, scope: NameScope) -> CompiledExpression:
     last = compile_expression(node.otherwise, scope) if node.otherwise else _constant(None)
     if node.operand is None:
 
-        def searched(row: Any, env: Environment) -> Operand:
+        def run(row: Any, env: Environment) -> Operand:
             for condition, result in branches:
                 if condition(row, env) is True:
                     return result(row, env)
             return last(row, env)
 
-        return searched
+        return run
     operand = compile_expression(node.operand, scope)
 
     def simple(row: Any, env: Environment) -> Operand:

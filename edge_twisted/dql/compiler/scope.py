@@ -39,7 +39,7 @@ class NameScope(Protocol):
     def chains(self) -> Collection[int]:
         """The numbers of operators of the computed operator chains (`syntax.spine`)."""
 
-    def binding(self, names: Sequence[str]) -> tuple[NameScope, list[int]]:
+    def bind(self, names: Sequence[str]) -> tuple[NameScope, list[int]]:
         """Return a scope that also binds these variables, and the variables' positions."""
 
 
@@ -79,7 +79,7 @@ class RowScope:
     def chains(self) -> Collection[int]:
         return ()
 
-    def binding(self, names: Sequence[str]) -> tuple[RowScope, list[int]]:
+    def bind(self, names: Sequence[str]) -> tuple[RowScope, list[int]]:
         first = len(self.variables)
         positions = list(range(first, first + len(names)))
         added = tuple(zip(names, positions, strict=True))
@@ -151,7 +151,7 @@ class GroupScope:
     def chains(self) -> Collection[int]:
         return {length for node in self.ready if (length := len(syntax.spine(node)))}
 
-    def binding(self, names: Sequence[str]) -> tuple[GroupScope, list[int]]:
+    def bind(self, names: Sequence[str]) -> tuple[GroupScope, list[int]]:
         first = len(self.variables)
         positions = list(range(first, first + len(names)))
         added = tuple(zip(names, positions, strict=True))

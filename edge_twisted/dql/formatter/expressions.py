@@ -189,7 +189,7 @@ def _object(node: ObjectLiteral) -> _Formatted:
     return "{" + ", ".join(pairs) + "}", _PRIMARY
 
 
-def _quantified(node: QuantifiedExpression) -> _Formatted:
+def _quantifier(node: QuantifiedExpression) -> _Formatted:
     head = f"{node.quantifier.value} {_binding(node.binding)}"
     return f"{head} SATISFIES {expression(node.condition)} END", _PRIMARY
 
@@ -232,6 +232,6 @@ _RULES: Final[dict[type[Expression], Callable[..., _Formatted]]] = {
     Or: _or,
     Parameter: _parameter,
     Path: _path,
-    QuantifiedExpression: _quantified,
+    QuantifiedExpression: _quantifier,
     Unary: _unary,
 }

@@ -87,7 +87,7 @@ def _cursor(source: SourceText) -> Cursor:
 def _finish(cursor: Cursor, tree: Statement | Expression, expected: str) -> None:
     """Check that nothing is left, and that a long chain of operators made no tree too high."""
     if cursor.word != END:
-        raise cursor.unexpected(expected)
+        raise cursor.unexpected_error(expected)
     if cursor.deepest + cursor.operators > NESTING_LIMIT:
         node = deeper_than(tree, NESTING_LIMIT + 1)
         if node is not None:

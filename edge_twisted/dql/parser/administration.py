@@ -23,16 +23,18 @@ def create(cursor: Cursor) -> Statement:
     start = cursor.start
     cursor.expect("CREATE")
     if cursor.word in {"COLLECTION", "TABLE"}:
-        raise cursor.unsupported("CREATE COLLECTION (a collection exists once a document does) is")
+        raise cursor.unsupported_error(
+            "CREATE COLLECTION (a collection exists once a document does) is"
+        )
     cursor.expect("INDEX")
     if_not_exists = cursor.word == "IF" and cursor.peek() == "NOT"
     if if_not_exists:
         cursor.expect_all("IF", "NOT", "EXISTS")
     name_start = cursor.start
-    name = cursor.named("identifier")
+    name = cursor.read_name("identifier")
     if cursor.accept("."):
         reference = CollectionRef(None, name, span=cursor.since(name_start))
-        name = cursor.named("identifier")
+        name = cursor.read_name("identifier")
     else:
         cursor.expect("ON")
         reference = _collection(cursor)
@@ -40,7 +42,7 @@ def create(cursor: Cursor) -> Statement:
     keys = cursor.read_list(_key)
     cursor.expect(")")
     if cursor.word == "WHERE":
-        raise cursor.unsupported("a partial index is")
+        raise cursor.unsupported_error("a partial index is")
     return CreateIndex(
         name=name,
         collection=reference,
@@ -55,7 +57,7 @@ def _key(cursor: Cursor) -> IndexKeyClause:
     field = cursor.climb(cursor, 0)
     if not isinstance(field, Path):
         shown = cursor.source.text[slice(*field.span)]
-        raise cursor.unsupported(
+        raise cursor.unsupported_error(
             f"an index on an expression, {shown}, (name a field) is", field.span
         )
     descending = cursor.accept("DESC")
@@ -68,9 +70,9 @@ def _collection(cursor: Cursor) -> CollectionRef:
     """``[namespace:]name``."""
     start = cursor.start
     namespace: str | None = None
-    name = cursor.named("identifier")
+    name = cursor.read_name("identifier")
     if cursor.accept(":"):
-        namespace, name = name, cursor.named("identifier")
+        namespace, name = name, cursor.read_name("identifier")
     return CollectionRef(namespace, name, span=cursor.since(start))
 
 
@@ -79,12 +81,12 @@ def drop(cursor: Cursor) -> Statement:
     start = cursor.start
     cursor.expect("DROP")
     if cursor.word in {"COLLECTION", "TABLE"}:
-        raise cursor.unsupported("DROP COLLECTION (DELETE its documents) is")
+        raise cursor.unsupported_error("DROP COLLECTION (DELETE its documents) is")
     cursor.expect("INDEX")
     if_exists = cursor.word == "IF" and cursor.peek() == "EXISTS"
     if if_exists:
         cursor.expect_all("IF", "EXISTS")
-    name = cursor.named("identifier")
+    name = cursor.read_name("identifier")
     cursor.expect("ON")
     reference = _collection(cursor)
     return DropIndex(name=name, collection=reference, if_exists=if_exists, span=cursor.since(start))
@@ -98,10 +100,10 @@ def alter_system(cursor: Cursor) -> Statement:
         reset = None if cursor.accept("ALL") else _parameter_name(cursor)
         return ResetParameter(reset, span=cursor.since(start))
     if not cursor.accept("SET"):
-        raise cursor.unexpected("SET or RESET")
+        raise cursor.unexpected_error("SET or RESET")
     name = _parameter_name(cursor)
     if not cursor.accept("=") and not cursor.accept("TO"):
-        raise cursor.unexpected("= or TO")
+        raise cursor.unexpected_error("= or TO")
     value = None if cursor.accept("DEFAULT") else cursor.climb(cursor, 0)
     return SetParameter(name, value, span=cursor.since(start))
 
@@ -121,4 +123,4 @@ def show(cursor: Cursor) -> Statement:
 
 
 def _parameter_name(cursor: Cursor) -> str:
-    return cursor.named("the name of a system parameter").lower()
+    return cursor.read_name("the name of a system parameter").lower()

@@ -39,9 +39,9 @@ def call(cursor: Cursor) -> Expression:
 
 def _refuse_window(cursor: Cursor) -> None:
     if cursor.word == "OVER":
-        raise cursor.unsupported("a window function is")
+        raise cursor.unsupported_error("a window function is")
     if cursor.word == "FILTER" and cursor.peek() == "(":
-        raise cursor.unsupported("FILTER of an aggregate is")
+        raise cursor.unsupported_error("FILTER of an aggregate is")
 
 
 def _cast(cursor: Cursor) -> Expression:
@@ -55,7 +55,7 @@ def _cast(cursor: Cursor) -> Expression:
     else:
         cursor.expect("AS")
         if not cursor.word.isidentifier():
-            raise cursor.unexpected("the name of a type")
+            raise cursor.unexpected_error("the name of a type")
         type_name = str(cursor.value)
         cursor.advance()
     cursor.expect(")")

@@ -113,7 +113,7 @@ class Cursor:
         :raises ParseError: it is another one.
         """
         if self.word != word:
-            raise self.unexpected(word)
+            raise self.unexpected_error(word)
         tokens, index = self.tokens, self.index
         self.end = tokens.ends[index]
         self.index = index = index + 1
@@ -181,7 +181,7 @@ class Cursor:
         """
         word = self.word
         if word != NAME and (word in RESERVED or not word.isidentifier()):
-            raise self.unexpected(what)
+            raise self.unexpected_error(what)
         # `advance`, written out: most of what a statement holds are names.
         tokens, index = self.tokens, self.index
         name = str(tokens.values[index])
@@ -191,7 +191,7 @@ class Cursor:
         self.start = tokens.starts[index]
         return name
 
-    def named(self, what: str) -> str:
+    def read_name(self, what: str) -> str:
         """
         Read a name that may not be empty.
 
@@ -220,7 +220,7 @@ class Cursor:
         :raises ParseError: there is none.
         """
         if self.word != STRING:
-            raise self.unexpected(what)
+            raise self.unexpected_error(what)
         text = str(self.value)
         self.advance()
         return text
@@ -241,7 +241,7 @@ class Cursor:
         """Return an error at ``span``, or at the current token."""
         return ParseError(message, span or self.span, self.source)
 
-    def unsupported(self, what: str, span: Span | None = None) -> UnsupportedError:
+    def unsupported_error(self, what: str, span: Span | None = None) -> UnsupportedError:
         """Return the error for DQL that this server does not support."""
         message = f"{what} not supported"
         return UnsupportedError(message, span or self.span, self.source)
@@ -250,7 +250,7 @@ class Cursor:
         """Return the error for too many levels of nesting."""
         return self.error(f"the statement is nested more than {NESTING_LIMIT} levels deep", span)
 
-    def unexpected(self, expected: str) -> ParseError:
+    def unexpected_error(self, expected: str) -> ParseError:
         """Return the error for the current token, where ``expected`` should be."""
         if self.word == END:
             return self.error(f"Unexpected end of statement, expected {expected}")

@@ -127,7 +127,7 @@ def _infix(cursor: Cursor) -> Infix | None:
     negated = cursor.peek()
     if negated not in _NEGATABLE:
         cursor.advance()
-        raise cursor.unexpected("IN, BETWEEN, LIKE, ILIKE or SIMILAR TO after NOT")
+        raise cursor.unexpected_error("IN, BETWEEN, LIKE, ILIKE or SIMILAR TO after NOT")
     return INFIXES[negated]
 
 

@@ -73,11 +73,13 @@ def _documents(
     start = cursor.start
     if cursor.word == "(":
         if cursor.peek() == "SELECT":
-            raise cursor.unsupported("SELECT in parentheses as the source of INSERT is")
-        raise cursor.unexpected("DOCUMENTS, VALUES or SELECT; a document is written whole, so")
+            raise cursor.unsupported_error("SELECT in parentheses as the source of INSERT is")
+        raise cursor.unexpected_error(
+            "DOCUMENTS, VALUES or SELECT; a document is written whole, so"
+        )
     if not cursor.accept("DOCUMENTS") and not cursor.accept("VALUES"):
         expected = "DOCUMENTS or VALUES" if initial else "DOCUMENTS, VALUES, INITIAL or SELECT"
-        raise cursor.unexpected(expected)
+        raise cursor.unexpected_error(expected)
     items = tuple(chain.from_iterable(cursor.read_list(_document)))
     return DocumentsClause(items, span=cursor.since(start))
 
@@ -97,7 +99,7 @@ def _policy(cursor: Cursor) -> ConflictPolicy:
     worded = cursor.accept("DO")
     policy = _POLICIES.get(cursor.word)
     if policy is None or not (worded or policy is ConflictPolicy.FAIL):
-        raise cursor.unexpected("FAIL, DO NOTHING, DO UPDATE or DO UPDATE_LOCAL_DIFF")
+        raise cursor.unexpected_error("FAIL, DO NOTHING, DO UPDATE or DO UPDATE_LOCAL_DIFF")
     cursor.advance()
     return policy
 
@@ -139,7 +141,7 @@ def _target(cursor: Cursor, statement: str) -> Term:
     """The one collection that a statement changes."""
     target = term(cursor)
     if cursor.word in _JOINING:
-        raise cursor.unsupported(f"a join in {statement} is")
+        raise cursor.unsupported_error(f"a join in {statement} is")
     return target
 
 
@@ -157,7 +159,7 @@ def _apply(cursor: Cursor) -> Apply:
         if cursor.word == "PN_INCREMENT":
             operation = CounterOperation.PN_INCREMENT
         elif cursor.word != "INCREMENT":
-            raise cursor.unexpected("INCREMENT BY, RESTART or PN_INCREMENT BY")
+            raise cursor.unexpected_error("INCREMENT BY, RESTART or PN_INCREMENT BY")
         cursor.advance()
         cursor.expect("BY")
         operand = cursor.climb(cursor, 0)
@@ -186,7 +188,7 @@ class _Changes:
             self._mutator(cursor, target, start)
             return
         if cursor.word == "[":
-            raise cursor.unsupported("assignment to an element of an array is")
+            raise cursor.unsupported_error("assignment to an element of an array is")
         cursor.expect("=")
         value = cursor.climb(cursor, 0)
         self.assignments.append(Assignment(target, value, span=cursor.since(start)))
@@ -201,7 +203,7 @@ class _Changes:
             return
         mutator = cursor.word
         if mutator not in {"TOMBSTONE", "DEFAULT"}:
-            raise cursor.unexpected("(, tombstone() or default() after ->")
+            raise cursor.unexpected_error("(, tombstone() or default() after ->")
         cursor.advance()
         cursor.expect_all("(", ")")
         if mutator == "TOMBSTONE":

@@ -41,7 +41,7 @@ def absence_test(cursor: Cursor, operand: Expression, start: int, precedence: in
     negated = cursor.accept("NOT")
     absence = _ABSENCES.get(cursor.word)
     if absence is None:
-        raise cursor.unexpected("NULL, UNKNOWN or MISSING after IS")
+        raise cursor.unexpected_error("NULL, UNKNOWN or MISSING after IS")
     cursor.advance()
     return _negate(cursor, start, negated, Is(operand, absence, span=cursor.since(start)))
 

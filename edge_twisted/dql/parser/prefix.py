@@ -66,7 +66,7 @@ def parameter(cursor: Cursor) -> Parameter:
     start = cursor.start
     cursor.expect(":")
     if not cursor.word.isidentifier():
-        raise cursor.unexpected("the name of a parameter")
+        raise cursor.unexpected_error("the name of a parameter")
     index = cursor.index
     name = str(cursor.tokens.values[index])
     cursor.go(index + 1)
@@ -143,7 +143,7 @@ def _object(cursor: Cursor) -> Expression:
 
 
 def _subquery(cursor: Cursor) -> Expression:
-    raise cursor.unsupported("a subquery is")
+    raise cursor.unsupported_error("a subquery is")
 
 
 def operand(cursor: Cursor) -> Expression:
@@ -151,7 +151,7 @@ def operand(cursor: Cursor) -> Expression:
     if cursor.tokens.words[cursor.index + 1] != "(":
         return path(cursor, "expression")
     if not cursor.at_identifier:
-        raise cursor.unexpected("expression")
+        raise cursor.unexpected_error("expression")
     return SPECIAL_CALLS.get(cursor.word, call)(cursor)
 
 
@@ -166,7 +166,7 @@ def path(cursor: Cursor, what: str = "identifier") -> Path:
         if word != NAME and (word in RESERVED or not word.isidentifier()):
             if names:
                 cursor.go(index)
-            raise cursor.unexpected("identifier" if names else what)
+            raise cursor.unexpected_error("identifier" if names else what)
         names.append(str(values[index]))
         index += 1
         if words[index] != ".":
@@ -174,7 +174,7 @@ def path(cursor: Cursor, what: str = "identifier") -> Path:
         index += 1
     cursor.go(index)
     if cursor.word == "[":
-        raise cursor.unsupported("an element of an array in a path is")
+        raise cursor.unsupported_error("an element of an array in a path is")
     return Path(tuple(names), span=(start, cursor.end))
 
 

@@ -74,7 +74,7 @@ def _refuse_value(cursor: Cursor) -> None:
     following = cursor.peek()
     is_name = following.isidentifier() and following not in NEVER_A_BARE_ALIAS
     if is_name or following in _OPERANDS:
-        raise cursor.unsupported(
+        raise cursor.unsupported_error(
             f"SELECT {cursor.word} (leave {cursor.text} out for rows with a field each; "
             f"the field of that name is {cursor.text} AS name) is"
         )
@@ -133,7 +133,7 @@ def _selection(cursor: Cursor, where: Expression | None, start: int) -> Selectio
         else:
             break
     if cursor.word in _UNSUPPORTED_CLAUSES:
-        raise cursor.unsupported(f"{cursor.word} is")
+        raise cursor.unsupported_error(f"{cursor.word} is")
     # Without a clause it stands at the end of what is before it, not at the next token.
     span = min(start, cursor.end), cursor.end
     return Selection(where, order_by, limit, offset, span=span)
@@ -151,7 +151,7 @@ def _sort_key(cursor: Cursor) -> SortKey:
     if not descending:
         cursor.accept("ASC")
     if cursor.word == "NULLS":
-        raise cursor.unsupported("NULLS FIRST or LAST is")
+        raise cursor.unsupported_error("NULLS FIRST or LAST is")
     return SortKey(expression, descending, span=cursor.since(start))
 
 
@@ -162,7 +162,7 @@ def _bound(cursor: Cursor, clause: str) -> Expression:
         return parameter(cursor)
     if type(cursor.value) is not int:
         what = f"a non-negative 64-bit integer or a parameter after {clause}"
-        raise cursor.unexpected(what)
+        raise cursor.unexpected_error(what)
     node = Literal(cursor.value, span=cursor.span)
     cursor.advance()
     return node

@@ -64,8 +64,8 @@ def statement(cursor: Cursor) -> Statement:
     if cursor.word in _OTHERS:
         return _OTHERS[cursor.word](cursor)
     if cursor.word in _FOREIGN:
-        raise cursor.unsupported(_FOREIGN[cursor.word])
-    raise cursor.unexpected("a statement")
+        raise cursor.unsupported_error(_FOREIGN[cursor.word])
+    raise cursor.unexpected_error("a statement")
 
 
 def _inner_statement(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Statement:
@@ -73,5 +73,5 @@ def _inner_statement(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Statem
     given = outer + directives(cursor)
     rule = _PLANNED.get(cursor.word)
     if rule is None:
-        raise cursor.unexpected("SELECT, INSERT, UPDATE, DELETE or EVICT")
+        raise cursor.unexpected_error("SELECT, INSERT, UPDATE, DELETE or EVICT")
     return rule(cursor, given)

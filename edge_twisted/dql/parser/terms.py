@@ -40,9 +40,9 @@ def collection(cursor: Cursor) -> CollectionRef:
     start = cursor.start
     keyword = cursor.accept("COLLECTION")
     namespace: str | None = None
-    name = cursor.named("identifier")
+    name = cursor.read_name("identifier")
     if cursor.accept(":"):
-        namespace, name = name, cursor.named("identifier")
+        namespace, name = name, cursor.read_name("identifier")
     declared = declarations(cursor) if keyword and cursor.word == "(" else ()
     return CollectionRef(namespace, name, declared, span=cursor.since(start))
 
@@ -64,7 +64,7 @@ def _declaration(cursor: Cursor) -> FieldDeclaration:
     field = path(cursor)
     kind = _FIELD_TYPES.get(cursor.word)
     if kind is None:
-        raise cursor.unexpected("a type: " + ", ".join(_FIELD_TYPES))
+        raise cursor.unexpected_error("a type: " + ", ".join(_FIELD_TYPES))
     cursor.advance()
     nested = declarations(cursor) if kind is FieldType.MAP and cursor.word == "(" else ()
     return FieldDeclaration(field, kind, nested, span=cursor.since(start))
@@ -74,7 +74,9 @@ def term(cursor: Cursor) -> Term:
     """A collection, its alias, and directives and USE clauses in any order after it."""
     start = cursor.start
     if cursor.word == "(":
-        raise cursor.unsupported("a subquery is" if cursor.peek() == "SELECT" else "this source is")
+        raise cursor.unsupported_error(
+            "a subquery is" if cursor.peek() == "SELECT" else "this source is"
+        )
     reference = collection(cursor)
     uses: list[Use] = [*directives(cursor)]
     alias = cursor.alias()
@@ -100,7 +102,7 @@ def joins(cursor: Cursor) -> tuple[Join, ...]:
         cursor.expect("JOIN")
         joined = term(cursor)
         if cursor.word == "USING":
-            raise cursor.unsupported("USING is")
+            raise cursor.unsupported_error("USING is")
         cursor.expect("ON")
         condition = cursor.climb(cursor, 0)
         found.append(Join(kind, joined, condition, span=cursor.since(start)))
@@ -108,11 +110,11 @@ def joins(cursor: Cursor) -> tuple[Join, ...]:
 
 def _refuse_joins(cursor: Cursor) -> None:
     if cursor.word in {"FULL", "CROSS", "NATURAL"}:
-        raise cursor.unsupported(f"{cursor.word} JOIN is")
+        raise cursor.unsupported_error(f"{cursor.word} JOIN is")
     if cursor.word == ",":
-        raise cursor.unsupported("a list of collections (write JOIN ... ON) is")
+        raise cursor.unsupported_error("a list of collections (write JOIN ... ON) is")
     if cursor.word in {"UNNEST", "NEST", "LET", "WINDOW", "QUALIFY"}:
-        raise cursor.unsupported(f"{cursor.word} is")
+        raise cursor.unsupported_error(f"{cursor.word} is")
 
 
 def _use(cursor: Cursor) -> Use:
@@ -124,7 +126,7 @@ def _use(cursor: Cursor) -> Use:
         name = cursor.string("the name of an index as a string")
         return UseIndex(name, span=cursor.since(start))
     if not cursor.accept("DIRECTIVES"):
-        raise cursor.unexpected("IDS, INDEX or DIRECTIVES")
+        raise cursor.unexpected_error("IDS, INDEX or DIRECTIVES")
     text_span = cursor.span
     text = cursor.string("a JSON object as a string")
     return _directives(cursor, text, text_span, cursor.since(start))

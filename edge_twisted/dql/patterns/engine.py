@@ -90,8 +90,8 @@ def compile_expression(expression: str, pattern: str, kind: str, *, whole: bool)
         encoded = text.encode()
         if len(encoded) > longest_bytes:
             raise EvaluationError(
-                f"{kind} {quote_pattern(pattern)} is too complex for a text of {len(encoded)} bytes:"
-                f" at most {longest_bytes} bytes can be matched in reasonable time"
+                f"{kind} {quote_pattern(pattern)} is too complex for a text of {len(encoded)} "
+                f"bytes: at most {longest_bytes} bytes can be matched in reasonable time"
             )
         return search(encoded) is not None
 

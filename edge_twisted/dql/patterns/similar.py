@@ -25,6 +25,7 @@ from edge_twisted.dql.patterns.engine import (
     check_escape,
     check_length,
     compile_expression,
+    quote_pattern,
 )
 from edge_twisted.dql.propagation import propagate
 

@@ -82,7 +82,7 @@ def choose(request: TermRequest, indexes: Sequence[Index], directives: Directive
     }
     usable = directives.usable(indexes)
     return (
-        _nothing(request)
+        _by_constant(request)
         or _used_ids(request, parts)
         or _by_id(request, parts, found)
         or _by_index(request, parts, found, usable, directives)
@@ -108,7 +108,7 @@ def _scan(term: syntax.Term) -> CollectionScan:
     )
 
 
-def _nothing(request: TermRequest) -> Choice | None:
+def _by_constant(request: TermRequest) -> Choice | None:
     """Return an access that finds nothing, if the condition is a constant that is not TRUE."""
     where = request.where
     if not isinstance(where, syntax.Literal | syntax.MissingLiteral):

@@ -91,7 +91,7 @@ def _aggregate(call: syntax.Call, scope: NameScope) -> Aggregate:
     if call.star:
         if call.name != "count":
             raise SemanticError(f"{call.name}(*) means nothing, only count(*) does", call.span)
-        return Aggregate(CountRows, _nothing)
+        return Aggregate(CountRows, _no_value)
     if len(call.arguments) != 1:
         raise SemanticError(f"{call.name} takes one argument", call.span)
     name, distinct = call.name, call.distinct
@@ -101,5 +101,5 @@ def _aggregate(call: syntax.Call, scope: NameScope) -> Aggregate:
     )
 
 
-def _nothing(row: Any, env: Environment) -> Operand:
+def _no_value(row: Any, env: Environment) -> Operand:
     return None

@@ -165,7 +165,7 @@ class ConcurrencyTests(DatabaseTestCase):
             for n in range(3)
         ]  # fmt: skip
         # Looked at in the same turn of the reactor, for afterwards any of them may have ended.
-        states = [row["state"] for row in self.database.vitals.history.active()]
+        states = [row["state"] for row in self.database.vitals.history.active_rows()]
         self.assertEqual(states, ["running", "waiting", "waiting"])
         await gatherResults(writes, consumeErrors=True)
         self.assertEqual(await self.rows("SELECT COUNT(*) AS n FROM t"), [{"n": 3}])
