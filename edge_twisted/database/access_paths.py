@@ -108,10 +108,23 @@ def find_texts(
 
 def read_index_ids(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> Iterator[bytes] | None:
     """Yield the id keys that a plan's index scan finds; None if the index finds more documents."""
-    found = _complete_ranges_of(plan, env)
-    if found is None:
-        return None
-    return chain.from_iterable(snapshot.index_ids(index_read_of(*found)))
+    assert plan.choice is not None
+    access = plan.choice.access
+    assert isinstance(access, IndexScan)
+    spans, complete = _spans_of(access, partial(value_of, env))
+    return _index_ids(snapshot, access, spans) if complete else None
+
+
+def _index_ids(
+    snapshot: Snapshot, access: IndexScan, spans: Sequence[ByteRange]
+) -> Iterator[bytes]:
+    return chain.from_iterable(snapshot.index_ids(index_read_of(access, spans)))
+
+
+def _spans_of(access: IndexScan, evaluate: Evaluate) -> tuple[list[ByteRange], bool]:
+    """Evaluate the key ranges of an index scan; return them, and whether all were applied."""
+    intervals, complete = access.ranges.complete(evaluate)
+    return [ByteRange(*interval) for interval in intervals], complete
 
 
 def count_documents(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> int | None:
@@ -130,16 +143,6 @@ def count_documents(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> in
     return None
 
 
-def _complete_ranges_of(
-    plan: QueryPlan, env: Environment
-) -> tuple[IndexScan, list[ByteRange]] | None:
-    assert plan.choice is not None
-    access = plan.choice.access
-    assert isinstance(access, IndexScan)
-    intervals, complete = access.ranges.complete(partial(value_of, env))
-    return (access, [ByteRange(*interval) for interval in intervals]) if complete else None
-
-
 def look_up(
     snapshot: Snapshot, lookup: Lookup, row: Any, env: Environment
 ) -> Iterator[Sequence[Row]]:
@@ -151,8 +154,7 @@ def look_up(
     access = lookup.access
     if isinstance(access, IdScan):
         return read_bodies(snapshot, access.collection, list(_id_keys(access, evaluate)))
-    intervals, _ = access.ranges.complete(evaluate)
-    spans = [ByteRange(*interval) for interval in intervals]
+    spans, _ = _spans_of(access, evaluate)
     if not spans:
         return iter(())
     return snapshot.index_bodies(index_read_of(access, spans))
@@ -186,8 +188,7 @@ class IndexBounds:
 
 def resolve_bounds(plan: QueryPlan, access: IndexScan, evaluate: Evaluate) -> IndexBounds:
     """Evaluate the key ranges of a plan's index scan."""
-    intervals, complete = access.ranges.complete(evaluate)
-    spans = [ByteRange(*interval) for interval in intervals]
+    spans, complete = _spans_of(access, evaluate)
     if plan.asked is NOTHING_ASKED:
         return IndexBounds(spans, None, complete)
     translation = _TRANSLATIONS[plan.fidelity](plan.asked, evaluate)
@@ -228,9 +229,7 @@ def _keys(
         case IdScan():
             return _id_keys(access, evaluate)
         case IndexScan():
-            intervals, _ = access.ranges.complete(evaluate)
-            spans = [ByteRange(*interval) for interval in intervals]
-            ids = chain.from_iterable(snapshot.index_ids(index_read_of(access, spans)))
+            ids = _index_ids(snapshot, access, _spans_of(access, evaluate)[0])
             return ids if bounds is UNBOUNDED else bounds.ids(ids)
         case UnionScan():
             keys = [_keys(snapshot, child, evaluate, bounds) for child in access.children]

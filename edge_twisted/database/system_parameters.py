@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-System parameters: what ALTER SYSTEM sets and SHOW shows, with type, bounds and default.
+System parameters: their types, bounds and defaults; ALTER SYSTEM and SHOW.
 
-Values are kept as given after checking; the store persists those that differ from their default.
-Names are case-insensitive and shown in lower case.
+The store keeps the values that were set; the others have their defaults.  Names are
+case-insensitive and shown in lower case.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edge_twisted.dql.compiler import Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.dql.patterns.like import ilike, like
 from edge_twisted.errors import EdgeError
-from edge_twisted.records.facts import PARAMETERS as PARAMETERS_SPACE
+from edge_twisted.records.facts import PARAMETERS
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 _MAX_INT = 2**63 - 1
@@ -41,7 +41,7 @@ class UnknownParameter(EdgeError):
 
 @frozen
 class InvalidParameterValue(EdgeError):
-    """The value is of the wrong type or out of bounds; `expected` says what would do."""
+    """The value has the wrong type or is out of bounds; `expected` names the valid ones."""
 
     code: ClassVar[str] = "invalid_parameter_value"
     name: str
@@ -53,7 +53,7 @@ class InvalidParameterValue(EdgeError):
 
 @frozen(kw_only=True)
 class SystemParameter:
-    """One system parameter: its lower-case name, default, and what a value must be."""
+    """A system parameter: its lower-case name, its default, and the test of its values."""
 
     name: str
     default: Value
@@ -98,7 +98,7 @@ def _object(name: str) -> SystemParameter:
     )
 
 
-def _scopes(value: Value) -> bool:
+def _are_scopes(value: Value) -> bool:
     return isinstance(value, dict) and all(scope in SYNC_SCOPES for scope in value.values())
 
 
@@ -137,7 +137,7 @@ SYSTEM_PARAMETERS: Mapping[str, SystemParameter] = MappingProxyType(
                 name="user_collection_sync_scopes",
                 default={},
                 expected="an object of collection name to one of " + ", ".join(SYNC_SCOPES),
-                accepts=_scopes,
+                accepts=_are_scopes,
             ),
         )
     }
@@ -154,9 +154,9 @@ def find_parameter(name: str) -> SystemParameter:
 
 class ParameterValues:
     """
-    The current values: defaults, over which lie those that were set.
+    The values of all system parameters at one moment.
 
-    Not persistent by itself: `changed` is what the store keeps and what the constructor takes back.
+    The store keeps `changed`, the values that were set; the constructor takes them back.
     """
 
     def __init__(self, changed: Mapping[str, Value] = MappingProxyType({})) -> None:
@@ -166,11 +166,11 @@ class ParameterValues:
             for name, value in changed.items()
             if name in SYSTEM_PARAMETERS and SYSTEM_PARAMETERS[name].accepts(value)
         }
-        #: What every statement asks for, looked up once.
+        #: Values that every statement reads, looked up once.
         self.reads_strictly = self.boolean("dql_strict_mode") and self.boolean(
             "dql_select_strict_mode"
         )
-        #: Whether what is undeclared is written as a REGISTER.
+        #: Whether undeclared fields are written as REGISTERs.
         self.writes_strictly = self.boolean("dql_strict_mode") and (
             self.boolean("dql_select_strict_mode") or self["dql_object_default"] == "REGISTER"
         )
@@ -233,8 +233,8 @@ Row = dict[str, Value]
 
 
 def load_parameters(snapshot: Snapshot) -> ParameterValues:
-    """Return the parameters that a store keeps."""
-    kept = snapshot.facts(PARAMETERS_SPACE)
+    """Load the parameters from a store."""
+    kept = snapshot.facts(PARAMETERS)
     return ParameterValues({key.decode("utf-8"): from_text(value) for key, value in kept})
 
 
@@ -245,9 +245,9 @@ def alter_parameters(
     unit: UnitOfWork,
 ) -> tuple[ParameterValues, Row]:
     """
-    Return the parameters after ALTER SYSTEM, stored, and the row that shows what changed.
+    Run ALTER SYSTEM; return the new parameters, and a row of those that the statement names.
 
-    :raises UnknownParameter, InvalidParameterValue: nothing has changed.
+    :raises UnknownParameter, InvalidParameterValue: the statement is wrong; nothing changed.
     """
     if isinstance(statement, syntax.ResetParameter):
         names = [find_parameter(statement.name).name] if statement.name else list(SYSTEM_PARAMETERS)
@@ -261,14 +261,14 @@ def alter_parameters(
         changed = values.with_value(statement.name, None if value is MISSING else value)
     for name in names:
         kept = to_text(changed[name]) if name in changed.changed else None
-        unit.put_fact(PARAMETERS_SPACE, name.encode("utf-8"), kept)
+        unit.put_fact(PARAMETERS, name.encode("utf-8"), kept)
     return changed, {name: changed[name] for name in names}
 
 
 def show_parameters(
     statement: syntax.ShowParameter | syntax.ShowAll, values: ParameterValues
 ) -> Row:
-    """:raises UnknownParameter: there is none of that name."""
+    """Return the row of SHOW; :raises UnknownParameter: no parameter has that name."""
     if isinstance(statement, syntax.ShowParameter):
         name = find_parameter(statement.name).name
         return {name: values[name]}

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What must be remembered of documents that are here no more: facts, written as they leave.
+Facts about documents that were removed from this server: evictions, and deletes of INITIAL ones.
 
-EVICT leaves no tombstone, so whoever tells deleted documents from unknown ones needs to know that
-they were evicted; positions in what others send are void, for they say that everything is here.
-A document that INITIAL wrote has no writer whose sequence could tell that its deletion is known, so
-each such deletion is a fact of its own, for good: it is the price of not coming back.
+EVICT leaves no tombstone, so sync, which must tell a deleted document from an unknown one, needs a
+fact that the document was evicted.  An eviction also drops the cursors of the collection, because
+a cursor says that all documents before it are here.
+A document of INITIAL has no writer whose version could show that its deletion is known.  So each
+such deletion is a fact of its own, and is kept forever; otherwise the document would come back.
 
-The spaces of these facts are in `edge_twisted.records.facts`.  Of ``evictions``, the generation
-grows with each EVICT; `count` documents have a fact of their own, and once these are too many they
-are `folded` into the vector alone, which covers the versions of all.
+The spaces of these facts are in `edge_twisted.records.facts`.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ from edge_twisted.store.rows import StoredDocument
 log = Logger()
 
 
-#: Evicted documents of a collection that are remembered one by one, about 50 bytes each; with
-#: more, deletes of long ago can no longer be told from evictions in some cases.
+#: Evicted documents of a collection that have a fact each, of about 50 bytes.  With more of them,
+#: some deletes of long ago can no longer be told from evictions.
 MOST_EVICTED: Final = 100_000
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -47,13 +46,20 @@ _decode = msgspec.msgpack.Decoder().decode
 
 
 def prefix_of(collection: str) -> bytes:
-    """Return how the keys of facts about a collection begin."""
+    """Return the prefix of the keys of facts about a collection."""
     return collection.encode("utf-8", "surrogatepass") + b"\x00"
 
 
 @frozen(kw_only=True)
 class Evictions:
-    """What was evicted of one collection and has not come back."""
+    """
+    The evictions of one collection that have not come back.
+
+    :ivar generation: grows with each EVICT.
+    :ivar count: documents that have a fact of their own.
+    :ivar folded: there were too many documents for facts; `vector` alone covers the others.
+    :ivar vector: covers the versions of all evicted documents.
+    """
 
     generation: int = 0
     count: int = 0
@@ -62,7 +68,7 @@ class Evictions:
 
     @classmethod
     def of(cls, snapshot: Snapshot, collection: str) -> Evictions:
-        """Return what a snapshot remembers."""
+        """Load the evictions of a collection."""
         fact = snapshot.fact(EVICTIONS, prefix_of(collection))
         return cls() if fact is None else cls.decoded(fact)
 
@@ -79,7 +85,7 @@ class Evictions:
         return _encode([self.generation, self.count, self.folded, vector])
 
     def joined(self, other: Evictions) -> Evictions:
-        """Return what was evicted of two collections that are one to peers."""
+        """Return the evictions of two collections that peers see as one."""
         return Evictions(
             generation=self.generation + other.generation,
             count=self.count + other.count,
@@ -88,13 +94,13 @@ class Evictions:
         )
 
     def store(self, unit: UnitOfWork, collection: str) -> None:
-        """Remember this."""
+        """Store the evictions of a collection."""
         unit.put_fact(EVICTIONS, prefix_of(collection), self.encoded())
 
     def covers(
         self, snapshot: Snapshot, collection: str, id_key: bytes, version: VersionVector
     ) -> bool:
-        """Return whether a version of a document that is not here may have been evicted."""
+        """Return whether the whole version of an absent document may have been evicted."""
         if not self.vector.includes(version):
             return False
         return self.of_document(snapshot, collection, id_key).includes(version)
@@ -114,14 +120,14 @@ class Evictions:
         return any(map(self.of_document(snapshot, collection, id_key).covers, writes))
 
     def of_document(self, snapshot: Snapshot, collection: str, id_key: bytes) -> VersionVector:
-        """Return what at most was evicted of one document."""
+        """Return the upper bound of the versions of one document that were evicted."""
         if self.folded:
             return self.vector
         return evicted_of(snapshot, collection, id_key)
 
 
 def load_generations(snapshot: Snapshot) -> dict[str, int]:
-    """Return the generation of each collection of which something was ever evicted."""
+    """Load the generation of each collection with evictions, past ones included."""
     found: dict[str, int] = {}
     after: bytes | None = None
     while facts := snapshot.facts(EVICTIONS, after=after):
@@ -133,7 +139,7 @@ def load_generations(snapshot: Snapshot) -> dict[str, int]:
 
 
 def evicted_of(snapshot: Snapshot, collection: str, id_key: bytes) -> VersionVector:
-    """Return what was evicted of a document, if that is known of it by itself; else nothing."""
+    """Return the evicted version of a document from its own fact; empty without one."""
     return decode_vector(snapshot.fact(EVICTED, prefix_of(collection) + id_key))
 
 
@@ -145,10 +151,10 @@ def note_evicted(
     positions_hold: bool = False,
 ) -> None:
     """
-    Remember that documents, as they were, are removed in this unit without being deleted.
+    Record that documents are removed in this unit of work without being deleted.
 
-    :param rows: what `Snapshot.get` returned before they were removed.
-    :param positions_hold: do not drop the positions, because nothing of it is wanted back.
+    :param rows: the rows of the documents before they were removed.
+    :param positions_hold: keep the cursors, because the documents are not to come back.
     """
     versions = [(row.id_key, read_header(row.state).version) for row in rows]
     note_versions_evicted(unit, collection, versions, positions_hold=positions_hold)
@@ -161,7 +167,7 @@ def note_versions_evicted(
     *,
     positions_hold: bool = False,
 ) -> None:
-    """`note_evicted` by id key and version of each document."""
+    """Record evictions as `note_evicted`, by id key and version of each document."""
     if not removed:
         return
     prefix = prefix_of(collection)
@@ -185,7 +191,7 @@ def note_versions_evicted(
 
 
 def count_unsynced(unit: Snapshot, rows: Sequence[StoredDocument]) -> int:
-    """Return how many documents have writes of ours that no peer is known to have."""
+    """Return the number of documents with own writes that no peer has acknowledged."""
     if not rows:
         return 0
     fact = unit.fact(ACKNOWLEDGED, b"")
@@ -199,10 +205,10 @@ def count_unsynced(unit: Snapshot, rows: Sequence[StoredDocument]) -> int:
 
 def note_returned(unit: UnitOfWork, collection: str, id_key: bytes, version: VersionVector) -> None:
     """
-    Forget that a document was evicted, if all that was evicted is back in this version.
+    Remove the fact that a document was evicted, if this version includes all that was evicted.
 
-    Something else of it may come first, a delete that had not seen what was evicted: that is still
-    elsewhere, and no delete has seen it.
+    Another version may arrive first, such as a delete that had not seen the evicted one.  Then the
+    fact stays: the evicted version is still on other servers, and not deleted.
     """
     place = prefix_of(collection) + id_key
     evicted = unit.fact(EVICTED, place)
@@ -218,18 +224,18 @@ def note_returned(unit: UnitOfWork, collection: str, id_key: bytes, version: Ver
 
 def note_whole(unit: UnitOfWork, collection: str, id_key: bytes, digest: int) -> None:
     """
-    Forget the damaged bytes of a document that was just stored, if nothing of it is missing.
+    Remove a document that was just stored from quarantine, if it is complete again.
 
-    Call it after `note_returned`.
+    Call this after `note_returned`.
 
-    :param digest: of what was stored.
+    :param digest: the digest of the stored version.
     """
     damaged = unit.damaged(collection, id_key)
     if damaged is None:
         return
     place = prefix_of(collection) + id_key
     if damaged == digest:
-        # The very version: also where the damage hid what that was, and too much was noted.
+        # The same version as before the damage.  The fact may name too much, if damage hid it.
         evicted = unit.fact(EVICTED, place)
         if evicted is not None:
             note_returned(unit, collection, id_key, decode_vector(evicted))
@@ -246,7 +252,7 @@ def note_whole(unit: UnitOfWork, collection: str, id_key: bytes, digest: int) ->
 
 
 def drop_positions(unit: UnitOfWork, collection: str) -> None:
-    """Forget all positions in what others send of a collection, also for others."""
+    """Drop the cursors of a collection, and of its documents in transit: positions in what peers send."""
     for name in dict.fromkeys((collection, hidden_name(shown_name(collection)))):
         after = None
         while found := unit.facts(CURSORS, prefix_of(name), after=after):
@@ -258,11 +264,11 @@ def drop_positions(unit: UnitOfWork, collection: str) -> None:
 def note_initial_delete(
     unit: UnitOfWork, collection: str, id_key: bytes, version: VersionVector
 ) -> None:
-    """Remember that a document is deleted, if INITIAL wrote it."""
+    """Record the deletion of a document, if INITIAL wrote it."""
     if any(replica.epoch == INITIAL_EPOCH for replica in version):
         unit.put_fact(INITIAL_DELETES, prefix_of(collection) + id_key, b"")
 
 
 def was_initial_deleted(snapshot: Snapshot, collection: str, id_key: bytes) -> bool:
-    """Return whether a document that INITIAL wrote was deleted here once."""
+    """Return whether the deletion of a document that INITIAL wrote is recorded."""
     return snapshot.fact(INITIAL_DELETES, prefix_of(collection) + id_key) is not None

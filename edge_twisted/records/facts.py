@@ -3,9 +3,9 @@
 All spaces of facts of a store, in one place.
 
 A fact is a small value under a space and a key (`UnitOfWork.put_fact`), written in the same unit of
-work as the documents that it is about.  `SPACES` says for each space what its keys and values are
-and which module writes it.  A new space needs a name here; names are part of the file format, so
-none is ever used for something else.
+work as the documents that it is about.  `SPACES` describes the keys and values of each space and
+names the module that writes it.  A new space needs a name here.  Names are part of the file format,
+so an old name must not be used for something else.
 """
 
 from __future__ import annotations
