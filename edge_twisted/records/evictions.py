@@ -252,7 +252,7 @@ def note_whole(unit: UnitOfWork, collection: str, id_key: bytes, digest: int) ->
 
 
 def drop_positions(unit: UnitOfWork, collection: str) -> None:
-    """Drop the cursors of a collection, and of its documents in transit: positions in what peers send."""
+    """Drop the cursors of a collection and of its documents in transit."""
     for name in dict.fromkeys((collection, hidden_name(shown_name(collection)))):
         after = None
         while found := unit.facts(CURSORS, prefix_of(name), after=after):
