@@ -70,21 +70,21 @@ class Evictions:
     def of(cls, snapshot: Snapshot, collection: str) -> Evictions:
         """Load the evictions of a collection."""
         fact = snapshot.fact(EVICTIONS, prefix_of(collection))
-        return cls() if fact is None else cls.decoded(fact)
+        return cls() if fact is None else cls.decode(fact)
 
     @classmethod
-    def decoded(cls, fact: bytes) -> Evictions:
-        """Return what a fact says."""
+    def decode(cls, fact: bytes) -> Evictions:
+        """Decode the fact of a collection."""
         written: Any = _decode(fact)
         generation, count, folded, vector = written
         return cls(generation=generation, count=count, folded=folded, vector=decode_vector(vector))
 
-    def encoded(self) -> bytes:
-        """Return the fact that says this."""
+    def encode(self) -> bytes:
+        """Return the evictions as a fact."""
         vector = encode_vector(self.vector)
         return _encode([self.generation, self.count, self.folded, vector])
 
-    def joined(self, other: Evictions) -> Evictions:
+    def join(self, other: Evictions) -> Evictions:
         """Return the evictions of two collections that peers see as one."""
         return Evictions(
             generation=self.generation + other.generation,
@@ -95,7 +95,7 @@ class Evictions:
 
     def store(self, unit: UnitOfWork, collection: str) -> None:
         """Store the evictions of a collection."""
-        unit.put_fact(EVICTIONS, prefix_of(collection), self.encoded())
+        unit.put_fact(EVICTIONS, prefix_of(collection), self.encode())
 
     def covers(
         self, snapshot: Snapshot, collection: str, id_key: bytes, version: VersionVector

@@ -90,7 +90,7 @@ SPACES: Final = (
         TRANSIT_PEERS,
         "prefix of hidden names, peer key",
         "when it was linked last, its site, its subscriptions",
-        "replication/transit_relay",
+        "replication/transit",
     ),
     FactSpace(
         TRANSIT_SIZE,

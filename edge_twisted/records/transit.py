@@ -4,10 +4,10 @@ Documents in transit: kept for neighbours, in a hidden collection beside the one
 
 An id is in a collection or in the hidden one beside it (`edge_twisted.store.hidden`), never in
 both: a statement that makes a document of an id in transit merges the two (`DocumentWriter`).
-Facts about documents in transit are under the name of the hidden collection.  `joined` shows both
-as one collection to whoever reads for peers: what is known of the two is known of the one.
+Facts about documents in transit are under the name of the hidden collection.  `join_transit` shows
+both as one collection to reads for peers: what is known of the two is known of the one.
 
-``dropped`` tells of each hidden collection how far its documents were dropped to make room.
+A `DropMark` tells how far the documents of a hidden collection were dropped to make room.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _WORD: Final = (1 << 64) - 1
 _VECTORS: Final = frozenset({KNOWLEDGE, REAPED, EVICTED})
 
 
-class Dropped(NamedTuple):
+class DropMark(NamedTuple):
     """
     How far a hidden collection was dropped: newest commit of a document, and of a tombstone.
 
@@ -51,7 +51,7 @@ class Dropped(NamedTuple):
     tombstone_lsn: int = 0
 
     @classmethod
-    def of(cls, snapshot: Snapshot, collection: str) -> Dropped:
+    def of(cls, snapshot: Snapshot, collection: str) -> DropMark:
         """Return how far the collection that is hidden beside this one was dropped."""
         fact = snapshot.fact(TRANSIT_DROPPED, prefix_of(hidden_name(collection)))
         return cls() if fact is None else cls(*_DROPPED.unpack(fact))
@@ -61,13 +61,13 @@ class Dropped(NamedTuple):
         unit.put_fact(TRANSIT_DROPPED, prefix_of(hidden_name(collection)), _DROPPED.pack(*self))
 
 
-def joined(snapshot: Snapshot) -> Snapshot:
+def join_transit(snapshot: Snapshot) -> Snapshot:
     """Return a snapshot that shows each collection with the documents in transit in it."""
     return cast(Snapshot, _JoinedSnapshot(snapshot))
 
 
 class _JoinedSnapshot:
-    """See `joined`; it has what reading for peers needs, and hands on the rest."""
+    """See `join_transit`; it has what reading for peers needs, and hands on the rest."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -106,7 +106,7 @@ class _JoinedSnapshot:
         hidden = self._snapshot.collection(hidden_name(name))
         if hidden is None:
             return shown
-        reaped = max(hidden.reaped_lsn, Dropped.of(self._snapshot, name).tombstone_lsn)
+        reaped = max(hidden.reaped_lsn, DropMark.of(self._snapshot, name).tombstone_lsn)
         if shown is None:
             return evolve(hidden, name=name, reaped_lsn=reaped)
         return CollectionInfo(
@@ -142,8 +142,8 @@ class _JoinedSnapshot:
         if hidden is None:
             return shown
         if space == EVICTIONS:
-            found = Evictions() if shown is None else Evictions.decoded(shown)
-            return found.joined(Evictions.decoded(hidden)).encoded()
+            found = Evictions() if shown is None else Evictions.decode(shown)
+            return found.join(Evictions.decode(hidden)).encode()
         if shown is None:
             return hidden
         return encode_vector(decode_vector(shown).join(decode_vector(hidden)))

@@ -29,7 +29,7 @@ from edge_twisted.mesh.ports.requests import (
 )
 from edge_twisted.records.evictions import Evictions, load_generations
 from edge_twisted.records.facts import EVICTIONS, TRANSIT_SIZE
-from edge_twisted.records.transit import joined
+from edge_twisted.records.transit import join_transit
 from edge_twisted.replication.batches import BatchContext, BatchOutcome, apply_batch
 from edge_twisted.replication.epoch_renewal import load_heard, observe
 from edge_twisted.replication.knowledge import cursor, note_quarantined, note_reaped
@@ -235,7 +235,7 @@ class StoredDocuments:
     def _read(self, request: DocumentRequest, snapshot: Snapshot) -> Answer:
         if self.transit is None:
             return self._read_joined(request, snapshot)
-        answer = self._read_joined(request, joined(snapshot))
+        answer = self._read_joined(request, join_transit(snapshot))
         return add_transit(request, answer, self.transit, snapshot)
 
     def _read_joined(self, request: DocumentRequest, snapshot: Snapshot) -> Answer:

@@ -33,8 +33,8 @@ from edge_twisted.records.documents import document_of, tokens_of
 from edge_twisted.records.evictions import Evictions, drop_positions, evicted_of, note_evicted
 from edge_twisted.records.facts import TRANSIT_BLOBS
 from edge_twisted.records.transit import (
-    Dropped,
-    joined,
+    DropMark,
+    join_transit,
     was_dropped,
 )
 from edge_twisted.records.transit_size import TransitSize, count_change, size_of
@@ -282,7 +282,7 @@ def _oldest(
 
 def _drop(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
     hidden = hidden_name(collection)
-    before = Dropped.of(unit, collection)
+    before = DropMark.of(unit, collection)
     dead = [row for row in rows if row.body is None]
     # A tombstone is forgotten as the reaper forgets one.
     note_reaped(unit, hidden, dead)
@@ -293,7 +293,7 @@ def _drop(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> 
         _note_blobs(unit, collection, row)
     for row in rows:
         unit.remove(hidden, row.id_key)
-    Dropped(
+    DropMark(
         max(before.lsn, *(row.lsn for row in rows)),
         max([before.tombstone_lsn, *(row.lsn for row in dead)]),
     ).store(unit, collection)
@@ -325,7 +325,7 @@ def add_transit(
     that pauses while there is no room goes on where it was.
     """
     match request, answer:
-        case ReadChanges(scope=scope), Changes() if Dropped.of(snapshot, scope.collection).lsn:
+        case ReadChanges(scope=scope), Changes() if DropMark.of(snapshot, scope.collection).lsn:
             return evolve(answer, fingerprint=None)
         case ReadDigests(scope=scope, for_peer=False), Digests() if scope.route is not None:
             passed = [number for _, number in store.passed(scope.collection)]
@@ -347,4 +347,4 @@ def _seen(
 
 def joined_with(store: TransitStore | None, snapshot: Snapshot) -> Snapshot:
     """Return what a server reads of its own for peers: with documents in transit, if it has any."""
-    return snapshot if store is None else joined(snapshot)
+    return snapshot if store is None else join_transit(snapshot)

@@ -53,6 +53,7 @@ NO_PARTICIPLES = {
     "mapping": "the value of a parameter that is an object",
     "missing": "the literal MISSING",
     "ordering": "an order of values",
+    "damaged": "declared by the store under this name",
     "ifmissing": "a function of the language",
     "ismissing": "a function of the language",
     "nothing": "a provider of no documents",

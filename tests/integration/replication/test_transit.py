@@ -12,7 +12,7 @@ from edge_twisted.mesh.ports.requests import Applied, ApplyBatch, Changes, Delet
 from edge_twisted.mesh.wire.items import Seen
 from edge_twisted.records.evictions import Evictions
 from edge_twisted.records.facts import SPACES
-from edge_twisted.records.transit import Dropped
+from edge_twisted.records.transit import DropMark
 from edge_twisted.records.transit_size import size_of
 from edge_twisted.replication.transit import TransitStore
 from edge_twisted.replication.transit_upkeep import TransitUpkeep, purge
@@ -238,7 +238,7 @@ class Cases(ReplicationTestCase):
         await line.sync()
         self.assertEqual(len(await b.rows(ALL)), 2)
         with t.store.snapshot() as snapshot:
-            self.assertEqual(Dropped.of(snapshot, "c").lsn, delivered)
+            self.assertEqual(DropMark.of(snapshot, "c").lsn, delivered)
             self.assertEqual(Evictions.of(snapshot, "c").count, 0)
         await self.recounted(t)
 
