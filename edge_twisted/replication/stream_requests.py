@@ -12,6 +12,7 @@ from edge_twisted.documents.headers import read_header
 from edge_twisted.documents.nodes import nodes_of
 from edge_twisted.documents.slot_records import stamps_of
 from edge_twisted.documents.state import DocumentState
+from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import VersionVector
 from edge_twisted.mesh.ports.requests import (
     Changes,
@@ -30,8 +31,11 @@ from edge_twisted.replication.scopes import Scopes, is_open
 from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.rows import StoredDocument
 
-#: Documents that one batch examines, matching or not: some tens of milliseconds of a reader.
+#: What one batch examines, matching or not: documents, and each once more for each condition beyond
+#: the first that it is matched against.  Some tens of milliseconds of a reader.
 MOST_EXAMINED: Final = 4_000
+#: Documents that are read from the log at once, at most.
+_READ_AT_ONCE: Final = 1_000
 #: Size of an `Announced` or `Left` on the wire, about.
 _NOTICE_BYTES: Final = 24
 _NO_DOCUMENTS: Final = bytes(16)
@@ -54,16 +58,20 @@ def read_changes(
         return Changes(items=(), lsn=snapshot.lsn, more=False)
     items: list[Item] = []
     maker = _ItemMaker(request, scopes)
-    lsn, size, examined, more = min(each.after for each in readings), 0, 0, True
-    while more and size < request.limit_bytes and examined < MOST_EXAMINED:
-        batch = snapshot.changes_after(lsn, (collection,), limit_bytes=request.limit_bytes - size)
+    lsn, size, more = min(each.after for each in readings), 0, True
+    while more and size < request.limit_bytes and maker.examined < MOST_EXAMINED:
+        batch = snapshot.changes_after(
+            lsn,
+            (collection,),
+            limit=maker.most_documents,
+            limit_bytes=request.limit_bytes - size,
+        )
         for change in batch.changes:
             item = maker.item(change.document)
             if item is not None:
                 items.append(item)
                 size += _size(item)
         lsn, more = batch.lsn, batch.more
-        examined += len(batch.changes)
     if more or not any(each.scope.is_whole for each in readings):
         return Changes(items=tuple(items), lsn=lsn, more=more)
     return Changes(
@@ -112,7 +120,11 @@ def ids_of(snapshot: Snapshot, collection: str, digests: tuple[int, ...]) -> lis
 
 
 class _ItemMaker:
-    """Maker of the items of one batch."""
+    """
+    Maker of the items of one batch.
+
+    :ivar examined: see `MOST_EXAMINED`.
+    """
 
     def __init__(self, request: ReadChanges, scopes: Scopes) -> None:
         self._scopes = scopes
@@ -125,10 +137,21 @@ class _ItemMaker:
         self._delivered = (*request.delivered, *ahead)
         most = request.announce_above
         self._most: float = float("inf") if most is None else most
+        self._conditions = len(self._readings) + len(self._delivered)
+        self.examined = 0
+        #: The body that was matched last, and the document in it.
+        self._parsed: tuple[bytes, dict[str, Value]] | None = None
+
+    @property
+    def most_documents(self) -> int:
+        """How many documents to read next, if each is matched against every condition."""
+        left = (MOST_EXAMINED - self.examined) // self._conditions
+        return min(max(left, 1), _READ_AT_ONCE)
 
     def item(self, document: StoredDocument) -> Item | None:
         """Return the item for a document; None: the receiver has that very version."""
         id_key, lsn, body, state, number = document
+        self.examined += 1
         if self._skip and self._skip.get(id_key) == number:
             return None
         if self._is_delivered(lsn, body):
@@ -146,9 +169,11 @@ class _ItemMaker:
         return Whole(id_key, body, state)
 
     def _first_match(self, lsn: int, body: bytes | None) -> ScopeReading | None:
-        for reading in self._readings:
+        for at, reading in enumerate(self._readings):
             if lsn > reading.after and self._matches(reading.scope, body):
+                self.examined += at
                 return reading
+        self.examined += len(self._readings) - 1
         return None
 
     def _is_delivered(self, lsn: int, body: bytes | None) -> bool:
@@ -156,7 +181,15 @@ class _ItemMaker:
         return any(lsn <= each.upto and self._matches(each.scope, body) for each in self._delivered)
 
     def _matches(self, scope: Scope, body: bytes | None) -> bool:
-        return scope.is_whole or (body is not None and self._scopes.matches(scope, body))
+        if scope.is_whole:
+            return True
+        if body is None:
+            return False
+        if self._parsed is None or self._parsed[0] is not body:
+            # Once for all scopes.
+            self._parsed = body, document_of(body)
+        subscription = self._scopes.subscription(scope)
+        return not subscription.is_virtual and subscription.matches(self._parsed[1])
 
 
 def _rank(reading: ScopeReading) -> tuple[bool, bool]:

@@ -107,8 +107,8 @@ class CourseHost(Protocol):
     def delivered(self, course: Course) -> tuple[Delivered, ...]:
         """Return what the peer has by other courses."""
 
-    def settled(self, collection: str) -> None:
-        """Bring courses together, and let them read, because one of them has come to rest."""
+    def settled(self, course: Course) -> None:
+        """Bring a course together with others, if it has come to rest, and let all read."""
 
     def newest_apply(self, collection: str) -> int:
         """Return the number of the newest `ApplyBatch` that runs for a collection, else 0."""
@@ -220,10 +220,18 @@ class Course:
         if sizes:
             self.window.took(-sizes)
 
+    def restart(self) -> None:
+        """Forget what was read and sent, and read again from where the member begins anew."""
+        self.stop()
+        self._is_dirty = True
+
     def can_absorb(self, other: Course) -> bool:
         """Return whether two courses, both at rest, stand at the same place."""
         if self.is_caught_up and other.is_caught_up:
             return True
+        # Most courses that are not at the same place are found out by two of their members.
+        if abs(self.members[0].read_lsn - other.members[0].read_lsn) > NEAR_COMMITS:
+            return False
         places = [each.read_lsn for each in (*self.members, *other.members)]
         return max(places) - min(places) <= NEAR_COMMITS
 
@@ -294,7 +302,7 @@ class Course:
             if not sent.message.is_part:
                 each.acknowledged_lsn = lsn
         self.window.took(-sent.size)
-        self.host.settled(self.collection)
+        self.host.settled(self)
 
     def came_from_peer(self, echoes: tuple[tuple[bytes, int], ...]) -> None:
         """Remember versions (id key, digest) that came from the peer: they are not sent back."""
@@ -367,7 +375,7 @@ class Course:
         for each in self.members:
             each.say_closed()
         self.stop()
-        self.host.settled(self.collection)
+        self.host.settled(self)
 
     def _have_probed(self, answer: Answer) -> None:
         self.window.release(self)
@@ -395,7 +403,7 @@ class Course:
             self.window.hold(self)
         else:
             self.window.release(self)
-        self.host.settled(self.collection)
+        self.host.settled(self)
 
     # -- sending
 

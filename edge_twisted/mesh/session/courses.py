@@ -14,13 +14,17 @@ cursor says what that is: all of a scope, up to that lsn.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 from edge_twisted.mesh.ports.port import Port
 from edge_twisted.mesh.ports.requests import Delivered
 from edge_twisted.mesh.session.course import Course, CourseMember
 from edge_twisted.mesh.session.send_window import SendWindow
 from edge_twisted.mesh.session.states import OutgoingState
+
+#: Scopes that a read looks at to leave out what the peer has by them: each costs time for each
+#: document, and the first few find nearly all.
+MAX_DELIVERED: Final = 8
 
 
 class ApplyProgress(Protocol):
@@ -51,6 +55,8 @@ class Courses:
         self._is_ready = False
         self._announces = False
         self._courses: list[Course] = []
+        #: Courses at rest that were told to wait for others, in the order in which they were.
+        self._waiting: dict[Course, None] = {}
 
     # -- subscriptions
 
@@ -62,7 +68,10 @@ class Courses:
         return course
 
     def part(self, course: Course, member: CourseMember) -> Course:
-        """Return a new course of its own for a subscription that leaves a course."""
+        """Return a course of its own for a subscription that leaves a course or begins anew."""
+        if course.members == [member]:
+            course.restart()
+            return course
         alone = course.alone(member)
         self.remove(course, member)
         self._courses.append(alone)
@@ -71,19 +80,17 @@ class Courses:
     def remove(self, course: Course, member: CourseMember) -> None:
         """End the part of a subscription in its course."""
         course.remove(member)
-        self._forget_empty()
-        self.settled(course.collection)
-
-    def _forget_empty(self) -> None:
-        self._courses = [each for each in self._courses if each.members]
+        if not course.members:
+            self._courses.remove(course)
+        self.settled(course)
 
     # -- what happens
 
     def ready(self) -> None:
         """Begin to read: the peer has named all that it subscribes to at first."""
         self._is_ready = True
-        for collection in {each.collection for each in self._courses}:
-            self.settled(collection)
+        for course in tuple(self._courses):
+            self._window.request(course)
 
     def announce(self, wanted: bool) -> None:
         """Note whether the peer has other sources for large documents."""
@@ -124,43 +131,55 @@ class Courses:
     def is_awaited(self, course: Course) -> bool:
         if not self._is_shared or not course.is_caught_up or not course.is_at_rest:
             return False
-        return any(
-            other is not course and other.is_caught_up and not other.is_at_rest
+        is_awaited = any(
+            other is not course
+            and other.is_caught_up
+            and not other.is_at_rest
+            and other.state is OutgoingState.STREAMING
             for other in self._of(course.collection)
-            if other.state is OutgoingState.STREAMING
         )
+        if is_awaited:
+            self._waiting[course] = None
+        return is_awaited
 
     def delivered(self, course: Course) -> tuple[Delivered, ...]:
         if not self._is_shared:
             return ()
-        return tuple(
+        found = [
             Delivered(member.scope, member.acknowledged_lsn)
             for other in self._of(course.collection)
             for member in other.members
             if other is not course
             and member.state is OutgoingState.STREAMING
             and member.acknowledged_lsn
-        )
+        ]
+        found.sort(key=lambda each: (not each.scope.is_whole, -each.upto))
+        return tuple(found[:MAX_DELIVERED])
 
-    def settled(self, collection: str) -> None:
-        if self._is_shared:
-            self._bring_together(collection)
-        for course in tuple(self._of(collection)):
+    def settled(self, course: Course) -> None:
+        if not self._is_shared:
             self._window.request(course)
+            return
+        if course.is_at_rest:
+            course = self._bring_together(course)
+        waiting, self._waiting = self._waiting, {}
+        for each in (course, *waiting):
+            self._window.request(each)
 
-    def _bring_together(self, collection: str) -> None:
-        together: list[Course] = []
-        for course in tuple(self._of(collection)):
-            if not course.is_at_rest:
+    def _bring_together(self, course: Course) -> Course:
+        """Return the course in which one, at rest, goes on together with others."""
+        for other in tuple(self._of(course.collection)):
+            # One that was just taken over has no members any more.
+            if other is course or not other.members:
                 continue
-            into = next((each for each in together if each.can_absorb(course)), None)
-            if into is None:
-                together.append(course)
+            if not other.can_absorb(course) or not other.is_at_rest:
                 continue
             for member in course.members:
-                member.course = into
-            into.absorb(course)
-        self._forget_empty()
+                member.course = other
+            self._courses.remove(course)
+            other.absorb(course)
+            course = other
+        return course
 
     def newest_apply(self, collection: str) -> int:
         return self._applies.newest_apply(collection)

@@ -72,7 +72,7 @@ class OutgoingStream:
         # If nothing changed since, a peer that resumes has the knowledge already, or learns it with
         # the next change: so a reconnect costs few bytes.
         self.told_knowledge = None if resumes else NO_VERSION
-        self.courses.settled(self.scope.collection)
+        self.courses.settled(self.course)
 
     def halt(self) -> None:
         """Send nothing more of what was read, for none of it will be acknowledged."""

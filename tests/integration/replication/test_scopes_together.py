@@ -18,6 +18,7 @@ from edge_twisted.mesh.ports.requests import (
     StreamPosition,
 )
 from edge_twisted.mesh.wire.items import Left, Partial, Whole
+from edge_twisted.replication import stream_requests
 from tests.integration.replication.base import ReplicationTestCase
 from tests.support.replica import ReplicaServer
 
@@ -119,6 +120,18 @@ class Cases(ReplicationTestCase):
             whole = [each for each in changes.items if isinstance(each, Whole)]
             self.assertEqual(len(whole), 2, "r and rb2; rb and b came by blue")
             self.assertEqual(len(changes.items), 3, "and n, which left")
+
+    async def test_many_conditions_make_batches_short(self) -> None:
+        """The reader is not held for longer because the conditions are many."""
+        a = await self.replica("a")
+        for number in range(20):
+            await a.insert("c", {"_id": number, "n": number})
+        self.patch(stream_requests, "MOST_EXAMINED", 10)
+        queries = [f"SELECT * FROM c WHERE n = {100 + number}" for number in range(5)]
+        scopes = [a.documents.scope(query, {}) for query in queries]
+        alone = await self._read(a, [ScopeReading(scopes[0], 0)])
+        together = await self._read(a, [ScopeReading(scope, 0) for scope in scopes])
+        self.assertEqual((len(alone.items), len(together.items)), (10, 2))
 
     async def test_one_transaction_moves_all_cursors(self) -> None:
         """Only the knowledge of whole scopes is joined."""

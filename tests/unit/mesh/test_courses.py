@@ -170,6 +170,23 @@ def test_scopes_that_caught_up_apart_meet_although_commits_go_on() -> None:
     assert pair.right.documents.shown("tasks") == left.shown("tasks")
 
 
+def test_scopes_whose_cursors_are_far_apart_come_together_one_after_the_other() -> None:
+    left, right = two()
+    for number in range(5):
+        left.lsn += 10 * course.NEAR_COMMITS
+        left.write("tasks", {f"task {number}": ALL})
+    wants = ["tasks a", "tasks e", "tasks g", "tasks l", "tasks"]
+    right.docs["tasks"] = dict(left.docs["tasks"])
+    for number, query in enumerate(wants):
+        right.cursors[left.replica, query.encode()] = 10 * course.NEAR_COMMITS * (number + 1)
+    pair = LinkPair.of(left, right, right_wants=wants).start()
+    left.write("tasks", {"task 9": ALL})
+    pair.wait(2)
+    assert len(said(pair.left, Batch)[-1].others) == 4
+    assert right.shown("tasks") == left.shown("tasks")
+    assert is_open(pair)
+
+
 def test_repairs_of_overlapping_scopes_pull_once() -> None:
     left, right = two()
     fill(left, range(300))
