@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The HTTP API: one module per endpoint, and what stands between an endpoint and its caller.
+The HTTP API: one module per endpoint, and what stands before the endpoints.
 
 `tree.ENDPOINTS` lists every endpoint; `pipeline.Pipeline` takes a request through routing, gate
 (keys, permissions, throttles, CORS) and endpoint; `wire/` is HTTP/1.1 itself; `errors.ERRORS` is

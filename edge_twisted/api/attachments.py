@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-What the API needs of attachments: interfaces of the store's blobs, and the errors of attachments.
+Interfaces of attachments that the API needs, and the errors of attachments.
 
 The API declares here what it uses of blobs, as the mesh does for its own use (`blob_transfer`), so
 that neither imports the store.  Each `Awaitable` is a Deferred, or a coroutine over Deferreds.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``POST /attachments/upload``: streams the file of a ``multipart/form-data`` body to the store."""
+"""``POST /attachments/upload``: streams the file of a form to the store."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The CORS protocol (fetch.spec.whatwg.org, 3.2): which web pages of other origins may call the API.
+The CORS protocol: which web pages of other origins may call the API.
 
-An origin of the configuration matches the browser's Origin field character by character.
+The protocol is fetch.spec.whatwg.org, 3.2.  An origin of the configuration matches the browser's
+Origin field character by character.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Database(Protocol):
         timeout_seconds: float | None,
     ) -> Awaitable[Sequence[Result]]:
         """
-        Run statements as one unit: each sees the effects of earlier ones; all are stored, or none.
+        Run statements as one unit: all are stored, or none; each sees the ones before.
 
         :raises TransactionFailed: one of the statements failed.
         """

@@ -49,7 +49,7 @@ def decode(body: bytes, media: Media) -> object:
 
 def call_of(value: object, where: str = "the body") -> Call:
     """
-    Check that a decoded value is ``{"statement": ..., "args": {...}}``; `args` may be absent.
+    Check that a value is ``{"statement": ..., "args": {...}}``; `args` may be absent.
 
     :raises InvalidRequest: the value has another form; the message calls the value `where`.
     """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The table of error codes with their statuses, and the errors that the HTTP layer itself raises.
+The table of error codes and statuses, and the errors that the HTTP layer raises.
 
 An endpoint raises errors; it never composes an error response (`failures` does).  An error whose
 code is not in `ERRORS` is answered as ``internal_error``, so a new code belongs into the table.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one mapping from exceptions to error responses: status, headers, JSON, and the log line."""
+"""The one mapping from exceptions to error responses and their log lines."""
 
 from __future__ import annotations
 

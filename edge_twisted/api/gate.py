@@ -50,7 +50,7 @@ class GateRules:
 
 
 class ApiGate:
-    """What stands before every endpoint; its rules can be replaced while requests are under way."""
+    """The gate before all endpoints; its rules can be replaced while the server runs."""
 
     def __init__(self, rules: GateRules) -> None:
         self._rules = rules

@@ -43,7 +43,7 @@ class Trouble:
 
 def health_page(troubles: Sequence[Callable[[], Iterable[Trouble]]] = ()) -> Page:
     """
-    Return the endpoint that names what is wrong; a probe must never need a key or be throttled.
+    Return the endpoint that names faults; it needs no key and is never throttled.
 
     The status is 200 even if something is wrong: a degraded server serves all that it can, and a
     balancer that took it out of service would make it serve nothing.  The body tells.

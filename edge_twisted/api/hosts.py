@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The Host names that a server without API keys answers to: a defence against DNS rebinding.
+The Host names that a server without keys answers to: against DNS rebinding.
 
 An attacker can let the host name of a web page resolve to this machine.  For the browser, that page
 then has the same origin as this server, so the Origin field does not tell the two apart.  But the

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The pipeline of every request: find the endpoint, pass the gate, let the endpoint respond.
+The pipeline of every request: find the endpoint, pass the gate, respond.
 
 Only the pipeline turns exceptions into responses (by `failures.response_to`), and only the pipeline
 reports finished requests to the observers.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The route of an endpoint: its path, its methods, and what the server must know before it runs."""
+"""The route of an endpoint: path, methods, and what is checked before it runs."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from edge_twisted.api.route import Route
 
 class Router:
     """
-    Finds the resource of a request: by its exact path, else by a path that ends in ``{name}``.
+    Finds the resource of a request by its exact path, else by a path with ``{name}``.
 
     `disabled` are the routes that a setting switches off; they are answered with a 404 that names
     the setting.  Several resources may share a path if their methods differ.

@@ -36,7 +36,7 @@ class BadFormat(ValueError):
 
 def parse_listen_address(text: str, folder: Path) -> ListenAddress:
     """
-    Parse ``HOST:PORT``, ``[IPv6]:PORT`` or ``unix:PATH``; a relative path is one of `folder`.
+    Parse ``HOST:PORT``, ``[IPv6]:PORT`` or ``unix:PATH``, relative to `folder`.
 
     :raises BadFormat: `text` has none of these forms.
     """
@@ -123,7 +123,7 @@ def parse_url(text: str, schemes: tuple[str, ...]) -> SplitResult:
 
 def check_origin(text: str) -> str:
     """
-    Check a CORS origin, which is compared with browsers' `Origin` header character by character.
+    Check a CORS origin, which must equal the browser's `Origin` field exactly.
 
     :raises BadFormat: no browser would send `text` as an origin.
     """

@@ -41,7 +41,7 @@ Section = Mapping[str, Any]
 
 
 def build(values: Plain, path: Path, context: PathContext) -> Configuration:
-    """Build the configuration of the file `path` from its `values`, which obey schema and rules."""
+    """Build the configuration of the file `path` from its valid `values`."""
     whole: Any = completed(values, schema())
     shaped = {
         "path": path.name,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Interface of the checks that other rooms make on a configuration: queries, keys, certificates.
+Interface of the checks of other rooms: queries, keys, certificates, folders.
 
 Callers hand the checks in, so that this room imports none of the rooms above it.  The start, a
 reload and `config validate` hand in the same checks, so that they cannot disagree.  A check creates

@@ -184,7 +184,7 @@ class HttpApi:
 
 @frozen(kw_only=True)
 class ThrottleStrategy:
-    """At most `max_requests` in any `window_secs`, counted by `strategy`; `path` only for route."""
+    """At most `max_requests` in `window_secs`, counted by `strategy`; `path` for route."""
 
     strategy: Literal["ip_address", "api_key", "route"]
     max_requests: int

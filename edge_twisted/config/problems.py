@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Problems of a configuration file: `ConfigProblem` is one, `ConfigurationError` has them all."""
+"""Problems of a configuration file, and the error that has all of them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The reference of the configuration file in Markdown, made from the schema that validates it.
+The reference of the configuration file in Markdown, made from the schema.
 
 ``python -m edge_twisted.config.reference`` prints ``docs/configuration.md``.
 """

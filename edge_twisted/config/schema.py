@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The published JSON Schema of the file, schema.json, which validates it and has all defaults.
+The published schema, schema.json, which validates the file and has all defaults.
 
 https://json-schema.org/draft/2020-12.  ``title`` names in a phrase the values that are accepted,
 ``description`` says what the key is for; ``writeOnly`` marks secrets; ``deprecated`` marks an old

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Finds violations of the schema, and for ``anyOf`` those of the alternative the author meant.
+Finds violations of the schema, for ``anyOf`` those of the alternative meant.
 
 For a value that fits no alternative, jsonschema reports one failure of them all.  Here the failure
 is replaced by the errors of the one alternative that takes a value of this JSON type, if exactly

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Rewrites Twisted's events about connections that could not be accepted, and adds the remedy.
+Rewrites Twisted's events about refused connections, and adds the remedy.
 
 For each connection that finds no file descriptor left, Twisted logs three lines at level info.
 They become one warning, of a kind that `repeats` counts.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Levels per part, changeable at run time, and ``verbose``, which ``twisted.logger`` does not have.
+Log levels per part, changeable at run time, with ``verbose`` below debug.
 
 An event is verbose when it has level debug and the field `fields.VERBOSE` is true; rooms that may
 not import this one write it as ``log.debug("...", log_verbose=True)``.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Writes lines to files that may fail for a while: lines wait, are tried again, or are counted.
+Writes lines to files that may fail for a while: lines wait and are tried again.
 
 A full disk or a vanished folder is logged at once and then at most every minute.  Lines wait in
 memory up to a bound; beyond it the oldest are dropped, and their number is logged when writing

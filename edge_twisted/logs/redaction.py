@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Removes secrets from lines, in two steps: a fast search, and a replacement for suspicious lines.
+Removes secrets from lines: a fast search, then replacement in suspicious lines.
 
 The search runs on the encoded JSON and may have false positives; the replacement runs on each
 decoded text, so it never breaks the encoding.  Both use RE2, whose time is linear in the line

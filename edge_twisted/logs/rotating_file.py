@@ -29,7 +29,7 @@ RETRY_ROTATION_SECONDS: Final = 5.0
 
 class RotatingFile:
     """
-    The files of one `Rotation` in `folder`, the newest of which is open from `open` to `close`.
+    The files of one `Rotation` in `folder`; the newest is open for appending.
 
     :param now: the wall clock in seconds since 1970, for names and periods of files.
     :param monotonic: a monotonic clock in seconds, for retries.

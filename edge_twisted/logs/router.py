@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The observer of ``twisted.logger``: renders each event once, for the outputs that want it.
+The observer of ``twisted.logger``: renders each event once for all outputs.
 
 Events may come from any thread and are rendered there, because their values may change afterwards;
 outputs get lines on the reactor thread only.  A failing output does not affect the others.  An

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Formats times as RFC 3339 for lines, and without colons for file names; UTC, milliseconds.
+Formats times as RFC 3339, and without colons for file names; UTC, milliseconds.
 
 Both forms have a fixed width, so texts sort as their times do (until the year 9999).
 """

@@ -61,7 +61,7 @@ def generate(entropy: Callable[[int], bytes] = secrets.token_bytes) -> Generated
 
 def verify(key: str, hash_text: str) -> bool:
     """
-    Tell whether `hash_text` is the hash of `key`; at most one slow hash, on the calling thread.
+    Tell whether `hash_text` is the hash of `key`; slow, on the calling thread.
 
     :raises BadKeyHash: `hash_text` is no valid hash.
     """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Watches the certificate's files: takes a renewed one over, or waits for the first that is valid.
+Watches the certificate's files for a renewal, or for the first valid one.
 
 The files are looked at, not read, every `POLL_SECONDS`: polling sees a changed symbolic link,
 another file system and a container's mount alike, none of which inotify does.  A change is taken
@@ -38,7 +38,7 @@ REMIND_SECONDS = 3600.0
 
 class _PairPoll:
     """
-    Looks at two files and has `_examine` called when a change has settled or a date has passed.
+    Looks at two files; calls `_examine` after a settled change or a reached date.
 
     :param check: what an examination found when the files were in the state `examined`.
     :param now: tells the time in UTC.

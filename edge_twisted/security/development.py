@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Makes the development certificate: self-signed, for this machine only, at the first start.
+Makes the self-signed development certificate at the first start.
 
 The certificate is no authority: a client that trusts it trusts this one server, and nothing that
 the certificate's key might sign.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Queues that serve their sources in turn, so that one that asks often cannot starve another."""
+"""Queues that serve their sources in turn, so that none can starve another."""
 
 from __future__ import annotations
 

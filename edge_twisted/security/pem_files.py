@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Reads the files of a certificate and its key at one moment, with an error for each obstacle.
+Reads a certificate and its key at one moment, with an error for each obstacle.
 
 A renewal replaces the two files one after another, sometimes by changing symbolic links (certbot).
 `read_pair` returns the bytes of two files that did not change while they were read, which no

@@ -44,7 +44,7 @@ HANDSHAKES_REST: Final = 1.0
 @implementer(IOpenSSLServerConnectionCreator)
 class ReloadableTlsContext:
     """
-    Gives each new connection the newest certificate; connections keep the one they began with.
+    Gives each new connection the newest certificate; open connections keep theirs.
 
     A context in use is never changed (pyOpenSSL forbids it): a new certificate brings a new
     context, and taking it over is one assignment.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Makes a server's OpenSSL context: TLS 1.2 and 1.3, forward secrecy, authenticated ciphers.
+Makes a server's OpenSSL context: TLS 1.2 and 1.3 with forward secrecy only.
 
 Resumption is off: OpenSSL never changes the keys that encrypt tickets while a context lives, so a
 stolen one would open months of recorded TLS 1.2 traffic, and a full handshake with a P-256

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-How the C library's allocator keeps memory, so that what a flood took comes back when it is over.
+Settings of the C library's allocator, so that it returns unused memory.
 
 glibc gives each thread an arena of its own, up to eight for each core, and returns only what is
 free at the very end of one: after a flood most of what it took stays with the process.  Two arenas

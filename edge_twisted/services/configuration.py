@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Reads the configuration file with all checks, for the start, reloads and `config validate`.
+Reads the configuration file with all checks: start, reload, `config validate`.
 
 All three use `start_checks`.  They differ in one thing: the consequence of a certificate that
 cannot be served.  `config validate` refuses it; the start only warns if the dates are its one

@@ -55,7 +55,7 @@ LISTEN_AGAIN_SECONDS = 30.0
 
 
 class HttpService(Service):
-    """The HTTP listener; it starts last and stops first, so that the store is open for requests."""
+    """The HTTP listener; it starts last and stops first, while the store is open."""
 
     name = "http"
 

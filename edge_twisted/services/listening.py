@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Listening on the address of a configuration: TCP by address or name, a unix socket, or sockets
-that systemd opened for us.
+Listens on the address of a configuration: TCP, a unix socket, or systemd's sockets.
 
 All or nothing: if one of several addresses fails, none stays open, and the error says which one
 failed and why.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A service that starts its parts one after another and stops them in reverse, each awaited.
+A service that starts its parts in order and stops them in reverse, each awaited.
 
 Twisted's `MultiService` starts all children at once and waits for none, so requests could reach a
 store that is still opening on its thread.  The idea is that of Buildbot's ``AsyncMultiService``.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The one place that imports the global reactor; everything else is handed what it needs of it.
+The only import of the global reactor; other modules are given their part of it.
 
 Importing this module installs the reactor, unless twistd has done so, and makes its timers count
 monotonic time, so only `tap` does.

@@ -17,7 +17,7 @@ from twisted.internet.base import DelayedCall, ReactorBase
 
 def count_monotonic_time(reactor: ReactorBase) -> None:
     """
-    Make `reactor` count its timers by the monotonic clock; calls that wait keep what is left.
+    Make `reactor` count its timers by the monotonic clock, pending calls included.
 
     From here on `reactor.seconds()` is a time to measure with, and no date.
     """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Reload in two phases: every part verifies the new configuration, only then every part commits.
+Reload in two phases: all parts verify the new configuration, then all commit it.
 
 The scheme is syncthing's ``lib/config/wrapper.go``: if one part refuses, nothing changes.  A part
 returns the keys that it cannot change while it runs, and applies the rest.
@@ -32,7 +32,7 @@ class Reloadable(Protocol):
 
 @frozen(kw_only=True)
 class ReloadOutcome:
-    """The outcome of a reload: refused with problems, or applied, with keys that need a restart."""
+    """The outcome of a reload: problems, or the keys that only a restart can apply."""
 
     problems: tuple[str, ...] = ()
     needs_restart: tuple[str, ...] = ()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics of the store: commits as they become durable, documents and damage at each scrape."""
+"""Metrics of the store: commits as they happen, documents and damage per scrape."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Facts and measures of ``system:system_info`` and ``system:metrics`` from outside the database."""
+"""Facts and measures of ``system:`` collections from outside the database."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Notifier:
 
 def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
     """
-    Return the interval for feeding the watchdog in seconds; None without a watchdog for `pid`.
+    Return the seconds between feeds of the watchdog; None: no watchdog for `pid`.
 
     The interval is half of systemd's limit, as sd_watchdog_enabled(3) recommends.
     """

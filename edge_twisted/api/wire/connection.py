@@ -74,7 +74,7 @@ _HEAD, _EXCHANGE, _SKIP, _LINGER, _GONE = _Phase
 @implementer(IPushProducer)
 class Connection(Protocol):
     """
-    One connection of a `Site`: reads requests, runs one `Exchange` after another, keeps deadlines.
+    One connection of a `Site`: its requests, its exchanges, and its deadlines.
 
     :param opened: is called with the connection once it has a transport.
     :param closed: is called with the connection once its transport is gone.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all connections of a site share: pipeline, limits, clocks, and the state of draining."""
+"""What all connections of a site share: pipeline, limits, clocks, draining."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class RequestReader:
 
     def next_piece(self) -> bytes:
         """
-        Return the buffered part of the body; empty if the body is complete or has to be waited for.
+        Return the buffered part of the body; empty at its end, or if none has arrived.
 
         :raises HttpError: the chunks are malformed; answer it and close.
         """

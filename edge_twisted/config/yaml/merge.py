@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The merge key ``<<`` (https://yaml.org/type/merge.html): entries of other objects as defaults."""
+"""The merge key ``<<`` (yaml.org/type/merge.html): other objects' entries as defaults."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Maps a place inside a text of the file, such as an error in a query, to its file position."""
+"""Maps a place inside a text, such as an error in a query, to its file position."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Types of plain scalars by the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2, 10.3).
+Types of plain scalars by the core schema of YAML 1.2 (yaml.org/spec, 10.3).
 
 Unlike YAML 1.1, ``off``, ``no`` and ``12:30`` are text, so ``console_logs: off`` needs no quotes.
 """
