@@ -18,14 +18,14 @@ class FactReader(Protocol):
     """A snapshot or a unit of work."""
 
     def fact(self, space: str, key: bytes) -> bytes | None:
-        """Return a fact, None if there is none."""
+        """Return the value of a fact; None if the fact does not exist."""
 
 
 def with_epoch(fact: bytes | None, last: Dot) -> bytes:
     """
     Return the fact after a site left the epoch in which `last` was its last write.
 
-    One in which it wrote nothing leaves nothing behind, however many of them there are.
+    An epoch without writes leaves nothing in the fact, so that many restores do not make it grow.
     """
     if not last.sequence:
         return fact or b""
@@ -41,5 +41,5 @@ def written(facts: FactReader, last: Dot) -> VersionVector:
 
 
 def last_of(site: bytes, epoch: int, sequence: int) -> Dot:
-    """Return the dot of a site's last write; sequence 0 is none yet."""
+    """Return the dot of a site's last write; sequence 0 if the site has not written yet."""
     return Dot(Replica(SiteId(site), epoch), sequence)

@@ -4,7 +4,7 @@ Rows of some fields of documents, which a store makes as JSON text without decod
 
 A field has a name and a path, of ASCII letters, digits and ``_`` alone; where the path leads
 nowhere, the row lacks the field.  A body that is not literal (`edge_twisted.documents.json_text`)
-stays as it is: whoever asked decodes it and makes the row.
+stays as it is: the caller decodes it and makes the row.
 """
 
 from __future__ import annotations

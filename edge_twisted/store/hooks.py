@@ -21,7 +21,7 @@ def call_effect(effect: Callable[[], None]) -> None:
     """Call an effect of a unit of work; log what it raises."""
     try:
         effect()
-    except Exception:  # the boundary to whoever asked for it
+    except Exception:  # the boundary to the caller that gave the effect
         log.failure("An after-commit effect failed.")
 
 

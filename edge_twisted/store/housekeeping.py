@@ -22,9 +22,9 @@ _DAY_SECONDS = 86_400.0
 @frozen(kw_only=True)
 class Retention:
     """
-    How long what was deleted is kept.
+    How long tombstones and unnamed blobs are kept, and how often they are looked for.
 
-    The first four are the system parameters of the same names.
+    The first four fields are the system parameters of the same names.
     """
 
     tombstone_ttl_enabled: bool = True
@@ -32,9 +32,9 @@ class Retention:
     days_between_reaping: float = 1.0
     #: Most tombstones in one run of the reaper.
     tombstone_reap_batch_size: int = 10_000
-    #: The reaper and the collector also run so long after the start.
+    #: Delay of the first run of the reaper and of the collector after the start.
     first_run_seconds: float = 60.0
-    #: A blob that lost its last mention less than this ago is kept.
+    #: How long a blob is kept after it was found without mentions.
     attachment_grace_seconds: float = 600.0
     attachment_interval_seconds: float = 600.0
 
@@ -84,7 +84,7 @@ class Housekeeping:
 
     @property
     def retention(self) -> Retention:
-        """The times in force; setting them also begins the waits anew."""
+        """The retention in force; setting it also restarts the timers."""
         return self._retention
 
     @retention.setter
@@ -141,6 +141,6 @@ class Housekeeping:
         if name == "collect":
             return retention.attachment_interval_seconds
         if count >= retention.tombstone_reap_batch_size:
-            # More is waiting: after a rest, not after a day.
+            # More old tombstones wait: run again soon, not after a day.
             return retention.first_run_seconds
         return retention.days_between_reaping * _DAY_SECONDS

@@ -238,12 +238,12 @@ class UnitOfWork(Snapshot, Protocol):
 
     * documents, facts and indexes are as the newest stored unit left them, which may be a newer
       one than in the run before;
-    * `next_dot` and `renew_epoch` give the numbers anew, without a gap;
+    * `next_dot` and `renew_epoch` give the same numbers again, without a gap;
     * `tick` gives a later timestamp than in the run before;
     * the hooks of `Store.before_reap` and `Store.before_quarantine` run again with it.
 
     So a unit changes nothing outside of the store but by `after_commit`, which calls an effect
-    once, for the run that was stored.  Each run makes its result anew, and may ask for the time
+    once, for the run that was stored.  Each run computes its result again, and may ask for the time
     and for random numbers.  `tests.support.rerun_store` holds callers to this.
     """
 
@@ -313,7 +313,7 @@ class UnitOfWork(Snapshot, Protocol):
         """
         Forget an index; its entries go in the background.
 
-        :raises UnknownIndex: there is none of that name.
+        :raises UnknownIndex: the collection has no index of that name.
         """
 
     def admit_collection(self, name: str) -> None:
@@ -434,7 +434,7 @@ class Store(Protocol):
         """
         Fire when the index can be used, at once if it can already.
 
-        :raises UnknownIndex: there is none, or it was dropped meanwhile.
+        :raises UnknownIndex: the index does not exist, or was dropped meanwhile.
         """
 
     def reap(self, received_before: int, most: int) -> Deferred[int]:

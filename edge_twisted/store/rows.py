@@ -92,7 +92,7 @@ def fingerprint(digest_sum: int, digest_xor: int) -> bytes:
 
 @frozen(kw_only=True)
 class CollectionInfo:
-    """A collection and what is known of it without reading its documents."""
+    """A collection with its totals, which a store keeps and need not compute."""
 
     name: str
     #: Live documents.
@@ -100,7 +100,7 @@ class CollectionInfo:
     #: The newest commit that changed it.
     lsn: int
     #: The horizon: the newest commit whose tombstone was reaped.  A cursor before it may have
-    #: missed a delete, so its owner must fetch the scope anew.
+    #: missed a delete, so its owner must fetch the whole scope again.
     reaped_lsn: int
     #: 16 bytes over the digests of the live documents, whatever their order: their sum and their
     #: exclusive or, each modulo 2^64 and big-endian.  Kept by every write, so it costs nothing.

@@ -257,7 +257,7 @@ class Scrubber:
         except (ReadCancelled, StoreClosed):
             raise
         except StoreError as error:
-            # The store has said which page; what is behind it may be whole.
+            # The store has reported the page; rows behind it may be readable.
             log.debug("Rows behind {row} cannot be read: {error}", row=here.row, error=str(error))
             here.unreadable += 1
             after = await self._store.behind_unreadable(here.row)

@@ -26,7 +26,7 @@ from edge_twisted.store.errors import (
 from edge_twisted.store.filesystem import FOLDER_MODE, make_folder, sync_folder
 from edge_twisted.store.rows import BlobInfo
 
-#: A paused download that was not resumed for this long is deleted, and begins anew.
+#: A paused download that was not resumed for this long is deleted, and starts again from 0.
 PARTIAL_SECONDS = 7 * 86_400.0
 #: Read at a time when a blob is hashed.
 _HASH_BYTES = 1 << 20
@@ -172,9 +172,9 @@ class BlobFolder:
 
     def sweep(self) -> None:
         """
-        Delete what is doomed, unless it has arrived again meanwhile; until `end_sweep`.
+        Delete doomed blobs that have not arrived again meanwhile; stops early after `end_sweep`.
 
-        The lock is held for one file at a time, for the reactor's thread takes it too.
+        Holds the lock for one file at a time, because the reactor's thread takes the lock too.
         """
         while not self._is_ending:
             with self._lock:
@@ -193,7 +193,7 @@ def verify(path: Path, blob_id: str) -> None:
     """
     Read a blob and compare it with its id.
 
-    :raises BlobCorrupt: it is something else.
+    :raises BlobCorrupt: the bytes do not hash to the id.
     """
     with translating(blob_id), open(path, "rb") as file:
         hasher = sha256()

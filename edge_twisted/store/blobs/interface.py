@@ -18,7 +18,7 @@ from edge_twisted.store.rows import BlobInfo
 
 
 class BlobReader(Protocol):
-    """An open blob; it stays readable until it is closed, collected or not."""
+    """An open blob, which stays readable until `close`, even if it is collected meanwhile."""
 
     @property
     def info(self) -> BlobInfo:
@@ -38,14 +38,14 @@ class BlobReader(Protocol):
 
 class BlobWriter(Protocol):
     """
-    A blob on its way in; one call at a time, each after the Deferred of the one before.
+    An incoming blob; call one method at a time, after the Deferred of the previous call fired.
 
     Nothing is visible before `finish`, and nothing is left behind by `abort` or a crash.
     """
 
     @property
     def received(self) -> int:
-        """Bytes that are here already: where to go on with a resumed download."""
+        """Bytes received so far, which is the offset where a resumed download continues."""
 
     def write(self, chunk: bytes) -> Deferred[None]:
         """
@@ -66,7 +66,7 @@ class BlobWriter(Protocol):
 
 
 class BlobDownload(BlobWriter, Protocol):
-    """A blob on its way in whose id is known, so that what arrived can be kept for later."""
+    """An incoming blob whose id is known, so that its first part can be kept for later."""
 
     def pause(self) -> Deferred[None]:
         """Keep what arrived for a later `BlobStore.resume`, also after a restart."""
@@ -94,7 +94,7 @@ class BlobStore(Protocol):
         """
 
     def find(self, blob_id: str) -> BlobInfo | None:
-        """Return what is known of a complete blob, at once; None if it is not here."""
+        """Return id and length of a complete blob; None if this server does not have it."""
 
     def collect(self, grace_seconds: float) -> Deferred[int]:
         """

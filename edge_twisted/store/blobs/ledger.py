@@ -25,8 +25,8 @@ SPACE = "attachment"
 #: The space of who uploaded which blob; the key is the id, the value a list of identities, the
 #: newest last.  It is a space of its own because a server of an older version reads the other one.
 UPLOADERS = "attachment_uploaders"
-#: Identities that are remembered of a blob.  Whoever uploads it once more is the newest again, so
-#: none is lost to those who do not have the content.
+#: Most identities remembered for a blob.  A new upload makes its identity the newest again, so an
+#: identity that has the content can always regain its right.
 MOST_UPLOADERS = 16
 #: Blobs looked at, or forgotten, in one unit of work.
 STEP = 100
@@ -60,7 +60,7 @@ class BlobBooking:
 
 
 def book(unit: UnitOfWork, info: BlobInfo, uploader: str | None = None) -> None:
-    """Note that a blob is here, and which identity uploaded it; its grace time begins anew."""
+    """Note that a blob is here, and which identity uploaded it; its grace time restarts."""
     unit.put_fact(SPACE, info.id.encode("ascii"), BlobBooking(info.length).encoded())
     if uploader is not None:
         others = [each for each in uploaders(unit, info.id) if each != uploader]
@@ -81,7 +81,7 @@ def forget(unit: UnitOfWork, blob_id: str) -> None:
 
 
 def find(snapshot: Snapshot, blob_id: str) -> BlobInfo | None:
-    """Return what is known of a blob, None if it is not here."""
+    """Return id and length of a blob; None if this server does not have it."""
     value = snapshot.fact(SPACE, blob_id.encode("ascii", "replace"))
     return None if value is None else BlobInfo(blob_id, BlobBooking.decoded(value).length)
 

@@ -40,7 +40,7 @@ class MemoryCollection:
                 yield id_key, row.document.body, row.document
 
     def info(self) -> CollectionInfo:
-        """Add up what is known of the collection."""
+        """Compute the totals of the collection."""
         digests = [document.digest for _, _, document in self.live()]
         combined = 0
         for digest in digests:

@@ -39,7 +39,7 @@ class AnswerQueue:
         self._goes_on = False
 
     def add(self, answers: Iterable[Answer]) -> None:
-        """Call answers, which raise nothing, now or behind those that wait."""
+        """Call answers now, or after the answers that wait; answers must not raise."""
         self._due.extend(answers)
         if not self._goes_on:
             self._call_some()

@@ -4,8 +4,8 @@ Checksums of stored documents: they tell bytes that the disk changed from bytes 
 
 A checksum is 64 bits.  The low half is a CRC-32 over id key and text, the high half one over
 digest and merge state, so that a read of the text alone can be verified by itself.  A CRC finds
-every change of up to 32 bits in a row.  It is no protection against forgery: whoever can write
-the file can write checksums.  See docs/decisions/0010-checksums-of-documents.md.
+every change of up to 32 bits in a row.  It does not protect against forgery: a program that can
+write the file can write checksums.  See docs/decisions/0010-checksums-of-documents.md.
 """
 
 from __future__ import annotations

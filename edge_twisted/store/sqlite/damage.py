@@ -147,7 +147,7 @@ class DamageRecord:
         self.met.any_quarantined = documents > 0
 
     def report(self, attachments: int) -> DamageReport:
-        """Return what is known of damage; `attachments` is the number of damaged blobs."""
+        """Return the damage found so far; `attachments` is the number of damaged blobs."""
         return DamageReport(
             documents=self._documents, attachments=attachments, pages=tuple(self._pages)
         )

@@ -16,7 +16,7 @@ from edge_twisted.store.filesystem import FILE_MODE, restrict
 
 @frozen
 class Layout:
-    """Where the files of one database are: `folder` is its persistence directory."""
+    """The paths of one database's files; `folder` is the persistence directory."""
 
     folder: Path
     #: The database id: several databases in one folder never mix.
@@ -47,11 +47,11 @@ class FolderLock:
     @classmethod
     def take(cls, layout: Layout) -> FolderLock:
         """
-        Make the folder if need be, and lock it.
+        Make the folder if it does not exist, and lock it.
 
-        :raises DirectoryLocked: another process (or another store in this one) has it.
+        :raises DirectoryLocked: another process, or another store of this process, has the folder.
         :raises StoreReadOnly: the folder cannot be made or written.
-        :raises StoreFull: there is no space for it.
+        :raises StoreFull: there is no space for the folder or the lock: free some.
         """
         try:
             layout.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -81,11 +81,11 @@ class FolderLock:
 
 def make_private(path: Path) -> None:
     """
-    Make the database file `path` if need be, and take it from all but its owner.
+    Make the database file `path` if it does not exist, and restrict it to its owner.
 
-    What SQLite makes beside it gets the same mode; what is there already gets it here.
+    SQLite gives its mode to new files beside it; this function changes files that exist.
 
-    :raises OSError: it cannot be made.
+    :raises OSError: the file cannot be made.
     """
     with suppress(FileExistsError):
         # One that is there is not opened: closing it would give up the locks that SQLite has on it.

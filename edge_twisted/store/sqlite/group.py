@@ -33,7 +33,7 @@ class CommitGroup:
     """
     The open transaction of the writer's connection, and the layer not yet written into it.
 
-    :ivar state: units change it as they run; the writer reads it anew if the transaction fails.
+    :ivar state: units change it as they run; the writer reads it again if the transaction fails.
     """
 
     connection: apsw.Connection

@@ -36,7 +36,7 @@ class OpenFile:
     vfs: str | None
 
     def close(self) -> None:
-        """Close what is here and give the folder back."""
+        """Close the connections, and release the lock on the folder."""
         close(self.writer)
         close(self.inline)
         self.lock.release()

@@ -83,7 +83,7 @@ class StoredRow(NamedTuple):
 
 
 def read_row(connection: apsw.Connection, row: int) -> StoredRow | None:
-    """Return a row of documents, None if there is none."""
+    """Return a row of the table `documents`; None if there is no such row."""
     where = "FROM documents WHERE row = ?"
     try:
         found = connection.execute(f"SELECT {COLUMNS} {where}", (row,)).get
@@ -197,8 +197,8 @@ def _move(unit: DirectUnit, here: CollectionState, found: StoredRow, hooks: Remo
     unit.changes(here)
     first, last = live_rows(here.number)
     if not found.is_state_whole:
-        # The digest that was counted is unknown, so all others are counted anew.
-        _count_anew(connection, here)
+        # The digest that the totals contain is unknown: recount all other documents.
+        _recount(connection, here)
     elif first <= found.row <= last:
         here.count(found.digest, -1)
     place, state = (here.number, found.id_key), unit.state
@@ -236,7 +236,7 @@ def _forget_entries(connection: apsw.Connection, here: CollectionState, found: S
         )
 
 
-def _count_anew(connection: apsw.Connection, here: CollectionState) -> None:
+def _recount(connection: apsw.Connection, here: CollectionState) -> None:
     here.live = here.digest_sum = here.digest_xor = 0
     for (number,) in connection.execute(
         "SELECT digest FROM documents WHERE row BETWEEN ? AND ?", live_rows(here.number)

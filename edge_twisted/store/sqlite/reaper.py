@@ -122,8 +122,8 @@ class ReapJob:
             first = names.index(self._begin_at) if self._begin_at in state.collections else 0
             self._names = names[first:] + names[:first]
         elif state is not self._state:
-            # The state was read anew because a physical transaction failed, perhaps that of the
-            # last step.  To repeat the step does no harm.
+            # The state was read again because a physical transaction failed, perhaps that of the
+            # last step.  Repeating the step does no harm.
             self._progress = self._before_step
         self._state = state
         return self._names
@@ -174,7 +174,8 @@ class ReapJob:
         return len(old)
 
     def _correct(self, unit: DirectUnit, rows: list[_Tombstone]) -> None:
-        # Received while the clock was ahead: such a tombstone would keep those behind it for ever.
+        # A tombstone that was received while the clock was ahead would keep all later ones until
+        # that date: it counts as received now.
         now = unit.now_ms()
         early = [(now, each.row) for each in rows if each.received > now]
         if early:

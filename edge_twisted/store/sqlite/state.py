@@ -3,7 +3,7 @@
 The writer's state in memory: replica, counters, collections with their totals, and indexes.
 
 It belongs to the writer's thread.  A unit of work changes it as it runs, and restores it if the
-unit fails.  It is saved with the physical transaction, and read anew if the transaction fails.
+unit fails.  It is saved with the physical transaction, and read again if the transaction fails.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class StoredIndex:
     exact: bool
 
     def info(self) -> IndexInfo:
-        """Return what the outside may know of it."""
+        """Return the public description of the index."""
         return IndexInfo(definition=self.definition, ready=self.progress is None, exact=self.exact)
 
 
@@ -58,11 +58,11 @@ class CollectionState:
     greatest_id: bytes = b""
 
     def totals(self) -> Totals:
-        """Return what `restore` takes back."""
+        """Return the totals, for `restore`."""
         return (self.live, self.digest_sum, self.digest_xor, self.reaped_lsn)
 
     def restore(self, totals: Totals) -> None:
-        """Set the totals to what they were."""
+        """Set the totals to earlier ones."""
         self.live, self.digest_sum, self.digest_xor, self.reaped_lsn = totals
 
     def count(self, digest: int, sign: int) -> None:
@@ -142,7 +142,7 @@ class WriterState:
         return state
 
     def new_collection(self, name: str) -> CollectionState:
-        """Begin a collection; it is saved with the other totals."""
+        """Begin a collection, which `save` writes with the totals of others."""
         number = self.next_collection
         self.next_collection += 1
         collection = CollectionState(
@@ -153,7 +153,7 @@ class WriterState:
         return collection
 
     def save(self, connection: apsw.Connection) -> None:
-        """Write what changed since the last time, inside the physical transaction."""
+        """Write the changes since the last call, inside the physical transaction."""
         if self.touched:
             changed = [self.collections[name] for name in self.touched]
             for collection in changed:
@@ -211,7 +211,7 @@ def _spaces(connection: apsw.Connection) -> set[str]:
 
 
 def _load_quarantine(connection: apsw.Connection, state: WriterState) -> None:
-    """Read what is in quarantine: its rows are not free, and its ids have to be looked up."""
+    """Read the quarantine: its rows are not free, and its ids count for `greatest_id`."""
     numbered = {each.number: each for each in state.collections.values()}
     for number, id_key, row, digest in connection.execute(
         "SELECT collection, id, row, digest FROM quarantine"

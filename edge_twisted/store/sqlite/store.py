@@ -165,7 +165,7 @@ class SqliteStore:
         path = str(self._layout.database)
         log.debug("{path} was closed at commit {lsn}.", path=path, lsn=self._lsn)
 
-    # -- what is known at once
+    # -- without a read
 
     @property
     def replica(self) -> Replica:
@@ -264,7 +264,7 @@ class SqliteStore:
 
     def watch_damage(self, hurry: Callable[[], None], lost: Callable[[str], None]) -> None:
         """
-        Set what is done when damage is found.
+        Set the functions that are called when damage is found.
 
         :param hurry: called when a read met damage and cannot say where it is.
         :param lost: called with the id of a blob that went into quarantine, to be fetched again.
@@ -336,7 +336,7 @@ class SqliteStore:
         if outcome.failed is not None:
             self._job_failed(*outcome.failed)
         for unit in outcome.units:
-            # Before any unit is answered, so that whoever reads next finds the effects done.
+            # Call effects before any unit is answered, so that callers find the effects done.
             for effect in unit.effects:
                 call_effect(effect)
         if outcome.seconds > SLOW_COMMIT_SECONDS:

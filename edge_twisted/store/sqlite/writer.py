@@ -101,7 +101,7 @@ class DurabilityListener(Protocol):
         """
         Take the outcome of a physical transaction, whose units wait for their answers.
 
-        :param state: what is durable now; None if the transaction failed.
+        :param state: the durable state; None if the transaction failed.
         """
 
 
@@ -153,7 +153,7 @@ class Writer:
         close(self._connection)
         return tuple(self._jobs)
 
-    # -- what is next
+    # -- the choice of work
 
     def _gather(self) -> list[QueuedUnit]:
         """Return the waiting units; block only if there is nothing else to do."""
@@ -268,7 +268,7 @@ class Writer:
         )
         if group is not None:
             group.roll_back()
-        # The state may hold what was rolled back: read it anew before the next group.
+        # The state may contain changes that were rolled back: read it again before the next group.
         self._state = None
         for unit in ran:
             unit.result, unit.effects, unit.jobs = None, (), ()

@@ -88,7 +88,7 @@ def restore(layout: Layout, source: Path, now: str, *, force: bool = False) -> C
     """
     Put a backup where the server of `layout` finds it; the server must not run.
 
-    :param now: a name for this moment, for what is moved aside.
+    :param now: the current time as text, for the name of the folder that `force` makes.
     :param force: move a database that is there aside, to ``NAME.replaced-NOW`` in the folder.
     :raises RestoreRefused: the folder holds a database, or `source` has none of this name.
     :raises StoreCorrupt: the backup is damaged.

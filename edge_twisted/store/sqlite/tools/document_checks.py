@@ -69,7 +69,7 @@ class CollectionCheck:
         self._entries: Counter[int] = Counter()
 
     def problems(self) -> Iterator[StoreProblem]:
-        """Yield what is wrong with the documents, then with what is kept of all of them."""
+        """Yield the problems of each document, then of totals, progress and indexes."""
         for row in self._rows():
             yield from self._document(row)
         yield from self._totals()
