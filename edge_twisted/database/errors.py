@@ -64,7 +64,7 @@ class DocumentTooLarge(EdgeError):
 
 
 class StatementForbidden(EdgeError):
-    """The identity may not do this; ask whoever grants permissions."""
+    """The identity may not do this; an administrator can grant the permission."""
 
     code: ClassVar[str] = "forbidden"
 

@@ -45,7 +45,7 @@ _INDEXED: Final = (IdScan, IndexScan, UnionScan)
 
 
 class BeyondBounds(Exception):
-    """A read exceeded its `ReadBudget`; whoever set the budget runs the read again without one."""
+    """A read exceeded its `ReadBudget`; the caller runs it again on a thread, without a budget."""
 
 
 class ReadBudget:
@@ -182,7 +182,7 @@ class InlinePolicy:
             return False
         if plan.counts_all is not None:
             return True
-        # A filter of the store would look at rows that nobody counts.
+        # The filter of the store would read rows that the budget does not count.
         known = snapshot.collection(access.collection)
         return known is None or known.count <= INLINE_ROWS
 

@@ -67,7 +67,7 @@ def join_transit(snapshot: Snapshot) -> Snapshot:
 
 
 class _JoinedSnapshot:
-    """See `join_transit`; it has what reading for peers needs, and hands on the rest."""
+    """The snapshot of `join_transit`; methods that are not defined here are delegated."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot

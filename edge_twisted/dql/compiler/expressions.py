@@ -357,9 +357,9 @@ def with_list(
 
 def _check_part(function: Function, node: syntax.Call) -> None:
     """
-    Refuse a part of dates that is written out and is none.
+    Check a literal argument that names a part of dates, such as ``'day'``.
 
-    :raises SemanticError: it is none.
+    :raises SemanticError: no part of dates has that name.
     """
     if function.parts is None:
         return
