@@ -34,7 +34,7 @@ class End(Protocol):
 
     def __init__(self) -> None:
         self.made: Deferred[None] = Deferred()
-        self.received = b""
+        self.received = bytearray()
         self.losses: list[Failure] = []
         #: What the connection told its producer.
         self.told: list[str] = []
