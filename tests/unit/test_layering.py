@@ -38,6 +38,7 @@ PURE = (
     "mesh/repair/", "mesh/session/", "mesh/wire/",
     "mesh/links/backoff.py", "mesh/links/link_choice.py", "mesh/links/strangers.py",
     "mesh/trust/authority.py", "mesh/trust/certificates.py", "mesh/trust/peer_key.py",
+    "mesh/trust/signatures.py",
 )  # fmt: skip
 #: `requests` names Deferred in the interface of what the database does for a session.
 IMPURE_EXCEPTIONS = {"config/load.py", "mesh/ports/requests.py"}
