@@ -73,6 +73,11 @@ def _says_hello(data: bytes) -> bool:
     return b"d" * 32 in data
 
 
+_BATCH: Final = 6
+#: Where a BATCH names further subscriptions, after the number of its kind.
+_OTHERS: Final = 1 + m.Batch.__struct_fields__.index("others")
+
+
 class _Source:
     """Small choices out of the fuzzer's bytes; zeroes when they are used up."""
 
@@ -102,6 +107,18 @@ class _Source:
         return found
 
 
+#: Subscriptions that overlap, in both directions, and a batch for two of them.
+_TOGETHER: Final = (
+    m.Subscribe(1, "tasks", b"\x80", None, 0),
+    m.Subscribe(2, "tasks red", b"\x80", 1, 0),
+    m.Subscribe(3, "tasks 2", b"\x80", None, 1),
+    m.Ready(),
+    m.Batch(1, m.Items(), 3, True, others=[2]),
+    m.Batch(2, m.Items(left=[(b"a", 7)]), 2, False, others=[1]),
+    m.Ack(1, 1),
+)
+
+
 def fuzz_messages(data: bytes) -> None:
     """
     Hold a conversation that begins well and goes wrong as the bytes say.
@@ -119,7 +136,7 @@ def fuzz_messages(data: bytes) -> None:
     peer = FrameWriter()
     _say(end, peer, m.encode(hello(fake_us(right), right.replica, None)))
     assert end.session.state is LinkState.ESTABLISHED
-    catalogue = list(examples())[1:]
+    catalogue = [*list(examples())[1:], *_TOGETHER]
     now = 0.0
     for _ in range(200):
         if source.is_empty or end.closed is not None:
@@ -211,16 +228,86 @@ def _mutated(message: m.Message, source: _Source) -> bytes:
 
 
 def _renumbered(payload: bytes, source: _Source) -> bytes:
-    """Return the message for another small subscription, with another small lsn."""
+    """Return the message for other small subscriptions, with another small lsn."""
     fields = msgspec.msgpack.decode(payload)
+    if fields[0] == _BATCH and source.byte() & 1:
+        fields[_OTHERS] = [source.below(4) for _ in range(source.below(4))]
     for at in (1, 2, 3):
         if at < len(fields) and type(fields[at]) is int and source.byte() & 1:
             fields[at] = source.below(6)
     return msgspec.msgpack.encode(fields)
 
 
+_SCOPES: Final = ("tasks", "tasks red", "tasks 2")
+
+
+def fuzz_courses(data: bytes) -> None:
+    """
+    Serve and be served by a peer that knows the protocol and lies about overlapping subscriptions.
+
+    Its messages are well formed, mostly of numbers that exist, and come in any order.
+    """
+    source = _Source(data)
+    left, right = two()
+    left.write("tasks", {"a": "red 2", "b": "2"})
+    scopes = [fake_scope(query) for query in _SCOPES]
+    left.cursors = {(right.replica, scope.key): 1 for scope in scopes if data[:1] > b"\x20"}
+    end = LinkEnd(left, Session(fake_us(left), fake_key(right), scopes))
+    end.take(end.session.start(0.0))
+    peer, heard = FrameWriter(), FrameReader()
+    heard.limit_bytes = 1 << 25
+    _say(end, peer, m.encode(hello(fake_us(right), right.replica, None)))
+    while end.step(0.0):
+        pass
+    now, newest = 0.0, 0
+    while not source.is_empty and end.closed is None:
+        what = source.below(6)
+        if what == 0:
+            now += 0.5
+            end.take(end.session.tick(now))
+        elif what == 1:
+            left.write("tasks", {chr(97 + source.below(4)): ("red", "2")[source.below(2)]})
+            end.tell_commits(now)
+        elif what <= 3:
+            _answer(end, source, now)
+        else:
+            message = _lie(end, source, heard, newest)
+            newest = max(newest, message.number if isinstance(message, m.Subscribe) else 0)
+            _say(end, peer, m.encode(message), now)
+        _check(end)
+
+
+def _lie(end: LinkEnd, source: _Source, heard: FrameReader, newest: int) -> m.Message:
+    """Return a message that may be right, and often is."""
+    number, lsn = 1 + source.below(3), source.below(8)
+    match source.below(12):
+        case 0 | 1 | 2:
+            position = (None, 0, 1, end.documents.lsn)[source.below(4)]
+            query = _SCOPES[source.below(3)]
+            return m.Subscribe(newest + 1, query, b"\x80", position, source.below(2))
+        case 3:
+            return m.Ready()
+        case 4 | 5 | 6:
+            while end.log:
+                heard.feed(end.log.pop(0))
+            sent = [m.decode(payload) for payload in heard.messages()]
+            batches = [each for each in sent if isinstance(each, m.Batch)]
+            return m.Ack(batches[-1].number, batches[-1].lsn) if batches else m.KeepAlive([])
+        case 7 | 8:
+            others = {1 + source.below(3) for _ in range(source.below(3))} - {number}
+            items = m.Items(whole=[(b"z", b"red 2", b"\x90")] if lsn & 1 else [])
+            return m.Batch(number, items, lsn, True, others=sorted(others))
+        case 9:
+            return m.Unsubscribe(1 + source.below(max(newest, 1)))
+        case 10:
+            return (m.RepairBegin(number, b"s" * 16), m.RepairDone(number, lsn))[lsn & 1]
+        case _:
+            return (m.Stale(number, ""), m.Closed(number, ""), m.Opened(number))[lsn % 3]
+
+
 ENTRY_POINTS: Final[tuple[Callable[[bytes], None], ...]] = (
     fuzz_frames,
     fuzz_greeting,
     fuzz_messages,
+    fuzz_courses,
 )
