@@ -14,6 +14,7 @@ The spaces of these facts are in `edge_twisted.records.facts`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import Any, Final
 
 import msgspec.msgpack
@@ -28,7 +29,14 @@ from edge_twisted.documents.versions import (
     decode_vector,
     encode_vector,
 )
-from edge_twisted.records.facts import ACKNOWLEDGED, CURSORS, EVICTED, EVICTIONS, INITIAL_DELETES
+from edge_twisted.records.facts import (
+    ACKNOWLEDGED,
+    BASES,
+    CURSORS,
+    EVICTED,
+    EVICTIONS,
+    INITIAL_DELETES,
+)
 from edge_twisted.store.errors import shown_id
 from edge_twisted.store.hidden import hidden_name, shown_name
 from edge_twisted.store.interface import Snapshot, UnitOfWork
@@ -252,12 +260,13 @@ def note_whole(unit: UnitOfWork, collection: str, id_key: bytes, digest: int) ->
 
 
 def drop_positions(unit: UnitOfWork, collection: str) -> None:
-    """Drop the cursors of a collection and of its documents in transit."""
-    for name in dict.fromkeys((collection, hidden_name(shown_name(collection)))):
+    """Drop the cursors of a collection and of its documents in transit, and their bases."""
+    names = dict.fromkeys((collection, hidden_name(shown_name(collection))))
+    for space, name in product((CURSORS, BASES), names):
         after = None
-        while found := unit.facts(CURSORS, prefix_of(name), after=after):
+        while found := unit.facts(space, prefix_of(name), after=after):
             for key, _ in found:
-                unit.put_fact(CURSORS, key, None)
+                unit.put_fact(space, key, None)
             after = found[-1][0]
 
 

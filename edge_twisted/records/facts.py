@@ -18,6 +18,7 @@ from edge_twisted.store import epochs
 from edge_twisted.store.blobs import ledger
 
 ACKNOWLEDGED: Final = "acknowledged"
+BASES: Final = "bases"
 CURSORS: Final = "cursors"
 EVICTED: Final = "evicted"
 EVICTIONS: Final = "evictions"
@@ -63,6 +64,12 @@ SPACES: Final = (
         CURSORS,
         "collection, the rest of a scope's key, sender",
         "position in what the sender sends; dropped by prefix on EVICT",
+        "replication/knowledge",
+    ),
+    FactSpace(
+        BASES,
+        "as of a cursor",
+        "version vector that the sender's deltas may build on; goes with the cursor",
         "replication/knowledge",
     ),
     FactSpace(KNOWLEDGE, "collection", "version vector", "replication/knowledge"),

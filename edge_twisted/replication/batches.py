@@ -144,6 +144,8 @@ def _move(unit: UnitOfWork, here: Snapshot, request: ApplyBatch) -> tuple[ScopeK
             continue
         if cursor.after != request.lsn:
             knowledge.put_cursor(unit, cursor.scope, request.sender, request.lsn)
+        if request.base is not None:
+            knowledge.join_base(unit, cursor.scope, request.sender, request.base)
         if request.knowledge is not None and cursor.scope.is_whole:
             name = knowledge.facts_name(cursor.scope)
             knowledge.join_knowledge(unit, name, request.knowledge)

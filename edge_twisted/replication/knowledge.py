@@ -34,13 +34,14 @@ from edge_twisted.documents.versions import (
     encode_vector,
 )
 from edge_twisted.mesh.ports.requests import Scope
+from edge_twisted.mesh.wire.messages import MAX_BASE
 from edge_twisted.records.evictions import (
     Evictions,
     note_versions_evicted,
     prefix_of,
     was_initial_deleted,
 )
-from edge_twisted.records.facts import CURSORS, KNOWLEDGE, REAPED
+from edge_twisted.records.facts import BASES, CURSORS, KNOWLEDGE, REAPED
 from edge_twisted.store.hidden import hidden_name
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 from edge_twisted.store.rows import StoredDocument
@@ -213,6 +214,28 @@ def cursor(snapshot: Snapshot, scope: Scope, sender: Replica) -> int | None:
 def put_cursor(unit: UnitOfWork, scope: Scope, sender: Replica, lsn: int) -> None:
     """Set the cursor of a scope at a sender."""
     unit.put_fact(CURSORS, _cursor_key(scope, sender), _LSN.pack(lsn))
+
+
+def stored_base(snapshot: Snapshot, scope: Scope, sender: Replica) -> VersionVector | None:
+    """Return what is here of a scope from a sender, as far as the sender told; None: unknown."""
+    fact = snapshot.fact(BASES, _cursor_key(scope, sender))
+    return None if fact is None else decode_vector(fact)
+
+
+def join_base(unit: UnitOfWork, scope: Scope, sender: Replica, news: VersionVector) -> None:
+    """
+    Add what a sender knew when this server had caught up with it to the base of the stream.
+
+    The base stays valid while there is a cursor, for what came stays.  One of too many entries is
+    not kept: documents then come whole after an absence.
+    """
+    key = _cursor_key(scope, sender)
+    before = decode_vector(unit.fact(BASES, key))
+    after = before.join(news)
+    if len(after) > MAX_BASE:
+        unit.put_fact(BASES, key, None)
+    elif after is not before:
+        unit.put_fact(BASES, key, encode_vector(after))
 
 
 def facts_name(scope: Scope) -> str:

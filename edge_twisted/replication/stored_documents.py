@@ -32,7 +32,7 @@ from edge_twisted.records.facts import EVICTIONS, TRANSIT_SIZE
 from edge_twisted.records.transit import join_transit
 from edge_twisted.replication.batches import BatchContext, BatchOutcome, apply_batch
 from edge_twisted.replication.epoch_renewal import load_heard, observe
-from edge_twisted.replication.knowledge import cursor, note_quarantined, note_reaped
+from edge_twisted.replication.knowledge import cursor, note_quarantined, note_reaped, stored_base
 from edge_twisted.replication.moved_out import moved_out_documents
 from edge_twisted.replication.repair_requests import delete_gone, find_gone, find_seen, read_digests
 from edge_twisted.replication.scopes import OwnSubscriptions, Scopes
@@ -243,9 +243,11 @@ class StoredDocuments:
             case FindPosition(scope=scope, sender=sender):
                 info = snapshot.collection(scope.collection)
                 held = info.count if info is not None else 0
+                lsn = cursor(snapshot, scope, sender)
                 return StreamPosition(
-                    lsn=cursor(snapshot, scope, sender),
+                    lsn=lsn,
                     held=held,
+                    base=None if lsn is None else stored_base(snapshot, scope, sender),
                     evictions=Evictions.of(snapshot, scope.collection).generation,
                 )
             case ReadChanges():

@@ -72,14 +72,15 @@ def read_changes(
                 items.append(item)
                 size += _size(item)
         lsn, more = batch.lsn, batch.more
-    if more or not any(each.scope.is_whole for each in readings):
-        return Changes(items=tuple(items), lsn=lsn, more=more)
+    if more:
+        return Changes(items=tuple(items), lsn=lsn, more=True)
+    fingerprint = info.fingerprint if info is not None else _NO_DOCUMENTS
     return Changes(
         items=tuple(items),
         lsn=lsn,
         more=False,
         knowledge=Knowledge(snapshot, collection).shareable,
-        fingerprint=info.fingerprint if info is not None else _NO_DOCUMENTS,
+        fingerprint=fingerprint if any(each.scope.is_whole for each in readings) else None,
     )
 
 

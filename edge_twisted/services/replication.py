@@ -20,6 +20,7 @@ from edge_twisted.mesh.links.link import Link
 from edge_twisted.mesh.links.node import MeshNode
 from edge_twisted.mesh.ports.effects import Received, ScopeRefused, StreamProgress, Withheld
 from edge_twisted.mesh.ports.requests import Scope
+from edge_twisted.mesh.session.bases import BaseMemory
 from edge_twisted.mesh.session.handshake import LocalServer
 from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.session.session import Session
@@ -60,6 +61,7 @@ class StoreReplication:
         )
         self.peers = PeerRecords()
         self._pulls = Pulls()
+        self._bases = BaseMemory()
         self._node: MeshNode | None = None
         self._scopes: tuple[Scope, ...] = ()
         self._ends: list[Callable[[], None]] = []
@@ -116,6 +118,7 @@ class StoreReplication:
             peer,
             self._scopes,
             pulls=self._pulls,
+            bases=self._bases,
             has_other_sources=lambda: any(key != peer for key in node.peers),
         )
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from attrs import define, field
 
 from edge_twisted.documents.ids import id_value
-from edge_twisted.documents.versions import VersionVector
+from edge_twisted.documents.versions import NO_VERSION, VersionVector
 from edge_twisted.mesh.ports.effects import Effect, Send
+from edge_twisted.mesh.session.bases import BaseMemory
 from edge_twisted.mesh.wire import messages as m
 from edge_twisted.mesh.wire.frames import FrameReader
 from edge_twisted.mesh.wire.items import Announced, Item, Left, Partial, Whole
@@ -61,11 +62,13 @@ class Link:
         sender = self.sender.replica.documents.replica
         with self.receiver.replica.store.snapshot() as snapshot:
             cursor = knowledge.cursor(snapshot, scope, sender)
+            base = knowledge.stored_base(snapshot, scope, sender) or NO_VERSION
             known = knowledge.Knowledge(snapshot, "tasks").vector
         sent_to = self.sender.replica.documents.lsn
         who, whom = _name(self.receiver), _name(self.sender)
         yield f"   {whom}: lsn {sent_to}"
-        yield f"   {who}: cursor for {whom} {cursor}, knowledge {_vector(known)}"
+        has = f"cursor for {whom} {cursor}, base {_vector(base)}"
+        yield f"   {who}: {has}, knowledge {_vector(known)}"
 
 
 class RecordedEnd(StoredEnd):
@@ -111,7 +114,13 @@ def _steps() -> Iterator[str]:
     link = Link(a, b)
     yield from link.told(1)
     yield from link.stored()
-    yield "4. A repair. C has what B has, a document of its own, no cursor for A. A has a new one."
+    yield "4. A change while the link is down, and A restarts. B has kept its base with the cursor."
+    a.run("UPDATE tasks SET done = false WHERE _id = 'mow'")
+    a.bases = BaseMemory()
+    link = Link(a, b)
+    yield from link.told(1)
+    yield from link.stored()
+    yield "5. A repair. C has what B has, a document of its own, no cursor for A. A has a new one."
     c.run("INSERT INTO tasks DOCUMENTS ({'_id': 'hoe'})")
     Link(b, c).told(2)
     a.run("INSERT INTO tasks DOCUMENTS ({'_id': 'rake'})")
@@ -151,7 +160,8 @@ def _in_words(message: m.Message) -> str:
             return "HELLO"
         case m.Subscribe():
             cursor = "no cursor" if message.position is None else f"cursor {message.position}"
-            return f"SUBSCRIBE {message.number}: {message.query}; {cursor}, holds {message.held}"
+            words = f"SUBSCRIBE {message.number}: {message.query}; {cursor}, holds {message.held}"
+            return words if message.base is None else f"{words}, base {message.base.hex()[:4]}"
         case m.Batch():
             items = ", ".join(map(_item, read_items(message.items))) or "nothing"
             words = f"BATCH {message.number}: {items}; lsn {message.lsn}"
@@ -162,6 +172,8 @@ def _in_words(message: m.Message) -> str:
             return words
         case m.Ack():
             return f"ACK {message.number}: lsn {message.lsn}"
+        case m.Base():
+            return f"BASE {message.number}: {_vector(read_vector(message.base))}"
         case m.Stale():
             return f"STALE {message.number}"
         case m.RepairBegin():

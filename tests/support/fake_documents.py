@@ -99,6 +99,7 @@ class FakeDocuments:
     docs: dict[str, dict[bytes, Doc]] = field(factory=dict)
     knowledge: dict[str, VersionVector] = field(factory=dict)
     cursors: dict[tuple[Replica, bytes], int] = field(factory=dict)
+    bases: dict[tuple[Replica, bytes], VersionVector] = field(factory=dict)
     reaped: dict[str, int] = field(factory=dict)
     evictions: dict[str, int] = field(factory=dict)
     closed: set[str] = field(factory=set)
@@ -128,6 +129,7 @@ class FakeDocuments:
         self.docs[collection] = {}
         self.evictions[collection] = self.evictions.get(collection, 0) + 1
         self.cursors = {k: v for k, v in self.cursors.items() if not _is_for(k[1], collection)}
+        self.bases = {k: v for k, v in self.bases.items() if k in self.cursors}
 
     def reap(self, collection: str) -> None:
         """Forget all tombstones."""
@@ -162,9 +164,11 @@ class FakeDocuments:
         match request:
             case FindPosition(scope=scope, sender=sender):
                 held = len(self.docs.get(scope.collection, {}))
+                lsn = self.cursors.get((sender, scope.key))
                 return StreamPosition(
-                    lsn=self.cursors.get((sender, scope.key)),
+                    lsn=lsn,
                     held=held,
+                    base=None if lsn is None else self.bases.get((sender, scope.key)),
                     evictions=self.evictions.get(scope.collection, 0),
                 )
             case ApplyBatch():
@@ -295,6 +299,8 @@ class FakeDocuments:
                 unmoved.append(scope.key)
             else:
                 self.cursors[key] = request.lsn
+                if request.base is not None:
+                    self.bases[key] = self.bases.get(key, NO_VERSION).join(request.base)
         return tuple(unmoved)
 
     def _delete(self, collection: str, all_seen: tuple[Seen, ...]) -> None:
@@ -330,7 +336,7 @@ class FakeDocuments:
             items=tuple(items),
             lsn=end,
             more=more,
-            knowledge=self._known(scope.collection) if tells else None,
+            knowledge=None if more else self._known(scope.collection),
             fingerprint=self.fingerprint(scope.collection) if tells else None,
         )
 

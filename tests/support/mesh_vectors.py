@@ -32,6 +32,7 @@ from edge_twisted.mesh.presence.codec import encode as encode_record
 from edge_twisted.mesh.presence.codec import signed_bytes
 from edge_twisted.mesh.presence.graph import Claim, PresenceRecord, RecordVersion
 from edge_twisted.mesh.repair.states import REPAIR
+from edge_twisted.mesh.session.bases import base_digest
 from edge_twisted.mesh.session.states import INCOMING, LINK, OUTGOING
 from edge_twisted.mesh.trust.identity import PeerIdentity
 from edge_twisted.mesh.wire import messages as m
@@ -42,7 +43,8 @@ from edge_twisted.mesh.wire.state_machine import NoState, Table
 from edge_twisted.mesh.wire.values import write_items, write_seen, write_vector
 
 _SITE = SiteId(bytes(range(16)))
-_VECTOR = write_vector(VersionVector({Replica(_SITE, 1): 7}))
+_BASE = VersionVector({Replica(_SITE, 1): 7})
+_VECTOR = write_vector(_BASE)
 
 
 def name_of(kind: type) -> str:
@@ -107,7 +109,7 @@ def examples() -> Iterator[m.Message]:
         [1, 2], b"\xdb" * 32, _SITE, 1, "pk" + "A" * 44, "dock", 115605504000000000, 1 << 20
     )
     yield m.Met(41)
-    yield m.Subscribe(1, "SELECT * FROM tasks", b"\x80", 40, 12)
+    yield m.Subscribe(1, "SELECT * FROM tasks", b"\x80", 40, 12, base_digest(_BASE))
     yield m.Ready()
     yield m.Batch(
         1,
@@ -125,6 +127,9 @@ def examples() -> Iterator[m.Message]:
         False,
         _VECTOR,
     )
+    yield m.BaseWanted(1)
+    yield m.Base(1, _VECTOR)
+    yield m.Batch(2, write_items(()), 44, True, base=_VECTOR)
     yield m.Ack(1, 44)
     yield m.Want(1, [b"\x40c\x00\x01"])
     yield m.Supply(1, [(b"\x40c\x00\x01", b'{"_id":"c"}', b"\x04")])

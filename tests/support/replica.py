@@ -147,7 +147,8 @@ class ReplicaStream:
                 after = (await self._position()).lsn
                 continue
             assert isinstance(changes, Changes)
-            await self._apply(changes.items, changes.lsn, after, changes.knowledge)
+            knowledge = changes.knowledge if self.scope.is_whole else None
+            await self._apply(changes.items, changes.lsn, after, knowledge, changes.knowledge)
             after = changes.lsn
             if not changes.more:
                 self.base = changes.knowledge
@@ -166,6 +167,7 @@ class ReplicaStream:
         lsn: int | None,
         after: int | None,
         knowledge: VersionVector | None,
+        base: VersionVector | None = None,
     ) -> Applied:
         self.items.extend(items)
         while True:
@@ -178,6 +180,7 @@ class ReplicaStream:
                     lsn=lsn,
                     after=after,
                     knowledge=knowledge,
+                    base=base,
                 ),
             )
             if isinstance(answer, Applied):

@@ -37,6 +37,8 @@ ANSWERS: Final[Mapping[type, tuple[type, ...]]] = {
     m.RepairFates: (m.RepairHave,),
     m.Stale: (m.Subscribe, m.RepairDone),
     m.Opened: (m.Subscribe,),
+    m.BaseWanted: (m.Subscribe,),
+    m.Base: (m.BaseWanted,),
     # GONE also comes unasked, at a rate.
     m.Gone: (m.Batch, m.Supply, m.Offer, m.RepairItems, m.RepairHave),
 }

@@ -67,11 +67,14 @@ class StreamPosition:
     :ivar lsn: None if there is no cursor for this sender.
     :ivar held: documents in the collection here.
     :ivar evictions: how often EVICT has dropped the cursors of the collection.
+    :ivar base: what this server has of the collection from this sender, for deltas; None if it is
+        not known, or there is no cursor.
     """
 
     lsn: int | None
     held: int
     evictions: int = 0
+    base: VersionVector | None = None
 
 
 class ScopeCursor(NamedTuple):
@@ -109,6 +112,9 @@ class ApplyBatch:
     others: tuple[ScopeCursor, ...] = ()
     #: What the sender knows of the whole collection, if the batch made us catch up with it.
     knowledge: VersionVector | None = None
+    #: What the batch adds to the bases that are stored with the cursors: as `knowledge`, for scopes
+    #: with a condition too.
+    base: VersionVector | None = None
     #: The hybrid clock that the peer declared: timestamps up to this are taken.
     declared: Timestamp = BEGINNING
 
@@ -214,8 +220,8 @@ class Changes:
     """
     A batch, and the cursor once it is applied; scopes that stood further on are not concerned.
 
-    If `more` is False, the receiver then has everything as of `lsn`.  If a scope is whole,
-    `knowledge` (of the collection here) and `fingerprint` (16 bytes over the live documents) come
+    If `more` is False, the receiver then has everything as of `lsn`.  `knowledge` (of the
+    collection here), and if a scope is whole `fingerprint` (16 bytes over the live documents), come
     from that snapshot.
     """
 

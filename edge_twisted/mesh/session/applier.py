@@ -141,6 +141,7 @@ class StreamApplier:
             after=stream.position,
             evictions=stream.evictions,
             knowledge=knowledge,
+            base=knowledge,
         )
         self._applier.apply(stream, request, self._applier.age, then)
 

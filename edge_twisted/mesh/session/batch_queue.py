@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 from attrs import define, field
 
-from edge_twisted.documents.versions import Replica
+from edge_twisted.documents.versions import NO_VERSION, Replica
 from edge_twisted.mesh.ports.port import Port
 from edge_twisted.mesh.ports.requests import Applied, ApplyBatch, Lacking, ScopeCursor
 from edge_twisted.mesh.session.applier import Applier, ApplyingStream
@@ -203,7 +203,8 @@ class BatchQueue:
         first = self._batches[0]
         message = first.message
         is_there = all(each.position == message.lsn for each in first.streams)
-        if not first.items and message.knowledge is None and is_there:
+        is_news = message.knowledge is not None or message.base is not None
+        if not first.items and not is_news and is_there:
             self._finish(first)
             return
         self._machine.step(QueueEvent.APPLIES)
@@ -215,7 +216,13 @@ class BatchQueue:
         (scope, after, evictions), *others = cursors
         # A document that the sender evicted after it told its knowledge will never come.  With that
         # knowledge, this server would take the document for deleted.
-        is_known = message.knowledge is not None and message.caught_up and first.is_complete
+        is_told = message.caught_up and first.is_complete
+        knowledge = None
+        if is_told and message.knowledge is not None:
+            knowledge = read_vector(message.knowledge)
+        base = knowledge
+        if is_told and message.base is not None:
+            base = read_vector(message.base).join(knowledge or NO_VERSION)
         return ApplyBatch(
             scope=scope,
             sender=self.sender,
@@ -224,7 +231,8 @@ class BatchQueue:
             after=after,
             evictions=evictions,
             others=tuple(others),
-            knowledge=read_vector(message.knowledge or ()) if is_known else None,
+            knowledge=knowledge,
+            base=base,
         )
 
     def _apply(

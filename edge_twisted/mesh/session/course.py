@@ -35,11 +35,13 @@ from edge_twisted.mesh.ports.requests import (
     ScopeClosed,
     ScopeReading,
 )
+from edge_twisted.mesh.session.bases import ReceiverBase
 from edge_twisted.mesh.session.send_window import SendWindow
 from edge_twisted.mesh.session.states import OutgoingState
 from edge_twisted.mesh.wire.items import Item
-from edge_twisted.mesh.wire.messages import Batch, encode
+from edge_twisted.mesh.wire.messages import BaseWanted, Batch, encode
 from edge_twisted.mesh.wire.values import (
+    ENTRY_BYTES,
     news_of,
     pieces,
     size_of,
@@ -59,6 +61,7 @@ MAX_ECHOES: Final = 8192
 #: Commits between two cursors that still count as the same place, before anything is read: whoever
 #: is ahead waits for about one batch.
 NEAR_COMMITS: Final = 256
+_NO_ITEMS: Final = write_items(())
 
 
 class CourseMember(Protocol):
@@ -70,10 +73,8 @@ class CourseMember(Protocol):
     read_lsn: int
     sent_lsn: int
     acknowledged_lsn: int
-    #: What the peer has of the scope, which deltas build on; None if unknown.
-    base: VersionVector | None
-    #: What the peer was told of the knowledge here; None if it has it unless something changed.
-    told_knowledge: VersionVector | None
+    #: What the peer has of the scope, which deltas build on.
+    base: ReceiverBase
     #: The course on which it travels.
     course: Course
 
@@ -298,7 +299,7 @@ class Course:
         self._in_flight.popleft()
         for each in sent.members:
             if sent.knowledge is not None:
-                each.base = sent.knowledge
+                each.base.reached(sent.knowledge)
             if not sent.message.is_part:
                 each.acknowledged_lsn = lsn
         self.window.took(-sent.size)
@@ -322,6 +323,8 @@ class Course:
             return False
         if not self.host.is_applied(self.collection, self._after_apply):
             return False
+        if any(each.base.is_awaited for each in self.members):
+            return False
         if self.state is OutgoingState.CLOSED:
             return True
         # One batch at a time once the peer is up to date, for the next to gather.
@@ -334,7 +337,7 @@ class Course:
         self._is_reading, self._is_dirty = True, False
         generation, skipped = self._generation, self._echoes
         self._echoes = {}
-        first, *others = (ScopeReading(m.scope, m.read_lsn, m.base) for m in self.members)
+        first, *others = (ScopeReading(m.scope, m.read_lsn, m.base.current) for m in self.members)
         request = ReadChanges(
             scope=first.scope,
             after=first.after,
@@ -354,7 +357,11 @@ class Course:
         if self.state is OutgoingState.CLOSED:
             self._have_probed(answer)
         elif isinstance(answer, Changes):
-            self._take(skipped, answer)
+            unknown = [each for each in self.members if each.base.is_needed_for(answer.items)]
+            if unknown:
+                self._ask_for_bases(unknown, skipped)
+            else:
+                self._take(skipped, answer)
         elif isinstance(answer, CursorUnknown):
             self._cannot_read(answer.reason)
         else:
@@ -385,6 +392,20 @@ class Course:
             for each in self.members:
                 each.say_opened()
 
+    def _ask_for_bases(self, members: list[CourseMember], skipped: dict[bytes, int]) -> None:
+        """Drop what was read; read it again once the peer has said what deltas may build on."""
+        self._is_dirty = True
+        self._keep_echoes(skipped)
+        for each in members:
+            each.base.is_awaited = True
+            self.port.send(BaseWanted(each.number))
+        self.window.release(self)
+
+    def _keep_echoes(self, skipped: dict[bytes, int]) -> None:
+        """Skip these versions again in the next read, which comes to them."""
+        self._echoes = {**skipped, **self._echoes}
+        self._bound_echoes()
+
     def _take(self, skipped: dict[bytes, int], changes: Changes) -> None:
         # Who stands further on waits for the others.
         concerned = [m for m in self.members if m.read_lsn < changes.lsn or not changes.more]
@@ -394,8 +415,7 @@ class Course:
         if changes.more:
             self._is_dirty = True
             # Versions that this read did not meet come later in the log.
-            self._echoes = {**skipped, **self._echoes}
-            self._bound_echoes()
+            self._keep_echoes(skipped)
         else:
             self._knowledge, self.fingerprint = changes.knowledge, changes.fingerprint
         if changes.items or (self.is_caught_up and not self._said_caught_up):
@@ -414,11 +434,10 @@ class Course:
         for number, run in enumerate(runs, 1):
             is_last = number == len(runs)
             caught_up = is_last and not changes.more
+            batch = self._batch(run, changes.lsn, caught_up, not is_last, concerned)
             knowledge = changes.knowledge if caught_up else None
-            told = None
             if knowledge is not None:
-                told = self._tell(knowledge, concerned, changes)
-            batch = self._batch(run, changes.lsn, caught_up, not is_last, told, concerned)
+                batch = self._tell(batch, knowledge, concerned)
             self._held.append(_Sent.of(batch, concerned, knowledge))
 
     @staticmethod
@@ -427,29 +446,29 @@ class Course:
         lsn: int,
         caught_up: bool,
         is_part: bool,
-        knowledge: VersionVector | None,
         members: Sequence[CourseMember],
     ) -> Batch:
         number, *others = (each.number for each in members)
-        told = write_vector(knowledge) if knowledge else None
-        return Batch(number, write_items(items), lsn, caught_up, is_part, told, others)
+        return Batch(number, write_items(items), lsn, caught_up, is_part, None, others)
 
     @staticmethod
-    def _tell(
-        knowledge: VersionVector, members: Sequence[CourseMember], changes: Changes
-    ) -> VersionVector:
-        """Return the news of the knowledge for those members that need it."""
-        news = NO_VERSION
+    def _tell(batch: Batch, knowledge: VersionVector, members: Sequence[CourseMember]) -> Batch:
+        """Add to a batch what is news of our knowledge, for those members that need it."""
+        known = base = NO_VERSION
+        is_empty = batch.items == _NO_ITEMS
         for each in members:
-            if not each.scope.is_whole:
-                continue
-            told, each.told_knowledge = each.told_knowledge, knowledge
-            if told is None:
-                if not changes.items and changes.lsn == each.sent_lsn:
-                    continue
-                told = NO_VERSION
-            news = news.join(news_of(knowledge, told))
-        return news
+            is_repeated = is_empty and batch.lsn == each.sent_lsn
+            news = each.base.news(knowledge, is_repeated=is_repeated)
+            if each.scope.is_whole:
+                known = known.join(news)
+            else:
+                base = base.join(news)
+        # The bases of all get what is told as knowledge, too.
+        return msgspec.structs.replace(
+            batch,
+            knowledge=write_vector(known) or None,
+            base=write_vector(news_of(base, known)) or None,
+        )
 
     @property
     def held_bytes(self) -> int | None:
@@ -476,7 +495,9 @@ class Course:
         lsn, caught_up = self.read_lsn, self.is_caught_up
         behind = [each for each in self.members if each.sent_lsn < lsn]
         if behind:
-            batch = self._batch((), lsn, caught_up, False, None, behind)
-            sent = _Sent.of(batch, behind, self._knowledge if caught_up else None)
-            if self.window.fits(sent.size):
-                self._send(sent)
+            batch = self._batch((), lsn, caught_up, False, behind)
+            knowledge = self._knowledge if caught_up else None
+            if self.window.fits(len(encode(batch)) + ENTRY_BYTES * len(knowledge or ())):
+                if knowledge is not None and behind[0].base.features.has_bases:
+                    batch = self._tell(batch, knowledge, behind)
+                self._send(_Sent.of(batch, behind, knowledge))

@@ -16,7 +16,7 @@ from typing import Final, Protocol, cast
 
 from attrs import define, field
 
-from edge_twisted.documents.versions import Replica
+from edge_twisted.documents.versions import NO_VERSION, Replica, VersionVector
 from edge_twisted.mesh.ports.effects import Received, ScopeRefused
 from edge_twisted.mesh.ports.port import Port
 from edge_twisted.mesh.ports.requests import (
@@ -30,6 +30,7 @@ from edge_twisted.mesh.ports.requests import (
 )
 from edge_twisted.mesh.repair.receiver import Reconciled, RepairOutcome, RepairReceiver
 from edge_twisted.mesh.session.applier import StreamApplier
+from edge_twisted.mesh.session.bases import base_digest
 from edge_twisted.mesh.session.batch_queue import BatchQueue, WindowAccount
 from edge_twisted.mesh.session.fingerprints import Fingerprints
 from edge_twisted.mesh.session.pulls import Pulls
@@ -38,6 +39,7 @@ from edge_twisted.mesh.session.states import INCOMING, IncomingEvent, IncomingSt
 from edge_twisted.mesh.wire.features import Features
 from edge_twisted.mesh.wire.items import ScopeKey, Whole
 from edge_twisted.mesh.wire.messages import (
+    Base,
     Gone,
     RepairAnswer,
     RepairDone,
@@ -50,7 +52,7 @@ from edge_twisted.mesh.wire.messages import (
     encode,
 )
 from edge_twisted.mesh.wire.state_machine import Event, Machine
-from edge_twisted.mesh.wire.values import write_seen
+from edge_twisted.mesh.wire.values import write_seen, write_vector
 
 #: Repairs in a row that were not complete, because documents changed all the time.
 MOST_INCOMPLETE: Final = 3
@@ -128,6 +130,8 @@ class IncomingStream:
     _queue: BatchQueue | None = None
     _aside: StreamApplier | None = None
     _repair: RepairReceiver | None = None
+    #: What SUBSCRIBE named by its digest.
+    _base: VersionVector | None = None
     _fingerprints: Fingerprints = field(factory=Fingerprints)
     #: Counts how often the stream began or halted: answers to older questions are ignored.
     _generation: int = 0
@@ -211,7 +215,15 @@ class IncomingStream:
         self.position, self.evictions = position.lsn, position.evictions
         self._begin_queue()
         arguments = encode(dict(self.scope.arguments))
-        message = Subscribe(self.number, self.scope.query, arguments, position.lsn, position.held)
+        self._base = position.base if self.features.has_bases else None
+        message = Subscribe(
+            self.number,
+            self.scope.query,
+            arguments,
+            position.lsn,
+            position.held,
+            base_digest(self._base) if self._base else None,
+        )
         self.host.send_subscribe(message, self.scope.key)
         if position.lsn is None and position.held:
             self._repair_now()
@@ -261,6 +273,11 @@ class IncomingStream:
     def opened(self) -> None:
         """Begin anew, because the sender serves the scope again."""
         self.find()
+
+    def tell_base(self) -> None:
+        """Send the base that SUBSCRIBE named; what came since only adds to it."""
+        assert self.number is not None
+        self.port.send(Base(self.number, write_vector(self._base or NO_VERSION)))
 
     def take_repair(
         self, message: RepairSummary | RepairAnswer | RepairItems | RepairFates

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from attrs import define, field
 
-from edge_twisted.documents.versions import NO_VERSION, VersionVector
+from edge_twisted.documents.versions import VersionVector
 from edge_twisted.mesh.ports.port import Port
 from edge_twisted.mesh.ports.requests import Scope
 from edge_twisted.mesh.repair.suppliers import Offerer, Supplier
+from edge_twisted.mesh.session.bases import ReceiverBase
 from edge_twisted.mesh.session.course import Course
 from edge_twisted.mesh.session.courses import Courses
 from edge_twisted.mesh.session.states import OUTGOING, OutgoingEvent, OutgoingState
-from edge_twisted.mesh.wire.features import Features
 from edge_twisted.mesh.wire.messages import Closed, Opened, Stale
 from edge_twisted.mesh.wire.state_machine import Event, Machine
 
@@ -31,15 +31,12 @@ class OutgoingStream:
     courses: Courses
     number: int
     scope: Scope
-    #: What the link may carry.
-    features: Features
+    #: What the peer has of the scope, which deltas build on.
+    base: ReceiverBase
     #: The lsn up to which this stream was read, was sent, and is on the peer's disk.
     read_lsn: int = 0
     sent_lsn: int = 0
     acknowledged_lsn: int = 0
-    #: What the peer has, which deltas build on; and what it was told of the knowledge here.
-    base: VersionVector | None = None
-    told_knowledge: VersionVector | None = NO_VERSION
     course: Course = field(init=False)
     _told_fingerprint: tuple[int, bytes] | None = None
     _machine: Machine[OutgoingState] = field(
@@ -64,14 +61,16 @@ class OutgoingStream:
         """See `Machine.step`."""
         return self._machine.step(event)
 
-    def begin(self, position: int, *, resumes: bool) -> None:
-        """Stream what comes after a cursor; `resumes` if this server gave it out before."""
+    def begin(self, position: int, *, resumes: bool, base: bytes | None = None) -> None:
+        """
+        Stream what comes after a cursor.
+
+        :param resumes: whether this server gave out the cursor before.
+        :param base: the digest of the base that the peer has.
+        """
         self.halt()
         self.read_lsn = self.sent_lsn = self.acknowledged_lsn = position
-        self.base = None
-        # If nothing changed since, a peer that resumes has the knowledge already, or learns it with
-        # the next change: so a reconnect costs few bytes.
-        self.told_knowledge = None if resumes else NO_VERSION
+        self.base.begin(resumes=resumes, digest=base)
         self.courses.settled(self.course)
 
     def halt(self) -> None:
@@ -87,6 +86,7 @@ class OutgoingStream:
     def _forget(self) -> None:
         self._supplier.stop()
         self._told_fingerprint = None
+        self.base.is_awaited = False
 
     def wait_for_repair(self) -> None:
         """Send nothing until the peer has repaired."""
@@ -126,6 +126,15 @@ class OutgoingStream:
         :raises PeerViolation: see `Course.acknowledged`.
         """
         self.course.acknowledged(self, lsn)
+
+    def take_base(self, base: VersionVector) -> None:
+        """
+        Take the answer to BASE_WANTED.
+
+        :raises PeerViolation: SUBSCRIBE named another base.
+        """
+        self.base.take(base)
+        self.courses.settled(self.course)
 
     def passed(self, newest: int) -> int:
         """Return the lsn here, at most `newest`, up to which the peer has what it wants."""

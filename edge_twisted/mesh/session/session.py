@@ -58,6 +58,7 @@ from edge_twisted.mesh.ports.effects import (
 )
 from edge_twisted.mesh.ports.requests import Answer, DocumentRequest, Observe, Scope
 from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
+from edge_twisted.mesh.session.bases import BaseMemory
 from edge_twisted.mesh.session.clocks import CARRIERS, LinkClocks
 from edge_twisted.mesh.session.handshake import LocalServer, check, hello
 from edge_twisted.mesh.session.pulls import Pulls
@@ -105,7 +106,7 @@ class Session:
 
     :param certified_key: the peer key that the peer's certificate names.
     :param scopes: the initial subscriptions.
-    :param pulls: shared by all links of this server.
+    :param pulls: shared by all links of this server, and so are `bases`.
     :param has_other_sources: returns whether there are other links now, so that the peer should
         announce large documents instead of sending them.
     """
@@ -117,12 +118,14 @@ class Session:
         scopes: Iterable[Scope] = (),
         *,
         pulls: Pulls | None = None,
+        bases: BaseMemory | None = None,
         has_other_sources: Callable[[], bool] = lambda: False,
     ) -> None:
         self._local = local
         self._certified_key = certified_key
         self._scopes = {scope.key: scope for scope in scopes}
         self._pulls = pulls if pulls is not None else Pulls()
+        self._bases = bases if bases is not None else BaseMemory()
         self._has_other_sources = has_other_sources
         self._replica = local.home.replica
         self._clocks = LinkClocks(local)
@@ -437,7 +440,7 @@ class Session:
         self._peer_clock = Timestamp(theirs.clock)
         self._clocks.hear(self._peer_clock, Timestamp(theirs.hybrid_clock or 0))
         self._reader.limit_bytes = MAX_MESSAGE_BYTES
-        self._streams = LinkStreams(self, local, peer, self._pulls)
+        self._streams = LinkStreams(self, local, peer, self._pulls, self._bases)
         self.tell(Established(theirs.peer_key, theirs.device_name, peer.replica, peer.features))
         self.send(m.Met(local.home.heard_of(peer.replica)))
         self._send_announce()

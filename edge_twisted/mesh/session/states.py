@@ -199,6 +199,7 @@ FROM_SENDER: Final[tuple[type, ...]] = (
     m.RepairAnswer,
     m.RepairItems,
     m.RepairFates,
+    m.BaseWanted,
 )
 
 
@@ -234,6 +235,7 @@ INCOMING: Final[Table[IncomingState]] = {
         **_incoming(IncomingState.STREAMING, streaming=True),
         m.Batch: IncomingState.STREAMING,
         m.Supply: IncomingState.STREAMING,
+        m.BaseWanted: IncomingState.STREAMING,
         m.Stale: IncomingState.REPAIRING,
         m.RepairSummary: _REFUSE,
         m.RepairAnswer: _REFUSE,
@@ -293,6 +295,7 @@ FROM_RECEIVER: Final[tuple[type, ...]] = (
     m.RepairPull,
     m.RepairHave,
     m.RepairDone,
+    m.Base,
 )
 
 
@@ -312,6 +315,7 @@ OUTGOING: Final[Table[OutgoingState]] = {
         **_outgoing(),
         m.Ack: OutgoingState.STREAMING,
         m.Want: OutgoingState.STREAMING,
+        m.Base: OutgoingState.STREAMING,
         m.RepairBegin: OutgoingState.WAITING,
         m.RepairCells: _REFUSE,
         m.RepairPull: _REFUSE,

@@ -15,6 +15,7 @@ from edge_twisted.mesh.limits.rates import OWN_SUBSCRIPTIONS, cost
 from edge_twisted.mesh.ports.port import Port
 from edge_twisted.mesh.ports.requests import Applied, DeleteGone, Scope
 from edge_twisted.mesh.repair.sender import RepairSender
+from edge_twisted.mesh.session.bases import BaseMemory, ReceiverBase
 from edge_twisted.mesh.session.batch_queue import queue_of
 from edge_twisted.mesh.session.courses import Courses
 from edge_twisted.mesh.session.credit import IncomingCredit
@@ -32,7 +33,7 @@ from edge_twisted.mesh.session.states import (
 )
 from edge_twisted.mesh.wire import messages as m
 from edge_twisted.mesh.wire.items import ScopeKey
-from edge_twisted.mesh.wire.values import read_seen, read_wholes
+from edge_twisted.mesh.wire.values import read_seen, read_vector, read_wholes
 from edge_twisted.mesh.wire.violations import PeerViolation
 
 _arguments: Final = msgspec.msgpack.Decoder(dict[str, object])
@@ -47,11 +48,14 @@ class LinkStreams:
     which versions came from the peer, and which `ApplyBatch` still runs.
     """
 
-    def __init__(self, port: Port, local: LocalServer, peer: Peer, pulls: Pulls) -> None:
+    def __init__(
+        self, port: Port, local: LocalServer, peer: Peer, pulls: Pulls, bases: BaseMemory
+    ) -> None:
         self._port = port
         self._local = local
         self._peer = peer
         self._pulls = pulls
+        self._bases = bases
         self._window = SendWindow()
         self._window.limit_bytes = peer.window_bytes
         self._credit = IncomingCredit(local.window_bytes)
@@ -187,6 +191,8 @@ class LinkStreams:
     def _take_batch(self, message: m.Batch, size: int) -> None:
         """Queue a batch for all streams that it names and that still take batches."""
         shares = self._peer.features.shares_batches
+        if message.base is not None and not self._peer.features.has_bases:
+            message = msgspec.structs.replace(message, base=None)
         numbers = [message.number, *(message.others if shares else ())]
         if len(set(numbers)) < len(numbers):
             raise PeerViolation("a batch that names a subscription twice")
@@ -211,6 +217,8 @@ class LinkStreams:
                 stream.closed(reason)
             case m.Opened():
                 stream.opened()
+            case m.BaseWanted():
+                stream.tell_base()
             case m.RepairSummary() | m.RepairAnswer() | m.RepairItems() | m.RepairFates():
                 if not stream.take_repair(message):
                     raise PeerViolation("an answer that nobody waits for")
@@ -231,6 +239,8 @@ class LinkStreams:
                 repair.begin(salt)
             case m.RepairCells() | m.RepairPull() | m.RepairHave():
                 repair.take(message)
+            case m.Base(base=base):
+                stream.take_base(read_vector(base))
             case m.RepairDone(lsn=lsn):
                 repair.end()
                 stream.begin(lsn, resumes=False)
@@ -261,7 +271,7 @@ class LinkStreams:
             courses=self._courses,
             number=number,
             scope=scope,
-            features=self._peer.features,
+            base=ReceiverBase(self._bases, self._peer.replica.site, scope, self._peer.features),
         )
         self._outgoing[number] = stream
         self._repairs[number] = RepairSender(self._port, stream, number, scope)
@@ -273,7 +283,8 @@ class LinkStreams:
         elif message.position is None and message.held:
             stream.wait_for_repair()
         else:
-            stream.begin(message.position or 0, resumes=message.position is not None)
+            resumes = message.position is not None
+            stream.begin(message.position or 0, resumes=resumes, base=message.base)
 
     def _scope(self, message: m.Subscribe) -> tuple[Scope, str]:
         """Return the scope of a SUBSCRIBE and "", or an empty scope and what is wrong."""

@@ -20,7 +20,7 @@ from edge_twisted.mesh.wire import messages as m
 #: Versions of the protocol that this server speaks.
 VERSIONS: Final = (1, 2)
 #: Kinds of messages that a later version than 1 added, and that version.
-SINCE: Final[Mapping[type, int]] = MappingProxyType({})
+SINCE: Final[Mapping[type, int]] = MappingProxyType({m.BaseWanted: 2, m.Base: 2})
 
 
 @frozen
@@ -33,6 +33,15 @@ class Features:
     """
 
     version: int
+
+    @property
+    def has_bases(self) -> bool:
+        """
+        Whether receivers name and get bases of deltas.
+
+        The fields `base` of SUBSCRIBE and of BATCH, and the messages BASE_WANTED and BASE.
+        """
+        return self.version >= 2
 
     @property
     def has_signed_presence(self) -> bool:

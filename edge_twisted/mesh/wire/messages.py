@@ -34,6 +34,8 @@ MAX_REPLICAS: Final = 1 << 16
 MAX_UNSEEN: Final = MAX_EXCEPTIONS
 #: Presence records in one message.
 MAX_RECORDS: Final = 4096
+#: Entries of a base that receivers keep: some 30 kB for each sender and scope.
+MAX_BASE: Final = 1024
 #: Bytes of the query of a subscription, and of its arguments.
 MAX_QUERY_BYTES: Final = 1 << 16
 
@@ -48,6 +50,9 @@ Fingerprint = Annotated[bytes, Meta(min_length=16, max_length=16)]
 #: An entry of a version vector: site, epoch, number.
 Entry = tuple[Site, Count, Count]
 Vector = Annotated[list[Entry], Meta(max_length=MAX_REPLICAS)]
+#: A base of deltas.
+BaseVector = Annotated[list[Entry], Meta(max_length=MAX_BASE)]
+BaseDigest = Annotated[bytes, Meta(min_length=8, max_length=8)]
 #: An exception of a document's version: site, epoch, first, last.
 Unseen = tuple[Site, Count, Count, Count]
 Keys = Annotated[list[Key], Meta(min_length=1, max_length=MAX_ASKED)]
@@ -120,6 +125,8 @@ class Subscribe(_Message, frozen=True, tag=4):
     position: Lsn | None
     #: Documents in the collection here: without a cursor, 0 means "stream from the beginning".
     held: Count
+    #: The digest of the base that the receiver stores with the cursor; nil: there is none.
+    base: BaseDigest | None = None
 
 
 class Unsubscribe(_Message, frozen=True, tag=5):
@@ -143,6 +150,9 @@ class Batch(_Message, frozen=True, tag=6):
     knowledge: Vector | None = None
     #: Further subscriptions of the same collection that this batch is for.
     others: Annotated[list[Number], Meta(max_length=MAX_SCOPES)] = []
+    #: If caught up, beside `knowledge`, and for the bases of receivers alone: further changed
+    #: entries of what the sender knows.
+    base: BaseVector | None = None
 
 
 class Ack(_Message, frozen=True, tag=7):
@@ -301,6 +311,19 @@ class Bye(_Message, frozen=True, tag=28):
     detail: Reason = ""
 
 
+class BaseWanted(_Message, frozen=True, tag=29):
+    """The sender of the stream asks for the base that SUBSCRIBE named."""
+
+    number: Number
+
+
+class Base(_Message, frozen=True, tag=30):
+    """The answer to BASE_WANTED."""
+
+    number: Number
+    base: BaseVector
+
+
 class Clock(_Message, frozen=True, tag=64):
     """The hybrid clock is further ahead than HELLO said; documents stamped so far may follow."""
 
@@ -313,7 +336,7 @@ Message = (
     Hello | Met | Ready | Subscribe | Unsubscribe | Batch | Ack | Want | Supply | Offer | Gone
     | Stale | Closed | Opened | KeepAlive | RepairBegin | RepairSummary | RepairCells
     | RepairAnswer | RepairPull | RepairItems | RepairHave | RepairFates | RepairDone | Presence
-    | Blob | Announce | Bye | Clock
+    | Blob | Announce | Bye | BaseWanted | Base | Clock
 )  # fmt: skip
 
 #: Bytes of a message of a small kind.  A message is decoded in one step, which must not hold the

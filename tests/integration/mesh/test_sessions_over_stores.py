@@ -12,9 +12,11 @@ from twisted.python.failure import Failure
 from edge_twisted.documents.versions import Replica as ReplicaName
 from edge_twisted.documents.versions import SiteId
 from edge_twisted.mesh.ports.requests import Answer, DocumentRequest
+from edge_twisted.mesh.session.bases import BaseMemory
 from edge_twisted.mesh.session.handshake import LocalServer
 from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.session.session import Session
+from edge_twisted.mesh.wire.features import VERSIONS
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
 from edge_twisted.store.rows import Commit
@@ -35,6 +37,9 @@ class Site:
         self.key = f"pk{number}"
         self.replica = ReplicaServer(f"s{number}", store, self.tick, drop_moved_out=drop_moved_out)
         self.changed: set[str] = set()
+        #: What a restart forgets.
+        self.bases = BaseMemory()
+        self.versions: tuple[int, ...] = VERSIONS
         store.on_commit(self._committed)
 
     def tick(self) -> int:
@@ -71,10 +76,12 @@ class StoredEnd(LinkEnd):
             device_name=site.key,
             now_ms=lambda: site.now_ms,
             entropy=lambda size: b"s" * size,
+            versions=site.versions,
         )
         scopes = [documents.scope(query, {}) for query in queries]
         documents.subscribe(scopes)
-        end = cls(cast(Any, documents), Session(us, peer.key, scopes, pulls=Pulls()))
+        session = Session(us, peer.key, scopes, pulls=Pulls(), bases=site.bases)
+        end = cls(cast(Any, documents), session)
         end.site = site
         return end
 

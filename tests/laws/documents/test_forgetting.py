@@ -124,6 +124,24 @@ def test_the_newer_is_taken_as_it_is(history: list[tuple[object, ...]]) -> None:
                 same(apply_delta(old, delta(new, known)), new)
 
 
+@settings(max_examples=1000, deadline=None, derandomize=True)
+@given(steps)
+def test_a_delta_brings_what_the_whole_document_would(history: list[tuple[object, ...]]) -> None:
+    """The sender may know any version that the receiver had, since when either has forgotten."""
+    states: list[DocumentState] = []
+    sites = sites_after(history, Telling, states)
+    known = {each.version for each in states}
+    for old, new in permutations([each.state for each in sites], 2):
+        for version in known:
+            if not old.version.includes(version):
+                continue
+            # It may have to come whole.
+            with suppress(DeltaGap):
+                told = delta(new, version)
+                same(apply_delta(old, told), merge(old, new))
+                assert forgets(old, told.changes, told.omitted_dots) == forgets(old, new)
+
+
 #: Counting in one slot, beside another one.
 counting = st.one_of(
     st.builds(Increment, st.just(("n",)), st.integers(1, 3)),

@@ -6,22 +6,23 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter, defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
+from tests.support.simulation.absences import AbsenceCost
 from tests.support.simulation.node import SimulationFailed
 from tests.support.simulation.scenario import simulate
 
 
-def attempt(seed: int, *, sqlite: bool = False, verbose: bool = False) -> str | None:
-    """Run a seed; return what is wrong with it, None if nothing is."""
+def attempt(seed: int, *, sqlite: bool = False, verbose: bool = False) -> str | AbsenceCost | None:
+    """Run a seed; return what is wrong with it, or else what its absence has cost."""
     try:
-        simulate(seed, sqlite=sqlite, heard=_say if verbose else None)
+        return simulate(seed, sqlite=sqlite, heard=_say if verbose else None).absence
     except SimulationFailed as error:
         return str(error)
     except Exception as error:  # the boundary between a seed and the next one
         return f"seed {seed}: {type(error).__name__}: {error}"
-    return None
 
 
 def _say(line: str) -> None:
@@ -41,13 +42,18 @@ def main() -> int:
     seeds = range(int(first), int(last) if last else int(first) + 1)
     started = time.monotonic()
     failed = 0
+    costs: defaultdict[str, Counter[str]] = defaultdict(Counter)
     run = partial(attempt, sqlite=arguments.sqlite, verbose=arguments.verbose)
     with ProcessPoolExecutor(arguments.jobs) as pool:
         outcomes = map(run, seeds) if arguments.jobs == 1 else pool.map(run, seeds, chunksize=4)
         for outcome in outcomes:
-            if outcome is not None:
+            if isinstance(outcome, str):
                 failed += 1
                 _say(outcome)
+            elif outcome is not None:
+                costs[outcome.kind] += Counter(deltas=outcome.deltas, wholes=outcome.wholes)
+    for kind, cost in sorted(costs.items()):
+        _say(f"after {kind}: {cost['deltas']} deltas, {cost['wholes']} whole documents")
     seconds = time.monotonic() - started
     _say(f"{len(seeds)} seeds, {failed} failed, {seconds:.0f} s")
     return 1 if failed else 0

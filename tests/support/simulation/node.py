@@ -25,12 +25,15 @@ from edge_twisted.mesh.ports.effects import (
     Tell,
 )
 from edge_twisted.mesh.ports.requests import ApplyBatch, DeleteGone, Observe
+from edge_twisted.mesh.session.bases import BaseMemory
 from edge_twisted.mesh.session.credit import WINDOW_BYTES
 from edge_twisted.mesh.session.handshake import LocalServer
 from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.session.session import Session
 from edge_twisted.mesh.trust.peer_key import PeerKey
 from edge_twisted.mesh.wire.end_reasons import EndReason
+from edge_twisted.mesh.wire.features import VERSIONS
+from edge_twisted.mesh.wire.items import Item
 from edge_twisted.store.rows import Commit
 from tests.support.replica import ReplicaServer
 from tests.support.simulation.contents import Contents
@@ -204,13 +207,18 @@ class Server:
         self.may_be_skewed = True
         self.announces = world.chance(0.5)
         self.drops_moved_out = world.chance(0.3)
-        self._calls_at_commit: list[tuple[int, Callable[[], None]]] = []
+        self.calls_at_commit: list[tuple[int, Callable[[], None]]] = []
+        self.versions = VERSIONS if world.chance(0.85) else VERSIONS[:1]
         self.window_bytes = world.random.choice((WINDOW_BYTES, WINDOW_BYTES, 4096))
         self.pulls = Pulls()
+        self.bases = BaseMemory()
         self.is_up = False
         self.incarnation = 0
         self.ends: list[ConnectionEnd] = []
         self.documents_received = 0
+        #: The id key of a document, and the items in which it came, before they were applied.
+        self.watched: bytes | None = None
+        self.came: list[Item] = []
         self.held_when_down = Contents()
         self._writes_at = 0.0
         self._commits_at = 0.0
@@ -244,7 +252,8 @@ class Server:
         self.is_up = False
         self.incarnation += 1
         self.pulls = Pulls()
-        self._calls_at_commit.clear()
+        self.bases = BaseMemory()
+        self.calls_at_commit.clear()
         for end in tuple(self.ends):
             end.drop()
             if end.connection is not None:
@@ -286,12 +295,14 @@ class Server:
             now_ms=self.now_ms,
             entropy=self.world.entropy,
             window_bytes=self.window_bytes,
+            versions=self.versions,
         )
         return Session(
             us,
             peer.key,
             self.scopes,
             pulls=self.pulls,
+            bases=self.bases,
             has_other_sources=lambda: self.announces and len(self.ends) > 1,
         )
 
@@ -347,11 +358,11 @@ class Server:
 
     def call_at_commit(self, number: int, call: Callable[[], None]) -> None:
         """Call a function right after so many commits from now, before anything else happens."""
-        self._calls_at_commit.append((self.replica.store.lsn + number, call))
+        self.calls_at_commit.append((self.replica.store.lsn + number, call))
 
     def _commit(self, commit: Commit) -> None:
         self.world.note("commit", self.name, commit.lsn)
-        for lsn, call in tuple(self._calls_at_commit):
+        for lsn, call in tuple(self.calls_at_commit):
             if lsn <= commit.lsn:
                 self.world.later(0.0, call)
         self._commits_at = max(self._commits_at, self.world.now + self.world.random.random() / 500)
@@ -388,6 +399,8 @@ class Server:
     def perform(self, end: ConnectionEnd, token: Any, request: Any) -> None:
         """Perform a request after a while, and give the answer after another."""
         moment = self.world.now + self.world.random.random() * WORK_SECONDS
+        if isinstance(request, ApplyBatch):
+            self.came += [item for item in request.items if item.id_key == self.watched]
         if isinstance(request, ApplyBatch | DeleteGone | Observe):
             moment = self._writes_at = max(moment, self._writes_at)
 

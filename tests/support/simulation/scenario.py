@@ -13,6 +13,7 @@ from attrs import define, field
 from edge_twisted.errors import EdgeError
 from tests.support.callers import Everything
 from tests.support.simulation import workload
+from tests.support.simulation.absences import AbsenceCost, be_absent
 from tests.support.simulation.contents import Contents, documents_of
 from tests.support.simulation.network import Quality, SimulatedConnection
 from tests.support.simulation.node import ConnectionEnd, Server, SimulationFailed
@@ -49,7 +50,7 @@ MORE: Final = (
 #: What can go wrong; a seed chooses some.
 FAULTS: Final = (
     "cut", "stall", "partition", "crash", "restore", "skew", "reap", "evict", "subscribe",
-    "scopes", "double", "crash_at_commit", "overlap",
+    "scopes", "double", "crash_at_commit", "overlap", "forget",
 )  # fmt: skip
 #: How far a clock is off that somebody set wrong, in ms: nobody links with such a server, and users
 #: go on writing there.
@@ -86,6 +87,7 @@ class Mesh:
     reaped: bool = False
     restored: bool = False
     quality: Quality = GOOD
+    absence: AbsenceCost | None = None
 
     # -- the beginning
 
@@ -356,6 +358,10 @@ class Mesh:
             if self.servers[a].is_up and self.servers[b].is_up:
                 self.connect(self.servers[b], self.servers[a])
 
+    def _fault_forget(self, server: Server) -> None:
+        """Lose the memory of bases, as if other links had needed the room."""
+        server.bases.clear()
+
     # -- the end
 
     def heal(self) -> None:
@@ -460,6 +466,8 @@ def _simulate(seed: int, folder: Path | None, heard: Heard) -> Mesh:
         mesh.heal()
         mesh.stay_quiet(45.0 if random.random() < 0.1 else QUIET_SECONDS)
         check_end(mesh.servers, mesh.oracle, reaped=mesh.reaped)
+        mesh.absence = be_absent(mesh)
+        mesh.heal()
     except (AssertionError, EdgeError) as error:
         raise SimulationFailed(f"seed {seed}{' (SQLite)' if folder else ''}: {error}") from error
     finally:
