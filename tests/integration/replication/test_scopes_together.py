@@ -87,7 +87,7 @@ class Cases(ReplicationTestCase):
         changes = await self._read(a, [ScopeReading(red, 0), ScopeReading(blue, 0)])
         self.assertEqual(sum(isinstance(each, Whole) for each in changes.items), 3)
         self.assertEqual(sum(isinstance(each, Left) for each in changes.items), 1)
-        self.assertIsNone(changes.knowledge)
+        self.assertIsNone(changes.fingerprint)
         whole = a.documents.scope(ALL, {})
         changes = await self._read(a, [ScopeReading(red, 0), ScopeReading(whole, 0)])
         self.assertEqual([type(each) for each in changes.items], [Whole] * 4)
