@@ -22,16 +22,17 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable
 from struct import Struct
-from typing import Final
+from typing import Final, Protocol
 
 from attrs import define, field
+from msgspec import structs
 
 from edge_twisted.documents.versions import NO_VERSION, SiteId, VersionVector
 from edge_twisted.mesh.ports.requests import Scope
 from edge_twisted.mesh.wire.features import Features
 from edge_twisted.mesh.wire.items import Announced, Item, ScopeKey, Whole
-from edge_twisted.mesh.wire.messages import MAX_BASE
-from edge_twisted.mesh.wire.values import news_of
+from edge_twisted.mesh.wire.messages import MAX_BASE, Batch
+from edge_twisted.mesh.wire.values import news_of, write_items, write_vector
 from edge_twisted.mesh.wire.violations import PeerViolation
 
 #: Entries of all vectors in one memory, some 10 MB.
@@ -39,6 +40,7 @@ MAX_REMEMBERED: Final = 1 << 16
 #: Vectors of one stream: one that the receiver has, and one that is on its way.
 _MOST_OF_STREAM: Final = 2
 _NUMBERS: Final = Struct(">QQ")
+_NO_ITEMS: Final = write_items(())
 
 
 def base_digest(base: VersionVector) -> bytes:
@@ -185,3 +187,30 @@ class ReceiverBase:
     def _is_kept(self, base: VersionVector) -> bool:
         """Return whether the receiver stores a base."""
         return self.features.has_bases and 0 < len(base) <= MAX_BASE
+
+
+class BatchMember(Protocol):
+    """A subscription of the peer that a batch is for."""
+
+    base: ReceiverBase
+    #: The lsn up to which batches were sent before.
+    sent_lsn: int
+
+
+def with_news(batch: Batch, knowledge: VersionVector, members: Iterable[BatchMember]) -> Batch:
+    """Return a batch with what is news of our knowledge for those that catch up with it."""
+    known = base = NO_VERSION
+    is_empty = batch.items == _NO_ITEMS
+    for each in members:
+        is_repeated = is_empty and batch.lsn == each.sent_lsn
+        news = each.base.news(knowledge, is_repeated=is_repeated)
+        if each.base.scope.is_whole:
+            known = known.join(news)
+        else:
+            base = base.join(news)
+    # The bases of all get what is told as knowledge, too.
+    return structs.replace(
+        batch,
+        knowledge=write_vector(known) or None,
+        base=write_vector(news_of(base, known)) or None,
+    )

@@ -22,7 +22,7 @@ from typing import Final, Protocol
 import msgspec
 from attrs import define, field
 
-from edge_twisted.documents.versions import NO_VERSION, VersionVector
+from edge_twisted.documents.versions import VersionVector
 from edge_twisted.mesh.ports.effects import Withheld
 from edge_twisted.mesh.ports.port import Port
 from edge_twisted.mesh.ports.requests import (
@@ -35,19 +35,17 @@ from edge_twisted.mesh.ports.requests import (
     ScopeClosed,
     ScopeReading,
 )
-from edge_twisted.mesh.session.bases import ReceiverBase
+from edge_twisted.mesh.session.bases import ReceiverBase, with_news
 from edge_twisted.mesh.session.send_window import SendWindow
 from edge_twisted.mesh.session.states import OutgoingState
 from edge_twisted.mesh.wire.items import Item
 from edge_twisted.mesh.wire.messages import BaseWanted, Batch, encode
 from edge_twisted.mesh.wire.values import (
     ENTRY_BYTES,
-    news_of,
     pieces,
     size_of,
     withheld,
     write_items,
-    write_vector,
 )
 from edge_twisted.mesh.wire.violations import PeerViolation
 
@@ -61,7 +59,6 @@ MAX_ECHOES: Final = 8192
 #: Commits between two cursors that still count as the same place, before anything is read: whoever
 #: is ahead waits for about one batch.
 NEAR_COMMITS: Final = 256
-_NO_ITEMS: Final = write_items(())
 
 
 class CourseMember(Protocol):
@@ -437,7 +434,7 @@ class Course:
             batch = self._batch(run, changes.lsn, caught_up, not is_last, concerned)
             knowledge = changes.knowledge if caught_up else None
             if knowledge is not None:
-                batch = self._tell(batch, knowledge, concerned)
+                batch = with_news(batch, knowledge, concerned)
             self._held.append(_Sent.of(batch, concerned, knowledge))
 
     @staticmethod
@@ -450,25 +447,6 @@ class Course:
     ) -> Batch:
         number, *others = (each.number for each in members)
         return Batch(number, write_items(items), lsn, caught_up, is_part, None, others)
-
-    @staticmethod
-    def _tell(batch: Batch, knowledge: VersionVector, members: Sequence[CourseMember]) -> Batch:
-        """Add to a batch what is news of our knowledge, for those members that need it."""
-        known = base = NO_VERSION
-        is_empty = batch.items == _NO_ITEMS
-        for each in members:
-            is_repeated = is_empty and batch.lsn == each.sent_lsn
-            news = each.base.news(knowledge, is_repeated=is_repeated)
-            if each.scope.is_whole:
-                known = known.join(news)
-            else:
-                base = base.join(news)
-        # The bases of all get what is told as knowledge, too.
-        return msgspec.structs.replace(
-            batch,
-            knowledge=write_vector(known) or None,
-            base=write_vector(news_of(base, known)) or None,
-        )
 
     @property
     def held_bytes(self) -> int | None:
@@ -499,5 +477,5 @@ class Course:
             knowledge = self._knowledge if caught_up else None
             if self.window.fits(len(encode(batch)) + ENTRY_BYTES * len(knowledge or ())):
                 if knowledge is not None and behind[0].base.features.has_bases:
-                    batch = self._tell(batch, knowledge, behind)
+                    batch = with_news(batch, knowledge, behind)
                 self._send(_Sent.of(batch, behind, knowledge))
