@@ -29,7 +29,7 @@ from edge_twisted.records.documents import ID, document_of
 from edge_twisted.replication.knowledge import Knowledge
 from edge_twisted.replication.scopes import Scopes, is_open
 from edge_twisted.store.interface import Snapshot
-from edge_twisted.store.rows import StoredDocument
+from edge_twisted.store.rows import CollectionInfo, StoredDocument
 
 #: What one batch examines, matching or not: documents, and each once more for each condition beyond
 #: the first that it is matched against.  Some tens of milliseconds of a reader.
@@ -50,8 +50,7 @@ def read_changes(
     if not is_open(snapshot, collection):
         return ScopeClosed()
     info = snapshot.collection(collection)
-    reaped = 0 if info is None else info.reaped_lsn
-    problem = _problem(readings, snapshot.lsn, reaped)
+    problem = _problem(readings, snapshot.lsn, 0 if info is None else info.reaped_lsn)
     if problem:
         return CursorUnknown(reason=problem)
     if scopes.subscription(request.scope).is_virtual:
@@ -74,14 +73,18 @@ def read_changes(
         lsn, more = batch.lsn, batch.more
     if more:
         return Changes(items=tuple(items), lsn=lsn, more=True)
-    fingerprint = info.fingerprint if info is not None else _NO_DOCUMENTS
+    is_whole = any(each.scope.is_whole for each in readings)
     return Changes(
         items=tuple(items),
         lsn=lsn,
         more=False,
         knowledge=Knowledge(snapshot, collection).shareable,
-        fingerprint=fingerprint if any(each.scope.is_whole for each in readings) else None,
+        fingerprint=_fingerprint(info) if is_whole else None,
     )
+
+
+def _fingerprint(info: CollectionInfo | None) -> bytes:
+    return _NO_DOCUMENTS if info is None else info.fingerprint
 
 
 def _problem(readings: Sequence[ScopeReading], newest: int, reaped: int) -> str:
