@@ -45,7 +45,14 @@ class StoreOverloaded(StoreError):
 
 
 class StoreFull(StoreError):
-    """The disk is full; reads go on.  Free space, then write again."""
+    """
+    The disk is full: free space, then write again.
+
+    All units of the commit that failed get this error, and nothing of them is stored.  Reads go
+    on, and each later commit tries the disk again: no restart is needed.  The API answers 503 with
+    this code.  A link of the mesh whose documents cannot be stored ends and is dialled again later,
+    and the peer sends them again.  Log lines wait in memory (`edge_twisted.logs.patient_writer`).
+    """
 
     code = "store_full"
     summary = "the disk is full"

@@ -1,5 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hooks: functions called after commits, and before documents are removed undeleted."""
+"""
+Hooks: functions called after commits, and before documents are removed undeleted.
+
+Who hears of a commit, on the reactor thread and after its fsync:
+
+- the effects of its own units first (`UnitOfWork.after_commit`), before the units are answered;
+- `services.replication` wakes the sessions of all links with the lsn and the collections' names;
+- `replication.stored_documents` looks for new evictions, and for what is in transit;
+- `database.database` ends the wait for a commit's number (`Database.reached`);
+- `services.store_metrics` counts it.
+
+`tests/unit/test_published.py` holds the list to the callers of `Store.on_commit`.
+"""
 
 from __future__ import annotations
 

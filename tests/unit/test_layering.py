@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -211,3 +212,70 @@ def test_the_mesh_knows_the_interface_of_carriers_alone() -> None:
                 assert target.startswith(interface) or name in FINDS_TCP, where
             # `connectionDone` and the like are how every transport ends, and no matter of one.
             assert not target.startswith(OF_CARRIERS), where
+
+
+# -- the page
+
+
+def drawn(title: str) -> tuple[dict[str, int], dict[str, set[str]]]:
+    """
+    Return what docs/architecture.md draws under `title`.
+
+    That is room -> floor, and the rooms of a line that has an arrow -> the rooms it points at.
+    """
+    text = (ROOT.parent / "docs" / "architecture.md").read_text("utf-8")
+    drawing = re.match(r"(?: {4}.*\n)+", text.split(f"{title}\n\n", 1)[1])
+    assert drawing is not None
+    floors: dict[str, int] = {}
+    arrows: dict[str, set[str]] = {}
+    for line in drawing[0].splitlines():
+        found = re.match(r"    (\d)  (\w+(?:, \w+)*)(?:  +(-> )?(.*))?$", line)
+        assert found is not None, line
+        floors.update(dict.fromkeys(found[2].split(", "), int(found[1])))
+        if found[3] and "below" not in found[4]:
+            arrows[found[2]] = set(found[4].split(", "))
+    return floors, arrows
+
+
+def imported(base: Path) -> dict[str, set[str]]:
+    """Return room -> the rooms that it imports, of the rooms in the folder `base`."""
+    parts = [each for each in base.iterdir() if each.is_dir() or each.suffix == ".py"]
+    found: dict[str, set[str]] = {
+        each.stem: set() for each in parts if not each.stem.startswith("__")
+    }
+    above = base.relative_to(ROOT.parent).as_posix().replace("/", ".") + "."
+    for path in sorted(base.rglob("*.py")):
+        room = path.relative_to(base).parts[0].removesuffix(".py")
+        if room in found:
+            names = {name for name, _, _ in imports(path) if name.startswith(above)}
+            targets = {name.removeprefix(above).split(".")[0] for name in names}
+            found[room] |= targets & set(found) - {room}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("title", "folder"),
+    [
+        ("and those to `errors`, which all rooms may import, are left out.", ""),
+        ("`mesh/`:", "mesh"),
+        ("`database/`:", "database"),
+    ],
+    ids=["rooms", "mesh", "database"],
+)
+def test_the_architecture_draws_the_floors_and_arrows_of_the_tree(title: str, folder: str) -> None:
+    """Every room is drawn, imports lower floors only, and has the arrows that it has."""
+    floors, arrows = drawn(title)
+    found = imported(ROOT / folder)
+    assert set(floors) == set(found)
+    upward = [
+        f"{room} -> {target}"
+        for room, targets in found.items()
+        for target in targets
+        if floors[target] >= floors[room]
+    ]
+    assert upward == []
+    real = {
+        line: set().union(*(found[room] for room in line.split(", "))) - {"errors"}
+        for line in arrows
+    }
+    assert arrows == real

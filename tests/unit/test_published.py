@@ -205,6 +205,20 @@ def test_every_decision_that_is_cited_exists() -> None:
     assert cited - there == set()
 
 
+def test_the_list_of_who_hears_of_a_commit_is_whole() -> None:
+    """The head of `store/hooks.py` names the modules that call `Store.on_commit`."""
+    listening = {
+        name.removesuffix(".py").replace("/", ".")
+        for name, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "on_commit"
+    }
+    head = ast.get_docstring(trees()["store/hooks.py"]) or ""
+    assert set(re.findall(r"^- `([\w.]+)`", head, re.MULTILINE)) == listening
+
+
 # -- settings
 
 
