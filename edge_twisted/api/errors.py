@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 
 from attrs import frozen
 
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 #: A header field of a response: name and value.
 Field = tuple[bytes, bytes]
@@ -139,9 +139,13 @@ class HttpError(EdgeError):
 class ClientError(HttpError):
     """The client is at fault: its request is wrong, not permitted, or one too many."""
 
+    culprit = Culprit.CALLER
+
 
 class ServerError(HttpError):
     """The server is at fault: the same request can succeed later; every response is a 503."""
+
+    culprit = Culprit.OURSELVES
 
 
 class MalformedRequest(ClientError):

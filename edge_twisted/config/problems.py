@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from attrs import frozen
 
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 #: Path of a value in the file: keys and list indices from the top, ``()`` for the whole file.
 KeyPath = tuple[str | int, ...]
@@ -68,6 +68,7 @@ class ConfigurationError(EdgeError):
     """
 
     code = "bad_configuration"
+    culprit = Culprit.OPERATOR
     #: EX_CONFIG of sysexits.h.
     EXIT_STATUS: ClassVar[int] = 78
 

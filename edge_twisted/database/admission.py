@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 from twisted.internet.defer import Deferred
 
 from edge_twisted.dql import syntax
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 
 class DelayedCall(Protocol):
@@ -31,6 +31,7 @@ class StatementLimitReached(EdgeError):
     """As many statements run as may, and none ended in time; try again later."""
 
     code: ClassVar[str] = "overloaded"
+    culprit = Culprit.OURSELVES
 
     def __init__(self, limit: int, waited_ms: int) -> None:
         super().__init__(limit, waited_ms)

@@ -7,13 +7,14 @@ from typing import ClassVar
 
 from edge_twisted.documents.json_text import to_text
 from edge_twisted.documents.values import Value
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 
 class IdConflict(EdgeError):
     """INSERT found a document with the id; choose an ON ID CONFLICT policy."""
 
     code: ClassVar[str] = "id_conflict"
+    culprit = Culprit.CALLER
 
     def __init__(self, id_: Value) -> None:
         super().__init__(id_)
@@ -28,6 +29,7 @@ class DuplicateIds(EdgeError):
     """One INSERT has two documents with the same id; remove one of them."""
 
     code: ClassVar[str] = "duplicate_ids"
+    culprit = Culprit.CALLER
 
     def __str__(self) -> str:
         return "Expected unique document identifiers"
@@ -37,6 +39,7 @@ class NotADocument(EdgeError):
     """A value to be inserted is no object."""
 
     code: ClassVar[str] = "not_a_document"
+    culprit = Culprit.CALLER
 
     def __init__(self, kind: str) -> None:
         super().__init__(kind)
@@ -50,6 +53,7 @@ class DocumentTooLarge(EdgeError):
     """A document is larger than the hard limit; nothing was stored."""
 
     code: ClassVar[str] = "document_too_large"
+    culprit = Culprit.CALLER
 
     def __init__(self, id_: Value, size: int, limit: int) -> None:
         super().__init__(id_, size, limit)
@@ -67,6 +71,7 @@ class StatementForbidden(EdgeError):
     """The identity may not do this; an administrator can grant the permission."""
 
     code: ClassVar[str] = "forbidden"
+    culprit = Culprit.CALLER
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -80,6 +85,7 @@ class AttachmentForbidden(EdgeError):
     """The identity may not name the attachment; upload it, or read a document that names it."""
 
     code: ClassVar[str] = "attachment_forbidden"
+    culprit = Culprit.CALLER
 
     def __init__(self, attachment: str) -> None:
         super().__init__(attachment)

@@ -20,7 +20,7 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compiler import Environment, RowScope, compile_expression
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.dql.patterns.like import ilike, like
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 from edge_twisted.records.facts import PARAMETERS
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 
@@ -33,6 +33,7 @@ class UnknownParameter(EdgeError):
     """No system parameter has this name; SHOW ALL lists them."""
 
     code: ClassVar[str] = "unknown_parameter"
+    culprit = Culprit.CALLER
     name: str
 
     def __str__(self) -> str:
@@ -44,6 +45,7 @@ class InvalidParameterValue(EdgeError):
     """The value has the wrong type or is out of bounds; `expected` names the valid ones."""
 
     code: ClassVar[str] = "invalid_parameter_value"
+    culprit = Culprit.CALLER
     name: str
     expected: str
 

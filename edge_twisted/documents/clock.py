@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final, NewType
 
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 #: 48 bits of milliseconds since 1970 UTC, 16 bits of counter.
 Timestamp = NewType("Timestamp", int)
@@ -48,6 +48,7 @@ class ClockSkew(EdgeError):
     """
 
     code: ClassVar[str] = "clock_skew"
+    culprit = Culprit.OPERATOR
 
     def __init__(self, ahead_ms: int, *, was_declared: bool = False) -> None:
         super().__init__(ahead_ms)

@@ -28,13 +28,14 @@ from edge_twisted.documents.clock import BEGINNING
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.values import INTEGER_MAX, INTEGER_MIN
 from edge_twisted.documents.versions import NO_VERSION, Dot, Replica, VersionVector
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 
 class CounterOverflow(EdgeError):
     """An increment would take a share out of the range of 64 bits; RESTART the counter."""
 
     code: ClassVar[str] = "counter_overflow"
+    culprit = Culprit.CALLER
 
     def __init__(self, total: int) -> None:
         super().__init__(total)

@@ -50,7 +50,7 @@ from edge_twisted.documents.slot_records import (
 from edge_twisted.documents.state import DocumentState, merge
 from edge_twisted.documents.values import MISSING
 from edge_twisted.documents.versions import Dot, Replica, VersionVector
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -64,6 +64,7 @@ class DeltaGap(EdgeError):
     """The receiver lacks writes on which the delta builds: request the whole document."""
 
     code: ClassVar[str] = "delta_gap"
+    culprit = Culprit.NOBODY
 
     def __str__(self) -> str:
         return "the delta builds on writes that are not here"

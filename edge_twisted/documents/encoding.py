@@ -49,7 +49,7 @@ from edge_twisted.documents.slot_records import (
 from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.values import MISSING, Operand, Value
 from edge_twisted.documents.versions import Replica, SiteId, VersionVector
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -59,6 +59,7 @@ class CorruptState(EdgeError):
     """The stored state does not fit the document: restore it from a backup or a peer."""
 
     code: ClassVar[str] = "corrupt_state"
+    culprit = Culprit.OURSELVES
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 from attrs import define, field
 
 from edge_twisted.documents.values import Operand, Value, sort_key
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 _NUMBER: Final = Struct(">QH")
 _DOUBLE: Final = Struct(">d")
@@ -33,6 +33,7 @@ class InvalidDocumentId(EdgeError):
     """The value cannot be a document id; `reason` is the text for the caller."""
 
     code: ClassVar[str] = "invalid_document_id"
+    culprit = Culprit.CALLER
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

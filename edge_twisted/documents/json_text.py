@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 import orjson
 
 from edge_twisted.documents.values import INTEGER_MAX, INTEGER_MIN, Value
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 _OPTIONS: Final = orjson.OPT_SORT_KEYS
 _BINARY: Final = "$binary"
@@ -35,6 +35,7 @@ class InvalidJson(EdgeError):
     """The bytes are not JSON in UTF-8, or contain a number beyond the range of floats."""
 
     code: ClassVar[str] = "invalid_json"
+    culprit = Culprit.CALLER
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

@@ -12,7 +12,7 @@ from attrs import frozen
 from edge_twisted.documents.attachments import is_token
 from edge_twisted.documents.nodes import Variant
 from edge_twisted.documents.values import Value
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 Path = tuple[str, ...]
 
@@ -21,6 +21,7 @@ class InvalidWrite(EdgeError):
     """The operation does not fit the document or its declared types; nothing was changed."""
 
     code: ClassVar[str] = "invalid_write"
+    culprit = Culprit.CALLER
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

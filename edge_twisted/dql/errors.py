@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 from edge_twisted.dql.source import SourcePosition, SourceText, Span
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 
 class DqlError(EdgeError):
@@ -21,6 +21,8 @@ class DqlError(EdgeError):
     ``span`` is the position in ``source``.  Either may be None at first; callers that know them add
     them (`at`, `within`) as the error propagates.
     """
+
+    culprit = Culprit.CALLER
 
     #: The beginning of the error's text.
     phase: ClassVar[str] = "error"
@@ -108,6 +110,7 @@ class TransactionFailed(EdgeError):
     """One statement of a transaction failed, and nothing of the transaction was stored."""
 
     code: ClassVar[str] = "transaction_failed"
+    culprit = Culprit.CALLER
 
     def __init__(self, index: int, cause: Exception) -> None:
         super().__init__(index, cause)

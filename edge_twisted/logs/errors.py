@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 
 class LogFolderUnusable(EdgeError):
     """Log files cannot be written to a folder; the operator must mend it or change `key`."""
 
     code = "log_folder_unusable"
+    culprit = Culprit.OPERATOR
 
     def __init__(self, *, key: str, folder: Path, reason: str) -> None:
         super().__init__(key, folder, reason)

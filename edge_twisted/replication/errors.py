@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 
 class CorruptItem(EdgeError):
     """A peer sent a document that contradicts itself; no part of its batch was applied."""
 
     code: ClassVar[str] = "corrupt_item"
+    culprit = Culprit.PEER
 
     def __init__(self, collection: str, id_key: bytes, reason: str) -> None:
         super().__init__(collection, id_key, reason)
@@ -30,6 +31,7 @@ class ImplausibleClaim(EdgeError):
     """Peers claimed too often that this server made writes that it did not; nothing was done."""
 
     code: ClassVar[str] = "implausible_claim"
+    culprit = Culprit.PEER
 
     def __init__(self, of_us: int, renewals: int) -> None:
         super().__init__(of_us, renewals)

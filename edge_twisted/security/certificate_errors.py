@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 #: The file that a problem is about, by its key in `tls_config`.
 Role = Literal["cert", "key"]
@@ -30,6 +30,7 @@ class CertificateProblem(EdgeError):
     """
 
     code = "bad_certificate"
+    culprit = Culprit.OPERATOR
     #: The message, with `path`, `noun` (what the file should hold) and `reason`.
     text: ClassVar[str]
     #: Whether the pair would be served on another day, or by a clock that is right.

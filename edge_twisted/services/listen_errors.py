@@ -6,13 +6,14 @@ from __future__ import annotations
 import errno
 import os
 
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 
 class ListenFailed(EdgeError):
     """Nothing listens on `address`; the server must not go on as if it did."""
 
     code = "listen_failed"
+    culprit = Culprit.OPERATOR
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(address, reason)

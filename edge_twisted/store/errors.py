@@ -6,7 +6,7 @@ from __future__ import annotations
 from errno import EACCES, EDQUOT, EEXIST, EFBIG, EISDIR, ENOSPC, ENOTDIR, EPERM, EROFS
 from typing import ClassVar
 
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 
 class StoreError(EdgeError):
@@ -18,6 +18,7 @@ class StoreError(EdgeError):
     """
 
     code: ClassVar[str] = "store_error"
+    culprit = Culprit.OURSELVES
     #: The first half of the message; subclasses say it in their own words.
     summary: ClassVar[str] = "the store failed"
 
@@ -55,6 +56,7 @@ class StoreFull(StoreError):
     """
 
     code = "store_full"
+    culprit = Culprit.OPERATOR
     summary = "the disk is full"
 
 
@@ -62,6 +64,7 @@ class StoreReadOnly(StoreError):
     """The store's files or folder cannot be written by this process; reads go on."""
 
     code = "store_read_only"
+    culprit = Culprit.OPERATOR
     summary = "the store cannot be written"
 
 
@@ -99,6 +102,7 @@ class ReadCancelled(StoreError):
     """A read was cancelled, timed out, or held its snapshot for longer than is allowed."""
 
     code = "read_cancelled"
+    culprit = Culprit.NOBODY
     summary = "the read was cancelled"
 
 
@@ -106,6 +110,7 @@ class ReadTooLong(StoreError):
     """A read on the reactor thread took longer than it may: do it on a reader thread."""
 
     code = "read_too_long"
+    culprit = Culprit.NOBODY
     summary = "the read takes longer than expected"
 
 
@@ -137,6 +142,7 @@ class IndexExists(StoreError):
     """An index of that name is already on the collection."""
 
     code = "index_exists"
+    culprit = Culprit.CALLER
     summary = "an index with the given name already exists on the given collection"
 
 
@@ -149,6 +155,7 @@ class TooManyCollections(StoreError):
     """
 
     code = "too_many_collections"
+    culprit = Culprit.CALLER
     summary = "the database has as many collections as it may"
 
     def __init__(self, collection: str, most: int) -> None:
@@ -160,6 +167,7 @@ class UnknownIndex(StoreError):
     """No such index, or one that is still being built: plan again."""
 
     code = "index_unknown"
+    culprit = Culprit.CALLER
     summary = "there is no such index"
 
 
@@ -167,6 +175,7 @@ class DirectoryLocked(StoreError):
     """Another process has the folder: stop it, or use another `persistence_dir`."""
 
     code = "store_locked"
+    culprit = Culprit.OPERATOR
 
     def __init__(self, folder: str, pid: int | None) -> None:
         super().__init__(folder)
@@ -184,6 +193,7 @@ class StoreTooNew(StoreError):
     """The file was written by a newer server whose format this one cannot read."""
 
     code = "store_too_new"
+    culprit = Culprit.OPERATOR
 
     def __init__(self, path: str, needs: int, supported: int) -> None:
         super().__init__(path)
@@ -202,6 +212,7 @@ class BackupExists(StoreError):
     """There is something where a backup was to be put: choose another name."""
 
     code = "backup_exists"
+    culprit = Culprit.OPERATOR
     summary = "there is something of that name already; a backup never overwrites"
 
 
@@ -209,6 +220,7 @@ class RestoreRefused(StoreError):
     """A backup was not restored; nothing was changed."""
 
     code = "restore_refused"
+    culprit = Culprit.OPERATOR
     summary = "nothing was restored"
 
 
@@ -216,6 +228,7 @@ class BlobUnavailable(StoreError):
     """The blob is not here; it may arrive from the mesh."""
 
     code = "attachment_unavailable"
+    culprit = Culprit.CALLER
     summary = "the attachment is not here"
 
 

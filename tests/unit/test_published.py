@@ -18,7 +18,7 @@ from edge_twisted.api.errors import ERRORS
 from edge_twisted.api.metrics import Metrics
 from edge_twisted.config.reference import paths
 from edge_twisted.config.schema import schema
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 from tests.unit.test_documentation import errors
 
 TOP = Path(__file__).parents[2]
@@ -120,6 +120,32 @@ def test_every_raised_error_class_is_used() -> None:
         if each.__name__ not in used_names() and each.__name__ not in bases
     ]
     assert dead == []
+
+
+#: Bases and wrappers, which nobody meets as they are: a wrapper is answered as its cause is.
+OF_NO_CULPRIT = {"HttpError", "ErrorWithDetails"}
+#: Statuses of 5xx that a client causes: it asks for what this server's HTTP does not have.
+UNSUPPORTED = {501, 505}
+
+
+def test_every_error_says_who_is_at_fault() -> None:
+    """By `culprit` in its class or in a base; the default of `EdgeError` is for nobody."""
+    silent = [
+        each.__name__
+        for each in errors()
+        if not any("culprit" in vars(base) for base in each.__mro__ if base is not EdgeError)
+    ]
+    assert set(silent) == {*OF_NO_CULPRIT, "EdgeError"}
+
+
+def test_the_statuses_agree_on_who_is_at_fault() -> None:
+    """A status below 500 asks the caller for something else; another does not."""
+    status_of = {kind.code: kind.status for kind in ERRORS}
+    for each in errors():
+        status = status_of.get(each.code)
+        if status is not None and each.code != FALLBACK:
+            is_the_callers = status < 500 or status in UNSUPPORTED
+            assert (each.culprit is Culprit.CALLER) is is_the_callers, each
 
 
 # -- names in documents

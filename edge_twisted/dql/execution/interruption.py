@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar, Final, TypeVar
 
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 Row = TypeVar("Row")
 
@@ -20,6 +20,7 @@ class StatementTimeout(EdgeError):
     """The statement took longer than it may; narrow it, add an index, or raise the limit."""
 
     code: ClassVar[str] = "statement_timeout"
+    culprit = Culprit.CALLER
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -33,6 +34,7 @@ class StatementCancelled(EdgeError):
     """The caller of the statement went away, or the server stops; nothing was changed."""
 
     code: ClassVar[str] = "statement_cancelled"
+    culprit = Culprit.NOBODY
 
     def __str__(self) -> str:
         return "the statement was cancelled"
@@ -120,6 +122,7 @@ class BudgetExceeded(EdgeError):
     """An expression needs more steps on one document than are allowed: simplify it."""
 
     code: ClassVar[str] = "budget_exceeded"
+    culprit = Culprit.CALLER
 
     def __init__(self, steps: int) -> None:
         super().__init__(steps)

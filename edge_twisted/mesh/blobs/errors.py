@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 
 
 class MalformedBlobMessage(EdgeError):
     """A message about attachments that no correct peer sends: the link has to end."""
 
     code: ClassVar[str] = "protocol_violation"
+    culprit = Culprit.PEER
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)

@@ -28,7 +28,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocol, IProtocolFactory
 from twisted.python.failure import Failure
 
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 from edge_twisted.mesh.presence.graph import LinkKind
 
 
@@ -164,6 +164,7 @@ class Unreachable(EdgeError):
     """An address could not be dialled; its text says why, in a few words for users."""
 
     code = "mesh_peer_unreachable"
+    culprit = Culprit.OPERATOR
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

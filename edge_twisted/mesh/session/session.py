@@ -40,7 +40,7 @@ from itertools import count
 from typing import Any, Final, TypeVar
 
 from edge_twisted.documents.clock import Timestamp
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 from edge_twisted.mesh.limits.rates import Intake, answers_to
 from edge_twisted.mesh.ports.effects import (
     Ask,
@@ -65,7 +65,7 @@ from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.session.states import LINK, LinkEvent, LinkState
 from edge_twisted.mesh.session.streams import LinkStreams
 from edge_twisted.mesh.wire import messages as m
-from edge_twisted.mesh.wire.end_reasons import Culprit, EndReason, end_reason
+from edge_twisted.mesh.wire.end_reasons import EndReason, end_reason
 from edge_twisted.mesh.wire.features import Features
 from edge_twisted.mesh.wire.frames import MAX_MESSAGE_BYTES, FrameReader, FrameWriter
 from edge_twisted.mesh.wire.items import ScopeKey
@@ -89,13 +89,13 @@ MESSAGES_AT_ONCE: Final = 64
 #: Characters of the detail of a BYE.
 _MAX_DETAIL: Final = 1000
 
-#: Codes of errors of the database that the peer's messages caused, and how the link then ends.
-_CAUSED_BY_PEER: Final = {
+#: Codes of errors of the database that have an end reason of their own.
+_END_REASON_OF: Final = {
     "clock_skew": EndReason.CLOCK_SKEW,
-    "corrupt_item": EndReason.PROTOCOL_VIOLATION,
     "implausible_claim": EndReason.IMPLAUSIBLE_CLAIM,
-    MalformedReconciliation.code: EndReason.PROTOCOL_VIOLATION,
 }
+#: How a link ends for any other error of the database, by who is at fault.
+_END_REASON_FOR: Final = {Culprit.PEER: EndReason.PROTOCOL_VIOLATION}
 
 
 class Session:
@@ -182,8 +182,10 @@ class Session:
     def failed(self, token: Token, error: Exception, now: float) -> list[Effect]:
         if self._forget(token) is None:
             return []
-        code = error.code if isinstance(error, EdgeError) else type(error).__name__
-        reason = _CAUSED_BY_PEER.get(code, EndReason.INTERNAL_ERROR)
+        reason = EndReason.INTERNAL_ERROR
+        if isinstance(error, EdgeError):
+            reason = _END_REASON_FOR.get(error.culprit, reason)
+            reason = _END_REASON_OF.get(error.code, reason)
         # What went wrong inside is for our own log, not for the peer's.
         detail = "the database failed" if reason.culprit is Culprit.OURSELVES else str(error)
         return self._guarded(now, lambda: self._end(reason, detail))

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 from edge_twisted.mesh.trust.peer_key import PeerKey, peer_key
 from edge_twisted.mesh.trust.signatures import sign
 
@@ -28,6 +28,7 @@ class IdentityUnusable(EdgeError):
     """The key file exists and cannot be used; a new key would make this server another peer."""
 
     code = "mesh_identity_unusable"
+    culprit = Culprit.OPERATOR
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(str(path), reason)

@@ -9,25 +9,14 @@ reason, add a member here and a row there.
 
 from __future__ import annotations
 
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import Final
+
+from edge_twisted.errors import Culprit
 
 #: An address that led to this server itself may lead to another machine one day (a floating
 #: address), so it is dialled again, rarely.
 SELF_REST_SECONDS: Final = 300.0
-
-
-class Culprit(Enum):
-    """Who has to change something, as the side that ends the link sees it."""
-
-    #: Links come and go; nothing is logged at `warning`.
-    NOBODY = "nobody"
-    #: The two servers were set up so that they cannot work together.
-    OPERATOR = "operator"
-    #: The other side does what no correct server does.
-    PEER = "peer"
-    #: This side failed; details stay in its own log.
-    OURSELVES = "ourselves"
 
 
 class EndReason(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from edge_twisted.errors import EdgeError
+from edge_twisted.errors import Culprit, EdgeError
 from edge_twisted.mesh.wire.end_reasons import EndReason
 
 
@@ -13,6 +13,7 @@ class PeerViolation(EdgeError):
     """The peer broke the protocol; the link ends, and nothing of the message is applied."""
 
     code: ClassVar[str] = EndReason.PROTOCOL_VIOLATION
+    culprit = Culprit.PEER
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -26,6 +27,7 @@ class Refused(EdgeError):
     """This server does not go on with the peer; `reason` is the published one."""
 
     code: ClassVar[str] = "link_refused"
+    culprit = Culprit.OPERATOR
 
     def __init__(self, reason: EndReason, detail: str) -> None:
         super().__init__(reason, detail)
