@@ -30,6 +30,8 @@ MOVED_OUT: Final = "moved-out"
 PARAMETERS: Final = "parameters"
 PEERS: Final = "peers"
 REAPED: Final = "reaped"
+REAPED_COUNT: Final = "reaped-count"
+REAPED_FOLDED: Final = "reaped-folded"
 TRANSIT_BLOBS: Final = "transit-blobs"
 TRANSIT_DROPPED: Final = "transit-dropped"
 TRANSIT_PEERS: Final = "transit-peers"
@@ -74,7 +76,14 @@ SPACES: Final = (
     ),
     FactSpace(KNOWLEDGE, "collection", "version vector", "replication/knowledge"),
     FactSpace(
-        REAPED, "collection, id key", "version of the tombstone removed", "replication/knowledge"
+        REAPED, "collection, id key", "version of the tombstone removed", "replication/reaped"
+    ),
+    FactSpace(REAPED_COUNT, "collection", "number of its facts in reaped", "replication/reaped"),
+    FactSpace(
+        REAPED_FOLDED,
+        "collection, hash of id key (1 byte)",
+        "[join of versions of tombstones removed, filter of their ids]",
+        "replication/reaped",
     ),
     FactSpace(
         ACKNOWLEDGED, "empty", "newest of our commits that a peer acknowledged", "replication/peers"

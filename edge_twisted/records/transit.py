@@ -26,9 +26,11 @@ from edge_twisted.records.facts import (
     INITIAL_DELETES,
     KNOWLEDGE,
     REAPED,
+    REAPED_FOLDED,
     TRANSIT_BLOBS,
     TRANSIT_DROPPED,
 )
+from edge_twisted.records.folded_deletes import FoldedDeletes
 from edge_twisted.store.hidden import PREFIX_BYTES, hidden_name, shown_name
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 from edge_twisted.store.rows import ChangeBatch, CollectionInfo, ScanRow, StoredDocument
@@ -36,8 +38,8 @@ from edge_twisted.store.rows import ChangeBatch, CollectionInfo, ScanRow, Stored
 _DROPPED: Final = Struct(">qq")
 _HALVES: Final = Struct(">QQ")
 _WORD: Final = (1 << 64) - 1
-#: Spaces with a version vector for a collection or a document: the two vectors are joined.
-_VECTORS: Final = frozenset({KNOWLEDGE, REAPED, EVICTED})
+#: Spaces with a version vector for a collection, a document or a bucket: the two are joined.
+_VECTORS: Final = frozenset({KNOWLEDGE, REAPED, REAPED_FOLDED, EVICTED})
 
 
 class DropMark(NamedTuple):
@@ -146,6 +148,9 @@ class _JoinedSnapshot:
             return found.join(Evictions.decode(hidden)).encode()
         if shown is None:
             return hidden
+        if space == REAPED_FOLDED:
+            folded = FoldedDeletes.decoded(shown)
+            return folded.joined(FoldedDeletes.decoded(hidden)).encoded()
         return encode_vector(decode_vector(shown).join(decode_vector(hidden)))
 
     def facts(

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from attrs import frozen
+from twisted.logger import Logger
 
 from edge_twisted.documents.clock import BEGINNING
 from edge_twisted.documents.versions import Replica
@@ -28,6 +29,8 @@ from edge_twisted.replication.merges import Merge
 from edge_twisted.replication.scopes import OwnSubscriptions, Scopes
 from edge_twisted.replication.transit import TransitHomes, TransitIntake, TransitStore, joined_with
 from edge_twisted.store.interface import Snapshot, UnitOfWork
+
+log = Logger()
 
 
 @frozen(kw_only=True)
@@ -79,13 +82,17 @@ def apply_batch(unit: UnitOfWork, request: ApplyBatch, context: BatchContext) ->
     writer.finish()
     if merge.hides and writer.any_shown:
         note_hidden_variants(unit, scope.collection)
-    unmoved = _move(unit, joined_with(context.transit, unit), request)
+    if merge.doubtful:
+        unmoved = _refuse_doubtful(unit, request, len(merge.doubtful))
+    else:
+        unmoved = _move(unit, joined_with(context.transit, unit), request)
     applied = Applied(
         documents=len(merge.results),
         unmoved=unmoved,
         echoes=tuple(merge.echoes),
         gone=tuple(merge.gone),
         older=tuple(merge.older),
+        doubtful=len(merge.doubtful),
         attachments=tuple(dict.fromkeys(writer.attachments)),
         unwanted=unwanted,
     )
@@ -98,7 +105,7 @@ def _merged(
     """Merge what is taken of a batch; return the merge, and how much nobody wants."""
     here = joined_with(context.transit, unit)
     wanted = tuple(each.scope for each in request.cursors)
-    merge = Merge(here, wanted, context.scopes)
+    merge = Merge(here, wanted, context.scopes, request.vouched)
     if context.transit is None or not is_for_others(request):
         for item, header in batch.items:
             merge.take(item, header)
@@ -133,12 +140,30 @@ def _renewed(
     return renew_if_copy(unit, own, of_us, context.now_ms)
 
 
+def _refuse_doubtful(unit: UnitOfWork, request: ApplyBatch, count: int) -> tuple[ScopeKey, ...]:
+    """Drop the cursors, in whose place a repair comes: not all that the sender has was taken."""
+    for cursor in request.cursors:
+        knowledge.drop_cursor(unit, cursor.scope, request.sender)
+    collection = request.scope.collection
+    unit.after_commit(
+        lambda: log.info(
+            "{count} documents of {collection} may have been deleted here long ago: they are taken"
+            " from peers that know of those deletes only",
+            count=count,
+            collection=collection,
+        )
+    )
+    return ()
+
+
 def _move(unit: UnitOfWork, here: Snapshot, request: ApplyBatch) -> tuple[ScopeKey, ...]:
     """Move the cursors; leave those that are not where the stream thinks, and return their keys."""
     if request.lsn is None:
         return ()
     unmoved = []
     for cursor in request.cursors:
+        if cursor.scope.key in request.provisional:
+            continue
         if not _is_there(here, cursor, request.sender):
             unmoved.append(cursor.scope.key)
             continue

@@ -10,8 +10,10 @@ part of it, for they have no order.
 
 Knowledge may lack writes of a deleted document: a server that subscribes with a condition never
 gets the knowledge of senders, and others may not have got it yet.  When the tombstone is reaped,
-those writes are kept as a fact of the space ``reaped`` (collection, NUL, id key -> version vector)
-until knowledge covers them.
+those writes are kept apart until knowledge covers them (`edge_twisted.replication.reaped`): most
+of them document by document, and beyond a bound folded together.  A document that folded deletes
+may have deleted is *doubtful*: it was deleted here, or it never was here.  It is taken only from a
+sender that knows all of these deletes, and has the document all the same.
 """
 
 from __future__ import annotations
@@ -37,27 +39,41 @@ from edge_twisted.mesh.ports.requests import Scope
 from edge_twisted.mesh.wire.messages import MAX_BASE
 from edge_twisted.records.evictions import (
     Evictions,
+    count_unsynced,
     note_versions_evicted,
     prefix_of,
     was_initial_deleted,
 )
-from edge_twisted.records.facts import BASES, CURSORS, KNOWLEDGE, REAPED
+from edge_twisted.records.facts import BASES, CURSORS, KNOWLEDGE
+from edge_twisted.replication.reaped import (
+    ReapedDelete,
+    folded_of,
+    has_folded,
+    has_reaped,
+    note_deletes,
+    reaped_of,
+)
 from edge_twisted.store.hidden import hidden_name
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 from edge_twisted.store.rows import StoredDocument
 
-#: For each fact that is added to ``reaped``, so many others are checked, and removed if covered.
-_CHECKED_PER_FACT: Final = 2
 _EPOCH: Final = Struct(">Q")
 _LSN: Final = Struct(">q")
 
 
 class Knowledge:
-    """The knowledge of one collection in one snapshot, read on demand."""
+    """
+    The knowledge of one collection in one snapshot, read on demand.
 
-    def __init__(self, snapshot: Snapshot, collection: str) -> None:
+    :param vouched: what the sender of a batch has said that it knows; None: it has not.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, collection: str, vouched: VersionVector | None = None
+    ) -> None:
         self._snapshot = snapshot
         self._collection = collection
+        self._vouched = vouched
 
     @cached_property
     def vector(self) -> VersionVector:
@@ -86,18 +102,44 @@ class Knowledge:
     def is_new(self, write: Dot) -> bool:
         """Return whether a write was surely never seen here; quicker than `is_gone`."""
         is_unknown = write.replica.epoch != INITIAL_EPOCH and not self.vector.covers(write)
-        return is_unknown and not self._has_reaped
+        return is_unknown and not self._has_reaped and not self._has_folded
 
     @cached_property
     def _has_reaped(self) -> bool:
-        return bool(self._snapshot.facts(REAPED, prefix_of(self._collection), limit=1))
+        return has_reaped(self._snapshot, self._collection)
+
+    @cached_property
+    def _has_folded(self) -> bool:
+        return has_folded(self._snapshot, self._collection)
 
     def of_document(self, id_key: bytes) -> VersionVector:
         """Return the knowledge of one document, with what its reaped tombstone had."""
         if not self._has_reaped:
             return self.vector
-        fact = self._snapshot.fact(REAPED, prefix_of(self._collection) + id_key)
-        return self.vector if fact is None else self.vector.join(decode_vector(fact))
+        return self.vector.join(reaped_of(self._snapshot, self._collection, id_key))
+
+    def most_of_document(self, id_key: bytes) -> VersionVector:
+        """Return every write of a document that may be known, with what folded deletes had."""
+        known = self.of_document(id_key)
+        if not self._has_folded:
+            return known
+        return known.join(folded_of(self._snapshot, self._collection, id_key))
+
+    @property
+    def forgets(self) -> bool:
+        """Whether some deletes were folded, so that it is not sure of all documents."""
+        return self._has_folded
+
+    def _doubtful(self, id_key: bytes) -> VersionVector | None:
+        """Return `most_of_document` if that is more than is known, and the sender cannot tell."""
+        if not self._has_folded:
+            return None
+        folded = folded_of(self._snapshot, self._collection, id_key)
+        if not folded or self.of_document(id_key).includes(folded):
+            return None
+        if self._vouched is not None and self._vouched.includes(folded):
+            return None
+        return self.of_document(id_key).join(folded)
 
     def is_gone(self, id_key: bytes, version: VersionVector) -> bool:
         """Return whether a document that is not here is known to be deleted, at this version."""
@@ -118,8 +160,30 @@ class Knowledge:
 
         :param life: the writes by which the document lives.
         """
+        return self._has_ended(id_key, life, self.of_document(id_key))
+
+    def may_have_ended(self, id_key: bytes, life: Collection[Dot]) -> bool:
+        """Return whether `has_ended` is false only because deletes were folded: a doubt."""
+        most = self._doubtful(id_key)
+        return most is not None and self._has_ended(id_key, life, most)
+
+    def may_be_deleted(
+        self, id_key: bytes, version: VersionVector, here: VersionVector | None
+    ) -> bool:
+        """
+        Return whether folded deletes may have deleted some of a peer's version of a document.
+
+        :param here: the version of the copy here, if there is one.
+        """
+        most = self._doubtful(id_key)
+        if most is None:
+            return False
+        seen = NO_VERSION if here is None else here
+        return any(seen.seen(r) < n <= most.seen(r) for r, n in without_initial(version).items())
+
+    def _has_ended(self, id_key: bytes, life: Collection[Dot], known: VersionVector) -> bool:
         written = [dot for dot in life if dot.replica.epoch != INITIAL_EPOCH]
-        if not life or not all(map(self.of_document(id_key).covers, written)):
+        if not life or not all(map(known.covers, written)):
             return False
         if len(written) < len(life) and not was_initial_deleted(
             self._snapshot, self._collection, id_key
@@ -140,8 +204,17 @@ class Knowledge:
         :param here: the version of the copy here.
         :param there: that copy, merged with the state that came.
         """
+        return self._former(id_key, here, there, self.of_document(id_key))
+
+    def may_be_former(self, id_key: bytes, here: VersionVector, there: DocumentState) -> bool:
+        """Return whether `former` is empty only because deletes were folded: a doubt."""
+        most = self._doubtful(id_key)
+        return most is not None and bool(self._former(id_key, here, there, most))
+
+    def _former(
+        self, id_key: bytes, here: VersionVector, there: DocumentState, known: VersionVector
+    ) -> VersionVector:
         news = VersionVector({r: n for r, n in there.version.items() if n > here.seen(r)})
-        known = self.of_document(id_key)
         old = VersionVector(
             {r: n for r, n in news.items() if not here.seen(r) and known.seen(r) >= n}
         )
@@ -166,21 +239,15 @@ def join_knowledge(unit: UnitOfWork, collection: str, news: VersionVector) -> No
 
 def note_reaped(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
     """Keep the writes of tombstones reaped in this unit that knowledge does not cover."""
-    known = Knowledge(unit, collection).vector
-    prefix = prefix_of(collection)
-    noted: list[bytes] = []
-    for row in rows:
-        version = without_initial(read_header(row.state).version)
-        if not known.includes(version):
-            noted.append(prefix + row.id_key)
-            kept = decode_vector(unit.fact(REAPED, noted[-1])).join(version)
-            unit.put_fact(REAPED, noted[-1], encode_vector(kept))
-    if not noted:
-        return
-    limit = _CHECKED_PER_FACT * len(noted)
-    for key, fact in unit.facts(REAPED, prefix, after=noted[-1], limit=limit):
-        if known.includes(decode_vector(fact)):
-            unit.put_fact(REAPED, key, None)
+    deletes = [
+        ReapedDelete(
+            row.id_key,
+            without_initial(read_header(row.state).version),
+            count_unsynced(unit, [row]) > 0,
+        )
+        for row in rows
+    ]
+    note_deletes(unit, collection, deletes, Knowledge(unit, collection).vector)
 
 
 def note_quarantined(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
@@ -202,13 +269,21 @@ def _most_of(unit: UnitOfWork, collection: str, row: StoredDocument) -> VersionV
     except (CorruptState, TypeError):
         pass
     # Every write of the document that could be called deleted.
-    return Knowledge(unit, collection).of_document(row.id_key)
+    return Knowledge(unit, collection).most_of_document(row.id_key)
 
 
 def cursor(snapshot: Snapshot, scope: Scope, sender: Replica) -> int | None:
     """Return the sender's commit up to which all of a scope is here; None: unknown."""
     fact = snapshot.fact(CURSORS, _cursor_key(scope, sender))
     return None if fact is None else int(_LSN.unpack(fact)[0])
+
+
+def drop_cursor(unit: UnitOfWork, scope: Scope, sender: Replica) -> None:
+    """Forget cursor and base of a scope at a sender: not all that came up to it was taken."""
+    key = _cursor_key(scope, sender)
+    for space in (CURSORS, BASES):
+        if unit.fact(space, key) is not None:
+            unit.put_fact(space, key, None)
 
 
 def put_cursor(unit: UnitOfWork, scope: Scope, sender: Replica, lsn: int) -> None:

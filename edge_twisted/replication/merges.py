@@ -68,14 +68,22 @@ class Merge:
     :ivar echoes: id key and digest of documents that the peer and this server have alike.
     :ivar gone: documents of the peer that are known to be deleted.
     :ivar older: id keys of documents of which the peer has an older version.
+    :ivar doubtful: id keys of documents that are not taken, because they may have been deleted
+        here, and the peer has not said that it knows of these deletes.
     """
 
-    def __init__(self, here: Snapshot, wanted: Sequence[Scope], scopes: Scopes) -> None:
+    def __init__(
+        self,
+        here: Snapshot,
+        wanted: Sequence[Scope],
+        scopes: Scopes,
+        vouched: VersionVector | None = None,
+    ) -> None:
         self._here = here
         self._wanted = wanted
         self._collection = wanted[0].collection
         self._scopes = scopes
-        self._knowledge = Knowledge(here, self._collection)
+        self._knowledge = Knowledge(here, self._collection, vouched)
         self.results: list[MergedDocument] = []
         self.lacking: list[bytes] = []
         self.renunciations: list[_Renunciation] = []
@@ -84,6 +92,7 @@ class Merge:
         self.echoes: list[tuple[bytes, int]] = []
         self.gone: list[Seen] = []
         self.older: list[bytes] = []
+        self.doubtful: list[bytes] = []
 
     def take(self, item: Item, header: Header | None) -> None:
         """
@@ -124,6 +133,9 @@ class Merge:
         elif not isinstance(item, Whole):
             self.lacking.append(id_key)
         elif write is not None:
+            if not is_new and self._knowledge.may_have_ended(id_key, (write,)):
+                self.doubtful.append(id_key)
+                return
             checked = check_fresh(self._collection, item)
             number = digest_of_write(id_key, write)
             self._keep(item, header, number, checked.attachments, checked.value)
@@ -131,6 +143,9 @@ class Merge:
             state, checked = check_full(self._collection, item)
             if state.is_alive and self._knowledge.has_ended(id_key, state.live_dots):
                 self.gone.append(Seen(id_key, header.version))
+                return
+            if state.is_alive and self._knowledge.may_have_ended(id_key, state.live_dots):
+                self.doubtful.append(id_key)
                 return
             self._note_hidden(state)
             number = digest(id_key, header.version)
@@ -179,6 +194,9 @@ class Merge:
         former = NO_VERSION
         if before is not None and merged.is_alive:
             former = self._knowledge.former(item.id_key, mine, merged)
+        if not former and self._is_doubtful(item.id_key, mine, merged, before is not None):
+            self.doubtful.append(item.id_key)
+            return
         if former:
             # Keep the state here; only the version says that the former life was seen.
             merged = DocumentState(state.root, state.life, mine.join(former))
@@ -192,6 +210,17 @@ class Merge:
             self.renunciations.append(_Renunciation(found, merged, id_value, has_ended))
         else:
             self._merged(found, merged, id_value, theirs.includes(merged.version))
+
+    def _is_doubtful(
+        self, id_key: bytes, mine: VersionVector, merged: DocumentState, was_alive: bool
+    ) -> bool:
+        """Return whether a merge with a document or tombstone here may bring back a former life."""
+        if not merged.is_alive:
+            return False
+        if was_alive:
+            return self._knowledge.may_be_former(id_key, mine, merged)
+        ended = self._knowledge.has_ended(id_key, merged.live_dots)
+        return not ended and self._knowledge.may_have_ended(id_key, merged.live_dots)
 
     def _with(self, state: DocumentState, item: Item) -> tuple[DocumentState, Value, bool]:
         """

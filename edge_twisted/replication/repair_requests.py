@@ -9,6 +9,7 @@ from edge_twisted.database.mutations import delete
 from edge_twisted.documents.encoding import decode
 from edge_twisted.documents.headers import read_header, read_life
 from edge_twisted.documents.ids import DocumentId
+from edge_twisted.documents.versions import NO_VERSION
 from edge_twisted.mesh.ports.requests import (
     DeleteGone,
     Digests,
@@ -35,10 +36,14 @@ def read_digests(snapshot: Snapshot, request: ReadDigests, scopes: Scopes) -> Di
     scope = request.scope
     if request.for_peer and not is_open(snapshot, scope.collection):
         return ScopeClosed()
-    knowledge = None
-    if scope.is_whole:
-        knowledge = Knowledge(snapshot, scope.collection).shareable
-    return Digests(lsn=snapshot.lsn, values=_values(snapshot, scope, scopes), knowledge=knowledge)
+    knowledge = Knowledge(snapshot, scope.collection)
+    return Digests(
+        lsn=snapshot.lsn,
+        values=_values(snapshot, scope, scopes),
+        knowledge=knowledge.shareable if scope.is_whole else None,
+        vouched=knowledge.vector,
+        forgets=knowledge.forgets,
+    )
 
 
 def _values(snapshot: Snapshot, scope: Scope, scopes: Scopes) -> array[int]:
@@ -78,20 +83,26 @@ def find_gone(snapshot: Snapshot, request: FindGone, scopes: Scopes) -> Fates | 
     knowledge = Knowledge(snapshot, scope.collection)
     gone: list[Seen] = []
     moved_out: list[bytes] = []
+    is_unsure = False
     for seen in request.seen:
         document = snapshot.get(scope.collection, seen.id_key)
-        if document is None:
-            if knowledge.is_gone(seen.id_key, seen.version) or knowledge.has_ended(
-                seen.id_key, seen.life
-            ):
-                gone.append(Seen(seen.id_key, seen.version))
-        elif (
-            document.body is not None
+        here = None if document is None else read_header(document.state).version
+        if here is None and (
+            knowledge.is_gone(seen.id_key, seen.version)
+            or knowledge.has_ended(seen.id_key, seen.life)
+        ):
+            gone.append(Seen(seen.id_key, seen.version))
+            continue
+        if seen.life and not is_unsure:
+            is_unsure = knowledge.may_be_deleted(seen.id_key, seen.version, here)
+        if (
+            document is not None
+            and document.body is not None
             and not scopes.matches(scope, document.body)
-            and not seen.version.includes(read_header(document.state).version)
+            and not seen.version.includes(here or NO_VERSION)
         ):
             moved_out.append(seen.id_key)
-    return Fates(gone=tuple(gone), moved_out=tuple(moved_out))
+    return Fates(gone=tuple(gone), moved_out=tuple(moved_out), is_unsure=is_unsure)
 
 
 def delete_gone(unit: UnitOfWork, request: DeleteGone, *, has_transit: bool = False) -> None:

@@ -65,6 +65,16 @@ def test_other_seeds_make_other_traces() -> None:
     assert simulate(3).world.trace != simulate(4).world.trace
 
 
+#: Seeds in which reaped deletes are folded, in the first one with doubtful documents.
+FORGETFUL = (0, 10, 29, 36, 52)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", FORGETFUL)
+def test_a_seed_in_which_reaped_deletes_are_folded(seed: int) -> None:
+    simulate(seed, forgetful=True)
+
+
 @pytest.mark.slow
 def test_a_seed_over_real_files() -> None:
     simulate(5, sqlite=True)

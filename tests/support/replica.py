@@ -116,9 +116,11 @@ class ReplicaStream:
     repairs: int = 0
     #: Documents that the receiver had to ask for.
     refetched: int = 0
+    #: What the sender said in a repair that it knows.
+    vouched: VersionVector | None = None
 
     async def sync(self) -> bool:
-        """Bring the receiver up to date; False if the sender may not send."""
+        """Bring the receiver up to date; False if the sender may not send, or doubts are left."""
         position = await self._ask(
             self.receiver, FindPosition(scope=self.scope, sender=self.sender.documents.replica)
         )
@@ -148,7 +150,11 @@ class ReplicaStream:
                 continue
             assert isinstance(changes, Changes)
             knowledge = changes.knowledge if self.scope.is_whole else None
-            await self._apply(changes.items, changes.lsn, after, knowledge, changes.knowledge)
+            applied = await self._apply(
+                changes.items, changes.lsn, after, knowledge, changes.knowledge
+            )
+            if applied.doubtful:
+                return await self._repair(None)
             after = changes.lsn
             if not changes.more:
                 self.base = changes.knowledge
@@ -181,6 +187,7 @@ class ReplicaStream:
                     after=after,
                     knowledge=knowledge,
                     base=base,
+                    vouched=self.vouched,
                 ),
             )
             if isinstance(answer, Applied):
@@ -214,12 +221,16 @@ class ReplicaStream:
         have = {item.id_key for item in wholes}
         moved = tuple(id_key for id_key in fates.moved_out if id_key not in have)
         wholes = (*wholes, *await self._read(self.sender, id_keys=moved))
-        await self._apply(wholes, theirs.lsn, after, theirs.knowledge)
+        self.vouched = theirs.vouched
+        if fates.is_unsure:
+            applied = await self._apply(wholes, None, None, None)
+        else:
+            applied = await self._apply(wholes, theirs.lsn, after, theirs.knowledge)
         if fates.gone:
             await self._ask(
                 self.receiver, DeleteGone(collection=self.scope.collection, seen=fates.gone)
             )
-        return True
+        return not fates.is_unsure and not applied.doubtful
 
     async def _read(self, replica: ReplicaServer, **which: Any) -> tuple[Whole, ...]:
         answer = await self._ask(replica, ReadDocuments(scope=self.scope, **which))

@@ -110,6 +110,8 @@ class ApplyBatch:
     evictions: int = 0
     #: Further scopes of the collection that the batch is for.
     others: tuple[ScopeCursor, ...] = ()
+    #: Scopes whose cursors stay away: not all that came was taken.
+    provisional: frozenset[ScopeKey] = frozenset()
     #: What the sender knows of the whole collection, if the batch made us catch up with it.
     knowledge: VersionVector | None = None
     #: What the batch adds to the bases that are stored with the cursors: as `knowledge`, for scopes
@@ -117,6 +119,8 @@ class ApplyBatch:
     base: VersionVector | None = None
     #: The hybrid clock that the peer declared: timestamps up to this are taken.
     declared: Timestamp = BEGINNING
+    #: What the sender said that it knows; documents that it has all the same are not deleted.
+    vouched: VersionVector | None = None
 
     @property
     def cursors(self) -> tuple[ScopeCursor, ...]:
@@ -149,6 +153,9 @@ class Applied:
     attachments: tuple[str, ...] = ()
     #: Documents that nobody subscribes to over this link, so they were ignored.
     unwanted: int = 0
+    #: So many documents were not taken, because they may have been deleted here, and the sender has
+    #: not said that it knows of that.  The cursor was dropped: repair.
+    doubtful: int = 0
 
 
 @frozen(kw_only=True)
@@ -277,6 +284,8 @@ class Fates:
     gone: tuple[Seen, ...] = ()
     #: Documents that are newer here and out of the scope; offer them, so that the receiver learns.
     moved_out: tuple[bytes, ...] = ()
+    #: Others may be deleted, by deletes of which this server has only a summary.
+    is_unsure: bool = False
 
 
 # -- repair, both sides
@@ -297,11 +306,19 @@ class ReadDigests:
 
 @frozen(kw_only=True)
 class Digests:
-    """Signed 64-bit digests as of `lsn`, in no order."""
+    """
+    Signed 64-bit digests as of `lsn`, in no order.
+
+    :ivar knowledge: for a whole scope, what a receiver knows that has all these documents.
+    :ivar vouched: what is known here; the documents here are alive in spite of all deletes in it.
+    :ivar forgets: whether this server has only a summary of some deletes, see `Fates.is_unsure`.
+    """
 
     lsn: int
     values: array[int]
     knowledge: VersionVector | None = None
+    vouched: VersionVector | None = None
+    forgets: bool = False
 
 
 @frozen(kw_only=True)

@@ -104,6 +104,8 @@ class RepairReceiver:
     _brought: bool = False
     #: Documents that were pulled and did not come: they changed since, and the stream brings them.
     _missing: int = 0
+    #: Whether the sender could not tell what became of some documents that only the receiver has.
+    is_unsure: bool = False
     _machine: Machine[RepairState] = field(
         init=False, factory=lambda: Machine(REPAIR, RepairState.WORKING)
     )
@@ -164,7 +166,8 @@ class RepairReceiver:
                 if not more:
                     self._machine.step(RepairEvent.ITEMS_COMPLETE)
                 self._apply(read_wholes(items))
-            case RepairFates():
+            case RepairFates(unsure=unsure):
+                self.is_unsure = self.is_unsure or unsure
                 self._send_next()
 
     def _apply(self, items: tuple[Whole, ...]) -> None:

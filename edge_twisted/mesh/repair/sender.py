@@ -158,7 +158,9 @@ class RepairSender:
         self._to_pull = len(digests.values)
         known = None if digests.knowledge is None else write_vector(digests.knowledge)
         summary = sketch.summary.encoded()
-        self.port.send(RepairSummary(self.number, digests.lsn, summary, known))
+        vouched = None if digests.vouched is None else write_vector(digests.vouched)
+        message = RepairSummary(self.number, digests.lsn, summary, known, vouched, digests.forgets)
+        self.port.send(message)
 
     def _cells(self, request: bytes) -> None:
         if self._source is None:
@@ -197,7 +199,7 @@ class RepairSender:
             fates = cast(Fates, answer)
             for written in write_seen(fates.gone):
                 self.port.send(Gone(self.number, False, written))
-            self.port.send(RepairFates(self.number))
+            self.port.send(RepairFates(self.number, fates.is_unsure))
             self.stream.offer(fates.moved_out)
 
         self.port.ask_in_turn(FindGone(scope=self.scope, seen=seen), self._current(found))

@@ -30,6 +30,9 @@ class ApplyingStream(Protocol):
     def have_applied(self, applied: Applied) -> None:
         """Tell the peer what became of its documents."""
 
+    def doubted(self) -> None:
+        """Note that documents of the sender were not taken, as they may have been deleted here."""
+
     def apply_begins(self) -> int:
         """Return the number of an `ApplyBatch` that is about to be asked for."""
 
@@ -82,6 +85,9 @@ class MovingStream(ApplyingStream, Protocol):
 
     position: int | None
     newest_lsn: int
+    #: Whether the cursor is not in the database; see `batch_queue.BatchStream`.
+    is_provisional: bool
+    vouched: VersionVector | None
 
     def have_moved(self, lsn: int, caught_up: bool) -> None:
         """Go on after the cursor moved to `lsn`."""
@@ -108,6 +114,8 @@ class StreamApplier:
         def applied(answer: Applied | Lacking) -> None:
             if isinstance(answer, Lacking):
                 raise PeerViolation("a document that was to be whole is not")
+            if answer.doubtful:
+                self.stream.doubted()
             then()
 
         self._apply(items, None, None, applied)
@@ -142,6 +150,7 @@ class StreamApplier:
             evictions=stream.evictions,
             knowledge=knowledge,
             base=knowledge,
+            vouched=stream.vouched,
         )
         self._applier.apply(stream, request, self._applier.age, then)
 

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 from attrs import define, field
 
-from edge_twisted.documents.versions import NO_VERSION, Replica
+from edge_twisted.documents.versions import NO_VERSION, Replica, VersionVector
 from edge_twisted.mesh.ports.port import Port
 from edge_twisted.mesh.ports.requests import Applied, ApplyBatch, Lacking, ScopeCursor
 from edge_twisted.mesh.session.applier import Applier, ApplyingStream
@@ -56,6 +56,10 @@ class BatchStream(ApplyingStream, Protocol):
     #: The cursor in the database, None if there is none; and the newest lsn that came.
     position: int | None
     newest_lsn: int
+    #: Whether the cursor is not in the database, because documents were not taken; and what the
+    #: sender said in a repair that it knows.
+    is_provisional: bool
+    vouched: VersionVector | None
 
     @property
     def queue(self) -> BatchQueue:
@@ -216,7 +220,8 @@ class BatchQueue:
         (scope, after, evictions), *others = cursors
         # A document that the sender evicted after it told its knowledge will never come.  With that
         # knowledge, this server would take the document for deleted.
-        is_told = message.caught_up and first.is_complete
+        provisional = frozenset(s.scope.key for s in first.streams if s.is_provisional)
+        is_told = message.caught_up and first.is_complete and not provisional
         knowledge = None
         if is_told and message.knowledge is not None:
             knowledge = read_vector(message.knowledge)
@@ -233,6 +238,8 @@ class BatchQueue:
             others=tuple(others),
             knowledge=knowledge,
             base=base,
+            provisional=provisional,
+            vouched=next((s.vouched for s in first.streams if s.vouched is not None), None),
         )
 
     def _apply(
@@ -253,6 +260,9 @@ class BatchQueue:
             self._lack(first, answer.id_keys)
             return
         self._machine.step(QueueEvent.APPLIED)
+        if answer.doubtful:
+            for stream in first.streams:
+                stream.doubted()
         for stream in tuple(first.streams):
             if stream.scope.key in answer.unmoved:
                 stream.cursor_lost()
@@ -335,14 +345,20 @@ class BatchQueue:
         documents of one commit become visible one after the other.
         """
 
-        def applied(_: Applied | Lacking) -> None:
+        def applied(answer: Applied | Lacking) -> None:
+            if isinstance(answer, Applied) and answer.doubtful:
+                for stream in first.streams:
+                    stream.doubted()
             self.pulls.release(self, first.claimed)
             first.claimed.clear()
             self._machine.step(QueueEvent.APPLIED)
             self._next()
 
         scope = first.streams[0].scope
-        request = ApplyBatch(scope=scope, sender=self.sender, items=whole, lsn=None)
+        vouched = first.streams[0].vouched
+        request = ApplyBatch(
+            scope=scope, sender=self.sender, items=whole, lsn=None, vouched=vouched
+        )
         self._apply(first, request, applied)
 
     def try_again(self) -> None:

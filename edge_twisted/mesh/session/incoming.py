@@ -32,6 +32,7 @@ from edge_twisted.mesh.repair.receiver import Reconciled, RepairOutcome, RepairR
 from edge_twisted.mesh.session.applier import StreamApplier
 from edge_twisted.mesh.session.bases import base_digest
 from edge_twisted.mesh.session.batch_queue import BatchQueue, WindowAccount
+from edge_twisted.mesh.session.doubts import Doubts
 from edge_twisted.mesh.session.fingerprints import Fingerprints
 from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.session.repair_turns import RepairTurns
@@ -52,7 +53,7 @@ from edge_twisted.mesh.wire.messages import (
     encode,
 )
 from edge_twisted.mesh.wire.state_machine import Event, Machine
-from edge_twisted.mesh.wire.values import write_seen, write_vector
+from edge_twisted.mesh.wire.values import read_vector, write_seen, write_vector
 
 #: Repairs in a row that were not complete, because documents changed all the time.
 MOST_INCOMPLETE: Final = 3
@@ -127,6 +128,9 @@ class IncomingStream:
     position: int | None = None
     evictions: int = 0
     newest_lsn: int = 0
+    #: Whether documents of the sender were not taken.  Until a repair has brought all, the cursor
+    #: is here alone, not in the database, and what the sender knows is not joined to what is known.
+    is_provisional: bool = False
     _queue: BatchQueue | None = None
     _aside: StreamApplier | None = None
     _repair: RepairReceiver | None = None
@@ -138,6 +142,11 @@ class IncomingStream:
     _follow_up: FollowUp = FollowUp.NOTHING
     #: Incomplete repairs in a row.
     _incomplete: int = 0
+    #: What the sender said in a repair that it knows.
+    vouched: VersionVector | None = None
+    #: Whether it said that it has only a summary of some deletes.
+    _sender_forgets: bool = False
+    _doubts: Doubts = field(factory=Doubts)
     _machine: Machine[IncomingState] = field(
         init=False, factory=lambda: Machine(INCOMING, IncomingState.IDLE)
     )
@@ -213,6 +222,7 @@ class IncomingStream:
         self.number = self.host.register(self)
         self.step(IncomingEvent.CURSOR_FOUND)
         self.position, self.evictions = position.lsn, position.evictions
+        self.is_provisional = False
         self._begin_queue()
         arguments = encode(dict(self.scope.arguments))
         self._base = position.base if self.features.has_bases else None
@@ -285,6 +295,10 @@ class IncomingStream:
         """Take an answer of the sender; return False if no repair waits for one."""
         if self._repair is None:
             return False
+        if isinstance(message, RepairSummary):
+            told = message.vouched
+            self.vouched = None if told is None else read_vector(told)
+            self._sender_forgets = message.forgets
         self._repair.take(message)
         return True
 
@@ -307,6 +321,11 @@ class IncomingStream:
             self._resume(lsn)
         elif caught_up:
             self._follow()
+
+    def doubted(self) -> None:
+        """Repair soon, and again later: the sender may know more of what was deleted then."""
+        self.is_provisional = True
+        self._doubts.found()
 
     def cursor_lost(self) -> None:
         """Begin anew: EVICT dropped the cursor, or another link moved it."""
@@ -350,6 +369,9 @@ class IncomingStream:
         self._begin_repair()
 
     def _begin_repair(self) -> None:
+        if self.is_provisional:
+            self.position, self.is_provisional = None, False
+        self._doubts.repair_begins(self.port.now)
         queue = self._halt()
         self._begin_queue()
         if self._follow_up is FollowUp.REPAIR:
@@ -373,6 +395,8 @@ class IncomingStream:
     def _repaired(self, outcome: RepairOutcome | Reconciled, found: bool) -> None:
         """Move the cursor to the lsn of the sender's summary, and stream from there."""
         assert self._repair is not None
+        if self._repair.is_unsure:
+            self._doubts.found()
         self._incomplete = self._incomplete + 1 if self._repair.is_incomplete else 0
         if self._follow_up is not FollowUp.ASK:
             again = 0 < self._incomplete < MOST_INCOMPLETE
@@ -381,13 +405,25 @@ class IncomingStream:
         self._fingerprints.repaired(self.port.now, found=found)
         if outcome is RepairOutcome.TOO_DIFFERENT:
             self._follow_up = FollowUp.ASK
+            if self._sender_forgets:
+                # What it knows is not to be joined before it was asked after what is here alone.
+                self.doubted()
             # The sender streams from its beginning; the turn ends once that has caught up.
             self.newest_lsn = 0
             self._resume(0)
             return
         self.repair_turns.release(self.scope.collection, self)
         if isinstance(outcome, Reconciled):
-            self._begun_aside.move(outcome.lsn, outcome.knowledge)
+            if self._doubts.repair_ends():
+                self._go_on_at(outcome.lsn)
+            else:
+                self._begun_aside.move(outcome.lsn, outcome.knowledge)
+
+    def _go_on_at(self, lsn: int) -> None:
+        """Stream on after a repair that left doubts, without a cursor in the database."""
+        self.is_provisional = True
+        self.position = self.newest_lsn = lsn
+        self.have_moved(lsn, False)
 
     def _resume(self, lsn: int) -> None:
         assert self.number is not None
@@ -418,6 +454,10 @@ class IncomingStream:
     def look(self) -> None:
         """Compare fingerprints if both sides are in sync; called once for each KEEP_ALIVE."""
         if self.state is not IncomingState.STREAMING or not self.queue.is_empty or self._repair:
+            return
+        if self._doubts.wants_repair(self.port.now):
+            if self._may_repair:
+                self._repair_now()
             return
         if self._fingerprints.wants_ours(self.position):
             self._read_ours()

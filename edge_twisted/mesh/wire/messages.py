@@ -233,6 +233,10 @@ class RepairSummary(_Message, frozen=True, tag=17):
     lsn: Lsn
     summary: Annotated[bytes, Meta(max_length=1024)]
     knowledge: Vector | None
+    #: All that the sender knows: its documents live in spite of all deletes in it.
+    vouched: Vector | None = None
+    #: The sender has only a summary of some deletes, and may be unsure in REPAIR_FATES.
+    forgets: bool = False
 
 
 class RepairCells(_Message, frozen=True, tag=18):
@@ -275,6 +279,8 @@ class RepairFates(_Message, frozen=True, tag=23):
     """The answer to REPAIR_HAVE; GONE went before it, OFFER may follow."""
 
     number: Number
+    #: Other documents that were asked after may be deleted: the sender has only a summary.
+    unsure: bool = False
 
 
 class RepairDone(_Message, frozen=True, tag=24):

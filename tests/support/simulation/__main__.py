@@ -15,10 +15,13 @@ from tests.support.simulation.node import SimulationFailed
 from tests.support.simulation.scenario import simulate
 
 
-def attempt(seed: int, *, sqlite: bool = False, verbose: bool = False) -> str | AbsenceCost | None:
+def attempt(
+    seed: int, *, sqlite: bool = False, forgetful: bool = False, verbose: bool = False
+) -> str | AbsenceCost | None:
     """Run a seed; return what is wrong with it, or else what its absence has cost."""
     try:
-        return simulate(seed, sqlite=sqlite, heard=_say if verbose else None).absence
+        heard = _say if verbose else None
+        return simulate(seed, sqlite=sqlite, forgetful=forgetful, heard=heard).absence
     except SimulationFailed as error:
         return str(error)
     except Exception as error:  # the boundary between a seed and the next one
@@ -36,6 +39,9 @@ def main() -> int:
     parser.add_argument("--seeds", default="0-200", help="one, or first-last (exclusive)")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--sqlite", action="store_true", help="real files instead of memory")
+    parser.add_argument(
+        "--forgetful", action="store_true", help="few reaped deletes are remembered"
+    )
     parser.add_argument("--verbose", action="store_true", help="print the trace")
     arguments = parser.parse_args()
     first, _, last = arguments.seeds.partition("-")
@@ -43,7 +49,12 @@ def main() -> int:
     started = time.monotonic()
     failed = 0
     costs: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    run = partial(attempt, sqlite=arguments.sqlite, verbose=arguments.verbose)
+    run = partial(
+        attempt,
+        sqlite=arguments.sqlite,
+        forgetful=arguments.forgetful,
+        verbose=arguments.verbose,
+    )
     with ProcessPoolExecutor(arguments.jobs) as pool:
         outcomes = map(run, seeds) if arguments.jobs == 1 else pool.map(run, seeds, chunksize=4)
         for outcome in outcomes:

@@ -34,6 +34,7 @@ from edge_twisted.mesh.trust.peer_key import PeerKey
 from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.mesh.wire.features import VERSIONS
 from edge_twisted.mesh.wire.items import Item
+from edge_twisted.records.facts import ACKNOWLEDGED
 from edge_twisted.store.rows import Commit
 from tests.support.replica import ReplicaServer
 from tests.support.simulation.contents import Contents
@@ -154,6 +155,7 @@ class ConnectionEnd:
             case Tell(StreamProgress(acknowledged_lsn=lsn)):
                 if lsn > self.server.replica.store.lsn:
                     raise SimulationFailed("a peer acknowledged what was never committed")
+                self.server.acknowledged_lsn = max(self.server.acknowledged_lsn, lsn)
             case Tell(Received(documents=documents)):
                 self.server.documents_received += documents
 
@@ -219,6 +221,7 @@ class Server:
         #: The id key of a document, and the items in which it came, before they were applied.
         self.watched: bytes | None = None
         self.came: list[Item] = []
+        self.acknowledged_lsn = -1
         self.held_when_down = Contents()
         self._writes_at = 0.0
         self._commits_at = 0.0
@@ -314,6 +317,14 @@ class Server:
             if end.peer is peer and end.ends is not None and not end.is_over:
                 return end
         return None
+
+    def note_acknowledged(self) -> None:
+        """Write down how far a peer is, as the service does every other second."""
+        if self.acknowledged_lsn >= 0:
+            lsn = self.acknowledged_lsn.to_bytes(8, "big")
+            self.storage.wait(
+                self.replica.store.write("peers", lambda u: u.put_fact(ACKNOWLEDGED, b"", lsn))
+            )
 
     def forget(self, end: ConnectionEnd) -> None:
         """A connection is gone."""

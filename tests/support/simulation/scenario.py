@@ -6,11 +6,15 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Final
+from unittest.mock import patch
 
 from attrs import define, field
 
 from edge_twisted.errors import EdgeError
+from edge_twisted.replication import reaped
+from edge_twisted.replication.reaped import MOST_REAPED
 from tests.support.callers import Everything
 from tests.support.simulation import workload
 from tests.support.simulation.absences import AbsenceCost, be_absent
@@ -88,6 +92,10 @@ class Mesh:
     restored: bool = False
     quality: Quality = GOOD
     absence: AbsenceCost | None = None
+    #: The bound of reaped deletes that a server remembers one by one.
+    most_reaped: int = MOST_REAPED
+    #: Most servers subscribe with conditions, and everybody reaps at once.
+    is_forgetful: bool = False
 
     # -- the beginning
 
@@ -104,12 +112,20 @@ class Mesh:
             cuts_pieces=random.random() < 0.5,
         )
         for number in range(count):
-            partial = number > 0 and random.random() < 0.25
+            partial = number > 0 and random.random() < (0.7 if self.is_forgetful else 0.25)
             queries = random.choice(CONDITIONS) if partial else WHOLE
             server = Server(self.world, number, self._storage(number), queries)
             self.servers.append(server)
         self._wire()
-        self.world.note("built", count, sorted(self.faults), self.dials)
+        # Of what a restored server wrote after its backup, nobody can say to know all.
+        if self.is_forgetful:
+            others = sorted(self.faults - {"restore", "scopes"})[:2]
+            self.faults = frozenset(("reap", "subscribe", *others))
+        if "reap" in self.faults and "restore" not in self.faults:
+            # A generator of its own, so that older seeds remain what they are.
+            bounds = (0, 0, 1, 3) if self.is_forgetful else (0, 0, 1, 3, MOST_REAPED)
+            self.most_reaped = Random(f"bound {self.world.seed}").choice(bounds)
+        self.world.note("built", count, sorted(self.faults), self.dials, self.most_reaped)
         self._dial()
 
     def _storage(self, number: int) -> Storage:
@@ -298,10 +314,14 @@ class Mesh:
                     end.connection.cut()
 
     def _fault_reap(self, server: Server) -> None:
-        if server.is_up:
-            self.reaped = True
-            before = server.now_ms() - self.world.random.choice((0, 0, 2000))
-            server.storage.wait(server.replica.store.reap(before, 1000))
+        back = self.world.random.choice((0, 0, 2000)) if server.is_up else 0
+        for each in self.servers if self.is_forgetful else (server,):
+            if each.is_up:
+                self.reaped = True
+                if self.most_reaped < MOST_REAPED:
+                    each.note_acknowledged()
+                with patch.object(reaped, "MOST_REAPED", self.most_reaped):
+                    each.storage.wait(each.replica.store.reap(each.now_ms() - back, 1000))
 
     def _fault_evict(self, server: Server) -> None:
         if not server.is_up:
@@ -439,21 +459,24 @@ class Mesh:
                 server.storage.close()
 
 
-def simulate(seed: int, *, sqlite: bool = False, heard: Heard = None) -> Mesh:
+def simulate(
+    seed: int, *, sqlite: bool = False, forgetful: bool = False, heard: Heard = None
+) -> Mesh:
     """
     Run one seed, and return the mesh as it is in the end.
 
+    :param forgetful: most servers subscribe with conditions, all reap often, and remember few of
+        the deletes that they reaped.
     :raises SimulationFailed: something is wrong; the message says what, the seed says how.
     """
     if sqlite:
         with tempfile.TemporaryDirectory() as folder:
-            return _simulate(seed, Path(folder), heard)
-    return _simulate(seed, None, heard)
+            return _simulate(Mesh(World(seed, heard), Path(folder), is_forgetful=forgetful))
+    return _simulate(Mesh(World(seed, heard), None, is_forgetful=forgetful))
 
 
-def _simulate(seed: int, folder: Path | None, heard: Heard) -> Mesh:
-    world = World(seed, heard)
-    mesh = Mesh(world, folder)
+def _simulate(mesh: Mesh) -> Mesh:
+    world = mesh.world
     try:
         mesh.build()
         mesh.run(
@@ -469,7 +492,8 @@ def _simulate(seed: int, folder: Path | None, heard: Heard) -> Mesh:
         mesh.absence = be_absent(mesh)
         mesh.heal()
     except (AssertionError, EdgeError) as error:
-        raise SimulationFailed(f"seed {seed}{' (SQLite)' if folder else ''}: {error}") from error
+        kind = f"{' (SQLite)' if mesh.folder else ''}{' (forgetful)' if mesh.is_forgetful else ''}"
+        raise SimulationFailed(f"seed {world.seed}{kind}: {error}") from error
     finally:
         mesh.close()
     return mesh
