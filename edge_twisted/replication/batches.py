@@ -82,13 +82,9 @@ def apply_batch(unit: UnitOfWork, request: ApplyBatch, context: BatchContext) ->
     writer.finish()
     if merge.hides and writer.any_shown:
         note_hidden_variants(unit, scope.collection)
-    if merge.doubtful:
-        unmoved = _refuse_doubtful(unit, request, len(merge.doubtful))
-    else:
-        unmoved = _move(unit, joined_with(context.transit, unit), request)
     applied = Applied(
         documents=len(merge.results),
-        unmoved=unmoved,
+        unmoved=_settle_cursors(unit, request, context, len(merge.doubtful)),
         echoes=tuple(merge.echoes),
         gone=tuple(merge.gone),
         older=tuple(merge.older),
@@ -140,8 +136,12 @@ def _renewed(
     return renew_if_copy(unit, own, of_us, context.now_ms)
 
 
-def _refuse_doubtful(unit: UnitOfWork, request: ApplyBatch, count: int) -> tuple[ScopeKey, ...]:
-    """Drop the cursors, in whose place a repair comes: not all that the sender has was taken."""
+def _settle_cursors(
+    unit: UnitOfWork, request: ApplyBatch, context: BatchContext, doubtful: int
+) -> tuple[ScopeKey, ...]:
+    """Move the cursors; or drop them if documents were not taken, so that a repair comes."""
+    if not doubtful:
+        return _move(unit, joined_with(context.transit, unit), request)
     for cursor in request.cursors:
         knowledge.drop_cursor(unit, cursor.scope, request.sender)
     collection = request.scope.collection
@@ -149,7 +149,7 @@ def _refuse_doubtful(unit: UnitOfWork, request: ApplyBatch, count: int) -> tuple
         lambda: log.info(
             "{count} documents of {collection} may have been deleted here long ago: they are taken"
             " from peers that know of those deletes only",
-            count=count,
+            count=doubtful,
             collection=collection,
         )
     )
