@@ -38,15 +38,15 @@ class FoldedDeletes:
     _bits: bytearray
 
     @classmethod
-    def decoded(cls, fact: bytes | None) -> FoldedDeletes:
-        """Return what `encoded` made; None is an empty bucket."""
+    def decode(cls, fact: bytes | None) -> FoldedDeletes:
+        """Return what `encode` made; None is an empty bucket."""
         if fact is None:
             return cls(NO_VERSION, bytearray(_FILTER_BYTES))
         written: Any = _decode(fact)
         vector, bits = written
         return cls(decode_vector(vector), bytearray(bits))
 
-    def encoded(self) -> bytes:
+    def encode(self) -> bytes:
         """Return the bucket as bytes."""
         return _encode([encode_vector(self.vector), bytes(self._bits)])
 
@@ -61,7 +61,7 @@ class FoldedDeletes:
         is_there = all(self._bits[bit >> 3] & 1 << (bit & 7) for bit in _bits_of(id_key))
         return self.vector if is_there else NO_VERSION
 
-    def joined(self, other: FoldedDeletes) -> FoldedDeletes:
+    def join(self, other: FoldedDeletes) -> FoldedDeletes:
         """Return the deletes of both."""
         bits = bytearray(a | b for a, b in zip(self._bits, other._bits, strict=True))
         return FoldedDeletes(self.vector.join(other.vector), bits)

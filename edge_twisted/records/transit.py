@@ -149,8 +149,8 @@ class _JoinedSnapshot:
         if shown is None:
             return hidden
         if space == REAPED_FOLDED:
-            folded = FoldedDeletes.decoded(shown)
-            return folded.joined(FoldedDeletes.decoded(hidden)).encoded()
+            folded = FoldedDeletes.decode(shown)
+            return folded.join(FoldedDeletes.decode(hidden)).encode()
         return encode_vector(decode_vector(shown).join(decode_vector(hidden)))
 
     def facts(

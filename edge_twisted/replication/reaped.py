@@ -77,7 +77,7 @@ def folded_of(snapshot: Snapshot, collection: str, id_key: bytes) -> VersionVect
     fact = snapshot.fact(REAPED_FOLDED, prefix_of(collection) + bucket_of(id_key))
     if fact is None:
         return NO_VERSION
-    return FoldedDeletes.decoded(fact).of_document(id_key)
+    return FoldedDeletes.decode(fact).of_document(id_key)
 
 
 def note_deletes(
@@ -102,7 +102,7 @@ def note_deletes(
         before = unit.fact(REAPED, place)
         if before is None and count >= MOST_REAPED and not is_unsynced:
             name = bucket_of(id_key)
-            bucket = folded.get(name) or FoldedDeletes.decoded(
+            bucket = folded.get(name) or FoldedDeletes.decode(
                 unit.fact(REAPED_FOLDED, prefix + name)
             )
             bucket.add(id_key, version)
@@ -131,7 +131,7 @@ def _put_buckets(unit: UnitOfWork, collection: str, folded: dict[bytes, FoldedDe
             )
         )
     for name, bucket in folded.items():
-        unit.put_fact(REAPED_FOLDED, prefix_of(collection) + name, bucket.encoded())
+        unit.put_fact(REAPED_FOLDED, prefix_of(collection) + name, bucket.encode())
 
 
 def _forget_covered(
@@ -151,7 +151,7 @@ def _forget_buckets(unit: UnitOfWork, prefix: bytes, after: bytes, known: Versio
     for key, fact in unit.facts(
         REAPED_FOLDED, prefix, after=prefix + after, limit=_BUCKETS_CHECKED
     ):
-        if known.includes(FoldedDeletes.decoded(fact).vector):
+        if known.includes(FoldedDeletes.decode(fact).vector):
             unit.put_fact(REAPED_FOLDED, key, None)
 
 

@@ -157,7 +157,7 @@ class FoldedDeletesTests(ReplicationTestCase):
             await self._reap(b)
             with b.store.snapshot() as snapshot:
                 known = Knowledge(snapshot, "c").vector
-                found = [FoldedDeletes.decoded(f) for _, f in snapshot.facts("reaped-folded")]
+                found = [FoldedDeletes.decode(f) for _, f in snapshot.facts("reaped-folded")]
             if not any(known.includes(each.vector) for each in found):
                 break
         else:
