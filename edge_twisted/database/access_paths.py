@@ -187,7 +187,11 @@ class IndexBounds:
 
 
 def resolve_bounds(plan: QueryPlan, access: IndexScan, evaluate: Evaluate) -> IndexBounds:
-    """Evaluate the key ranges of a plan's index scan."""
+    """
+    Evaluate the key ranges of a plan's index scan, in the order of the index.
+
+    :param evaluate: gives the value of an expression without rows, with this execution's arguments.
+    """
     spans, complete = _spans_of(access, evaluate)
     if plan.asked is NOTHING_ASKED:
         return IndexBounds(spans, None, complete)

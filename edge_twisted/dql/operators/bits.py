@@ -19,7 +19,7 @@ _MASK: Final = (1 << _BITS) - 1
 
 
 def shift_left(value: Operand, amount: Operand) -> Operand:
-    """``value << amount``."""
+    """Return ``value << amount``; NULL if the amount is negative, or 64 and more."""
     if type(value) is int and type(amount) is int:
         if not 0 <= amount < _BITS:
             return None
@@ -29,7 +29,7 @@ def shift_left(value: Operand, amount: Operand) -> Operand:
 
 
 def shift_right(value: Operand, amount: Operand) -> Operand:
-    """``value >> amount``."""
+    """Return ``value >> amount``; NULL if the amount is negative, or 64 and more."""
     if type(value) is int and type(amount) is int:
         return value >> amount if 0 <= amount < _BITS else None
     return propagate(value, amount)

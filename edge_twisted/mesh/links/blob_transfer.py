@@ -61,7 +61,7 @@ class BlobContent(Protocol):
     """A complete blob that is open for reading."""
 
     def read(self, offset: int, length: int) -> Awaitable[bytes]:
-        """Return up to `length` bytes from `offset`."""
+        """Return up to `length` bytes from `offset`; fewer at the end only, and none beyond it."""
 
     def close(self) -> None:
         """Close the blob."""

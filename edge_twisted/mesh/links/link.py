@@ -218,7 +218,7 @@ class Link(TwistedProtocol):
             self.run(lambda session: session.refuse(reason, detail))
 
     def abort(self, reason: EndReason, detail: str = "") -> None:
-        """Cut the connection at once."""
+        """Cut the connection at once, without BYE; `reason` and `detail` go to our own log."""
         self._note(reason, detail, by_us=True)
         self._closing_since = self._clock.seconds()
         self._abort()
