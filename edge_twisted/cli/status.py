@@ -6,9 +6,9 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -17,6 +17,16 @@ from edge_twisted.config.load import load
 from edge_twisted.config.model import TemporaryFolder
 from edge_twisted.services.status import status_socket
 from edge_twisted.services.wall_clock import now_seconds
+
+if TYPE_CHECKING:
+    # Only its names: a command that prints a few lines need not import a server.
+    from edge_twisted.services.mesh_status import (
+        AddressStatus,
+        HttpStatus,
+        OtherPeer,
+        PeerStatus,
+        ServerStatus,
+    )
 
 #: A server that does not answer within this time hangs.
 PATIENCE_SECONDS: Final = 10.0
@@ -53,7 +63,7 @@ def status(path: Path, as_json: bool) -> None:
             click.echo(line)
 
 
-def status_lines(document: Mapping[str, Any], now: float) -> Iterator[str]:
+def status_lines(document: ServerStatus, now: float) -> Iterator[str]:
     """Yield the lines of a status for people; `now` is in seconds since 1970."""
     yield f"{document['device_name']} ({document['peer']}), database {document['db_id']}"
     yield from _http(document.get("http"))
@@ -78,7 +88,7 @@ def status_lines(document: Mapping[str, Any], now: float) -> Iterator[str]:
             yield f"  {_address(each)}"
 
 
-def _http(document: Mapping[str, Any] | None) -> Iterator[str]:
+def _http(document: HttpStatus | None) -> Iterator[str]:
     # A server of an earlier version has no such field.
     if document is None:
         return
@@ -88,7 +98,7 @@ def _http(document: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"Serving HTTP on {', '.join(document['listening'])}"
 
 
-def _peers(peers: Sequence[Mapping[str, Any]], now: float) -> Iterator[str]:
+def _peers(peers: Sequence[PeerStatus], now: float) -> Iterator[str]:
     connected = [each for each in peers if each["connected"]]
     yield f"Connected peers: {len(connected) or 'none'}"
     for each in connected:
@@ -101,7 +111,7 @@ def _peers(peers: Sequence[Mapping[str, Any]], now: float) -> Iterator[str]:
             yield f"  {_name(each)}, {_progress(each, now)}"
 
 
-def _progress(peer: Mapping[str, Any], now: float) -> str:
+def _progress(peer: PeerStatus, now: float) -> str:
     if peer["acknowledged"] < 0:
         behind = "has taken nothing from here yet"
     elif peer["behind"]:
@@ -121,11 +131,11 @@ def _ago(seconds: float) -> str:
     return f"{whole} s ago"
 
 
-def _name(peer: Mapping[str, Any]) -> str:
+def _name(peer: PeerStatus | OtherPeer) -> str:
     return f"{peer['device_name']} ({peer['peer']})" if peer["device_name"] else str(peer["peer"])
 
 
-def _address(document: Mapping[str, Any]) -> str:
+def _address(document: AddressStatus) -> str:
     state, problem = _STATES.get(document["state"], document["state"]), document["problem"]
     found = " (found on the local network)" if document["source"] == "discovery" else ""
     return f"{document['address']}{found}: {state}{': ' if problem else ''}{problem}"

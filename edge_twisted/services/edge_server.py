@@ -41,7 +41,7 @@ from edge_twisted.services.listening import listening_text
 from edge_twisted.services.mesh import MeshParts, MeshService
 from edge_twisted.services.mesh_account import MeshAccount
 from edge_twisted.services.mesh_attachments import MeshAttachments
-from edge_twisted.services.mesh_status import status_of
+from edge_twisted.services.mesh_status import HttpStatus, ServerStatus, status_of
 from edge_twisted.services.ordered import OrderedService
 from edge_twisted.services.process import EX_CONFIG, EX_FAILED, ExitStatus, install_signals
 from edge_twisted.services.reload import Reloadable, Reloader
@@ -197,16 +197,16 @@ class EdgeServer(OrderedService):
         http.when_served = self._say_ready
         return http
 
-    def _status_document(self) -> object:
+    def _status_document(self) -> ServerStatus:
         """Return what `edge-server status` shows."""
         http = self._http
         listening = [] if http is None else [listening_text(port) for port in http.ports]
         problem = "" if http is None else http.problem
-        return {
+        return ServerStatus(
             **status_of(self._mesh),
-            "http": {"listening": listening, "problem": problem},
-            "problems": [trouble.description for trouble in self._database.troubles()],
-        }
+            http=HttpStatus(listening=listening, problem=problem),
+            problems=[trouble.description for trouble in self._database.troubles()],
+        )
 
     def _say_ready(self) -> None:
         problem = "" if self._http is None else self._http.problem

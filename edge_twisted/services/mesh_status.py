@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state of the mesh as one JSON document, which `edge-server status` shows."""
+"""The state of the server and its mesh as one JSON document: `edge-server status` shows it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from edge_twisted.api.presence import SERVER_VERSION
 from edge_twisted.mesh.links.dialer import Dial
@@ -50,8 +50,15 @@ class AddressStatus(TypedDict):
     problem: str
 
 
+class OtherPeer(TypedDict):
+    """A peer without a link to this server, which is reached through other peers."""
+
+    peer: str
+    device_name: str
+
+
 class MeshStatus(TypedDict):
-    """The whole document; `mesh` is why this server links with no peer, empty if it can."""
+    """The mesh; `mesh` is why this server links with no peer, empty if it can."""
 
     peer: str
     device_name: str
@@ -61,8 +68,23 @@ class MeshStatus(TypedDict):
     listening: Sequence[str]
     commit: int
     peers: Sequence[PeerStatus]
-    through_others: Sequence[Mapping[str, str]]
+    through_others: Sequence[OtherPeer]
     addresses: Sequence[AddressStatus]
+
+
+class HttpStatus(TypedDict):
+    """The HTTP listener; `problem` is why HTTPS is not served, empty if it is or none is wanted."""
+
+    listening: Sequence[str]
+    problem: str
+
+
+class ServerStatus(MeshStatus):
+    """The whole document, as the socket sends it; `problems` are sentences, the server's faults."""
+
+    # A server of an earlier version sends neither.
+    http: NotRequired[HttpStatus]
+    problems: NotRequired[Sequence[str]]
 
 
 def status_of(mesh: MeshService) -> MeshStatus:
@@ -80,7 +102,7 @@ def status_of(mesh: MeshService) -> MeshStatus:
         commit=mesh.replication.documents.lsn,
         peers=list(_peers(mesh, direct)),
         through_others=[
-            {"peer": record.peer, "device_name": record.device_name}
+            OtherPeer(peer=record.peer, device_name=record.device_name)
             for record in graph.peers()
             if record.peer not in direct
         ],
