@@ -65,8 +65,8 @@ def test_other_seeds_make_other_traces() -> None:
     assert simulate(3).world.trace != simulate(4).world.trace
 
 
-#: Seeds in which reaped deletes are folded, in the first one with doubtful documents.
-FORGETFUL = (0, 10, 29, 36, 52)
+#: Seeds in which reaped deletes are folded; 63 has doubtful documents.
+FORGETFUL = (13, 33, 52, 63, 81)
 
 
 @pytest.mark.slow
