@@ -8,6 +8,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from edge_twisted.api.request_ids import RequestId
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.result import Result
 from edge_twisted.security.permissions import Access
@@ -31,7 +32,7 @@ class Database(Protocol):
         args: Mapping[str, Value],
         *,
         access: Access,
-        request_id: str,
+        request_id: RequestId,
         timeout_seconds: float | None,
         stream: bool = False,
     ) -> Result | Deferred[Result]:
@@ -48,7 +49,7 @@ class Database(Protocol):
         statements: Sequence[Call],
         *,
         access: Access,
-        request_id: str,
+        request_id: RequestId,
         timeout_seconds: float | None,
     ) -> Awaitable[Sequence[Result]]:
         """

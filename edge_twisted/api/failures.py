@@ -18,6 +18,7 @@ from edge_twisted.api.errors import (
     HttpError,
     retry_after,
 )
+from edge_twisted.api.request_ids import RequestId
 from edge_twisted.api.response import Response
 from edge_twisted.dql.errors import DqlError
 from edge_twisted.errors import EdgeError
@@ -44,7 +45,7 @@ def code_of(error: BaseException) -> str:
     return "internal_error"
 
 
-def response_to(error: BaseException, request_id: str) -> Response:
+def response_to(error: BaseException, request_id: RequestId) -> Response:
     """
     Return the response to a request that failed with `error`.
 
@@ -76,7 +77,9 @@ def response_to(error: BaseException, request_id: str) -> Response:
     return error_response(code, str(error), extra, beside)
 
 
-def log_cause(failure: Failure, request_id: str, what: str = "Request {request_id} failed") -> None:
+def log_cause(
+    failure: Failure, request_id: RequestId, what: str = "Request {request_id} failed"
+) -> None:
     """
     Log why a request failed: a bug with its traceback, an expected condition in one line.
 
@@ -94,7 +97,7 @@ def log_cause(failure: Failure, request_id: str, what: str = "Request {request_i
         log.failure(what, failure, request_id=request_id)
 
 
-def _log(error: BaseException, request_id: str) -> None:
+def _log(error: BaseException, request_id: RequestId) -> None:
     log_cause(Failure(error, type(error), error.__traceback__), request_id)
 
 
@@ -105,7 +108,7 @@ def error_response(
     beside: Mapping[str, object] | None = None,
     *,
     headers: tuple[Field, ...] = (),
-    request_id: str | None = None,
+    request_id: RequestId | None = None,
 ) -> Response:
     """
     Compose the response of an error: the JSON has the same shape for every 4xx and 5xx.

@@ -9,6 +9,7 @@ from attrs import define, field
 
 from edge_twisted.api.body import RequestBody
 from edge_twisted.api.rate_window import RateWindow
+from edge_twisted.api.request_ids import RequestId
 from edge_twisted.api.route import Route
 from edge_twisted.security.callers import Caller
 
@@ -57,8 +58,7 @@ class Request:
     `CancelledError`: clean up in ``finally`` and let the error pass.
     """
 
-    #: The server's own id of this request, in the response (X-Request-Id) and in every log.
-    id: str
+    id: RequestId
     method: str
     #: The decoded path without the query; begins with a slash, or is ``*``.
     path: str

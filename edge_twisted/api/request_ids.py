@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NewType
+
+#: The server's own id of a request: in its response (X-Request-Id), and in every log.
+RequestId = NewType("RequestId", str)
 
 #: 96 random bits: after 10^10 requests, one chance in 10^9 that two ever had the same.
 ID_BYTES: Final = 12
@@ -13,14 +16,14 @@ ID_BYTES: Final = 12
 BATCH: Final = 256
 
 
-def request_ids(entropy: Callable[[int], bytes] = secrets.token_bytes) -> Callable[[], str]:
+def request_ids(entropy: Callable[[int], bytes] = secrets.token_bytes) -> Callable[[], RequestId]:
     """Return a function that returns new ids of 24 hexadecimal digits, made from `entropy`."""
     return _ids(entropy).__next__
 
 
-def _ids(entropy: Callable[[int], bytes]) -> Iterator[str]:
+def _ids(entropy: Callable[[int], bytes]) -> Iterator[RequestId]:
     digits = 2 * ID_BYTES
     while True:
         batch = entropy(ID_BYTES * BATCH).hex()
         for at in range(0, len(batch), digits):
-            yield batch[at : at + digits]
+            yield RequestId(batch[at : at + digits])

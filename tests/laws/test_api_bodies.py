@@ -16,6 +16,7 @@ from edge_twisted.api.errors import InvalidRequest
 from edge_twisted.api.failures import code_of, response_to
 from edge_twisted.api.media import Media
 from edge_twisted.api.ranges import requested_range
+from edge_twisted.api.request_ids import RequestId
 from edge_twisted.api.transaction import Transaction
 from edge_twisted.documents.values import Value, canonical
 from tests.support.api_requests import answered, api_request
@@ -82,7 +83,9 @@ def test_a_transaction_s_body_is_run_or_the_client_s_error(sent: object) -> None
     assert isinstance(found, Failure)
     # A statement that is none is unknown to the fake: the only bug that is none.
     error = found.value
-    assert isinstance(error, KeyError) or (error and response_to(error, "r").status == 400)
+    assert isinstance(error, KeyError) or (
+        error and response_to(error, RequestId("r")).status == 400
+    )
 
 
 @EXAMPLES

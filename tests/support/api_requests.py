@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from edge_twisted.api.body import RequestBody
 from edge_twisted.api.request import Headers, Request
+from edge_twisted.api.request_ids import RequestId
 from edge_twisted.api.resource import Resource
 from edge_twisted.api.response import AnyResponse, Response, StreamingResponse
 from edge_twisted.security.callers import ANYBODY, Caller
@@ -43,7 +44,7 @@ def api_request(
         for name, value in (headers or {}).items()
     }
     return Request(
-        id="r-1",
+        id=RequestId("r-1"),
         method=method,
         path=path,
         query="",

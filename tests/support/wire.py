@@ -18,6 +18,7 @@ from zope.interface import directlyProvides
 from edge_twisted.api.gate import ApiGate, GateRules
 from edge_twisted.api.pipeline import Pipeline
 from edge_twisted.api.request import Request
+from edge_twisted.api.request_ids import RequestId
 from edge_twisted.api.resource import FinishedRequest, Resource
 from edge_twisted.api.response import AnyResponse, Response, StreamingResponse
 from edge_twisted.api.route import Route
@@ -243,7 +244,7 @@ class MemorySite:
                 now=self.clock.seconds,
                 date=self.clock.seconds,
                 # Counted, so that the same bytes in are the same bytes out.
-                new_request_id=map("test{:08x}".format, count(1)).__next__,
+                new_request_id=(RequestId(f"test{each:08x}") for each in count(1)).__next__,
                 peer_of=lambda _address: "192.0.2.1",
                 client_of=lambda peer, _fields: peer,
             )

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Final
 
 from edge_twisted.api.errors import Field, header_lines_of
+from edge_twisted.api.request_ids import RequestId
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK: Final = b"0\r\n\r\n"
@@ -46,7 +47,7 @@ def _beginning(status: int, content_type: bytes | None) -> bytes:
 
 def answer_head(
     status: int,
-    request_id: str,
+    request_id: RequestId,
     content_type: bytes | None,
     fields: Iterable[Field],
     *lines: bytes,

@@ -9,6 +9,7 @@ from typing import Final
 from twisted.internet.interfaces import IAddress, IReactorTime
 
 from edge_twisted.api.pipeline import Pipeline
+from edge_twisted.api.request_ids import RequestId
 from edge_twisted.api.wire.answer import DateField
 from edge_twisted.config.model import HttpServer
 from edge_twisted.security.time_share import TimeShare
@@ -42,7 +43,7 @@ class ConnectionContext:
         *,
         now: Callable[[], float],
         date: Callable[[], float],
-        new_request_id: Callable[[], str],
+        new_request_id: Callable[[], RequestId],
         peer_of: Callable[[IAddress], str],
         client_of: Callable[[str, Mapping[bytes, bytes]], str],
     ) -> None:

@@ -12,6 +12,7 @@ from attrs import define
 from edge_twisted.api.failures import response_to
 from edge_twisted.api.media import Media
 from edge_twisted.api.rendering import result_response, results_response
+from edge_twisted.api.request_ids import RequestId
 from edge_twisted.api.response import AnyResponse, Response
 from edge_twisted.errors import EdgeError
 from edge_twisted.security.permissions import Access
@@ -29,7 +30,7 @@ from tests.support.noninterference.worlds import (
 
 #: Statements of one scene: later ones meet what earlier ones left.
 STATEMENTS: Final = 40
-_REQUEST: Final = "request"
+_REQUEST: Final = RequestId("request")
 
 
 @define(kw_only=True)

@@ -15,6 +15,7 @@ from edge_twisted.api.execute import Execute
 from edge_twisted.api.failures import code_of, response_to
 from edge_twisted.api.rendering import NO_RESULT
 from edge_twisted.api.request import Request
+from edge_twisted.api.request_ids import RequestId
 from edge_twisted.api.response import Response
 from edge_twisted.api.transaction import MAX_STATEMENTS, Transaction
 from edge_twisted.dql.errors import ParseError
@@ -62,7 +63,7 @@ class Case(SynchronousTestCase):
     def error(self, answer: Deferred[Response]) -> tuple[int, dict[str, object]]:
         """Return status and JSON of what the client sees of a failure."""
         failure = self.failureResultOf(answer)
-        response = response_to(failure.value, "r-1")
+        response = response_to(failure.value, RequestId("r-1"))
         return response.status, orjson.loads(response.body)
 
 

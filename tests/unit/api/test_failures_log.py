@@ -7,6 +7,7 @@ import pytest
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
 from edge_twisted.api.failures import response_to
+from edge_twisted.api.request_ids import RequestId
 from edge_twisted.errors import EdgeError
 
 
@@ -29,7 +30,7 @@ def logged(error: BaseException) -> LogEvent:
     events: list[LogEvent] = []
     globalLogPublisher.addObserver(events.append)  # type: ignore[arg-type]
     try:
-        response_to(error, "r-1")
+        response_to(error, RequestId("r-1"))
     finally:
         globalLogPublisher.removeObserver(events.append)  # type: ignore[arg-type]
     (event,) = events
