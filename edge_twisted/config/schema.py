@@ -68,7 +68,8 @@ def default_of(path: str) -> Any:
     Return the default at `path`, such as ``http_server.backlog``, as the model has it.
 
     The first step names a definition of the schema, further ones the properties below.  A list
-    becomes a tuple.
+    becomes a tuple.  Any, because a type checker cannot read the schema: a test compares each
+    default with the type of its field (`tests/unit/config/test_schema.py`).
 
     :raises KeyError: the schema has no such key, or no default there, which is a mistake of ours.
     """

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import attrs
 import pytest
@@ -206,6 +207,32 @@ def test_defaults_obey_the_schema_and_agree_with_the_model() -> None:
         for each in attrs.fields(type(value)):
             if each.default is not attrs.NOTHING:
                 assert getattr(value, each.name) == each.default, each.name
+
+
+def fits(value: object, kind: Any) -> bool:
+    """Answer whether a value is of a type of the model: a class, Literal, a union, or a tuple."""
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if get_origin(kind) in (Union, UnionType):
+        return any(fits(value, each) for each in get_args(kind))
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(fits(each, get_args(kind)[0]) for each in value)
+    return type(value) is (get_origin(kind) or kind)
+
+
+def test_defaults_are_of_the_types_of_their_fields() -> None:
+    """`default_of` reads them from the schema at run time, where no type checker looks."""
+    kinds = [each for each in vars(model).values() if attrs.has(each)]
+    assert len(kinds) > 15
+    wrong = [
+        f"{kind.__name__}.{each.name}: {each.default!r}"
+        for kind in kinds
+        for each in attrs.fields(kind)
+        if each.default is not attrs.NOTHING
+        if not hasattr(each.default, "factory")  # an attrs.Factory, which mypy does check
+        if not fits(each.default, get_type_hints(kind)[each.name])
+    ]
+    assert wrong == []
 
 
 def test_the_full_sample_has_every_key_but_the_alternatives_that_it_cannot_have() -> None:
