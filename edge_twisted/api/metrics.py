@@ -83,6 +83,29 @@ OPERATION = Operation(
 )
 
 
+class TransitMetrics:
+    """Metrics of what a server carries for its neighbours; all 0 where it carries nothing."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        self.bytes = gauge("edge_mesh_transit_bytes", "Bytes of documents kept for neighbours.")
+        self.documents = gauge("edge_mesh_transit_documents", "Documents kept for neighbours.")
+        self.scopes = gauge(
+            "edge_mesh_transit_scopes", "Scopes that are subscribed to for neighbours."
+        )
+        self.paused = gauge(
+            "edge_mesh_transit_paused", "1 while nothing more is taken for neighbours."
+        )
+        self.dropped = counter(
+            "edge_mesh_transit_dropped_total",
+            "Documents kept for neighbours that were dropped to make room.",
+        )
+        self.unwanted = counter(
+            "edge_mesh_transit_unwanted_total",
+            "Documents from peers that were ignored, because nobody subscribes to them.",
+        )
+
+
 class Metrics:
     """
     All metrics of one server, in a registry of its own.
@@ -137,6 +160,7 @@ class Metrics:
         self.mesh_lag_commits = gauge(
             "edge_mesh_lag_commits", "Commits that a peer has not acknowledged.", _PEER
         )
+        self.transit = TransitMetrics(registry)
         self.reactor_lag = gauge("edge_reactor_lag_seconds", "How late a timer was called last.")
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         OtherPeer,
         PeerStatus,
         ServerStatus,
+        TransitStatus,
     )
 
 #: A server that does not answer within this time hangs.
@@ -80,6 +81,7 @@ def status_lines(document: ServerStatus, now: float) -> Iterator[str]:
     others = document["through_others"]
     if others:
         yield f"Reached through others: {', '.join(map(_name, others))}"
+    yield from _transit(document.get("transit"))
     addresses = document["addresses"]
     if addresses:
         yield ""
@@ -96,6 +98,18 @@ def _http(document: HttpStatus | None) -> Iterator[str]:
         yield f"HTTPS IS NOT SERVED: {document['problem']}"
     elif document["listening"]:
         yield f"Serving HTTP on {', '.join(document['listening'])}"
+
+
+def _transit(transit: TransitStatus | None) -> Iterator[str]:
+    if transit is None:
+        return
+    size, most = transit["bytes"] / 2**20, transit["max_bytes"] / 2**20
+    yield (
+        f"Carried for neighbours: {transit['documents']} documents, {size:.1f} of {most:.0f} MiB;"
+        f" {transit['scopes']} scopes; {transit['dropped']} documents dropped to make room"
+    )
+    if transit["paused"]:
+        yield "  Nothing more is taken for them until they acknowledge what is kept"
 
 
 def _peers(peers: Sequence[PeerStatus], now: float) -> Iterator[str]:

@@ -30,7 +30,7 @@ from edge_twisted.config.model import (
     SmallPeerOnly,
 )
 from edge_twisted.config.paths import PathContext
-from edge_twisted.config.schema import completed, property_of, schema
+from edge_twisted.config.schema import completed, default_of, property_of, schema
 from edge_twisted.config.yaml.nodes import Plain
 
 MEBIBYTE: Final = 2**20
@@ -115,9 +115,17 @@ def _database(database: Section) -> Section:
     return {
         **database,
         "db_id": database["db_id"].lower(),
+        "transit_mb": _transit_mb(database["transit"]),
         "subscriptions": subscriptions,
         "transport": {**transport, **transport["connect_config"], **transport["listen_config"]},
     }
+
+
+def _transit_mb(transit: bool | Section) -> int | None:
+    if isinstance(transit, bool):
+        transit = {} if transit else {"max_mb": None}
+    found: int | None = transit.get("max_mb", default_of("transit.max_mb"))
+    return found
 
 
 def _http_server(http: Section | None) -> Section | None:

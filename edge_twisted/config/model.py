@@ -128,6 +128,8 @@ class DatabaseConfig:
     transport: TransportConfig = TransportConfig()
     auto_fetch_attachments: bool = default_of("database.auto_fetch_attachments")
     moved_out: Literal["keep", "drop"] = default_of("database.moved_out")
+    #: MiB of documents that are carried for neighbours; None: none are.
+    transit_mb: int | None = None
     max_collections: int = default_of("database.max_collections")
     #: KiB a second that the scrubber reads, 0 for none, and how often it begins a pass.
     scrub_kib_per_second: int = default_of("database.scrub_kib_per_second")

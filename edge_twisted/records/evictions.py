@@ -108,10 +108,16 @@ class Evictions:
     def covers(
         self, snapshot: Snapshot, collection: str, id_key: bytes, version: VersionVector
     ) -> bool:
-        """Return whether the whole version of an absent document may have been evicted."""
-        if not self.vector.includes(version):
+        """
+        Return whether a version of an absent document may have been evicted, so is not deleted.
+
+        It was if all of it was evicted.  If it has all that was evicted and more, no delete has
+        seen it: a delete that had seen what was evicted would have brought that back.
+        """
+        if not any(map(self.vector.seen, version)):
             return False
-        return self.of_document(snapshot, collection, id_key).includes(version)
+        evicted = self.of_document(snapshot, collection, id_key)
+        return evicted.includes(version) or (bool(evicted) and version.includes(evicted))
 
     def concern(
         self, snapshot: Snapshot, collection: str, id_key: bytes, version: VersionVector

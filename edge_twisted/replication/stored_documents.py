@@ -187,6 +187,14 @@ class StoredDocuments:
         """Take this server's own scopes; documents that leave all of them count as moved out."""
         self._own.set([self._scopes.subscription(scope) for scope in scopes])
 
+    def keeps_to_itself(self, scope: Scope) -> bool:
+        """Return whether this server wants all of a scope itself, or may not hand it on."""
+        return self._own.covers(scope) or scope.collection in self._closed
+
+    def is_virtual(self, scope: Scope) -> bool:
+        """Return whether a scope is one of a system collection, which shares nothing."""
+        return self._scopes.subscription(scope).is_virtual
+
     def matches(self, scope: Scope, body: bytes) -> bool:
         """Return whether a live document is in a scope."""
         return self._scopes.matches(scope, body)

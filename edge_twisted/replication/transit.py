@@ -15,9 +15,9 @@ from typing import Final, NamedTuple, cast
 
 from attrs import define, evolve, field
 
-from edge_twisted.documents.digest import digest
-from edge_twisted.documents.headers import Header
+from edge_twisted.documents.headers import Header, read_header
 from edge_twisted.documents.values import Value
+from edge_twisted.documents.versions import VersionVector
 from edge_twisted.mesh.ports.requests import (
     Answer,
     Changes,
@@ -30,7 +30,7 @@ from edge_twisted.mesh.ports.requests import (
 )
 from edge_twisted.mesh.wire.items import Announced, Item, Left, Seen, Whole
 from edge_twisted.records.documents import document_of, tokens_of
-from edge_twisted.records.evictions import Evictions, drop_positions, evicted_of, note_evicted
+from edge_twisted.records.evictions import Evictions, drop_positions, note_evicted
 from edge_twisted.records.facts import TRANSIT_BLOBS
 from edge_twisted.records.transit import (
     DropMark,
@@ -44,15 +44,24 @@ from edge_twisted.store.hidden import PREFIX_BYTES, hidden_name, is_hidden, show
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 from edge_twisted.store.rows import StoredDocument
 
-#: Dropped versions that are remembered, some 200 bytes each, so that they are not taken again when
+#: Dropped versions that are remembered, some 400 bytes each, so that they are not taken again when
 #: they come back over another neighbour: in a ring they would go round for ever.
-MOST_PASSED: Final = 65_536
+MOST_PASSED: Final = 32_768
+#: When documents are dropped, so much of the room becomes free: one part of so many.
+FREE_PART: Final = 4
 #: Documents, and about how many bytes, that one unit of work drops.
 DROPPED_AT_ONCE: Final = 256
 DROPPED_BYTES_AT_ONCE: Final = 1 << 20
 
 #: Collection and id key.
 Place = tuple[str, bytes]
+
+
+class PassedVersion(NamedTuple):
+    """A version of a document that was in transit: its digest, and the writes that it had seen."""
+
+    digest: int
+    version: VersionVector
 
 
 @define(eq=False)
@@ -70,8 +79,8 @@ class TransitStore:
     size: int = 0
     documents: int = 0
     dropped: int = 0
-    #: The versions that were dropped last, by digest.
-    _passed: OrderedDict[Place, int] = field(factory=OrderedDict)
+    #: Of each document that was dropped lately, the version that went last.
+    _passed: OrderedDict[Place, PassedVersion] = field(factory=OrderedDict)
 
     # -- the account
 
@@ -88,25 +97,30 @@ class TransitStore:
         """Whether there is more than there may be."""
         return self.size > self.most_bytes
 
+    @property
+    def enough_bytes(self) -> int:
+        """What is left when documents are dropped, so that there is room for a while."""
+        return self.most_bytes - self.most_bytes // FREE_PART
+
     # -- what was dropped
 
-    def passed_version(self, collection: str, id_key: bytes) -> int | None:
-        """Return the digest of the version of a document that was dropped here lately, if any."""
+    def passed_version(self, collection: str, id_key: bytes) -> PassedVersion | None:
+        """Return the version of a document that was dropped here last, if that was lately."""
         return self._passed.get((collection, id_key))
 
-    def note_passed(self, places: Iterable[tuple[str, bytes, int]]) -> None:
-        """Remember versions that were dropped: collection, id key, digest."""
-        for collection, id_key, number in places:
-            self._passed[collection, id_key] = number
-            self._passed.move_to_end((collection, id_key))
+    def note_passed(self, places: Iterable[tuple[Place, PassedVersion]]) -> None:
+        """Remember versions that were dropped."""
+        for place, version in places:
+            self._passed[place] = version
+            self._passed.move_to_end(place)
             self.dropped += 1
         while len(self._passed) > MOST_PASSED:
             self._passed.popitem(last=False)
 
-    def passed(self, collection: str) -> list[tuple[bytes, int]]:
-        """Return id key and digest of what was dropped lately of a collection."""
+    def passed(self, collection: str) -> list[tuple[bytes, PassedVersion]]:
+        """Return id key and version of what was dropped lately of a collection."""
         found = tuple(self._passed.items())
-        return [(id_key, number) for (name, id_key), number in found if name == collection]
+        return [(id_key, version) for (name, id_key), version in found if name == collection]
 
     def want_again(self, collection: str) -> None:
         """Take again what was dropped of a collection, when it comes."""
@@ -152,14 +166,13 @@ class TransitIntake:
     def _has_passed(self, item: Item, header: Header | None) -> bool:
         """Return whether a version, or a later one, was dropped here lately."""
         collection, id_key = self.wanted[0].collection, item.id_key
-        number = self.store.passed_version(collection, id_key)
-        if number is None:
+        passed = self.store.passed_version(collection, id_key)
+        if passed is None:
             return False
         if isinstance(item, Announced | Left):
-            return item.digest == number
+            return item.digest == passed.digest
         assert header is not None
-        dropped = evicted_of(self.here, collection, id_key)
-        return digest(id_key, header.version) == number or dropped.includes(header.version)
+        return passed.version.includes(header.version)
 
     def _is_wanted(self, body: bytes) -> bool:
         try:
@@ -221,9 +234,9 @@ def note_removed(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocumen
 
 
 class DroppedDocuments(NamedTuple):
-    """Documents that a unit of work dropped: collection, id key and digest of each."""
+    """Documents that a unit of work dropped, each as it was."""
 
-    places: list[tuple[str, bytes, int]]
+    places: list[tuple[Place, PassedVersion]]
     #: Whether more can be dropped.
     more: bool
 
@@ -237,7 +250,7 @@ def drop_oldest(
     :param passed: for each collection the commit up to which nobody waits for it; a collection
         that is missing is waited for by nobody.
     """
-    surplus = TransitSize.of(unit).size - store.most_bytes
+    surplus = TransitSize.of(unit).size - store.enough_bytes
     found, is_cut = _oldest(unit, passed)
     by_collection: dict[str, list[StoredDocument]] = {}
     size = count = 0
@@ -251,7 +264,7 @@ def drop_oldest(
         _drop(unit, collection, rows)
         note_removed(unit, hidden_name(collection), rows)
     places = [
-        (collection, row.id_key, row.digest)
+        ((collection, row.id_key), PassedVersion(row.digest, read_header(row.state).version))
         for collection, rows in by_collection.items()
         for row in rows
     ]
@@ -328,7 +341,7 @@ def add_transit(
         case ReadChanges(scope=scope), Changes() if DropMark.of(snapshot, scope.collection).lsn:
             return evolve(answer, fingerprint=None)
         case ReadDigests(scope=scope, for_peer=False), Digests() if scope.route is not None:
-            passed = [number for _, number in store.passed(scope.collection)]
+            passed = [version.digest for _, version in store.passed(scope.collection)]
             return evolve(answer, values=answer.values + array("q", passed))
         case FindSeen(scope=scope, digests=digests), tuple() if scope.route is not None:
             return (*cast(tuple[Seen, ...], answer), *_seen(snapshot, store, scope, digests))
@@ -340,9 +353,9 @@ def _seen(
 ) -> Iterator[Seen]:
     """Yield id and version of dropped documents that have these digests."""
     wanted, hidden = set(digests), hidden_name(scope.collection)
-    for id_key, number in store.passed(scope.collection):
+    for id_key, (number, version) in store.passed(scope.collection):
         if number in wanted and snapshot.get(hidden, id_key) is None:
-            yield Seen(id_key, evicted_of(snapshot, hidden, id_key))
+            yield Seen(id_key, version)
 
 
 def joined_with(store: TransitStore | None, snapshot: Snapshot) -> Snapshot:

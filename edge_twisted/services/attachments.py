@@ -10,8 +10,10 @@ from twisted.logger import Logger
 
 from edge_twisted.api.attachments import AttachmentNotFound, AttachmentUnavailable
 from edge_twisted.database.database import Database
+from edge_twisted.records.transit import collections_of_blob
 from edge_twisted.replication.scopes import is_open
 from edge_twisted.security.permissions import Access
+from edge_twisted.store.hidden import shown_name
 from edge_twisted.store.interface import Snapshot, Store
 
 log = Logger()
@@ -45,14 +47,16 @@ class StoredBlobReferences:
         Tell whether a peer may have the attachment.
 
         A peer may if a live document names the attachment, in a collection that may be sent to
-        peers.  This is the same for all peers.
+        peers.  This is the same for all peers.  Documents in transit count, and those that have
+        passed.
         """
 
         def look(snapshot: Snapshot) -> bool:
             return any(
-                is_open(snapshot, collection) and snapshot.body(collection, id_key) is not None
-                for collection, id_key in snapshot.referrers(attachment)
-            )
+                is_open(snapshot, shown_name(collection))
+                and snapshot.body(collection, id_key) is not None
+                for collection, id_key in snapshot.referrers(attachment, hidden=True)
+            ) or any(is_open(snapshot, name) for name in collections_of_blob(snapshot, attachment))
 
         return self._store.read("attachment referrers", look)
 

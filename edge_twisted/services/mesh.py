@@ -46,6 +46,7 @@ from edge_twisted.mesh.trust.identity import PeerIdentity, key_file, load_or_mak
 from edge_twisted.mesh.trust.peer_key import PeerKey
 from edge_twisted.mesh.trust.tls import MeshTls
 from edge_twisted.replication.peers import PeerProgress
+from edge_twisted.replication.transit_relay import TransitAccount
 from edge_twisted.services.listening import listen_tcp, listening_text, stop_listening
 from edge_twisted.services.mesh_account import MeshAccount
 from edge_twisted.services.mesh_attachments import MeshAttachments
@@ -90,6 +91,10 @@ class Replication(NodeObserver, Protocol):
 
     def progress(self, peer: PeerKey) -> PeerProgress:
         """Return how far a peer is."""
+
+    @property
+    def transit(self) -> TransitAccount | None:
+        """What is carried for neighbours; None: nothing is."""
 
 
 @frozen(kw_only=True)
@@ -139,6 +144,7 @@ class MeshService(Service):
         if node is not None:
             lags = self.replication.lags
             self._parts.account.refresh(node, lambda: lags(node.peers))
+            self._parts.account.refresh_transit(self.replication.transit)
 
     def is_configured(self, target: PeerAddress) -> bool:
         """Return whether the configuration names an address; others come from discovery."""

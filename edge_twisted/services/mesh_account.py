@@ -14,6 +14,7 @@ from edge_twisted.mesh.links.node import MeshNode
 from edge_twisted.mesh.ports.effects import Received
 from edge_twisted.mesh.presence.gossip import RefusedRecord
 from edge_twisted.mesh.trust.peer_key import PeerKey
+from edge_twisted.replication.transit_relay import TransitAccount
 
 
 class MeshAccount:
@@ -25,6 +26,8 @@ class MeshAccount:
         self._clock = clock
         self._since: dict[PeerKey | None, float] = {}
         self._traffic = (0, 0)
+        #: Documents in transit that were dropped, and ignored, as the metrics show them.
+        self._dropped = self._unwanted = 0
 
     def peer_connected(self, link: Link) -> None:
         """See `NodeObserver.peer_connected`."""
@@ -62,6 +65,19 @@ class MeshAccount:
             self._metrics.mesh_documents.labels("in").inc(event.documents)
         elif isinstance(event, RefusedRecord):
             self._metrics.mesh_presence_refused.labels(event.fault).inc()
+
+    def refresh_transit(self, account: TransitAccount | None) -> None:
+        """Set the metrics of what is carried for neighbours."""
+        if account is None:
+            return
+        metrics = self._metrics.transit
+        metrics.bytes.set(account.size)
+        metrics.documents.set(account.documents)
+        metrics.scopes.set(account.scopes)
+        metrics.paused.set(account.is_paused)
+        metrics.dropped.inc(account.dropped - self._dropped)
+        metrics.unwanted.inc(account.unwanted - self._unwanted)
+        self._dropped, self._unwanted = account.dropped, account.unwanted
 
     def refresh(self, node: MeshNode, lags: Callable[[], Mapping[PeerKey, int]]) -> None:
         """Set the metrics that are not counted as things happen; `lags`: peer -> commits behind."""

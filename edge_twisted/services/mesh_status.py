@@ -11,6 +11,7 @@ from edge_twisted.mesh.links.dialer import Dial
 from edge_twisted.mesh.links.link import Link
 from edge_twisted.mesh.links.node import MeshNode
 from edge_twisted.mesh.trust.peer_key import PeerKey
+from edge_twisted.replication.transit_relay import TransitAccount
 from edge_twisted.services.listening import listening_text
 from edge_twisted.services.mesh import MeshService
 
@@ -40,6 +41,23 @@ class PeerStatus(TypedDict):
     bytes_out: int
 
 
+class TransitStatus(TypedDict):
+    """
+    What is carried for neighbours.
+
+    `bytes` and `documents` are kept, of at most `max_bytes`; `scopes` are subscribed to for
+    others; `dropped` documents went since the start to make room.  `paused` is whether nothing more
+    is taken until neighbours acknowledge what is kept.
+    """
+
+    bytes: int
+    max_bytes: int
+    documents: int
+    scopes: int
+    dropped: int
+    paused: bool
+
+
 class AddressStatus(TypedDict):
     """One address that is dialled; `source` is ``configuration`` or ``discovery``."""
 
@@ -58,7 +76,12 @@ class OtherPeer(TypedDict):
 
 
 class MeshStatus(TypedDict):
-    """The mesh; `mesh` is why this server links with no peer, empty if it can."""
+    """
+    The mesh.
+
+    `mesh` is why this server links with no peer, empty if it can; `transit` is None where nothing
+    is carried for neighbours.
+    """
 
     peer: str
     device_name: str
@@ -70,6 +93,8 @@ class MeshStatus(TypedDict):
     peers: Sequence[PeerStatus]
     through_others: Sequence[OtherPeer]
     addresses: Sequence[AddressStatus]
+    #: A server of an earlier version does not send it.
+    transit: NotRequired[TransitStatus | None]
 
 
 class HttpStatus(TypedDict):
@@ -107,6 +132,7 @@ def status_of(mesh: MeshService) -> MeshStatus:
             if record.peer not in direct
         ],
         addresses=[_address(mesh, dial) for dial in mesh.dialer.dials] if mesh.dialer else [],
+        transit=_transit(mesh.replication.transit),
     )
 
 
@@ -129,6 +155,19 @@ def _peers(mesh: MeshService, direct: Mapping[PeerKey, Link]) -> Iterator[PeerSt
             bytes_in=0 if link is None else link.bytes_in,
             bytes_out=0 if link is None else link.bytes_out,
         )
+
+
+def _transit(account: TransitAccount | None) -> TransitStatus | None:
+    if account is None:
+        return None
+    return TransitStatus(
+        bytes=account.size,
+        max_bytes=account.most_bytes,
+        documents=account.documents,
+        scopes=account.scopes,
+        dropped=account.dropped,
+        paused=account.is_paused,
+    )
 
 
 def _age(node: MeshNode | None, link: Link) -> float:

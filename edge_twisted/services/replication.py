@@ -17,7 +17,7 @@ from edge_twisted.database.system_parameters import ParameterValues
 from edge_twisted.documents.values import Value
 from edge_twisted.errors import EdgeError
 from edge_twisted.mesh.links.link import Link
-from edge_twisted.mesh.links.node import MeshNode
+from edge_twisted.mesh.links.node import TICK_SECONDS, MeshNode
 from edge_twisted.mesh.ports.effects import Received, ScopeRefused, StreamProgress, Withheld
 from edge_twisted.mesh.ports.requests import Scope
 from edge_twisted.mesh.session.bases import BaseMemory
@@ -29,6 +29,9 @@ from edge_twisted.mesh.trust.peer_key import PeerKey
 from edge_twisted.replication.peers import PeerProgress, PeerRecords, store_peers
 from edge_twisted.replication.scopes import closed_collections
 from edge_twisted.replication.stored_documents import StoredDocuments
+from edge_twisted.replication.transit import TransitStore
+from edge_twisted.replication.transit_relay import RelayParts, TransitAccount, TransitRelay
+from edge_twisted.store.hidden import shown_name
 from edge_twisted.store.interface import Store
 from edge_twisted.store.rows import Commit
 
@@ -36,6 +39,7 @@ log = Logger()
 
 #: How often the progress of peers is written; after a crash they tell it again.
 KEEP_SECONDS: Final = 2.0
+MEBIBYTE: Final = 2**20
 
 
 @frozen(kw_only=True)
@@ -57,8 +61,12 @@ class StoreReplication:
         self._parts = parts
         configuration = parts.configuration
         self.documents = StoredDocuments(
-            parts.store, parts.now_ms, drop_moved_out=configuration.moved_out == "drop"
+            parts.store,
+            parts.now_ms,
+            drop_moved_out=configuration.moved_out == "drop",
+            transit=_transit_of(configuration),
         )
+        self.relay: TransitRelay | None = None
         self.peers = PeerRecords()
         self._pulls = Pulls()
         self._bases = BaseMemory()
@@ -86,11 +94,35 @@ class StoreReplication:
         self.documents.subscribe(self._scopes)
         await self.documents.start(_closed(parts.database.parameters))
         self._ends.append(self.documents.stop)
+        await self.documents.start_transit()
         if node is not None:
             self._node = node
+            self._start_relay(node)
             self._ends.append(self.documents.watch(node))
             self._ends.append(parts.store.on_commit(self._committed))
             self._keeper.start(KEEP_SECONDS, now=False)
+
+    def _start_relay(self, node: MeshNode) -> None:
+        parts = self._parts
+        if self.documents.transit is None:
+            return
+        self.relay = TransitRelay(
+            RelayParts(
+                documents=self.documents,
+                store=parts.store,
+                neighbours=node,
+                progress=lambda peer: self.peers.progress(peer).acknowledged_lsn,
+                seconds=parts.clock.seconds,
+                now_ms=parts.now_ms,
+                entropy=parts.entropy,
+            )
+        )
+        with parts.store.snapshot() as snapshot:
+            self.relay.load(snapshot)
+        ticker = LoopingCall(self.relay.tick)
+        ticker.clock = parts.clock
+        ticker.start(TICK_SECONDS, now=False)
+        self._ends.append(ticker.stop)
 
     async def stop(self) -> None:
         """Write the progress of peers; there is no link any more, and the store is still open."""
@@ -99,6 +131,8 @@ class StoreReplication:
         while self._ends:
             self._ends.pop()()
         await self._keep()
+        if self.relay is not None:
+            await self.relay.keep()
 
     # -- for the mesh
 
@@ -116,7 +150,7 @@ class StoreReplication:
         return Session(
             us,
             peer,
-            self._scopes,
+            (*self._scopes, *(() if self.relay is None else self.relay.initial(peer))),
             pulls=self._pulls,
             bases=self._bases,
             has_other_sources=lambda: any(key != peer for key in node.peers),
@@ -138,19 +172,30 @@ class StoreReplication:
         """Return how far a peer is."""
         return self.peers.progress(peer)
 
+    @property
+    def transit(self) -> TransitAccount | None:
+        """What is carried for neighbours; None: nothing is."""
+        return None if self.relay is None else self.relay.account
+
     # -- NodeObserver
 
     def peer_connected(self, link: Link) -> None:
         """See `NodeObserver.peer_connected`."""
         assert link.peer is not None
         self.peers.met(link.peer)
+        if self.relay is not None and link.ends is not None:
+            self.relay.connected(link.peer, link.ends.replica.site, link)
 
     def peer_disconnected(self, link: Link) -> None:
         """See `NodeObserver.peer_disconnected`."""
+        if self.relay is not None and link.peer is not None:
+            self.relay.disconnected(link.peer)
 
     def told(self, link: Link, event: object) -> None:
         """See `NodeObserver.told`."""
         assert link.peer is not None
+        if self.relay is not None:
+            self.relay.told(link.peer, link, event)
         match event:
             case StreamProgress(acknowledged_lsn):
                 self.peers.acknowledged(link.peer, acknowledged_lsn)
@@ -173,10 +218,14 @@ class StoreReplication:
 
     def _committed(self, commit: Commit) -> None:
         if self._node is not None:
-            self._node.committed(commit.lsn, commit.collections)
+            self._node.committed(commit.lsn, frozenset(map(shown_name, commit.collections)))
+        if self.relay is not None:
+            self.relay.check_room()
 
     def _parameters_changed(self, parameters: ParameterValues) -> None:
         self.documents.close_collections(_closed(parameters))
+        if self.relay is not None:
+            self.relay.scopes_changed()
 
     async def _keep(self) -> None:
         """Write the progress of peers that has changed."""
@@ -194,6 +243,11 @@ class StoreReplication:
         node = self._node
         connected = () if node is None else tuple(node.peers)
         return self.peers.rows(dict.fromkeys(connected, "Connected"))
+
+
+def _transit_of(configuration: model.DatabaseConfig) -> TransitStore | None:
+    most = configuration.transit_mb
+    return None if most is None else TransitStore(most * MEBIBYTE)
 
 
 def _closed(parameters: ParameterValues) -> frozenset[str]:

@@ -26,11 +26,12 @@ from edge_twisted.mesh.links.presence_exchange import PresenceExchange, Presence
 from edge_twisted.mesh.links.refusals import RefusalLog
 from edge_twisted.mesh.links.strangers import MAX_STRANGERS, Strangers
 from edge_twisted.mesh.ports.effects import Established, LinkSession, PresenceHeard
-from edge_twisted.mesh.ports.requests import Documents
+from edge_twisted.mesh.ports.requests import Documents, Scope
 from edge_twisted.mesh.presence.gossip import Gossip
 from edge_twisted.mesh.presence.graph import Claim
 from edge_twisted.mesh.trust.peer_key import PeerKey
 from edge_twisted.mesh.wire.end_reasons import QUIET, EndReason
+from edge_twisted.mesh.wire.items import ScopeKey
 
 log = Logger()
 
@@ -169,6 +170,28 @@ class MeshNode:
         link = self._by_peer.get(PeerKey(peer))
         if link is not None:
             link.refuse(EndReason.PROTOCOL_VIOLATION, detail)
+
+    # -- TransitNeighbours, for the relay
+
+    def subscribe(self, peer: str, scope: Scope) -> None:
+        """See `TransitNeighbours.subscribe`."""
+        link = self._by_peer.get(PeerKey(peer))
+        if link is not None:
+            now = self._parts.clock.seconds()
+            link.run(lambda session: session.subscribe(scope, now))
+
+    def unsubscribe(self, peer: str, key: ScopeKey) -> None:
+        """See `TransitNeighbours.unsubscribe`."""
+        link = self._by_peer.get(PeerKey(peer))
+        if link is not None:
+            now = self._parts.clock.seconds()
+            link.run(lambda session: session.unsubscribe(key, now))
+
+    def cut_off(self, peer: str, detail: str) -> None:
+        """See `TransitNeighbours.cut_off`."""
+        link = self._by_peer.get(PeerKey(peer))
+        if link is not None:
+            link.abort(EndReason.STALLED, detail)
 
     # -- for status and metrics
 

@@ -9,7 +9,7 @@ from typing import NewType, Protocol
 from attrs import frozen
 
 from edge_twisted.documents.versions import Replica
-from edge_twisted.mesh.ports.requests import DocumentRequest, Scope
+from edge_twisted.mesh.ports.requests import DocumentRequest, Scope, TransitRoute
 from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.mesh.wire.features import Features
 from edge_twisted.mesh.wire.items import ScopeKey
@@ -110,6 +110,36 @@ class ScopeRefused:
 
 
 @frozen
+class PeerSubscribed:
+    """
+    The peer subscribes to a scope.
+
+    :ivar number: names the subscription on this link.
+    :ivar route: set if the peer passes it on for others.
+    :ivar position: the cursor from which it goes on; None: from nothing.
+    """
+
+    number: int
+    scope: Scope
+    route: TransitRoute | None
+    position: int | None
+
+
+@frozen
+class PeerUnsubscribed:
+    """The peer has ended the subscription of this number."""
+
+    number: int
+
+
+@frozen
+class Unwanted:
+    """The peer sent documents, so many, that nobody subscribes to here; they were ignored."""
+
+    documents: int
+
+
+@frozen
 class Withheld:
     """A document is larger than the protocol takes (30 MiB), so it is not sent."""
 
@@ -119,7 +149,16 @@ class Withheld:
 
 
 Event = (
-    Established | PresenceHeard | BlobHeard | StreamProgress | Received | ScopeRefused | Withheld
+    Established
+    | PresenceHeard
+    | BlobHeard
+    | StreamProgress
+    | Received
+    | ScopeRefused
+    | PeerSubscribed
+    | PeerUnsubscribed
+    | Unwanted
+    | Withheld
 )
 
 

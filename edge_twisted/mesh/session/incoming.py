@@ -17,7 +17,7 @@ from typing import Final, Protocol, cast
 from attrs import define, field
 
 from edge_twisted.documents.versions import NO_VERSION, Replica, VersionVector
-from edge_twisted.mesh.ports.effects import Received, ScopeRefused
+from edge_twisted.mesh.ports.effects import Received, ScopeRefused, Unwanted
 from edge_twisted.mesh.ports.port import Port
 from edge_twisted.mesh.ports.requests import (
     Answer,
@@ -27,6 +27,7 @@ from edge_twisted.mesh.ports.requests import (
     ReadChanges,
     Scope,
     StreamPosition,
+    TransitRoute,
 )
 from edge_twisted.mesh.repair.receiver import Reconciled, RepairOutcome, RepairReceiver
 from edge_twisted.mesh.session.applier import StreamApplier
@@ -226,6 +227,9 @@ class IncomingStream:
         self._begin_queue()
         arguments = encode(dict(self.scope.arguments))
         self._base = position.base if self.features.has_bases else None
+        route = self.scope.route
+        if route is None or not self.features.passes_subscriptions_on:
+            route = TransitRoute(())
         message = Subscribe(
             self.number,
             self.scope.query,
@@ -233,6 +237,8 @@ class IncomingStream:
             position.lsn,
             position.held,
             base_digest(self._base) if self._base else None,
+            list(route.path),
+            route.token,
         )
         self.host.send_subscribe(message, self.scope.key)
         if position.lsn is None and position.held:
@@ -312,6 +318,8 @@ class IncomingStream:
         self.host.have_applied(self.scope.collection, applied)
         if applied.documents or applied.attachments:
             self.port.tell(Received(applied.documents, applied.attachments))
+        if applied.unwanted:
+            self.port.tell(Unwanted(applied.unwanted))
 
     def have_moved(self, lsn: int, caught_up: bool) -> None:
         """Go on after the cursor moved, by a batch or by a repair."""

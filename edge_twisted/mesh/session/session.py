@@ -193,7 +193,7 @@ class Session:
     def committed(self, lsn: int, collections: frozenset[str], now: float) -> list[Effect]:
         def hear() -> None:
             if self._streams is not None:
-                self._streams.committed(collections)
+                self._streams.committed(lsn, collections)
                 self._report_progress()
 
         return self._guarded(now, hear)

@@ -12,8 +12,9 @@ from edge_twisted.documents.values import Value
 from edge_twisted.errors import EdgeError
 from edge_twisted.mesh.limits.buckets import Bucket
 from edge_twisted.mesh.limits.rates import OWN_SUBSCRIPTIONS, cost
+from edge_twisted.mesh.ports.effects import PeerSubscribed, PeerUnsubscribed
 from edge_twisted.mesh.ports.port import Port
-from edge_twisted.mesh.ports.requests import Applied, DeleteGone, Scope
+from edge_twisted.mesh.ports.requests import Applied, DeleteGone, Scope, TransitRoute
 from edge_twisted.mesh.repair.sender import RepairSender
 from edge_twisted.mesh.session.bases import BaseMemory, ReceiverBase
 from edge_twisted.mesh.session.batch_queue import queue_of
@@ -76,6 +77,8 @@ class LinkStreams:
         # -- `ApplyBatch` requests that run: number -> collection
         self._applies: dict[int, str] = {}
         self._apply_count = 0
+        #: The newest commit that the streams have heard of.
+        self._committed_lsn = local.home.lsn
 
     # -- what happens here
 
@@ -119,8 +122,9 @@ class LinkStreams:
             if stream.scope.collection in collections and stream.state is not IncomingState.CLOSED:
                 stream.find()
 
-    def committed(self, collections: frozenset[str]) -> None:
-        """Tell the streams of these collections that something became durable here."""
+    def committed(self, lsn: int, collections: frozenset[str]) -> None:
+        """Tell the streams of these collections that something, up to `lsn`, is durable here."""
+        self._committed_lsn = max(self._committed_lsn, lsn)
         for collection in collections:
             self._courses.committed(collection)
         for incoming in tuple(self._incoming.values()):
@@ -156,7 +160,8 @@ class LinkStreams:
 
     def passed(self) -> int:
         """Return the lsn here up to which the peer has what it wants."""
-        newest = self.newest_lsn
+        # Of a newer commit the streams have not heard, so they do not know yet what is to be sent.
+        newest = self._committed_lsn
         return min((each.passed(newest) for each in self._outgoing.values()), default=newest)
 
     def idle_fingerprints(self) -> list[tuple[int, int, bytes]]:
@@ -230,6 +235,7 @@ class LinkStreams:
                 stream.end()
                 repair.end()
                 del self._outgoing[stream.number], self._repairs[stream.number]
+                self._port.tell(PeerUnsubscribed(stream.number))
             case m.Ack(lsn=lsn):
                 stream.acknowledged(lsn)
             case m.Want(id_keys=id_keys):
@@ -280,7 +286,12 @@ class LinkStreams:
                 incoming.forget_echoes()
         if problem:
             stream.refuse(problem)
-        elif message.position is None and message.held:
+            return
+        route = None
+        if message.path and self._peer.features.passes_subscriptions_on:
+            route = TransitRoute(tuple(message.path), message.token)
+        self._port.tell(PeerSubscribed(number, scope, route, message.position))
+        if message.position is None and message.held:
             stream.wait_for_repair()
         else:
             resumes = message.position is not None

@@ -57,6 +57,11 @@ class Features:
         """Whether one BATCH may be for several subscriptions."""
         return self.version >= 2
 
+    @property
+    def passes_subscriptions_on(self) -> bool:
+        """Whether SUBSCRIBE says for whom it is passed on."""
+        return self.version >= 2
+
 
 def common_features(ours: Collection[int], theirs: Collection[int]) -> Features | None:
     """Return the features of the highest version that two servers speak, None if there is none."""

@@ -36,6 +36,9 @@ MAX_UNSEEN: Final = MAX_EXCEPTIONS
 MAX_RECORDS: Final = 4096
 #: Entries of a base that receivers keep: some 30 kB for each sender and scope.
 MAX_BASE: Final = 1024
+#: Servers over which a subscription is passed on, and bytes of its token.
+MAX_HOPS: Final = 8
+MAX_TOKEN_BYTES: Final = 16
 #: Bytes of the query of a subscription, and of its arguments.
 MAX_QUERY_BYTES: Final = 1 << 16
 
@@ -127,6 +130,10 @@ class Subscribe(_Message, frozen=True, tag=4):
     held: Count
     #: The digest of the base that the receiver stores with the cursor; nil: there is none.
     base: BaseDigest | None = None
+    #: Of a subscription that is passed on: the sites of those for whom, the subscriber first.
+    path: Annotated[list[Site], Meta(max_length=MAX_HOPS)] = []
+    #: Of such a one: names the wish for what was dropped on the way.
+    token: Annotated[bytes, Meta(max_length=MAX_TOKEN_BYTES)] = b""
 
 
 class Unsubscribe(_Message, frozen=True, tag=5):

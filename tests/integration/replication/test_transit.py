@@ -289,6 +289,44 @@ class Cases(ReplicationTestCase):
         await to_c.sync()
         self.same(a, c)
 
+    async def test_what_comes_of_two_dropped_versions_is_taken(self) -> None:
+        """Both ends change a document; each change passed, and what they come to has not."""
+        a, t, b, line = await self.line()
+        await a.insert("c", {"_id": 1})
+        await line.sync()
+        from_a, from_b, _, to_a = line.streams
+        await a.run("UPDATE c SET a = 1 WHERE _id = 1")
+        await b.run("UPDATE c SET b = 1 WHERE _id = 1")
+        account(t).most_bytes = 0
+        await from_a.sync()
+        await self.make_room(t)
+        await from_b.sync()
+        await to_a.sync()
+        await self.make_room(t)
+        await line.sync()
+        self.assertEqual(await b.rows(ALL), [{"_id": 1, "a": 1, "b": 1}])
+        self.same(a, b)
+
+    async def test_a_document_outlives_a_dropped_delete_that_had_not_seen_it(self) -> None:
+        """A live version was dropped, and then a delete that is concurrent to it."""
+        a, t, b, line = await self.line()
+        from_a, from_b, _, _ = line.streams
+        account(t).most_bytes = 0
+        await a.insert("c", {"_id": 1})
+        await from_a.sync()
+        await self.make_room(t)
+        await b.insert("c", {"_id": 1})
+        await b.run("DELETE FROM c WHERE _id = 1")
+        await from_b.sync()
+        await self.make_room(t)
+        direct = self.stream(b, a, ALL)
+        await direct.sync()
+        await from_a.sync()
+        self.assertEqual(from_a.applied[-1].gone, ())
+        await line.sync()
+        self.assertEqual(await a.rows(ALL), [{"_id": 1}])
+        self.assertEqual(await b.rows(ALL), [{"_id": 1}])
+
     async def test_a_dropped_tombstone_is_told_by_a_repair(self) -> None:
         a, t, b, line = await self.line()
         await a.insert("c", {"_id": 1})

@@ -59,7 +59,8 @@ def be_absent(mesh: Mesh) -> AbsenceCost | None:
     :raises SimulationFailed: it did not come back, or documents came whole.
     """
     random = mesh.world.random
-    if not mesh.dials:
+    # A server in transit does not show what it has, and sends whole what it has dropped.
+    if not mesh.dials or any(server.transit_bytes is not None for server in mesh.servers):
         return None
     pair = [mesh.servers[number] for number in random.choice(mesh.dials)]
     random.shuffle(pair)

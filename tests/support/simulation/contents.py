@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from edge_twisted.documents.headers import read_header
-from edge_twisted.documents.versions import VersionVector, decode_vector
+from edge_twisted.documents.versions import NO_VERSION, VersionVector, decode_vector
 from edge_twisted.records.facts import EVICTED
+from edge_twisted.store.hidden import is_hidden, shown_name
 from edge_twisted.store.interface import Snapshot, Store
 from edge_twisted.store.rows import StoredDocument
 
@@ -33,7 +34,8 @@ class Contents:
     def of(cls, store: Store) -> Contents:
         """Return what an open store holds now."""
         with store.snapshot() as snapshot:
-            return cls(_documents(snapshot), _departed(snapshot))
+            held = {**_in_transit(snapshot), **_documents(snapshot)}
+            return cls(held, _departed(snapshot))
 
     def holds(self, place: Place, version: VersionVector) -> bool:
         """Return whether all of a version of a document is here."""
@@ -52,19 +54,33 @@ class Contents:
 
 
 def documents_of(store: Store) -> dict[Place, StoredDocument]:
-    """Return everything that is in a store, tombstones included."""
+    """Return all that users see of a store, and its tombstones."""
     with store.snapshot() as snapshot:
         return _documents(snapshot)
 
 
 def _documents(snapshot: Snapshot) -> dict[Place, StoredDocument]:
     batch = snapshot.changes_after(0, limit=1 << 30, limit_bytes=1 << 40)
-    return {(each.collection, each.document.id_key): each.document for each in batch.changes}
+    return {
+        (each.collection, each.document.id_key): each.document
+        for each in batch.changes
+        if not is_hidden(each.collection)
+    }
+
+
+def _in_transit(snapshot: Snapshot) -> dict[Place, StoredDocument]:
+    batch = snapshot.changes_after(0, limit=1 << 30, limit_bytes=1 << 40)
+    return {
+        (shown_name(each.collection), each.document.id_key): each.document
+        for each in batch.changes
+        if is_hidden(each.collection)
+    }
 
 
 def _departed(snapshot: Snapshot) -> dict[Place, VersionVector]:
     found: dict[Place, VersionVector] = {}
     for key, value in snapshot.facts(EVICTED, limit=1 << 30):
         collection, _, id_key = key.partition(b"\x00")
-        found[collection.decode("utf-8", "surrogatepass"), id_key] = decode_vector(value)
+        place = (shown_name(collection.decode("utf-8", "surrogatepass")), id_key)
+        found[place] = decode_vector(value).join(found.get(place, NO_VERSION))
     return found

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from attrs import define, field
+from twisted.internet.defer import Deferred
 
 from edge_twisted.documents.clock import ClockSkew
 from edge_twisted.documents.versions import Replica as ReplicaName
@@ -19,12 +20,15 @@ from edge_twisted.mesh.ports.effects import (
     Compute,
     Effect,
     Established,
+    PeerSubscribed,
+    PeerUnsubscribed,
     Received,
     Send,
     StreamProgress,
     Tell,
+    Unwanted,
 )
-from edge_twisted.mesh.ports.requests import ApplyBatch, DeleteGone, Observe
+from edge_twisted.mesh.ports.requests import ApplyBatch, DeleteGone, Observe, Scope
 from edge_twisted.mesh.session.bases import BaseMemory
 from edge_twisted.mesh.session.credit import WINDOW_BYTES
 from edge_twisted.mesh.session.handshake import LocalServer
@@ -33,8 +37,10 @@ from edge_twisted.mesh.session.session import Session
 from edge_twisted.mesh.trust.peer_key import PeerKey
 from edge_twisted.mesh.wire.end_reasons import EndReason
 from edge_twisted.mesh.wire.features import VERSIONS
-from edge_twisted.mesh.wire.items import Item
+from edge_twisted.mesh.wire.items import Item, ScopeKey
 from edge_twisted.records.facts import ACKNOWLEDGED
+from edge_twisted.replication.transit_relay import RelayParts, TransitRelay
+from edge_twisted.store.hidden import shown_name
 from edge_twisted.store.rows import Commit
 from tests.support.replica import ReplicaServer
 from tests.support.simulation.contents import Contents
@@ -156,8 +162,11 @@ class ConnectionEnd:
                 if lsn > self.server.replica.store.lsn:
                     raise SimulationFailed("a peer acknowledged what was never committed")
                 self.server.acknowledged_lsn = max(self.server.acknowledged_lsn, lsn)
+                self.server.progressed(self, StreamProgress(lsn))
             case Tell(Received(documents=documents)):
                 self.server.documents_received += documents
+            case Tell(PeerSubscribed() | PeerUnsubscribed() | Unwanted() as event):
+                self.server.told(self, event)
 
     def _close(self, reason: str, detail: str) -> None:
         self.server.world.note("close", self.server.name, self.peer.name, reason, detail)
@@ -185,6 +194,32 @@ class ConnectionEnd:
         self._read()
 
 
+class _Neighbours:
+    """The links of a simulated server, for its relay."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def _do(self, peer: str, step: Callable[[Session], list[Effect]]) -> None:
+        for end in tuple(self._server.ends):
+            if end.peer.key == peer and self._server.linked(end.peer) is end:
+                end.do(step)
+
+    def subscribe(self, peer: str, scope: Scope) -> None:
+        now = self._server.world.now
+        self._do(peer, partial(Session.subscribe, scope=scope, now=now))
+
+    def unsubscribe(self, peer: str, key: ScopeKey) -> None:
+        now = self._server.world.now
+        self._do(peer, partial(Session.unsubscribe, key=key, now=now))
+
+    def cut_off(self, peer: str, detail: str) -> None:
+        self._server.world.note("cut off", self._server.name, peer)
+        for end in tuple(self._server.ends):
+            if end.peer.key == peer and end.connection is not None:
+                end.connection.cut()
+
+
 class Server:
     """
     One server.
@@ -197,7 +232,12 @@ class Server:
     """
 
     def __init__(
-        self, world: World, number: int, storage: Storage, queries: tuple[str, ...]
+        self,
+        world: World,
+        number: int,
+        storage: Storage,
+        queries: tuple[str, ...],
+        transit_bytes: int | None = None,
     ) -> None:
         self.world = world
         self.number = number
@@ -205,6 +245,10 @@ class Server:
         self.key = PeerKey(f"pk{number:03d}")
         self.storage = storage
         self.queries = self.final_queries = queries
+        self.transit_bytes = transit_bytes
+        self.relay: TransitRelay | None = None
+        self.has_subscribed = bool(queries)
+        self.progress: dict[str, int] = {}
         self.offset_ms = 0
         self.may_be_skewed = True
         self.announces = world.chance(0.5)
@@ -239,14 +283,48 @@ class Server:
         self.is_up = True
         store = self.storage.open(self.now_ms)
         self.replica = ReplicaServer(
-            self.name, store, self.now_ms, drop_moved_out=self.drops_moved_out
+            self.name,
+            store,
+            self.now_ms,
+            drop_moved_out=self.drops_moved_out,
+            transit_bytes=self.transit_bytes,
         )
         self._subscribe()
+        self._start_transit()
         self.replica.documents.watch(self)
         store.on_commit(self._commit)
         incarnation = self.incarnation
         self.world.soon(TICK_SECONDS, lambda: self._tick(incarnation))
         self.world.note("start", self.name, self.replica.documents.replica.epoch)
+
+    def _start_transit(self) -> None:
+        documents = self.replica.documents
+        self.storage.wait(Deferred.fromCoroutine(documents.start_transit()))
+        if self.transit_bytes is None:
+            return
+        self.relay = TransitRelay(
+            RelayParts(
+                documents=documents,
+                store=self.replica.store,
+                neighbours=_Neighbours(self),
+                progress=lambda peer: min(self.progress.get(peer, 0), self.replica.store.lsn),
+                seconds=lambda: self.world.now,
+                now_ms=self.now_ms,
+                entropy=self.world.entropy,
+            )
+        )
+        with self.replica.store.snapshot() as snapshot:
+            self.relay.load(snapshot)
+
+    def told(self, end: ConnectionEnd, event: object) -> None:
+        """Let the relay hear of an event on the link with a peer."""
+        if self.relay is not None and self.linked(end.peer) is end:
+            self.relay.told(end.peer.key, end, event)
+
+    def progressed(self, end: ConnectionEnd, event: StreamProgress) -> None:
+        """Note how far a peer is."""
+        self.progress[end.peer.key] = event.acknowledged_lsn
+        self.told(end, event)
 
     def crash(self) -> None:
         """Stop at once: connections break, what waits is lost, what is durable stays."""
@@ -273,6 +351,7 @@ class Server:
         """Change the subscriptions, over the links that there are."""
         before = self.scopes
         self.queries = queries
+        self.has_subscribed = self.has_subscribed or bool(queries)
         self._subscribe()
         gone = [scope for scope in before if scope.key not in {s.key for s in self.scopes}]
         now = self.world.now
@@ -281,6 +360,8 @@ class Server:
                 end.do(partial(Session.unsubscribe, key=scope.key, now=now))
             for scope in self.scopes:
                 end.do(partial(Session.subscribe, scope=scope, now=now))
+        if self.relay is not None:
+            self.relay.scopes_changed()
 
     def _subscribe(self) -> None:
         documents = self.replica.documents
@@ -303,7 +384,7 @@ class Server:
         return Session(
             us,
             peer.key,
-            self.scopes,
+            (*self.scopes, *(self.relay.initial(peer.key) if self.relay is not None else ())),
             pulls=self.pulls,
             bases=self.bases,
             has_other_sources=lambda: self.announces and len(self.ends) > 1,
@@ -330,6 +411,8 @@ class Server:
         """A connection is gone."""
         if end in self.ends:
             self.ends.remove(end)
+            if self.relay is not None and end.ends is not None and not self.linked(end.peer):
+                self.relay.disconnected(end.peer.key)
 
     def established(self, end: ConnectionEnd, event: Established) -> None:
         """Decide between two links with one peer."""
@@ -339,6 +422,8 @@ class Server:
         old = self.linked(end.peer)
         verdict = judge(ends, old.ends if old else None, self.key, self.replica.documents.replica)
         end.ends = ends
+        if verdict is LinkVerdict.KEEP and self.relay is not None:
+            self.relay.connected(end.peer.key, event.replica.site, end)
         if verdict is LinkVerdict.REPLACE:
             assert old is not None
             old.refuse(EndReason.DUPLICATE_LINK)
@@ -376,13 +461,16 @@ class Server:
         for lsn, call in tuple(self.calls_at_commit):
             if lsn <= commit.lsn:
                 self.world.later(0.0, call)
+        collections = frozenset(map(shown_name, commit.collections))
         self._commits_at = max(self._commits_at, self.world.now + self.world.random.random() / 500)
 
         def tell() -> None:
             for end in tuple(self.ends):
                 if end.session is not None and not end.is_over:
                     now = self.world.now
-                    end.run(end.session.committed(commit.lsn, commit.collections, now))
+                    end.run(end.session.committed(commit.lsn, collections, now))
+            if self.relay is not None:
+                self.relay.check_room()
 
         self._at(self._commits_at, tell)
 
@@ -391,6 +479,8 @@ class Server:
             return
         for end in tuple(self.ends):
             end.tick()
+        if self.relay is not None:
+            self.relay.tick()
         self.world.later(TICK_SECONDS, lambda: self._tick(incarnation))
 
     def _soon(self, call: Any) -> None:

@@ -59,6 +59,8 @@ FAULTS: Final = (
 #: How far a clock is off that somebody set wrong, in ms: nobody links with such a server, and users
 #: go on writing there.
 WRONG_CLOCKS_MS: Final = (-7_200_000, 1_200_000, 10_800_000, 50_400_000, 40 * 86_400_000)
+#: What servers in transit may keep for others: hardly anything, some documents, all.
+TRANSIT_BYTES: Final = (1, 2_000, 10_000, 1 << 20)
 #: After the heal, everybody shows the same within this time: a repair that was just made
 #: holds the next one off for half a minute.
 HEAL_SECONDS: Final = 100.0
@@ -96,6 +98,7 @@ class Mesh:
     most_reaped: int = MOST_REAPED
     #: Most servers subscribe with conditions, and everybody reaps at once.
     is_forgetful: bool = False
+    transit_chance: float = 0.4
 
     # -- the beginning
 
@@ -111,10 +114,15 @@ class Mesh:
             bytes_per_second=3_000.0 if slow else 1e6,
             cuts_pieces=random.random() < 0.5,
         )
+        has_transit = random.random() < self.transit_chance
+        count += has_transit
         for number in range(count):
             partial = number > 0 and random.random() < (0.7 if self.is_forgetful else 0.25)
-            queries = random.choice(CONDITIONS) if partial else WHOLE
-            server = Server(self.world, number, self._storage(number), queries)
+            queries: tuple[str, ...] = random.choice(CONDITIONS) if partial else WHOLE
+            most = None
+            if has_transit and 0 < number < count - 1 and random.random() < 0.6:
+                queries, most = (), random.choice(TRANSIT_BYTES)
+            server = Server(self.world, number, self._storage(number), queries, most)
             self.servers.append(server)
         self._wire()
         # Of what a restored server wrote after its backup, nobody can say to know all.
@@ -135,12 +143,16 @@ class Mesh:
         return MemoryStorage(self.world, site)
 
     def _wire(self) -> None:
-        """Connect those who want everything by a tree and some more; hang the others on."""
+        """Connect those who hand on everything by a tree and some more; hang the others on."""
         random = self.world.random
-        full = [each.number for each in self.servers if each.queries == WHOLE]
+        full = [
+            each.number
+            for each in self.servers
+            if each.queries == WHOLE or each.transit_bytes is not None
+        ]
         lines = {frozenset((each, random.choice(full[:at]))) for at, each in enumerate(full) if at}
         for server in self.servers:
-            if server.queries != WHOLE:
+            if server.number not in full:
                 lines.add(frozenset((server.number, random.choice(full))))
             if random.random() < 0.4 and len(full) > 1:
                 lines.add(frozenset((server.number, random.choice(full))))

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from edge_twisted.documents.clock import HybridClock
 from edge_twisted.documents.versions import Dot, Replica, SiteId
 from edge_twisted.store import epochs
+from edge_twisted.store.hidden import PREFIX_BYTES, is_hidden
 from edge_twisted.store.interface import Store
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
@@ -86,7 +87,13 @@ def _never() -> None:
 
 
 def _copied(data: Data) -> Data:
-    return evolve(data.snapshot(), clock=HybridClock(data.clock.last))
+    """Return what a backup holds: nothing of what is kept for others."""
+    copy = evolve(data.snapshot(), clock=HybridClock(data.clock.last))
+    for name in [each for each in copy.collections if is_hidden(each)]:
+        del copy.collections[name]
+    for place in [each for each in copy.facts if each[1].startswith(PREFIX_BYTES)]:
+        del copy.facts[place]
+    return copy
 
 
 class SqliteStorage:

@@ -72,6 +72,8 @@ def check_end(servers: Sequence[Server], oracle: Oracle, *, reaped: bool) -> Non
 
     :raises SimulationFailed: they differ, lost a write, or brought something back.
     """
+    # Who drops a tombstone in transit forgets it like the reaper.
+    reaped = reaped or any(server.transit_bytes is not None for server in servers)
     found = differences(servers)
     if found:
         raise SimulationFailed("they differ:\n  " + "\n  ".join(found))
@@ -85,6 +87,21 @@ def check_end(servers: Sequence[Server], oracle: Oracle, *, reaped: bool) -> Non
                 f"{place}: {problem}: {_shown(document)}; must have {must.version}"
             )
     _check_tally(documents, oracle)
+    for server in servers:
+        _check_transit(server, oracle)
+
+
+def _check_transit(server: Server, oracle: Oracle) -> None:
+    """Hold a server in transit to showing nothing of what passes, and to its bound."""
+    transit = server.replica.documents.transit
+    if transit is None:
+        return
+    if transit.size > transit.most_bytes:
+        raise SimulationFailed(f"{server.name} keeps {transit.size} bytes for others")
+    written = {each.place for each in oracle.records if each.server == server.number}
+    shown = documents_of(server.replica.store).keys() - written
+    if shown and not server.has_subscribed:
+        raise SimulationFailed(f"{server.name} shows what it does not want: {sorted(shown)}")
 
 
 def _problem(

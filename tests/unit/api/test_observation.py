@@ -161,6 +161,8 @@ def test_the_published_names() -> None:
         "edge_store_commits", "edge_store_commit_duration_seconds", "edge_store_documents",
         "edge_query_duration_seconds", "edge_mesh_peers", "edge_mesh_bytes",
         "edge_mesh_documents", "edge_mesh_lag_commits", "edge_reactor_lag_seconds",
+        "edge_mesh_transit_bytes", "edge_mesh_transit_documents", "edge_mesh_transit_scopes",
+        "edge_mesh_transit_paused", "edge_mesh_transit_dropped", "edge_mesh_transit_unwanted",
         "edge_throttled", "process_resident_memory_bytes", "edge_mesh_presence_refused",
     }  # fmt: skip
 

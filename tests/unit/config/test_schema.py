@@ -63,6 +63,8 @@ DOCUMENTED: dict[str, object] = {
     "database.transport_config.max_connections": 64,
     "database.auto_fetch_attachments": False,
     "database.moved_out": "keep",
+    "database.transit": False,
+    "database.transit.max_mb": 256,
     "database.max_collections": 100000,
     "database.scrub_interval_hours": 24,
     "database.scrub_kib_per_second": 1024,

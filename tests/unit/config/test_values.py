@@ -62,6 +62,7 @@ def test_database() -> None:
         persistence_dir=Path("/etc/edge/data"),
         auto_fetch_attachments=True,
         moved_out="drop",
+        transit_mb=64,
         max_collections=500,
         scrub_kib_per_second=512,
         scrub_interval_hours=12,

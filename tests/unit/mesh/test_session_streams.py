@@ -92,6 +92,18 @@ def test_a_subscription_brings_what_is_there_and_what_comes() -> None:
     )
 
 
+def test_a_commit_counts_as_passed_only_once_the_streams_have_heard_of_it() -> None:
+    left, right = two()
+    left.write("tasks", {"a": "1"})
+    pair = LinkPair.of(left, right, right_wants=["tasks"]).start()
+    assert pair.left.told(StreamProgress)[-1] == StreamProgress(1)
+    left.write("tasks", {"a": "2"})
+    pair.left.take(pair.left.session.tick(pair.now))
+    assert pair.left.told(StreamProgress)[-1] == StreamProgress(1)
+    pair.settle()
+    assert pair.left.told(StreamProgress)[-1] == StreamProgress(2)
+
+
 def test_both_ways_and_nothing_goes_back() -> None:
     left, right = two()
     left.write("tasks", {"a": "1"})
