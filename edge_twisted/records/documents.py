@@ -51,7 +51,7 @@ class DocumentWriter:
         return Stamp(self.unit.tick(), dot.replica, dot.sequence)
 
     def evicted_version(self, collection: str, key: bytes) -> VersionVector:
-        """Return the version of a document that was evicted and has not come back."""
+        """Return the evicted version of a document that has not come back; empty for all others."""
         evicts = self._evicts.get(collection)
         if evicts is None:
             evictions = Evictions.of(self.unit, collection)
@@ -83,11 +83,18 @@ class DocumentWriter:
         return merged
 
     def load(self, collection: str, key: bytes) -> DocumentState | None:
-        """Load the state of a document as `load_state` does."""
+        """Return the state of a document as `load_state` does, and raise the same errors."""
         return load_state(self.unit, collection, key)
 
     def save(self, collection: str, id_: DocumentId, state: DocumentState) -> int:
-        """Store a state; return the size of the document's text in bytes, 0 for a deleted one."""
+        """
+        Store a state; return the size of the document's text in bytes, 0 for a deleted one.
+
+        Makes the text, the digest and the attachments from the state, and merges in what is in
+        transit.
+
+        :param state: has the write that is to be stored already, under a stamp of `stamp`.
+        """
         evicted = self.evicted_version(collection, id_.key)
         # No own replica: INITIAL writes with the stamp of the beginning of time.
         if self._own is not None and (evicted or state.version.exceptions):
@@ -219,7 +226,11 @@ def hides_variants(snapshot: Snapshot, collection: str) -> bool:
 def document_of_state(
     id_: DocumentId, state: DocumentState, typing: VariantRules = UNTYPED
 ) -> dict[str, Value]:
-    """Return the document of a live state, its id included, with the given types."""
+    """
+    Return the document of a live state, its id included.
+
+    :param typing: shows each field as the variant that these declared types choose.
+    """
     fields = state.fields if typing is UNTYPED else fields_as(state.root, typing)
     return {ID: id_.value, **(fields or {})}
 
@@ -227,7 +238,12 @@ def document_of_state(
 def load_typed_document(
     snapshot: Snapshot, collection: str, typing: VariantRules, document: dict[str, Value]
 ) -> dict[str, Value]:
-    """Load the state of a stored document; return the document with the given types."""
+    """
+    Return a stored document as declared types show it, made from its merge state.
+
+    :param document: the document as its text shows it, id included; returned if it has no state.
+    :raises DocumentDamaged, StoreCorrupt: see `load_state`.
+    """
     id_ = DocumentId.of(document[ID])
     state = load_state(snapshot, collection, id_.key)
     return document if state is None else document_of_state(id_, state, typing)

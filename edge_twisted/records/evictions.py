@@ -54,7 +54,7 @@ _decode = msgspec.msgpack.Decoder().decode
 
 
 def prefix_of(collection: str) -> bytes:
-    """Return the prefix of the keys of facts about a collection."""
+    """Return how the keys of a collection's facts begin: its name in UTF-8, and a zero byte."""
     return collection.encode("utf-8", "surrogatepass") + b"\x00"
 
 
@@ -76,24 +76,28 @@ class Evictions:
 
     @classmethod
     def of(cls, snapshot: Snapshot, collection: str) -> Evictions:
-        """Load the evictions of a collection."""
+        """
+        Return the evictions of a collection from their fact; without one, those of no eviction.
+        """
         fact = snapshot.fact(EVICTIONS, prefix_of(collection))
         return cls() if fact is None else cls.decode(fact)
 
     @classmethod
     def decode(cls, fact: bytes) -> Evictions:
-        """Decode the fact of a collection."""
+        """Return the evictions that `encode` made `fact` of."""
         written: Any = _decode(fact)
         generation, count, folded, vector = written
         return cls(generation=generation, count=count, folded=folded, vector=decode_vector(vector))
 
     def encode(self) -> bytes:
-        """Return the evictions as a fact."""
+        """
+        Return the value of the fact: MessagePack of [generation, count, folded, encoded vector].
+        """
         vector = encode_vector(self.vector)
         return _encode([self.generation, self.count, self.folded, vector])
 
     def join(self, other: Evictions) -> Evictions:
-        """Return the evictions of two collections that peers see as one."""
+        """Return the evictions of two collections, shown and hidden, that peers see as one."""
         return Evictions(
             generation=self.generation + other.generation,
             count=self.count + other.count,
@@ -102,7 +106,7 @@ class Evictions:
         )
 
     def store(self, unit: UnitOfWork, collection: str) -> None:
-        """Store the evictions of a collection."""
+        """Store the evictions as the fact of a collection."""
         unit.put_fact(EVICTIONS, prefix_of(collection), self.encode())
 
     def covers(
@@ -134,14 +138,16 @@ class Evictions:
         return any(map(self.of_document(snapshot, collection, id_key).covers, writes))
 
     def of_document(self, snapshot: Snapshot, collection: str, id_key: bytes) -> VersionVector:
-        """Return the upper bound of the versions of one document that were evicted."""
+        """
+        Return an upper bound of the evicted versions of a document: all of `vector` if folded.
+        """
         if self.folded:
             return self.vector
         return evicted_of(snapshot, collection, id_key)
 
 
 def load_generations(snapshot: Snapshot) -> dict[str, int]:
-    """Load the generation of each collection with evictions, past ones included."""
+    """Return collection -> generation of its evictions, of each that ever had an EVICT."""
     found: dict[str, int] = {}
     after: bytes | None = None
     while facts := snapshot.facts(EVICTIONS, after=after):
@@ -153,7 +159,7 @@ def load_generations(snapshot: Snapshot) -> dict[str, int]:
 
 
 def evicted_of(snapshot: Snapshot, collection: str, id_key: bytes) -> VersionVector:
-    """Return the evicted version of a document from its own fact; empty without one."""
+    """Return the evicted version of a document from the fact of its own; empty without one."""
     return decode_vector(snapshot.fact(EVICTED, prefix_of(collection) + id_key))
 
 
@@ -166,6 +172,8 @@ def note_evicted(
 ) -> None:
     """
     Record that documents are removed in this unit of work without being deleted.
+
+    Drops the cursors of the collection, so that the documents can come again.
 
     :param rows: the rows of the documents before they were removed.
     :param positions_hold: keep the cursors, because the documents are not to come back.
@@ -181,7 +189,11 @@ def note_versions_evicted(
     *,
     positions_hold: bool = False,
 ) -> None:
-    """Record evictions as `note_evicted`, by id key and version of each document."""
+    """
+    Record evictions as `note_evicted` does, where no rows are at hand.
+
+    :param removed: (id key, version) of each document.
+    """
     if not removed:
         return
     prefix = prefix_of(collection)
@@ -205,7 +217,11 @@ def note_versions_evicted(
 
 
 def count_unsynced(unit: Snapshot, rows: Sequence[StoredDocument]) -> int:
-    """Return the number of documents with own writes that no peer has acknowledged."""
+    """
+    Return how many of these documents have own writes that no peer has acknowledged.
+
+    :param unit: a snapshot, or the unit of work that removes them.
+    """
     if not rows:
         return 0
     fact = unit.fact(ACKNOWLEDGED, b"")
@@ -266,7 +282,11 @@ def note_whole(unit: UnitOfWork, collection: str, id_key: bytes, digest: int) ->
 
 
 def drop_positions(unit: UnitOfWork, collection: str) -> None:
-    """Drop the cursors of a collection and of its documents in transit, and their bases."""
+    """
+    Drop the cursors, and their bases, of a collection and of its documents in transit.
+
+    Peers then send all documents of the collection again.
+    """
     names = dict.fromkeys((collection, hidden_name(shown_name(collection))))
     for space, name in product((CURSORS, BASES), names):
         after = None

@@ -39,7 +39,7 @@ class FoldedDeletes:
 
     @classmethod
     def decode(cls, fact: bytes | None) -> FoldedDeletes:
-        """Return what `encode` made; None is an empty bucket."""
+        """Return the bucket that `encode` made `fact` of; an empty one for None."""
         if fact is None:
             return cls(NO_VERSION, bytearray(_FILTER_BYTES))
         written: Any = _decode(fact)
@@ -47,28 +47,36 @@ class FoldedDeletes:
         return cls(decode_vector(vector), bytearray(bits))
 
     def encode(self) -> bytes:
-        """Return the bucket as bytes."""
+        """Return the bucket's fact: MessagePack of [encoded vector, filter of 4,096 bytes]."""
         return _encode([encode_vector(self.vector), bytes(self._bits)])
 
     def add(self, id_key: bytes, version: VersionVector) -> None:
-        """Fold one more tombstone into the bucket."""
+        """
+        Fold one more tombstone into the bucket: join its version, set the bits of its id.
+
+        :param version: without INITIAL writes.
+        """
         self.vector = self.vector.join(version)
         for bit in _bits_of(id_key):
             self._bits[bit >> 3] |= 1 << (bit & 7)
 
     def of_document(self, id_key: bytes) -> VersionVector:
-        """Return what at most was deleted of a document whose id belongs into the bucket."""
+        """
+        Return an upper bound of what was deleted of a document; empty if it was not folded.
+
+        :param id_key: of a document that belongs into this bucket, see `bucket_of`.
+        """
         is_there = all(self._bits[bit >> 3] & 1 << (bit & 7) for bit in _bits_of(id_key))
         return self.vector if is_there else NO_VERSION
 
     def join(self, other: FoldedDeletes) -> FoldedDeletes:
-        """Return the deletes of both."""
+        """Return a bucket with the deletes of this one and of another one of the same name."""
         bits = bytearray(a | b for a, b in zip(self._bits, other._bits, strict=True))
         return FoldedDeletes(self.vector.join(other.vector), bits)
 
 
 def bucket_of(id_key: bytes) -> bytes:
-    """Return the name of a document's bucket, one byte."""
+    """Return the name of the bucket that a document belongs into: one byte of a hash of its id."""
     return _hash(id_key)[:1]
 
 

@@ -36,7 +36,7 @@ RENEWAL_WINDOW_MS: Final = 3_600_000
 
 
 def load_heard(snapshot: Snapshot) -> dict[Replica, int]:
-    """Return replica -> the highest sequence that was heard of it."""
+    """Return replica -> the highest sequence that was heard of it, from the store's facts."""
     found: dict[Replica, int] = {}
     after: bytes | None = None
     while facts := snapshot.facts(HEARD, after=after):
@@ -48,7 +48,11 @@ def load_heard(snapshot: Snapshot) -> dict[Replica, int]:
 
 
 def note_heard(unit: UnitOfWork, heard: Mapping[Replica, int]) -> dict[Replica, int]:
-    """Remember the highest sequences of a batch; return those that are news."""
+    """
+    Store the highest sequences of a batch where they are news; return those that are.
+
+    :param heard: replica -> the highest sequence in the batch.
+    """
     news: dict[Replica, int] = {}
     for replica, number in heard.items():
         key = _REPLICA.pack(replica.site, replica.epoch)
@@ -61,8 +65,10 @@ def note_heard(unit: UnitOfWork, heard: Mapping[Replica, int]) -> dict[Replica, 
 
 def observe(unit: UnitOfWork, request: Observe, own: Replica, now_ms: int) -> Replica | None:
     """
-    Perform `Observe`, what a HELLO says; return the new replica if the epoch was renewed.
+    Perform `Observe`, what a HELLO says; return the new replica, None if the epoch stays.
 
+    :param own: the replica of this server when the peer said so.
+    :param now_ms: the time, in ms since 1970.
     :raises ClockSkew: one of the two clocks is wrong.
     :raises ImplausibleClaim: see `renew_if_copy`.
     """
@@ -74,9 +80,11 @@ def renew_if_copy(unit: UnitOfWork, own: Replica, of_us: int, now_ms: int) -> Re
     """
     Take a new epoch if a peer knows later writes of this server than the store does.
 
+    Returns the new replica; None if the epoch stays.
+
     :param own: the replica of this server when the peer said so.
     :param of_us: the highest sequence of that replica that the peer knows.
-    :raises ImplausibleClaim: peers said so too often lately; the unit must be undone.
+    :raises ImplausibleClaim: peers said so `MOST_RENEWALS` times within an hour; undo the unit.
     """
     written = unit.written
     # A claim about an epoch that was left meanwhile has had its effect.

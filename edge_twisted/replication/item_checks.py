@@ -50,7 +50,7 @@ class IncomingBatch:
     @classmethod
     def of(cls, collection: str, items: tuple[Item, ...]) -> IncomingBatch:
         """
-        Read the headers of a batch.
+        Read the headers of the items of a batch for one collection; return the batch.
 
         :raises CorruptItem: a header is damaged, or a document comes twice.
         """
@@ -96,7 +96,7 @@ def _check_once(collection: str, items: tuple[Item, ...]) -> None:
 
 def check_fresh(collection: str, item: Whole) -> CheckedDocument:
     """
-    Check a document that was written once, whose state has no entries for its fields.
+    Check a document that was written once, whose state is the stamp of that write alone.
 
     :raises CorruptItem: the text is not what a server stores under that id.
     """
@@ -111,9 +111,9 @@ def check_fresh(collection: str, item: Whole) -> CheckedDocument:
 
 def check_full(collection: str, item: Whole) -> tuple[DocumentState, CheckedDocument]:
     """
-    Check and decode any whole document.
+    Check and decode any whole document; return its merge state and its content.
 
-    :raises CorruptItem: state and text do not belong together.
+    :raises CorruptItem: state and text do not belong together, or no server writes them so.
     """
     value = None if item.body is None else _value(collection, item.id_key, item.body)
     fields = None

@@ -77,19 +77,19 @@ class Knowledge:
 
     @cached_property
     def vector(self) -> VersionVector:
-        """The version vector, with this server's own writes."""
+        """All writes that this server knows of in the collection, its own ones included."""
         fact = self._snapshot.fact(KNOWLEDGE, prefix_of(self._collection))
         return decode_vector(fact).join(self._snapshot.written)
 
     @cached_property
     def evictions(self) -> Evictions:
-        """The evictions of the collection."""
+        """The evictions of the collection, see `Evictions.of`."""
         return Evictions.of(self._snapshot, self._collection)
 
     @property
     def shareable(self) -> VersionVector:
         """
-        The knowledge of a peer that has got all documents from here.
+        What a peer knows that has got all documents of the collection from here.
 
         It leaves out every replica some of whose writes were evicted here: the peer does not get
         those, and would take their documents for deleted.
@@ -100,7 +100,11 @@ class Knowledge:
         return VersionVector({r: n for r, n in self.vector.items() if not evicted.seen(r)})
 
     def is_new(self, write: Dot) -> bool:
-        """Return whether a write was surely never seen here; quicker than `is_gone`."""
+        """
+        Return whether a write was surely never seen here; quicker than `is_gone`.
+
+        False also if the collection has reaped deletes, which would have to be looked up.
+        """
         is_unknown = write.replica.epoch != INITIAL_EPOCH and not self.vector.covers(write)
         return is_unknown and not self._has_reaped and not self._has_folded
 
@@ -113,13 +117,15 @@ class Knowledge:
         return has_folded(self._snapshot, self._collection)
 
     def of_document(self, id_key: bytes) -> VersionVector:
-        """Return the knowledge of one document, with what its reaped tombstone had."""
+        """Return the known writes of one document: `vector`, and what its reaped tombstone had."""
         if not self._has_reaped:
             return self.vector
         return self.vector.join(reaped_of(self._snapshot, self._collection, id_key))
 
     def most_of_document(self, id_key: bytes) -> VersionVector:
-        """Return every write of a document that may be known, with what folded deletes had."""
+        """
+        Return an upper bound of the known writes of one document: with what folded deletes had.
+        """
         known = self.of_document(id_key)
         if not self._has_folded:
             return known
@@ -127,7 +133,7 @@ class Knowledge:
 
     @property
     def forgets(self) -> bool:
-        """Whether some deletes were folded, so that it is not sure of all documents."""
+        """Whether some deletes were folded, so that this knowledge is not sure of all documents."""
         return self._has_folded
 
     def _doubtful(self, id_key: bytes) -> VersionVector | None:
@@ -142,7 +148,11 @@ class Knowledge:
         return self.of_document(id_key).join(folded)
 
     def is_gone(self, id_key: bytes, version: VersionVector) -> bool:
-        """Return whether a document that is not here is known to be deleted, at this version."""
+        """
+        Return whether a document that is not here is known to be deleted, at this version.
+
+        That is so if all its writes are known and none was evicted.
+        """
         written = without_initial(version)
         if not written:
             return was_initial_deleted(self._snapshot, self._collection, id_key)
@@ -229,7 +239,11 @@ class Knowledge:
 
 
 def join_knowledge(unit: UnitOfWork, collection: str, news: VersionVector) -> None:
-    """Add the knowledge of a sender with which this server has caught up."""
+    """
+    Add what a sender knows, with whom this server has caught up, to the stored knowledge.
+
+    :param news: the sender's vector; INITIAL writes in it are left out.
+    """
     key = prefix_of(collection)
     before = decode_vector(unit.fact(KNOWLEDGE, key))
     after = before.join(without_initial(news))
@@ -238,7 +252,13 @@ def join_knowledge(unit: UnitOfWork, collection: str, news: VersionVector) -> No
 
 
 def note_reaped(unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
-    """Keep the writes of tombstones reaped in this unit that knowledge does not cover."""
+    """
+    Keep the writes of tombstones, reaped in this unit, that knowledge does not cover.
+
+    A hook of `Store.before_reap`.
+
+    :param rows: the tombstones, all of `collection`.
+    """
     deletes = [
         ReapedDelete(
             row.id_key,
@@ -254,7 +274,10 @@ def note_quarantined(unit: UnitOfWork, collection: str, rows: Sequence[StoredDoc
     """
     Note damaged documents as unknown here, so that they do not count as deleted.
 
-    The cursors of the collection are dropped, so that a repair fetches the documents again.
+    The cursors of the collection are dropped, so that a repair fetches the documents again.  A hook
+    of `Store.before_quarantine`.
+
+    :param rows: the documents, as far as they can be read.
     """
     versions = [(row.id_key, _most_of(unit, collection, row)) for row in rows]
     note_versions_evicted(unit, collection, versions)
@@ -273,7 +296,7 @@ def _most_of(unit: UnitOfWork, collection: str, row: StoredDocument) -> VersionV
 
 
 def cursor(snapshot: Snapshot, scope: Scope, sender: Replica) -> int | None:
-    """Return the sender's commit up to which all of a scope is here; None: unknown."""
+    """Return the sender's commit (its lsn) up to which all of a scope is here; None: unknown."""
     fact = snapshot.fact(CURSORS, _cursor_key(scope, sender))
     return None if fact is None else int(_LSN.unpack(fact)[0])
 
@@ -287,22 +310,22 @@ def drop_cursor(unit: UnitOfWork, scope: Scope, sender: Replica) -> None:
 
 
 def put_cursor(unit: UnitOfWork, scope: Scope, sender: Replica, lsn: int) -> None:
-    """Set the cursor of a scope at a sender."""
+    """Set the cursor of a scope at a sender: all up to the sender's commit `lsn` is here."""
     unit.put_fact(CURSORS, _cursor_key(scope, sender), _LSN.pack(lsn))
 
 
 def stored_base(snapshot: Snapshot, scope: Scope, sender: Replica) -> VersionVector | None:
-    """Return what is here of a scope from a sender, as far as the sender told; None: unknown."""
+    """Return the base of a scope at a sender: what is here of it, as it told; None: unknown."""
     fact = snapshot.fact(BASES, _cursor_key(scope, sender))
     return None if fact is None else decode_vector(fact)
 
 
 def join_base(unit: UnitOfWork, scope: Scope, sender: Replica, news: VersionVector) -> None:
     """
-    Add what a sender knew when this server had caught up with it to the base of the stream.
+    Add what a sender knew to the base of its stream, once this server has caught up with it.
 
-    The base stays valid while there is a cursor, for what came stays.  One of too many entries is
-    not kept: documents then come whole after an absence.
+    The base stays valid while there is a cursor, for what came stays.  One of more than `MAX_BASE`
+    entries is not kept: documents then come whole after an absence.
     """
     key = _cursor_key(scope, sender)
     before = decode_vector(unit.fact(BASES, key))

@@ -96,8 +96,9 @@ class Merge:
 
     def take(self, item: Item, header: Header | None) -> None:
         """
-        Decide what becomes of one document of the batch.
+        Decide what becomes of one document of the batch: adds it to one or more of the lists.
 
+        :param header: the header of its state; None for an item without a state.
         :raises CorruptItem: the document contradicts itself.
         """
         found = self._here.get(self._collection, item.id_key)
@@ -239,10 +240,11 @@ class Merge:
 
     def renounce(self, next_stamp: Callable[[], Stamp]) -> None:
         """
-        Add documents to the results that give up a former life, or forgotten writes.
+        Add documents to `results` that give up a former life, or forgotten writes.
 
-        Each gets a new write of this server.  Other servers have seen the same writes and still
-        hold them, and documents of equal versions have to be equal.
+        Each gets a new write of this server, with a stamp of `next_stamp`.  Other servers have seen
+        the same writes and still hold them, and documents of equal versions have to be equal.  Call
+        it once, after the last `take`.
         """
         for found, merged, id_value, has_ended in self.renunciations:
             stamp = next_stamp()

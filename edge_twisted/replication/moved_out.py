@@ -21,17 +21,17 @@ _decode = msgspec.msgpack.Decoder().decode
 
 
 def matches_any(subscriptions: tuple[Subscription, ...], document: dict[str, Value]) -> bool:
-    """Return whether some subscription wants a document."""
+    """Return whether one of some subscriptions, all of one collection, wants a live document."""
     return any(each.matches(document) for each in subscriptions)
 
 
 def list_moved_out(unit: UnitOfWork, collection: str, id_key: bytes, now_ms: int) -> None:
-    """Remember that a document moved out now."""
+    """Remember that a document moved out of all subscriptions at `now_ms` (ms since 1970)."""
     unit.put_fact(MOVED_OUT, prefix_of(collection) + id_key, _encode(now_ms))
 
 
 def unlist(unit: UnitOfWork, collection: str, id_key: bytes) -> None:
-    """Forget that a document moved out."""
+    """Forget that a document moved out: a subscription wants it again, or it was deleted."""
     key = prefix_of(collection) + id_key
     if unit.fact(MOVED_OUT, key) is not None:
         unit.put_fact(MOVED_OUT, key, None)
@@ -39,8 +39,9 @@ def unlist(unit: UnitOfWork, collection: str, id_key: bytes) -> None:
 
 def moved_out_documents(snapshot: Snapshot, own: OwnSubscriptions) -> Iterator[dict[str, Value]]:
     """
-    Yield the rows of ``system:moved_out``: documents that are kept but no longer kept up to date.
+    Yield the rows of ``system:moved_out``: documents that are kept but not kept up to date.
 
+    A row has `_id` ({collection, id}), `collection`, `document_id`, `moved_out_at` (ms since 1970).
     A fact stays when a local write, EVICT or a new subscription makes it untrue, so each is
     compared with the document as it is now.
     """

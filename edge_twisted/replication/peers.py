@@ -40,7 +40,12 @@ class PeerRecords:
         self._changed: set[str] = set()
 
     def load(self, snapshot: Snapshot) -> None:
-        """Load what the store keeps; numbers beyond its newest commit are from before a restore."""
+        """
+        Load all peers from the store, in place of those here.
+
+        Acknowledged commits beyond the store's newest one are from before a restore, and lowered to
+        it.
+        """
         self._peers = {
             key: evolve(peer, acknowledged_lsn=min(peer.acknowledged_lsn, snapshot.lsn))
             for key, peer in stored_peers(snapshot).items()
@@ -48,7 +53,9 @@ class PeerRecords:
         self._changed.clear()
 
     def progress(self, peer: str) -> PeerProgress:
-        """Return how far a peer is; nothing known: the defaults."""
+        """
+        Return how far the peer of this key is; of an unknown peer, a progress of defaults (-1).
+        """
         return self._peers.get(peer, PeerProgress())
 
     @property
@@ -57,15 +64,15 @@ class PeerRecords:
         return tuple(sorted(self._peers))
 
     def met(self, peer: str) -> None:
-        """Note a link with a peer."""
+        """Note a link with a peer, so that it is listed from now on."""
         self._change(peer, self.progress(peer))
 
     def acknowledged(self, peer: str, lsn: int) -> None:
-        """Note that a peer has all it wants up to the commit `lsn` here."""
+        """Note that a peer has all it wants up to the commit `lsn` of this server."""
         self._change(peer, evolve(self.progress(peer), acknowledged_lsn=lsn))
 
     def received(self, peer: str, now_ms: int) -> None:
-        """Note that documents came from a peer."""
+        """Note that documents came from a peer at `now_ms` (ms since 1970)."""
         self._change(peer, evolve(self.progress(peer), received_at=now_ms))
 
     def _change(self, peer: str, progress: PeerProgress) -> None:
@@ -74,14 +81,14 @@ class PeerRecords:
             self._changed.add(peer)
 
     def take_changes(self) -> dict[str, PeerProgress]:
-        """Return what changed since the last time, for `store_peers`."""
+        """Return peer key -> progress where it changed since the last call, for `store_peers`."""
         changed = {peer: self._peers[peer] for peer in self._changed}
         self._changed.clear()
         return changed
 
     def rows(self, statuses: Mapping[str, str]) -> Iterator[dict[str, Value]]:
         """
-        Yield the rows of ``system:data_sync_info``, by peer key.
+        Yield the documents of ``system:data_sync_info``, by peer key.
 
         :param statuses: peer key -> status, of peers that are not "Not Connected".
         """
@@ -96,7 +103,7 @@ class PeerRecords:
 
 
 def store_peers(unit: UnitOfWork, changed: Mapping[str, PeerProgress]) -> None:
-    """Write what `PeerRecords.take_changes` returned."""
+    """Store what `PeerRecords.take_changes` returned, and the highest acknowledged commit."""
     if not changed:
         return
     newest = max(peer.acknowledged_lsn for peer in changed.values())

@@ -63,7 +63,7 @@ def has_reaped(snapshot: Snapshot, collection: str) -> bool:
 
 
 def reaped_of(snapshot: Snapshot, collection: str, id_key: bytes) -> VersionVector:
-    """Return what the reaped tombstone of a document had, if it is remembered by itself."""
+    """Return the version of a document's reaped tombstone, if remembered by itself; else empty."""
     return decode_vector(snapshot.fact(REAPED, prefix_of(collection) + id_key))
 
 
@@ -73,7 +73,7 @@ def has_folded(snapshot: Snapshot, collection: str) -> bool:
 
 
 def folded_of(snapshot: Snapshot, collection: str, id_key: bytes) -> VersionVector:
-    """Return what at most was deleted of a document by deletes that were folded."""
+    """Return an upper bound of what folded deletes deleted of a document; empty: nothing."""
     fact = snapshot.fact(REAPED_FOLDED, prefix_of(collection) + bucket_of(id_key))
     if fact is None:
         return NO_VERSION
@@ -88,6 +88,8 @@ def note_deletes(
 ) -> None:
     """
     Remember tombstones that are reaped in this unit, unless knowledge covers them.
+
+    Beyond `MOST_REAPED` in a collection they are folded, but for those that no peer has.
 
     :param known: the knowledge of the collection.
     """

@@ -32,7 +32,11 @@ from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 
 def read_digests(snapshot: Snapshot, request: ReadDigests, scopes: Scopes) -> Digests | ScopeClosed:
-    """Perform `ReadDigests`: the digests of all documents in a scope, and of all tombstones."""
+    """
+    Perform `ReadDigests`: the digests of all documents in a scope, and of all tombstones.
+
+    `ScopeClosed` if a peer asks for a collection that is not sent to peers.
+    """
     scope = request.scope
     if request.for_peer and not is_open(snapshot, scope.collection):
         return ScopeClosed()
@@ -64,7 +68,7 @@ def _values(snapshot: Snapshot, scope: Scope, scopes: Scopes) -> array[int]:
 
 
 def find_seen(snapshot: Snapshot, request: FindSeen) -> tuple[Seen, ...]:
-    """Perform `FindSeen`: the versions of the documents that have these digests."""
+    """Perform `FindSeen`: id key, version and life of the documents that have these digests."""
     collection = request.scope.collection
     found: list[Seen] = []
     for id_key in ids_of(snapshot, collection, request.digests):
@@ -76,7 +80,11 @@ def find_seen(snapshot: Snapshot, request: FindSeen) -> tuple[Seen, ...]:
 
 
 def find_gone(snapshot: Snapshot, request: FindGone, scopes: Scopes) -> Fates | ScopeClosed:
-    """Perform `FindGone`: which documents of a peer are deleted here, or have left the scope."""
+    """
+    Perform `FindGone`: which documents of a peer are deleted here, or have left the scope.
+
+    `ScopeClosed` if the collection is not sent to peers.
+    """
     scope = request.scope
     if not is_open(snapshot, scope.collection):
         return ScopeClosed()
@@ -107,10 +115,12 @@ def find_gone(snapshot: Snapshot, request: FindGone, scopes: Scopes) -> Fates | 
 
 def delete_gone(unit: UnitOfWork, request: DeleteGone, *, has_transit: bool = False) -> None:
     """
-    Perform `DeleteGone`.
+    Perform `DeleteGone`: delete documents whose whole life a peer has seen deleted.
 
     Each delete is a write of this server, so that it reaches all who have the document.  Two
     servers that delete the same document at the same time agree in the end.
+
+    :param has_transit: look for the documents among those in transit as well.
     """
     writer = DocumentWriter(unit)
     for seen in request.seen:

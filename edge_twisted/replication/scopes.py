@@ -40,9 +40,9 @@ class Scopes:
 
     def scope(self, query: str, arguments: Mapping[str, Value]) -> Scope:
         """
-        Return the scope of a subscription.
+        Return the scope of a subscription, compiled and kept under its key.
 
-        :raises DqlError: the query is no subscription.
+        :raises DqlError: the query is no subscription, or its arguments do not fit.
         """
         found = Subscription.of(query, arguments, restricted=False)
         if is_hidden(found.collection):
@@ -58,7 +58,7 @@ class Scopes:
         )
 
     def subscription(self, scope: Scope) -> Subscription:
-        """Return the compiled subscription of a scope."""
+        """Return the compiled subscription of a scope, compiled again if it was dropped."""
         found = self._compiled.get(scope.key)
         if found is None:
             found = Subscription.of(scope.query, scope.arguments, restricted=False)
@@ -73,7 +73,7 @@ class Scopes:
 
     def matches(self, scope: Scope, body: bytes) -> bool:
         """
-        Return whether a live document is in a scope.
+        Return whether a live document, by its stored text, is in a scope.
 
         :raises BudgetExceeded: the condition takes too long, see `Subscription.matches`.
         """
@@ -95,7 +95,7 @@ class OwnSubscriptions:
     _by_collection: Mapping[str, tuple[Subscription, ...]] = field(factory=dict)
 
     def set(self, subscriptions: Iterable[Subscription]) -> None:
-        """Take this server's subscriptions; for the reactor thread."""
+        """Replace this server's subscriptions by these; for the reactor thread."""
         found: dict[str, tuple[Subscription, ...]] = {}
         for each in subscriptions:
             if not each.is_virtual:
@@ -103,7 +103,9 @@ class OwnSubscriptions:
         self._by_collection = found
 
     def conditional(self, collection: str) -> tuple[Subscription, ...]:
-        """Return a collection's subscriptions if documents can move out of them, else nothing."""
+        """
+        Return a collection's own subscriptions; none if one takes all, so nothing can move out.
+        """
         found = self._by_collection.get(collection, ())
         return () if any(each.condition is None for each in found) else found
 
@@ -123,5 +125,9 @@ def is_open(snapshot: Snapshot, collection: str) -> bool:
 
 
 def closed_collections(scopes: Mapping[str, Value]) -> frozenset[str]:
-    """Return the collections that are not sent to peers, of a value of the parameter."""
+    """
+    Return the names of the collections that are not sent to peers.
+
+    :param scopes: the value of ``USER_COLLECTION_SYNC_SCOPES``: collection -> scope.
+    """
     return frozenset(name for name, scope in scopes.items() if scope in _CLOSED)

@@ -18,8 +18,9 @@ _COUNTERS = (Variant.COUNTER, Variant.PN_COUNTER)
 
 def check_state(state: DocumentState, version: VersionVector) -> None:
     """
-    Check the slots of a state, or of a delta with that version.
+    Check that a merge state, or the changes of a delta, keep the rules of every state.
 
+    :param version: the version of the state or delta, which must cover every write in it.
     :raises ValueError: no server could have written it; the text says why.
     """
     if not state.life:

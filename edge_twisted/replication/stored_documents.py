@@ -90,7 +90,9 @@ class StoredDocuments:
         return self._store.read("start of replication", _load).addCallback(self._begin)
 
     async def start_transit(self) -> None:
-        """Look after what is in transit, or remove what is left of it; after `start`."""
+        """
+        Begin to look after what is in transit, or remove what is left of it; call after `start`.
+        """
         await (purge(self._store) if self.upkeep is None else self.upkeep.start())
 
     def _begin(self, loaded: tuple[dict[Replica, int], dict[str, int]]) -> None:
@@ -105,7 +107,7 @@ class StoredDocuments:
             self._stops.append(self._store.before_quarantine(note_removed))
 
     def stop(self) -> None:
-        """End watching the store."""
+        """End watching the store; harmless when repeated."""
         for stop in self._stops:
             stop()
         self._stops.clear()
@@ -134,7 +136,9 @@ class StoredDocuments:
     # -- watching
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
-        """Tell a watcher what happens; return a function that ends it."""
+        """
+        Tell a watcher of dropped cursors, opened scopes, renewals; return a function to end it.
+        """
         self._watchers.append(watcher)
 
         def end() -> None:
@@ -144,7 +148,11 @@ class StoredDocuments:
         return end
 
     def close_collections(self, closed: frozenset[str]) -> None:
-        """Take the collections that are not sent to peers from now on (``ALTER SYSTEM``)."""
+        """
+        Set the collections that are not sent to peers from now on (``ALTER SYSTEM``).
+
+        Tells the watchers of those that are opened by this.
+        """
         opened, self._closed = self._closed - closed, closed
         if opened:
             for watcher in tuple(self._watchers):
@@ -196,11 +204,13 @@ class StoredDocuments:
         return self._scopes.subscription(scope).is_virtual
 
     def matches(self, scope: Scope, body: bytes) -> bool:
-        """Return whether a live document is in a scope."""
+        """
+        Return whether a live document, by its stored text, is in a scope; see `Scopes.matches`.
+        """
         return self._scopes.matches(scope, body)
 
     def moved_out(self, snapshot: Snapshot) -> Iterator[dict[str, Value]]:
-        """Yield the rows of ``system:moved_out``; on whatever thread the snapshot is."""
+        """Yield the rows of ``system:moved_out``, see `moved_out_documents`; on any thread."""
         return moved_out_documents(snapshot, self._own)
 
     # -- requests
@@ -211,6 +221,9 @@ class StoredDocuments:
 
         A damaged document that the request meets is put into quarantine, and the request performed
         again: nothing is sent, promised or merged that builds on the damage.
+
+        :raises StoreError: the store could not; nothing was applied.
+        :raises ClockSkew, CorruptItem, ImplausibleClaim: the peer is to blame; nothing was applied.
         """
         return Deferred.fromCoroutine(self._perform_past_damage(request))
 

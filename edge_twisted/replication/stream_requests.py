@@ -97,7 +97,11 @@ def _problem(readings: Sequence[ScopeReading], newest: int, reaped: int) -> str:
 
 
 def read_documents(snapshot: Snapshot, request: ReadDocuments) -> tuple[Whole, ...] | ScopeClosed:
-    """Perform `ReadDocuments`: whole documents by id key or digest."""
+    """
+    Perform `ReadDocuments`: whole documents by id key, then by digest; absent ones left out.
+
+    `ScopeClosed` if the collection is not sent to peers.
+    """
     collection = request.scope.collection
     if not is_open(snapshot, collection):
         return ScopeClosed()
@@ -111,7 +115,11 @@ def read_documents(snapshot: Snapshot, request: ReadDocuments) -> tuple[Whole, .
 
 
 def ids_of(snapshot: Snapshot, collection: str, digests: tuple[int, ...]) -> list[bytes]:
-    """Return the id keys of the documents, tombstones included, that have these digests."""
+    """
+    Return the id keys of the documents, tombstones included, that have these digests.
+
+    In no order; reads the digests of the whole collection.
+    """
     if not digests:
         return []
     wanted = set(digests)

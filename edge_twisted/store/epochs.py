@@ -23,9 +23,12 @@ class FactReader(Protocol):
 
 def with_epoch(fact: bytes | None, last: Dot) -> bytes:
     """
-    Return the fact after a site left the epoch in which `last` was its last write.
+    Return the fact, one entry longer, after a site left the epoch of its last write, `last`.
 
-    An epoch without writes leaves nothing in the fact, so that many restores do not make it grow.
+    An entry is epoch and sequence, 64 bits each, big-endian.  An epoch without writes adds none, so
+    that many restores do not make the fact grow.
+
+    :param fact: the value before; None if the site has left no epoch yet.
     """
     if not last.sequence:
         return fact or b""
@@ -33,7 +36,7 @@ def with_epoch(fact: bytes | None, last: Dot) -> bytes:
 
 
 def written(facts: FactReader, last: Dot) -> VersionVector:
-    """Return all that a site wrote: in the epochs that it left, and in this one up to `last`."""
+    """Return all writes of a site: in the epochs that it left, and in this one up to `last`."""
     site, fact = last.replica.site, facts.fact(SPACE, KEY)
     found = {Replica(site, epoch): number for epoch, number in _EPOCH.iter_unpack(fact or b"")}
     found[last.replica] = last.sequence

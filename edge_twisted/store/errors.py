@@ -118,7 +118,13 @@ _READ_ONLY = frozenset({EACCES, EPERM, EROFS, ENOTDIR, EISDIR, EEXIST})
 
 
 def of_os_error(what: str, error: OSError) -> StoreError:
-    """Return the store's error for one of the operating system's."""
+    """
+    Return (not raise) the store's error for one of the operating system's, by its errno.
+
+    `StoreFull` for no space or quota, `StoreReadOnly` for missing rights, else `StoreIOError`.
+
+    :param what: names the file or unit of work in the message.
+    """
     reason = error.strerror or str(error)
     if error.errno in (ENOSPC, EDQUOT, EFBIG):
         return StoreFull(what, reason)

@@ -18,7 +18,14 @@ Fields = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def row_of(body: bytes, fields: Fields) -> bytes:
-    """Return the row of one body: the definition of what a store makes of it."""
+    """
+    Return a row as JSON text: an object of the chosen fields of one stored document.
+
+    Fields that the document lacks are left out.  A body that is no plain JSON is returned whole.
+    This is the definition of what a store makes in SQL.
+
+    :param fields: (name in the row, path in the document) of each, in the order of the row.
+    """
     if not is_literal(body):
         return body
     document = from_text(body)

@@ -18,7 +18,7 @@ FOLDER_MODE: Final = 0o700
 
 def restrict(path: Path, mode: int) -> None:
     """
-    Take from `path`, if it is there, whatever rights it has beyond `mode`.
+    Take from a file or folder whatever rights it has beyond `mode`; nothing if it is absent.
 
     What belongs to another user stays as it is, and the log says so.
     """
@@ -47,7 +47,11 @@ def make_folder(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames and new files in `folder` durable."""
+    """
+    Make renames and new files in `folder` durable (fsync).
+
+    :raises OSError: the folder cannot be opened or synced; so does `sync_file`.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -56,7 +60,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Make a file's content durable."""
+    """
+    Make a file's content durable (fsync).
+
+    :raises OSError: the file cannot be opened or synced.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

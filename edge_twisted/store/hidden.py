@@ -23,20 +23,20 @@ RESERVED: Final = "names of collections that begin with U+0001 'transit' U+0001 
 
 
 def hidden_name(collection: str) -> str:
-    """Return the name of the hidden collection beside a collection."""
+    """Return the name of the hidden collection that stands beside a shown collection."""
     return PREFIX + collection
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a collection is hidden."""
+    """Return whether this is the name of a hidden collection."""
     return name.startswith(PREFIX)
 
 
 def shown_name(name: str) -> str:
-    """Return the collection that a hidden one stands beside; any other name as it is."""
+    """Return the shown collection beside a hidden one; any other name as it is."""
     return name.removeprefix(PREFIX)
 
 
 def shown_count(names: Iterable[str]) -> int:
-    """Return how many of these collections are not hidden."""
+    """Return how many of these names of collections are not of hidden ones."""
     return sum(not is_hidden(name) for name in names)

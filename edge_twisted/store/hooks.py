@@ -30,7 +30,7 @@ F = TypeVar("F", bound=Callable[..., None])
 
 
 def call_effect(effect: Callable[[], None]) -> None:
-    """Call an effect of a unit of work; log what it raises."""
+    """Call an effect of a unit of work on this thread; log what it raises, and raise nothing."""
     try:
         effect()
     except Exception:  # the boundary to the caller that gave the effect
@@ -47,7 +47,7 @@ class Hooks(Generic[F]):
         return bool(self._hooks)
 
     def add(self, hook: F) -> Callable[[], None]:
-        """Add a hook; return a function that takes it away again, harmless when repeated."""
+        """Add a hook; return a function that removes it again, harmless when repeated."""
         key = object()
         self._hooks[key] = hook
 
@@ -61,7 +61,7 @@ class CommitHooks(Hooks[Callable[[Commit], None]]):
     """Hooks after commits: one that fails is logged, and the others are called."""
 
     def call(self, commit: Commit) -> None:
-        """Call all hooks."""
+        """Call all hooks with a commit; log what one raises, and call the others."""
         for hook in tuple(self._hooks.values()):
             call_effect(partial(hook, commit))
 
@@ -70,6 +70,12 @@ class RemovalHooks(Hooks[RemovalHook]):
     """Hooks that note facts of documents, within the unit of work that removes the documents."""
 
     def call(self, unit: UnitOfWork, collection: str, rows: Sequence[StoredDocument]) -> None:
-        """Call all hooks; an exception is passed on, and the documents must stay."""
+        """
+        Call all hooks with documents about to be removed, within the unit that removes them.
+
+        What a hook raises is passed on: undo the unit, so that the documents stay.
+
+        :param rows: the documents, all of `collection`, as they are stored.
+        """
         for hook in tuple(self._hooks.values()):
             hook(unit, collection, rows)

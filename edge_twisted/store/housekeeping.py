@@ -62,7 +62,9 @@ class Housekeeping:
         self._started = False
 
     def start(self) -> None:
-        """Begin; the first runs come soon."""
+        """
+        Start the clock of both jobs; their first runs come after `Retention.first_run_seconds`.
+        """
         self._started = True
         first = self._retention.first_run_seconds
         self._again("reap", first, self.reap)
@@ -97,7 +99,13 @@ class Housekeeping:
             self.start()
 
     async def reap(self) -> int:
-        """Forget tombstones that are old enough; return how many."""
+        """
+        Run the reaper once: forget tombstones older than the retention; return how many.
+
+        0 if `Retention.tombstone_ttl_enabled` is false.
+
+        :raises StoreError: the store could not; some of them may be gone.
+        """
         retention = self._retention
         if not retention.tombstone_ttl_enabled:
             return 0
@@ -108,7 +116,11 @@ class Housekeeping:
         return count
 
     async def collect(self) -> int:
-        """Delete blobs that nothing has named for long enough; return how many."""
+        """
+        Run the collector once: delete blobs unnamed for the grace time; return how many.
+
+        :raises StoreError: the store could not; some of them may be gone.
+        """
         count = await self._store.blobs.collect(self._retention.attachment_grace_seconds)
         if count:
             log.info("Collected {count} attachments.", count=count)

@@ -58,7 +58,9 @@ class Snapshot(Protocol):
 
     @property
     def catalog_version(self) -> int:
-        """A number that changes with collections and indexes: a plan is stale when it differs."""
+        """
+        A number that changes with collections and indexes; a plan made under another is stale.
+        """
 
     @property
     def written(self) -> VersionVector:
@@ -78,7 +80,9 @@ class Snapshot(Protocol):
 
     def body(self, collection: str, id_key: bytes) -> bytes | None:
         """
-        Return the text of a live document, else None: the cheapest point read.
+        Return the stored JSON text of a live document; None if it is deleted or absent.
+
+        The cheapest point read.
 
         :raises DocumentDamaged: its bytes are not what was written.
         """
@@ -91,15 +95,15 @@ class Snapshot(Protocol):
         """
 
     def bodies(self, collection: str, id_keys: Sequence[bytes]) -> Iterator[list[ScanRow]]:
-        """Yield the live documents among `id_keys`, in the order of `id_keys`."""
+        """Yield (id key, stored text) of the live documents among `id_keys`, in their order."""
 
     def scan(
         self, collection: str, prefilter: Prefilter | None = None, fields: Fields | None = None
     ) -> Iterator[list[ScanRow]]:
         """
-        Yield the live documents that `prefilter` keeps, in no promised order.
+        Yield (id key, stored text) of the live documents that `prefilter` keeps, in any order.
 
-        :param fields: yield rows of these fields instead of bodies, as `fields.row_of` makes them.
+        :param fields: yield rows of these fields instead of texts, as `fields.row_of` makes them.
         """
 
     def count(self, collection: str, prefilter: Prefilter) -> int:
@@ -128,7 +132,9 @@ class Snapshot(Protocol):
 
     def index_bodies(self, read: IndexRead) -> Iterator[list[BodyRow]]:
         """
-        Yield the documents that an index finds, as bodies or as rows of `IndexRead.fields`.
+        Yield 1-tuples of stored text (or of a row of `IndexRead.fields`) of what an index finds.
+
+        In the order of the index's keys, or against it if `IndexRead.descending`.
 
         :raises UnknownIndex: the index is not there, or not ready: plan again.
         """
@@ -137,19 +143,18 @@ class Snapshot(Protocol):
         self, read: IndexRead, most: ReadLimit, first: int | None = None
     ) -> list[bytes] | None:
         """
-        Return what `index_bodies` yields as one list: the cheapest read of a few documents.
+        Return what `index_bodies` yields as one list of texts: the cheapest read of a few.
 
         :param most: return None if there are more rows or bytes; then call `index_bodies`.
         :param first: return only this many of the first documents.
-
         :raises UnknownIndex: see `index_bodies`.
         """
 
     def index_ids(self, read: IndexRead) -> Iterator[list[bytes]]:
         """
-        Yield id keys, to be united or intersected with others, in ascending order of index keys.
+        Yield the id keys of the documents that an index finds, in ascending order of index keys.
 
-        Of the read, only the collection, the index and the spans count.
+        For uniting or intersecting.  Of `read`, only the collection, the index and the spans count.
 
         :raises UnknownIndex: see `index_bodies`.
         """
@@ -164,7 +169,7 @@ class Snapshot(Protocol):
     # -- collections and the log
 
     def collection(self, name: str) -> CollectionInfo | None:
-        """Return totals of a collection, which the store keeps; None if there never was one."""
+        """Return a collection's totals, which the store keeps; None if it never held a document."""
 
     def collections(self, *, hidden: bool = False) -> Sequence[CollectionInfo]:
         """
@@ -259,7 +264,7 @@ class UnitOfWork(Snapshot, Protocol):
         """Name a new write of this replica: sequence numbers 1, 2, ... without a gap."""
 
     def tick(self) -> Timestamp:
-        """Return a timestamp above all that this store ever gave or saw."""
+        """Return a timestamp above all that this store ever gave (`tick`) or was shown (`see`)."""
 
     def see(self, remote: Timestamp, declared: Timestamp = BEGINNING) -> None:
         """
@@ -334,7 +339,9 @@ class UnitOfWork(Snapshot, Protocol):
         """
 
     def after_commit(self, effect: Callable[[], None]) -> None:
-        """Call `effect` on the reactor thread once this unit is durable; never if it is not."""
+        """
+        Call `effect` on the reactor thread once this unit is durable; never if the unit fails.
+        """
 
 
 #: A database that is not told otherwise has no more collections than this: some 100 MiB of memory.
@@ -380,7 +387,7 @@ class Store(Protocol):
         """
 
     def close(self) -> Deferred[None]:
-        """Finish the writes that wait, cancel the reads, and fire when all files are closed."""
+        """Finish the writes that wait, cancel the reads; fire when all files are closed."""
 
     @property
     def replica(self) -> Replica:
@@ -388,7 +395,7 @@ class Store(Protocol):
 
     @property
     def lsn(self) -> int:
-        """The newest durable commit."""
+        """The number of the newest durable commit; 0 for a database never written."""
 
     @property
     def hybrid_time(self) -> Timestamp:
@@ -415,13 +422,18 @@ class Store(Protocol):
         """
 
     def read(self, name: str, work: Callable[[Snapshot], T]) -> Deferred[T]:
-        """Run `work` on a reader thread; cancelling interrupts it."""
+        """
+        Run `work` on a reader thread; fire with its result.  Cancelling interrupts it.
+
+        :raises ReadCancelled: it held its snapshot too long.  What `work` raises comes out as it
+            is.
+        """
 
     def stream(self, name: str, work: Callable[[Snapshot], Iterator[T]]) -> RowStream[T]:
         """Run `work` on a reader thread, one step of its iterator per `RowStream.next`."""
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
-        """Give a snapshot on this very thread, for reads that cost microseconds."""
+        """Enter a snapshot on this very thread, for reads that cost microseconds."""
 
     def hurried(self) -> AbstractContextManager[None]:
         """
@@ -447,11 +459,11 @@ class Store(Protocol):
 
     def before_reap(self, hook: RemovalHook) -> Callable[[], None]:
         """
-        Call `hook` with a collection and some of its tombstones, before they are reaped.
+        Call `hook` with the unit, a collection and some tombstones, before they are reaped.
 
-        It runs within the unit of work that reaps them, to leave facts of what must not be
-        forgotten with them; what it raises ends the reaping, and they stay.  Returns a function
-        that ends it.
+        It runs within the unit of work that reaps the tombstones, to leave facts of what must not
+        be forgotten with them; what it raises ends the reaping, and the tombstones stay.  Returns a
+        function that removes the hook.
         """
 
     def quarantine(self, collection: str, id_key: bytes) -> Deferred[bool]:
@@ -467,18 +479,18 @@ class Store(Protocol):
 
     def before_quarantine(self, hook: RemovalHook) -> Callable[[], None]:
         """
-        Call `hook` with a collection and a damaged document before it goes into quarantine.
+        Call `hook` with the unit, a collection and a damaged document before quarantine takes it.
 
         As `before_reap`; what of the document can be read may be wrong.
         """
 
     @property
     def damage(self) -> DamageReport:
-        """What is damaged, as far as it was noticed."""
+        """What is damaged, as far as reads and the scrubber have found it."""
 
     def on_commit(self, hook: Callable[[Commit], None]) -> Callable[[], None]:
         """
         Call `hook` on the reactor thread after commits (several may be told at once).
 
-        Returns a function that ends it.
+        Returns a function that removes the hook.
         """

@@ -23,18 +23,30 @@ KEY_LIMIT_BYTES = 900
 
 
 def component(value: Operand, key: IndexKey) -> bytes:
-    """Return the bytes of one component."""
+    """
+    Return the bytes of one component of an index key: `value` in the direction of `key`.
+
+    Bytes compare as the values do; inverted for a descending component.
+    """
     encoded = sort_key(value)
     return invert(encoded) if key.direction == "desc" else encoded
 
 
 def prefix(values: Sequence[Operand], keys: Sequence[IndexKey]) -> bytes:
-    """Return the common prefix of all keys whose first components have these values."""
+    """
+    Return the bytes with which all keys begin whose first components have these values.
+
+    :param keys: the components of the index, at least as many as `values`.
+    """
     return b"".join(component(value, key) for value, key in zip(values, keys, strict=False))
 
 
 def entry(definition: IndexDefinition, document: Mapping[str, Value]) -> bytes | None:
-    """Return a document's key, uncut; None where the index leaves the document out."""
+    """
+    Return a document's key in an index, uncut; None if the index leaves the document out.
+
+    An index leaves out documents that lack its first component, unless it includes missing ones.
+    """
     values = [at(document, key.path) for key in definition.keys]
     if values[0] is MISSING and not definition.include_missing:
         return None
@@ -42,7 +54,7 @@ def entry(definition: IndexDefinition, document: Mapping[str, Value]) -> bytes |
 
 
 def at(document: Mapping[str, Value], path: Sequence[str]) -> Operand:
-    """Return the value at a path of names; MISSING if the path is absent."""
+    """Return the value at a path of field names in a document; MISSING if there is none."""
     value: object = document
     for name in path:
         if not isinstance(value, Mapping) or name not in value:
@@ -52,12 +64,16 @@ def at(document: Mapping[str, Value], path: Sequence[str]) -> Operand:
 
 
 def beginning_with(begin: bytes) -> ByteRange:
-    """Return the range of all keys with this prefix."""
+    """Return the range of all keys that begin with the bytes `begin`."""
     return ByteRange(begin, after(begin))
 
 
 def cut(span: ByteRange) -> ByteRange:
-    """Return a range, perhaps larger, that has the cut form of every key of `span`."""
+    """
+    Return a range, perhaps larger than `span`, that has the cut form of every key of `span`.
+
+    Keys in indexes are cut to `KEY_LIMIT_BYTES`.
+    """
     low, high = span
     if high is not None and len(high) > KEY_LIMIT_BYTES:
         # A cut key that equals the cut bound may stand for a whole key below the bound.
@@ -80,9 +96,12 @@ def between(
     high: Bound | None = None,
 ) -> ByteRange:
     """
-    Return the range of keys whose first components equal `equal` and whose next one is bounded.
+    Return the range of index keys whose components equal `equal`, with the next one bounded.
 
-    `low` and `high` are in the order of values, also if the component is descending.
+    `low` and `high` are in the order of values, also if the component is descending; None: no
+    bound.
+
+    :param keys: the components of the index; more than `equal` if there is a bound.
     """
     stem = prefix(equal, keys)
     if low is None and high is None:

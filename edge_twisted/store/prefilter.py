@@ -99,7 +99,11 @@ _COMPARISONS: Mapping[Operator, Callable[[Any, Any], object]] = {
 
 
 def holds(prefilter: Prefilter, document: Mapping[str, Value]) -> bool:
-    """Return whether a decoded document satisfies a prefilter: the definition of all conditions."""
+    """
+    Return whether a decoded document satisfies a prefilter.
+
+    This is the definition of all conditions; what a store makes of them in SQL must agree with it.
+    """
     match prefilter:
         case Compares(path, symbol, operand):
             return _compares(at(document, path), symbol, operand)

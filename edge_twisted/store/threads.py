@@ -33,7 +33,7 @@ SWITCH_INTERVAL_SECONDS = 0.0001
 
 
 def shorten_switch_interval() -> None:
-    """Let threads take turns every 0.1 ms (never longer than it is already)."""
+    """Make the threads of this process take turns every 0.1 ms; keep a shorter interval."""
     if sys.getswitchinterval() > SWITCH_INTERVAL_SECONDS:
         sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
 
@@ -60,8 +60,9 @@ class ThreadPool:
 
     def submit(self, job: Callable[[], None]) -> None:
         """
-        Queue a job; it runs on one of the threads.
+        Queue a job; it runs on one of the threads, in the order of the calls.
 
+        :param job: must not raise: an exception is only logged.
         :raises StoreClosed: the pool is closed.
         """
         if self._closed:
@@ -74,7 +75,11 @@ class ThreadPool:
         self._jobs.put(job)
 
     def call(self, function: Callable[[], T]) -> Deferred[T]:
-        """Run `function` on a thread; fire on the reactor thread with what it returned."""
+        """
+        Run `function` on a thread; fire on the reactor thread with what it returned or raised.
+
+        :raises StoreClosed: through the Deferred: the pool is closed, and nothing was run.
+        """
         done: Deferred[T] = Deferred()
 
         def job() -> None:
@@ -92,7 +97,7 @@ class ThreadPool:
         return done
 
     def close(self) -> Deferred[None]:
-        """Let the queued jobs finish, end the threads, and fire."""
+        """Refuse new jobs, finish the queued ones, end the threads; fire when they have ended."""
         self._closed = True
         done: Deferred[None] = Deferred()
         threads, self._threads = self._threads, []

@@ -35,7 +35,11 @@ _NAME = re.compile("[0-9a-f]{64}")
 
 @contextmanager
 def translating(what: str) -> Iterator[None]:
-    """Raise the store's errors for the system's inside the block; `what` names the blob."""
+    """
+    Turn an `OSError` inside the block into a `StoreError`, whose message names the blob `what`.
+
+    :raises StoreFull, StoreReadOnly, StoreIOError: see `of_os_error`.
+    """
     try:
         yield
     except OSError as error:
@@ -57,16 +61,31 @@ class BlobFolder:
         self._is_ending = False
 
     def path(self, blob_id: str) -> Path:
-        """Return where a complete blob is; :raises BlobUnavailable: it is no id."""
+        """
+        Return where the file of a complete blob is, or would be.
+
+        :raises BlobUnavailable: `blob_id` is no id of a blob.
+        """
         name = digest_of(blob_id).hex()
         return self._root / name[:2] / name
 
     def partial(self, blob_id: str) -> Path:
-        """Return where an unfinished download is."""
+        """
+        Return where the file of a blob's unfinished download is, or would be.
+
+        :raises BlobUnavailable: `blob_id` is no id of a blob.
+        """
         return self.incoming / f"{digest_of(blob_id).hex()}.partial"
 
     def tidy(self, now_seconds: float) -> list[BlobInfo]:
-        """Make the folder, drop what interrupted uploads left; return the complete blobs."""
+        """
+        Make the folder, and delete what interrupted uploads left; return the complete blobs.
+
+        Also deletes paused downloads older than `PARTIAL_SECONDS`.
+
+        :param now_seconds: the time, in seconds since 1970.
+        :raises StoreError: the folder cannot be made, read or changed.
+        """
         with translating(str(self._root)):
             for folder in (self._root, self.incoming):
                 make_folder(folder)
@@ -77,14 +96,20 @@ class BlobFolder:
             return list(self.complete())
 
     def complete(self) -> Iterator[BlobInfo]:
-        """Yield every complete blob."""
+        """Yield id and length in bytes of every complete blob, in no order."""
         for folder in self._root.glob("[0-9a-f][0-9a-f]"):
             for entry in os.scandir(folder):
                 with suppress(ValueError):
                     yield BlobInfo(id_of(bytes.fromhex(entry.name)), entry.stat().st_size)
 
     def names_in(self, number: int) -> list[str]:
-        """Return the names, in hexadecimal, of the blobs in one of the 256 folders."""
+        """
+        Return the file names of the blobs in one folder, in descending order.
+
+        A name is the blob's SHA-256 in 64 hexadecimal digits.  Empty if the folder cannot be read.
+
+        :param number: which of the 256 folders, by the first byte of the digest: 0 to 255.
+        """
         try:
             found = os.listdir(self._root / f"{number:02x}")
         except OSError:
@@ -95,7 +120,11 @@ class BlobFolder:
     # -- quarantine
 
     def set_aside(self, blob_id: str) -> bool:
-        """Move a damaged blob into quarantine; return False if it is not there any more."""
+        """
+        Move a damaged blob into quarantine; return False if it is not there any more.
+
+        :raises StoreError: the file system refused.
+        """
         with self._lock, translating(blob_id):
             self._quarantine.mkdir(mode=FOLDER_MODE, exist_ok=True)
             try:
@@ -126,7 +155,13 @@ class BlobFolder:
     # -- in
 
     def place(self, source: Path, blob_id: str) -> None:
-        """Give a finished file its name, durably; one that is there already stays."""
+        """
+        Move a finished file to its blob's place, durably; a blob that is there already stays.
+
+        Call `booked` or `not_booked` afterwards: until then `sweep` leaves the blob alone.
+
+        :raises OSError: the file cannot be moved; for a block of `translating`.
+        """
         target = self.path(blob_id)
         with self._lock:
             if target.exists():
@@ -140,13 +175,15 @@ class BlobFolder:
             self._arriving[blob_id] = self._arriving.get(blob_id, 0) + 1
 
     def booked(self, blob_id: str) -> None:
-        """Note that the blob's fact is durable: an earlier `doom` no longer counts."""
+        """Note that the fact of a placed blob is durable: an earlier `doom` no longer counts."""
         with self._lock:
             self._doomed.discard(blob_id)
             self._left(blob_id)
 
     def not_booked(self, blob_id: str) -> None:
-        """Note that the fact could not be made; the next start finds the file and books it."""
+        """
+        Note that the fact of a placed blob could not be made; the next start finds and books it.
+        """
         with self._lock:
             self._left(blob_id)
 
@@ -158,7 +195,12 @@ class BlobFolder:
     # -- out
 
     def open(self, blob_id: str) -> BinaryIO:
-        """Open a complete blob; :raises BlobUnavailable: it is not here."""
+        """
+        Open a complete blob for reading, without a buffer.
+
+        :raises BlobUnavailable: it is not here; it may arrive from the mesh.
+        :raises StoreIOError, StoreReadOnly: the file cannot be opened.
+        """
         with translating(blob_id):
             try:
                 return open(self.path(blob_id), "rb", buffering=0)
@@ -191,9 +233,10 @@ class BlobFolder:
 
 def verify(path: Path, blob_id: str) -> None:
     """
-    Read a blob and compare it with its id.
+    Read a whole blob and compare the hash of its bytes with its id.
 
     :raises BlobCorrupt: the bytes do not hash to the id.
+    :raises StoreIOError: the file cannot be read.
     """
     with translating(blob_id), open(path, "rb") as file:
         hasher = sha256()

@@ -26,10 +26,10 @@ class BlobReader(Protocol):
 
     def read(self, offset: int, length: int) -> Deferred[bytes]:
         """
-        Fire with up to `length` bytes from `offset`; fewer only at the end.
+        Fire with up to `length` bytes from the byte `offset`; fewer only at the end.
 
-        :raises BlobCorrupt: the blob is damaged.  Of one that is read from its beginning
-            this may show only at its last piece, which is withheld: it is no blob without it.
+        :raises BlobCorrupt: the blob is damaged.  Of one that is read from its beginning this may
+            show only at its last piece, which is withheld: it is no blob without it.
         """
 
     def close(self) -> None:
@@ -56,9 +56,10 @@ class BlobWriter(Protocol):
 
     def finish(self) -> Deferred[BlobInfo]:
         """
-        Make the blob durable and visible.
+        Make the blob durable and visible; fire with its id and length.
 
         :raises BlobCorrupt: a download whose bytes do not hash to its id; they are gone.
+        :raises StoreFull, StoreIOError: the blob could not be kept; nothing is left of it.
         """
 
     def abort(self) -> Deferred[None]:
@@ -77,20 +78,27 @@ class BlobStore(Protocol):
 
     def upload(self, uploader: str | None = None) -> Deferred[BlobWriter]:
         """
-        Begin a blob whose id will be known at its end.
+        Begin a blob whose id will be known at its end; fire with its writer.
 
-        :param uploader: the identity that may name it in documents, see `ledger.uploaders`.
+        :param uploader: the identity that may name the blob in documents, see `ledger.uploaders`.
         """
 
     def resume(self, blob_id: str) -> Deferred[BlobDownload]:
-        """Begin a download of a blob whose id is known, or go on where `BlobDownload.pause` was."""
+        """
+        Begin, or go on with, the download of a blob whose id is known; fire with its writer.
+
+        It goes on behind what `BlobDownload.pause` kept: at the byte `BlobWriter.received`.
+
+        :raises BlobUnavailable: `blob_id` is no id of a blob.
+        :raises StoreError: the blob is being downloaded already.
+        """
 
     def open(self, blob_id: str) -> Deferred[BlobReader]:
         """
-        Open a complete blob.
+        Open a complete blob; fire with its reader, to be closed in any case.
 
-        :raises BlobUnavailable: it is not here, or it is damaged and was put into
-            quarantine; it may arrive from the mesh.
+        :raises BlobUnavailable: it is not here, or it is damaged and was put into quarantine; it
+            may arrive from the mesh.
         """
 
     def find(self, blob_id: str) -> BlobInfo | None:
@@ -98,7 +106,7 @@ class BlobStore(Protocol):
 
     def collect(self, grace_seconds: float) -> Deferred[int]:
         """
-        Delete the blobs that no document has named for the grace time; fire with their number.
+        Delete blobs that no document has named for `grace_seconds`; fire with their number.
 
         A blob without mentions is noted first and deleted by a later run, once the grace time has
         passed since it was noted.

@@ -36,10 +36,10 @@ class LedgerStore(Protocol):
     """What the ledger asks of a store."""
 
     def write(self, name: str, work: Callable[[UnitOfWork], T]) -> Deferred[UnitResult[T]]:
-        """Run a unit of work."""
+        """Run a unit of work, as `edge_twisted.store.interface.Store.write` does."""
 
     def read(self, name: str, work: Callable[[Snapshot], T]) -> Deferred[T]:
-        """Run a long read."""
+        """Run a read on a reader thread, as `edge_twisted.store.interface.Store.read` does."""
 
 
 @frozen
@@ -50,17 +50,21 @@ class BlobBooking:
     idle_since: int | None = None
 
     def encoded(self) -> bytes:
-        """Return the fact's value."""
+        """Return the fact's value: MessagePack of [length in bytes, ms since 1970 or nil]."""
         return msgspec.msgpack.encode([self.length, self.idle_since])
 
     @classmethod
     def decoded(cls, value: bytes) -> BlobBooking:
-        """Return what `encoded` was made of."""
+        """Return the booking that `encoded` made `value` of."""
         return cls(*msgspec.msgpack.decode(value))
 
 
 def book(unit: UnitOfWork, info: BlobInfo, uploader: str | None = None) -> None:
-    """Note that a blob is here, and which identity uploaded it; its grace time restarts."""
+    """
+    Note that a blob is here, and which identity uploaded it; its grace time restarts.
+
+    :param uploader: None: nobody did, it came from a peer.
+    """
     unit.put_fact(SPACE, info.id.encode("ascii"), BlobBooking(info.length).encoded())
     if uploader is not None:
         others = [each for each in uploaders(unit, info.id) if each != uploader]
@@ -81,7 +85,7 @@ def forget(unit: UnitOfWork, blob_id: str) -> None:
 
 
 def find(snapshot: Snapshot, blob_id: str) -> BlobInfo | None:
-    """Return id and length of a blob; None if this server does not have it."""
+    """Return id and length in bytes of a blob; None if this server does not have it."""
     value = snapshot.fact(SPACE, blob_id.encode("ascii", "replace"))
     return None if value is None else BlobInfo(blob_id, BlobBooking.decoded(value).length)
 
@@ -93,9 +97,9 @@ async def collect(
     forgotten: Callable[[str], None],
 ) -> int:
     """
-    Forget the blobs that nothing has named for the grace time.
+    Forget the blobs that nothing has named for the grace time; return how many there were.
 
-    :param forgotten: called on the reactor thread with each, once that is durable.
+    :param forgotten: called on the reactor thread with the id of each, once that is durable.
     """
     after: bytes | None = b""
     count = 0

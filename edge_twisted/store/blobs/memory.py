@@ -69,7 +69,7 @@ class MemoryBlobStore:
     # -- for its blobs
 
     async def keep(self, content: bytes, uploader: str | None) -> BlobInfo:
-        """Take a complete blob."""
+        """Store a complete blob and book it; return its id and length."""
         info = BlobInfo(id_of(sha256(content).digest()), len(content))
         self._blobs.complete[info.id] = content
         await self._database.write(
@@ -78,7 +78,7 @@ class MemoryBlobStore:
         return info
 
     def leave(self, blob_id: str, content: bytes | None) -> None:
-        """End a download; keep what arrived, if anything."""
+        """End a download; keep the bytes that arrived for a resumption, or nothing for None."""
         self._downloads.discard(blob_id)
         if content is None:
             self._blobs.partial.pop(blob_id, None)

@@ -12,15 +12,15 @@ _ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def id_of(digest: bytes) -> str:
-    """Return the id of the blob whose SHA-256 this is."""
+    """Return the id of the blob with this SHA-256: its 32 bytes as base64url without padding."""
     return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
 def digest_of(blob_id: str) -> bytes:
     """
-    Return the SHA-256 that an id stands for.
+    Return the SHA-256 (32 bytes) that an id stands for: the inverse of `id_of`.
 
-    :raises BlobUnavailable: it is no id, so no blob has it.
+    :raises BlobUnavailable: `blob_id` is no id, so no blob has it.
     """
     if not _ID.fullmatch(blob_id):
         raise BlobUnavailable(blob_id[:64], "not an attachment id")

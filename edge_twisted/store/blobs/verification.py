@@ -42,14 +42,18 @@ class VerifiedFiles:
         self._known: OrderedDict[tuple[int, int, int, int], None] = OrderedDict()
 
     def add(self, status: os.stat_result) -> None:
-        """Remember a file as verified."""
+        """
+        Remember a file as verified; the oldest is forgotten beyond 1024 files.
+
+        :param status: the file's `os.fstat`, which tells when it has changed.
+        """
         with self._lock:
             self._known[_key(status)] = None
             if len(self._known) > _MOST_VERIFIED:
                 self._known.popitem(last=False)
 
     def has(self, status: os.stat_result) -> bool:
-        """Return whether a file was verified and has not changed since."""
+        """Return whether the file of this `os.fstat` was verified and has not changed since."""
         with self._lock:
             return _key(status) in self._known
 
@@ -81,7 +85,16 @@ class VerifiedFile:
             self._verify()
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return up to `length` bytes from `offset`; fewer only at the end."""
+        """
+        Return up to `length` bytes from the byte `offset`; fewer only at the end.
+
+        The bytes are hashed on the way where reading is in sequence, else the whole file is
+        verified first.
+
+        :raises BlobCorrupt: the blob's bytes do not hash to its id.
+        :raises StoreClosed: the store is closing.
+        :raises StoreIOError: the file cannot be read.
+        """
         if offset != self._hashed and not self._is_right and not self._verified.has(self._status):
             self._verify()
         data = self._pread(length, offset)
@@ -128,7 +141,12 @@ class BlobScrub:
         self._hasher = sha256()
 
     def step(self, at: int) -> tuple[AttachmentsStep, list[str]]:
-        """Read some bytes of folder `at` or those behind it; return the step and damaged ids."""
+        """
+        Verify the next 256 KiB or so of blobs; return the step, and the ids of damaged ones.
+
+        :param at: the number of a folder, 0 to 255; pass the `folder` of the step before to go on.
+            That is None once all folders were read.
+        """
         if self._at != at:
             self._enter(at)
         size = count = 0

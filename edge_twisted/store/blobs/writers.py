@@ -47,7 +47,11 @@ class IncomingFile:
                 self.received += len(chunk)
 
     def write(self, chunk: bytes) -> None:
-        """Append bytes."""
+        """
+        Append bytes to the file, and to the hash.
+
+        :raises StoreFull, StoreIOError: they cannot be kept; `discard` the file.
+        """
         with translating(self.path.name):
             written = 0
             while written < len(chunk):
@@ -56,7 +60,11 @@ class IncomingFile:
         self.received += len(chunk)
 
     def finish(self) -> BlobInfo:
-        """Make the bytes durable and close the file; return the blob's id and length."""
+        """
+        Make the bytes durable and close the file; return the id that they have, and the length.
+
+        :raises StoreFull, StoreIOError: the disk refused; `discard` the file.
+        """
         with translating(self.path.name):
             os.fsync(self._descriptor)
             self.close()
@@ -81,7 +89,7 @@ class BlobOwner(Protocol):
         """Note durably that the blob is here, and who uploaded it."""
 
     def left(self, blob: FileBlobWriter) -> None:
-        """Forget a writer that has finished, aborted or paused."""
+        """Forget a writer whose blob is finished, aborted or paused."""
 
 
 class FileBlobWriter:

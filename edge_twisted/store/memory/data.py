@@ -34,13 +34,15 @@ class MemoryCollection:
     reaped_lsn: int = 0
 
     def live(self) -> Iterator[tuple[bytes, bytes, StoredDocument]]:
-        """Yield (id key, body, document) of the live documents."""
+        """
+        Yield (id key, stored text, document) of each live document, in order of first insertion.
+        """
         for id_key, row in self.rows.items():
             if row.document.body is not None:
                 yield id_key, row.document.body, row.document
 
     def info(self) -> CollectionInfo:
-        """Compute the totals of the collection."""
+        """Return the totals of the collection, computed from all its rows."""
         digests = [document.digest for _, _, document in self.live()]
         combined = 0
         for digest in digests:

@@ -34,13 +34,17 @@ class MemoryUnit(MemorySnapshot):
     # -- the end of the unit
 
     def keep(self) -> frozenset[str]:
-        """Make it a commit if it changed documents; return the collections that changed."""
+        """
+        Keep what the unit wrote; return the names of the collections whose documents changed.
+
+        If there are any, the unit becomes a commit with the next lsn.
+        """
         if self._touched:
             self._data.lsn += 1
         return frozenset(self._touched)
 
     def undo(self) -> None:
-        """Take back everything."""
+        """Undo all that the unit wrote, the last step first."""
         for step in reversed(self._undo):
             step()
 
