@@ -14,11 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from struct import Struct
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from attrs import evolve
 
-from edge_twisted.documents.versions import NO_VERSION, decode_vector, encode_vector
+from edge_twisted.documents.versions import (
+    NO_VERSION,
+    VersionVector,
+    decode_vector,
+    encode_vector,
+)
 from edge_twisted.records.evictions import Evictions, prefix_of
 from edge_twisted.records.facts import (
     EVICTED,
@@ -31,9 +36,21 @@ from edge_twisted.records.facts import (
     TRANSIT_DROPPED,
 )
 from edge_twisted.records.folded_deletes import FoldedDeletes
+from edge_twisted.store.fields import Fields
 from edge_twisted.store.hidden import PREFIX_BYTES, hidden_name, shown_name
+from edge_twisted.store.index_read import IndexRead
 from edge_twisted.store.interface import Snapshot, UnitOfWork
-from edge_twisted.store.rows import ChangeBatch, CollectionInfo, ScanRow, StoredDocument
+from edge_twisted.store.prefilter import Prefilter
+from edge_twisted.store.rows import (
+    BodyRow,
+    Census,
+    ChangeBatch,
+    CollectionInfo,
+    IndexInfo,
+    ReadLimit,
+    ScanRow,
+    StoredDocument,
+)
 
 _DROPPED: Final = Struct(">qq")
 _HALVES: Final = Struct(">QQ")
@@ -65,17 +82,33 @@ class DropMark(NamedTuple):
 
 def join_transit(snapshot: Snapshot) -> Snapshot:
     """Return a snapshot that shows each collection with the documents in transit in it."""
-    return cast(Snapshot, _JoinedSnapshot(snapshot))
+    return _JoinedSnapshot(snapshot)
 
 
 class _JoinedSnapshot:
-    """The snapshot of `join_transit`; methods that are not defined here are delegated."""
+    """
+    The snapshot of `join_transit`.
+
+    Indexes and `bodies` are of the shown collection alone: peers are not answered from them.
+    """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._snapshot, name)
+    @property
+    def lsn(self) -> int:
+        return self._snapshot.lsn
+
+    @property
+    def catalog_version(self) -> int:
+        return self._snapshot.catalog_version
+
+    @property
+    def written(self) -> VersionVector:
+        return self._snapshot.written
+
+    def check_cancelled(self) -> None:
+        self._snapshot.check_cancelled()
 
     # -- documents
 
@@ -91,15 +124,43 @@ class _JoinedSnapshot:
         found = self._snapshot.damaged(collection, id_key)
         return self._snapshot.damaged(hidden_name(collection), id_key) if found is None else found
 
-    def scan(self, collection: str) -> Iterator[list[ScanRow]]:
-        yield from self._snapshot.scan(collection)
-        yield from self._snapshot.scan(hidden_name(collection))
+    def bodies(self, collection: str, id_keys: Sequence[bytes]) -> Iterator[list[ScanRow]]:
+        return self._snapshot.bodies(collection, id_keys)
+
+    def scan(
+        self, collection: str, prefilter: Prefilter | None = None, fields: Fields | None = None
+    ) -> Iterator[list[ScanRow]]:
+        yield from self._snapshot.scan(collection, prefilter, fields)
+        yield from self._snapshot.scan(hidden_name(collection), prefilter, fields)
+
+    def count(self, collection: str, prefilter: Prefilter) -> int:
+        hidden = self._snapshot.count(hidden_name(collection), prefilter)
+        return self._snapshot.count(collection, prefilter) + hidden
 
     def digests(
         self, collection: str, *, tombstones: bool = False
     ) -> Iterator[list[tuple[bytes, int]]]:
         yield from self._snapshot.digests(collection, tombstones=tombstones)
         yield from self._snapshot.digests(hidden_name(collection), tombstones=tombstones)
+
+    # -- indexes
+
+    def indexes(self, collection: str) -> Sequence[IndexInfo]:
+        return self._snapshot.indexes(collection)
+
+    def index_bodies(self, read: IndexRead) -> Iterator[list[BodyRow]]:
+        return self._snapshot.index_bodies(read)
+
+    def index_texts(
+        self, read: IndexRead, most: ReadLimit, first: int | None = None
+    ) -> list[bytes] | None:
+        return self._snapshot.index_texts(read, most, first)
+
+    def index_ids(self, read: IndexRead) -> Iterator[list[bytes]]:
+        return self._snapshot.index_ids(read)
+
+    def index_count(self, read: IndexRead) -> int:
+        return self._snapshot.index_count(read)
 
     # -- collections and the log
 
@@ -119,15 +180,23 @@ class _JoinedSnapshot:
             fingerprint=_sum_of(shown.fingerprint, hidden.fingerprint),
         )
 
+    def collections(self, *, hidden: bool = False) -> Sequence[CollectionInfo]:
+        return self._snapshot.collections(hidden=hidden)
+
+    def census(self, largest: int) -> Census:
+        return self._snapshot.census(largest)
+
     def changes_after(
         self,
         lsn: int,
-        collections: Collection[str],
+        collections: Collection[str] | None = None,
         *,
         limit: int = 1000,
         limit_bytes: int = 1 << 20,
     ) -> ChangeBatch:
-        names = [name for each in collections for name in (each, hidden_name(each))]
+        names = None
+        if collections is not None:
+            names = [name for each in collections for name in (each, hidden_name(each))]
         batch = self._snapshot.changes_after(lsn, names, limit=limit, limit_bytes=limit_bytes)
         changes = [
             change._replace(collection=shown_name(change.collection)) for change in batch.changes
@@ -160,6 +229,11 @@ class _JoinedSnapshot:
         if not found and space in _VECTORS and prefix and after is None:
             return self._snapshot.facts(space, PREFIX_BYTES + prefix, limit=limit)
         return found
+
+    def referrers(
+        self, attachment: str, *, limit: int = 1000, hidden: bool = False
+    ) -> Sequence[tuple[str, bytes]]:
+        return self._snapshot.referrers(attachment, limit=limit, hidden=hidden)
 
 
 def _sum_of(one: bytes, other: bytes) -> bytes:
