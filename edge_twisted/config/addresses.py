@@ -36,9 +36,11 @@ class BadFormat(ValueError):
 
 def parse_listen_address(text: str, folder: Path) -> ListenAddress:
     """
-    Parse ``HOST:PORT``, ``[IPv6]:PORT`` or ``unix:PATH``, relative to `folder`.
+    Parse ``HOST:PORT``, ``[IPv6]:PORT`` or ``unix:PATH``, a path relative to `folder`.
 
-    :raises BadFormat: `text` has none of these forms.
+    Port 0 is accepted: the system then chooses one.
+
+    :raises BadFormat: `text` has none of these forms; the message says what is wrong.
     """
     if not text.startswith(_UNIX):
         return parse_host_port(text, lowest_port=0)
@@ -101,7 +103,7 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
 
 def parse_url(text: str, schemes: tuple[str, ...]) -> SplitResult:
     """
-    Parse a URL of one of `schemes` that names a host.
+    Parse a URL of one of `schemes` that names a host; return its parts.
 
     The message does not quote the text, which may carry credentials.
 
@@ -123,9 +125,9 @@ def parse_url(text: str, schemes: tuple[str, ...]) -> SplitResult:
 
 def check_origin(text: str) -> str:
     """
-    Check a CORS origin, which must equal the browser's `Origin` field exactly.
+    Return `text`, a CORS origin, if a browser can send exactly this as its `Origin` field.
 
-    :raises BadFormat: no browser would send `text` as an origin.
+    :raises BadFormat: no browser would send `text` as an origin; the message says why.
     """
     if text == "*":
         return text
@@ -141,7 +143,7 @@ def check_origin(text: str) -> str:
 
 def parse_path(text: str) -> Path:
     """
-    Check that `text` can be a path.
+    Return `text` as a path, as it is: neither made absolute nor looked up.
 
     :raises BadFormat: `text` is empty or has a NUL character.
     """

@@ -41,7 +41,13 @@ Section = Mapping[str, Any]
 
 
 def build(values: Plain, path: Path, context: PathContext) -> Configuration:
-    """Build the configuration of the file `path` from its valid `values`."""
+    """
+    Return the configuration of the file `path` from its values, which obey the schema.
+
+    :param values: the object at the top of the file, as JSON values; absent keys get their
+        defaults.
+    :param context: the folders to which relative paths are relative, and the environment.
+    """
     whole: Any = completed(values, schema())
     shaped = {
         "path": path.name,

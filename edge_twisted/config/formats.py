@@ -64,7 +64,7 @@ _FORMATS: Final[dict[str, Callable[[str], object]]] = {
 
 
 def make_format_checker() -> FormatChecker:
-    """Return a checker of these formats and no others."""
+    """Return a checker of the values of `format` in the schema; any other format is ignored."""
     checker = FormatChecker(formats=())
     for name, check in _FORMATS.items():
         checker.checks(name, raises=(BadFormat, BadMeshKey))(_on_texts(check))

@@ -31,12 +31,12 @@ class PathContext:
     environ: Mapping[str, str] = field(repr=False)
 
     def path(self, text: str) -> Path:
-        """Return `text` as an absolute path."""
+        """Return `text`, a path relative to the folder of the configuration file, as absolute."""
         return self.config_folder / text
 
     def folder(self, value: Plain) -> Folder:
         """
-        Resolve a valid folder value, such as that of `persistence_dir`.
+        Return the folder that a valid folder value, such as that of `persistence_dir`, means.
 
         :raises BadVariable: `value` names an environment variable that is not set or has no path.
         """

@@ -84,7 +84,11 @@ class ConfigurationError(EdgeError):
 
 
 def dotted(path: KeyPath) -> str:
-    """Return `path` for a message: ``http_server.throttling.strategies[1].window_secs``."""
+    """
+    Return a key path as messages show it.
+
+    Example: ``http_server.throttling.strategies[1].window_secs``.
+    """
     text = ""
     for step in path:
         if isinstance(step, int):

@@ -41,11 +41,11 @@ class LoadedConfiguration:
 
 def read(data: bytes, path: Path, context: PathContext, checks: Checks) -> LoadedConfiguration:
     """
-    Check `data`, the content of the file `path`, and build its configuration.
+    Return the configuration in `data`, the bytes of the file `path`, after checking them.
 
     Messages name the file as `path` does.
 
-    :raises ConfigurationError: the file cannot be used; all problems are in the error.
+    :raises ConfigurationError: the file cannot be used; the error has all problems, with positions.
     """
     reporter = Reporter(str(path))
     values = _check(data, reporter, context, checks)

@@ -43,7 +43,11 @@ class ReferenceRow:
 
 
 def reference(whole: Schema) -> str:
-    """Return the whole page: a table per top-level key, in the order of the schema."""
+    """
+    Return the page ``docs/configuration.md``: a table per top-level key, in the schema's order.
+
+    :param whole: the published schema, as `schema.schema` returns it.
+    """
     parts = [INTRODUCTION.format(description=whole["description"])]
     for name, node in whole["properties"].items():
         rows = list(_rows(name, node, name in whole["required"]))
@@ -52,7 +56,11 @@ def reference(whole: Schema) -> str:
 
 
 def paths(whole: Schema) -> Iterator[str]:
-    """Yield the path of every key that a file may have, parents before children."""
+    """
+    Yield the dotted path of every key that a file may have, parents before children.
+
+    :param whole: the published schema, as `schema.schema` returns it.
+    """
     for name, node in whole["properties"].items():
         for row in _rows(name, node, False):
             yield row.path

@@ -22,14 +22,19 @@ class Reporter:
         self._above: set[KeyPath] = set()
 
     def problem(self, path: KeyPath, position: FilePosition | None, what: str, right: str) -> None:
-        """Report an error, for which the file is refused."""
+        """
+        Report an error, for which the file is refused.
+
+        :param path: the keys that lead to the value; `position` is its place in the file, if known.
+        :param what: what is wrong; `right` says what would be right.
+        """
         if not self.is_full:
             self._paths.add(path)
             self._above.update(path[:length] for length in range(len(path) + 1))
         self._add(False, path, position, what, right)
 
     def warning(self, path: KeyPath, position: FilePosition | None, what: str, right: str) -> None:
-        """Report a warning, with which the file is accepted."""
+        """Report a warning, with which the file is accepted; parameters as in `problem`."""
         self._add(True, path, position, what, right)
 
     def is_clean(self, path: KeyPath) -> bool:
@@ -40,12 +45,12 @@ class Reporter:
 
     @property
     def is_full(self) -> bool:
-        """Whether further reports would be dropped."""
+        """Whether `MAX_PROBLEMS` were reported, so that further reports are dropped."""
         return len(self._found) >= MAX_PROBLEMS
 
     @property
     def problems(self) -> tuple[ConfigProblem, ...]:
-        """The problems, in file order."""
+        """The errors reported, in file order, and a last one that says if others were dropped."""
         found = self._sorted(is_warning=False)
         if not found or not self.is_full:
             return found
@@ -60,7 +65,7 @@ class Reporter:
 
     @property
     def warnings(self) -> tuple[ConfigProblem, ...]:
-        """The warnings, in file order."""
+        """The warnings reported, in file order."""
         return self._sorted(is_warning=True)
 
     def _add(

@@ -24,7 +24,7 @@ _DEFINITIONS: Final = "#/$defs/"
 
 
 def schema_text() -> str:
-    """Return the text of the schema, as `config schema json` prints it."""
+    """Return the text of the published schema, JSON, as `config schema json` prints it."""
     return files(__package__).joinpath("schema.json").read_text("utf-8")
 
 
@@ -36,7 +36,7 @@ def schema() -> Schema:
 
 
 def resolved(part: Schema) -> Schema:
-    """Follow the ``$ref`` of `part`, if any; keywords beside the ``$ref`` win."""
+    """Return a part of the schema with its ``$ref`` followed; keywords beside the ``$ref`` win."""
     reference = part.get("$ref")
     if reference is None:
         return part
@@ -45,7 +45,11 @@ def resolved(part: Schema) -> Schema:
 
 
 def as_object(part: Schema) -> Schema:
-    """Return `part`, or that one of its ``anyOf`` alternatives which describes an object."""
+    """
+    Return the part of the schema that describes an object, among the ``anyOf`` of `part`.
+
+    A part without such an alternative is returned itself, with its ``$ref`` followed.
+    """
     part = resolved(part)
     for alternative in part.get("anyOf", ()):
         if (found := resolved(alternative)).get("type") == "object":
@@ -80,7 +84,7 @@ def default_of(path: str) -> Any:
 
 def completed(value: Plain, part: Schema) -> Plain:
     """
-    Return `value`, which obeys `part`, with every key that `part` knows.
+    Return the value `value`, which obeys the schema `part`, with every key that `part` knows.
 
     A key that is absent or null has its default; an object without required keys has all of its
     defaults; anything else is None.  Keys that are ignored (``x-...``) are left out.

@@ -15,7 +15,11 @@ from edge_twisted.config.yaml.nodes import Plain, YamlDocument
 
 
 def validate(document: YamlDocument, data: Plain, reporter: Reporter) -> None:
-    """Report each violation of the schema by `data`, the plain values of `document`."""
+    """
+    Report each violation of the schema by `data`, the plain values of `document`.
+
+    Nothing is returned or raised: ask `reporter.problems`.
+    """
     report = _Report(document, reporter)
     # Unknown keys come first: a misspelt key is not also reported as missing.
     found = islice(find_violations(data), MAX_PROBLEMS)

@@ -51,7 +51,7 @@ def _validator() -> Draft202012Validator:
 
 
 def find_violations(data: Plain) -> Iterator[Violation]:
-    """Yield the violations of the schema by `data`, lazily and in no particular order."""
+    """Yield the violations of the published schema by `data`, lazily and in no particular order."""
     for error in _meant(_validator().iter_errors(data)):
         yield Violation(
             path=tuple(error.absolute_path),

@@ -32,12 +32,12 @@ _KINDS: Final[Mapping[str, str]] = {
 
 
 def describe(violation: Violation) -> tuple[str, str]:
-    """Return what is wrong with a value and what would be right."""
+    """Return two phrases for a message: what is wrong with a value, and what would be right."""
     return _DESCRIBERS[violation.keyword](violation)
 
 
 def expected(part: Schema) -> str:
-    """Describe in a phrase the values that `part` accepts."""
+    """Return a phrase for the values that the schema `part` accepts, such as ``text or null``."""
     part = resolved(part)
     if "title" in part:
         return str(part["title"])
@@ -53,13 +53,13 @@ def expected(part: Schema) -> str:
 
 
 def one_of(choices: Iterable[object]) -> str:
-    """Join `choices` to a text such as ``a, b or c``."""
+    """Return a phrase for a choice, such as ``a, b or c``; `choices` has at least one element."""
     names = [str(choice) for choice in choices]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the name of `known` that `word` probably misspells, None if none is similar."""
+    """Return the name in `known` that `word` probably misspells; None if none is similar."""
     if len(word) > _LONGEST_MISSPELLING:
         return None
     by_form = {_form(each): each for each in known}
@@ -68,7 +68,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def kind_of(value: Plain) -> str:
-    """Describe the JSON type of `value`."""
+    """Return a phrase for the JSON type of `value`: ``a number``, ``text``, ``an object``."""
     match value:
         case None:
             return "empty"

@@ -19,7 +19,7 @@ _KEYS: Final = frozenset({"id", "len", "metadata"})
 
 
 def is_token(value: Operand) -> bool:
-    """Return whether a value is a well-formed token, without further keys."""
+    """Return whether a value is an attachment token: `id`, `len` and `metadata`, well-formed."""
     if not isinstance(value, dict) or value.keys() != _KEYS:
         return False
     name, length, metadata = value["id"], value["len"], value["metadata"]
@@ -35,7 +35,7 @@ def is_token(value: Operand) -> bool:
 
 
 def tokens_in(value: Operand) -> Iterator[str]:
-    """Yield the ids of all tokens in a value, at any depth, within arrays as well."""
+    """Yield the ids of all attachment tokens in a value, at any depth, in no particular order."""
     waiting = [value]
     while waiting:
         each = waiting.pop()

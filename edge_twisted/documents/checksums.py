@@ -50,7 +50,11 @@ _ENTRY_KIND, _RESTART_KIND, _SHARE_KIND = (
 
 
 def checksum(root: PathNode) -> int:
-    """Return the checksum of a tree, at least 0 and below `PRIME`."""
+    """
+    Return the checksum of the writes in a tree, at least 0 and below `PRIME`.
+
+    The module's docstring has the algorithm.
+    """
     total = base = dot_term = 0
     last_stamp: Stamp | None = None
     last_replica: Replica | None = None

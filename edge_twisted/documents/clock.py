@@ -62,17 +62,21 @@ class ClockSkew(EdgeError):
 
 
 def timestamp(milliseconds: int, counter: int = 0) -> Timestamp:
-    """Return the timestamp of a time in milliseconds since 1970."""
+    """Return the timestamp of a time in milliseconds since 1970 UTC and a counter of 16 bits."""
     return Timestamp((milliseconds << COUNTER_BITS) | counter)
 
 
 def milliseconds(moment: Timestamp) -> int:
-    """Return the wall-clock part of a timestamp, in milliseconds since 1970."""
+    """Return the wall-clock part of a timestamp, in milliseconds since 1970 UTC."""
     return moment >> COUNTER_BITS
 
 
 def ahead_ms(moment: Timestamp, now_ms: int) -> int:
-    """Return by how many milliseconds a timestamp is ahead of the wall clock; 0 if it is not."""
+    """
+    Return by how many milliseconds a timestamp is ahead of the wall clock; 0 if it is not.
+
+    :param now_ms: the wall clock, in milliseconds since 1970 UTC.
+    """
     return max(0, milliseconds(moment) - now_ms)
 
 
@@ -88,7 +92,14 @@ class HybridClock:
         self.last = last
 
     def tick(self, now_ms: int) -> Timestamp:
-        """Return a new timestamp; a full counter carries into the milliseconds."""
+        """
+        Advance the clock and return its new timestamp, which is greater than all before.
+
+        The timestamp is that of the wall clock, or, while this clock is ahead of it, the last
+        timestamp plus 1; a full counter carries into the milliseconds.
+
+        :param now_ms: the wall clock, in milliseconds since 1970 UTC.
+        """
         # A comparison takes half the time of `max`, and every write ticks.
         wall, last = now_ms << COUNTER_BITS, self.last
         self.last = Timestamp(wall if wall > last else last + 1)
@@ -96,13 +107,15 @@ class HybridClock:
 
     def see(self, remote: Timestamp, now_ms: int, declared: Timestamp = BEGINNING) -> None:
         """
-        Advance the clock past a timestamp of another clock.
+        Advance the clock to a timestamp of another clock, if that is later than its own.
 
         A timestamp that this clock has passed is never refused.
 
+        :param now_ms: the wall clock, in milliseconds since 1970 UTC.
         :param declared: the hybrid clock that the sender of `remote` declared.
         :raises ClockSkew: `remote` is more than `MAX_AHEAD_MS` ahead and above `declared`, or more
-            than `MAX_DECLARED_AHEAD_MS` ahead; the clock is unchanged.
+            than `MAX_DECLARED_AHEAD_MS` ahead; the clock is unchanged, and the write must not be
+            applied.
         """
         if remote <= self.last:
             return

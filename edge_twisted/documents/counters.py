@@ -67,15 +67,16 @@ class CounterState:
 
     @property
     def value(self) -> int | float:
-        """The value that a document shows; a float beyond 64 bits."""
+        """The number that a document shows: start plus shares; a float beyond 64 bits."""
         total = self.start + sum(share.total for share in self.shares.values())
         return total if INTEGER_MIN <= total <= INTEGER_MAX else float(total)
 
     def add(self, amount: int, dot: Dot) -> CounterState:
         """
-        Return the counter after an increment by the replica of `dot`.
+        Return the counter after an increment by `amount`; `dot` is the dot of that write.
 
-        :raises CounterOverflow: the replica's share would exceed 64 bits.
+        :raises CounterOverflow: the share of the writing replica would exceed 64 bits; refuse the
+            write.
         """
         key = self.newest_share(dot.replica)
         old = self.shares.get(key)
@@ -86,7 +87,11 @@ class CounterState:
         return CounterState(self.restart, self.start, {**self.shares, key: share})
 
     def newest_share(self, replica: Replica) -> Dot:
-        """Return the key of a replica's latest share; of its first share if it has none yet."""
+        """
+        Return the key in `shares` of a replica's latest share.
+
+        For a replica without a share, return the key of its first share, which has the sequence 0.
+        """
         found = Dot(replica, 0)
         sequence = 0
         for key, share in self.shares.items():
@@ -125,7 +130,7 @@ class CounterState:
         return self.merge(other, seen, other_seen) != kept
 
     def dots(self) -> list[Dot]:
-        """Return the last write of each share, and the restart."""
+        """Return the dots of the last write of each share, then that of the restart, if any."""
         found = [Dot(key.replica, share.sequence) for key, share in self.shares.items()]
         return [*found, self.restart.dot] if self.restart else found
 
@@ -157,5 +162,5 @@ def _later(mine: Share | None, theirs: Share | None) -> Share:
 
 
 def restart_counter(stamp: Stamp, start: int) -> CounterState:
-    """Return a counter that a write starts anew at a number."""
+    """Return the counter after a restart at the number `start`, by the write with this stamp."""
     return CounterState(stamp, start)

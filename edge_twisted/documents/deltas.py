@@ -88,7 +88,7 @@ class Delta:
 
 def delta(state: DocumentState, known: VersionVector) -> Delta:
     """
-    Return the delta of a state for a receiver that has seen `known`.
+    Return the delta of a state for a receiver that has seen the writes of `known`.
 
     `known` may cover other documents as well.  For an empty `known` the delta is the whole state.
     """
@@ -186,7 +186,7 @@ def _adds_up(rest: int, slots: list[tuple[Path, Variant]], dots: Collection[Dot]
 
 
 def encode_delta(changes: Delta) -> bytes:
-    """Return the delta as bytes; unlike an encoded state it contains every value."""
+    """Return the delta as msgpack bytes, which contain every value; see the module's docstring."""
     state = changes.changes
     stamps = [entry.stamp for entry in state.life]
     for node in nodes_of(state.root):
@@ -216,7 +216,7 @@ def decode_delta(data: bytes) -> Delta:
     """
     Return the delta that `encode_delta` has encoded.
 
-    :raises CorruptState: the bytes are not an encoded delta.
+    :raises CorruptState: the bytes are not an encoded delta; refuse the message that carried them.
     """
     try:
         return _decode_parts(_decode(data))

@@ -22,7 +22,11 @@ _EMPTY: Final = hashlib.blake2b(digest_size=8, person=b"edge-document")
 
 
 def digest_of_write(id_key: bytes, write: Dot) -> int:
-    """Return `digest` of a document whose only write is `write`, without making a vector."""
+    """
+    Return `digest` of a document whose only write is `write`, without making a vector.
+
+    :param id_key: the key of the document's id (`DocumentId.key`).
+    """
     (site, epoch), sequence = write
     hashed = _EMPTY.copy()
     hashed.update(id_key + site + _NUMBERS.pack(epoch, sequence))
@@ -35,7 +39,10 @@ def digest(id_key: bytes, version: VersionVector) -> int:
     """
     Return the digest of one version of a document, a signed 64-bit integer.
 
-    Equal versions of a document are equal documents, so the digest identifies the content too.
+    Equal versions of a document are equal documents, so the digest identifies the content too.  The
+    algorithm is BLAKE2b, as the module's docstring describes.
+
+    :param id_key: the key of the document's id (`DocumentId.key`).
     """
     hashed = _EMPTY.copy()
     hashed.update(id_key)

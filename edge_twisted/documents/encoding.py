@@ -70,7 +70,11 @@ class CorruptState(EdgeError):
 
 
 def encode(state: DocumentState) -> bytes:
-    """Return the state as bytes; equal states have equal bytes."""
+    """
+    Return the state as msgpack bytes, without what the document's text already says.
+
+    Equal states have equal bytes.  `decode` reads them, beside the fields that the document shows.
+    """
     base = _base(state)
     if base is not None and _is_fresh(state, base):
         replica = base.replica
@@ -89,7 +93,7 @@ def encode(state: DocumentState) -> bytes:
 
 
 def encode_fresh(stamp: Stamp) -> bytes:
-    """Return the encoded state of a document whose only write, untyped, has this stamp."""
+    """Return the bytes of `encode` for a document whose only write, untyped, has this stamp."""
     replica = stamp.replica
     return _encode([replica.site, replica.epoch, stamp.sequence, stamp.timestamp])
 

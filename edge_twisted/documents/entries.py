@@ -52,7 +52,11 @@ Rank = tuple[int, bytes, Stamp]
 
 
 def rank(entry: Entry) -> Rank:
-    """Return the rank of an entry; the entry with the greatest rank is shown."""
+    """
+    Return the rank of an entry: timestamp, sort key of the value (INITIAL writes only), stamp.
+
+    The entry with the greatest rank is shown.
+    """
     stamp = entry.stamp
     tie = b"" if stamp.timestamp else sort_key(entry.value)
     return stamp.timestamp, tie, stamp
@@ -80,7 +84,7 @@ def merge_entries(
     left: Entries, left_seen: VersionVector, right: Entries, right_seen: VersionVector
 ) -> Entries:
     """
-    Return the entries that neither side has superseded.
+    Return the entries of a slot that neither side has superseded, in the order of their stamps.
 
     An entry stays if both sides hold it, or if the side without it has not seen its dot.
 

@@ -67,6 +67,8 @@ def read_life(data: bytes) -> tuple[Dot, ...]:
     Return the dots of the live entries of a stored state's life slot; empty if it is deleted.
 
     Needs no document text, and is far quicker than `encoding.decode`.
+
+    :param data: what `encoding.encode` returned; it is trusted, not checked.
     """
     written = _decode(data)
     if len(written) == 4:
@@ -82,7 +84,7 @@ def read_life(data: bytes) -> tuple[Dot, ...]:
 
 
 def without_initial(version: VersionVector) -> VersionVector:
-    """Return a version without INITIAL writes, which belong to no server's sequence."""
+    """Return a version without the writes of INSERT INITIAL, which are no server's writes."""
     if all(replica.epoch != INITIAL_EPOCH for replica in version):
         return version
     seen = {r: n for r, n in version.items() if r.epoch != INITIAL_EPOCH}

@@ -51,7 +51,7 @@ def is_literal(text: bytes) -> bool:
 
 
 def are_literal(texts: Sequence[bytes]) -> bool:
-    """Return whether all stored texts are literal."""
+    """Return whether all stored texts are literal JSON, which may be shown undecoded."""
     # A loop, because most answers have one text or a few: a comprehension is a call.
     for text in texts:  # noqa: SIM110
         if text[:1] == _MARK:
@@ -60,7 +60,11 @@ def are_literal(texts: Sequence[bytes]) -> bool:
 
 
 def to_text(value: Value) -> bytes:
-    """Return the stored text of a value."""
+    """
+    Return the stored text of a value: JSON in UTF-8, with marks where the value holds binary.
+
+    The module's docstring has the form.
+    """
     try:
         text = orjson.dumps(value, option=_OPTIONS)
     except TypeError:
@@ -72,7 +76,11 @@ def to_text(value: Value) -> bytes:
 
 
 def from_text(text: bytes) -> Any:
-    """Return the `Value` of a stored text; :raises InvalidJson: the text is not JSON."""
+    """
+    Return the `Value` of a stored text, as `to_text` returns it.
+
+    :raises InvalidJson: the text is not JSON: `to_text` did not make it.
+    """
     if is_literal(text):
         return parse(text)
     return _restored(parse(text))

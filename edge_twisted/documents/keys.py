@@ -9,7 +9,7 @@ _INVERTED: Final = bytes(range(255, -1, -1))
 
 
 def after(prefix: bytes) -> bytes | None:
-    """Return the lowest key above all keys with this prefix; None if there is none."""
+    """Return the lowest key above all keys that begin with `prefix`; None if there is none."""
     stem = prefix.rstrip(b"\xff")
     return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
 

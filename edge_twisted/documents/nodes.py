@@ -56,12 +56,12 @@ class PathNode:
     children: Mapping[str, PathNode] = field(default=_NO_CHILDREN)
 
     def with_slot(self, variant: Variant, stamp: Stamp, value: Operand) -> PathNode:
-        """Return the node after a write, which supersedes all entries of the slot."""
+        """Return the node after a write, which supersedes all entries of the variant's slot."""
         slots = {**self.slots, variant: (Entry(stamp, value),)}
         return PathNode(slots, self.counters, self.children)
 
     def with_counter(self, variant: Variant, counter: CounterState, stamp: Stamp) -> PathNode:
-        """Return the node after a write of a counter."""
+        """Return the node after a write that leaves this counter in the slot of the variant."""
         slots = {**self.slots, variant: (Entry(stamp, True),)}
         return PathNode(slots, {**self.counters, variant: counter}, self.children)
 
@@ -113,7 +113,11 @@ def show_variant(node: PathNode, variant: Variant) -> ShownValue | None:
 
 
 def show_map(node: PathNode, memo: Memo | None = None) -> ShownValue | None:
-    """Return the object of a map, from its children and its presence; None if there is no map."""
+    """
+    Return the object of a map, from its children and its presence; None if there is no map.
+
+    :param memo: the results of former calls by the identity of the node; filled by this call.
+    """
     if memo is not None and id(node) in memo:
         return memo[id(node)]
     presence = winner(node.slots.get(Variant.MAP, ()))
@@ -266,7 +270,11 @@ def _either_counter(left: CounterState | None, right: CounterState | None) -> Co
 
 
 def is_map(node: PathNode) -> bool:
-    """Return whether a node has a map, without computing the map's value."""
+    """
+    Return whether a node has a value as a MAP, without computing it.
+
+    The node may show the value of another variant, if that was written later.
+    """
     if node.has_value(Variant.MAP):
         return True
     return any(_shows(child) for child in node.children.values())

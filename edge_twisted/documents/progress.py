@@ -38,7 +38,11 @@ end: Final[Callable[[Token[Listener | None]], None]] = _LISTENER.reset
 
 
 def iterate(listener: Listener, steps: Iterator[T]) -> Iterator[T]:
-    """Yield from an iterator; the listener is installed only while an item is computed."""
+    """
+    Yield from an iterator; the listener is installed only while an item is computed.
+
+    What the listener raises ends the iteration, and reaches the caller.
+    """
     while True:
         token = _LISTENER.set(listener)
         try:
@@ -56,14 +60,18 @@ def current_listener() -> Listener | None:
 
 
 def report(steps: int) -> None:
-    """Report steps to the listener; raises what the listener raises."""
+    """
+    Tell the listener of this thread of some steps, elements of arrays or objects.
+
+    What the listener raises goes through: let it end the work.
+    """
     found = _LISTENER.get()
     if found is not None:
         found(steps)
 
 
 def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield a sequence in slices of `CHUNK`, reporting before each."""
+    """Yield a sequence in slices of at most `CHUNK`, reporting `CHUNK` steps before each."""
     listener = _LISTENER.get()
     for start in range(0, len(values), CHUNK):
         if listener is not None:
@@ -72,7 +80,7 @@ def chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def report_each(values: Iterable[T]) -> Iterator[T]:
-    """Yield the values, reporting after every `CHUNK` of them."""
+    """Yield the values, reporting `CHUNK` steps after every `CHUNK` of them."""
     listener = _LISTENER.get()
     left = CHUNK
     for value in values:

@@ -54,27 +54,40 @@ class Tables:
 
     @classmethod
     def of(cls, version: VersionVector, stamps: Iterable[Stamp]) -> Tables:
-        """Return the sorted tables of a version and of stamps."""
+        """Return the tables, sorted, of the replicas in a version and in stamps, and of stamps."""
         unique = sorted(set(stamps))
         replicas = sorted({*version, *(stamp.replica for stamp in unique)})
         return cls(replicas, unique)
 
     def replica(self, replica: Replica) -> int:
-        """Return the position of a replica in the table."""
+        """
+        Return the position of a replica in the table.
+
+        :raises KeyError: the table lacks the replica: a bug in the caller.
+        """
         return self._replica_at[replica]
 
     def first_shares(self) -> list[Dot]:
-        """Return the key of each replica's first share, by the replica's position."""
+        """Return the key of each replica's first counter share, in the order of the replicas."""
         if not self._first_shares:
             self._first_shares = [Dot(replica, 0) for replica in self.replicas]
         return self._first_shares
 
     def stamp(self, stamp: Stamp | None) -> int:
-        """Return the position of a stamp in the table; -1 for None."""
+        """
+        Return the position of a stamp in the table; -1 for None.
+
+        :raises KeyError: the table lacks the stamp: a bug in the caller.
+        """
         return -1 if stamp is None else self._stamp_at[stamp]
 
     def written(self, version: VersionVector) -> list[Any]:
-        """Return both tables and a version vector in their written form."""
+        """
+        Return the tables and a version as three lists for msgpack: replicas, stamps, version.
+
+        A replica is ``[site, epoch]``, a stamp ``[position of its replica, sequence, timestamp]``.
+        The version has an item for each replica, as `read_seen` reads it.
+        """
         return [
             [[replica.site, replica.epoch] for replica in self.replicas],
             [[self.replica(s.replica), s.sequence, s.timestamp] for s in self.stamps],
@@ -83,7 +96,11 @@ class Tables:
 
     @classmethod
     def read(cls, replicas: Any, stamps: Any, seen: Any) -> tuple[Tables, VersionVector]:
-        """Return the tables and the version from the written form."""
+        """
+        Return the tables and the version from the three lists that `written` returned.
+
+        :raises ValueError, TypeError, IndexError: the lists are malformed; report `CorruptState`.
+        """
         known = [Replica(SiteId(site), epoch) for site, epoch in replicas]
         version = read_seen(known, seen)
         marks = [Stamp(Timestamp(t), known[at], sequence) for at, sequence, t in stamps]
@@ -97,7 +114,14 @@ def _write_seen(version: VersionVector, replica: Replica) -> int | list[Any]:
 
 
 def read_seen(replicas: Sequence[Replica], written: Any) -> VersionVector:
-    """Return a version from its written form: a number for each replica, and exceptions."""
+    """
+    Return a version from its written form, a list with an item for each of `replicas`.
+
+    An item is the number of the last write seen, 0 for none, or, with exceptions, a list of that
+    number and then a pair ``[first, last]`` for each exception.
+
+    :raises ValueError, TypeError: the list is malformed; report `CorruptState`.
+    """
     seen: dict[Replica, int] = {}
     exceptions: dict[Replica, tuple[Span, ...]] = {}
     for replica, number in zip(replicas, written, strict=True):
@@ -122,7 +146,13 @@ def stamps_of(node: PathNode) -> Iterable[Stamp]:
 def write_record(
     tables: Tables, path: Path, node: PathNode, variant: Variant, shown: Stamp | None = None
 ) -> list[Any]:
-    """Return the record of a slot, without the value of the entry with the stamp `shown`."""
+    """
+    Return the record ``[path, variant, entries, counter]`` of a slot, ready for msgpack.
+
+    The module's docstring has the form of the parts.
+
+    :param shown: the stamp of the entry whose value the document shows; the value is left out.
+    """
     entries = [_write_entry(tables, entry, shown) for entry in node.slots.get(variant, ())]
     counter = node.counters.get(variant)
     return [list(path), int(variant), entries, None if counter is None else _count(tables, counter)]
@@ -150,7 +180,12 @@ def _count(tables: Tables, counter: CounterState) -> list[Any]:
 def read_entries(
     tables: Tables, variant: Variant, written: Sequence[Any], shown: Operand
 ) -> Entries:
-    """Return the entries of a record; `shown` is the value of the entry written without one."""
+    """
+    Return the entries from the third part of a record, a list that `write_record` made.
+
+    :param shown: the value of the entry that was written without its value.
+    :raises ValueError, TypeError, IndexError: the list is malformed; report `CorruptState`.
+    """
     found: list[Entry] = []
     for item in written:
         value: Operand = MISSING
@@ -164,7 +199,12 @@ def read_entries(
 
 
 def read_count(tables: Tables, written: Any) -> CounterState:
-    """Return the state of a counter; :raises ValueError: a share comes twice or is malformed."""
+    """
+    Return the counter from the fourth part of a record, a list that `write_record` made.
+
+    :raises ValueError, TypeError, IndexError: a share comes twice, or the list is malformed; report
+        `CorruptState`.
+    """
     restart, start, written_shares = written
     shares: dict[Dot, Share] = {}
     firsts = tables.first_shares()
@@ -185,11 +225,11 @@ def read_count(tables: Tables, written: Any) -> CounterState:
 
 def with_slots(root: PathNode, slots: Sequence[Slot]) -> PathNode:
     """
-    Return the tree with slots set.
+    Return the tree below `root` with these slots set.
 
     The slots below one node are set together, because each separate change would copy the node.
 
-    :raises ValueError: a path has more than `_MAX_PATH` names.
+    :raises ValueError: a path has more than `_MAX_PATH` names; report `CorruptState`.
     """
     if any(len(path) > _MAX_PATH for path, _, _, _ in slots):
         raise ValueError(f"a path has more than {_MAX_PATH} names")

@@ -22,7 +22,11 @@ from edge_twisted.documents.values import Value
 
 
 def fields_as(root: PathNode, rules: VariantRules) -> dict[str, Value]:
-    """Return the fields of a live document, without its id, under the rules of a statement."""
+    """
+    Return the fields of a live document, name -> value, without its id, as a statement sees them.
+
+    :param rules: the types that the statement declares, or its strict mode.
+    """
     return _fields(root, (), rules)
 
 

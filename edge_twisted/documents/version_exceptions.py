@@ -30,7 +30,7 @@ def except_evicted(
     state: DocumentState, before: DocumentState, own: Replica, evicted: int
 ) -> DocumentState:
     """
-    Return a state that was just written, its version without the writer's evicted writes.
+    Return a state that was just written, without the writer's evicted writes in its version.
 
     Evicted writes that have not come back become exceptions, so that peers that still have them
     keep them.  Where the writer added to a counter's share whose increments were evicted, the

@@ -111,7 +111,7 @@ class VersionVector(Mapping[Replica, int]):
 
     @property
     def exceptions(self) -> Mapping[Replica, tuple[Span, ...]]:
-        """The exceptions, by replica."""
+        """The unseen writes below the last seen one: replica -> spans, both ends included."""
         return self._unseen
 
     def seen(self, replica: Replica) -> int:
@@ -141,13 +141,13 @@ class VersionVector(Mapping[Replica, int]):
         )
 
     def with_dot(self, dot: Dot) -> VersionVector:
-        """Return this vector with a write that is newer than all it has seen of the replica."""
+        """Return this vector with one more seen write, newer than all others of its replica."""
         if self.covers(dot):
             return self
         return VersionVector({**self._seen, dot.replica: dot.sequence}, self._unseen)
 
     def with_exception(self, replica: Replica, span: Span) -> VersionVector:
-        """Return this vector with one more exception, above the replica's existing ones."""
+        """Return this vector with one more unseen span of a replica, above the other spans."""
         spans = (*self._unseen.get(replica, ()), span)
         return VersionVector(self._seen, {**self._unseen, replica: spans})
 
@@ -203,7 +203,7 @@ NO_VERSION: Final = VersionVector()
 
 
 def encode_vector(vector: VersionVector) -> bytes:
-    """Return a vector as bytes; equal vectors have equal bytes."""
+    """Return a vector as msgpack bytes; equal vectors have equal bytes."""
     exceptions = vector.exceptions
     return _encode(
         [
@@ -216,7 +216,11 @@ def encode_vector(vector: VersionVector) -> bytes:
 
 
 def decode_vector(data: bytes | None) -> VersionVector:
-    """Return the vector that `encode_vector` encoded; the empty vector for None."""
+    """
+    Return the vector that `encode_vector` encoded; the empty vector for None.
+
+    :raises msgspec.DecodeError, ValueError, TypeError: the bytes are no encoded vector.
+    """
     if data is None:
         return VersionVector()
     written: Any = _decode(data)

@@ -95,7 +95,7 @@ def apply(
 
 
 def delete(state: DocumentState, stamp: Stamp) -> DocumentState:
-    """Return the tombstone of a document, which keeps its fields, unreadable."""
+    """Return the tombstone of a document, which keeps its fields but shows none of them."""
     return DocumentState(state.root, (Entry(stamp, MISSING),), state.version.with_dot(stamp.dot))
 
 
@@ -103,8 +103,9 @@ def differences(
     state: DocumentState, fields: Fields, rules: VariantRules = UNTYPED
 ) -> Iterator[Set]:
     """
-    Yield the operations after which the document shows these fields; none if it does already.
+    Yield a SET for each path at which the document does not show the value in `fields`.
 
+    Yields none if the document shows all of them; a field that `fields` lacks is left as it is.
     The current fields are those that a statement with these rules sees.
     """
     yield from _differences((), fields_as(state.root, rules), fields, rules)

@@ -33,7 +33,11 @@ _NOT_ACCEPTED: Final = "A connection could not be accepted now: {reason}"
 
 
 def reworded(event: LogEvent) -> LogEvent | None:
-    """Return the event to log in place of `event`; None if there is nothing new to log."""
+    """
+    Return the event to log in place of one of Twisted's; None if it has nothing new to say.
+
+    Events that are not about accepting connections are returned as they are.
+    """
     template = event.get("log_format")
     if template in _SAID_ALREADY:
         return None

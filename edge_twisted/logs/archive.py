@@ -31,10 +31,16 @@ class ArchiveEntry(Protocol):
 
     @property
     def name(self) -> str:
-        """Its path inside the archive."""
+        """The path of the entry inside the archive, with slashes."""
 
     def pieces(self, modified: float) -> Iterator[bytes]:
-        """Yield the tar header, then the content, padded to whole blocks."""
+        """
+        Yield the bytes of the entry in a tar: header, then content, padded to whole blocks.
+
+        Yields none if the content cannot be read any more.
+
+        :param modified: the time, in seconds since the epoch, of content without a time of its own.
+        """
 
 
 @frozen
@@ -79,9 +85,10 @@ class FileEntry:
 
 def gzip_tar(entries: Iterable[ArchiveEntry], modified: float) -> Iterator[bytes]:
     """
-    Yield the archive in pieces of some ten kilobytes, none empty.
+    Yield the bytes of a gzip tar in pieces of some ten kilobytes, none empty.
 
-    `modified` is the time, in seconds since the epoch, of entries without a time of their own.
+    :param entries: what the archive contains, in this order.
+    :param modified: the time, in seconds since the epoch, of entries without a time of their own.
     """
     compressor = zlib.compressobj(_COMPRESSION_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
     for entry in entries:

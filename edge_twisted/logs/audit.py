@@ -77,7 +77,7 @@ class AuditLog(Protocol):
     """Records events for auditors.  For the reactor thread."""
 
     def add(self, line: AuditLine) -> None:
-        """Record a line as of now; the log fills in the time and owns `line` from then on."""
+        """Record a line as of now; the log sets its time, and owns `line` from then on."""
 
 
 class NullAuditLog:
@@ -115,7 +115,7 @@ class FileAuditLog:
         self._flush_call: IDelayedCall | None = None
 
     def add(self, line: AuditLine) -> None:
-        """See `AuditLog.add`."""
+        """Record a line as of now, with long texts cut; it is written within `FLUSH_SECONDS`."""
         seconds = self._now()
         ms = int(seconds * 1000)
         if ms != self._ms:
@@ -134,7 +134,7 @@ class FileAuditLog:
             self.flush()
 
     def flush(self) -> None:
-        """Give all recorded lines to the writer."""
+        """Hand all recorded lines to the writer now."""
         if self._flush_call is not None:
             self._flush_call.cancel()
             self._flush_later()

@@ -34,9 +34,11 @@ class OutputStream(Protocol):
 
     def write(self, data: memoryview) -> int:
         """
-        Write some of `data` without blocking; return the number of bytes, 0 if it would block.
+        Write some of the bytes in `data` without blocking; return how many.
 
-        :raises OSError: the stream has no reader any more.
+        Returns 0 if the stream would block: try again later.
+
+        :raises OSError: the stream has no reader any more, and the data is lost.
         """
 
 
@@ -76,7 +78,11 @@ class Console:
         self._told = float("-inf")
 
     def write(self, line: bytes) -> None:
-        """Write `line`, or keep it until the stream takes it."""
+        """
+        Write the bytes of one line, or keep them until the stream takes them.
+
+        Beyond `MAX_WAITING_BYTES` the oldest waiting lines are given up.
+        """
         self._waiting.append(line)
         self._waiting_bytes += len(line)
         if self._retry is None:

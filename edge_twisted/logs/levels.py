@@ -59,7 +59,11 @@ _UNKNOWN = (_INFO_RANK, "info")
 
 
 def rank_and_name(event: LogEvent) -> tuple[int, str]:
-    """Return the rank and the spelled level of an event; info for an event without a level."""
+    """
+    Return the rank and the spelled level of an event, such as (30, "warning").
+
+    An event without a level counts as info.
+    """
     known = _BY_LEVEL.get(event.get("log_level"), _UNKNOWN)
     if known[0] == DEBUG_RANK and event.get(VERBOSE):
         return _VERBOSE
@@ -68,7 +72,7 @@ def rank_and_name(event: LogEvent) -> tuple[int, str]:
 
 @lru_cache(maxsize=4096)  # namespaces come from code; the bound is for those that do not
 def part_of(namespace: str) -> Part:
-    """Return the part that a logger's namespace belongs to."""
+    """Return the part of the server, with a level of its own, that a logger's namespace is in."""
     for room in DATA_NAMESPACES:
         if namespace == room or namespace.startswith(f"{room}."):
             return Part.DATA
@@ -85,7 +89,7 @@ class Levels:
         self.apply(logging)
 
     def apply(self, logging: Logging) -> None:
-        """Take over the levels of a configuration, at once."""
+        """Take over the levels of a configuration; they hold for the next line."""
         self._ranks = {
             Part.EDGE_SERVER: RANK[logging.level],
             Part.DATA: RANK[logging.ditto_sdk],
@@ -93,5 +97,9 @@ class Levels:
         self.debugs_server = self.shows(Part.EDGE_SERVER, Level.DEBUG)
 
     def shows(self, part: Part, level: Level) -> bool:
-        """Tell whether `part` shows lines of `level`; for callers with lines costly to make."""
+        """
+        Return whether lines of `level` by `part` are logged.
+
+        For callers to whom making such a line is costly.
+        """
         return RANK[level] >= self._ranks[part]

@@ -71,10 +71,13 @@ class Line:
 
     def text(self, *, colour: bool) -> bytes:
         """
-        Return the line for people: time, level, logger, message, and fields not in the message.
+        Return the line for people in UTF-8, with a newline at its end.
 
-        Control characters are escaped, so that a client's text cannot move the cursor, and
-        continuation lines are indented, so that a client's text cannot imitate a log line.
+        It has time, level, logger, message, and the fields that are not in the message.  Control
+        characters are escaped, so that a client's text cannot move the cursor, and continuation
+        lines are indented, so that a client's text cannot imitate a log line.
+
+        :param colour: spell the level with the colours of a terminal.
         """
         record = self.record
         rest = "".join(
@@ -104,7 +107,11 @@ _COLOURS: Final = {
 
 
 def record_of(event: LogEvent, level: str) -> Record:
-    """Return the record of an event; `level` is its level as spelled in lines."""
+    """
+    Return the record of an event, field name -> value.
+
+    :param level: the level of the event as lines spell it.
+    """
     record: Record = {
         TIME: rfc3339(event.get("log_time") or 0.0),
         LEVEL: level,
@@ -128,7 +135,7 @@ def record_of(event: LogEvent, level: str) -> Record:
 
 
 def encode(record: Record) -> bytes:
-    """Encode a record as one line of JSON; values of any type are accepted."""
+    """Return a record as one line of JSON in UTF-8 with a newline; values may be of any type."""
     try:
         return orjson.dumps(record, default=_plain, option=_JSON)
     except (TypeError, ValueError, RecursionError):

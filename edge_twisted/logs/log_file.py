@@ -42,7 +42,7 @@ class LogFile:
             raise
 
     def is_there(self) -> bool:
-        """Tell whether the path still names this file, which may be deleted, moved or replaced."""
+        """Return whether the path still names this file: it may be deleted, moved or replaced."""
         try:
             status = os.stat(self.path, follow_symlinks=False)
         except OSError:
@@ -52,6 +52,8 @@ class LogFile:
     def append(self, lines: memoryview) -> int:
         """
         Append whole lines; return the number of bytes written, which are always whole lines.
+
+        If fewer were written than given, call again with the rest.
 
         :raises OSError: nothing was written.
         """
@@ -74,7 +76,7 @@ class LogFile:
         """
         Close the file, once.
 
-        :raises OSError: data may be lost; network file systems report that only at close.
+        :raises OSError: written lines may be lost; network file systems report that only at close.
         """
         os.close(self._fd)
 
@@ -86,9 +88,9 @@ class LogFile:
 
 def make_folder(folder: Path) -> None:
     """
-    Make a folder for log files, and its parents, unless it exists.
+    Make a folder for log files, of mode `FOLDER_MODE`, and its parents, unless it exists.
 
-    :raises OSError: the folder cannot be made.
+    :raises OSError: the folder cannot be made; report it, with the key of the configuration.
     """
     if folder.is_dir():
         return

@@ -31,7 +31,11 @@ class StandardStreams:
     environ: Mapping[str, str] = field(factory=lambda: os.environ)
 
     def spelling(self, stream: OutputStream, chosen: Literal["text", "json"] | None) -> Spelling:
-        """Return the spelling on `stream`: `chosen`, else text on a terminal and JSON elsewhere."""
+        """
+        Return how to spell lines on `stream`: as JSON, as text, or as text with colours.
+
+        :param chosen: what the configuration wants; None is text on a terminal, JSON elsewhere.
+        """
         is_terminal = stream.is_terminal()
         if chosen == "json" or (chosen is None and not is_terminal):
             return Spelling.JSON
@@ -49,14 +53,14 @@ class LineBuffer:
         self._size = 0
 
     def write(self, line: bytes) -> None:
-        """Keep `line`, and drop the oldest lines that have no room beside it."""
+        """Keep the bytes of one line, and drop the oldest lines that have no room beside it."""
         self._lines.append(line)
         self._size += len(line)
         while self._size > self._max_bytes:
             self._size -= len(self._lines.popleft())
 
     def content(self) -> bytes:
-        """Return the lines, the oldest first."""
+        """Return the bytes of all lines that are kept, the oldest first."""
         return b"".join(self._lines)
 
 
@@ -84,7 +88,7 @@ class Outputs:
         self._edge = self._err if same else Console("standard output", streams.out, clock)
 
     def routes(self, logging: Logging) -> list[OutputRoute]:
-        """Return a route for each output by the levels of `logging`, whose folders are ignored."""
+        """Return a route for each output, with the levels of `logging`; its folders are ignored."""
         edge = {Part.EDGE_SERVER: RANK[logging.level]}
         data = {Part.DATA: RANK[logging.ditto_sdk]}
         routes = [

@@ -54,7 +54,12 @@ class PatientWriter:
         self._drain(file)
 
     def write(self, lines: bytes) -> None:
-        """Write whole lines, or keep them for later; never raises `OSError`."""
+        """
+        Write the bytes of whole lines, or keep them for later.
+
+        Never raises `OSError`: it is logged, and writing is tried again.  Beyond the limit of the
+        backlog, the oldest lines are given up and counted.
+        """
         self._backlog.append(lines)
         self._backlog_bytes += len(lines)
         while self._backlog_bytes > self._max_backlog_bytes:
@@ -65,7 +70,11 @@ class PatientWriter:
             self._drain(self._file)
 
     def close(self) -> None:
-        """Write the waiting lines if that is possible now, and close the file."""
+        """
+        Write the waiting lines if that is possible now, and close the file.
+
+        Never raises `OSError`: lines that were lost are counted in the log.
+        """
         file, self._file = self._file, None
         if file is None:
             return

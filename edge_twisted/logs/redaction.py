@@ -84,11 +84,19 @@ class Redactor:
         self.add(*(secret.reveal() for secret in _secrets_in(value)))
 
     def suspects(self, encoded: bytes) -> bool:
-        """Tell whether JSON, of one line or many, may hold a secret."""
+        """
+        Return whether JSON in UTF-8, of one line or many, may hold a secret.
+
+        True may be wrong, so clean what it is true of; False never is.
+        """
         return self._search.search(encoded) is not None
 
     def clean(self, value: object) -> object:
-        """Return decoded JSON with secrets replaced, and all values of `SECRET_NAMES`."""
+        """
+        Return a decoded JSON value with `REDACTED` in place of secrets.
+
+        All values of `SECRET_NAMES` are secrets, besides the registered texts.
+        """
         match value:
             case str():
                 return self.clean_text(value)
@@ -104,7 +112,7 @@ class Redactor:
 
     def clean_record(self, record: dict[str, object]) -> dict[str, object]:
         """
-        Return the decoded record of a line with its secrets replaced.
+        Return the decoded record of a line, field name -> value, with its secrets replaced.
 
         Published field names, time and level are kept, even if a secret equals one of them.
         """
@@ -119,12 +127,16 @@ class Redactor:
         return cleaned
 
     def clean_text(self, text: str) -> str:
-        """Return a text with its secrets replaced."""
+        """Return a text with `REDACTED` in place of each registered secret."""
         replaced: str = self._replace.sub(_kept, text)
         return replaced
 
     def clean_lines(self, lines: bytes) -> bytes:
-        """Return JSON lines with their secrets replaced; cheap if there are no secrets."""
+        """
+        Return JSON lines, bytes in UTF-8, with their secrets replaced.
+
+        Lines without secrets are returned as they are, after one quick search.
+        """
         if not self.suspects(lines):
             return lines
         return b"".join(
@@ -146,7 +158,7 @@ class Redactor:
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether a field of this name holds a secret."""
+    """Return whether the value of a field of this name is a secret, by `SECRET_NAMES`."""
     return name.lower() in SECRET_NAMES
 
 

@@ -46,7 +46,11 @@ class Repeats:
         self._is_stopped = False
 
     def is_line(self, kind: str, event: LogEvent) -> bool:
-        """Tell whether to log an event at once; if not, count it."""
+        """
+        Return whether to log an event at once; if not, count it for the line that sums up.
+
+        :param kind: what events must have in common to count as repeats of each other.
+        """
         if self._is_stopped:
             return True
         interval = self._intervals.get(kind)
@@ -58,7 +62,7 @@ class Repeats:
         return False
 
     def stop(self) -> None:
-        """Log the counted events, and limit nothing any more: few lines come at the end."""
+        """Log the counted events, and let every later event be logged at once."""
         self._is_stopped = True
         intervals, self._intervals = self._intervals, {}
         for interval in intervals.values():

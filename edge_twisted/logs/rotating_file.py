@@ -62,7 +62,7 @@ class RotatingFile:
         A restart within a period continues the file of that period, so that a server that keeps
         restarting does not push older files out.
 
-        :raises OSError: folder or file cannot be made or opened.
+        :raises OSError: folder or file cannot be made or opened; call again to try again.
         """
         make_folder(self.folder)
         names = self._rotation.ours(os.listdir(self.folder))
@@ -81,7 +81,7 @@ class RotatingFile:
 
         Returns the number of bytes written; the caller calls again with the rest of `lines`.
 
-        :raises OSError: nothing of `lines` was written.
+        :raises OSError: nothing of `lines` was written; keep them and try again later.
         """
         if self._current is None or not self._current.is_there():
             self.open()
@@ -92,13 +92,17 @@ class RotatingFile:
         return self._current.append(lines[: self._fitting(lines) or len(lines)])
 
     def close(self) -> None:
-        """Close the current file, if any; `append` would open it again."""
+        """
+        Close the current file, if any; `append` would open it again.
+
+        :raises OSError: written lines may be lost, as in `LogFile.close`.
+        """
         current, self._current = self._current, None
         if current is not None:
             current.close()
 
     def files(self) -> list[Path]:
-        """Return the files of the series, the oldest first; none if the folder is unreadable."""
+        """Return the paths of the series, the oldest first; none if the folder is unreadable."""
         try:
             return [self.folder / name for name in self._rotation.ours(os.listdir(self.folder))]
         except OSError:

@@ -44,11 +44,21 @@ class Rotation:
         object.__setattr__(self, "_name", pattern)
 
     def period(self, time: float) -> float:
-        """Return the number of the period (minute, hour or day, in UTC) that `time` is in."""
+        """
+        Return the number, since the epoch, of the period that `time` is in.
+
+        A period is a minute, hour or day in UTC, by `frequency`.
+
+        :param time: in seconds since the epoch.
+        """
         return time // _SECONDS[self.frequency]
 
     def began(self, name: str) -> float | None:
-        """Return the begin of a file by its name; None for a file of another series."""
+        """
+        Return when a file was begun, in seconds since the epoch, as its name says.
+
+        Returns None for a file of another series.
+        """
         match = self._name.fullmatch(name)
         if match is None:
             return None
@@ -58,11 +68,16 @@ class Rotation:
             return None
 
     def ours(self, names: Iterable[str]) -> list[str]:
-        """Return those of `names` that belong to this series, the oldest first."""
+        """Return those of the file names that belong to this series, the oldest first."""
         return sorted(name for name in names if self.began(name) is not None)
 
     def next_name(self, now: float, newest: str | None) -> str:
-        """Return the name of a file that begins now, after `newest`."""
+        """
+        Return the name of a file that begins now; it sorts after `newest`.
+
+        :param now: in seconds since the epoch.
+        :param newest: the last name of `ours`; None if there is no file yet.
+        """
         name = f"{self.prefix}.{file_stamp(now)}"
         if newest is None or name > newest:
             return name
@@ -71,7 +86,11 @@ class Rotation:
         return f"{self.prefix}.{file_stamp(began + 1.5 * _MILLISECOND)}"
 
     def surplus(self, names: Sequence[str]) -> Sequence[str]:
-        """Return the oldest of `names` beyond `max_files`; `names` are those of `ours`."""
+        """
+        Return the oldest of `names` beyond `max_files`, which are to be deleted.
+
+        :param names: what `ours` returned.
+        """
         if self.max_files is None:
             return ()
         return names[: max(0, len(names) - self.max_files)]

@@ -44,7 +44,11 @@ class Output(Protocol):
     """Receiver of lines, each with its line end, on the reactor thread."""
 
     def write(self, line: bytes) -> None:
-        """Take one line.  After an exception the line is lost here; the other outputs log that."""
+        """
+        Take the bytes of one line, its newline included.
+
+        After an exception the line is lost to this output; the other outputs log that.
+        """
 
 
 class Spelling(Enum):
@@ -65,12 +69,12 @@ class OutputRoute:
     spelling: Spelling = Spelling.JSON
 
     def wants(self, part: Part, rank: int) -> bool:
-        """Tell whether the output gets lines of this part and rank."""
+        """Return whether the output gets lines of this part, with a level of this rank."""
         return rank >= self.ranks.get(part, _NEVER)
 
 
 def on_reactor_thread() -> bool:
-    """Tell whether the caller is on the reactor thread, or the reactor has not started."""
+    """Return whether the caller is on the reactor thread, or the reactor has not started."""
     reactor_thread = cast("int | None", threadable.ioThread)
     return reactor_thread is None or bool(threadable.isInIOThread())
 
@@ -97,7 +101,7 @@ class LogRouter:
         self.use(())
 
     def use(self, routes: Sequence[OutputRoute]) -> None:
-        """Feed these outputs from now on."""
+        """Replace the routes: these outputs get all later lines, and no others do."""
         self._routes = tuple(routes)
         self._floors = {
             part: min((route.ranks.get(part, _NEVER) for route in routes), default=_NEVER)
@@ -119,7 +123,7 @@ class LogRouter:
             self._call_from_thread(partial(self._observe_kind, kind, said))
 
     def observe(self, event: LogEvent) -> None:
-        """Give an event to the outputs without asking `is_line`."""
+        """Write an event to the outputs without limiting repeats (`is_line`)."""
         self._observe(event)
 
     # -- inner

@@ -55,7 +55,8 @@ class LogSeries:
         """
         Make the folder, open a file, and write the waiting lines.
 
-        :raises LogFolderUnusable: folder or file cannot be made or opened.
+        :raises LogFolderUnusable: folder or file cannot be made or opened; the server must not
+            start.
         """
         folder = self.folder if isinstance(self.folder, Path) else Path(tempfile.gettempdir())
         try:
@@ -76,14 +77,18 @@ class LogSeries:
             shutil.rmtree(file.folder, ignore_errors=True)
 
     def files(self) -> list[Path]:
-        """Return the files, the oldest first; none unless the series is open."""
+        """Return the paths of the series, the oldest first; none unless it is open."""
         return self._file.files() if self._file is not None else []
 
 
 def rotating_series(
     logging: Logging, clock: IReactorTime, now: Callable[[], float]
 ) -> LogSeries | None:
-    """Return the files of ``rotating_logs``; None if the configuration has none."""
+    """
+    Return the series of files of ``rotating_logs``; None if the configuration has none.
+
+    :param now: returns the time in seconds since the epoch.
+    """
     rotating = logging.rotating
     if rotating is None:
         return None
@@ -100,7 +105,13 @@ def rotating_series(
 def audit_series(
     logging: Logging, clock: IReactorTime, now: Callable[[], float]
 ) -> LogSeries | None:
-    """Return the files of ``audit_logs``, which rotate as ``rotating_logs`` do, or daily."""
+    """
+    Return the series of files of ``audit_logs``; None if the configuration has none.
+
+    It rotates as ``rotating_logs`` do, or daily if there are none.
+
+    :param now: returns the time in seconds since the epoch.
+    """
     audit = logging.audit
     if audit is None:
         return None
@@ -128,7 +139,7 @@ def check_names(logging: Logging) -> None:
     """
     Check that the files of the log and of the audit log have different names.
 
-    :raises LogFolderUnusable: both have the same prefix in the same folder.
+    :raises LogFolderUnusable: both have the same prefix in the same folder; change one of them.
     """
     if logging.rotating is None or logging.audit is None:
         return

@@ -99,7 +99,11 @@ class LoggingService(Service):
         streams: StandardStreams,
         now: Callable[[], float],
     ) -> LoggingService:
-        """Make the logging of a server, with all secrets of its configuration registered."""
+        """
+        Return the logging of a server, with all secrets of its configuration registered.
+
+        :param now: returns the time in seconds since the epoch.
+        """
         service = cls(
             configuration.logging, clock, threads.callFromThread, now=now, streams=streams
         )
@@ -107,7 +111,11 @@ class LoggingService(Service):
         return service
 
     def observer_for_twistd(self) -> ILogObserver:
-        """Return the observer for twistd, which removes it after its very last line."""
+        """
+        Return the observer to set on twistd's application.
+
+        twistd, not `stopService`, then removes the observer, after its very last line.
+        """
         self._removes_observer = False
         return self.observer
 
@@ -145,7 +153,11 @@ class LoggingService(Service):
     # -- Reloadable
 
     def verify(self, new: Configuration) -> Sequence[str]:
-        """Return the problems of `new`; its folders are checked by the rules of `config`."""
+        """
+        Return what forbids a new configuration, as texts for the user; none if it can be used.
+
+        Its folders are checked by the rules of `config`.
+        """
         try:
             check_names(new.logging)
         except LogFolderUnusable as problem:
@@ -163,9 +175,11 @@ class LoggingService(Service):
 
     def archive(self, *, with_audit: bool) -> Iterator[bytes]:
         """
-        Yield the logs as a gzip tar in pieces; `with_audit` is for callers with ``full`` only.
+        Yield the bytes of a gzip tar of all logs, in pieces.
 
         Take the pieces one by one on the reactor thread, so that other work gets its turn.
+
+        :param with_audit: include the audit log; only for callers with the permission ``full``.
         """
         if self._audit_log is not None:
             self._audit_log.flush()

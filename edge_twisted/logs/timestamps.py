@@ -17,7 +17,7 @@ FILE_STAMP_PATTERN = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}Z"
 
 
 def rfc3339(seconds: float) -> str:
-    """Return seconds since the epoch as ``2026-11-24T07:50:00.123Z``; the fraction is cut off."""
+    """Return seconds since the epoch as ``2026-11-24T07:50:00.123Z``; the rest is cut off."""
     whole, thousandths = divmod(int(seconds * 1000), 1000)
     return f"{_second(whole)}.{thousandths:03d}Z"
 

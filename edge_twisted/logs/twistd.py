@@ -40,7 +40,13 @@ def observe_with(parent: object, logging: LoggingService) -> None:
 
 
 def streams_of(options: Mapping[str, object]) -> StandardStreams:
-    """Return the streams of console lines by twistd's own options; opens nothing yet."""
+    """
+    Return the streams of console lines, as the options of twistd's command line choose them.
+
+    Nothing is opened yet.
+
+    :param options: name -> value, as twistd parsed them.
+    """
     path = options.get("logfile") or None
     if path == "-" or (path is None and options.get("nodaemon")):
         return StandardStreams()
@@ -61,7 +67,7 @@ class LogFileStream:
 
     def write(self, data: memoryview) -> int:
         """
-        Write all of `data`.
+        Write all bytes in `data`, and return how many they are.
 
         :raises OSError: the file cannot be opened or written.
         """

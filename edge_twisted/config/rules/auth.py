@@ -13,7 +13,7 @@ _SETS = ("auth", "permission_sets")
 
 
 def check_auth(view: ConfigView) -> None:
-    """Report violations of the rules for `auth`."""
+    """Report violations of the rules for `auth` that the schema cannot express."""
     #: `CredentialForm.same_key` -> the first identity that has the key.
     owners: dict[str, str] = {}
     for name in view.mapping(*_IDENTITIES):

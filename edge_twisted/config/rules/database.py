@@ -13,7 +13,7 @@ ABSENT_RADIOS = ("lan_multicast_enabled", "ble_enabled", "awdl_enabled", "wifi_a
 
 
 def check_database(view: ConfigView) -> None:
-    """Report violations of the rules for `database`."""
+    """Report violations of the rules for `database` that the schema cannot express."""
     if not view.mapping("database"):
         return
     if "small_peers_only" in view.mapping("database", "auth"):

@@ -14,7 +14,7 @@ EXEMPT_ROUTE = "/health"
 
 
 def check_http_server(view: ConfigView) -> None:
-    """Report violations of the rules for `http_server`."""
+    """Report violations of the rules for `http_server` that the schema cannot express."""
     listen = _listen_address(view)
     _tls(view, listen)
     _old_spelling(view)

@@ -64,15 +64,15 @@ class ConfigView:
     # -- reports
 
     def problem(self, path: KeyPath, what: str, right: str) -> None:
-        """Report that the value at `path` is wrong."""
+        """Report an error in the value at `path`: what is wrong, and what would be right."""
         self.reporter.problem(path, self.document.value_position(path), what, right)
 
     def wrong_key(self, path: KeyPath, what: str, right: str) -> None:
-        """Report that the key at `path` should not be there."""
+        """Report that the key at `path` should not be there: what is wrong, what would be right."""
         self.reporter.problem(path, self.document.key_position(path), what, right)
 
     def warning(self, path: KeyPath, what: str, right: str) -> None:
-        """Warn of the value at `path`."""
+        """Report a warning about the value at `path`: what is wrong, and what would be right."""
         self.reporter.warning(path, self.document.value_position(path), what, right)
 
     def old_spelling(self, path: KeyPath, new: str) -> None:
@@ -81,7 +81,11 @@ class ConfigView:
         self.reporter.warning(path, position, "is deprecated", f"write {new} instead")
 
     def queries(self, path: KeyPath, problems: Sequence[QueryProblem], right: str) -> None:
-        """Report problems inside the DQL text at `path`, at their own line and column."""
+        """
+        Report each of the problems inside the DQL text at `path`, at its own line and column.
+
+        :param right: what would be right, the same for all problems.
+        """
         node = self.document.node(path)
         for each in problems:
             position = None

@@ -45,7 +45,7 @@ class _GiveUpError(Exception):
 
 def compose(text: str, reporter: Reporter) -> YamlDocument | None:
     """
-    Parse `text` and report errors of YAML syntax and form.
+    Parse the text of a YAML file and report its errors of syntax and form.
 
     Returns None if `text` cannot be parsed to its end.  In the returned tree, a value with a
     problem is a `BrokenNode`.

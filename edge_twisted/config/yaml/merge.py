@@ -14,17 +14,18 @@ MERGE = "<<"
 
 
 def is_merge_key(event: yaml.Event) -> bool:
-    """Whether a key is the merge key; in quotes it is a key like any other."""
+    """Return whether a key is the merge key ``<<``; in quotes it is a key like any other."""
     return isinstance(event, yaml.ScalarEvent) and event.value == MERGE and not event.style
 
 
 def merge(own: MappingOf[str, MappingEntry], node: Node) -> dict[str, MappingEntry]:
     """
-    Return the entries of `own` and, after them, what the value `node` of a merge key adds.
+    Return the entries of the object `own` and, after them, those that its merge key adds.
 
     A key of `own` wins, then that of the earlier object of a list.
 
-    :raises ValueError: `node` is neither an object nor a list of objects.
+    :param node: the value of the merge key.
+    :raises ValueError: `node` is neither an object nor a list of objects; report it to the user.
     """
     entries = dict(own)
     for mapping in _mappings(node):

@@ -119,7 +119,12 @@ class YamlDocument:
         return node.position
 
     def key_position(self, path: KeyPath) -> FilePosition:
-        """Return where the entry at `path` begins: its key, its item in a list, or the file."""
+        """
+        Return where the entry at `path` begins: its key, or its item in a list.
+
+        For the empty path that is the beginning of the document, for an absent entry as in
+        `value_position`.
+        """
         if path and isinstance(path[-1], str):
             parent = self.node(path[:-1])
             if isinstance(parent, Mapping) and path[-1] in parent.entries:

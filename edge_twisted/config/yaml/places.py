@@ -11,10 +11,12 @@ from edge_twisted.config.yaml.nodes import Scalar
 
 def locate(scalar: Scalar, lines: Sequence[str], line: int, column: int) -> FilePosition | None:
     """
-    Return the file position of line `line`, column `column` of the text `scalar`.
+    Return the place in the file of a line and column of the text in `scalar`.
 
-    `lines` are the lines of the file.  Returns None where value and spelling differ (escapes,
-    folded lines).
+    Both count from 1, columns in characters.  Returns None where value and spelling differ
+    (escapes, folded lines).
+
+    :param lines: the lines of the whole file, as `text.lines_of` returns them.
     """
     value = scalar.value
     if not isinstance(value, str):

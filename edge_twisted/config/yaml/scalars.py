@@ -36,9 +36,9 @@ class BadNumber(ValueError):
 
 def resolve(text: str) -> bool | int | float | str | None:
     """
-    Return the value of the plain scalar `text`.
+    Return the value of a plain scalar (one without quotes): a number, a boolean, null or text.
 
-    :raises BadNumber: `text` is a number out of range.
+    :raises BadNumber: `text` is out of range, infinite or not-a-number; report it to the user.
     """
     if text in _CONSTANTS:
         return _CONSTANTS[text]

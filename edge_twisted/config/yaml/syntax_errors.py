@@ -58,7 +58,7 @@ _UNCLOSED: Final = ("unexpected end of stream", "',' or")
 
 
 def explain(error: yaml.YAMLError, text: str) -> tuple[FilePosition, str, str]:
-    """Return the position of `error` in `text`, what is wrong, and what would be right."""
+    """Return where in `text` libyaml's error is, what is wrong, and what would be right."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return FilePosition(1, 1), "the file is not YAML", "correct its syntax"
     problem = error.problem or ""

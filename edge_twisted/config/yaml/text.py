@@ -38,7 +38,9 @@ class UnreadableText(ValueError):
 
 def text_of(data: bytes) -> str:
     """
-    Decode `data` by YAML's rules: as UTF-8, or by its byte order mark, which is left out.
+    Return the text in `data`, bytes in UTF-8 or in the encoding of their byte order mark.
+
+    The mark, as YAML allows it, is left out.
 
     :raises UnreadableText: `data` is too long, or has invalid bytes or forbidden characters.
     """
@@ -79,5 +81,5 @@ def end_of(text: str) -> FilePosition:
 
 
 def lines_of(text: str) -> list[str]:
-    """Split `text` at the line breaks of YAML."""
+    """Return the lines of `text`, without the line breaks, which are those of YAML."""
     return _LINE_BREAK.split(text)
