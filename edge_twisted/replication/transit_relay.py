@@ -50,6 +50,8 @@ MOST_REMEMBERED: Final = 256
 STALLED_SECONDS: Final = 30.0
 #: The least time between two fetches of all that was dropped of a collection.
 AGAIN_SECONDS: Final = 5.0
+#: It doubles up to this while other servers in transit, which are as full, come back for more.
+MOST_AGAIN_SECONDS: Final = 3600.0
 #: Tokens of wishes that were fulfilled.
 MOST_TOKENS: Final = 4096
 TOKEN_BYTES: Final = 8
@@ -123,6 +125,8 @@ class TransitRelay:
     #: For each collection of which dropped documents are to be fetched again, the token.
     _again: dict[str, bytes] = field(factory=dict)
     _again_at: dict[str, float] = field(factory=dict)
+    #: The time between two such fetches, where it is not the least.
+    _again_wait: dict[str, float] = field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         documents = self._parts.documents
@@ -247,7 +251,7 @@ class TransitRelay:
         if scope.key not in self.routes.tokens:
             # A wish of its own: servers further on may have dropped what nobody had wanted.
             self.routes.tokens[scope.key] = token or self._parts.entropy(TOKEN_BYTES)
-        self._look_for_gaps(scope, event.position, token)
+        self._look_for_gaps(scope, event.position, token, is_passed_on=route is not None)
         if self.is_paused:
             self._is_dirty = True
             return
@@ -383,7 +387,9 @@ class TransitRelay:
 
     # -- what was dropped and is wanted again
 
-    def _look_for_gaps(self, scope: Scope, position: int | None, token: bytes) -> None:
+    def _look_for_gaps(
+        self, scope: Scope, position: int | None, token: bytes, *, is_passed_on: bool
+    ) -> None:
         """Have fetched again what was dropped, if a subscription begins before it."""
         with self._parts.store.snapshot() as snapshot:
             dropped = DropMark.of(snapshot, scope.collection).lsn
@@ -396,12 +402,16 @@ class TransitRelay:
             # It only passes on a wish that has come here before.
             return
         self._again[scope.collection] = token
+        if not is_passed_on:
+            self._again_wait.pop(scope.collection, None)
 
     def _fetch_again(self) -> None:
         now = self._parts.seconds()
         for collection, token in tuple(self._again.items()):
-            if now - self._again_at.get(collection, -AGAIN_SECONDS) >= AGAIN_SECONDS:
+            wait = self._again_wait.get(collection, AGAIN_SECONDS)
+            if now - self._again_at.get(collection, -wait) >= wait:
                 del self._again[collection]
+                self._again_wait[collection] = min(2 * wait, MOST_AGAIN_SECONDS)
                 self._again_at[collection] = now
                 self._run(self._want_again(collection, token))
 

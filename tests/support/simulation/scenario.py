@@ -102,6 +102,11 @@ class Mesh:
 
     # -- the beginning
 
+    @property
+    def has_transit(self) -> bool:
+        """Whether a server is in transit; full ones fetch from each other, ever more rarely."""
+        return any(each.transit_bytes is not None for each in self.servers)
+
     def build(self) -> None:
         """Make servers and the lines between them."""
         random = self.world.random
@@ -297,7 +302,11 @@ class Mesh:
             return
         if server.number not in self.backups or self.world.chance(0.4):
             server.storage.back_up()
-            self.backups[server.number] = self.oracle.serial, server.held
+            # A backup has nothing of what is kept for others.
+            is_whole = server.transit_bytes is None
+            serial = self.oracle.serial if is_whole else 0
+            held = Contents(documents_of(server.replica.store), server.held.departed)
+            self.backups[server.number] = serial, held
             return
         before = server.held
         server.crash()
@@ -499,7 +508,7 @@ def _simulate(mesh: Mesh) -> Mesh:
         random = world.random
         mesh.use(random.choice((4.0, 10.0, 20.0)), random.choice((2.0, 6.0, 12.0)))
         mesh.heal()
-        mesh.stay_quiet(45.0 if random.random() < 0.1 else QUIET_SECONDS)
+        mesh.stay_quiet(45.0 if random.random() < 0.1 and not mesh.has_transit else QUIET_SECONDS)
         check_end(mesh.servers, mesh.oracle, reaped=mesh.reaped)
         mesh.absence = be_absent(mesh)
         mesh.heal()
