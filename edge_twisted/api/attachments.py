@@ -27,11 +27,11 @@ class BlobInfo(Protocol):
 
     @property
     def id(self) -> str:
-        """Its `AttachmentId`."""
+        """The blob's `AttachmentId`."""
 
     @property
     def length(self) -> int:
-        """Length of its content in bytes."""
+        """Length of the blob's content in bytes."""
 
 
 class BlobReader(Protocol):
@@ -42,7 +42,7 @@ class BlobReader(Protocol):
         """The blob that is open."""
 
     def read(self, offset: int, length: int) -> Awaitable[bytes]:
-        """Read `length` bytes from `offset` on; fewer at the end of the blob only."""
+        """Return `length` bytes from `offset` on; fewer at the end of the blob only."""
 
     def close(self) -> None:
         """Close the blob; harmless when repeated."""
@@ -52,10 +52,10 @@ class BlobWriter(Protocol):
     """A blob that is being uploaded; one call at a time."""
 
     def write(self, chunk: bytes) -> Awaitable[None]:
-        """Append bytes."""
+        """Append bytes to the blob; wait for it before the next call."""
 
     def finish(self) -> Awaitable[BlobInfo]:
-        """Make the blob durable, and visible to readers."""
+        """Make the blob durable, and visible to readers; return what it is."""
 
     def abort(self) -> Awaitable[None]:
         """Delete what was written; harmless when repeated, and after `finish`."""
@@ -65,7 +65,10 @@ class Blobs(Protocol):
     """The blobs of the store."""
 
     def upload(self, uploader: str | None) -> Awaitable[BlobWriter]:
-        """Begin a blob that the identity `uploader` may then name in documents."""
+        """Begin a blob, and return its writer.
+
+        The identity `uploader` (None under ``auth: dev_mode``) may then name the blob in documents.
+        """
 
     def open(self, attachment: AttachmentId) -> Awaitable[BlobReader]:
         """Open a blob for reading; fails with code ``attachment_unavailable`` if it is not here."""
@@ -117,10 +120,9 @@ class RangeNotSatisfiable(ClientError):
 
 
 def attachment_id(text: str) -> AttachmentId:
-    """
-    Return a text from a request as an attachment's id.
+    """Return a text from a request as an attachment's id, if it has the form of one.
 
-    :raises AttachmentNotFound: no id has this form.
+    :raises AttachmentNotFound: no id has this form; let the error pass, the client gets 404.
     """
     if ATTACHMENT_ID.fullmatch(text) is None:
         raise AttachmentNotFound

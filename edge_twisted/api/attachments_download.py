@@ -81,7 +81,10 @@ class AttachmentsDownload:
         self._timeout_seconds = timeout_seconds
 
     async def respond(self, request: Request) -> AnyResponse:
-        """Open the blob, fetched from the mesh if need be, and begin to send it."""
+        """Send the blob, or the range asked for; fetch it from the mesh first if need be.
+
+        :raises AttachmentNotFound: the caller may read no document that names the blob.
+        """
         attachment = attachment_id(request.path_parameter)
         access = caller_of(request).permits.access(ROUTE.endpoint)
         if not access.is_full and not await self._references.may_download(attachment, access):

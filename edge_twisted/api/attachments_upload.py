@@ -71,7 +71,10 @@ class AttachmentsUpload:
         self.max_body_bytes = max_body_bytes
 
     async def respond(self, request: Request) -> AnyResponse:
-        """Receive the parts, and answer with the attachment's token."""
+        """Store the file of the form, and answer with the attachment's token: id, len, metadata.
+
+        :raises InvalidRequest: the form is malformed; nothing is stored.
+        """
         boundary = _boundary(request.headers)
         form = _Form(caller_of(request).permits.identity)
         try:
@@ -135,6 +138,10 @@ class _Form:
     _metadata_bytes: int = 0
 
     def begin_text(self, name: str, filename: str | None) -> None:
+        """Begin a part of text, which becomes the member `name` of the metadata.
+
+        :raises InvalidRequest: the part has a file, no name, or a name that came before.
+        """
         if filename is not None:
             raise InvalidRequest(f'the file must be in the part "{FILE_PART}"')
         if not name:
@@ -146,10 +153,15 @@ class _Form:
         self._count(len(name.encode("utf-8", "surrogatepass")))
 
     def add(self, data: bytes | bytearray) -> None:
+        """Append bytes to the current part."""
         self._count(len(data))
         self._text += data
 
     def end(self) -> None:
+        """End the current part.
+
+        :raises InvalidRequest: a text is not UTF-8.
+        """
         if self.in_file:
             self.in_file = False
             return

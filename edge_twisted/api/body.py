@@ -25,7 +25,7 @@ class BodySource(Protocol):
     """The connection as a request's body sees it."""
 
     def body_wanted(self) -> None:
-        """Note that the endpoint waits for the body; a client may wait for 100 Continue."""
+        """Note that the endpoint waits for the body; the client may be waiting for 100 Continue."""
 
     def body_taken(self) -> None:
         """Note that the body has room again: the connection can go on reading."""
@@ -82,7 +82,10 @@ class RequestBody:
         return self.buffered > HIGH_WATER_BYTES and not self._gathers
 
     def feed(self, data: bytes) -> None:
-        """Add bytes that arrived."""
+        """Add bytes of the body that arrived.
+
+        Past the limit, the body fails with `BodyTooLarge`.
+        """
         self.received += len(data)
         if self.error is not None:
             return
@@ -95,12 +98,12 @@ class RequestBody:
             self._wake()
 
     def finish(self) -> None:
-        """Note that the body is complete."""
+        """Note that all of the body has arrived."""
         self.is_complete = True
         self._wake()
 
     def fail(self, error: HttpError) -> None:
-        """Fail the body with `error`: the rest of it will not come."""
+        """Fail the body, whose rest will not come; whoever reads the body gets `error` raised."""
         self.error = error
         self._wake()
 
@@ -117,10 +120,9 @@ class RequestBody:
     # -- the pipeline's side
 
     def bound(self, limit: int) -> None:
-        """
-        Accept no more than `limit` bytes.
+        """Accept no more than `limit` bytes in all, those that arrived before included.
 
-        :raises BodyTooLarge: more are announced, or here already.
+        :raises BodyTooLarge: more are announced, or here already; let the error pass.
         """
         self.limit = limit
         if max(self.received, self.announced or 0) > limit:

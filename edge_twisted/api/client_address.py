@@ -35,7 +35,10 @@ def client_address(peer: str, forwarded_for: str | None, trusted: Networks) -> s
 
 
 def plain(address: str) -> str:
-    """Return an address without its zone, and one mapped into IPv6 as the IPv4 address it is."""
+    """Return an address as text without its zone; one mapped into IPv6 as the IPv4 address.
+
+    A text that is no address is returned as it is.
+    """
     parsed = parsed_address(address.partition("%")[0])
     if parsed is None:
         return address

@@ -46,7 +46,7 @@ class CrossOrigin:
         return self._is_open or origin in self._allowed
 
     def headers(self, request: Request) -> tuple[Field, ...]:
-        """Return the fields of any response, errors too, that let the browser's page read it."""
+        """Return the header fields that let a browser's page read any response, errors too."""
         origin = request.headers.get_bytes(_ORIGIN)
         if origin is None or not self.allows(origin):
             return (_VARY,)
@@ -58,8 +58,9 @@ class CrossOrigin:
         )
 
     def preflight(self, request: Request, methods: Iterable[str]) -> Response | None:
-        """
-        Answer a preflight, the browser's question before a request; None: this is no preflight.
+        """Answer a preflight, a browser's question before a request; None: `request` is none.
+
+        `methods` are those of the path that is asked about.
 
         :raises Forbidden: pages of this origin may not call the API.
         """

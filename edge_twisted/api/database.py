@@ -52,11 +52,13 @@ class Database(Protocol):
         request_id: RequestId,
         timeout_seconds: float | None,
     ) -> Awaitable[Sequence[Result]]:
-        """
-        Run statements as one unit: all are stored, or none; each sees the ones before.
+        """Run statements as one unit: all are stored, or none; each sees the ones before.
 
-        :raises TransactionFailed: one of the statements failed.
+        Results come in the order of the statements, once all are durable.  `timeout_seconds` is for
+        all statements together; None means no limit.
+
+        :raises TransactionFailed: one of the statements failed; the error says which and why.
         """
 
     def reached(self, lsn: int) -> Awaitable[None]:
-        """Wait until the store has reached the commit `lsn`."""
+        """Wait until the store has reached the commit with the number `lsn`."""

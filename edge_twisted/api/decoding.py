@@ -37,8 +37,7 @@ _CALL = frozenset({"statement", "args"})
 
 
 def decode(body: bytes, media: Media) -> object:
-    """
-    Decode a body to a value.
+    """Decode a body in JSON or CBOR to a value as documents hold it.
 
     :raises InvalidRequest: `body` is empty or malformed, or has a value that documents cannot hold.
     """
@@ -48,10 +47,11 @@ def decode(body: bytes, media: Media) -> object:
 
 
 def call_of(value: object, where: str = "the body") -> Call:
-    """
-    Check that a value is ``{"statement": ..., "args": {...}}``; `args` may be absent.
+    """Return (statement, arguments by name) of ``{"statement": ..., "args": {...}}``.
 
-    :raises InvalidRequest: the value has another form; the message calls the value `where`.
+    `args` may be absent.  `where` is what error messages call the value.
+
+    :raises InvalidRequest: the value has another form.
     """
     members = object_of(value, _CALL, where)
     statement = members.get("statement")
@@ -67,8 +67,9 @@ def call_of(value: object, where: str = "the body") -> Call:
 
 
 def object_of(value: object, known: frozenset[str], where: str) -> Mapping[str, Any]:
-    """
-    Check that a decoded value is an object without unknown members.
+    """Return a decoded value, checked to be an object without unknown members.
+
+    `where` is what error messages call the value.
 
     :raises InvalidRequest: the value is no object, or has a member that is not in `known`.
     """

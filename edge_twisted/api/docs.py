@@ -58,7 +58,7 @@ DOCUMENT_OPERATION = Operation(
 
 
 def docs_page() -> Page:
-    """Return the endpoint of the page, which is the same for every caller."""
+    """Return the endpoint of the documentation page, which is the same for every caller."""
     body, policy = _page()
     response = Response(
         body=body,
@@ -80,7 +80,7 @@ def docs_redirect() -> Page:
 
 
 def docs_document(document: Mapping[str, Any]) -> Page:
-    """Return the endpoint of the OpenAPI document."""
+    """Return the endpoint that sends the given OpenAPI document as JSON."""
     headers = ((b"Cache-Control", b"no-cache"),)
     response = Response(body=orjson.dumps(document), headers=headers)
     return Page(DOCUMENT_ROUTE, lambda _: response)

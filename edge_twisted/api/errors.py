@@ -129,7 +129,7 @@ class HttpError(EdgeError):
 
     @property
     def status(self) -> int:
-        """The HTTP status of this error's code."""
+        """The HTTP status that `ERRORS` has for this error's code."""
         return STATUS_OF[self.code]
 
     def __str__(self) -> str:

@@ -86,7 +86,11 @@ class Execute:
         self.max_body_bytes = max_body_bytes
 
     async def respond(self, request: Request) -> AnyResponse:
-        """Run the statement in the body."""
+        """Run the statement in the body, and answer with its result.
+
+        An error of the statement is raised as `ErrorWithDetails`, so that its JSON has a result's
+        members.
+        """
         statement: str | None = None
         try:
             headers = request.headers
@@ -117,8 +121,7 @@ class Execute:
 
 
 def awaited_commit(headers: Headers) -> int | None:
-    """
-    Return the commit that `X-DITTO-TXN-ID` names; None without the field.
+    """Return the number of the commit that `X-DITTO-TXN-ID` asks to wait for; None: no such field.
 
     :raises InvalidRequest: the field's value is no number of a commit.
     """

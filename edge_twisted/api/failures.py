@@ -80,10 +80,10 @@ def response_to(error: BaseException, request_id: RequestId) -> Response:
 def log_cause(
     failure: Failure, request_id: RequestId, what: str = "Request {request_id} failed"
 ) -> None:
-    """
-    Log why a request failed: a bug with its traceback, an expected condition in one line.
+    """Log why a request failed: a bug with its traceback, an expected condition in one line.
 
     Expected conditions, such as a full disk, can come in floods, so their lines are thinned out.
+    `what` begins the line, and is a template with `{request_id}`.
     """
     assert failure.value is not None
     code = code_of(failure.value)
@@ -110,10 +110,10 @@ def error_response(
     headers: tuple[Field, ...] = (),
     request_id: RequestId | None = None,
 ) -> Response:
-    """
-    Compose the response of an error: the JSON has the same shape for every 4xx and 5xx.
+    """Compose the response of an error: the JSON has the same shape for every 4xx and 5xx.
 
-    Here alone a 503 gets its Retry-After; a throttle computes the one of its 429 itself.
+    `extra` are further members of the object ``error``, `beside` are members beside it.  Here alone
+    a 503 gets its Retry-After; a throttle computes the one of its 429 itself.
     """
     status = STATUS_OF[code]
     if status == 503:
@@ -126,7 +126,7 @@ def error_response(
 
 
 def position_of(error: DqlError) -> dict[str, object]:
-    """Return line, column and snippet of a statement's error, for its JSON."""
+    """Return line, column and snippet of the error, as members of its JSON; empty if unknown."""
     position = error.position
     if position is None:
         return {}

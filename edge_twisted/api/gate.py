@@ -89,11 +89,11 @@ class ApiGate:
         return Deferred.fromCoroutine(_first_check(request, key, rules.keys, rules))
 
     def is_stranger(self, request: Request) -> bool:
-        """Tell whether keys are required and the request has no valid one."""
+        """Tell whether keys are required, and the request's caller has shown no valid one."""
         return request.identity is None and self._rules.keys is not None
 
     def header_lines(self, request: Request) -> bytes:
-        """Return the header lines that any response to a request needs: RateLimit and CORS."""
+        """Return the header lines that any response to the request needs: RateLimit and CORS."""
         rules = self._rules
         lines = b"" if request.route is None else rules.throttle.header_lines(request)
         if rules.cors is not None:
@@ -101,10 +101,11 @@ class ApiGate:
         return lines
 
     def preflight(self, request: Request, methods: Sequence[str]) -> Response | None:
-        """
-        Answer a CORS preflight, a browser's question whether a page may call; None: it is none.
+        """Answer a CORS preflight, a browser's question whether a page may call; None: it is none.
 
-        :raises HttpError: the page may not call.
+        `methods` are those of the path that is asked about.
+
+        :raises HttpError: the page may not call; answer with the error.
         """
         cors = self._rules.cors
         return None if cors is None else cors.preflight(request, methods)

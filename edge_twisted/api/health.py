@@ -42,11 +42,11 @@ class Trouble:
 
 
 def health_page(troubles: Sequence[Callable[[], Iterable[Trouble]]] = ()) -> Page:
-    """
-    Return the endpoint that names faults; it needs no key and is never throttled.
+    """Return the endpoint ``/health``; it needs no key and is never throttled.
 
-    The status is 200 even if something is wrong: a degraded server serves all that it can, and a
-    balancer that took it out of service would make it serve nothing.  The body tells.
+    `troubles` are asked for faults at each request.  The status is 200 even if something is wrong:
+    a degraded server serves all that it can, and a balancer that took it out of service would make
+    it serve nothing.  The body tells.
     """
 
     def answer(_request: Request) -> Response:

@@ -19,12 +19,11 @@ OwnNames = Callable[[], Iterable[str]]
 
 
 def is_own_host(host: str, own_names: OwnNames) -> bool:
-    """
-    Tell whether a Host field, with or without a port, names this server.
+    """Tell whether a Host field, with or without a port, names this server.
 
     Accepted are IP addresses (no resolution takes place), names without a dot (nobody can register
-    such a name; containers use them), ``localhost``, names that end in ``.localhost``, and the
-    server's `own_names`.
+    such a name; containers use them), ``localhost``, names that end in ``.localhost``, and what
+    `own_names` returns; ``*.`` there stands for any one label.
     """
     name = _without_port(host).lower().rstrip(".")
     if "." not in name or name.endswith(".localhost"):

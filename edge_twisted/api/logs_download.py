@@ -37,7 +37,10 @@ class LogArchive(Protocol):
     """The logs of the server, as `edge_twisted.logs.service` keeps them."""
 
     def archive(self, *, with_audit: bool) -> Iterator[bytes]:
-        """Yield the logs as a gzip tar; each piece takes a few milliseconds of work."""
+        """Yield the logs as a tar in gzip, piece by piece; each takes a few milliseconds to make.
+
+        The audit logs are in it if `with_audit`.
+        """
 
 
 def logs_page(logs: LogArchive) -> Page:

@@ -67,7 +67,10 @@ def refuse_coding(headers: Headers) -> None:
 
 
 def answer_media(headers: Headers) -> Media:
-    """Return the media type for the response; JSON where the Accept field names none of ours."""
+    """Return the media type for the response: the one that the Accept field prefers.
+
+    JSON if there is no such field, if it names none of ours, or likes JSON as much as CBOR.
+    """
     raw = headers.get_bytes(b"accept")
     usual = _USUAL_ACCEPTS.get(raw)
     if usual is not None:
@@ -87,7 +90,10 @@ def answer_media(headers: Headers) -> Media:
 
 
 def content_type(raw: bytes) -> tuple[str, dict[str, str]]:
-    """Split a Content-Type, or one part of an Accept, into the type and its parameters."""
+    """Split a Content-Type, or one part of an Accept, into (type, parameters by name).
+
+    Type and names come in lower case, values without quotes.
+    """
     kind, *rest = raw.decode("latin-1").split(";")
     parameters = {}
     for each in rest:

@@ -65,6 +65,7 @@ class _One:
     _family: Metric
 
     def collect(self) -> Iterable[Metric]:
+        """Return the one family."""
         return (self._family,)
 
 
@@ -167,11 +168,17 @@ class Metrics:
         GCCollector(registry=registry)
 
     def refresh(self, refresher: Refresher) -> None:
-        """Call `refresher` before each scrape, to set metrics that no event updates."""
+        """Call `refresher` before each scrape, to set metrics that no event updates.
+
+        If the refresher returns an awaitable, the scrape waits for it; an error is logged.
+        """
         self._refreshers.append(refresher)
 
     async def text(self) -> bytes:
-        """Return all metrics in the text format of Prometheus, a few families per reactor turn."""
+        """Return all metrics in the text format of Prometheus, in UTF-8.
+
+        It is made in slices, so that the reactor serves others between two of them.
+        """
         for refresher in self._refreshers:
             try:
                 waiting = refresher()

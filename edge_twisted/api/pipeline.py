@@ -36,7 +36,7 @@ class Endpoints(Protocol):
 
     @property
     def gate(self) -> ApiGate:
-        """The gate before all endpoints."""
+        """The gate that every request passes before its endpoint."""
 
     def find(self, request: Request) -> Resource:
         """See `edge_twisted.api.routing.Router.find`."""
@@ -50,10 +50,9 @@ class Pipeline:
         self._observer = observer
 
     async def answer(self, request: Request) -> tuple[AnyResponse, str | None]:
-        """
-        Return the response to a request, and the code of its error (None: success).
+        """Return (response, error code) for a request; the code is None for success.
 
-        Raises nothing but the `CancelledError` of a client that went away or a time limit.
+        It raises nothing but the `CancelledError` of a client that went away or of a time limit.
         """
         endpoints = self._endpoints
         try:
@@ -76,7 +75,7 @@ class Pipeline:
             return _response_to(error, request), code_of(error)
 
     def too_late(self, request: Request, seconds: float) -> tuple[AnyResponse, str | None]:
-        """Return the response to a request whose endpoint was stopped after `seconds`."""
+        """Return (response, error code) for an endpoint that was stopped after `seconds`."""
         error = StatementTimeout(seconds)
         return _response_to(error, request), error.code
 
@@ -96,7 +95,11 @@ class Pipeline:
         started: float,
         bytes_out: int,
     ) -> None:
-        """Report a finished request to the observers; `started` is a time of `monotonic`."""
+        """Report a finished request to the observers.
+
+        :param error: its code; None for success.
+        :param started: when the request began, a time of `time.monotonic` in seconds.
+        """
         try:
             self._observer.request_finished(
                 FinishedRequest(

@@ -53,7 +53,10 @@ class PresenceLink(Struct, frozen=True, kw_only=True, rename="camel"):
     def between(
         cls, peer: str, other: str, kind: Literal["AccessPoint", "WebSocket"] = "AccessPoint"
     ) -> Self:
-        """Return the link of two peers, whose keys come in any order; LAN and TCP: AccessPoint."""
+        """Return the link of two peers, whose keys may come in any order.
+
+        `kind` is the published name of the carrier; "AccessPoint" stands for LAN and TCP.
+        """
         first, second = sorted((peer, other))
         return cls(
             id=f"{first}<->{second}:{kind}",

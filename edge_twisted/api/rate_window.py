@@ -18,5 +18,8 @@ class RateWindow:
     limit: int
 
     def resets_in(self, now: float) -> int:
-        """Return the whole seconds from `now` to the end of the window, at least one."""
+        """Return the whole seconds from `now` to the window's end, at least 1.
+
+        `now` is in monotonic seconds.
+        """
         return max(1, math.ceil(self.ends - now))

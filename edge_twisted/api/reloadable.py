@@ -56,7 +56,7 @@ class ReloadableApi:
     # -- Reloadable
 
     def verify(self, new: Configuration) -> Sequence[str]:
-        """Return the reasons against `new`; changes nothing."""
+        """Return the reasons against a configuration, a sentence each, none if there are none."""
         if new.auth is None:
             return ()
         try:
@@ -66,7 +66,7 @@ class ReloadableApi:
         return ()
 
     def commit(self, new: Configuration) -> Sequence[str]:
-        """Serve `new` from now on; return the keys that need a restart."""
+        """Serve by the configuration `new` from now on; return the settings that need a restart."""
         if new.http_server is None:
             # This class cannot close the listener, so the API goes on unchanged.
             return ["http_server"]

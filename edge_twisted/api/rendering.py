@@ -53,7 +53,10 @@ def result_response(result: Result, media: Media) -> AnyResponse:
 
 
 def results_response(results: Sequence[Result], media: Media) -> AnyResponse:
-    """Return the answer of a transaction; ``commitId`` is that of the whole, null if all read."""
+    """Return the answer of a transaction, results in the order of its statements.
+
+    ``commitId`` is that of the whole, null if all statements only read.
+    """
     commit = next((r.commit_id for r in results if r.commit_id is not None), None)
     pieces = (
         _json_results(results, commit) if media is Media.JSON else _cbor_results(results, commit)
@@ -94,7 +97,7 @@ class Streamed:
         return await anext(self._pieces)
 
     async def aclose(self) -> None:
-        """Give the rows back, begun or not."""
+        """Close the batches of rows, begun or not."""
         self._batches.close()
         await self._pieces.aclose()
 
@@ -143,12 +146,12 @@ def _json_commit(commit: int | None) -> bytes:
 
 
 def json_whole(result: Result) -> bytes:
-    """Return a result in JSON, members in the documented order."""
+    """Return a result as JSON in UTF-8, members in the documented order."""
     return b"%b%b%b" % (_json_head(result), _json_rows(result), _json_tail(result))
 
 
 def json_pieces(result: Result) -> Iterator[bytes]:
-    """Yield what `json_whole` returns in pieces of `BATCH` rows."""
+    """Yield what `json_whole` returns, in pieces of `BATCH` rows, with no comma lost between."""
     yield _json_head(result)
     separator = b""
     for rows in _batches(result):
@@ -181,7 +184,7 @@ def _json_tail(result: Result) -> bytes:
 
 
 def json_bytes(value: object) -> bytes:
-    """Return values in JSON; binary, which JSON has not, as base64 text."""
+    """Return a value as JSON in UTF-8; binary, which JSON has not, as base64 text."""
     try:
         return orjson.dumps(value, default=_plain)
     except orjson.JSONEncodeError:
@@ -208,7 +211,7 @@ def _cbor_results(results: Sequence[Result], commit: int | None) -> Iterator[byt
 
 
 def cbor_pieces(result: Result) -> Iterator[bytes]:
-    """Yield a result in CBOR, members in the documented order."""
+    """Yield a result as CBOR (RFC 8949), in pieces of `BATCH` rows, members in documented order."""
     yield _cbor_head(result) + _array_header(_row_count(result))
     for rows in _batches(result):
         yield _cbor_rows(rows)

@@ -29,12 +29,15 @@ class Headers:
         self._fields = fields
 
     def get(self, name: str) -> str | None:
-        """Return a field's value, bytes taken as Latin-1, without surrounding blanks; or None."""
+        """Return a field's value as text, without surrounding blanks; None: no such field.
+
+        Its bytes are taken as Latin-1.
+        """
         value = self._fields.get(name.lower().encode("latin-1"))
         return None if value is None else value.decode("latin-1")
 
     def get_bytes(self, lower_name: bytes) -> bytes | None:
-        """Return a field's value by its lower-case name, or None; for hot paths."""
+        """Return a field's value by its lower-case name, None: no such field; for hot paths."""
         return self._fields.get(lower_name)
 
     def __contains__(self, name: str) -> bool:
@@ -92,7 +95,7 @@ class Request:
 
     @property
     def content_length(self) -> int | None:
-        """The length of the body that the client announced; None for chunks."""
+        """The length of the body in bytes that the client announced; None for chunks."""
         return self._body.announced
 
     @property

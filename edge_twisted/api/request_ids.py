@@ -17,7 +17,10 @@ BATCH: Final = 256
 
 
 def request_ids(entropy: Callable[[int], bytes] = secrets.token_bytes) -> Callable[[], RequestId]:
-    """Return a function that returns new ids of 24 hexadecimal digits, made from `entropy`."""
+    """Return a function that returns a new id of 24 hexadecimal digits at each call.
+
+    `entropy` returns as many random bytes as it is told.
+    """
     return _ids(entropy).__next__
 
 

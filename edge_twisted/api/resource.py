@@ -68,4 +68,7 @@ class Observer(Protocol):
     """Receives each finished request: audit log, metrics, debug log."""
 
     def request_finished(self, finished: FinishedRequest) -> None:
-        """Note a request; must not block.  An exception is logged and has no other effect."""
+        """Note a finished request, without blocking.
+
+        It is called on the reactor thread.  An exception is logged and has no other effect.
+        """

@@ -40,7 +40,10 @@ class Response:
 
     @classmethod
     def json(cls, value: object, status: int = 200, headers: tuple[Field, ...] = ()) -> Self:
-        """Return a response with a JSON body; `value` is anything that orjson encodes."""
+        """Return a response whose body is `value` in JSON.
+
+        `value` is anything that orjson encodes.
+        """
         return cls(status=status, headers=headers, body=orjson.dumps(value))
 
 

@@ -54,7 +54,7 @@ def summarize(statement: str, error: Exception | None = None) -> StatementSummar
 
 
 def failed_statement(error: Exception, about: StatementSummary) -> ErrorWithDetails:
-    """Return the error of ``/execute``, whose JSON has the members of an empty result too."""
+    """Return an error of ``/execute`` whose JSON has the members of an empty result too."""
     return ErrorWithDetails(error, beside={**NO_RESULT, "queryType": about.query_type})
 
 

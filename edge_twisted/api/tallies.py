@@ -65,7 +65,10 @@ class RequestTallies(Collector):
         durations.sum += seconds
 
     def collect(self) -> Iterable[Metric]:
-        """Return the samples as of now; on any thread, so dictionaries are copied before use."""
+        """Return the counters and histograms of requests as of now.
+
+        It may run on any thread, so dictionaries are copied before use.
+        """
         requests = CounterMetricFamily(
             "edge_http_requests", "Requests answered.", labels=["endpoint", "method", "status"]
         )

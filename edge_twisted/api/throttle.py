@@ -36,7 +36,10 @@ class _Counters:
         self._windows: OrderedDict[str, RateWindow] = OrderedDict()
 
     def window(self, key: str, now: float) -> RateWindow:
-        """Return the current window of `key`; begin a new one if there is none."""
+        """Return the current window of `key` at `now`; begin a new one if there is none.
+
+        At `MAX_COUNTERS` windows the oldest gives way.
+        """
         found = self._windows.get(key)
         if found is not None and now < found.ends:
             return found
@@ -76,10 +79,10 @@ class Throttle:
         self._refused = refused
 
     def check(self, request: Request) -> None:
-        """
-        Count a request in every strategy that concerns it.
+        """Count a request in every strategy that concerns it.
 
-        :raises TooManyRequests: a limit is reached; the request is not counted anywhere.
+        :raises TooManyRequests: a limit is reached; the request is not counted anywhere.  Answer
+            with it.
         """
         if not self._counters:
             return
@@ -101,7 +104,10 @@ class Throttle:
         request.rate_windows = concerned
 
     def header_lines(self, request: Request) -> bytes:
-        """Return the ``RateLimit`` lines of the strategy with the fewest requests left."""
+        """Return the ``RateLimit`` header lines of the strategy with the fewest requests left.
+
+        Empty if no strategy concerns the request.
+        """
         least: RateWindow | None = None
         for window in request.rate_windows:
             if least is None or window.left < least.left:

@@ -75,7 +75,11 @@ class Transaction:
         self.max_body_bytes = max_body_bytes
 
     async def respond(self, request: Request) -> AnyResponse:
-        """Run the statements in the body."""
+        """Run the statements in the body as one unit, and answer with their results.
+
+        An error of a statement is raised with the statement's `index` (from 0) in its JSON; then
+        nothing is stored.
+        """
         headers = request.headers
         media = body_media(headers)
         wait_for = awaited_commit(headers)

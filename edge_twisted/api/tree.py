@@ -64,12 +64,12 @@ class EndpointDeclaration:
 
     @property
     def route(self) -> Route:
-        """Where it is."""
+        """The path and methods of the endpoint."""
         return self.operation.route
 
 
 def build(configuration: Configuration, parts: ApiParts) -> Router:
-    """Return the routes of a configuration that has an ``http_server``."""
+    """Return the router of a configuration that has an ``http_server``."""
     http = http_of(configuration)
     resources = [each.make(configuration, parts) for each in ENDPOINTS if each.is_on(http)]
     disabled = [each.route for each in ENDPOINTS if not each.is_on(http)]
@@ -83,7 +83,7 @@ def operations(configuration: Configuration) -> Sequence[Operation]:
 
 
 def openapi_document_of(configuration: Configuration) -> dict[str, Any]:
-    """Return the OpenAPI document of exactly those endpoints."""
+    """Return the OpenAPI document of the endpoints that a configuration switches on."""
     return openapi_document(operations(configuration), needs_keys=configuration.auth is not None)
 
 

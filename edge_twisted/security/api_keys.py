@@ -44,7 +44,10 @@ class GeneratedKey:
 
 
 def generate(entropy: Callable[[int], bytes] = secrets.token_bytes) -> GeneratedKey:
-    """Make a new key and its hash from `entropy`, which returns so many random bytes."""
+    """Make a new key and its hash.
+
+    :param entropy: returns as many random bytes as it is told; another one only in tests.
+    """
     secret = _base62(entropy(SECRET_BYTES), _SECRET_LENGTH)
     public_id = _fingerprint(secret.encode("ascii"))
     key = f"edge_{public_id}_{secret}"
@@ -60,10 +63,9 @@ def generate(entropy: Callable[[int], bytes] = secrets.token_bytes) -> Generated
 
 
 def verify(key: str, hash_text: str) -> bool:
-    """
-    Tell whether `hash_text` is the hash of `key`; slow, on the calling thread.
+    """Tell whether `hash_text` is the hash of `key`; takes tens of ms on the calling thread.
 
-    :raises BadKeyHash: `hash_text` is no valid hash.
+    :raises BadKeyHash: `hash_text` is no valid hash; its reason has the remedy.
     """
     hashed = KeyHash.parse(hash_text)
     candidate = key.encode("utf-8", "surrogateescape")
@@ -73,7 +75,10 @@ def verify(key: str, hash_text: str) -> bool:
 
 
 def public_id_of(key: bytes) -> str | None:
-    """Return the public id of `key`, None for a text of another form or a wrong checksum."""
+    """Return the public id in `key`, which is a checksum of its secret part.
+
+    None: `key` has another form, such as a key that was not made here, or a wrong checksum.
+    """
     found = _KEY.fullmatch(key)
     if found is None:
         return None
@@ -83,7 +88,7 @@ def public_id_of(key: bytes) -> str | None:
 
 
 def claimed_id_of(key: bytes) -> str | None:
-    """Return the public id in `key` without checking it; None for a text of another form."""
+    """Return the public id in `key` without verifying it; None: `key` has another form."""
     found = _KEY.fullmatch(key)
     return None if found is None else found[1].decode("ascii")
 

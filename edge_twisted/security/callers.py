@@ -20,7 +20,7 @@ class Caller:
 
     @classmethod
     def of(cls, identity: IdentityConfig) -> Caller:
-        """Return the caller for an identity of the configuration."""
+        """Return the caller that an identity of the configuration describes."""
         return cls(identity.id, Permits.of(identity))
 
 

@@ -43,7 +43,7 @@ class CertificateProblem(EdgeError):
         self.reason = reason
 
     def is_over(self, now: datetime) -> bool:
-        """Tell whether the time alone has solved this problem by `now`."""
+        """Tell whether the problem was one of dates and is over at `now`, an aware time."""
         return False
 
     def __str__(self) -> str:

@@ -141,7 +141,7 @@ class CertificateWait(_PairPoll):
         return self._check.problems[0]
 
     def start(self) -> None:
-        """Say that there is no HTTPS, and begin to look."""
+        """Log that there is no HTTPS, and begin to look at the files every `POLL_SECONDS`."""
         self._remind()
         super().start()
 

@@ -52,12 +52,12 @@ class Certificate:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the server's own certificate, in hexadecimal, as `openssl x509` prints it."""
+        """SHA-256 of the server's own certificate: upper-case hexadecimal with colons."""
         return self.chain[0].fingerprint(hashes.SHA256()).hex(":").upper()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The DNS names and addresses that the certificate is valid for."""
+        """The DNS names and IP addresses that the certificate is valid for, as texts."""
         return tuple(_subject_names(self.chain[0]))
 
     @property
@@ -85,16 +85,17 @@ class CertificateCheck:
         return bool(self.problems) and all(each.is_about_dates for each in self.problems)
 
     def may_be_served(self, now: datetime) -> bool:
-        """Tell whether a pair that was refused for its dates alone is valid at `now`."""
+        """Tell whether a pair that was refused for its dates alone is valid at `now` (aware)."""
         return bool(self.problems) and all(each.is_over(now) for each in self.problems)
 
 
 def check_files(cert: Path, key: Path, listen_host: str | None, now: datetime) -> CertificateCheck:
-    """
-    Read and examine a certificate and its key; tens of milliseconds at most, and no network.
+    """Read and examine a certificate and its key; takes tens of milliseconds, and no network.
 
-    `listen_host` is the name or address that is listened on, None for a unix socket; `now` is an
-    aware time.
+    It raises nothing for a bad pair: the result has the problems.
+
+    :param listen_host: the name or address that is listened on; None for a unix socket.
+    :param now: an aware time, to which the certificate's dates are compared.
     """
     files = TlsFiles(cert=cert, key=key)
     pair, problems = read_pair(files)
@@ -111,7 +112,11 @@ def check_files(cert: Path, key: Path, listen_host: str | None, now: datetime) -
 def examine(
     pair: PemPair, files: TlsFiles, listen_host: str | None, now: datetime
 ) -> CertificateCheck:
-    """Examine the bytes read from `files`, and report as many problems at once as possible."""
+    """Examine a certificate and its key; report as many problems at once as possible.
+
+    `pair` are the bytes that were read from `files`.  `listen_host` and `now` are as in
+    `check_files`.
+    """
     problems: list[CertificateProblem] = []
     chain: Sequence[x509.Certificate] = ()
     key: ServerKey | None = None

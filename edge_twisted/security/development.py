@@ -75,7 +75,11 @@ def development_certificate(folder: Path, hostname: str, now: datetime) -> Devel
 def certificate_builder(
     names: Sequence[str], key: ec.EllipticCurvePublicKey, begin: datetime, valid_for: timedelta
 ) -> x509.CertificateBuilder:
-    """Return the builder of a self-issued server certificate for `names` (DNS or addresses)."""
+    """Return the builder of a self-issued server certificate; the caller signs it.
+
+    :param names: the DNS names and IP addresses that it is for.
+    :param begin: an aware time, from which the certificate is valid, for `valid_for`.
+    """
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Edge Twisted development")])
     identifier = x509.SubjectKeyIdentifier.from_public_key(key)
     return (

@@ -38,7 +38,10 @@ class FairQueue:
         return 0 if queue is None else len(queue)
 
     def wait(self, source: str) -> Deferred[None]:
-        """Return a Deferred that fires when it is served; cancelling it leaves the queue."""
+        """Join the queue of a source; the Deferred fires with None when `serve` comes to it.
+
+        Cancelling the Deferred leaves the queue.
+        """
         turn: Deferred[None] = Deferred(lambda _: self._leave(source, turn))
         self._waiting.setdefault(source, deque()).append(turn)
         self._count += 1
@@ -73,11 +76,11 @@ class FairSlots:
         self._queue = FairQueue()
 
     def take(self, source: str) -> Deferred[None]:
-        """
-        Wait for a slot, which the caller must return with `give_back`.
+        """Wait for a slot; the Deferred fires with None once the caller has it.
 
-        Cancelling the Deferred leaves the queue.  It fails with `KeyCheckOverloaded` when too many
-        requests wait.
+        The caller must return the slot with `give_back`.  Cancelling the Deferred leaves the queue.
+        The Deferred fails with `KeyCheckOverloaded` when too many wait: answer 503, the client
+        tries later.
         """
         if self._free:
             self._free -= 1

@@ -62,8 +62,7 @@ class KeyHash:
 
     @classmethod
     def parse(cls, text: str) -> KeyHash:
-        """
-        Parse the base64 text that stands in a configuration.
+        """Parse the text of a hash: a PHC string (`$scrypt$...` or `$argon2id$...`) in base64.
 
         :raises BadKeyHash: `text` is no valid hash; the reason has the remedy, never the text.
         """
@@ -91,12 +90,12 @@ class KeyHash:
 
     @property
     def credential(self) -> str:
-        """Equal for two hashes of one key, as far as that can be told without the key."""
+        """What two hashes of one key have in common: the public id, else the whole text."""
         return self.public_id or self.text
 
     @property
     def text(self) -> str:
-        """The hash as the configuration stores it."""
+        """The hash as the configuration stores it: a PHC string in base64."""
         version = "$v=19" if self.algorithm == "argon2id" else ""
         cost = ",".join(f"{n}={c}" for n, c in zip(_NAMES[self.algorithm], self.cost, strict=True))
         key_id = f",keyid={self.public_id}" if self.public_id else ""
@@ -131,7 +130,10 @@ def derive(
     salt: bytes,
     length: int,
 ) -> bytes:
-    """Derive `length` bytes from `key`; slow on purpose."""
+    """Derive `length` bytes from `key` by scrypt or Argon2id; takes tens of ms, on purpose.
+
+    :param cost: (ln, r, p) for scrypt, (m in KiB, t, p) for Argon2id.
+    """
     return _function(algorithm, cost, salt, length).derive(key)
 
 

@@ -59,6 +59,7 @@ class _Entries:
 
     @classmethod
     def of(cls, identities: Iterable[IdentityConfig]) -> _Entries:
+        """Parse the hashes of identities; raise `BadKeyHash` if one is malformed."""
         entries = [_Entry(KeyHash.parse(each.api_key_hash), Caller.of(each)) for each in identities]
         return cls(
             {e.hash.public_id: e for e in entries if e.hash.public_id is not None},
@@ -89,7 +90,10 @@ class _Check:
         self._waiting: list[Deferred[Caller | None]] = []
 
     def join(self) -> Deferred[Caller | None]:
-        """Wait for the result; cancelling leaves the check itself running."""
+        """Return a Deferred of the check's result: the caller, or None for a wrong key.
+
+        Cancelling the Deferred leaves the check itself running.
+        """
         waiter: Deferred[Caller | None] = Deferred()
         if self._done:
             waiter.callback(self._result)
@@ -129,12 +133,15 @@ class KeyRing:
         self._slots = FairSlots(parallel)
 
     def known(self, key: bytes) -> Caller | None:
-        """Return the caller whose key passed before; None: ask `identify`."""
+        """Return the caller whose key passed a check before; None: ask `identify`."""
         entry = self._seen.get(self._digest(key))
         return entry.caller if entry is not None else None
 
     def refuses(self, key: bytes) -> bool:
-        """Return whether a key that is not `known` is wrong, if that shows without a hash."""
+        """Return whether a key that is not `known` is certainly wrong; computes no slow hash.
+
+        False: only `identify` can tell.
+        """
         if len(key) > MAX_KEY_BYTES:
             return True
         if not self._entries.candidates(key):
@@ -167,13 +174,12 @@ class KeyRing:
         return check.join()
 
     def replace(self, identities: Iterable[IdentityConfig]) -> None:
-        """
-        Take a new configuration's identities over, at once and as a whole.
+        """Take over the identities of a new configuration, at once and as a whole.
 
-        A key that passed stays known if its very hash is still there; a check under way answers
-        by the new identities.
+        A key that passed stays known if its very hash is still there; a check under way answers by
+        the new identities.
 
-        :raises BadKeyHash: one of the hashes is none; nothing has changed.
+        :raises BadKeyHash: one of the hashes is malformed; nothing has changed.
         """
         self._entries = entries = _Entries.of(identities)
         kept = ((digest, entries.holding(old.hash)) for digest, old in self._seen.items())

@@ -17,7 +17,10 @@ def parsed_address(text: str) -> IPv4Address | IPv6Address | None:
 
 @lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
-    """Return an IPv4 address, or the /64 of an IPv6 address, which is what one home gets."""
+    """Return the network of an address as text: an IPv4 address itself, the /64 of an IPv6 address.
+
+    A home gets one /64.  A text that is no address is returned as it is.
+    """
     parsed = parsed_address(address)
     if not isinstance(parsed, IPv6Address):
         return address

@@ -102,7 +102,10 @@ def key_in(data: bytes, path: Path) -> ServerKey:
 
 
 def blocks(data: bytes) -> list[tuple[str, bytes]]:
-    """Return label and bytes of each complete PEM block in `data`, in file order."""
+    """Return (label, whole block) of each complete PEM block in `data`, in file order.
+
+    A label is such as "CERTIFICATE"; a block reaches from its BEGIN line to its END line.
+    """
     return [(found["label"].decode("ascii"), found[0] + b"\n") for found in _BLOCK.finditer(data)]
 
 

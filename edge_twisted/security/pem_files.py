@@ -48,12 +48,15 @@ class PemPair:
 
 
 def state_of(files: TlsFiles) -> PairState:
-    """Return the states of both files, following symbolic links; two system calls each."""
+    """Return the states of both files, to compare with later ones: equal, if nothing has changed.
+
+    Symbolic links are followed; takes two system calls for each file.
+    """
     return _state(files.cert), _state(files.key)
 
 
 def read_pair(files: TlsFiles) -> tuple[PemPair | None, list[CertificateProblem]]:
-    """Read both files at one moment; return the pair, or None and the problems."""
+    """Read both files as they were at one moment; return (pair, []), or (None, problems)."""
     for _ in range(READ_ATTEMPTS):
         before = state_of(files)
         problems: list[CertificateProblem] = []

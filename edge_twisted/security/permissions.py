@@ -55,6 +55,7 @@ class _Grant:
 
     @classmethod
     def of(cls, permissions: Permissions) -> _Grant:
+        """Return the grant of one permission set: a named one, or fine-grained rules."""
         match permissions:
             case "full":
                 return cls(endpoints=None, verbs=None, collections=None, system=True)
@@ -74,9 +75,11 @@ class _Grant:
                 )
 
     def opens(self, endpoint: str) -> bool:
+        """Return whether the grant admits to an endpoint."""
         return self.endpoints is None or endpoint in self.endpoints
 
     def rule(self, collection: str) -> CollectionRule:
+        """Return the grant's rule for a collection, else the one for every collection."""
         if self.collections is None:
             return _EVERYTHING
         named = self.collections.get(collection)
@@ -127,13 +130,20 @@ class Access:
         return any(grant.verbs is None or verb in grant.verbs for grant in self._grants)
 
     def read(self, collection: str) -> Rule:
-        """Return which documents of a collection may be read."""
+        """Return which documents of a collection may be read.
+
+        True: all; False: none; else conditions in DQL, one of which a document must meet.
+        Collections of the system have only True or False.
+        """
         if _is_system(collection):
             return self.is_full or (bool(self._grants) and collection in OPEN_SYSTEM_COLLECTIONS)
         return _any(grant.rule(collection).read for grant in self._grants)
 
     def write(self, collection: str) -> Rule:
-        """Return which documents of a collection may be written, before and after the change."""
+        """Return which documents of a collection may be written, before and after the change.
+
+        True: all; False: none; else conditions in DQL, one of which a document must meet.
+        """
         if _is_system(collection):
             return self.is_full
         return _any(grant.rule(collection).write for grant in self._grants)
@@ -150,7 +160,7 @@ class Permits:
 
     @classmethod
     def of(cls, identity: IdentityConfig) -> Permits:
-        """Add up the permission sets of an identity."""
+        """Add up the permission sets of an identity: what one of them permits is permitted."""
         return cls(identity.id, _grants(identity.permissions))
 
     @classmethod

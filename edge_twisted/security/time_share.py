@@ -47,11 +47,10 @@ class TimeShare:
         self._next: IDelayedCall | None = None
 
     def turn(self, source: str) -> Deferred[None]:
-        """
-        Return a Deferred that fires in a slice; its callback must do the work synchronously.
+        """Return a Deferred that fires with None in a slice, for one piece of work.
 
-        `source` is the network that causes the work (`networks.network_of`).  Cancelling the
-        Deferred leaves the queue.
+        Its callback must do the work synchronously.  `source` is the network that causes the work
+        (`networks.network_of`).  Cancelling the Deferred leaves the queue.
         """
         turn = self._queue.wait(source)
         if self._next is None:

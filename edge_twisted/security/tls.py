@@ -65,6 +65,7 @@ class ReloadableTlsContext:
     # -- IOpenSSLServerConnectionCreator
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """Return the TLS state of a new connection, with the certificate of this moment."""
         return SSL.Connection(self._certificate.context)
 
 
@@ -141,6 +142,7 @@ class PromptTls(TLSMemoryBIOProtocol):
     _turn: Deferred[None] | None = None
 
     def dataReceived(self, bytes: bytes) -> None:
+        """Take bytes of the socket; pass what they decrypt to on to the wrapped protocol."""
         if not self._handshakeDone:
             self._hold(bytes)
             return
@@ -165,6 +167,7 @@ class PromptTls(TLSMemoryBIOProtocol):
         ProtocolWrapper.dataReceived(self, data)
 
     def write(self, bytes: bytes) -> None:
+        """Encrypt bytes at once; they are sent at the end of the reactor's turn."""
         if (
             len(bytes) > MAX_RECORD_BYTES
             or self._appSendBuffer
@@ -185,6 +188,7 @@ class PromptTls(TLSMemoryBIOProtocol):
         self._send(record)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Leave the queue for handshakes, and tell the wrapped protocol."""
         turn, self._turn = self._turn, None
         if turn is not None:
             turn.cancel()
@@ -230,7 +234,7 @@ class PromptTls(TLSMemoryBIOProtocol):
             self.factory.outbox.add(self)
 
     def send_now(self) -> None:
-        """Send waiting data; the transport buffers what the socket does not take."""
+        """Send the records that wait; the transport buffers what the socket does not take."""
         record, self._unsent = self._unsent, b""
         if not record:
             # Sent already by `_flushSendBIO`.

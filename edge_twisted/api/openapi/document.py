@@ -28,7 +28,10 @@ _REQUEST_ID = {
 
 
 def openapi_document(operations: Iterable[Operation], *, needs_keys: bool) -> dict[str, Any]:
-    """Return the document; `needs_keys` is false under ``auth: dev_mode``."""
+    """Return the OpenAPI 3.1 document of the operations; encode it as JSON.
+
+    `needs_keys` is False under ``auth: dev_mode``.
+    """
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         methods = paths.setdefault(operation.route.path, {})

@@ -36,12 +36,15 @@ class Operation:
 
 
 def schema(name: str) -> Fragment:
-    """Refer to one of `schemas.SCHEMAS`."""
+    """Return a reference to the schema of this name in `schemas.SCHEMAS`."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def content(schema_name: str, *types: str, example: object = None) -> Fragment:
-    """Return the content of a body: a schema, in JSON unless other `types` are named."""
+    """Return the OpenAPI `content` of a body: media type -> the named schema, with the example.
+
+    The media type is JSON unless other `types` are given.
+    """
     described: dict[str, object] = {"schema": schema(schema_name)}
     if example is not None:
         described["example"] = example

@@ -29,7 +29,7 @@ class DateField:
         self._field = b""
 
     def at(self, time: float) -> bytes:
-        """Return the header line for a time in seconds since 1970."""
+        """Return the whole Date header line for a time in seconds since 1970."""
         second = int(time)
         if second != self._second:
             self._second = second
@@ -52,10 +52,10 @@ def answer_head(
     fields: Iterable[Field],
     *lines: bytes,
 ) -> bytes:
-    """
-    Return the status line and the header fields, with the empty line.
+    """Return the bytes of a response's head: status line, header fields, empty line.
 
-    `lines` (Date, framing, Connection, ...) are whole lines, none or several in each.
+    `fields` are (name, value) pairs; `lines` (Date, framing, Connection, ...) are whole header
+    lines, none or several in each, with their line ends.
     """
     beginning, id_ = _beginning(status, content_type), request_id.encode("ascii")
     if fields:

@@ -57,13 +57,12 @@ class ChunkDecoder:
         return self._state is _State.DONE
 
     def decode(self, data: bytes, at: int) -> tuple[list[bytes], int]:
-        """
-        Decode `data[at:]`; return pieces of the body, and the index after the last byte decoded.
+        """Decode `data[at:]`; return (pieces of the body, index after the last byte decoded).
 
         That index is the end of the body, or the length of `data` if the body goes on.
 
         :raises MalformedRequest: the chunks are malformed.
-        :raises HeadersTooLarge: the trailer is too long.
+        :raises HeadersTooLarge: the trailer is too long.  After either, answer the error and close.
         """
         pieces: list[bytes] = []
         end = len(data)

@@ -108,6 +108,7 @@ class Connection(Protocol):
     # -- IProtocol
 
     def connectionMade(self) -> None:
+        """Prepare the transport, and give the client its time for the first head."""
         transport = self.transport
         self.is_secure = ISSLTransport.providedBy(transport)
         self.peer = self.context.peer_of(transport.getPeer())
@@ -120,6 +121,7 @@ class Connection(Protocol):
         self._opened(self)
 
     def dataReceived(self, data: bytes) -> None:
+        """Take bytes of the client, and do what they complete."""
         if self._phase is _LINGER:
             self._lingered_bytes += len(data)
             if self._lingered_bytes > LINGER_BYTES:
@@ -129,6 +131,7 @@ class Connection(Protocol):
         self._advance()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Cancel the work for a client that has gone."""
         self._phase = _GONE
         if self._turn is not None:
             self._turn.cancel()
@@ -141,12 +144,14 @@ class Connection(Protocol):
     # -- IPushProducer, for the transport
 
     def pauseProducing(self) -> None:
+        """Note that the client takes no more bytes for now; `room` waits until it does."""
         if self._room is None:
             self._room = Deferred()
             self.has_progressed()
             self._head_began = False
 
     def resumeProducing(self) -> None:
+        """Note that the client takes bytes again, and go on."""
         room, self._room = self._room, None
         if room is not None:
             self.has_progressed()
@@ -154,7 +159,7 @@ class Connection(Protocol):
             self._advance()
 
     def stopProducing(self) -> None:
-        """`connectionLost` follows."""
+        """Do nothing: `connectionLost` follows."""
 
     # -- BodySource
 
@@ -237,7 +242,7 @@ class Connection(Protocol):
         return self._was_known or (exchange is not None and exchange.request.identity is not None)
 
     def time_over(self) -> None:
-        """End what has taken too long: `deadline` has passed."""
+        """End what has taken too long, because `deadline` has passed: answer 408, or cut."""
         self.deadline = None
         if self._room is not None or self._phase in (_LINGER, _SKIP):
             self.abort()

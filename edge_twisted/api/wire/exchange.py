@@ -31,22 +31,22 @@ class ResponseChannel(Protocol):
     context: ConnectionContext
 
     def write(self, data: bytes) -> None:
-        """Send bytes; does nothing once the client has gone."""
+        """Send bytes to the client; do nothing once the client has gone."""
 
     def room(self) -> Deferred[None]:
-        """Return a Deferred that fires when the client takes more bytes."""
+        """Return a Deferred that fires with None when the client takes more bytes."""
 
     def has_progressed(self) -> None:
         """Restart the time limit of the request: a streamed body has moved on."""
 
     def can_go_on(self) -> bool:
-        """Return whether another request can follow the one that is about to be answered."""
+        """Return whether another request can follow on the connection after this response."""
 
     def exchange_over(self, keep: bool) -> None:
-        """Go on after the response: with the next request if `keep`, else close."""
+        """Go on after the response: with the next request if `keep`, else close the connection."""
 
     def abort(self) -> None:
-        """Cut the connection."""
+        """Cut the connection; what has not been sent is lost."""
 
 
 class Exchange(Work):

@@ -90,6 +90,7 @@ class _Fields:
     # -- httptools' callbacks
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Add one header field; note a second one of a name that may come only once."""
         name = name.lower()
         fields = self.fields
         self.count += 1
@@ -101,6 +102,7 @@ class _Fields:
             fields[name] = b"%b, %b" % (fields[name], value.strip(b" \t"))
 
     def on_headers_complete(self) -> None:
+        """Note that llhttp has seen the end of the head."""
         self.is_complete = True
 
 
@@ -164,7 +166,10 @@ class HeadMemory:
         self._before = self._after = b""
 
     def parse(self, head: bytes) -> RequestHead:
-        """Return what `parse_head` returns for `head`, or raise what it raises."""
+        """Return what `parse_head` returns for `head`, at once if it repeats the last one.
+
+        :raises HttpError: as `parse_head`.
+        """
         known = self._known
         if known is not None:
             if head == self._last:
@@ -203,7 +208,7 @@ def _with_length(head: RequestHead, digits: bytes) -> RequestHead:
 
 
 def request_line_of(head: bytes) -> tuple[str, str]:
-    """Return method and path of a refused head, empty where they cannot be parsed."""
+    """Return (method, path) of a refused head, each empty if it cannot be parsed."""
     line = _REQUEST_LINE.match(head)
     if line is None:
         return "", ""

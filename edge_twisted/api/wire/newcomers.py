@@ -54,10 +54,10 @@ class Newcomers(Generic[G]):
             del self._networks[network]
 
     def yielding_to(self, network: str) -> G | None:
-        """
-        Return the connection to close in favour of a new one from `network`.
+        """Return the connection to close in favour of a new one from `network`.
 
-        None: no network has more connections than `network` would have with the new one.
+        It is the oldest of the network that has most.  None: no network has more connections than
+        `network` would have with the new one.
         """
         mine = len(self._networks.get(network, ()))
         if self._largest <= mine + 1:

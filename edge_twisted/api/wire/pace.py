@@ -27,12 +27,12 @@ class Pace:
         self.begin_window(begin)
 
     def begin_window(self, now: float) -> None:
-        """Begin the next window at `now`."""
+        """Begin the next window at `now`, in seconds."""
         self.due = now + WINDOW_SECONDS
         self._missing = int(self._bytes_per_second * WINDOW_SECONDS)
 
     def take(self, size: int) -> None:
-        """Count bytes that arrived."""
+        """Count `size` bytes that arrived."""
         self._missing -= size
 
     @property
@@ -42,5 +42,8 @@ class Pace:
 
 
 def stall_seconds(bytes_per_second: int) -> float:
-    """Return how many seconds a client may stop reading if it must read at this rate."""
+    """Return how many seconds a client may stop reading if it must read at this rate.
+
+    That is the time in which the client would take `ROOM_BYTES`, and at least one window.
+    """
     return max(WINDOW_SECONDS, ROOM_BYTES / bytes_per_second)

@@ -79,8 +79,7 @@ class RequestReader:
                 self._data += data
 
     def next_head(self) -> RequestHead | None:
-        """
-        Return the head of the next request; None if more bytes are needed.
+        """Take the head of the next request; return it, or None if more bytes are needed.
 
         :raises HttpError: the bytes are no request that this server takes; answer it and close.
         """
@@ -101,7 +100,10 @@ class RequestReader:
         return parsed
 
     def whole_body(self) -> bytes | None:
-        """Return the newest request's body if all of it is buffered; else take nothing."""
+        """Take the newest request's body and return it, if all of it is buffered.
+
+        None: it is not, or comes in chunks; nothing is taken then.
+        """
         left, begin, data = self._left, self._at, self._data
         if self._chunks is not None or len(data) - begin < left:
             return None
@@ -110,8 +112,9 @@ class RequestReader:
         return data[begin : begin + left]
 
     def next_piece(self) -> bytes:
-        """
-        Return the buffered part of the body; empty at its end, or if none has arrived.
+        """Take the buffered part of the body and return it, chunks decoded.
+
+        It is empty at the end of the body (`is_body_complete`), and while none has arrived.
 
         :raises HttpError: the chunks are malformed; answer it and close.
         """

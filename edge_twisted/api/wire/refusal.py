@@ -34,11 +34,12 @@ def refusal(
     is_secure: bool,
     line: tuple[str, str] = ("", ""),
 ) -> bytes:
-    """
-    Return all bytes of the response for `error`, and report the response to the observers.
+    """Return all bytes of the response for `error`, and report the response to the observers.
 
-    The caller sends the bytes and closes the connection.  `line` is the method and the path, empty
-    where they could not be parsed.
+    The caller sends the bytes and closes the connection.
+
+    :param peer: the text of the client's address.
+    :param line: (method, path) of the request, each empty where it could not be parsed.
     """
     request = Request(
         id=context.new_request_id(),

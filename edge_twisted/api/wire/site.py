@@ -46,6 +46,10 @@ class Site(ServerFactory):
     # -- IProtocolFactory
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol:
+        """Return the protocol of a new connection: a `Connection`, or one that refuses.
+
+        At the limit of connections, a newcomer of the largest network gives way, if there is one.
+        """
         if self.context.is_draining:
             return _Refusal(self.context, Stopping())
         full = len(self.connections) >= self.context.limits.max_connections
@@ -75,10 +79,10 @@ class Site(ServerFactory):
     # -- for the service
 
     def drain(self, limit_seconds: float) -> Deferred[None]:
-        """
-        Close idle connections now and the others after their request; fire when all are closed.
+        """Close idle connections now and the others after their request.
 
-        Connections that are still open after `limit_seconds` are cut.
+        The Deferred fires with None when all are closed.  Those that are still open after
+        `limit_seconds` are cut.
         """
         self.context.is_draining = True
         idle = [connection for connection in list(self.connections) if connection.drain()]
@@ -152,6 +156,7 @@ class _Refusal(Protocol):
         self._error = error
 
     def connectionMade(self) -> None:
+        """Send the error and close; over TLS, where no handshake has taken place, only cut."""
         context, transport = self._context, self.transport
         assert transport is not None
         is_secure = ISSLTransport.providedBy(transport)

@@ -28,8 +28,9 @@ class RequestTarget:
 
 
 def target_of(method: bytes, raw: bytes) -> RequestTarget:
-    """
-    Parse a target; `raw` has no blanks, control characters or bytes beyond ASCII.
+    """Parse the target of a request line into path, query and host.
+
+    `raw` has no blanks, control characters or bytes beyond ASCII; the caller has checked that.
 
     :raises MalformedRequest: `raw` is malformed, or not a target for `method`.
     """

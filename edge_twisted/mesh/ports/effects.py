@@ -181,22 +181,28 @@ class LinkSession(Protocol):
     """
 
     def start(self, now: float) -> list[Effect]:
-        """Begin; call it once the TLS handshake is complete."""
+        """Begin with this server's HELLO; call it once the TLS handshake is complete."""
 
     def receive(self, data: bytes, now: float) -> list[Effect]:
-        """Take bytes in the pieces in which they came."""
+        """Take bytes of the connection, in any pieces, and act on each message that they complete.
+
+        A peer that breaks the protocol is no exception: the effects then end with `Close`.
+        """
 
     def tick(self, now: float) -> list[Effect]:
-        """Do what time makes due; call it about every 0.5 s."""
+        """Do what is due at `now` (keep-alives, time-outs); call it about every 0.5 s."""
 
     def answered(self, token: Token, answer: object, now: float) -> list[Effect]:
-        """Take the answer to an `Ask`, or what a `Compute` returned."""
+        """Take the answer to the `Ask`, or the result of the `Compute`, that had this token."""
 
     def failed(self, token: Token, error: Exception, now: float) -> list[Effect]:
-        """End the link, because an `Ask` or a `Compute` failed."""
+        """End the link, because the `Ask` or the `Compute` with this token failed."""
 
     def committed(self, lsn: int, collections: frozenset[str], now: float) -> list[Effect]:
-        """Send what became durable here, from whatever source."""
+        """Send the peer what it subscribes to of the commits up to `lsn`, durable here now.
+
+        `collections` are those that the commits changed, by whichever source.
+        """
 
     def cursors_dropped(self, collections: frozenset[str], now: float) -> list[Effect]:
         """Begin the subscriptions in these collections anew, for EVICT dropped their cursors."""
@@ -205,7 +211,7 @@ class LinkSession(Protocol):
         """Subscribe to one more scope, unless it is subscribed to already."""
 
     def unsubscribe(self, key: ScopeKey, now: float) -> list[Effect]:
-        """End the subscription to a scope; documents that came stay."""
+        """End the subscription to a scope; the documents that it brought stay."""
 
     def lost(self) -> None:
         """End the session of a connection that is gone; other links may pull its documents."""
@@ -214,10 +220,16 @@ class LinkSession(Protocol):
         """Send encoded presence records to the peer."""
 
     def send_blob(self, message: bytes) -> list[Effect]:
-        """Send a message about attachments to the peer; send chunks only when `is_idle`."""
+        """Send the peer one encoded message about attachments (`mesh.blobs.messages`).
+
+        Chunks have low priority: send them only while `is_idle`.
+        """
 
     def refuse(self, reason: EndReason, detail: str = "") -> list[Effect]:
-        """End the link by a decision of its owner, and tell the peer the reason."""
+        """End the link by a decision of its owner; the peer gets the reason.
+
+        :param detail: a sentence for the peer's log, beside the reason.
+        """
 
     @property
     def is_idle(self) -> bool:

@@ -19,7 +19,7 @@ class Port(Protocol):
 
     @property
     def now(self) -> float:
-        """Monotonic seconds."""
+        """Monotonic seconds of the call from outside that is being handled."""
 
     @property
     def declared(self) -> Timestamp:
@@ -29,16 +29,22 @@ class Port(Protocol):
         """Send a message to the peer."""
 
     def send_batch(self, payload: bytes) -> None:
-        """Send a BATCH that `messages.encode` made."""
+        """Send the peer a BATCH; `payload` is the whole message, as `messages.encode` made it."""
 
     def ask(self, request: DocumentRequest, then: Callable[[Answer], None]) -> None:
-        """Have the database perform a request; a failure ends the link."""
+        """Have the database perform a request, and call `then` with its answer.
+
+        A request that fails ends the link, and `then` is not called.
+        """
 
     def ask_in_turn(self, request: DocumentRequest, then: Callable[[Answer], None]) -> None:
-        """As `ask`, for what the peer wants read: in order, few at a time."""
+        """Do as `ask`, for what the peer wants read: requests run in order, few at a time."""
 
     def compute(self, steps: Generator[None, None, T], then: Callable[[T], None]) -> None:
-        """Have steps run to their end, some at a time; a failure ends the link."""
+        """Have steps run to their end, some at a time, and call `then` with what they return.
+
+        An exception of a step ends the link.
+        """
 
     def tell(self, event: Event) -> None:
         """Tell the owner of the link of an event."""

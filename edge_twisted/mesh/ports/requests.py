@@ -124,7 +124,7 @@ class ApplyBatch:
 
     @property
     def cursors(self) -> tuple[ScopeCursor, ...]:
-        """All scopes that the batch is for, with their cursors."""
+        """The scopes that the batch is for, each with its cursor: `scope` first, then `others`."""
         return (ScopeCursor(self.scope, self.after, self.evictions), *self.others)
 
 
@@ -218,7 +218,7 @@ class ReadChanges:
 
     @property
     def readings(self) -> tuple[ScopeReading, ...]:
-        """All scopes that the batch is for."""
+        """The scopes that the batch is for, each with its cursor and base: `scope` first."""
         return (ScopeReading(self.scope, self.after, self.base), *self.others)
 
 
@@ -370,7 +370,10 @@ class Watcher(Protocol):
         """Begin the subscriptions in these collections anew, for EVICT dropped their cursors."""
 
     def scopes_opened(self, collections: frozenset[str]) -> None:
-        """Try again what was answered with `ScopeClosed`, as after a commit in each."""
+        """Try scopes of these collections again that were answered with `ScopeClosed`.
+
+        Treat it like a commit in each of the collections.
+        """
 
     def replica_renewed(self, replica: Replica) -> None:
         """End all links, so that they say HELLO with the new replica."""
@@ -395,14 +398,17 @@ class Documents(Protocol):
         """Return the highest sequence number of a replica among the writes known here."""
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
-        """Tell a watcher what happens from now on; return a function that ends that."""
+        """Tell `watcher` of events from now on; return a function that ends the telling."""
 
     def scope(self, query: str, arguments: Mapping[str, Value]) -> Scope:
-        """
-        Return the scope that a subscription query names.
+        """Return the scope that a subscription query names, with the arguments of its parameters.
 
-        :raises DqlError: the query is no subscription.
+        :raises DqlError: the query is no subscription; show its author the message.
         """
 
     def perform(self, request: DocumentRequest) -> Deferred[Answer]:
-        """Perform a request; fire with the answer, for mutations once they are durable."""
+        """Perform a request; fire with the answer that the request's docstring names.
+
+        For requests that change documents, the Deferred fires once the change is durable.  An
+        error, also those that the request's docstring names, fails the Deferred.
+        """

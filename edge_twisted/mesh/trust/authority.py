@@ -55,7 +55,7 @@ class NoAuthority:
 
 
 def authority_of(database: DatabaseConfig) -> Authority | NoAuthority:
-    """Return the authority that a valid configuration names."""
+    """Return the authority that a valid configuration names, or why there is none here."""
     auth = database.auth
     if isinstance(auth, ServerAuth):
         if auth.provider != DEVELOPMENT_PROVIDER:
@@ -72,12 +72,19 @@ def authority_of(database: DatabaseConfig) -> Authority | NoAuthority:
 
 
 def database_hash(db_id: str) -> bytes:
-    """Return the hash of the database's id in HELLO: SHA-256 of a label and its 16 bytes."""
+    """Return 32 bytes that stand for a database in HELLO: SHA-256 of a label and the id.
+
+    `db_id` is the UUID text of the configuration, and counts as its 16 bytes.
+    """
     return hashlib.sha256(DATABASE_LABEL + _id_bytes(db_id)).digest()
 
 
 def derived_key(secret: str, db_id: str, info: bytes) -> ec.EllipticCurvePrivateKey:
-    """Derive the authority's key from a secret text, as the head of this module says."""
+    """Derive the authority's private key from a secret text, by HKDF-SHA256 (RFC 5869).
+
+    `db_id` is the salt, and `info` names the mode.  The head of this module tells how the output
+    becomes a scalar (FIPS 186-5, A.2.1).
+    """
     stretched = _hkdf(secret.encode("utf-8"), db_id, info, _SCALAR_BYTES)
     scalar = int.from_bytes(stretched, "big") % (_ORDER - 1) + 1
     return ec.derive_private_key(scalar, ec.SECP256R1())

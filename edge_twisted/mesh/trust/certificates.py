@@ -32,7 +32,11 @@ VALID_FOR: Final = timedelta(days=10 * 365)
 
 
 def authority_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    """Return the certificate of the authority with this key: the trust anchor of its mesh."""
+    """Return the self-signed certificate of the authority with this key: its mesh's trust anchor.
+
+    All but the signature is fixed or follows from the key, so each member's copy verifies the
+    certificates of all members.
+    """
     public = key.public_key()
     return (
         x509.CertificateBuilder()
@@ -52,7 +56,10 @@ def authority_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
 def issue(
     authority: ec.EllipticCurvePrivateKey, member: ec.EllipticCurvePublicKey, now: datetime
 ) -> x509.Certificate:
-    """Issue the certificate of the member with this public key, for both ends of a link."""
+    """Issue a member's certificate, for both ends of links; `authority` is the key that signs.
+
+    :param now: an aware time, from which the validity is reckoned (`BACKDATED`, `VALID_FOR`).
+    """
     name = peer_key(member)
     uses = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key())

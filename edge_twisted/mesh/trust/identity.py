@@ -51,11 +51,11 @@ class PeerIdentity:
 
     @classmethod
     def of(cls, key: ec.EllipticCurvePrivateKey) -> PeerIdentity:
-        """Return the identity with this key."""
+        """Return the identity that has this private key, which must be of P-256."""
         return cls(key=key, peer_key=peer_key(key.public_key()))
 
     def sign(self, message: bytes) -> bytes:
-        """See `signatures.sign`."""
+        """Sign `message` with this server's key; return 64 bytes, see `signatures.sign`."""
         return sign(self.key, message)
 
 

@@ -23,7 +23,7 @@ _FORM: Final = re.compile(r"pk[A-Za-z0-9_-]{44}", re.ASCII)
 
 
 def peer_key(key: ec.EllipticCurvePublicKey) -> PeerKey:
-    """Return the peer key of a P-256 public key."""
+    """Return the peer key of a P-256 public key: "pk" and the compressed point in base64url."""
     point = key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
     return PeerKey(PREFIX + base64.urlsafe_b64encode(point).decode("ascii").rstrip("="))
 
@@ -34,8 +34,7 @@ def is_peer_key(text: str) -> bool:
 
 
 def public_key(peer: PeerKey) -> ec.EllipticCurvePublicKey:
-    """
-    Return the public key that a peer key is the text of.
+    """Return the public key that a peer key encodes.
 
     :raises ValueError: the text names no point of the curve: nobody has this key.
     """

@@ -30,13 +30,13 @@ _KEPT_KEYS: Final = 1024
 
 
 def sign(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
-    """Return the signature of a message."""
+    """Sign a message by ECDSA with SHA-256; return r and s, 32 bytes each, big-endian."""
     r, s = decode_dss_signature(key.sign(message, _ALGORITHM))
     return r.to_bytes(_NUMBER_BYTES, "big") + s.to_bytes(_NUMBER_BYTES, "big")
 
 
 def is_signed_by(peer: PeerKey, signature: bytes, message: bytes) -> bool:
-    """Return whether a peer signed a message; takes about 0.1 ms."""
+    """Return whether `signature` (see `sign`) is the peer's for `message`; takes about 0.1 ms."""
     if len(signature) != SIGNATURE_BYTES:
         return False
     r, s = (

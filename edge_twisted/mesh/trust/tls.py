@@ -41,11 +41,13 @@ class MeshTls:
     # -- IOpenSSLServerConnectionCreator
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """Return the TLS state of a connection that this server accepted."""
         return SSL.Connection(self._server)
 
     # -- IOpenSSLClientConnectionCreator
 
     def clientConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        """Return the TLS state of a connection that this server dialled."""
         return SSL.Connection(self._client)
 
 

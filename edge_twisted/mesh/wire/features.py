@@ -45,11 +45,11 @@ class Features:
 
     @property
     def has_signed_presence(self) -> bool:
-        """Whether each presence record carries the signature of the peer that it is about."""
+        """Whether each presence record carries the signature of the peer that it describes."""
         return self.version >= 2
 
     def has(self, kind: type[m.Message]) -> bool:
-        """Return whether messages of a kind may come on the link."""
+        """Return whether messages of this class may come on the link."""
         return SINCE.get(kind, 1) <= self.version
 
     @property
@@ -64,6 +64,6 @@ class Features:
 
 
 def common_features(ours: Collection[int], theirs: Collection[int]) -> Features | None:
-    """Return the features of the highest version that two servers speak, None if there is none."""
+    """Return the features of the highest version in both collections; None if there is none."""
     both = set(ours) & set(theirs)
     return Features(max(both)) if both else None

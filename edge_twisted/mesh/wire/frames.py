@@ -49,7 +49,11 @@ class FrameWriter:
         )
 
     def message(self, payload: bytes, *, deflated: bool = True) -> bytes:
-        """Return a message as bytes to send; pass `deflated=False` for compressed payloads."""
+        """Return the frames of a message, as bytes to send; `payload` is the encoded message.
+
+        Pass `deflated=False` for a payload that is compressed already, which deflate would not
+        shrink.
+        """
         if not deflated:
             return b"".join(_frames(payload, 0))
         packed = self._deflate.compress(payload) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
@@ -80,14 +84,14 @@ class FrameReader:
         self._flags: int | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take bytes as they came; `messages` yields the messages that they complete."""
+        """Add received bytes, in any pieces; `messages` yields the messages that they complete."""
         self._buffer += data
 
     def messages(self) -> Iterator[bytes]:
-        """
-        Yield the messages that are complete.
+        """Yield the payload of each message that is complete, inflated, in the order of arrival.
 
-        :raises PeerViolation: a frame is malformed or too large; the reader cannot go on.
+        :raises PeerViolation: a frame is malformed or too large; end the link, for the reader
+            cannot go on.
         """
         while (frame := self._next_frame()) is not None:
             flags, piece = frame

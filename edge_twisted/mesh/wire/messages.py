@@ -363,10 +363,9 @@ _decoder: Final = msgspec.msgpack.Decoder(Message)
 
 
 def decode(payload: bytes) -> Message | None:
-    """
-    Return the message, None if it is of an unknown kind that is to be ignored.
+    """Return the message that `payload` encodes; None if its kind is unknown and to be ignored.
 
-    :raises PeerViolation: the payload is no message, or a field is beyond its limits.
+    :raises PeerViolation: the payload is no message, or a field is beyond its limits; end the link.
     """
     kind = _kind(payload)
     if kind is not None and FIRST_IGNORABLE <= kind <= LAST_KIND and kind not in _KNOWN:

@@ -39,10 +39,10 @@ def size_of(item: Item) -> int:
 
 
 def pieces(items: Sequence[Item], most_bytes: int = MAX_ITEM_BYTES) -> Iterator[list[Item]]:
-    """
-    Yield the items in runs of one message each; at least one run, which may be empty.
+    """Yield the items in order, in runs that one message each can carry.
 
-    Items that are too large for any message are left out (`withheld`).
+    A run has at most `most_bytes` and `MAX_ITEMS` items.  There is at least one run, which may be
+    empty. Items that are too large for any message are left out; `withheld` yields those.
     """
     run: list[Item] = []
     total = 0
@@ -64,7 +64,7 @@ def withheld(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def write_items(items: Iterable[Item]) -> Items:
-    """Return items as BATCH carries them."""
+    """Sort items into the lists of a BATCH, one list for each kind of item."""
     written = Items([], [], [], [])
     for item in items:
         if isinstance(item, Whole):
@@ -79,7 +79,7 @@ def write_items(items: Iterable[Item]) -> Items:
 
 
 def read_items(written: Items) -> tuple[Item, ...]:
-    """Return the items of a BATCH."""
+    """Return the items of a BATCH: whole documents, then partial, announced and left ones."""
     return (
         *map(Whole._make, written.whole),
         *map(Partial._make, written.partial),
@@ -89,17 +89,20 @@ def read_items(written: Items) -> tuple[Item, ...]:
 
 
 def read_wholes(written: Iterable[WireWhole]) -> tuple[Whole, ...]:
-    """Return whole documents."""
+    """Return whole documents as the rest of the mesh holds them, from the form of messages."""
     return tuple(map(Whole._make, written))
 
 
 def write_vector(vector: VersionVector) -> list[Entry]:
-    """Return a version vector as messages carry it, in the order of replicas."""
+    """Return a version vector as messages carry it: (site, epoch, number), in order of replicas."""
     return [(replica.site, replica.epoch, vector[replica]) for replica in sorted(vector)]
 
 
 def read_vector(written: Iterable[Entry]) -> VersionVector:
-    """Return a version vector; of several entries for one replica, the highest counts."""
+    """Return a version vector from entries (site, epoch, number), as messages carry them.
+
+    Of several entries for one replica, the highest number counts.
+    """
     found: dict[Replica, int] = {}
     for site, epoch, number in written:
         replica = Replica(SiteId(site), epoch)
@@ -109,12 +112,12 @@ def read_vector(written: Iterable[Entry]) -> VersionVector:
 
 
 def news_of(vector: VersionVector, told: VersionVector) -> VersionVector:
-    """Return the entries of a vector that are higher than those told before."""
+    """Return the entries of `vector` whose numbers are higher than in `told`."""
     return VersionVector({r: n for r, n in vector.items() if n > told.seen(r)})
 
 
 def write_seen(seen: Sequence[Seen]) -> Iterator[list[WireSeen]]:
-    """Yield versions of documents in lists, each as long as one message may hold."""
+    """Yield versions of documents as messages carry them, in lists that fit into a message."""
     chunk: list[WireSeen] = []
     size = 0
     for each in seen:
@@ -131,7 +134,7 @@ def write_seen(seen: Sequence[Seen]) -> Iterator[list[WireSeen]]:
 
 
 def read_seen(written: Iterable[WireSeen]) -> tuple[Seen, ...]:
-    """Return the versions of documents."""
+    """Return versions of documents in the order of `written`, as messages carry them."""
     return tuple(Seen(each.id_key, _read_version(each), _read_life(each)) for each in written)
 
 
