@@ -21,22 +21,25 @@ class CreditPool:
         self._outstanding: dict[str, int] = {}
 
     def join(self, attachment: str) -> None:
-        """Add a pull, without credit."""
+        """Add the pull of a blob, without credit."""
         self._outstanding[attachment] = 0
 
     def leave(self, attachment: str) -> None:
-        """Remove a pull and take back its unused credit; harmless when repeated."""
+        """Remove the pull of a blob, and free its unused credit; harmless when repeated."""
         self._free += self._outstanding.pop(attachment, 0)
 
     def spend(self, attachment: str, length: int) -> bool:
-        """Use credit for bytes that came; answer False, and use none, if there is too little."""
+        """Use credit for `length` bytes that came; return whether there was enough.
+
+        If not, none is used.
+        """
         if self._outstanding.get(attachment, 0) < length:
             return False
         self._outstanding[attachment] -= length
         return True
 
     def restore(self, length: int) -> None:
-        """Free the credit that bytes have used, once they are on disk or thrown away."""
+        """Free credit for `length` bytes, once they are on disk or thrown away."""
         # Bytes that came over an earlier link with the same peer do not enlarge this window.
         self._free = min(self._free + length, WINDOW_BYTES - sum(self._outstanding.values()))
 

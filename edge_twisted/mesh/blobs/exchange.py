@@ -68,12 +68,15 @@ class BlobExchange:
     # -- what is wanted here
 
     def want(self, attachment: str, now: float, *, urgent: bool) -> list[Effect]:
-        """Fetch a blob; `Settle` says whether it came.  `urgent`: a request waits for it."""
+        """Fetch a blob for this server; the effect `Settle` will say whether it came.
+
+        `urgent`: a request waits for it, so it does not wait for its turn.
+        """
         self._fetches.want(attachment, now, urgent=urgent)
         return self._done(now)
 
     def is_fetching(self, attachment: str) -> bool:
-        """Answer whether a blob is on its way, or rests until its next try."""
+        """Return whether a blob is on its way, or rests until its next try."""
         return self._fetches.state(attachment) is not FetchState.DONE
 
     # -- neighbours and time
@@ -113,7 +116,7 @@ class BlobExchange:
     # -- messages
 
     def heard(self, peer: Peer, message: Message, now: float) -> list[Effect]:
-        """Take a message of a neighbour."""
+        """Take a decoded message of a neighbour."""
         self._now = now
         match message:
             case Want():
@@ -155,7 +158,10 @@ class BlobExchange:
         return self._done(now)
 
     def written(self, peer: Peer, length: int, now: float) -> list[Effect]:
-        """Take the answer to `Write`: done, or failed (then `broken` is told as well)."""
+        """Take the answer to `Write`: `length` bytes from `peer` are on disk, or were dropped.
+
+        If the disk refused them, call `broken` as well.
+        """
         self._fetches.written(peer, length)
         return self._done(now)
 
@@ -176,7 +182,7 @@ class BlobExchange:
         return self._done(now)
 
     def is_serving(self, peer: Peer) -> bool:
-        """Answer whether a chunk for a neighbour waits for room on its link: see `give`."""
+        """Return whether a chunk for a neighbour waits for room on its link: see `give`."""
         return self._server.is_waiting(peer)
 
     def give(self, peer: Peer, now: float) -> list[Effect]:
@@ -187,7 +193,10 @@ class BlobExchange:
     def read(
         self, peer: Peer, attachment: str, offset: int, data: bytes, now: float
     ) -> list[Effect]:
-        """Take the answer to `Read`: the data; empty if the peer stopped meanwhile."""
+        """Take the answer to `Read`: the bytes of the blob from `offset` on.
+
+        They are empty if the peer stopped meanwhile.
+        """
         self._server.read(peer, attachment, offset, data, now)
         return self._done(now)
 

@@ -46,7 +46,10 @@ class Fetch:
     retry_at: float = 0.0
 
     def advance(self, event: FetchEvent) -> None:
-        """Go to the next state; KeyError: the event cannot happen in this state, which is a bug."""
+        """Go to the next state.
+
+        :raises KeyError: the event cannot happen in this state: a bug.
+        """
         self.state = NEXT_STATE[self.state][event]
 
     @property

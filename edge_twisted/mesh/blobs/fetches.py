@@ -55,7 +55,7 @@ class BlobSearcher(Protocol):
         """Ask all neighbours; calls of `found` and `search_ended` follow, perhaps at once."""
 
     def is_searching(self, attachment: str) -> bool:
-        """Answer whether the answer of some neighbour is outstanding."""
+        """Return whether the answer of some neighbour is outstanding."""
 
     def end(self, attachment: str) -> None:
         """Ignore answers that are outstanding; harmless when there are none."""
@@ -105,14 +105,17 @@ class Fetches:
             self._start(fetch, now)
 
     def credited(self, peer: Peer, credit: Credit) -> None:
-        """Add to the credit of a neighbour that pulls a blob that is still on its way."""
+        """Add to the credit of a neighbour that waits for a blob that is itself on its way here."""
         fetch = self._all.get(credit.attachment)
         if fetch is not None and peer in fetch.pullers:
             offset, before = fetch.pullers[peer]
             fetch.pullers[peer] = (offset, before + credit.more)
 
     def stopped(self, peer: Peer, attachment: str) -> None:
-        """Forget a neighbour that pulls no longer; drop the fetch if it was for that one alone."""
+        """Forget a neighbour that pulls a blob no longer.
+
+        A fetch that was for this neighbour alone ends.
+        """
         fetch = self._all.get(attachment)
         if fetch is None or peer not in fetch.pullers:
             return
@@ -123,7 +126,7 @@ class Fetches:
     # -- what searches bring
 
     def found(self, attachment: str, peer: Peer, length: int, now: float) -> None:
-        """Note that a neighbour can give a blob of so many bytes."""
+        """Note that a neighbour can give a blob of `length` bytes."""
         fetch = self._all.get(attachment)
         if fetch is not None:
             self._add_source(fetch, peer, length)
@@ -162,7 +165,10 @@ class Fetches:
             self._grant(peer)
 
     def finished(self, attachment: str, now: float) -> dict[Peer, tuple[int, int]]:
-        """Forget the fetch of a blob that is here; return who pulls it, with offset and credit."""
+        """Forget the fetch of a blob that is here now.
+
+        Return who pulls the blob from here: neighbour -> (offset, credit), both in bytes.
+        """
         fetch = self._all.pop(attachment, None)
         self._searcher.end(attachment)
         self.effects.append(Settle(attachment, is_here=True))
@@ -199,7 +205,11 @@ class Fetches:
     # -- what sources say
 
     def take_chunk(self, peer: Peer, chunk: Chunk, now: float) -> None:
-        """Write the next content; ignore content that was on its way when its pull was stopped."""
+        """Write a chunk from `peer` if it is the next of its blob; else ignore the chunk.
+
+        A chunk to be ignored was on its way when its pull was stopped.  One beyond the credit ends
+        the pull; one beyond the blob's length also counts as the peer's fault.
+        """
         fetch = self._all.get(chunk.attachment)
         if fetch is None or fetch.source != peer or chunk.offset != fetch.received:
             return

@@ -103,8 +103,7 @@ _decoder: Final = msgspec.msgpack.Decoder(Message)
 
 
 def decode(data: bytes) -> Message:
-    """
-    Decode a message.
+    """Return the message that `data` encodes.
 
     :raises MalformedBlobMessage: the bytes are no message within the limits; end the link.
     """

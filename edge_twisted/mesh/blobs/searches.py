@@ -83,7 +83,7 @@ class Searches:
     # -- searches of this server
 
     def begin(self, number: bytes, attachment: str, peers: Iterable[Peer], now: float) -> None:
-        """Ask all neighbours for a blob; `number` is new, and random."""
+        """Ask all neighbours for a blob; `number` names the search: 16 new random bytes."""
         self._seen[number] = now
         self._own[attachment] = number
         self._open[number] = _Search(
@@ -92,7 +92,7 @@ class Searches:
         self._ask(number, peers)
 
     def is_searching(self, attachment: str) -> bool:
-        """Answer whether this server searches for a blob."""
+        """Return whether a search of this server for a blob is open."""
         return attachment in self._own
 
     def end(self, attachment: str) -> None:
@@ -141,7 +141,7 @@ class Searches:
     # -- answers of neighbours
 
     def have(self, peer: Peer, have: Have) -> None:
-        """Note that a neighbour can give the blob; tell the asker at the first such answer."""
+        """Note that a neighbour can give the blob; pass the first such answer on to the asker."""
         search = self._open.get(have.search)
         if search is None or peer not in search.pending:
             return

@@ -55,7 +55,10 @@ class BlobServer:
         self.effects: list[Effect] = []
 
     def begin(self, peer: Peer, pull: Pull, length: int, now: float) -> None:
-        """Serve a blob that is here, from the offset of a pull on."""
+        """Serve a blob that is here, `length` bytes long, from the offset of a pull on.
+
+        An impossible offset, or one pull too many, is answered `Gone`.
+        """
         serves = self._serves.setdefault(peer, {})
         if pull.offset > length or (pull.attachment not in serves and len(serves) >= MOST_PER_PEER):
             self.effects.append(Say(peer, Gone(pull.attachment)))
@@ -94,7 +97,7 @@ class BlobServer:
     # -- chunks
 
     def is_waiting(self, peer: Peer) -> bool:
-        """Answer whether a chunk could be read for a neighbour now."""
+        """Return whether a chunk could be read for a neighbour now."""
         return peer not in self._reading and any(
             serve.credit for serve in self._serves.get(peer, {}).values()
         )

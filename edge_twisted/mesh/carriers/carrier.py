@@ -115,7 +115,7 @@ class Carrier(Protocol[A_contra]):
 
     @property
     def kind(self) -> LinkKind:
-        """The kind of its links in the presence graph."""
+        """The kind of this carrier's links in the presence graph."""
 
     def connect(self, address: A_contra, factory: IProtocolFactory) -> Deferred[IProtocol]:
         """

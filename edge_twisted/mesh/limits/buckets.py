@@ -26,7 +26,7 @@ class Bucket:
         self._left = self.rate.burst
 
     def take(self, count: float, now: float) -> bool:
-        """Take `count` tokens if so many are left; return whether they were."""
+        """Take `count` tokens if so many are left; return whether they were taken."""
         if self.left(now) < count:
             return False
         self._left -= count
@@ -37,7 +37,7 @@ class Bucket:
         self._left = max(self.left(now) - count, -float(self.rate.burst))
 
     def left(self, now: float) -> float:
-        """Return how many tokens are left now; a negative number is owed."""
+        """Return how many tokens are left at `now`; a negative number is what is owed."""
         if self._at is not None and now > self._at:
             refilled = self._left + (now - self._at) * self.rate.per_second
             self._left = min(refilled, float(self.rate.burst))

@@ -95,7 +95,7 @@ OWN_PRESENCE: Final = Rate(4096, 256.0)
 
 
 def cost(message: m.Message, size: int) -> int:
-    """Return what a message of `size` bytes costs of the rate of its kind."""
+    """Return how many tokens of the rate of its kind a message of `size` bytes costs."""
     count = max(1, len(message.records)) if isinstance(message, m.Presence) else 1
     each = BYTES_EACH.get(type(message))
     return count if each is None else count + size // each
@@ -117,11 +117,10 @@ class Intake:
             self._due[answer] += count
 
     def take(self, message: m.Message, size: int, now: float) -> None:
-        """
-        Count a message of `size` bytes.
+        """Count a message of `size` bytes that came.
 
-        :raises Refused: the message exceeds the rate of its kind.
-        :raises PeerViolation: the message may not come again, or answers nothing.
+        :raises Refused: the message exceeds the rate of its kind; end the link with its reason.
+        :raises PeerViolation: the message may not come again, or answers nothing; end the link.
         """
         kind = type(message)
         if self._due.get(kind):
@@ -138,10 +137,9 @@ class Intake:
             self._came_once.add(kind)
 
     def take_unknown(self, now: float) -> None:
-        """
-        Count a message of a kind that is ignored.
+        """Count a message of a kind that is ignored.
 
-        :raises Refused: the message exceeds the rate of unknown kinds.
+        :raises Refused: it exceeds the rate of unknown kinds; end the link with its reason.
         """
         if not self._unknown.take(1, now):
             raise _flood("messages of unknown kinds", UNKNOWN)

@@ -26,7 +26,10 @@ class Backoff:
         self._next = FIRST_SECONDS
 
     def delay(self) -> float:
-        """Return the seconds to wait before the next try, longer from try to try."""
+        """Return the seconds to wait before the next try; they grow from try to try.
+
+        It is at random between half and all of the current step (exponential backoff with jitter).
+        """
         whole = min(self._next, self.most_seconds)
         self._next = min(self._next * _FACTOR, self.most_seconds)
         return whole * (0.5 + 0.5 * self._draw())

@@ -54,7 +54,7 @@ class LocalBlob(Protocol):
 
     @property
     def length(self) -> int:
-        """Size in bytes."""
+        """Size of the blob in bytes."""
 
 
 class BlobContent(Protocol):
@@ -64,7 +64,7 @@ class BlobContent(Protocol):
         """Return up to `length` bytes from `offset`; fewer at the end only, and none beyond it."""
 
     def close(self) -> None:
-        """Close the blob."""
+        """Close the blob; nothing can be read any more."""
 
 
 class Download(Protocol):
@@ -72,16 +72,16 @@ class Download(Protocol):
 
     @property
     def received(self) -> int:
-        """Bytes that it holds."""
+        """Number of bytes of the blob that the file holds."""
 
     def write(self, chunk: bytes) -> Awaitable[None]:
-        """Append bytes."""
+        """Append bytes of the blob to the file."""
 
     def finish(self) -> Awaitable[LocalBlob]:
-        """
-        Verify the bytes and complete the blob.
+        """Verify the bytes and complete the blob; return it.
 
-        :raises EdgeError: code ``attachment_corrupt``: the bytes are not that blob, and are gone.
+        :raises EdgeError: with code ``attachment_corrupt``: the bytes are not that blob, and are
+            gone; download it again.
         """
 
     def pause(self) -> Awaitable[None]:
@@ -105,13 +105,13 @@ class Neighbours(Protocol):
     """The links with connected peers; `MeshNode` in the server."""
 
     def send(self, peer: Peer, message: bytes) -> None:
-        """Send a message about blobs, if the peer is still connected."""
+        """Send an encoded message about blobs to a peer; do nothing if it is not connected."""
 
     def has_room(self, peer: Peer) -> bool:
-        """Answer whether no documents wait to be sent on the link."""
+        """Return whether the link with a peer has nothing else waiting to be sent."""
 
     def refuse(self, peer: Peer, detail: str) -> None:
-        """End the link of a peer that broke the protocol."""
+        """End the link of a peer that broke the protocol; `detail` says how, for log and peer."""
 
 
 @frozen(kw_only=True)
@@ -177,11 +177,11 @@ class BlobTransfer:
     # -- for requests and replication
 
     def fetch(self, attachment: str, timeout_seconds: float | None) -> Deferred[bool]:
-        """
-        Fetch a blob from neighbours; fire with whether it is here.
+        """Fetch a blob from neighbours; fire with whether it is here then.
 
-        False means that no neighbour can give it now, or that the time is up; the fetch goes on
-        in the background.  Cancelling the Deferred ends the wait, not the fetch.
+        False means that no neighbour can give it now, or that the time is up; the fetch goes on in
+        the background.  `timeout_seconds` None means no limit.  Cancelling the Deferred ends the
+        wait, not the fetch.
         """
         if self._parts.blobs.find(attachment) is not None:
             return succeed(True)
@@ -196,7 +196,7 @@ class BlobTransfer:
         return waiter
 
     def fetch_unasked(self, attachments: Iterable[str]) -> None:
-        """Fetch blobs in the background, when their turn comes."""
+        """Fetch blobs, by their ids, in the background, when their turn comes."""
         for attachment in attachments:
             if self._is_running and self._parts.blobs.find(attachment) is None:
                 self._carry(self._exchange.want(attachment, self._now(), urgent=False))
@@ -214,7 +214,7 @@ class BlobTransfer:
         self._carry(self._exchange.left(peer, self._now()))
 
     def heard(self, peer: Peer, message: bytes) -> None:
-        """Take a message about blobs from a neighbour."""
+        """Take an encoded message about blobs from a neighbour; a malformed one ends its link."""
         if peer not in self._peers or not self._is_running:
             return
         try:

@@ -28,7 +28,10 @@ class ComputationQueue:
         )
 
     def run(self, steps: Generator[None, None, object]) -> Deferred[object]:
-        """Run a generator; fire with what it returns.  Cancelling stops it after a step."""
+        """Run a generator to its end, step by step; fire with what it returns.
+
+        An exception of a step fails the Deferred.  Cancelling it stops the generator after a step.
+        """
         results: list[object] = []
 
         def keep_result() -> Generator[None, None, None]:

@@ -47,10 +47,10 @@ class LinkAcceptor:
         return cast(IProtocol, self._tls.buildProtocol(addr))
 
     def doStart(self) -> None:
-        """Nothing to do before the first connection."""
+        """Do nothing before the first connection."""
 
     def doStop(self) -> None:
-        """Nothing to do after the last connection."""
+        """Do nothing after the last connection."""
 
 
 class Connector:

@@ -45,7 +45,7 @@ class LinkedPeers(Protocol):
         """Whether the node takes no more peers."""
 
     def is_linked(self, peer: PeerKey) -> bool:
-        """Answer whether there is an established link with a peer."""
+        """Return whether there is an established link with a peer."""
 
 
 class DialState(Enum):

@@ -49,7 +49,7 @@ class MeshNames:
 
     @property
     def prefix(self) -> str:
-        """The beginning of all instance names of the mesh."""
+        """The beginning that the instance names of the mesh share: a keyed hash and a hyphen."""
         return self._hash(f"db {self._db_id}") + "-"
 
     def instance(self, peer: PeerKey) -> str:
@@ -85,13 +85,12 @@ class Mdns(Protocol):
     """Multicast DNS; its methods block, and are called in threads."""
 
     def addresses(self) -> frozenset[str]:
-        """Return the machine's addresses, without loopback ones."""
+        """Return the machine's IP addresses as texts, without loopback ones."""
 
     def open(self, announcement: Announcement | None, handler: InstanceHandler) -> MdnsSession:
-        """
-        Begin to announce and to listen.
+        """Begin to announce (None: only to listen); `handler` is told of instances.
 
-        :raises OSError: the machine has no network that can be used.
+        :raises OSError: the machine has no network that can be used; try again when it has.
         """
 
 
@@ -141,7 +140,7 @@ class Discovery:
         self._look_soon(0.0)
 
     async def stop(self) -> None:
-        """Withdraw the announcement and stop."""
+        """Withdraw the announcement and stop; done once no thread works for it any more."""
         self._is_running = False
         if self._timer is not None:
             self._timer.cancel()

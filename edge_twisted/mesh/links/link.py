@@ -57,16 +57,19 @@ class LinkOwner(Protocol):
     """The node, as its links see it."""
 
     def certified(self, link: Link, peer: PeerKey) -> LinkSession | None:
-        """Return the session for a link whose peer has shown its certificate; None: it ends."""
+        """Return the session for a link whose peer has shown its certificate.
+
+        None: the owner has ended the link.
+        """
 
     def established(self, link: Link, event: Established) -> None:
         """Keep a link on which both HELLOs are in, or refuse it."""
 
     def compute(self, steps: Generator[None, None, object]) -> Deferred[object]:
-        """Run steps, a few milliseconds at a time; fire with what they return."""
+        """Run steps, a few milliseconds of them at a time; fire with what they return."""
 
     def told(self, link: Link, event: object) -> None:
-        """Take an event of an established link."""
+        """Take an event (`ports.effects.Event`) of an established link."""
 
     def ended(self, link: Link) -> None:
         """Forget a link whose connection is gone (`link.outcome`); called once for each."""
@@ -121,15 +124,18 @@ class Link(TwistedProtocol):
     # -- IProtocol
 
     def connectionMade(self) -> None:
+        """Prepare the connection; the session begins with `handshakeCompleted`."""
         self.route.carrier.prepare(self._tls)
 
     def dataReceived(self, data: bytes) -> None:
+        """Pass bytes on to the session, and do what it says."""
         self.bytes_in += len(data)
         if self.session is not None and self._closing_since is None:
             session = self.session
             self._step(lambda: session.receive(data, self._clock.seconds()))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Note why the link ended, end its session, and tell its owner."""
         outcome, detail = _outcome_of(
             reason, certified=self.peer is not None, met=self.ends is not None
         )
@@ -146,7 +152,7 @@ class Link(TwistedProtocol):
     # -- IHandshakeListener
 
     def handshakeCompleted(self) -> None:
-        """Begin the session: the peer has proven its membership, but may still refuse ours."""
+        """Begin the session: the peer is a member; only its HELLO proves that it accepted us."""
         connection = self._tls.getHandle()
         certificate = connection.get_peer_certificate(as_cryptography=True)
         assert isinstance(certificate, x509.Certificate)
@@ -165,14 +171,16 @@ class Link(TwistedProtocol):
     # -- IPushProducer
 
     def pauseProducing(self) -> None:
+        """Note that the transport's buffer is full; `tick` watches whether it empties."""
         self._is_full = True
         self._stalled_bytes = 0
 
     def resumeProducing(self) -> None:
+        """Note that the transport's buffer has room again."""
         self._is_full = False
 
     def stopProducing(self) -> None:
-        """Nothing to do: `connectionLost` follows."""
+        """Do nothing: `connectionLost` follows."""
 
     # -- for the node
 
@@ -192,7 +200,7 @@ class Link(TwistedProtocol):
         return not self._is_full and self.session is not None and self.session.is_idle
 
     def run(self, step: Callable[[LinkSession], list[Effect]]) -> None:
-        """Call the session and carry out its effects, unless the link is ending."""
+        """Call `step` with the session and carry out its effects, unless the link is ending."""
         session = self.session
         if session is not None and self._closing_since is None:
             self._step(lambda: step(session))

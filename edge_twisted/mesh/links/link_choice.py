@@ -44,7 +44,10 @@ class LinkEnds:
 
 
 def judge(new: LinkEnds, old: LinkEnds | None, us: PeerKey, our_replica: Replica) -> LinkVerdict:
-    """Decide about the link `new`; `old` is the link with the same peer that exists, if any."""
+    """Decide which link stays: `new`, or `old`, the one with the same peer so far (None: none).
+
+    Both ends decide alike from the same facts, so that they keep the same link.
+    """
     if new.peer == us:
         same = new.replica == our_replica
         return LinkVerdict.SELF_LINK if same else LinkVerdict.DUPLICATE_PEER

@@ -44,7 +44,7 @@ class ZeroconfMdns:
         self._interfaces = interfaces
 
     def addresses(self) -> frozenset[str]:
-        """See `Mdns.addresses`."""
+        """Return the machine's IP addresses as texts; see `Mdns.addresses`."""
         found = {
             str(address.ip if address.is_IPv4 else address.ip[0])
             for adapter in ifaddr.get_adapters()

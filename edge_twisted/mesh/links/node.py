@@ -51,10 +51,10 @@ class NodeObserver(Protocol):
     """The listener to a node: audit, metrics, replication, attachments."""
 
     def peer_connected(self, link: Link) -> None:
-        """Note that a peer is connected, over this link."""
+        """Note that a peer is connected, over `link`."""
 
     def peer_disconnected(self, link: Link) -> None:
-        """Note that the link with a connected peer is gone."""
+        """Note that `link` with a connected peer is gone."""
 
     def told(self, link: Link, event: object) -> None:
         """Take an event of a session (`ports.effects.Event`) or a `RefusedRecord` of presence."""
@@ -111,12 +111,15 @@ class MeshNode:
     # -- for the service
 
     def start(self) -> None:
-        """Begin to take links."""
+        """Begin to take links, dialled or accepted."""
         self._is_open = True
         self._ticker.start(TICK_SECONDS, now=False)
 
     def stop(self) -> Iterable[Link]:
-        """Say BYE on all links; return them, `done` fires as each one is gone."""
+        """End all links with BYE, and take no new ones; return the links.
+
+        The Deferred `done` of each fires once it is gone; `cut` ends those that take too long.
+        """
         self._is_open = False
         if self._ticker.running:
             self._ticker.stop()
@@ -130,7 +133,7 @@ class MeshNode:
             link.abort(EndReason.STALLED, "the peer does not read")
 
     def committed(self, lsn: int, collections: frozenset[str]) -> None:
-        """Tell all sessions of a durable commit."""
+        """Tell all sessions that commits up to `lsn`, in these collections, are durable."""
         now = self._parts.clock.seconds()
         for link in tuple(self._by_peer.values()):
             link.run(lambda session: session.committed(lsn, collections, now))
@@ -197,7 +200,7 @@ class MeshNode:
 
     @property
     def now(self) -> float:
-        """The clock of links, in seconds."""
+        """The clock of links, in monotonic seconds."""
         return self._parts.clock.seconds()
 
     @property
@@ -212,7 +215,7 @@ class MeshNode:
 
     @property
     def traffic(self) -> tuple[int, int]:
-        """Bytes in and bytes out, of all links there ever were."""
+        """(Bytes in, bytes out) of all links there ever were, since the process started."""
         return (
             self._past_bytes_in + sum(link.bytes_in for link in self._links),
             self._past_bytes_out + sum(link.bytes_out for link in self._links),
@@ -224,16 +227,16 @@ class MeshNode:
         return len(self._by_peer) >= self.limits.connections
 
     def is_linked(self, peer: PeerKey) -> bool:
-        """Whether there is an established link with a peer."""
+        """Return whether there is an established link with a peer."""
         return peer in self._by_peer
 
     @property
     def strangers(self) -> int:
-        """Connections that came in and have not said HELLO."""
+        """The number of connections that came in and have not said HELLO."""
         return len(self._strangers)
 
     def on_peer_left(self, hook: Callable[[PeerKey], None]) -> None:
-        """Call `hook` whenever a connected peer has gone."""
+        """Call `hook` with the peer's key whenever a connected peer has gone."""
         self._peer_left.append(hook)
 
     # -- for the listener and the dialer
@@ -245,10 +248,9 @@ class MeshNode:
         return link
 
     def take_stranger(self, carrier: Carrier[Any], origin: Origin) -> Link | None:
-        """
-        Return a link for a connection that came in; None, and a line in the log: no place is left.
+        """Return a link for a connection that came in; None: there is no place for it.
 
-        Another stranger may be evicted for it, see `strangers`.
+        The refusal is logged.  Another stranger may be evicted for the newcomer, see `strangers`.
         """
         if not self._is_open:
             return None

@@ -99,7 +99,7 @@ class PresenceExchange:
                 hearing.check.cancel()
 
     def heard(self, link: Link, records: Sequence[bytes]) -> None:
-        """Take records that came over an established link."""
+        """Take encoded records that came over an established link; they are checked in steps."""
         hearing = self._hearings[link]
         hearing.waiting.extend(records)
         if hearing.check is None and hearing.waiting:

@@ -38,7 +38,11 @@ class RefusalLog:
         self._lines = 0
 
     def refused(self, refusal: str, address: str, *, by_us: bool, detail: str = "") -> None:
-        """Log that a link was refused; `address` is the peer's, without its port."""
+        """Log that a link was refused, unless the same was logged within the last minute.
+
+        :param refusal: the published name of the reason.
+        :param address: the peer's address without its port.
+        """
         now = self._clock.seconds()
         suppressed = self._due(refusal, address, now)
         if suppressed is None:

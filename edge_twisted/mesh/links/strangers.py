@@ -81,7 +81,11 @@ class Strangers(Generic[G]):
         return len(self._network_of)
 
     def decide(self, network: str, now: float) -> StrangerDecision[G]:
-        """Decide whether a connection from a network may come in; changes nothing."""
+        """Decide whether a connection from `network` may come in; change nothing.
+
+        Call `enter` for one that is admitted, and `leave` for the one that the decision evicts for
+        it.
+        """
         arrivals = self._arrivals.get(network)
         if arrivals is not None and arrivals.left(now) < 1:
             return StrangerDecision(is_admitted=False)

@@ -60,12 +60,12 @@ _form_decoder = msgspec.msgpack.Decoder(_Form)
 
 
 def signed_bytes(record: PresenceRecord) -> bytes:
-    """Return what a peer signs of its record: equal bytes for equal statements."""
+    """Return the bytes that a peer signs of its record; equal statements give equal bytes."""
     return SIGNED_AS + _encoder.encode(_statement(record))
 
 
 def encode(record: PresenceRecord) -> bytes:
-    """Encode a record; names and links beyond their limits are cut off."""
+    """Return the bytes of a record, signature included; too long names and links are cut off."""
     statement = _statement(record)
     if not record.signature:
         return _encoder.encode(statement)
@@ -94,7 +94,7 @@ def is_of_another_format(data: bytes) -> bool:
 
 
 def decode(data: bytes) -> PresenceRecord | None:
-    """Decode a record; None if the bytes are no record of this format within its limits."""
+    """Return the record that the bytes encode; None if they are none of this format and limits."""
     if len(data) > MAX_RECORD_BYTES:
         return None
     try:

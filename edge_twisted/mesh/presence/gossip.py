@@ -78,9 +78,9 @@ class Gossip:
         return None if record is None else self._own()
 
     def hear(self, data: bytes, giver: Giver) -> Spread | RefusedRecord | None:
-        """
-        Take a record that came over a link; return what to send on if it is news.
+        """Take an encoded record that came over a link from `giver`.
 
+        Return what to send on, if it is news; why it is refused; or None: there is nothing to do.
         Takes some 0.1 ms if it is news, for the signature, and less if it is none.
         """
         record = decode(data)
@@ -102,12 +102,12 @@ class Gossip:
         return Spread(news.peer, encode(news), to_all=False, is_signed=bool(news.signature))
 
     def everything(self, *, signed_only: bool) -> tuple[bytes, ...]:
-        """Return all records for a new link, or all that are signed."""
+        """Return all records, encoded, for a new link; with `signed_only`, all that are signed."""
         records = self.graph.everything()
         return tuple(encode(each) for each in records if each.signature or not signed_only)
 
     def forget(self, now: float) -> None:
-        """See `PresenceGraph.forget`."""
+        """Drop records of peers that are long out of reach; see `PresenceGraph.forget`."""
         self.graph.forget(now)
 
     # -- inner

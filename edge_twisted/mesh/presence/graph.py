@@ -73,7 +73,10 @@ class PresenceRecord:
 
     @property
     def rank(self) -> tuple[object, ...]:
-        """The order of records of one peer, total: all peers keep the same one, the highest."""
+        """The place in the order of records of one peer, to be compared with others.
+
+        The order is total, so that all servers keep the same record, the highest.
+        """
         return (self.stamp, self.claims, self.device_name, self.os, self.version)
 
 
@@ -111,7 +114,7 @@ class PresenceGraph:
         return self._local
 
     def is_news(self, record: PresenceRecord) -> bool:
-        """Return whether a record is newer than the one that is known of its peer."""
+        """Return whether a record is newer than the one known of the same peer, if any."""
         if record.peer == self._local.peer:
             return record.rank > self._local.rank
         known = self._records.get(record.peer)

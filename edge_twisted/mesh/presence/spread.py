@@ -33,7 +33,7 @@ class PresenceSpread(Generic[L]):
         self._paces: dict[L, _Pace] = {}
 
     def begins(self, link: L, records: int, now: float) -> None:
-        """Count the records that a new link begins with."""
+        """Count the number of records that a new link begins with."""
         self._pace(link).bucket.charge(records, now)
 
     def goes_now(self, link: L, peer: PeerKey, record: bytes, now: float) -> bool:

@@ -56,7 +56,7 @@ class TokenPermutation:
         self._inverses = tuple(pow(factor, -1, 1 << 64) for factor in self._factors)
 
     def tokens(self, digests: Iterable[int]) -> list[int]:
-        """Return the token of each digest, signed or unsigned."""
+        """Return the token (unsigned) of each digest (signed or unsigned), in order."""
         first, second = self._keys
         a, b, c = self._factors
         mask = TOKEN_MASK
@@ -80,8 +80,7 @@ class TokenPermutation:
 
 
 def entries(tokens: Iterable[int]) -> list[int]:
-    """
-    Return the entry of each token.
+    """Return the entry of each token: one, a check and the token, side by side in one integer.
 
     The check is cut from the token's square, so that checks do not add up as tokens do.
     """

@@ -38,10 +38,9 @@ def edge(stop: int) -> int:
 
 
 def segments(start: int, stop: int) -> list[Segment]:
-    """
-    Return the segments from `start` to before `stop`, without cell 0, which all entries are in.
+    """Return the segments of the cells from `start` to before `stop`, except cell 0.
 
-    Both are 0 or results of `edge`.
+    Cell 0 is left out because every entry is in it.  Both bounds are 0 or results of `edge`.
     """
     return [_segment(a, z) for a, z in pairwise(_EDGES) if start <= a and z <= stop]
 

@@ -97,10 +97,12 @@ class Peeler:
         return self._verdict
 
     def feed_in_steps(self, data: bytes) -> Generator[None, None, None]:
-        """
-        Take a piece of the answer to the last request; yield between steps of work.
+        """Take a piece of the answer to the last request; yield between steps of work.
 
-        :raises MalformedReconciliation: nothing was asked for, it is too much, or contradictory.
+        `verdict` has the outcome once a whole answer was taken.
+
+        :raises MalformedReconciliation: nothing was asked for, it is too much, or contradictory:
+            end the link.
         """
         if not isinstance(self._verdict, NeedMore):
             raise MalformedReconciliation("cells", "that nobody asked for")

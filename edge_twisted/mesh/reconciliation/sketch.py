@@ -36,7 +36,7 @@ class SketchBuilder:
             append[token >> shift](token)
 
     def finish_in_steps(self) -> Generator[None, None, Sketch]:
-        """Yield between steps; return the sketch.  The builder is used up."""
+        """Return the sketch; yield between steps of work.  The builder is used up."""
         sums = [0] * (1 << SUMMARY_LEVEL)
         count = 0
         for number, bucket in enumerate(self._buckets):
@@ -69,7 +69,10 @@ class Sketch:
 
     @classmethod
     def of(cls, digests: Iterable[int], salt: bytes) -> Sketch:
-        """Sketch a set of 64-bit integers; `salt` is 16 bytes, the same on both sides."""
+        """Return the sketch of a set of 64-bit integers, at once.
+
+        `salt` is 16 bytes, the same on both sides.
+        """
         builder = SketchBuilder(salt)
         builder.add(digests)
         return builder.finish()
@@ -86,7 +89,10 @@ class Sketch:
         return at < len(bucket) and bucket[at] == token
 
     def tokens(self, level: int, part: int) -> array[int]:
-        """Return the tokens of one of 2^`level` parts, ascending."""
+        """Return the tokens of part number `part` of 2^`level` parts, ascending.
+
+        The highest `level` bits of a token are the number of its part.
+        """
         if level > _BUCKET_LEVEL:
             bucket = self._buckets[part >> level - _BUCKET_LEVEL]
             shift = TOKEN_BITS - level

@@ -31,11 +31,12 @@ class CellSource:
         self._requests = 0
 
     def answer_in_steps(self, request: bytes) -> Iterator[bytes]:
-        """
-        Yield the cells that answer a request, in pieces, empty ones between steps of work.
+        """Yield the encoded cells that answer a request, in pieces.
 
-        :raises MalformedReconciliation: the request cannot come now; raised by the call, not while
-            iterating.
+        Empty pieces stand between steps of work.
+
+        :raises MalformedReconciliation: the request cannot come now: end the link.  It is raised by
+            the call, not while iterating.
         """
         asked = CellRequest.decoded(request)
         self._check(asked)
@@ -46,7 +47,10 @@ class CellSource:
         return self._cells(self._rows, asked)
 
     def answer(self, request: bytes) -> bytes:
-        """Return the cells that answer a request at once."""
+        """Return the encoded cells that answer a request, at once.
+
+        :raises MalformedReconciliation: the request cannot come now: end the link.
+        """
         return b"".join(self.answer_in_steps(request))
 
     def _check(self, asked: CellRequest) -> None:

@@ -32,12 +32,15 @@ class Fingerprint:
     total: int
 
     def encoded(self) -> bytes:
-        """Return 24 bytes."""
+        """Return the 24 bytes of the fingerprint: count (8) and total (16), little-endian."""
         return _COUNT.pack(self.count) + self.total.to_bytes(SUM_BYTES, "little")
 
     @classmethod
     def decoded(cls, data: bytes) -> Fingerprint:
-        """:raises MalformedReconciliation: the data has another length."""
+        """Return the fingerprint that 24 bytes encode.
+
+        :raises MalformedReconciliation: the data has another length; end the link.
+        """
         if len(data) != FINGERPRINT_BYTES:
             raise MalformedReconciliation("fingerprint", f"of {len(data)} bytes")
         return cls(_COUNT.unpack_from(data)[0], int.from_bytes(data[_COUNT.size :], "little"))
@@ -56,13 +59,16 @@ class Summary:
         return Fingerprint(self.count, sum(self.sums) & SUM_MASK)
 
     def encoded(self) -> bytes:
-        """Return 264 bytes."""
+        """Return the 264 bytes of the summary: count (8), then 16 sums (16 each), little-endian."""
         sums = (total.to_bytes(SUM_BYTES, "little") for total in self.sums)
         return _COUNT.pack(self.count) + b"".join(sums)
 
     @classmethod
     def decoded(cls, data: bytes) -> Summary:
-        """:raises MalformedReconciliation: the data has another length."""
+        """Return the summary that 264 bytes encode.
+
+        :raises MalformedReconciliation: the data has another length; end the link.
+        """
         if len(data) != SUMMARY_BYTES:
             raise MalformedReconciliation("summary", f"of {len(data)} bytes")
         places = range(_COUNT.size, SUMMARY_BYTES, SUM_BYTES)
@@ -85,7 +91,10 @@ class CellRequest:
         return len(self.parts) * (self.stop - self.start) * CELL_BYTES
 
     def encoded(self) -> bytes:
-        """Return level, start, stop, and a bit for each part, the lowest of each byte first."""
+        """Return the bytes of the request: level, start, stop, and a bit for each part.
+
+        The lowest bit of each byte is for the lowest part.
+        """
         chosen = sum(1 << part for part in self.parts)
         return _REQUEST.pack(self.level, self.start, self.stop) + chosen.to_bytes(
             (1 << self.level) // 8, "little"
@@ -93,7 +102,11 @@ class CellRequest:
 
     @classmethod
     def decoded(cls, data: bytes) -> CellRequest:
-        """:raises MalformedReconciliation: the data is no request, or names impossible cells."""
+        """Return the request that bytes of a peer encode.
+
+        :raises MalformedReconciliation: they are no request, or name impossible cells; end the
+            link.
+        """
         if len(data) < _REQUEST.size:
             raise MalformedReconciliation("request", f"of {len(data)} bytes")
         level, start, stop = _REQUEST.unpack_from(data)

@@ -76,7 +76,7 @@ class AsideApplier(Protocol):
     """The queue of the stream, as a repair needs it."""
 
     def apply_aside(self, items: tuple[Whole, ...], then: Callable[[], None]) -> None:
-        """Apply whole documents without moving the cursor."""
+        """Apply whole documents without moving the cursor, then call `then`."""
 
 
 @define(eq=False)
@@ -148,10 +148,9 @@ class RepairReceiver:
     # -- the sender's answers
 
     def take(self, message: RepairSummary | RepairAnswer | RepairItems | RepairFates) -> None:
-        """
-        Take an answer of the sender.
+        """Take an answer of the sender.
 
-        :raises PeerViolation: it is not the answer that the repair waits for.
+        :raises PeerViolation: it is not the answer that the repair waits for; end the link.
         """
         if not self._machine.step(type(message)):
             return

@@ -69,7 +69,10 @@ class RepairSender:
     _generation: int = 0
 
     def begin(self, salt: bytes) -> None:
-        """Summarise the set of digests as of now; questions asked before are void."""
+        """Send the summary of the set of digests as of now; questions asked before are void.
+
+        `salt` is the 16 bytes that the receiver chose.
+        """
         self.end()
         self._is_busy = True
         self._salt = salt
@@ -108,10 +111,10 @@ class RepairSender:
         self.port.ask_in_turn(ReadDigests(scope=self.scope, for_peer=True), read)
 
     def take(self, message: RepairCells | RepairPull | RepairHave) -> None:
-        """
-        Answer a question.
+        """Answer a question of the receiver.
 
-        :raises PeerViolation: the answer to the last one is not complete, or it asks too much.
+        :raises PeerViolation: the answer to the last one is not complete, or it asks too much: end
+            the link.
         """
         if self._is_busy:
             raise PeerViolation("a question in a repair before the answer to the last")

@@ -25,10 +25,9 @@ def sketch_digests(values: array[int], salt: bytes) -> Generator[None, None, Ske
 
 
 def sum_cells(source: CellSource, request: bytes) -> Generator[None, None, bytes]:
-    """
-    Return the cells that a peer asks for, encoded; yield between steps.
+    """Return the encoded cells that a peer's request asks for; yield between steps of work.
 
-    :raises MalformedReconciliation: the request cannot come now.
+    :raises MalformedReconciliation: the request cannot come now; end the link.
     """
     pieces: list[bytes] = []
     for piece in source.answer_in_steps(request):
@@ -38,10 +37,9 @@ def sum_cells(source: CellSource, request: bytes) -> Generator[None, None, bytes
 
 
 def peel(peeler: Peeler, cells: bytes) -> Generator[None, None, Verdict]:
-    """
-    Take the cells of a peer and return what is known then; yield between steps.
+    """Feed encoded cells of a peer, and return the verdict; yield between steps of work.
 
-    :raises MalformedReconciliation: the cells contradict each other, or are too many.
+    :raises MalformedReconciliation: the cells contradict each other, or are too many; end the link.
     """
     yield from peeler.feed_in_steps(cells)
     return peeler.verdict

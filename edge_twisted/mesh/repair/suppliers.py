@@ -26,7 +26,7 @@ Wholes = tuple[Whole, ...]
 
 
 def runs(answer: Answer) -> Iterator[Sequence[Whole]]:
-    """Yield the documents of an answer in runs of one message each; at least one run."""
+    """Yield the documents of an answer in runs that one message can carry; at least one run."""
     yield from cast(Iterator[Sequence[Whole]], pieces(cast(Wholes, answer), MESSAGE_BYTES))
 
 
@@ -48,10 +48,9 @@ class Supplier:
     _is_busy: bool = False
 
     def begin(self, id_keys: tuple[bytes, ...]) -> None:
-        """
-        Send the documents of these id keys.
+        """Read and send the documents of these id keys, in SUPPLY messages.
 
-        :raises PeerViolation: the answer to the last WANT is not complete.
+        :raises PeerViolation: the answer to the last WANT is not complete; end the link.
         """
         if self._is_busy:
             raise PeerViolation("a WANT before the answer to the last")

@@ -28,7 +28,7 @@ class ApplyingStream(Protocol):
     evictions: int
 
     def have_applied(self, applied: Applied) -> None:
-        """Tell the peer what became of its documents."""
+        """Tell the peer what became of its documents; `applied` is the database's answer."""
 
     def doubted(self) -> None:
         """Note that documents of the sender were not taken, as they may have been deleted here."""
@@ -59,7 +59,12 @@ class Applier:
         age: int,
         then: Callable[[Applied | Lacking], None],
     ) -> None:
-        """Apply what came when `age` was so; call `then`, unless all was stopped meanwhile."""
+        """Have the database apply a request; then call `then` with the answer.
+
+        `then` is not called if all was stopped meanwhile.  `age` is what `self.age` was when the
+        documents came: if the peer has subscribed anew since, it may lack them, so none is taken
+        for an echo.
+        """
         number = stream.apply_begins()
         request = evolve(request, declared=self.port.declared)
 
@@ -76,7 +81,7 @@ class Applier:
         self.port.ask(request, applied)
 
     def stop(self) -> None:
-        """Call nobody any more."""
+        """Stop calling back: answers that are still to come are ignored."""
         self._is_stopped = True
 
 
@@ -90,7 +95,7 @@ class MovingStream(ApplyingStream, Protocol):
     vouched: VersionVector | None
 
     def have_moved(self, lsn: int, caught_up: bool) -> None:
-        """Go on after the cursor moved to `lsn`."""
+        """Go on after the cursor moved to `lsn`; `caught_up`: that was all that the sender has."""
 
     def cursor_lost(self) -> None:
         """Begin anew: the cursor in the database is not where the stream left it."""
@@ -109,7 +114,7 @@ class StreamApplier:
         self._applier = Applier(self.port)
 
     def apply_aside(self, items: tuple[Whole, ...], then: Callable[[], None]) -> None:
-        """Apply whole documents without moving the cursor."""
+        """Apply whole documents without moving the cursor, then call `then`."""
 
         def applied(answer: Applied | Lacking) -> None:
             if isinstance(answer, Lacking):
@@ -159,5 +164,5 @@ class StreamApplier:
         self._applier.age += 1
 
     def stop(self) -> None:
-        """Call nobody any more, because the stream begins anew."""
+        """Stop calling the stream, which begins anew."""
         self._applier.stop()

@@ -44,7 +44,7 @@ _NO_ITEMS: Final = write_items(())
 
 
 def base_digest(base: VersionVector) -> bytes:
-    """Return the 8 bytes that name a base in SUBSCRIBE."""
+    """Return the 8 bytes that name a base in SUBSCRIBE: BLAKE2b over its sorted entries."""
     hashed = hashlib.blake2b(digest_size=8, person=b"edge-base")
     for replica in sorted(base):
         hashed.update(replica.site + _NUMBERS.pack(replica.epoch, base[replica]))
@@ -158,8 +158,7 @@ class ReceiverBase:
         self.memory.confirm(self.receiver, self.scope.key, base)
 
     def news(self, knowledge: VersionVector, *, is_repeated: bool) -> VersionVector:
-        """
-        Return what to tell of our knowledge in a batch that makes the receiver catch up.
+        """Return the part of our knowledge to tell in a batch that makes the receiver catch up.
 
         :param is_repeated: nothing was committed since the receiver's cursor, so that the receiver
             was told the same when it got there, unless it had to forget it.
@@ -198,7 +197,7 @@ class BatchMember(Protocol):
 
 
 def with_news(batch: Batch, knowledge: VersionVector, members: Iterable[BatchMember]) -> Batch:
-    """Return a batch with what is news of our knowledge for those that catch up with it."""
+    """Return the batch, with what is new in our knowledge for members that catch up with it."""
     known = base = NO_VERSION
     is_empty = batch.items == _NO_ITEMS
     for each in members:

@@ -66,10 +66,10 @@ class BatchStream(ApplyingStream, Protocol):
         """The queue that the stream is in."""
 
     def join(self, queue: BatchQueue) -> None:
-        """Go on in another queue."""
+        """Leave the queue that the stream is in, and go on in another one."""
 
     def have_moved(self, lsn: int, caught_up: bool) -> None:
-        """Go on after the cursor moved to `lsn`."""
+        """Go on after the cursor moved to `lsn`; `caught_up`: that was all that the sender has."""
 
     def cursor_lost(self) -> None:
         """Begin anew: the cursor in the database is not where the stream left it."""
@@ -95,7 +95,10 @@ class _WaitingBatch:
     is_complete: bool = True
 
     def replace(self, wanted: frozenset[bytes], whole: dict[bytes, Whole]) -> None:
-        """Put whole documents in place; leave out wanted ones that the sender has no more."""
+        """Put whole documents, by id key, in the places of their items.
+
+        `wanted` documents that are not among them are dropped: the sender has them no more.
+        """
         self.is_complete = self.is_complete and wanted <= whole.keys()
         self.items = tuple(
             whole.get(item.id_key, item)

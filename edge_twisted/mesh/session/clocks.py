@@ -62,7 +62,7 @@ class LinkClocks:
         return self._told
 
     def news(self) -> m.Clock | None:
-        """Return what has to be said before documents are sent; None: nothing."""
+        """Return the CLOCK message to send before documents; None: the peer needs none."""
         hybrid = self._local.home.hybrid_time
         if hybrid <= self._told:
             return None
@@ -73,10 +73,9 @@ class LinkClocks:
         return None if declared is None else m.Clock(timestamp(now), declared)
 
     def hear(self, wall: Timestamp, hybrid: Timestamp) -> None:
-        """
-        Take what the peer said of its clocks.
+        """Take the wall clock and the hybrid clock that the peer just told.
 
-        :raises Refused: the wall clocks are too far apart.
+        :raises Refused: the wall clocks are too far apart; end the link with its reason.
         """
         check_wall_clock(self._local, wall)
         self.theirs = max(self.theirs, hybrid)

@@ -80,13 +80,13 @@ class CourseMember(Protocol):
         """Where the subscription stands."""
 
     def say_stale(self, reason: str) -> None:
-        """Say STALE: the cursor is of no use."""
+        """Send STALE: the cursor is of no use, for this reason; the peer has to repair."""
 
     def say_closed(self) -> None:
-        """Say CLOSED: the collection may not be sent."""
+        """Send CLOSED: the collection may not be sent."""
 
     def say_opened(self) -> None:
-        """Say OPENED: the collection may be sent again."""
+        """Send OPENED: the collection may be sent again."""
 
     def wait_for_repair(self) -> None:
         """Leave the course, and send nothing until the peer has repaired."""
@@ -103,7 +103,7 @@ class CourseHost(Protocol):
         """Return whether the course is to wait for another one, to go on together."""
 
     def delivered(self, course: Course) -> tuple[Delivered, ...]:
-        """Return what the peer has by other courses."""
+        """Return up to which lsn the peer has which other scopes of the collection."""
 
     def settled(self, course: Course) -> None:
         """Bring a course together with others, if it has come to rest, and let all read."""
@@ -137,7 +137,7 @@ class _Sent:
         return cls(message, len(encode(message)), list(members), knowledge)
 
     def rename(self) -> None:
-        """Name those only who are still members, before it is sent."""
+        """Take those who left out of the message, which is not sent yet."""
         number, *others = (each.number for each in self.members)
         self.message = msgspec.structs.replace(self.message, number=number, others=others)
         self.size = len(encode(self.message))
@@ -315,7 +315,7 @@ class Course:
 
     @property
     def wants_turn(self) -> bool:
-        """See `WindowTaker`."""
+        """Whether there is something to read now, and nothing to wait for; see `WindowTaker`."""
         if not self._is_dirty or self._is_reading or self._held or not self.host.may_read:
             return False
         if not self.host.is_applied(self.collection, self._after_apply):
@@ -330,7 +330,7 @@ class Course:
         return is_streaming and not is_pacing and not self.host.is_awaited(self)
 
     def read(self) -> None:
-        """See `WindowTaker`."""
+        """Begin to read the next batch from the lowest cursor; see `WindowTaker`."""
         self._is_reading, self._is_dirty = True, False
         generation, skipped = self._generation, self._echoes
         self._echoes = {}
@@ -374,7 +374,7 @@ class Course:
             each.wait_for_repair()
 
     def close(self) -> None:
-        """Say CLOSED for all members and stop; the next commit in the collection asks again."""
+        """Send CLOSED for all members and stop; the next commit in the collection asks again."""
         # CLOSED goes first, as STALE above.
         for each in self.members:
             each.say_closed()
@@ -450,11 +450,11 @@ class Course:
 
     @property
     def held_bytes(self) -> int | None:
-        """See `WindowTaker`."""
+        """The bytes of the oldest batch that waits to be sent; None if none waits."""
         return self._held[0].size if self._held else None
 
     def send_held(self) -> None:
-        """See `WindowTaker`."""
+        """Send the oldest batch that waits for room in the window."""
         self._send(self._held.popleft())
 
     def _send(self, sent: _Sent) -> None:

@@ -125,10 +125,12 @@ class Courses:
 
     @property
     def may_read(self) -> bool:
+        """Whether the peer has named all that it subscribes to at first, or need not."""
         # A peer that speaks an older version is served as it always was.
         return self._is_ready or not self._is_shared
 
     def is_awaited(self, course: Course) -> bool:
+        """See `CourseHost.is_awaited`."""
         if not self._is_shared or not course.is_caught_up or not course.is_at_rest:
             return False
         is_awaited = any(
@@ -143,6 +145,7 @@ class Courses:
         return is_awaited
 
     def delivered(self, course: Course) -> tuple[Delivered, ...]:
+        """See `CourseHost.delivered`; the scopes that help most come first."""
         if not self._is_shared:
             return ()
         found = [
@@ -157,6 +160,7 @@ class Courses:
         return tuple(found[:MAX_DELIVERED])
 
     def settled(self, course: Course) -> None:
+        """See `CourseHost.settled`."""
         if not self._is_shared:
             self._window.request(course)
             return
@@ -182,7 +186,9 @@ class Courses:
         return course
 
     def newest_apply(self, collection: str) -> int:
+        """See `CourseHost.newest_apply`."""
         return self._applies.newest_apply(collection)
 
     def is_applied(self, collection: str, number: int) -> bool:
+        """See `CourseHost.is_applied`."""
         return self._applies.is_applied(collection, number)

@@ -19,10 +19,9 @@ class IncomingCredit:
         self.pending_bytes = 0
 
     def take(self, size: int) -> None:
-        """
-        Count the bytes of a batch that came.
+        """Count the bytes of a batch that came.
 
-        :raises PeerViolation: they are more than the window.
+        :raises PeerViolation: they are more than is left of the window; end the link.
         """
         if self.pending_bytes and self.pending_bytes + size > self.window_bytes:
             raise PeerViolation(f"{self.pending_bytes + size} bytes beyond the window")

@@ -32,11 +32,11 @@ class Doubts:
     _not_before: float = float("-inf")
 
     def found(self) -> None:
-        """Note that documents were not taken."""
+        """Note that documents of the sender were not taken, for they may have been deleted here."""
         self._are_there = True
 
     def wants_repair(self, now: float) -> bool:
-        """Return whether a repair is due."""
+        """Return whether a repair is due at `now`, in monotonic seconds."""
         return self._are_there and now >= self._not_before
 
     def repair_begins(self, now: float) -> None:

@@ -35,7 +35,7 @@ class Fingerprints:
     _not_before: float = float("-inf")
 
     def told(self, lsn: int, fingerprint: bytes) -> None:
-        """Note the fingerprint of the sender, which is idle at `lsn`."""
+        """Note the 16-byte fingerprint of the sender, which is idle at `lsn`."""
         if self.theirs != (lsn, fingerprint):
             self.theirs = (lsn, fingerprint)
             self._looks = 0
@@ -51,15 +51,21 @@ class Fingerprints:
         self._looks = 0
 
     def wants_ours(self, position: int | None) -> bool:
-        """Return whether to read the own fingerprint: the sender named its at the cursor."""
+        """Return whether to read this server's own fingerprint, to compare it with the sender's.
+
+        It is needed once the sender has named its fingerprint at this stream's cursor, `position`.
+        """
         return self._ours is None and self._is_comparable(position)
 
     def ours(self, fingerprint: bytes) -> None:
-        """Note the own fingerprint, as of now."""
+        """Note this server's own 16-byte fingerprint, as of now."""
         self._ours = fingerprint
 
     def look(self, position: int | None, now: float) -> bool:
-        """Compare, once for each keep-alive; return whether a repair is due."""
+        """Compare the two fingerprints, once for each keep-alive; return whether a repair is due.
+
+        `position` is the stream's cursor; None if it has none.  `now` is in monotonic seconds.
+        """
         if self._ours is None or self.theirs is None or not self._is_comparable(position):
             return False
         pair = (self._ours, self.theirs[1])

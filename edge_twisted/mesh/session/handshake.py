@@ -31,7 +31,7 @@ class HelloFacts(Protocol):
 
     @property
     def lsn(self) -> int:
-        """The newest durable commit."""
+        """The number of the newest durable commit here."""
 
     @property
     def hybrid_time(self) -> Timestamp:
@@ -41,10 +41,10 @@ class HelloFacts(Protocol):
         """Return the highest sequence number of a replica among the writes known here."""
 
     def scope(self, query: str, arguments: Mapping[str, Value]) -> Scope:
-        """
-        Return the scope that a subscription query names.
+        """Return the scope that a subscription query names.
 
-        :raises DqlError: the query is no subscription.
+        :raises DqlError: the query is no subscription; the peer is answered CLOSED with the
+            message.
         """
 
 
@@ -92,11 +92,10 @@ def hello(local: LocalServer, replica: Replica, declared: Timestamp | None) -> H
 
 
 def check(local: LocalServer, replica: Replica, certified_key: str, theirs: Hello) -> Peer:
-    """
-    Return the peer, whose certificate names `certified_key`.
+    """Return the peer whose HELLO is `theirs` and whose certificate names `certified_key`.
 
-    :raises Refused: the two servers cannot work together, or are one.
-    :raises PeerViolation: HELLO names another key than the certificate.
+    :raises Refused: the two servers cannot work together, or are one; end the link with its reason.
+    :raises PeerViolation: HELLO names another key than the certificate; end the link.
     """
     features = common_features(local.versions, theirs.versions)
     if features is None:
@@ -117,10 +116,9 @@ def check(local: LocalServer, replica: Replica, certified_key: str, theirs: Hell
 
 
 def check_wall_clock(local: LocalServer, theirs: Timestamp) -> None:
-    """
-    Check the wall clock of a peer, as the peer just said it.
+    """Compare a peer's wall clock, as the peer just told it, with this server's.
 
-    :raises Refused: the two wall clocks are too far apart: one of them is wrong.
+    :raises Refused: they are further apart than `MAX_AHEAD_MS`: one of them is wrong; end the link.
     """
     apart = abs(milliseconds(theirs) - local.now_ms())
     if apart > MAX_AHEAD_MS:

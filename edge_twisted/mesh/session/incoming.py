@@ -78,7 +78,7 @@ class StreamHost(Protocol):
         """Send SUBSCRIBE for the scope of this key."""
 
     def have_applied(self, collection: str, applied: Applied) -> None:
-        """Tell the streams to the peer which versions the peer has, and which it has older."""
+        """Tell the peer's streams which versions the peer has, and of which it has older ones."""
 
     def apply_begins(self, collection: str) -> int:
         """Return the number of an `ApplyBatch` that is about to be asked for."""
@@ -160,7 +160,7 @@ class IncomingStream:
         return self._machine.state
 
     def step(self, event: Event) -> bool:
-        """See `Machine.step`."""
+        """Go to the next state; return False if nothing is to be done. See `Machine.step`."""
         return self._machine.step(event)
 
     def find(self) -> None:
@@ -251,10 +251,12 @@ class IncomingStream:
 
     @property
     def queue(self) -> BatchQueue:
+        """The queue in which batches of this stream wait; see `BatchStream`."""
         assert self._queue is not None
         return self._queue
 
     def join(self, queue: BatchQueue) -> None:
+        """See `BatchStream.join`."""
         self.queue.leave(self)
         queue.members.append(self)
         self._queue = queue
@@ -267,7 +269,7 @@ class IncomingStream:
     # -- messages: `step` has accepted them
 
     def supplied(self, message: Supply) -> None:
-        """Take documents that the oldest batch lacked."""
+        """Take documents (SUPPLY) that the oldest batch lacked."""
         self.queue.supplied(message)
 
     def offered(self, items: tuple[Whole, ...]) -> None:
@@ -347,9 +349,11 @@ class IncomingStream:
             self._aside.forget_echoes()
 
     def apply_begins(self) -> int:
+        """See `ApplyingStream.apply_begins`."""
         return self.host.apply_begins(self.scope.collection)
 
     def apply_ends(self, number: int) -> None:
+        """See `ApplyingStream.apply_ends`."""
         self.host.apply_ends(number)
 
     # -- repair

@@ -58,7 +58,7 @@ class OutgoingStream:
         return self._machine.state
 
     def step(self, event: Event) -> bool:
-        """See `Machine.step`."""
+        """Go to the next state; return False if nothing is to be done. See `Machine.step`."""
         return self._machine.step(event)
 
     def begin(self, position: int, *, resumes: bool, base: bytes | None = None) -> None:
@@ -94,36 +94,38 @@ class OutgoingStream:
         self.halt()
 
     def refuse(self, problem: str) -> None:
-        """Tell the peer why its query is no subscription."""
+        """Send CLOSED with the reason why the peer's query is no subscription."""
         self.step(OutgoingEvent.NOT_UNDERSTOOD)
         self.halt()
         self.port.send(Closed(self.number, problem[:1024]))
 
     def scope_closed(self) -> None:
-        """Say CLOSED and stop, with all who are served together."""
+        """Send CLOSED and stop, together with all members of the course."""
         self.course.close()
 
     # -- CourseMember
 
     def say_stale(self, reason: str) -> None:
+        """Send STALE with this reason: the cursor is of no use."""
         self.port.send(Stale(self.number, reason[:1024]))
 
     def say_closed(self) -> None:
+        """Send CLOSED: the collection may not be sent."""
         self.port.send(Closed(self.number, "the collection's sync scope is closed"))
         self.step(OutgoingEvent.SCOPE_CLOSED)
         self._forget()
 
     def say_opened(self) -> None:
+        """Send OPENED: the collection may be sent again."""
         self.step(OutgoingEvent.SCOPE_OPENED)
         self.port.send(Opened(self.number))
 
     # -- what happens
 
     def acknowledged(self, lsn: int) -> None:
-        """
-        Note that the peer has stored the oldest batch on its way, which ends at `lsn`.
+        """Note that the peer has stored the oldest batch on its way, which ends at `lsn`.
 
-        :raises PeerViolation: see `Course.acknowledged`.
+        :raises PeerViolation: the peer acknowledges what was not sent; see `Course.acknowledged`.
         """
         self.course.acknowledged(self, lsn)
 

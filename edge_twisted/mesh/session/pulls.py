@@ -19,7 +19,11 @@ class Pulls:
         self._claims: dict[int, tuple[object, float]] = {}
 
     def claim(self, owner: object, digest: int, now: float) -> bool:
-        """Return whether `owner` is to pull a version, because no other queue is pulling it."""
+        """Return whether `owner` is to pull a version, because nobody else is pulling it.
+
+        If so, the version is claimed.  A claim of another one ends by `release`, or after
+        `PATIENCE_SECONDS`; `now` is in monotonic seconds.
+        """
         held = self._claims.get(digest)
         if held is not None and held[0] is not owner and now - held[1] < PATIENCE_SECONDS:
             return False

@@ -29,10 +29,10 @@ class WindowTaker(Protocol):
 
     @property
     def held_bytes(self) -> int | None:
-        """The bytes of the next message that waits to be sent, None if no message waits."""
+        """The size of the message that is to be sent next; None if no message waits."""
 
     def send_held(self) -> None:
-        """Send that message."""
+        """Send the message that is to be sent next."""
 
 
 class SendWindow:
@@ -73,7 +73,7 @@ class SendWindow:
         self.run()
 
     def took(self, size: int) -> None:
-        """Count bytes that were sent; a negative count are bytes that were acknowledged."""
+        """Count bytes that were sent; if `size` is negative, bytes that were acknowledged."""
         self._in_flight += size
         assert self._in_flight >= 0
         if size < 0:
@@ -95,7 +95,10 @@ class SendWindow:
                 stream.read()
 
     def fits(self, size: int) -> bool:
-        """Return whether a message fits into the window; a larger one may go alone."""
+        """Return whether a message of `size` bytes may be sent now.
+
+        A message larger than the window may go when nothing else is on its way.
+        """
         return not self._in_flight or self._in_flight + size <= self.limit_bytes
 
     def _send(self, stream: WindowTaker) -> None:

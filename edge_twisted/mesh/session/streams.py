@@ -165,7 +165,7 @@ class LinkStreams:
         return min((each.passed(newest) for each in self._outgoing.values()), default=newest)
 
     def idle_fingerprints(self) -> list[tuple[int, int, bytes]]:
-        """Return (number, lsn, fingerprint) of idle streams, for KEEP_ALIVE."""
+        """Return (number, lsn, 16-byte fingerprint) of streams that are idle, for KEEP_ALIVE."""
         told = (each.idle_fingerprint() for each in self._outgoing.values())
         return [each for each in told if each is not None]
 
@@ -377,7 +377,7 @@ class LinkStreams:
             self._port.send(m.Ready())
 
     def have_applied(self, collection: str, applied: Applied) -> None:
-        """Tell the streams to the peer which versions the peer has, and which it has older."""
+        """Tell the peer's streams which versions the peer has, and of which it has older ones."""
         if applied.echoes:
             self._courses.came_from_peer(collection, applied.echoes)
         if applied.older:
