@@ -76,12 +76,15 @@ def find_texts(
     sees_all: bool = False,
 ) -> FoundTexts:
     """
-    Read what a plan's access path finds, in the order of the path.
+    Return the texts that a plan's access path finds, in the order of the path.
 
+    :param bounds: counts the ids that the index scans of a union or intersection find, and ends the
+        read by `BeyondBounds`; the caller counts the texts.
     :param fields: make rows of these fields, if the store can (`FoundTexts.are_rows`).
-    :param sees_all: the plan's condition alone hides documents from the caller.  A read by ids
-        then raises `DocumentDamaged` for a document in quarantine; another caller would learn
-        from that error of a document that may be hidden.
+    :param sees_all: the plan's condition alone hides documents from the caller.  A read by ids then
+        raises `DocumentDamaged` for a document in quarantine; another caller would learn from that
+        error of a document that may be hidden.
+    :raises UnknownIndex: the index was dropped since the plan was made: plan again.
     """
     choice = plan.choice
     assert choice is not None
@@ -128,7 +131,7 @@ def _spans_of(access: IndexScan, evaluate: Evaluate) -> tuple[list[ByteRange], b
 
 
 def count_documents(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> int | None:
-    """Return the number of documents that a plan selects; None if the store cannot count them."""
+    """Return how many documents a plan selects, counted by the store; None if it cannot."""
     assert plan.choice is not None
     evaluate = partial(value_of, env)
     match plan.choice.access:
@@ -146,7 +149,11 @@ def count_documents(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> in
 def look_up(
     snapshot: Snapshot, lookup: Lookup, row: Any, env: Environment
 ) -> Iterator[Sequence[Row]]:
-    """Yield batches of the documents of a joined term that may match `row`, the terms before it."""
+    """
+    Yield batches of rows, the text last, of a joined term's documents that may match `row`.
+
+    :param row: a document of each term before.
+    """
 
     def evaluate(node: syntax.Expression) -> Operand:
         return lookup.value(node, row, env)
@@ -161,7 +168,11 @@ def look_up(
 
 
 def value_of(env: Environment, node: syntax.Expression) -> Operand:
-    """Evaluate an expression that needs no row."""
+    """
+    Return the value of an expression that needs no row, with the arguments of `env`.
+
+    :raises DqlError: the expression cannot be evaluated.
+    """
     kind = type(node)
     if kind is syntax.Parameter and node.name in env.arguments:  # type: ignore[attr-defined]
         return env.arguments[node.name]  # type: ignore[attr-defined]
@@ -188,7 +199,7 @@ class IndexBounds:
 
 def resolve_bounds(plan: QueryPlan, access: IndexScan, evaluate: Evaluate) -> IndexBounds:
     """
-    Evaluate the key ranges of a plan's index scan, in the order of the index.
+    Return what a plan's index scan reads: prefilter, and spans of keys in the index's order.
 
     :param evaluate: gives the value of an expression without rows, with this execution's arguments.
     """
@@ -205,7 +216,7 @@ def index_read_of(
     prefilter: Prefilter | None = None,
     fields: Fields | None = None,
 ) -> IndexRead:
-    """Return the request to the store for an index scan."""
+    """Return the request to the store for an index scan over these spans of keys."""
     name = access.ranges.index.name
     return IndexRead(access.collection, name, spans, access.backwards, prefilter, fields)
 
@@ -266,7 +277,7 @@ def keys_of_use_ids(term: syntax.Term, env: Environment) -> list[bytes] | None:
 
 
 def id_key_of(value: Operand) -> bytes | None:
-    """Return the key of the document id that equals a value; None if no id equals it."""
+    """Return the id key of the document id that equals a value; None if no id equals it."""
     if type(value) is str:
         # Short cut for the usual kind of id: every string is a valid one.
         return sort_key(value)
@@ -282,7 +293,7 @@ def id_key_of(value: Operand) -> bytes | None:
 def read_bodies(
     snapshot: Snapshot, collection: str, keys: Sequence[bytes]
 ) -> Iterator[Sequence[ScanRow]]:
-    """Yield batches of the live documents with these id keys, in the order of the keys."""
+    """Yield batches of (id key, stored text) of the live documents of `keys`, in their order."""
     if len(keys) == 1:
         body = snapshot.body(collection, keys[0])
         return iter(() if body is None else (((keys[0], body),),))
@@ -318,14 +329,14 @@ def read_stored_texts(
     plan: QueryPlan, snapshot: Snapshot, env: Environment, test: TextFilter | None = None
 ) -> list[bytes] | None:
     """
-    Return the stored texts that answer a SELECT by one id or from one index; None: read otherwise.
+    Return the stored texts that answer a SELECT by one id or from one index; None: others.
 
-    The short path for reads on the reactor thread.  It is called for a known plan without making
-    an `Execution` (`StatementRunner.answer_known`), and for a new one by `PlanReader.read_all`.
-    A text that is not literal is a document, whatever the fields of the plan.
+    The short path for reads on the reactor thread.  It is called for a known plan without making an
+    `Execution` (`StatementRunner.answer_known`), and for a new one by `PlanReader.read_all`. A text
+    that is not literal is a document, whatever the fields of the plan.
 
-    :param test: filters documents where the index serves only a part of the condition; without
-        it, such a plan returns None.
+    :param test: filters documents where the index serves only a part of the condition; without it,
+        such a plan returns None.
     :raises BeyondBounds: the texts are more than the reactor thread may read.
     :raises DocumentDamaged: the document with the id is in quarantine.
     """
@@ -368,7 +379,7 @@ def _of_index(
 
 def limit_and_offset_of(plan: QueryPlan, env: Environment) -> tuple[int | None, int]:
     """
-    Return the values of LIMIT, None without one, and OFFSET.
+    Return the values of LIMIT (None without one) and OFFSET (0 without one) of a plan.
 
     :raises ArgumentError: a value is not a whole number from 0.
     """

@@ -17,7 +17,7 @@ class DelayedCall(Protocol):
     """A scheduled call, as `IDelayedCall`."""
 
     def cancel(self) -> object:
-        """Cancel the call."""
+        """Cancel the call, which must be still to come."""
 
     def active(self) -> bool:
         """Return whether the call is still to come."""
@@ -78,7 +78,8 @@ class StatementAdmission:
         The caller must call `leave` when the statement has ended.  Cancelling the Deferred leaves
         the queue.
 
-        :raises StatementLimitReached: through the Deferred after the wait, or at once without one.
+        :raises StatementLimitReached: through the Deferred after the wait, or at once without one;
+            the client should try again later.
         """
         if self.has_room:
             self._running += 1
@@ -120,7 +121,11 @@ class StatementAdmission:
 
 
 def is_limited(statement: syntax.Statement) -> bool:
-    """Return whether the limit applies: not to statements that show or raise the limit."""
+    """
+    Return whether a statement counts for ``dql_concurrent_request_limit``.
+
+    Not one that shows or raises the limit, so that an operator always can.
+    """
     match statement:
         case syntax.Select(source=source, joins=()) if source is not None:
             return source.collection.namespace != "system"

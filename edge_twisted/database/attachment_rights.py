@@ -31,7 +31,7 @@ _REFERRERS: Final = 100
 def may_read(
     snapshot: Snapshot, collection: str, id_key: bytes, access: Access, env: Environment
 ) -> bool:
-    """Return whether a caller may see a document."""
+    """Return whether a caller may see the document of this id key; False if there is none."""
     text = snapshot.body(collection, id_key)
     if text is None:
         return False
@@ -44,7 +44,7 @@ def may_read(
 
 
 def may_read_name(snapshot: Snapshot, attachment: str, access: Access, env: Environment) -> bool:
-    """Return whether a caller may see a document that names a blob."""
+    """Return whether a caller may see some document that names the blob `attachment`."""
     return any(
         may_read(snapshot, collection, id_key, access, env)
         for collection, id_key in _referrers(snapshot, attachment, env)

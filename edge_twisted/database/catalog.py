@@ -19,7 +19,7 @@ class SnapshotCatalog:
     _snapshot: Snapshot
 
     def indexes(self, collection: str) -> Sequence[Index]:
-        """Return the complete indexes of a collection."""
+        """Return the indexes of a collection that are ready to be read, by name."""
         return [index_of(info) for info in self._snapshot.indexes(collection) if info.ready]
 
 

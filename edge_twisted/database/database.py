@@ -182,6 +182,8 @@ class Database:
         """
         Run one statement as `execute` does; return a result that is ready without a Deferred.
 
+        For the API's fast path: takes the same arguments.
+
         :raises EdgeError: at once or through the Deferred; see `execute`.
         """
         record = self._history.begin(request_id, statement, "execute")
@@ -218,7 +220,12 @@ class Database:
         """
         Run SELECTs and mutations as one unit: each sees the ones before, all are stored or none.
 
+        Fires with the result of each, in order, once the commit is durable.
+
+        :param statements: (text, arguments) of each.
+        :param timeout_seconds: ends a statement sooner than ``dql_request_timeout_seconds``.
         :raises TransactionFailed: through the Deferred; a statement failed, nothing was stored.
+        :raises StatementLimitReached: through the Deferred; too many statements run: try later.
         """
         records = [
             self._history.begin(f"{request_id}/{number}", text, "transaction")
@@ -237,7 +244,7 @@ class Database:
         return may_read_name(snapshot, attachment, access, Environment({}, context))
 
     def reached(self, lsn: int) -> Deferred[None]:
-        """Fire once the store has the commit of that number."""
+        """Fire once the store has the commit `lsn`, at once if it has; cancelling ends the wait."""
         if self._store.lsn >= lsn:
             return succeed(None)
         waiting: Deferred[None] = Deferred(lambda _: end())
@@ -280,7 +287,12 @@ class Database:
         record: StatementRecord,
         timeout_seconds: float | None,
     ) -> Execution:
-        """Bind arguments and caller to a statement; :raises ArgumentError: they do not fit it."""
+        """
+        Return an execution: the statement bound to its arguments, its caller and its limits.
+
+        :param timeout_seconds: counts if it is less than ``dql_request_timeout_seconds``.
+        :raises ArgumentError: the arguments do not fit the statement.
+        """
         record.note_prepared(prepared)
         prepared.parsed.check_arguments(args)
         parameters, monotonic = self._parameters, self._surroundings.monotonic

@@ -88,10 +88,11 @@ class Execution:
 
     def query(self, snapshot: Snapshot, opened: OpenPlan | None = None) -> Result:
         """
-        Run a SELECT.
+        Run a SELECT on a snapshot; return its whole result.
 
         :param opened: the plan and its reader, if `open` was called already.
-        :raises BeyondBounds: the read exceeds the budget of `opened`.
+        :raises BeyondBounds: the read exceeds the budget of `opened`: read on a thread.
+        :raises UnknownIndex: the plan's index was dropped: run again on a new snapshot.
         """
         if opened is None:
             opened = self.open(self.select, snapshot)
@@ -115,6 +116,8 @@ class Execution:
 
         The first one is the last if `Result.is_whole`, a batch if `RowBatch.last`.  The time that
         the consumer takes between two of them does not count for the statement's timeout.
+
+        :raises UnknownIndex: as `query`.
         """
         opened = self.open(self.select, snapshot)
         batches = progress.iterate(
@@ -176,7 +179,11 @@ class Execution:
         return OpenPlan(plan, self._reader(snapshot, visibility, bounds))
 
     def visibility_of(self, statement: syntax.Select, *, writes: bool = False) -> Visibility:
-        """Return what the caller sees of the collections of a SELECT."""
+        """
+        Return what the caller sees of the collections of a SELECT; raises as `visibility_of`.
+
+        :param writes: the statement changes the documents that it finds.
+        """
         return visibility_of(statement, self.access, self.parameters, self.virtual, writes=writes)
 
     def plan_over_rows(self, statement: syntax.Select, snapshot: Snapshot) -> QueryPlan:
@@ -272,7 +279,13 @@ class Execution:
         return warnings
 
     def select_finished(self, statement: syntax.Delete, snapshot: Snapshot) -> Result:
-        """Find what DELETE from the history of requests removes; the caller removes it."""
+        """
+        Return the result of DELETE from the history of requests; the caller removes the rows.
+
+        `Result.mutated_ids` has the ids of the requests to be removed.
+
+        :raises StatementForbidden: the caller may not run DELETE, or not see the history.
+        """
         check_verb(self.access, "delete")
         opened = self.open(target_query_of(statement), snapshot, "target")
         found = [row for row in opened.reader.read_rows(opened.plan) if isinstance(row, dict)]
@@ -287,14 +300,22 @@ class Execution:
     # -- statements about statements
 
     def explain(self, snapshot: Snapshot) -> Result:
-        """Return a statement's plan as a row, without running the statement."""
+        """
+        Return the statement's plan as a result of one row, ``{"plan": ...}``; runs nothing.
+
+        :raises StatementForbidden: the caller may not run EXPLAIN, or the statement.
+        """
         check_verb(self.access, "explain")
         return self._result("explain", snapshot, [{"plan": self.describe_plan(snapshot)}])
 
     def describe_plan(
         self, snapshot: Snapshot, stats: Mapping[str, object] = MappingProxyType({})
     ) -> Description:
-        """Return the plan as EXPLAIN shows it; with `stats`, as PROFILE shows it."""
+        """
+        Return the plan as EXPLAIN shows it; with `stats`, as PROFILE shows it.
+
+        :param stats: name of a step of the plan -> what `StepObserver` measured of it.
+        """
         plan = self.plan_of(snapshot)
         if plan is not None:
             return plan.describe(stats)
@@ -303,14 +324,22 @@ class Execution:
         return sequence([{"#operator": "insert", "collection": statement.collection.name}])
 
     def advise(self, snapshot: Snapshot) -> Result:
-        """Return a row with the indexes that would serve a statement."""
+        """
+        Return a result of one row with the indexes that would serve the statement; runs nothing.
+
+        :raises StatementForbidden: the caller may not run ADVISE, or the statement.
+        """
         check_verb(self.access, "advise")
         plan = self.plan_of(snapshot)
         row = advise(self.prepared.statement, plan, SnapshotCatalog(snapshot))
         return self._result("advise", snapshot, [row])
 
     def show(self, statement: syntax.ShowParameter | syntax.ShowAll, snapshot: Snapshot) -> Result:
-        """Run SHOW."""
+        """
+        Return the result of SHOW: one row of system parameters, name -> value.
+
+        :raises UnknownParameter: no parameter has that name; SHOW ALL lists them.
+        """
         check_verb(self.access, "show")
         row = show_parameters(statement, self.parameters)
         return self._result("show", snapshot, [row])
@@ -325,7 +354,9 @@ class Execution:
         )
 
     def make_environment(self) -> Environment:
-        """Return an environment for expressions without a row."""
+        """
+        Return an environment with the arguments and the request, for expressions without a row.
+        """
         return Environment(self.arguments, self.context, self.interruption.spend)
 
     def plan_of(self, snapshot: Snapshot) -> QueryPlan | None:
@@ -362,7 +393,7 @@ def _without_index(join: JoinPlan, count: int) -> str:
 
 
 def target_query_of(statement: syntax.Update | syntax.Delete | syntax.Evict) -> syntax.Select:
-    """Return the SELECT that finds the documents that a mutation changes."""
+    """Return the SELECT that finds the documents, whole, that a mutation changes."""
     return syntax.Select(
         projections=(syntax.Wildcard(),),
         source=statement.term,

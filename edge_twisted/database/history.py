@@ -93,7 +93,11 @@ class StatementRecord:
             self.parse_seconds = prepared.parse_seconds
 
     def note_plan(self, plan: QueryPlan, seconds: float) -> None:
-        """Record the first plan of the statement, that of the documents it looks for."""
+        """
+        Record the first plan of the statement, that of the documents it looks for.
+
+        :param seconds: how long planning took; 0 for a cached plan.
+        """
         if seconds:
             self.plan_seconds += seconds
         # A plan holds the whole text of its statement, so none is kept where the text was cut.
@@ -101,7 +105,7 @@ class StatementRecord:
             self.plan = plan
 
     def note_end(self, error: BaseException | None, elapsed_seconds: float) -> None:
-        """Record the end of the statement; `error` is None if it completed."""
+        """Record how the statement ended; `error` is None if it completed."""
         self.elapsed_seconds = elapsed_seconds
         self.source = None
         if error is None:
@@ -116,7 +120,11 @@ class StatementRecord:
         self.error = code, text
 
     def row(self, app_id: str, now: float) -> Document:
-        """Return the statement as a document of a virtual collection; durations are in ns."""
+        """
+        Return the record as a document of a virtual collection; its durations are in ns.
+
+        :param now: seconds of the monotonic clock, for a statement that has not ended.
+        """
         elapsed = now - self.started if self.elapsed_seconds is None else self.elapsed_seconds
         started = datetime.fromtimestamp(self.started_ms / 1000, UTC)
         found: Document = {
@@ -176,7 +184,11 @@ class StatementHistory:
         self.slow = 0
 
     def begin(self, id_: str, text: str, kind: str) -> StatementRecord:
-        """Record the arrival of a statement."""
+        """
+        Record the arrival of a statement; return its record, to be given to `end`.
+
+        :param id_: the id of the request; `kind` is ``execute`` or ``transaction``.
+        """
         record = StatementRecord(
             id_, text[:KEPT_TEXT_LENGTH], kind, self._now_ms(), self._monotonic()
         )
@@ -184,7 +196,7 @@ class StatementHistory:
         return record
 
     def end(self, record: StatementRecord, error: BaseException | None) -> None:
-        """Record the end of a statement, and log it if it was slow."""
+        """Record the end of a statement, and log it if it was slow; `error` None: it completed."""
         self._active.pop(record, None)
         elapsed = self._monotonic() - record.started
         record.note_end(error, elapsed)
@@ -225,12 +237,14 @@ class StatementHistory:
         return len(self._active)
 
     def active_rows(self) -> Iterator[Document]:
-        """Yield the running and waiting statements, oldest first; on any thread."""
+        """Yield the running and waiting statements as documents, oldest first; on any thread."""
         now = self._monotonic()
         for record in list(self._active):
             yield record.row(self._app_id, now)
 
     def finished_rows(self) -> Iterator[Document]:
-        """Yield the finished statements, oldest first; on any thread."""
+        """
+        Yield the finished statements as documents, those that ended first first; on any thread.
+        """
         for record in self._finished.copy():
             yield record.row(self._app_id, 0.0)

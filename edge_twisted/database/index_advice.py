@@ -41,7 +41,11 @@ def advise(statement: syntax.Statement, plan: QueryPlan | None, catalog: Catalog
 
 
 def wanted_keys_of(plan: QueryPlan) -> tuple[KeyPart, ...]:
-    """Return the keys of the best index: keys with single values, then one range or the order."""
+    """
+    Return the keys of the best index for a plan; empty if no index would help.
+
+    First the keys with single values, then one range or the order of the rows.
+    """
     where = plan.statement.selection.where
     found = [constraint(part, plan.field_of) for part in conjuncts(where)]
     useful = [each for each in found if each is not None and each.path != ID_PATH]
@@ -59,7 +63,7 @@ def wanted_keys_of(plan: QueryPlan) -> tuple[KeyPart, ...]:
 
 
 def create_statement(collection: str, keys: tuple[KeyPart, ...]) -> syntax.CreateIndex:
-    """Return the statement that makes an index, under a name that tells its keys."""
+    """Return CREATE INDEX IF NOT EXISTS with these keys, under a name that tells them."""
     name = "_".join(["idx", collection, *(".".join(key.path) for key in keys)])
     return syntax.CreateIndex(
         name=name,

@@ -28,9 +28,12 @@ class IndexStatements:
         self, statement: syntax.CreateIndex, access: Access, include_missing: bool
     ) -> int:
         """
-        Create an index, and wait until it is complete.
+        Create an index, and wait until it is complete; return the lsn after that.
 
+        :param include_missing: whether documents without the first key have an entry.
         :raises IndexExists: the collection has an index of that name, and IF NOT EXISTS is absent.
+        :raises StatementForbidden: the caller may not run CREATE INDEX.
+        :raises SemanticError: the collection is virtual.
         """
         lsn = await self._create(statement, access, include_missing)
         return self._store.lsn if lsn is None else lsn
@@ -63,7 +66,13 @@ class IndexStatements:
         return lsn
 
     async def drop(self, statement: syntax.DropIndex, access: Access) -> int:
-        """Drop an index; :raises UnknownIndex: no such index, and IF EXISTS is absent."""
+        """
+        Drop an index; return the lsn after that.
+
+        :raises UnknownIndex: no such index, and IF EXISTS is absent.
+        :raises StatementForbidden: the caller may not run DROP INDEX.
+        :raises SemanticError: the collection is virtual.
+        """
         check_verb(access, "drop_index")
         self._check(statement.collection)
         try:
@@ -80,7 +89,13 @@ class IndexStatements:
     async def provision(
         self, plan: QueryPlan | None, access: Access, include_missing: bool
     ) -> dict[str, Value]:
-        """Create the index that a plan lacks; return what ADVISE AND PROVISION adds to its row."""
+        """
+        Create the index that a plan lacks; return what ADVISE AND PROVISION adds to its row.
+
+        That is ``{"createdIndexes": names, "failedIndexes": []}``.
+
+        :raises StatementForbidden: the caller may not run CREATE INDEX.
+        """
         check_verb(access, "create_index")
         created: list[Value] = []
         source = plan.statement.source if plan is not None else None

@@ -59,7 +59,12 @@ class ReadBudget:
         self._steps = INLINE_STEPS
 
     def batches(self, batches: Iterable[StoreRows]) -> Iterator[StoreRows]:
-        """Yield lists of rows; :raises BeyondBounds: the rows are too many, or too large."""
+        """
+        Yield lists of rows as they come, and count rows and bytes of texts.
+
+        :param batches: lists of rows as tuples, whose last column is the text.
+        :raises BeyondBounds: the rows are too many, or too large: read on a thread.
+        """
         for batch in batches:
             self._rows -= len(batch)
             if self._rows < 0:
@@ -70,7 +75,11 @@ class ReadBudget:
             yield batch
 
     def ids(self, ids: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield ids; :raises BeyondBounds: there are too many."""
+        """
+        Yield id keys as they come, each counted as a row.
+
+        :raises BeyondBounds: there are too many: read on a thread.
+        """
         for id_ in ids:
             self._rows -= 1
             if self._rows < 0:
@@ -78,7 +87,11 @@ class ReadBudget:
             yield id_
 
     def spend(self, steps: int) -> None:
-        """Count steps within an expression; :raises BeyondBounds: there are too many."""
+        """
+        Count steps within an expression.
+
+        :raises BeyondBounds: there are too many: evaluate it on a thread.
+        """
         self._steps -= steps
         if self._steps < 0:
             raise BeyondBounds
@@ -154,8 +167,9 @@ class InlinePolicy:
         self, parameters: object, arguments: Mapping[str, Value], *, is_full: bool
     ) -> KnownPlan | None:
         """
-        Return the plan by which this statement may be answered without opening it; None: open it.
+        Return the plan by which to answer this statement without opening it; None: open it.
 
+        :param parameters: the system parameters now; the plan must have been made under these.
         :param is_full: whether the caller may do everything.
         """
         known = self._known

@@ -44,13 +44,17 @@ class TermReader(Protocol):
     meter: StepObserver
 
     def read_first(self, plan: QueryPlan) -> Iterator[Document]:
-        """Yield the documents of the first term, with or without those that WHERE rejects."""
+        """
+        Yield the documents of the first term, decoded, that the caller may see.
+
+        Those that WHERE rejects may be left out, or not.
+        """
 
     def read_documents(self, term: syntax.Term) -> Iterator[Document]:
-        """Yield all documents of a term that the caller may see."""
+        """Yield all documents of a term, decoded, that the caller may see."""
 
     def decode_visible(self, texts: Iterable[bytes], term: str) -> Iterator[Document]:
-        """Decode stored texts; yield the documents that the caller may see."""
+        """Decode stored texts of the term `term`; yield the documents that the caller may see."""
 
 
 @frozen
@@ -60,7 +64,11 @@ class TermJoiner:
     _reader: TermReader
 
     def rows(self, plan: QueryPlan) -> Iterator[Any]:
-        """Yield rows: a tuple with a document for each term, None where an outer join has none."""
+        """
+        Yield the rows of a plan's joins: a tuple with a document of each term, in order.
+
+        None stands where an outer join has no document.
+        """
         step = self._reader.meter.step
         first, *rest = plan.joins
         left = self._reader.read_first(plan)

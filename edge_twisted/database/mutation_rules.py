@@ -60,7 +60,7 @@ def rules_of(
     env: Environment,
 ) -> MutationRules:
     """
-    Return the rules of a mutation of a collection.
+    Return the rules for a mutation by this caller of a collection.
 
     :raises StatementForbidden: the caller may see, or change, no document of the collection.
     """

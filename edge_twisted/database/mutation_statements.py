@@ -56,7 +56,7 @@ _WRITES_PER_CHECK: Final = 16
 
 def run_transaction(runs: Sequence[Execution], unit: UnitOfWork) -> list[Result]:
     """
-    Run SELECTs and mutations in order; each sees the changes of those before it.
+    Run SELECTs and mutations in order, each on the outcome of those before; return results.
 
     :raises TransactionFailed: a statement failed; the caller must abandon the unit of work.
     """
@@ -76,10 +76,11 @@ def run_transaction(runs: Sequence[Execution], unit: UnitOfWork) -> list[Result]
 
 def mutate(run: Execution, unit: UnitOfWork) -> Result:
     """
-    Run a mutation in a unit of work.
+    Run INSERT, UPDATE, DELETE or EVICT in a unit of work; return its result, without an lsn.
 
     :raises StatementForbidden: the caller may not run such statements, or not on the collection.
     :raises SemanticError: the collection is virtual.
+    :raises EdgeError: a document cannot be stored, see `CheckedWriter`; undo the unit.
     """
     statement = run.prepared.statement
     assert isinstance(statement, MUTATIONS)
@@ -312,7 +313,7 @@ class UpdatePlan:
 
 def plan_update(statement: syntax.Update) -> UpdatePlan:
     """
-    Compile the clauses of UPDATE.
+    Compile the clauses of UPDATE, in the order in which they are applied.
 
     :raises SemanticError: a name has no meaning, or a whole document is to be set.
     """

@@ -55,7 +55,7 @@ def collect_documents(
     values: Sequence[Operand], new_id: Callable[[], str]
 ) -> list[WrittenDocument]:
     """
-    Collect the documents of INSERT from its values; an array stands for its elements.
+    Return the documents of INSERT, with their ids, from its values; an array is many.
 
     :param new_id: makes the id of a document without one.
     :raises NotADocument: a value is no object.
@@ -91,7 +91,11 @@ class CheckedWriter:
         return self._writer.unit
 
     def load(self, id_: DocumentId) -> DocumentState | None:
-        """Load the state of a document, deleted or not; None if there is none."""
+        """
+        Return the state of a document, deleted or not; None if there is none.
+
+        :raises DocumentDamaged: the document is in quarantine.
+        """
         return self._writer.load(self.collection, id_.key)
 
     def insert(self, new: WrittenDocument, policy: ConflictPolicy) -> WrittenDocument | None:
@@ -137,6 +141,9 @@ class CheckedWriter:
         Store a document with the stamp of the beginning of time, so that every other write wins.
 
         Return None, and change nothing, if the id is or was in use, visible to the caller or not.
+
+        :raises StatementForbidden: rules forbid the document.
+        :raises DocumentTooLarge, InvalidWrite: the document cannot be stored.
         """
         if self.load(new.id) is not None:
             return None
@@ -148,8 +155,9 @@ class CheckedWriter:
         self, id_: DocumentId, state: DocumentState, operations: Sequence[Operation]
     ) -> WrittenDocument:
         """
-        Apply operations to a live document.
+        Apply operations to a live document, and store it; return the changed document.
 
+        :param state: the state of the document now.
         :raises StatementForbidden: the document is hidden, or rules forbid the old or the new one.
         :raises DocumentTooLarge, InvalidWrite: the new document cannot be stored.
         """
@@ -159,7 +167,11 @@ class CheckedWriter:
         return self._save(id_, changed)
 
     def delete(self, id_: DocumentId, state: DocumentState) -> bool:
-        """Delete a live document for all peers; return False, doing nothing, if rules forbid it."""
+        """
+        Delete a live document for all peers; return False, doing nothing, if rules forbid it.
+
+        :param state: the state of the document now.
+        """
         if not self._permits(id_, state):
             return False
         delete(self._writer, self.collection, id_, state)
@@ -229,7 +241,11 @@ class CheckedWriter:
 
 
 def delete(writer: DocumentWriter, collection: str, id_: DocumentId, state: DocumentState) -> None:
-    """Delete a live document for all peers, without rules: for the mesh."""
+    """
+    Delete a live document for all peers, without asking rules, as the mesh does.
+
+    :param state: the state of the document now.
+    """
     deleted = writes.delete(state, writer.stamp())
     writer.save(collection, id_, deleted)
     note_initial_delete(writer.unit, collection, id_.key, deleted.version)

@@ -43,23 +43,29 @@ class Access(Protocol):
         """Whether every document of every collection may be seen."""
 
     def may_verb(self, verb: str) -> bool:
-        """Whether statements of this kind may run."""
+        """Return whether statements of the kind `verb`, such as ``select``, may run."""
 
     def read(self, collection: str) -> Rule:
-        """Which documents of a collection may be seen."""
+        """
+        Return which documents of a collection may be seen: all, none, or by conditions in DQL.
+        """
 
     def write(self, collection: str) -> Rule:
-        """Which documents of a collection may be changed."""
+        """Return which documents of a collection may be changed: all, none, or by conditions."""
 
 
 def rule_name_of(collection: syntax.CollectionRef) -> str:
-    """Return the name by which permission rules call a collection."""
+    """Return a collection's name in permission rules: virtual ones have a ``system:`` before."""
     is_system = collection.namespace == "system"
     return f"system:{collection.name}" if is_system else collection.name
 
 
 def check_verb(access: Access, verb: str) -> None:
-    """Check the kind of a statement; :raises StatementForbidden: the caller may not run it."""
+    """
+    Check that a caller may run statements of the kind `verb`, such as ``select``.
+
+    :raises StatementForbidden: the caller may not.
+    """
     if not access.is_full and not access.may_verb(verb):
         raise StatementForbidden(f"{verb.replace('_', ' ').upper()} statements")
 
@@ -74,7 +80,11 @@ def read_rule(access: Access, collection: syntax.CollectionRef) -> tuple[str, ..
 
 
 def write_rule(access: Access, collection: syntax.CollectionRef) -> tuple[str, ...]:
-    """Return the conditions of which one must hold for a change; otherwise as `read_rule`."""
+    """
+    Return the conditions of which one must hold for a change of a document; empty: all may.
+
+    :raises StatementForbidden: the caller may change no document of the collection.
+    """
     return _conditions(access, access.write, collection, "changed")
 
 
@@ -96,7 +106,13 @@ def add_rules(
     rules: tuple[tuple[str, ...], ...],
     identity: str | None,
 ) -> syntax.Expression | None:
-    """Return a condition that holds where each of the rules and `where` hold."""
+    """
+    Return a condition that holds where `where` and each of the rules hold; None: everywhere.
+
+    :param term: the name of the statement's term to whose documents the rules apply.
+    :param rules: of each rule the conditions in DQL of which one must hold; empty: it always holds.
+    :param identity: the value of the parameter ``identity`` in the conditions.
+    """
     parts: list[syntax.Expression] = []
     for texts in rules:
         conditions = [_condition(text, term, identity) for text in texts]
@@ -112,7 +128,12 @@ def add_rules(
 def compile_rule(
     texts: tuple[str, ...], identity: str | None, env: Environment
 ) -> Callable[[dict[str, Value]], bool] | None:
-    """Return a test whether one of the conditions holds for a document; None without any."""
+    """
+    Return a test whether one of these conditions holds for a document; None without any.
+
+    :param texts: conditions in DQL, as `read_rule` returns them.
+    :param identity: the value of the parameter ``identity`` in them.
+    """
     if not texts:
         return None
     compiled = [_compile(text, identity) for text in texts]
@@ -120,7 +141,11 @@ def compile_rule(
 
 
 def compile_guard(rules: tuple[tuple[str, ...], ...], identity: str | None) -> CompiledExpression:
-    """Return a test whether each of the rules has a condition that holds for a document."""
+    """
+    Return a test whether each of the rules has a condition that holds for a document.
+
+    :param rules: as `add_rules` takes them.
+    """
     compiled = [[_compile(text, identity) for text in texts] for texts in rules if texts]
 
     def test(document: dict[str, Value], env: Environment) -> bool:

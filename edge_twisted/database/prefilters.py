@@ -83,7 +83,11 @@ def _asks_missing(prefilter: Prefilter) -> bool:
 
 
 def translate(asked: Outline, evaluate: Evaluate) -> Translation:
-    """Translate a condition on the documents of one collection, with this execution's arguments."""
+    """
+    Translate a condition on the documents of one collection, as far as a store can test it.
+
+    :param evaluate: gives the value of an expression without rows, with this execution's arguments.
+    """
     found: list[Prefilter] = []
     exact = asked.whole
     for part in asked.parts:

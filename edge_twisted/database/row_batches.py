@@ -23,7 +23,7 @@ class Warnings:
     total: int = 0
 
     def add(self, text: str) -> None:
-        """Add a warning."""
+        """Add a warning; it is shown if it is among the first 10, and counted in any case."""
         self.total += 1
         if len(self.shown) < MAX_WARNINGS:
             self.shown.append(text)
@@ -47,7 +47,13 @@ class RowBatches:
         self._is_over = False
 
     async def first(self) -> Result:
-        """Return the result with its first rows; the stream is closed if these are all."""
+        """
+        Return the result with its first rows; the stream is closed if these are all.
+
+        Otherwise `Result.batches` is this object, from which the others come.
+
+        :raises EdgeError: the statement failed; the stream is closed.
+        """
         try:
             result = await self._stream.next()
         except BaseException:
@@ -61,7 +67,11 @@ class RowBatches:
         return result
 
     def next(self) -> Deferred[Rows | None]:
-        """Fire with the next rows, with None at the end; one call at a time."""
+        """
+        Fire with the next rows, with None at the end; one call at a time.
+
+        :raises EdgeError: the statement failed; `close` in any case.
+        """
         return Deferred.fromCoroutine(self._next())
 
     async def _next(self) -> Rows | None:

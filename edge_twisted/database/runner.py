@@ -122,10 +122,9 @@ class StatementRunner:
         record: StatementRecord,
     ) -> Result | None:
         """
-        Answer a SELECT by its known plan, from stored texts.
+        Answer a SELECT by its known plan, from stored texts; None: run it as any other.
 
-        Return None if the plan is out of date, or the answer is no stored text or too large: the
-        caller then runs the statement as any other.
+        None if the plan is out of date, or the answer is no stored text or too large.
 
         :raises DqlError: the arguments do not fit the statement.
         """

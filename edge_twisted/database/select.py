@@ -107,7 +107,9 @@ class PlanReader:
         return list(self._filter_texts(self.interruption.watch(texts), plan.where))
 
     def read_batches(self, plan: QueryPlan, most: int) -> Iterator[Rows]:
-        """Yield the answer in batches of 1 to `most` rows."""
+        """
+        Yield the answer in batches of 1 to `most` rows, of stored texts or made from documents.
+        """
         found = self._find_texts(plan, plan.fields) if self._can_splice(plan) else None
         if found is None or (not found.are_rows and plan.fields is not None):
             rows = self._iterate_rows(plan)
@@ -155,7 +157,7 @@ class PlanReader:
                 yield text
 
     def read_rows(self, plan: QueryPlan) -> list[Value]:
-        """Return the rows of the result."""
+        """Return the rows of the answer, all made from documents, in order."""
         return list(self._iterate_rows(plan))
 
     def _iterate_rows(self, plan: QueryPlan) -> Iterator[Value]:
@@ -166,7 +168,11 @@ class PlanReader:
         return self._shape(plan, self.read_source(plan), limit, offset)
 
     def shape(self, plan: QueryPlan, source: Iterator[Any]) -> list[Value]:
-        """Apply the clauses above FROM, JOIN and WHERE to rows."""
+        """
+        Return rows of the result from rows at hand: applies the clauses above WHERE.
+
+        These are GROUP BY, HAVING, DISTINCT, ORDER BY and the projection; LIMIT and OFFSET are not.
+        """
         return list(self._shape(plan, source, None, 0))
 
     def _shape(
@@ -189,7 +195,7 @@ class PlanReader:
     # -- sources
 
     def read_source(self, plan: QueryPlan) -> Iterator[Any]:
-        """Yield the rows of FROM, JOIN and WHERE."""
+        """Yield the rows of FROM, JOIN and WHERE: documents, or with joins tuples of documents."""
         step = self.meter.step
         if plan.choice is None:
             rows: Iterator[Any] = step("access", iter([{}]))
@@ -211,7 +217,11 @@ class PlanReader:
         return ({ID: id_value(key)} for key in self.interruption.watch(watched))
 
     def read_first(self, plan: QueryPlan) -> Iterator[Document]:
-        """Yield the documents of the first term, with or without those that WHERE rejects."""
+        """
+        Yield the documents of the first term, decoded, that the caller may see.
+
+        Those that WHERE rejects may be left out, or not.
+        """
         source = plan.statement.source
         assert source is not None
         if self._is_virtual(plan):
@@ -251,7 +261,7 @@ class PlanReader:
         return source is not None and source.collection.namespace == "system"
 
     def read_documents(self, term: syntax.Term) -> Iterator[Document]:
-        """Yield all documents of a term that the caller may see."""
+        """Yield all documents of a term, decoded, that the caller may see; USE IDS is applied."""
         name, keys = term.collection.name, keys_of_use_ids(term, self.env)
         if term.collection.namespace == "system":
             assert self.virtual is not None
@@ -268,7 +278,7 @@ class PlanReader:
         return self._show(map(document_of, self.interruption.watch(texts)), term.name)
 
     def decode_visible(self, texts: Iterable[bytes], term: str) -> Iterator[Document]:
-        """Decode stored texts; yield the documents that the caller may see."""
+        """Decode stored texts of the term `term`; yield the documents that the caller may see."""
         return self._show(map(document_of, texts), term)
 
     def _show(self, documents: Iterator[Document], term: str) -> Iterator[Document]:

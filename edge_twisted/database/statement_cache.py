@@ -33,7 +33,11 @@ class Cache(Generic[T]):
         self._kept: OrderedDict[Hashable, T] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return the value of a key, made now if it is not cached."""
+        """
+        Return the value of a key, made now by `make` if it is not cached.
+
+        Drops the least recently used values beyond the size.
+        """
         found = self.use(key)
         if found is not None:
             return found
@@ -52,7 +56,7 @@ class Cache(Generic[T]):
         return weight
 
     def use(self, key: Hashable) -> T | None:
-        """Return the value of a key, None without one, and mark it as the most recently used."""
+        """Return the value of a key, None without one; it is the most recently used from now on."""
         found = self._kept.get(key)
         if found is not None:
             # Each step is atomic; a value that another thread dropped in between stays dropped.
@@ -63,7 +67,7 @@ class Cache(Generic[T]):
         return found
 
     def peek(self, key: Hashable) -> T | None:
-        """Return the value of a key, None without one."""
+        """Return the value of a key, None without one; does not count as a use."""
         return self._kept.get(key)
 
     def values(self) -> list[T]:
@@ -141,7 +145,9 @@ class PreparedStatement:
         self.made: dict[str, Any] = {}
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """Return the shared value of a name, made now if there is none."""
+        """
+        Return the value `name` that the executions share, made now by `make` if there is none.
+        """
         try:
             found: T = self.made[name]
         except KeyError:
@@ -149,14 +155,16 @@ class PreparedStatement:
         return found
 
     def inner(self, statement: syntax.Statement) -> PreparedStatement:
-        """Return the statement inside this one (EXPLAIN), prepared, with plans of its own."""
+        """
+        Return a statement inside this one (of EXPLAIN, PROFILE), prepared with plans of its own.
+        """
         return self.once(
             "inner", lambda: PreparedStatement(self.parsed, self.parse_seconds, statement)
         )
 
 
 def collections_of(statement: syntax.Statement) -> tuple[str, ...]:
-    """Return the names of a statement's collections, without duplicates."""
+    """Return the names of a statement's collections as permission rules call them, each once."""
     found = [
         rule_name_of(each) for each in statement.walk() if isinstance(each, syntax.CollectionRef)
     ]
@@ -173,11 +181,15 @@ class StatementCache:
         self._now = now
 
     def is_known(self, text: str) -> bool:
-        """Return whether a statement is cached."""
+        """Return whether the statement of this text is cached, so that `prepare` is quick."""
         return self._kept.peek(text) is not None
 
     def prepare(self, text: str) -> PreparedStatement:
-        """Return a statement, parsed or from the cache; :raises DqlError: it does not parse."""
+        """
+        Return the statement of a text, from the cache or parsed now.
+
+        :raises DqlError: the text does not parse, or names a hidden collection.
+        """
         if len(text) > CACHED_TEXT_LIMIT:
             return self._prepare(text)
         kept = self._kept.use(text)

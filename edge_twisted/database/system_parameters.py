@@ -147,7 +147,11 @@ SYSTEM_PARAMETERS: Mapping[str, SystemParameter] = MappingProxyType(
 
 
 def find_parameter(name: str) -> SystemParameter:
-    """Return the parameter of that name in any case; :raises UnknownParameter: if there is none."""
+    """
+    Return the parameter of that name, in whatever case it is written.
+
+    :raises UnknownParameter: there is none; SHOW ALL lists them.
+    """
     parameter = SYSTEM_PARAMETERS.get(name.lower())
     if parameter is None:
         raise UnknownParameter(name)
@@ -226,7 +230,11 @@ class ParameterValues:
         return ParameterValues({**self._changed, parameter.name: value})
 
     def without(self, names: Iterable[str]) -> ParameterValues:
-        """Return these values with some back at their defaults; :raises UnknownParameter:."""
+        """
+        Return these values with those of `names` back at their defaults.
+
+        :raises UnknownParameter: no parameter has one of these names.
+        """
         gone = {find_parameter(name).name for name in names}
         return ParameterValues({k: v for k, v in self._changed.items() if k not in gone})
 
@@ -235,7 +243,7 @@ Row = dict[str, Value]
 
 
 def load_parameters(snapshot: Snapshot) -> ParameterValues:
-    """Load the parameters from a store."""
+    """Return the system parameters that a store keeps, with defaults for those never set."""
     kept = snapshot.facts(PARAMETERS)
     return ParameterValues({key.decode("utf-8"): from_text(value) for key, value in kept})
 
@@ -270,7 +278,12 @@ def alter_parameters(
 def show_parameters(
     statement: syntax.ShowParameter | syntax.ShowAll, values: ParameterValues
 ) -> Row:
-    """Return the row of SHOW; :raises UnknownParameter: no parameter has that name."""
+    """
+    Return the row of SHOW: parameter name -> value, in the order of `SYSTEM_PARAMETERS`.
+
+    :raises UnknownParameter: no parameter has that name.
+    :raises DqlError: the pattern of LIKE is wrong.
+    """
     if isinstance(statement, syntax.ShowParameter):
         name = find_parameter(statement.name).name
         return {name: values[name]}

@@ -12,7 +12,11 @@ from edge_twisted.dql import syntax
 
 
 def reads_of(collection: syntax.CollectionRef, parameters: ParameterValues) -> VariantRules:
-    """Return the types with which a statement reads a collection."""
+    """
+    Return the types with which a statement reads a collection; `UNTYPED` for virtual ones.
+
+    In strict mode an undeclared field is a REGISTER.
+    """
     if collection.namespace == "system":
         return UNTYPED
     return _types_of(collection.declarations, parameters.reads_strictly)

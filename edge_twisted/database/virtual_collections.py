@@ -67,7 +67,7 @@ class RestrictedViewer:
 
 
 def count_of(collection: syntax.CollectionRef) -> syntax.Select:
-    """Return the statement that counts the documents of a collection."""
+    """Return the statement that counts a collection's documents, in one row ``{"n": number}``."""
     counted = syntax.ResultExpression(syntax.Call("count", (), star=True), COUNT)
     return syntax.Select(projections=(counted,), source=syntax.Term(collection))
 
@@ -122,15 +122,21 @@ class VirtualCollections:
         return tuple(self._sources)
 
     def provide(self, name: str, provider: Provider) -> None:
-        """Set the provider of a collection, known or new."""
+        """Set the provider of a collection, known or new; `name` is without the namespace."""
         self._sources[name] = lambda context: provider()
 
     def provide_by(self, name: str, source: RowProvider) -> None:
-        """Set the provider of a collection that is made from the snapshot of the statement."""
+        """
+        Set a provider that makes a collection from the snapshot and the caller of the statement.
+        """
         self._sources[name] = source
 
     def check(self, collection: syntax.CollectionRef) -> None:
-        """Check a name; :raises SemanticError: the namespace or the collection does not exist."""
+        """
+        Check that the namespace and, in ``system``, the collection exist.
+
+        :raises SemanticError: one does not exist, or is switched off.
+        """
         namespace, name = collection.namespace, collection.name
         if namespace not in (None, "default", "system"):
             raise SemanticError(
@@ -154,7 +160,12 @@ class VirtualCollections:
         now_ms: int,
         viewer: Viewer = FULL_VIEWER,
     ) -> Iterable[Document]:
-        """Return the documents of a collection; call `check` first."""
+        """
+        Return the documents of a virtual collection that `viewer` may read; call `check` first.
+
+        :param name: without the namespace; aliases are known.
+        :param now_ms: the time, in ms since 1970, that the documents show.
+        """
         source = self._sources[ALIASES.get(name, name)]
         return source(
             ReadContext(snapshot=snapshot, parameters=parameters, now_ms=now_ms, viewer=viewer)

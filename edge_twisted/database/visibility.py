@@ -59,11 +59,13 @@ class Visibility:
 
     @property
     def key(self) -> Hashable:
-        """The part of a plan's cache key that stands for the rules in its condition."""
+        """The part of a plan's cache key that stands for rules in its condition; None: no rules."""
         return (self.rules, self.identity) if self.rules and self.in_condition else None
 
     def guard_of(self, statement: syntax.Select) -> Guard | None:
-        """Return the test of the rules that precedes the statement's own condition, if any."""
+        """
+        Return the test of the rules that precedes the statement's own condition; None: no rules.
+        """
         if not self.rules or not self.in_condition:
             return None
         ((_, rules),) = self.rules
@@ -79,7 +81,11 @@ class Visibility:
         return evolve(statement, selection=evolve(selection, where=where))
 
     def fidelity(self, snapshot: Snapshot) -> Fidelity:
-        """Return how far stored bodies show what the statement is to see of its documents."""
+        """
+        Return how far stored bodies show what the statement is to see of its documents.
+
+        `WHOLE` without declared types; `MORE` if the statement may only miss fields; else `OTHER`.
+        """
         if not self.typings:
             return Fidelity.WHOLE
         if self.rules:
@@ -89,11 +95,11 @@ class Visibility:
         return Fidelity.OTHER if hides else Fidelity.MORE
 
     def row_tests(self, env: Environment) -> Mapping[str, Callable[[Document], bool]]:
-        """Return the tests of documents, by term, of rules that are not in the condition."""
+        """Return term -> test of its documents, for rules that are not in the condition."""
         return NO_TESTS if self.in_condition else self._tests(env)
 
     def condition_tests(self, env: Environment) -> Mapping[str, Callable[[Document], bool]]:
-        """Return the tests of documents, by term, of rules that are in the condition."""
+        """Return term -> test of its documents, for rules that are in the condition."""
         return self._tests(env) if self.in_condition else NO_TESTS
 
     def _tests(self, env: Environment) -> Mapping[str, Callable[[Document], bool]]:
@@ -107,7 +113,9 @@ class Visibility:
         return found
 
     def views_of(self, snapshot: Snapshot) -> Mapping[str, Callable[[Document], Document]]:
-        """Return, by term, the functions from a stored document to the document with its types."""
+        """
+        Return term -> function from a stored document to the document with its declared types.
+        """
         if not self.typings:
             return _NO_VIEWS
         return {

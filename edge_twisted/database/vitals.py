@@ -56,7 +56,7 @@ class Vitals:
     metric_providers: list[Callable[[], Iterable[MetricEntry]]] = field(factory=list)
 
     def vitals(self, context: ReadContext) -> Iterator[Document]:
-        """Yield the one document of ``system:vitals``."""
+        """Yield the one document of ``system:vitals``: version, uptime (s) and counts."""
         counts = self.history.counts
         census = context.snapshot.census(0)
         started = datetime.fromtimestamp(self.started_ms / 1000, UTC)
@@ -79,7 +79,7 @@ class Vitals:
         }
 
     def metrics(self, context: ReadContext) -> Iterator[Document]:
-        """Yield the documents of ``system:metrics``."""
+        """Yield the documents of ``system:metrics``, one for each number; `timestamp` is in ms."""
         own = [
             MetricEntry(
                 name="dql_requests_total",
@@ -103,7 +103,7 @@ class Vitals:
             }
 
     def system_info(self, context: ReadContext) -> Iterator[Document]:
-        """Yield the documents of ``system:system_info``."""
+        """Yield the documents of ``system:system_info``, one for each key; `timestamp` is in ms."""
         for entry in (
             *self._own_info(context),
             *(each for give in self.info_providers for each in give()),

@@ -65,7 +65,7 @@ def whole_commits(
     changes: Iterable[Change], span: tuple[int, int], limits: tuple[int, int]
 ) -> ChangeBatch:
     """
-    Return the first commits of a log, up to the end of the one that reaches a limit.
+    Return the first commits of a log as a batch, to the end of the one that reaches a limit.
 
     :param changes: all changes after the span's beginning, by lsn.
     :param span: the lsn after which the log was read, and the newest lsn.
@@ -86,7 +86,11 @@ def whole_commits(
 
 
 def fingerprint(digest_sum: int, digest_xor: int) -> bytes:
-    """Return `CollectionInfo.fingerprint`; the sum and the exclusive or may exceed 64 bits."""
+    """
+    Return the 16 bytes of `CollectionInfo.fingerprint` from sum and exclusive or of digests.
+
+    Both may exceed 64 bits: each is taken modulo 2^64.
+    """
     return (digest_sum & _64_BITS).to_bytes(8, "big") + (digest_xor & _64_BITS).to_bytes(8, "big")
 
 
@@ -119,7 +123,7 @@ class Census:
 
 
 def census_of(collections: Iterable[CollectionInfo], largest: int) -> Census:
-    """Return the figures of these collections."""
+    """Count these collections and their documents, and name the `largest` (so many) of them."""
     counts = sorted(((each.name, each.count) for each in collections), key=lambda c: (-c[1], c[0]))
     return Census(
         collections=len(counts),

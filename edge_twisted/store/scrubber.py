@@ -75,7 +75,11 @@ class ScrubTarget(Protocol):
     """What a scrubber asks of a store."""
 
     def scrub_documents(self, after: int) -> Deferred[DocumentsStep]:
-        """Verify some rows behind a row; put damaged documents into quarantine."""
+        """
+        Verify some rows behind the row `after` (0: the first ones); quarantine damaged ones.
+
+        :raises StoreError: the first of these rows cannot be read; go on at `behind_unreadable`.
+        """
 
     def behind_unreadable(self, after: int) -> Deferred[int | None]:
         """
@@ -85,13 +89,13 @@ class ScrubTarget(Protocol):
         """
 
     def scrub_attachments(self, folder: int) -> Deferred[AttachmentsStep]:
-        """Verify some attachments of a folder; put damaged ones into quarantine."""
+        """Verify some attachments from folder `folder` (0 to 255) on; quarantine damaged ones."""
 
     def remembered(self, space: str, key: bytes) -> bytes | None:
-        """Return a fact."""
+        """Return the value of a fact of the store; None if it does not exist."""
 
     def remember(self, space: str, key: bytes, value: bytes) -> Deferred[Any]:
-        """Store a fact."""
+        """Store a fact; fire once it is durable."""
 
 
 @frozen(kw_only=True)
@@ -154,7 +158,7 @@ class Scrubber:
         self._next_search = 0.0
 
     def start(self) -> None:
-        """Begin, or resume where an earlier process was."""
+        """Begin a pass over the open store, or resume the pass of an earlier process."""
         now = self._now_ms()
         self._pass = _Pass(began_ms=now, whole_ms=now)
         fact = self._store.remembered(*FACT)
@@ -186,7 +190,9 @@ class Scrubber:
         return 0.0 if here is None else max(0, self._now_ms() - here.whole_ms) / 1000
 
     def hurry(self) -> None:
-        """Search all documents soon, because a read met damage and does not know where."""
+        """
+        Search all documents for damage soon; call it when a read met some and cannot say where.
+        """
         now = self._clock.seconds()
         if self._pass is None or self._search is not None or now < self._next_search:
             return

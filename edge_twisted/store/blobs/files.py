@@ -37,7 +37,7 @@ class BlobDatabase(ledger.LedgerStore, Protocol):
     """The part of a store that blobs need."""
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
-        """Give a snapshot for a short read."""
+        """Enter a snapshot for a short read, as `Store.snapshot` does."""
 
 
 class FileBlobStore:
@@ -79,7 +79,11 @@ class FileBlobStore:
     # -- life
 
     async def start(self) -> None:
-        """Tidy the folder, then make facts for files without, and forget facts without a file."""
+        """
+        Tidy the folder, then make facts for files without, and forget facts without a file.
+
+        :raises StoreError: the folder or the store cannot be read or written.
+        """
         now = self._now_ms()
         found = await self._threads.call(lambda: self._folder.tidy(now / 1000))
         self._damaged = await self._threads.call(self._folder.in_quarantine)
@@ -176,7 +180,9 @@ class FileBlobStore:
         self.lost(blob_id)
 
     def scrub(self, folder: int) -> Deferred[AttachmentsStep]:
-        """See `edge_twisted.store.scrubber.ScrubTarget.scrub_attachments`."""
+        """
+        Do one step of a scrub from a folder (0 to 255) on, as `ScrubTarget.scrub_attachments`.
+        """
         return Deferred.fromCoroutine(self._scrubbed(folder))
 
     async def _scrubbed(self, folder: int) -> AttachmentsStep:
@@ -221,7 +227,7 @@ class FileBlobStore:
     # -- for blobs on their way in
 
     def book(self, info: BlobInfo, uploader: str | None) -> Deferred[None]:
-        """Note durably that a blob is here."""
+        """Note durably that a blob is here, and who uploaded it; a damaged one is whole again."""
         return Deferred.fromCoroutine(self._book(info, uploader))
 
     async def _book(self, info: BlobInfo, uploader: str | None) -> None:
@@ -240,7 +246,7 @@ class FileBlobStore:
             log.info("Attachment {attachment} is whole again", attachment=info.id)
 
     def left(self, blob: FileBlobWriter) -> None:
-        """Forget a writer that has finished, aborted or paused."""
+        """Forget a writer whose blob is finished, aborted or paused."""
         self._coming.discard(blob)
         self._downloads.discard(blob.blob_id or "")
 

@@ -36,7 +36,7 @@ _NAME = re.compile("[0-9a-f]{64}")
 @contextmanager
 def translating(what: str) -> Iterator[None]:
     """
-    Turn an `OSError` inside the block into a `StoreError`, whose message names the blob `what`.
+    Turn an `OSError` inside the block into a `StoreError`; `what` names the blob in it.
 
     :raises StoreFull, StoreReadOnly, StoreIOError: see `of_os_error`.
     """

@@ -39,7 +39,11 @@ class AnswerQueue:
         self._goes_on = False
 
     def add(self, answers: Iterable[Answer]) -> None:
-        """Call answers now, or after the answers that wait; answers must not raise."""
+        """
+        Call these answers now for up to 4 ms, or after those that wait; answers must not raise.
+
+        What is left is called in later turns of the reactor.
+        """
         self._due.extend(answers)
         if not self._goes_on:
             self._call_some()

@@ -20,7 +20,9 @@ _SIGN = 1 << 63
 
 def checksum_of(id_key: bytes, digest: int, body: bytes | None, state: bytes) -> int:
     """
-    Return the checksum of a document, a signed 64-bit integer.
+    Return the checksum of a document: a signed 64-bit integer, made of two CRC-32.
+
+    The low half is of id key and text, the high half of digest and merge state.
 
     :param body: stored text, None for a tombstone.
     """

@@ -63,7 +63,7 @@ _TRANSLATIONS: tuple[tuple[type[apsw.Error], type[StoreError]], ...] = (
 
 
 def library_version() -> str:
-    """Return the version of SQLite."""
+    """Return the version of the SQLite library, such as "3.46.1"."""
     return apsw.sqlite_lib_version()
 
 
@@ -81,7 +81,7 @@ def is_unreadable(error: Exception) -> bool:
 
 
 def translated(what: str, error: apsw.Error | UnicodeDecodeError) -> StoreError:
-    """Return the store's error for one of SQLite's."""
+    """Return (not raise) the store's error for one of SQLite's; `what` names the work in it."""
     if is_unreadable(error):
         return StoreCorrupt(what, "a stored document is damaged")
     for theirs, ours in _TRANSLATIONS:
@@ -92,7 +92,11 @@ def translated(what: str, error: apsw.Error | UnicodeDecodeError) -> StoreError:
 
 @contextmanager
 def translating(what: str) -> Iterator[None]:
-    """Raise the store's errors for SQLite's and the system's; `what` names the work."""
+    """
+    Turn errors of SQLite and of the system inside the block into a `StoreError`.
+
+    :param what: names the work in the message.
+    """
     try:
         yield
     except apsw.Error as error:
@@ -102,12 +106,20 @@ def translating(what: str) -> Iterator[None]:
 
 
 def fetch(connection: apsw.Connection, sql: str, bindings: Sequence[Any] = ()) -> list[Any]:
-    """Return all rows of a statement, as tuples of the types that the statement says."""
+    """
+    Run a statement; return all its rows, as tuples of the columns that it selects.
+
+    :raises apsw.Error: SQLite could not; for a block of `translating`.
+    """
     return connection.execute(sql, bindings).fetchall()
 
 
 def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
-    """Open the connection that writes; the file is there already."""
+    """
+    Open a connection that writes, with `WRITER_PRAGMAS`; the file must exist.
+
+    :raises apsw.Error: the file cannot be opened; for a block of `translating`.
+    """
     connection = _open(path, apsw.SQLITE_OPEN_READWRITE, vfs)
     # All rows: a statement that yields one would otherwise be the last to be run.
     connection.execute(WRITER_PRAGMAS).fetchall()
@@ -115,7 +127,11 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
 
 
 def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
-    """Open a connection that can only read."""
+    """
+    Open a connection that can only read, with `READER_PRAGMAS`; the file must exist.
+
+    :raises apsw.Error: the file cannot be opened; for a block of `translating`.
+    """
     # Not SQLITE_OPEN_READONLY: a reader must be able to make the shared-memory file of the WAL.
     connection = _open(path, apsw.SQLITE_OPEN_READWRITE, vfs)
     connection.execute(READER_PRAGMAS).fetchall()

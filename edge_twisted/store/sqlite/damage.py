@@ -78,12 +78,16 @@ class DamageReporter:
     any_quarantined: bool = False
 
     def document(self, collection: str, id_key: bytes) -> DocumentDamaged:
-        """Return the error of a read that met a damaged document."""
+        """Report a damaged document; return (not raise) the error for the read that met it."""
         self.report(DamagedDocument(collection, id_key))
         return DocumentDamaged(collection, id_key)
 
     def translated(self, what: str, error: apsw.Error | UnicodeDecodeError) -> StoreError:
-        """Return the store's error for one of SQLite's."""
+        """
+        Return the store's error for one of SQLite's, and report it if it tells of damage.
+
+        :param what: names the read in the message.
+        """
         found = translated(what, error)
         if is_unreadable(error):
             self.report(UnreadableRow(what))
@@ -142,7 +146,7 @@ class DamageRecord:
             )
 
     def quarantined(self, documents: int) -> None:
-        """Note how many documents are in quarantine."""
+        """Note how many documents are in quarantine now; from any thread."""
         self._documents = documents
         self.met.any_quarantined = documents > 0
 
@@ -153,7 +157,11 @@ class DamageRecord:
         )
 
     def page(self, reason: str) -> None:
-        """Remember that a part of the file cannot be read, and log it once."""
+        """
+        Remember that a part of the file cannot be read, and log it once.
+
+        :param reason: the message of SQLite; after 20 different ones, further ones are dropped.
+        """
         if reason in self._pages or len(self._pages) >= _MOST_PAGES:
             return
         self._pages[reason] = None

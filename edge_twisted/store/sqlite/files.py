@@ -29,12 +29,12 @@ class Layout:
 
     @property
     def attachments(self) -> Path:
-        """The folder of the blobs."""
+        """The path of the folder of the blobs, see `BlobFolder`."""
         return self.folder / f"{self.name}.attachments"
 
     @property
     def lock(self) -> Path:
-        """The file whose lock says that a process uses the folder; it holds the process's id."""
+        """The path of the file whose lock says that a process uses the folder; it holds its pid."""
         return self.folder / "edge-server.lock"
 
 
@@ -47,7 +47,7 @@ class FolderLock:
     @classmethod
     def take(cls, layout: Layout) -> FolderLock:
         """
-        Make the folder if it does not exist, and lock it.
+        Make the folder if it does not exist, and lock it; return the lock.
 
         :raises DirectoryLocked: another process, or another store of this process, has the folder.
         :raises StoreReadOnly: the folder cannot be made or written.
@@ -95,5 +95,5 @@ def make_private(path: Path) -> None:
 
 
 def sidecars(path: Path) -> tuple[Path, Path]:
-    """Return the paths of a database file's write-ahead log and shared memory."""
+    """Return the paths of a database file's write-ahead log and of its shared memory."""
     return path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")

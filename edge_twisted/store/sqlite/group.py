@@ -55,7 +55,7 @@ class CommitGroup:
     _begun: bool = False
 
     def begin(self) -> apsw.Connection:
-        """Return the connection, inside the transaction."""
+        """Return the writer's connection inside the transaction, which the first call begins."""
         if not self._begun:
             self.connection.execute("BEGIN IMMEDIATE")
             self._begun = True
@@ -68,7 +68,7 @@ class CommitGroup:
 
     def find(self, collection: CollectionState, id_key: bytes) -> PendingRow:
         """
-        Return the document as the units before have left it.
+        Return a document as the units before have left it; with `row` None if there is none.
 
         :raises DocumentDamaged: its bytes are not what was written.
         """
@@ -107,19 +107,23 @@ class CommitGroup:
             raise
 
     def keep(self, layer: Layer) -> None:
-        """Take over the layer of a unit that succeeded."""
+        """Take over the layer of a unit that succeeded; write out all layers if they are big."""
         self.changed = True
         self.layer.take(layer)
         if self.layer.is_big:
             self.flush()
 
     def flush(self) -> None:
-        """Write the layer into the transaction, so that SQL sees it."""
+        """Write the group's layer into the transaction, so that SQL sees it, and empty it."""
         if self.layer:
             flush(self.begin(), self.layer)
 
     def commit(self) -> None:
-        """Commit the transaction; nothing reaches the disk if nothing changed."""
+        """
+        Write what waits, and commit durably; nothing reaches the disk if nothing changed.
+
+        :raises apsw.Error: the transaction failed: call `roll_back`.
+        """
         if self.changed:
             self.flush()
             self.state.save(self.begin())
@@ -128,7 +132,7 @@ class CommitGroup:
         self.state.touched.clear()
 
     def roll_back(self) -> None:
-        """Undo the transaction, unless SQLite has done so."""
+        """Undo the transaction, unless SQLite has done so; raises nothing."""
         if self.connection.in_transaction:
             with suppress(apsw.Error):
                 self.connection.execute("ROLLBACK")
@@ -143,13 +147,17 @@ class DirectUnit(UnitOfWork, Protocol):
 
     @property
     def state(self) -> WriterState:
-        """The writer's state."""
+        """The writer's state, as this unit has changed it so far."""
 
     def settled(self) -> apsw.Connection:
-        """Return the connection for SQL that reads, and sees what the unit wrote."""
+        """Return the connection for SQL that only reads, and sees what the unit wrote."""
 
     def direct(self) -> apsw.Connection:
-        """Return the connection for SQL that sees, and adds to, what the unit wrote."""
+        """
+        Return the connection for SQL that writes, and sees what the unit wrote.
+
+        What it writes is undone with the unit.
+        """
 
     def touch(self, collection: CollectionState) -> None:
         """Note the totals of a collection before they change, so that an undo restores them."""
@@ -158,10 +166,10 @@ class DirectUnit(UnitOfWork, Protocol):
         """Note that the unit changes what queries see of a collection, so that it takes an lsn."""
 
     def on_undo(self, step: Callable[[], None]) -> None:
-        """Call `step` if the unit fails; the last one first."""
+        """Call `step` if the unit fails; of several, the one added last is called first."""
 
     def index_changed(self, collection: str, name: str) -> None:
-        """Once the unit is durable, tell those who wait for an index that it is ready or gone."""
+        """Tell those who wait for an index that it is ready or gone, once the unit is durable."""
 
 
 #: One step of work between the groups of units; returns whether there is more to do.

@@ -42,7 +42,7 @@ _BODIES = (
 
 
 def unfinished(connection: apsw.Connection, state: WriterState) -> list[Job]:
-    """Return the jobs that an earlier process left."""
+    """Return the jobs that an earlier process left: builds of indexes, purges of dropped ones."""
     jobs: list[Job] = [
         IndexBuild(here.name, index.definition.name)
         for here in state.collections.values()
@@ -62,8 +62,11 @@ def entries_of(
     stored: bool = False,
 ) -> Entries:
     """
-    Return a document's entries in all indexes of its collection; none for a tombstone.
+    Return a document's (index number, cut key) in all indexes of its collection.
 
+    Empty for a tombstone.
+
+    :param value: the decoded body, if at hand; else it is decoded.
     :param stored: they are only looked for, not added: a cut key has been noted before.
     """
     if body is None or not here.indexes:
@@ -83,7 +86,11 @@ def entries_of(
 
 
 def create(unit: DirectUnit, here: CollectionState, definition: IndexDefinition) -> None:
-    """Begin an index, and have it built once this unit is durable."""
+    """
+    Begin an index of a collection, and have it built once this unit is durable.
+
+    :raises IndexExists: the collection has an index of that name.
+    """
     if any(index.definition.name == definition.name for index in here.indexes):
         raise IndexExists(f"{definition.collection}.{definition.name}")
     connection = unit.direct()
@@ -110,7 +117,11 @@ def create(unit: DirectUnit, here: CollectionState, definition: IndexDefinition)
 
 
 def drop(unit: DirectUnit, collection: str, name: str) -> None:
-    """Forget an index, and have its entries purged once this unit is durable."""
+    """
+    Forget an index of a collection, and have its entries purged once this unit is durable.
+
+    :raises UnknownIndex: the collection has no index of that name.
+    """
     here = unit.state.collections.get(collection)
     index = _find(here, name)
     if here is None or index is None:

@@ -82,20 +82,24 @@ class Layer:
         return self.size > LAYER_BYTES or len(self.documents) + len(self.facts) > LAYER_ROWS
 
     def put(self, row: PendingRow) -> None:
-        """Set what becomes of a document."""
+        """Set what becomes of a document, in place of what the layer had of it."""
         body = row.body
         self.documents[row.collection, row.id_key] = row
         self.size += len(row.state) if body is None else len(row.state) + len(body)
 
     def take(self, other: Layer) -> None:
-        """Put the other layer on top of this one."""
+        """Add all of another layer to this one; where both have a place, the other one wins."""
         self.documents.update(other.documents)
         if other.facts:
             self.facts.update(other.facts)
         self.size += other.size
 
     def settle_on(self, below: Layer) -> None:
-        """Take over as stored what the layer below has, which is about to be written."""
+        """
+        Note for each document here what the layer `below` has of it as stored in the file.
+
+        For that layer is about to be written.
+        """
         for place in self.documents.keys() & below.documents.keys():
             row, before = self.documents[place], below.documents[place]
             row.stored_row = before.row
@@ -103,7 +107,7 @@ class Layer:
             row.stored_mentions = bool(before.attachments)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all documents and facts from the layer."""
         self.documents.clear()
         self.facts.clear()
         self.size = 0
@@ -113,7 +117,11 @@ class Layer:
 
 
 def flush(connection: apsw.Connection, layer: Layer) -> None:
-    """Write a layer into the open transaction, and empty it."""
+    """
+    Write a layer into the open transaction in few statements, and empty it.
+
+    :raises apsw.Error: the transaction has to be rolled back.
+    """
     if layer.documents:
         _flush_documents(connection, layer.documents.values())
     if layer.facts:
@@ -210,7 +218,12 @@ _PUT_FACTS = _statements("INSERT OR REPLACE INTO facts (space, key, value) VALUE
 def insert_many(
     connection: apsw.Connection, statements: dict[int, str], rows: Sequence[Sequence[Binding]]
 ) -> None:
-    """Run a statement for all rows, as many at a time as there is a form of it for."""
+    """
+    Run an INSERT for all rows, in statements of up to 64 rows each.
+
+    :param statements: number of rows -> the SQL for so many.
+    :param rows: the bindings of each row.
+    """
     begin = 0
     for count in _ROW_COUNTS:
         while len(rows) - begin >= count:

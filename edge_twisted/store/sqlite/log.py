@@ -26,10 +26,11 @@ def changes_after(
     limits: tuple[int, int],
 ) -> ChangeBatch:
     """
-    Return whole commits until `limits` (documents, bytes) are reached.
+    Return the documents that changed, in whole commits until `limits` are reached.
 
     :param collections: number and name of each that may have changed.
     :param span: after this lsn, and up to this one, which is the newest.
+    :param limits: (documents, bytes of bodies and states).
     :raises DocumentDamaged: of one of the documents, which must not be handed on.
     """
     logs = [_log(cursors, number, name, span[0]) for number, name in collections]

@@ -37,7 +37,7 @@ class Migration:
 
 
 def shipped_migrations() -> tuple[Migration, ...]:
-    """Return all migrations that this server knows, by version."""
+    """Return all migrations that this server knows, by ascending version."""
     folder = resources.files("edge_twisted.store.sqlite").joinpath("schema")
     found = []
     for entry in folder.iterdir():
@@ -114,7 +114,9 @@ def upgrade(path: Path, migrations: Sequence[Migration], vfs: str | None = None)
 
 def versions(connection: apsw.Connection, path: Path) -> tuple[int, int]:
     """
-    Return the schema version and the compatibility version of an open file.
+    Return (schema version, compatibility version) of an open file.
+
+    A server can read the file if it knows the compatibility version.
 
     :raises StoreCorrupt: the file is not a database of this server.
     """
@@ -128,7 +130,11 @@ def versions(connection: apsw.Connection, path: Path) -> tuple[int, int]:
 
 
 def copy_file(source: apsw.Connection, target: Path) -> None:
-    """Copy the database behind `source`, as it is at this moment, to a new durable file."""
+    """
+    Copy a database, as it is at this moment, to a new durable file; other writers go on.
+
+    :raises apsw.Error, OSError: a ``.partial`` file may be left, which the next copy deletes.
+    """
     partial = target.with_name(target.name + ".partial")
     for leftover in (partial, *sidecars(partial)):
         leftover.unlink(missing_ok=True)

@@ -42,13 +42,21 @@ class OpenFile:
         self.lock.release()
 
     def reader(self) -> apsw.Connection:
-        """Open another connection that reads."""
+        """
+        Open another connection that reads; the caller closes it.
+
+        :raises StoreError: it cannot be opened.
+        """
         with translating(str(self.layout.database)):
             return open_reader(self.layout.database, self.vfs)
 
 
 def epoch_after(epoch: int, entropy: Callable[[int], bytes]) -> int:
-    """Return a new epoch: above the old one, and not what another copy would choose."""
+    """
+    Return a new epoch: above `epoch` by a random number, so that no other copy chooses it.
+
+    :param entropy: returns so many random bytes.
+    """
     chance = int.from_bytes(entropy(_EPOCH_BYTES), "big") >> 1
     return epoch + 1 + chance
 
@@ -57,6 +65,8 @@ def open_file(layout: Layout, entropy: Callable[[int], bytes], vfs: str | None =
     """
     Open the database of `layout`; make it if it is not there.  Blocks; not for the reactor.
 
+    :param entropy: returns so many random bytes.
+    :param vfs: the name of an apsw VFS, for tests that make the disk fail.
     :raises StoreError: it cannot be opened; nothing is kept open, and the folder is not locked.
     """
     lock = FolderLock.take(layout)

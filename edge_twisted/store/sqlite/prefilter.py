@@ -56,10 +56,12 @@ _MOST_PARTS = 200
 
 def compiled(prefilter: Prefilter, body: str) -> Compiled | None:
     """
-    Return a condition over the JSONB expression `body`: 1 exactly where `prefilter` holds.
+    Return a prefilter as SQL with its bindings: 1 exactly where `prefilter` holds.
 
     The condition is valid for literal bodies only (`edge_twisted.documents.json_text`).  None if it
     exceeds SQLite's limits: test the documents with `holds` instead.
+
+    :param body: the SQL expression of a document's JSONB.
     """
     try:
         sql, values = _compiled(prefilter, body)
@@ -95,7 +97,7 @@ def _compiled(prefilter: Prefilter, body: str) -> Compiled:
 
 @lru_cache(maxsize=1024)
 def json_path(path: tuple[str, ...]) -> str:
-    """Return SQLite's notation for a path of names of any characters."""
+    """Return a path of field names, of any characters, as SQLite writes paths: ``$."a"."b"``."""
     return "$" + "".join("." + orjson.dumps(name).decode() for name in path)
 
 

@@ -83,7 +83,11 @@ class StoredRow(NamedTuple):
 
 
 def read_row(connection: apsw.Connection, row: int) -> StoredRow | None:
-    """Return a row of the table `documents`; None if there is no such row."""
+    """
+    Return a row of the table `documents` by its number; None if there is no such row.
+
+    :raises apsw.Error: SQLite cannot read the row at all; a damaged text alone raises nothing.
+    """
     where = "FROM documents WHERE row = ?"
     try:
         found = connection.execute(f"SELECT {COLUMNS} {where}", (row,)).get
@@ -245,7 +249,7 @@ def _recount(connection: apsw.Connection, here: CollectionState) -> None:
 
 
 def forget(unit: DirectUnit, collection: str, id_key: bytes) -> None:
-    """Forget the damaged bytes of a document, if there are any."""
+    """Delete the bytes that quarantine keeps of a document, if it keeps any."""
     here, state = unit.state.collections.get(collection), unit.state
     if here is None:
         return

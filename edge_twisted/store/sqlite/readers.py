@@ -48,11 +48,13 @@ class ReadCancellation:
         self._cancelled = False
 
     def is_cancelled(self) -> bool:
-        """Return whether `cancel` was called."""
+        """Return whether the read was cancelled."""
         return self._cancelled
 
     def cancel(self) -> None:
-        """Interrupt the running statement, if any, and end the read at its next step."""
+        """
+        Interrupt the running statement, if any, and end the read at its next step; any thread.
+        """
         with self._lock:
             self._cancelled = True
             if self._connection is not None:
@@ -135,7 +137,7 @@ class InlineReader:
             self._bounds.execute("ROLLBACK")
 
     def close(self) -> None:
-        """Close the connection."""
+        """End the reads of the reactor's thread, and close the connection."""
         self._snapshot.finish()
         self._bounds.close(True)
         close(self._connection)
@@ -160,7 +162,11 @@ class ReaderPool:
         self._closed = False
 
     def read(self, name: str, work: Callable[[SqliteSnapshot], T]) -> Deferred[T]:
-        """Run `work` on a thread; cancelling the Deferred interrupts it."""
+        """
+        Run `work` on a thread; fire with its result.  Cancelling the Deferred interrupts it.
+
+        :raises StoreError: `ReadCancelled` for an interrupted one; SQLite's errors are translated.
+        """
         read = ReadCancellation()
         self._running.add(read)
         answer: Deferred[T] = Deferred(lambda _: read.cancel())
@@ -195,18 +201,22 @@ class ReaderPool:
     def snapshot(
         self, connection: apsw.Connection, name: str, read: ReadCancellation
     ) -> SqliteSnapshot:
-        """Return what a read sees over a connection with an open transaction."""
+        """Return the snapshot for a read, over a connection with an open transaction."""
         return SqliteSnapshot(connection, self.number_of, name, read.is_cancelled, self.damage)
 
     def borrow(self) -> apsw.Connection:
-        """Return an idle connection, or open one; from any thread."""
+        """
+        Return an idle connection, or open one; from any thread.  Return it by `give_back`.
+
+        :raises StoreError: a connection cannot be opened.
+        """
         try:
             return self._idle.pop()
         except IndexError:
             return self._open_reader()
 
     def give_back(self, connection: apsw.Connection) -> None:
-        """Return a borrowed connection; one whose transaction could not be ended is closed."""
+        """Take a borrowed connection back; close one whose transaction could not be ended."""
         if connection.in_transaction:
             log.warn("A connection was closed, for its transaction could not be ended.")
             close(connection)

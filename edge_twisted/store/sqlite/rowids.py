@@ -17,13 +17,17 @@ COUNT_MASK = (1 << COUNT_BITS) - 1
 
 
 def live_rows(collection: int) -> tuple[int, int]:
-    """Return the first and last possible row of a collection's live documents."""
+    """Return the first and the last number that rows of a collection's live documents can have."""
     first = (2 * collection) << COUNT_BITS
     return first, first | COUNT_MASK
 
 
 def dead_rows(collection: int) -> tuple[int, int]:
-    """Return the first and last possible row of a collection's tombstones, oldest receipt first."""
+    """
+    Return the first and the last number that rows of a collection's tombstones can have.
+
+    Rows of tombstones ascend in the order of receipt.
+    """
     first = (2 * collection + 1) << COUNT_BITS
     return first, first | COUNT_MASK
 

@@ -121,14 +121,22 @@ class Cursors:
             self._connection.set_progress_handler(None)
 
     def rows(self, sql: str, bindings: Sequence[Any]) -> list[Any]:
-        """Return all rows of a statement that finds few rows."""
+        """
+        Return all rows of a statement, as tuples; for statements that find few.
+
+        :raises StoreError: see `batches`.
+        """
         return [row for batch in self.batches(sql, bindings) for row in batch]
 
     def batches(self, sql: str, bindings: Sequence[Any]) -> Iterator[list[Any]]:
         """
-        Yield the rows of a statement in lists that fit `_BATCH_BYTES` and `_BATCH_ROWS`.
+        Yield the rows of a statement, as tuples, in lists of bounded size.
 
-        The size of a batch follows the size of the last column in the batch before.
+        A list has up to `_BATCH_ROWS` rows of about `_BATCH_BYTES`.  The size of a batch follows
+        the size of the last column in the batch before.
+
+        :raises ReadCancelled: the caller has given up; asked at each batch.
+        :raises StoreError: SQLite's error, translated.
         """
         cursor = self._spare.pop() if self._spare else self._connection.cursor()
         self._open.add(cursor)
@@ -167,7 +175,12 @@ def scan(
     prefilter: Prefilter | None,
     fields: Fields | None = None,
 ) -> Iterator[list[ScanRow]]:
-    """Yield the live documents of a collection, in the order of their rows."""
+    """
+    Yield batches of (id key, text) of a collection's live documents, by ascending row.
+
+    :param collection: the number of the collection.
+    :param fields: yield rows of these fields instead of texts.
+    """
     wanted = RowSelection(prefilter, fields)
     sql = f"SELECT id, {wanted.text} FROM documents WHERE row BETWEEN ? AND ?{wanted.condition}"
     bindings = (*wanted.values, *live_rows(collection), *wanted.more)
@@ -175,7 +188,11 @@ def scan(
 
 
 def count(cursors: Cursors, collection: int, prefilter: Prefilter) -> int:
-    """Return how many documents `scan` would yield, counted by SQL where SQL can test them all."""
+    """
+    Return how many documents `scan` would yield, counted by SQL where SQL can test them all.
+
+    :param collection: the number of the collection.
+    """
     source = "FROM documents WHERE row BETWEEN ? AND ?"
     found = _counted(cursors, source, live_rows(collection), prefilter)
     return sum(map(len, scan(cursors, collection, prefilter))) if found is None else found
@@ -183,7 +200,9 @@ def count(cursors: Cursors, collection: int, prefilter: Prefilter) -> int:
 
 def index_bodies(cursors: Cursors, number: int, read: IndexRead) -> Iterator[list[BodyRow]]:
     """
-    Yield what the read of an index asks for, in the order of keys.
+    Yield batches of 1-tuples of the text, or row of fields, that a read of an index wants.
+
+    In the order of keys, or against it if the read is descending.
 
     :param number: the number of the index.
     """
@@ -205,9 +224,10 @@ def index_texts(
     cursor: apsw.Cursor, number: int, read: IndexRead, most: ReadLimit, first: int | None
 ) -> list[bytes] | None:
     """
-    Return what `index_bodies` yields, or the first so many; None beyond `most`.
+    Return the texts that `index_bodies` yields, or the first so many; None beyond `most`.
 
     :param cursor: used by no other read meanwhile; a statement may be left unfinished on it.
+    :param number: the number of the index.
     """
     wanted = _selection(read)
     rows, size = most
@@ -250,7 +270,11 @@ def _statements(number: int, read: IndexRead, wanted: RowSelection | None) -> li
 
 
 def index_ids(cursors: Cursors, number: int, spans: Sequence[ByteRange]) -> Iterator[list[bytes]]:
-    """Yield the id keys of an index's documents in `spans`."""
+    """
+    Yield batches of the id keys of an index's documents in `spans`, by ascending index key.
+
+    :param number: the number of the index.
+    """
     for span in spans:
         where, bindings = _ranged(number, span)
         sql = f"SELECT id FROM entries CROSS JOIN documents USING (row) WHERE {where}"
@@ -259,7 +283,11 @@ def index_ids(cursors: Cursors, number: int, spans: Sequence[ByteRange]) -> Iter
 
 
 def index_count(cursors: Cursors, number: int, read: IndexRead) -> int:
-    """Return how many documents `index_bodies` yields."""
+    """
+    Return how many documents `index_bodies` would yield, counted by SQL if SQL can.
+
+    :param number: the number of the index.
+    """
     total = 0
     for span in read.spans:
         where, bindings = _ranged(number, span)

@@ -40,7 +40,7 @@ def verify_rows(connection: apsw.Connection, after: int) -> tuple[DocumentsStep,
     """
     Verify some rows behind the row `after`, up to the first row that cannot be read.
 
-    Returns the step, and the rows that have no checksum yet.
+    Returns the step, and the numbers of the rows that have no checksum yet.
 
     :raises apsw.Error: the very first of the rows cannot be read; see `behind_unreadable`.
     """
@@ -163,16 +163,16 @@ class ScrubStore(Protocol):
     """The part of the store that scrubbing needs."""
 
     def read(self, name: str, work: Callable[[SqliteSnapshot], T]) -> Deferred[T]:
-        """Run a read on a thread."""
+        """Run a read on a reader thread, as `Store.read` does."""
 
     def write(self, name: str, work: Callable[[SqliteUnit], T]) -> Deferred[UnitResult[T]]:
-        """Run a unit of work."""
+        """Run a unit of work, as `Store.write` does."""
 
     def snapshot(self) -> AbstractContextManager[SqliteSnapshot]:
-        """Give a snapshot for a short read."""
+        """Enter a snapshot on this very thread, as `Store.snapshot` does."""
 
     def quarantine(self, collection: str, id_key: bytes) -> Deferred[bool]:
-        """Take a damaged document out."""
+        """Take a damaged document out of all reads, as `Store.quarantine` does."""
 
 
 class SqliteScrubTarget:

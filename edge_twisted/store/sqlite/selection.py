@@ -48,7 +48,7 @@ class RowSelection:
             self.text, self.values = _row_text(len(fields)), list(_row_values(fields))
 
     def kept(self, text: bytes) -> bytes | None:
-        """Return the text to hand on; None if the prefilter does not keep its document."""
+        """Return the text, or row of fields, to hand on; None if the prefilter rejects it."""
         if self._prefilter is None or (self._tested and is_literal(text)):
             return text
         if not holds(self._prefilter, from_text(text)):
@@ -56,7 +56,11 @@ class RowSelection:
         return text if self._fields is None else row_of(text, self._fields)
 
     def batches(self, batches: Iterator[list[Any]]) -> Iterator[list[Any]]:
-        """Yield the rows to hand on, whose last column is the text."""
+        """
+        Yield the rows that the prefilter keeps, in batches that are not empty.
+
+        :param batches: lists of rows as tuples, whose last column is the text.
+        """
         if self._prefilter is None:
             return batches
         kept = map(self._batch, batches)

@@ -58,11 +58,11 @@ class CollectionState:
     greatest_id: bytes = b""
 
     def totals(self) -> Totals:
-        """Return the totals, for `restore`."""
+        """Return (live documents, digest sum, digest xor, lsn of the reaper's horizon)."""
         return (self.live, self.digest_sum, self.digest_xor, self.reaped_lsn)
 
     def restore(self, totals: Totals) -> None:
-        """Set the totals to earlier ones."""
+        """Set the totals to what `totals` returned earlier."""
         self.live, self.digest_sum, self.digest_xor, self.reaped_lsn = totals
 
     def count(self, digest: int, sign: int) -> None:
@@ -73,7 +73,7 @@ class CollectionState:
         self.digest_xor ^= digest
 
     def new_row(self, live: bool) -> int:
-        """Take the next free row for a live document or a tombstone."""
+        """Take the next free row, of a live document or of a tombstone; return its number."""
         if live:
             self.next_live += 1
             return self.next_live - 1
@@ -82,7 +82,7 @@ class CollectionState:
 
 
 def signed(number: int) -> int:
-    """Return a number modulo 2^64 in the range that SQLite keeps."""
+    """Return a number modulo 2^64 as the signed 64-bit integer that SQLite keeps."""
     number &= _64_BITS
     return number - (1 << 64) if number >> 63 else number
 
@@ -115,7 +115,11 @@ class WriterState:
 
     @classmethod
     def load(cls, connection: apsw.Connection) -> WriterState:
-        """Read the state of an open file."""
+        """
+        Return the state of an open file, read from it: a line for each collection and index.
+
+        :raises apsw.Error: the file cannot be read; for a block of `translating`.
+        """
         site, epoch, sequence, clock, lsn, catalog = connection.execute(
             "SELECT site, epoch, sequence, clock, lsn, catalog FROM site"
         ).get
@@ -142,7 +146,7 @@ class WriterState:
         return state
 
     def new_collection(self, name: str) -> CollectionState:
-        """Begin a collection, which `save` writes with the totals of others."""
+        """Begin and return a collection of this name, which `save` writes if it is in `touched`."""
         number = self.next_collection
         self.next_collection += 1
         collection = CollectionState(
@@ -153,7 +157,11 @@ class WriterState:
         return collection
 
     def save(self, connection: apsw.Connection) -> None:
-        """Write the changes since the last call, inside the physical transaction."""
+        """
+        Write what has changed since the last call, inside the physical transaction.
+
+        That is progress and clock, and the totals of the collections in `touched`.
+        """
         if self.touched:
             changed = [self.collections[name] for name in self.touched]
             for collection in changed:
@@ -179,7 +187,7 @@ class WriterState:
 def read_indexes(
     connection: apsw.Connection, collection: CollectionState
 ) -> tuple[StoredIndex, ...]:
-    """Read the indexes of a collection, by name."""
+    """Return the indexes of a collection from the file, by name, without dropped ones."""
     return tuple(
         StoredIndex(
             number=number,

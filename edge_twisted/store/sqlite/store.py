@@ -186,7 +186,9 @@ class SqliteStore:
         return self._blobs
 
     def number_of(self, collection: str) -> int | None:
-        """Return a collection's number; from any thread."""
+        """
+        Return the number of a collection in the file; None if there is none.  From any thread.
+        """
         return self._numbers.get(collection)
 
     # -- work
@@ -259,7 +261,7 @@ class SqliteStore:
 
     @property
     def scrubbed(self) -> ScrubTarget:
-        """The documents and blobs of this store, as a `Scrubber` takes them."""
+        """The documents and blobs of this store, for a `Scrubber` to read and verify."""
         return SqliteScrubTarget(self, self._blobs.scrub)
 
     def watch_damage(self, hurry: Callable[[], None], lost: Callable[[str], None]) -> None:
@@ -310,7 +312,11 @@ class SqliteStore:
         return self._hooks.add(hook)
 
     def committed(self, state: WriterState | None, outcome: GroupOutcome) -> None:
-        """Take a group's outcome on the writer's thread, and answer its units on the reactor's."""
+        """
+        Take a group's outcome on the writer's thread, and answer its units on the reactor's.
+
+        Implements `DurabilityListener.committed`.
+        """
         progress = None
         if state is not None:
             self._publish(state)
@@ -394,7 +400,9 @@ class OpenStore:
     def stream(
         self, name: str, work: Callable[[Snapshot], Iterator[T]], clock: IReactorTime
     ) -> RowStream[T]:
-        """Begin a stream; it is closed with the store at the latest."""
+        """
+        Begin a stream of the batches that `work` yields; it ends with the store at the latest.
+        """
         production = BatchProducer(name, work, self.readers)
         stream = SqliteRowStream(
             production, self._pool, self._permits, clock, self._streams.discard
@@ -404,7 +412,7 @@ class OpenStore:
 
     async def close(self) -> Sequence[Job]:
         """
-        Finish the writes that wait, stop the reads, close every file.
+        Finish the writes that wait, stop the reads, close every file, give up the folder's lock.
 
         Returns the jobs that were not finished.
         """

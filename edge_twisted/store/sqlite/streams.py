@@ -46,7 +46,14 @@ class BatchProducer(Generic[T]):
     _batches: Iterator[T] | None = None
 
     def step(self) -> T | None:
-        """Return the next batch; None at the end."""
+        """
+        Return the next batch, None at the end; on a reader thread, one call at a time.
+
+        The first call takes the snapshot.
+
+        :raises ReadCancelled: the stream was closed.
+        :raises StoreError: SQLite's error, translated.
+        """
         try:
             if self.read.is_cancelled():
                 raise ReadCancelled(self.name)
@@ -59,7 +66,7 @@ class BatchProducer(Generic[T]):
             raise self.pool.damage.translated(self.name, error) from error
 
     def end(self) -> None:
-        """Give everything back; harmless when repeated."""
+        """End the snapshot and give the connection back; harmless when repeated."""
         self._batches = None
         self._open.close()
 

@@ -46,14 +46,14 @@ class SubmissionQueue(Generic[T]):
         self._end = 0.0
 
     def submit(self, item: T) -> None:
-        """Queue one item."""
+        """Queue one item; it is sent at most 10 ms later, together with others of these turns."""
         if not self._unsent:
             self._end = self._now() + GATHER_SECONDS
             self._await_turn()
         self._unsent.append(item)
 
     def flush(self) -> None:
-        """Send all items that wait."""
+        """Send all items that wait, at once."""
         if self._unsent:
             items, self._unsent = self._unsent, []
             self._seen = 0

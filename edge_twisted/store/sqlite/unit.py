@@ -89,7 +89,7 @@ class SqliteUnit:
     # -- the end of the unit, for the writer
 
     def keep(self) -> int:
-        """Hand the unit's writes to the group; return the newest lsn that contains them."""
+        """Hand the writes of the unit to the group; return the newest lsn that contains them."""
         state = self.state
         if self._committing:
             state.lsn += 1
@@ -107,7 +107,7 @@ class SqliteUnit:
         return state.lsn
 
     def undo(self) -> None:
-        """Undo all writes of the unit, in memory and in the transaction."""
+        """Undo all writes of the unit, in memory and in the transaction; for one that failed."""
         self._finish_reads()
         for here, totals in self._totals.items():
             here.restore(totals)
@@ -125,7 +125,7 @@ class SqliteUnit:
     # -- for the other modules of this store (`DirectUnit`)
 
     def settled(self) -> apsw.Connection:
-        """Return the connection for SQL that reads, and sees what the unit wrote."""
+        """Return the connection for SQL that only reads, and sees what the unit wrote."""
         group = self._group
         self._loaded.clear()
         if not self._savepoint:
@@ -140,7 +140,11 @@ class SqliteUnit:
         return connection
 
     def direct(self) -> apsw.Connection:
-        """Return the connection for SQL that sees, and adds to, what the unit wrote."""
+        """
+        Return the connection for SQL that writes, and sees what the unit wrote.
+
+        What it writes is undone with the unit.
+        """
         connection = self.settled()
         if not self._savepoint:
             connection.execute("SAVEPOINT unit")
@@ -159,11 +163,11 @@ class SqliteUnit:
         self._changed = self._committing = True
 
     def on_undo(self, step: Callable[[], None]) -> None:
-        """Call `step` if the unit fails; the last one first."""
+        """Call `step` if the unit fails; of several, the one added last is called first."""
         self._undo.append(step)
 
     def index_changed(self, collection: str, name: str) -> None:
-        """Once the unit is durable, tell those who wait for an index that it is ready or gone."""
+        """Tell those who wait for an index that it is ready or gone, once the unit is durable."""
         notice = self._group.index_changed
         self.after_commit(lambda: notice(collection, name))
 

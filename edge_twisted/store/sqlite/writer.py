@@ -67,11 +67,15 @@ class QueuedUnit:
         self.cancelled = True
 
     def is_cancelled(self) -> bool:
-        """Return whether the caller has given up."""
+        """Return whether the caller has given up; from any thread."""
         return self.cancelled
 
     def fire(self) -> None:
-        """Answer the caller, on the reactor thread, unless it has given up."""
+        """
+        Answer the caller with result and lsn, or failure, on the reactor thread.
+
+        A caller that has given up is not answered.
+        """
         if self.answer.called:
             return
         if self.failure is None:
@@ -135,9 +139,9 @@ class Writer:
 
     def run(self) -> Sequence[Job]:
         """
-        Run units until the end is queued, then leave a file that needs no recovery.
+        Run units and jobs until the end is queued; return the jobs that were not finished.
 
-        Returns the jobs that were not finished.
+        Then closes the connection, and leaves a file that needs no recovery.
         """
         while not self._closing or self._carried:
             units = self._gather()
@@ -186,7 +190,11 @@ class Writer:
     # -- physical transactions
 
     def run_group(self, units: list[QueuedUnit]) -> None:
-        """Run units in one physical transaction; what does not fit runs in the next."""
+        """
+        Run units in one physical transaction; those beyond `GROUP_SECONDS` wait for the next.
+
+        The outcome goes to the listener, also if the transaction failed.
+        """
         started = perf_counter()
         ran, changed = self._execute(units)
         self._carried.extendleft(reversed(units[len(ran) :]))

@@ -62,7 +62,9 @@ class CopySummary:
 
 def backup(layout: Layout, target: Path) -> CopySummary:
     """
-    Copy the database of `layout`, as it is now, and its blobs to a new folder.
+    Copy the database of `layout`, as it is now, and its blobs to a new folder; count them.
+
+    The server may run.  Documents in transit for others are left out.
 
     :raises BackupExists: `target` exists: choose another name.
     :raises StoreError: the database could not be read, or the copy not written; nothing is left at
@@ -86,13 +88,14 @@ def backup(layout: Layout, target: Path) -> CopySummary:
 
 def restore(layout: Layout, source: Path, now: str, *, force: bool = False) -> CopySummary:
     """
-    Put a backup where the server of `layout` finds it; the server must not run.
+    Put a backup where the server of `layout` finds it, and count it; no server may run.
 
+    :param source: the folder that `backup` made.
     :param now: the current time as text, for the name of the folder that `force` makes.
     :param force: move a database that is there aside, to ``NAME.replaced-NOW`` in the folder.
     :raises RestoreRefused: the folder holds a database, or `source` has none of this name.
-    :raises StoreCorrupt: the backup is damaged.
-    :raises DirectoryLocked: a server uses the folder.
+    :raises StoreCorrupt: the backup is damaged: take another one.
+    :raises DirectoryLocked: a server uses the folder: stop it.
     """
     saved = Layout(source, layout.name)
     _verify(saved)

@@ -50,7 +50,12 @@ def check(layout: Layout) -> list[StoreProblem]:
 
 
 def check_connection(connection: apsw.Connection, layout: Layout) -> Iterator[StoreProblem]:
-    """Yield the problems of the database of an open connection."""
+    """
+    Yield the problems of a database; if SQLite's own check finds some, these alone.
+
+    :param connection: in a transaction, so that all checks see the same state.
+    :raises StoreError: the file has the format of another version.
+    """
     version, _ = versions(connection, layout.database)
     newest = shipped_migrations()[-1].version
     if version != newest:
