@@ -78,8 +78,7 @@ def find_texts(
     """
     Return the texts that a plan's access path finds, in the order of the path.
 
-    :param bounds: counts the ids that the index scans of a union or intersection find, and ends the
-        read by `BeyondBounds`; the caller counts the texts.
+    :param bounds: counts the ids that the indexes of a union find; `BeyondBounds` ends the read.
     :param fields: make rows of these fields, if the store can (`FoundTexts.are_rows`).
     :param sees_all: the plan's condition alone hides documents from the caller.  A read by ids then
         raises `DocumentDamaged` for a document in quarantine; another caller would learn from that

@@ -72,7 +72,7 @@ def check_verb(access: Access, verb: str) -> None:
 
 def read_rule(access: Access, collection: syntax.CollectionRef) -> tuple[str, ...]:
     """
-    Return the conditions of which one must hold for a document to be seen; empty: all are seen.
+    Return the conditions of which one must hold for a document to be seen; empty: all may.
 
     :raises StatementForbidden: the caller may see no document of the collection.
     """

@@ -63,10 +63,10 @@ UNTRANSLATED: Final = Translation(None, False)
 
 def translate_loosely(asked: Outline, evaluate: Evaluate) -> Translation:
     """
-    Translate a condition for a typed reader, which may miss fields that the stored document has.
+    Translate a condition for a typed reader, who may miss fields of the stored document.
 
-    A field that the reader sees has the stored value, so comparisons may be tested by the store.
-    A test for MISSING may not: the store would reject a document whose field the reader misses.
+    A field that the reader sees has the stored value, so comparisons may be tested by the store. A
+    test for MISSING may not: the store would reject a document whose field the reader misses.
     """
     found = [each for part in asked.parts if (each := _part(part, evaluate).prefilter) is not None]
     kept = [each for each in found if not _asks_missing(each)]

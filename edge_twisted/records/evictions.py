@@ -235,7 +235,7 @@ def count_unsynced(unit: Snapshot, rows: Sequence[StoredDocument]) -> int:
 
 def note_returned(unit: UnitOfWork, collection: str, id_key: bytes, version: VersionVector) -> None:
     """
-    Remove the fact that a document was evicted, if this version includes all that was evicted.
+    Remove the fact that a document was evicted, if `version` includes all that was evicted.
 
     Another version may arrive first, such as a delete that had not seen the evicted one.  Then the
     fact stays: the evicted version is still on other servers, and not deleted.

@@ -479,7 +479,7 @@ class Store(Protocol):
 
     def before_quarantine(self, hook: RemovalHook) -> Callable[[], None]:
         """
-        Call `hook` with the unit, a collection and a damaged document before quarantine takes it.
+        Call `hook` with the unit, a collection and a damaged document before its quarantine.
 
         As `before_reap`; what of the document can be read may be wrong.
         """
