@@ -18,7 +18,7 @@ class LazyCommand:
     summary: str
 
     def load(self) -> click.Command:
-        """Import the command."""
+        """Import the command and return it."""
         module, _, attribute = self.target.partition(":")
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command), self.target
@@ -33,13 +33,16 @@ class LazyGroup(click.Group):
         self._lazy = lazy
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, sorted; import none."""
         return sorted({*super().list_commands(ctx), *self._lazy})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of this name, imported if it is lazy; None if there is none."""
         found = self._lazy.get(cmd_name)
         return found.load() if found is not None else super().get_command(ctx, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands into the help, from their summaries; import none."""
         lines = []
         for name in self.list_commands(ctx):
             found = self._lazy.get(name)

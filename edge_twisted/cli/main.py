@@ -39,6 +39,7 @@ class _EdgeServer(LazyGroup):
     """Turns the errors of this project into messages and exit statuses."""
 
     def invoke(self, ctx: click.Context) -> object:
+        """Run a command; print an error of this project as a message, and set the exit status."""
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:

@@ -19,7 +19,12 @@ CONFIG_PATH: Final = click.Path(path_type=Path, readable=False)
 def config_option(
     name: str, summary: str, callback: Callable[..., Any] | None = None
 ) -> Callable[[F], F]:
-    """Return the required option ``-c FILE``; `callback` may convert the path it gives."""
+    """Return a decorator that adds the required option ``-c FILE`` to a command.
+
+    :param name: the parameter of the command that gets the path.
+    :param summary: the option's line in the help.
+    :param callback: converts the path, called by click with (context, parameter, path).
+    """
     return click.option(
         "-c",
         "--config",

@@ -65,7 +65,7 @@ def status(path: Path, as_json: bool) -> None:
 
 
 def status_lines(document: ServerStatus, now: float) -> Iterator[str]:
-    """Yield the lines of a status for people; `now` is in seconds since 1970."""
+    """Yield the lines of a status for people; `now` is the date in seconds since 1970."""
     yield f"{document['device_name']} ({document['peer']}), database {document['db_id']}"
     yield from _http(document.get("http"))
     for problem in document.get("problems", ()):

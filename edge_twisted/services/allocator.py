@@ -50,6 +50,7 @@ class Allocator(Service):
         self._glibc: Any = None
 
     def startService(self) -> None:
+        """Bound the arenas of glibc's malloc, and begin to trim it every `TRIM_SECONDS`."""
         super().startService()
         self._glibc = self._library()
         if self._glibc is None:
@@ -59,6 +60,7 @@ class Allocator(Service):
         self._loop.start(TRIM_SECONDS, now=False)
 
     def stopService(self) -> None:
+        """Stop trimming; the bound on arenas stays."""
         super().stopService()
         if self._loop.running:
             self._loop.stop()

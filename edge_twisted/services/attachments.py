@@ -35,7 +35,7 @@ class StoredBlobReferences:
         self.fetcher: Fetcher = lambda attachment, timeout_seconds: succeed(False)
 
     def may_download(self, attachment: str, access: Access) -> Deferred[bool]:
-        """See `BlobReferences.may_download`."""
+        """Fire with whether a document that `access` may read names the attachment."""
 
         def look(snapshot: Snapshot) -> bool:
             return self._database.may_read_name(snapshot, attachment, access)
@@ -43,8 +43,7 @@ class StoredBlobReferences:
         return self._store.read("attachment referrers", look)
 
     def may_send(self, peer: str, attachment: str) -> Deferred[bool]:
-        """
-        Tell whether a peer may have the attachment.
+        """Fire with whether a peer may have the attachment.
 
         A peer may if a live document names the attachment, in a collection that may be sent to
         peers.  This is the same for all peers.  Documents in transit count, and those that have

@@ -48,10 +48,9 @@ def read_configuration(
     environ: Mapping[str, str],
     now: Callable[[], datetime] = now_utc,
 ) -> LoadedConfiguration:
-    """
-    Read and check the file at `path`; creates and changes nothing, and uses no network.
+    """Read and check the file at `path`; create and change nothing, and use no network.
 
-    :raises ConfigurationError: the file cannot be used; the error has all problems.
+    :raises ConfigurationError: the file cannot be used; the error has all problems, with remedies.
     """
     return load(path, environ, start_checks(now))
 
@@ -147,7 +146,10 @@ def _problems(compile_: Callable[[], object]) -> Sequence[QueryProblem]:
 
 
 def credential_form(text: str) -> CredentialForm:
-    """Examine the hash of an API key; hashes of the same key have the same public id."""
+    """Examine the hash of an API key as the configuration has it; raise nothing.
+
+    Hashes of the same key get the same `same_key`; a malformed one gets a `reason`.
+    """
     try:
         parsed = KeyHash.parse(text)
     except BadKeyHash as error:

@@ -85,10 +85,15 @@ class DatabaseService(Service):
     # -- IService
 
     def startService(self) -> Deferred[None]:
+        """Open the store and recover it; fire once it can be used.
+
+        The Deferred fails if the store cannot be opened: the server must end with that reason.
+        """
         super().startService()
         return Deferred.fromCoroutine(self._open())
 
     def stopService(self) -> Deferred[None]:
+        """Close the store; fire once everything is on disk."""
         super().stopService()
         return Deferred.fromCoroutine(self._close())
 
@@ -128,7 +133,7 @@ class DatabaseService(Service):
     # -- Reloadable
 
     def verify(self, new: Configuration) -> list[str]:
-        """Return no problem: a changed database section takes effect at the next start."""
+        """Return no objections: a changed database section takes effect at the next start."""
         return []
 
     def commit(self, new: Configuration) -> list[str]:
@@ -139,7 +144,7 @@ class DatabaseService(Service):
 
 
 def pace_of(configuration: model.DatabaseConfig) -> ScrubbingPace:
-    """Return how fast and how often the store is scrubbed."""
+    """Return how fast (bytes per second) and how often (hours) the store is scrubbed."""
     return ScrubbingPace(
         bytes_per_second=configuration.scrub_kib_per_second * 1024,
         interval_hours=configuration.scrub_interval_hours,
@@ -147,7 +152,7 @@ def pace_of(configuration: model.DatabaseConfig) -> ScrubbingPace:
 
 
 def retention_of(parameters: ParameterValues) -> Retention:
-    """Return how long tombstones are kept."""
+    """Return how long tombstones are kept, and how they are reaped, by the system's parameters."""
     return Retention(
         tombstone_ttl_enabled=parameters.boolean("tombstone_ttl_enabled"),
         tombstone_ttl_hours=parameters.integer("tombstone_ttl_hours"),
@@ -157,7 +162,7 @@ def retention_of(parameters: ParameterValues) -> Retention:
 
 
 def damage_texts(damage: DamageReport) -> Iterator[str]:
-    """Yield a sentence for each kind of damage, without names from the data."""
+    """Yield a sentence for each kind of damage, with its remedy, without names from the data."""
     for count, what in ((damage.documents, "documents"), (damage.attachments, "attachments")):
         if count:
             yield f"{count} damaged {what} are in quarantine; the log names them"

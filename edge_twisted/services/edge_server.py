@@ -103,12 +103,14 @@ class EdgeServer(OrderedService):
     # -- IService
 
     def startService(self) -> None:
+        """Start all parts in order; signals are handled once the reactor runs."""
         # First of all, for an early SIGHUP would end the process; and once the reactor runs,
         # because it installs handlers of its own when it starts.
         self._reactor.callWhenRunning(install_signals, self._reactor, self._reactor, self._reload)
         super().startService()
 
     def setServiceParent(self, parent: IServiceCollection) -> None:
+        """Join the application, and have its log go through this server's log service."""
         super().setServiceParent(parent)
         observe_with(parent, self._logging)
 
@@ -224,6 +226,7 @@ class EdgeServer(OrderedService):
             self._development.tell(host.port)
 
     def stopService(self):  # type: ignore[no-untyped-def]
+        """Tell systemd, and stop all parts in reverse; fire when all have stopped."""
         self._notifier.stopping()
         return super().stopService()
 
@@ -262,6 +265,7 @@ class _DevelopmentCertificate(Service):
         self._made: DevelopmentCertificate | None = None
 
     def startService(self) -> None:
+        """Make the certificate, or take the one that is there."""
         super().startService()
         http = self._configuration.http_server
         assert http is not None and http.tls is not None
@@ -271,6 +275,6 @@ class _DevelopmentCertificate(Service):
         self._made = development_certificate(folder, socket.gethostname(), now_utc())
 
     def tell(self, port: int) -> None:
-        """Tell a newcomer what to try."""
+        """Print on stderr what a newcomer can try with the server at this port."""
         assert self._made is not None
         os.write(2, welcome(self._made.files, port, self._made.created).encode())

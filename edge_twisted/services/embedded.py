@@ -37,13 +37,16 @@ auth: dev_mode
 
 
 def embedded_configuration(folder: Path) -> Configuration:
-    """Return the configuration `EMBEDDED` as if its file were in `folder`; reads no file."""
+    """Return the configuration `EMBEDDED` as if its file were in `folder`; read no file."""
     context = PathContext(config_folder=folder, working_folder=folder, environ={})
     return read(EMBEDDED, folder / "(embedded)", context, Checks()).configuration
 
 
 def welcome(tls: TlsFiles, port: int, made: bool) -> str:
-    """Return the text for a newcomer once the embedded server serves: a request to paste."""
+    """Return the text for a newcomer once the embedded server serves: requests to paste.
+
+    `made` is whether the certificate was made at this start.
+    """
     first = "Made a development certificate:" if made else "Development certificate:"
     base = f"curl --cacert {tls.cert} -H 'Content-Type: application/json' https://localhost:{port}"
     store = (

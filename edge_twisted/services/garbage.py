@@ -32,6 +32,7 @@ class GarbageCollection(Service):
         self._before = gc.get_threshold()
 
     def startService(self) -> None:
+        """Freeze the objects that exist now, and set the collector's thresholds."""
         super().startService()
         self._before = gc.get_threshold()
         gc.collect()
@@ -39,6 +40,7 @@ class GarbageCollection(Service):
         gc.set_threshold(*THRESHOLDS)
 
     def stopService(self) -> None:
+        """Put the thresholds back, and unfreeze all objects."""
         super().stopService()
         gc.set_threshold(*self._before)
         gc.unfreeze()

@@ -108,21 +108,32 @@ class HttpService(Service):
     # -- IService
 
     def startService(self) -> Deferred[None]:
+        """Begin to listen; fire once clients can connect.
+
+        If the certificate's dates alone are wrong, fire at once, and begin when it is valid.  The
+        Deferred fails with `CertificateProblem` or `ListenFailed`: the server must end with that
+        reason.
+        """
         super().startService()
         return Deferred.fromCoroutine(self._start())
 
     def stopService(self) -> Deferred[None]:
+        """Stop listening and drain the connections; fire when all are closed."""
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
     # -- Reloadable
 
     def verify(self, new: Configuration) -> Sequence[str]:
-        """Return the reasons against `new`, none if it can be applied."""
+        """Return the reasons against a configuration, a sentence each, none if there are none."""
         return self._api.verify(new)
 
     def commit(self, new: Configuration) -> Sequence[str]:
-        """Apply endpoints, keys, permissions and limits; certificates are checked before use."""
+        """Apply endpoints, keys, permissions, limits and certificate of a new configuration.
+
+        A certificate that cannot be used is logged, and the one in use stays.  Return the keys of
+        settings that need a restart.
+        """
         old, http = self._http, new.http_server
         keys = self._api.commit(new)
         if http is None:

@@ -48,11 +48,11 @@ class HybridClockWatch:
         self._said_at: float | None = None
 
     def start(self) -> None:
-        """Begin; the store is open."""
+        """Begin to compare the clocks every `LOOK_SECONDS`; the store is open."""
         self._call.start(LOOK_SECONDS)
 
     def stop(self) -> None:
-        """End; the store may be closed afterwards."""
+        """Stop comparing; the store may be closed afterwards."""
         if self._call.running:
             self._call.stop()
 
@@ -62,7 +62,7 @@ class HybridClockWatch:
         return ahead_ms(self._store.hybrid_time, self._now_ms()) / 1000
 
     def troubles(self) -> Iterator[Trouble]:
-        """Yield that the hybrid clock is ahead, for whoever asks after the server's health."""
+        """Yield one fault while the hybrid clock is ahead of the wall clock; else none."""
         if self._is_ahead:
             yield Trouble("clock_ahead", self._text)
 

@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
 
 def adopt_inherited(reactor: Reactor, factory: IProtocolFactory) -> list[IListeningPort]:
-    """
-    Listen on the sockets of a systemd socket unit; none, if this process was not given any.
+    """Listen on the sockets of a systemd socket unit; return their ports, none without a unit.
 
-    :raises ListenFailed: one of them does not accept connections.
+    :raises ListenFailed: one of them does not accept connections; its text says what to change.
     """
     ports: list[IListeningPort] = []
     for endpoint in _inherited(reactor):

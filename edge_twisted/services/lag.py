@@ -29,6 +29,7 @@ class LagMeter(TimerService):
         self._due: float | None = None
 
     def startService(self) -> None:
+        """Begin to measure; the first look has nothing to compare with."""
         self._due = None
         super().startService()
 

@@ -25,7 +25,7 @@ class ListenFailed(EdgeError):
 
 
 def tcp_failure(host: str, port: int, error: OSError) -> ListenFailed:
-    """Return the failure that the system's `error` stands for."""
+    """Return the failure to listen that the system's `error` stands for, with a remedy."""
     match error.errno:
         case errno.EADDRINUSE:
             reason = (
@@ -48,5 +48,5 @@ def tcp_failure(host: str, port: int, error: OSError) -> ListenFailed:
 
 
 def tcp_text(host: str, port: int) -> str:
-    """Return host and port as a configuration has them."""
+    """Return host and port as a configuration has them, IPv6 addresses in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

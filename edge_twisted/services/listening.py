@@ -48,11 +48,11 @@ _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 async def listen(
     reactor: Reactor, address: ListenAddress, factory: IProtocolFactory, backlog: int
 ) -> list[IListeningPort]:
-    """
-    Listen on `address`, or on the sockets that systemd handed over if there are any.
+    """Listen on `address`, or on the sockets that systemd handed over if there are any.
 
-    Called once in a process: what systemd hands over, the HTTP listener takes.  Returns at least
-    one port; the caller stops them.
+    Call it once in a process: what systemd hands over, the HTTP listener takes.  It returns at
+    least one port; the caller stops them.  `backlog` is how many connections wait to be accepted,
+    at most.
 
     :raises ListenFailed: nothing listens; the server must end, with the reason.
     """
@@ -71,10 +71,11 @@ async def listen(
 async def listen_tcp(
     reactor: Reactor, address: TcpAddress, factory: IProtocolFactory, backlog: int
 ) -> list[IListeningPort]:
-    """
-    Listen on `address` whatever systemd handed over; else as `listen`, and logs nothing.
+    """Listen on all IP addresses of `address`; return at least one port, which the caller stops.
 
-    :raises ListenFailed: nothing listens.
+    Sockets that systemd handed over are left alone, and nothing is logged.
+
+    :raises ListenFailed: nothing listens; its text has the reason and the remedy.
     """
     hosts = await _addresses(reactor, address)
     return await _listen_on_all(reactor, hosts, address, factory, backlog)
@@ -109,13 +110,15 @@ class _Resolution:
     hosts: list[str] = field(factory=list)
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
-        """Does nothing: the resolution is never cancelled."""
+        """Do nothing: the resolution is never cancelled."""
 
     def addressResolved(self, address: IAddress) -> None:
+        """Add an address of the host name, once."""
         if isinstance(address, IPv4Address | IPv6Address) and address.host not in self.hosts:
             self.hosts.append(address.host)
 
     def resolutionComplete(self) -> None:
+        """Fire `done`: all addresses are known."""
         self.done.callback(None)
 
 

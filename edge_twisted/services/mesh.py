@@ -83,18 +83,18 @@ class Replication(NodeObserver, Protocol):
         """Return the session of a new link with a peer that has shown its certificate."""
 
     def lags(self, peers: Iterable[PeerKey]) -> Mapping[PeerKey, int]:
-        """Return how many commits each of these peers is behind us."""
+        """Return how many commits each of these peers is behind us, by peer."""
 
     @property
     def known_peers(self) -> Iterable[str]:
-        """The keys of all peers that were ever linked."""
+        """The keys of all peers that were ever linked with this server."""
 
     def progress(self, peer: PeerKey) -> PeerProgress:
-        """Return how far a peer is."""
+        """Return up to which commits a peer and this server have each other's documents."""
 
     @property
     def transit(self) -> TransitAccount | None:
-        """What is carried for neighbours; None: nothing is."""
+        """What is carried for neighbours; None: this server carries nothing."""
 
 
 @frozen(kw_only=True)
@@ -134,7 +134,7 @@ class MeshService(Service):
         return self._authority.reason if isinstance(self._authority, NoAuthority) else ""
 
     def presence(self) -> Graph:
-        """Return the presence graph as of now; the service has started."""
+        """Return the presence graph as of now; call it only after the start."""
         assert self.graph is not None
         return shown_graph(self.graph, {"mesh": self.problem} if self.problem else None)
 
@@ -147,16 +147,18 @@ class MeshService(Service):
             self._parts.account.refresh_transit(self.replication.transit)
 
     def is_configured(self, target: PeerAddress) -> bool:
-        """Return whether the configuration names an address; others come from discovery."""
+        """Return whether the configuration names an address; discovery has found the others."""
         return target in _known(self.configuration.transport)
 
     # -- IService
 
     def startService(self) -> Deferred[None]:
+        """Start replication, listen for peers, dial and discover; fire once that has begun."""
         super().startService()
         return Deferred.fromCoroutine(self._start())
 
     def stopService(self) -> Deferred[None]:
+        """End discovery, dials and links, then replication; fire when nothing uses the store."""
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
@@ -167,7 +169,7 @@ class MeshService(Service):
         return []
 
     def commit(self, new: Configuration) -> list[str]:
-        """Dial by a new configuration; return the settings that need a restart instead."""
+        """Dial by a new configuration; return the keys of settings that need a restart instead."""
         old, transport = self.configuration.transport, new.database.transport
         self.configuration = evolve(self.configuration, transport=transport)
         if self.dialer is not None and self.node is not None:
@@ -312,14 +314,17 @@ class _Observers:
         self._observers = observers
 
     def peer_connected(self, link: Link) -> None:
+        """See `NodeObserver.peer_connected`."""
         for observer in self._observers:
             observer.peer_connected(link)
 
     def peer_disconnected(self, link: Link) -> None:
+        """See `NodeObserver.peer_disconnected`."""
         for observer in self._observers:
             observer.peer_disconnected(link)
 
     def told(self, link: Link, event: object) -> None:
+        """See `NodeObserver.told`."""
         for observer in self._observers:
             observer.told(link, event)
 

@@ -30,7 +30,7 @@ class MeshAccount:
         self._dropped = self._unwanted = 0
 
     def peer_connected(self, link: Link) -> None:
-        """See `NodeObserver.peer_connected`."""
+        """Write an audit line, and note since when the link lives."""
         self._since[link.peer] = self._clock.seconds()
         self._audit.add(
             AuditLine(
@@ -43,7 +43,7 @@ class MeshAccount:
         )
 
     def peer_disconnected(self, link: Link) -> None:
-        """See `NodeObserver.peer_disconnected`."""
+        """Write an audit line with the outcome, duration and traffic of the link."""
         since = self._since.pop(link.peer, None)
         seconds = 0.0 if since is None else self._clock.seconds() - since
         self._audit.add(
@@ -60,14 +60,14 @@ class MeshAccount:
         )
 
     def told(self, link: Link, event: object) -> None:
-        """See `NodeObserver.told`."""
+        """Count documents that came, and presence records that were refused."""
         if isinstance(event, Received):
             self._metrics.mesh_documents.labels("in").inc(event.documents)
         elif isinstance(event, RefusedRecord):
             self._metrics.mesh_presence_refused.labels(event.fault).inc()
 
     def refresh_transit(self, account: TransitAccount | None) -> None:
-        """Set the metrics of what is carried for neighbours."""
+        """Set the metrics of what is carried for neighbours; None: nothing is."""
         if account is None:
             return
         metrics = self._metrics.transit

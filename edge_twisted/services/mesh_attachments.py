@@ -63,19 +63,19 @@ class MeshAttachments:
     # -- NodeObserver
 
     def peer_connected(self, link: Link) -> None:
-        """See `NodeObserver.peer_connected`."""
+        """Take in the peer as a neighbour; see `NodeObserver.peer_connected`."""
         assert link.ends is not None
         assert self._transfer is not None
         self._transfer.connected(link.ends.peer)
 
     def peer_disconnected(self, link: Link) -> None:
-        """See `NodeObserver.peer_disconnected`."""
+        """Go on without the peer; see `NodeObserver.peer_disconnected`."""
         assert link.ends is not None
         assert self._transfer is not None
         self._transfer.disconnected(link.ends.peer)
 
     def told(self, link: Link, event: object) -> None:
-        """See `NodeObserver.told`."""
+        """Take messages about blobs, and fetch the blobs of documents that came."""
         assert link.ends is not None
         assert self._transfer is not None
         if isinstance(event, BlobHeard):

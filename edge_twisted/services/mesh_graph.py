@@ -12,11 +12,11 @@ from edge_twisted.mesh.trust.peer_key import PeerKey
 
 
 def local_record(us: PeerKey, device_name: str, boot_ms: int) -> PresenceRecord:
-    """
-    Return this server's presence record at its start.
+    """Return this server's presence record at its start.
 
-    A clock that was set back since the last start does no harm: peers send the record that they
-    still have, and the graph then raises the stamp above it.
+    `boot_ms` is the date of the start in ms since 1970.  A clock that was set back since the last
+    start does no harm: peers send the record that they still have, and the graph then raises the
+    stamp above it.
     """
     return PresenceRecord(
         peer=us,
@@ -28,7 +28,7 @@ def local_record(us: PeerKey, device_name: str, boot_ms: int) -> PresenceRecord:
 
 
 def shown_graph(graph: PresenceGraph, metadata: Mapping[str, object] | None = None) -> Graph:
-    """Return the graph as of now; `metadata` is added to this server's own peer."""
+    """Return the graph in the form of ``GET /presence``; `metadata` is added to the own peer."""
     return Graph(
         local=_peer(graph, graph.local, metadata or {}),
         remote=tuple(_peer(graph, record, {}) for record in graph.peers()),

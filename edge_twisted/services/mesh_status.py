@@ -113,7 +113,7 @@ class ServerStatus(MeshStatus):
 
 
 def status_of(mesh: MeshService) -> MeshStatus:
-    """Return the state of a mesh that has started."""
+    """Return the state of a mesh that has started, in the form of `edge-server status`."""
     graph = mesh.graph
     assert graph is not None
     direct: Mapping[PeerKey, Link] = mesh.node.peers if mesh.node is not None else {}

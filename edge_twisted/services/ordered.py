@@ -43,10 +43,12 @@ class OrderedService(Service):
     # -- IService
 
     def startService(self) -> None:
+        """Begin to start the parts in order; returns at once, and `on_running` follows."""
         super().startService()
         self._starting = Deferred.fromCoroutine(self._start())
 
     def stopService(self) -> Deferred[None]:
+        """Stop the parts in reverse order; fire when all have stopped."""
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 

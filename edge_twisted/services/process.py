@@ -33,11 +33,11 @@ class ExitStatus:
         self._leave = leave
 
     def install(self) -> None:
-        """Make the process end with this status."""
+        """Register with `atexit`: the process will end with this status."""
         atexit.register(self._end)
 
     def fail(self, message: str, status: int = EX_FAILED) -> None:
-        """Set the status and say why on stderr; the first failure wins."""
+        """Set the status, and print why on stderr; only the first failure counts for the status."""
         if not self._status:
             self._status = status
             sys.stderr.write(f"edge-server: {message}\n")

@@ -157,7 +157,7 @@ class StoreReplication:
         )
 
     def lags(self, peers: Iterable[PeerKey]) -> Mapping[PeerKey, int]:
-        """Return how many commits each of these peers is behind us."""
+        """Return how many commits each of these peers is behind us, by peer."""
         lsn = self.documents.lsn
         return {
             peer: max(0, lsn - max(0, self.peers.progress(peer).acknowledged_lsn)) for peer in peers
@@ -165,34 +165,34 @@ class StoreReplication:
 
     @property
     def known_peers(self) -> Iterable[str]:
-        """The keys of all peers that were ever linked."""
+        """The keys of all peers that were ever linked with this server."""
         return self.peers.keys
 
     def progress(self, peer: PeerKey) -> PeerProgress:
-        """Return how far a peer is."""
+        """Return up to which commits a peer and this server have each other's documents."""
         return self.peers.progress(peer)
 
     @property
     def transit(self) -> TransitAccount | None:
-        """What is carried for neighbours; None: nothing is."""
+        """What is carried for neighbours; None: this server carries nothing."""
         return None if self.relay is None else self.relay.account
 
     # -- NodeObserver
 
     def peer_connected(self, link: Link) -> None:
-        """See `NodeObserver.peer_connected`."""
+        """Note that the peer is known, and carry for it; see `NodeObserver.peer_connected`."""
         assert link.peer is not None
         self.peers.met(link.peer)
         if self.relay is not None and link.ends is not None:
             self.relay.connected(link.peer, link.ends.replica.site, link)
 
     def peer_disconnected(self, link: Link) -> None:
-        """See `NodeObserver.peer_disconnected`."""
+        """Stop carrying for the peer; see `NodeObserver.peer_disconnected`."""
         if self.relay is not None and link.peer is not None:
             self.relay.disconnected(link.peer)
 
     def told(self, link: Link, event: object) -> None:
-        """See `NodeObserver.told`."""
+        """Note the peer's progress, and log what it refuses; see `NodeObserver.told`."""
         assert link.peer is not None
         if self.relay is not None:
             self.relay.told(link.peer, link, event)

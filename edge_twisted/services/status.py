@@ -33,7 +33,7 @@ Status = Callable[[], object]
 
 
 def status_socket(folder: Path) -> Path:
-    """Return where the socket of the server with this persistence folder is."""
+    """Return the path of the socket of the server with this persistence folder."""
     return folder / SOCKET_NAME
 
 
@@ -44,6 +44,7 @@ class _StatusProtocol(Protocol):
         self._status = status
 
     def connectionMade(self) -> None:
+        """Send the status as one line of JSON, and close."""
         assert self.transport is not None
         try:
             self.transport.write(orjson.dumps(self._status()) + b"\n")
@@ -61,6 +62,7 @@ class _StatusFactory(Factory):
         self._status = status
 
     def buildProtocol(self, addr: IAddress | None) -> _StatusProtocol:
+        """Return the protocol that tells one caller the status."""
         return _StatusProtocol(self._status)
 
 
@@ -78,6 +80,7 @@ class StatusService(Service):
     # -- IService
 
     def startService(self) -> None:
+        """Begin to listen; a socket that cannot be made is a warning only."""
         super().startService()
         factory = _StatusFactory(self._status)
         try:
@@ -86,6 +89,7 @@ class StatusService(Service):
             log.warn("`edge-server status` will not work: {error}", error=str(error))
 
     def stopService(self) -> Deferred[None]:
+        """Stop listening; fire once the socket is gone."""
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 

@@ -52,7 +52,7 @@ def measure_damage(store: Store, metrics: Metrics, scrubber: Scrubber) -> None:
 
 
 def measure_clock(watch: HybridClockWatch, metrics: Metrics) -> None:
-    """Have it told from now on by how much the hybrid clock is ahead."""
+    """Set the metric of the hybrid clock's lead (seconds) at each scrape from now on."""
     metrics.refresh(lambda: metrics.clock_ahead.set(watch.ahead_seconds))
 
 

@@ -14,7 +14,7 @@ from edge_twisted.store.sqlite.connection import library_version
 
 
 def facts_of(configuration: Configuration, folder: Path) -> Callable[[], Iterable[InfoEntry]]:
-    """Return a function that yields facts of the configuration and of the store's files."""
+    """Return a function that yields facts: settings of the configuration, bytes in `folder`."""
 
     def facts() -> Iterator[InfoEntry]:
         yield InfoEntry("core", "device_name", configuration.database.device_name)
@@ -29,7 +29,10 @@ def facts_of(configuration: Configuration, folder: Path) -> Callable[[], Iterabl
 
 
 def measures_of(registry: CollectorRegistry) -> Callable[[], Iterable[MetricEntry]]:
-    """Return a function that yields the metrics of ``GET /metrics`` as measures."""
+    """Return a function that yields the samples of ``GET /metrics`` as measures.
+
+    A measure has name, labels and value; a sample without a finite value is left out.
+    """
 
     def measures() -> Iterator[MetricEntry]:
         for family in registry.collect():

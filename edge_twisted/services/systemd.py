@@ -27,7 +27,10 @@ class Notifier:
 
     @classmethod
     def from_environment(cls, environ: MutableMapping[str, str]) -> Notifier:
-        """Take the socket's name out of `environ`, so that no child process speaks in our name."""
+        """Return a notifier for the socket that systemd named, and take its name out of `environ`.
+
+        So no child process can speak in this server's name.  Without a name, nobody is notified.
+        """
         return cls(environ.pop("NOTIFY_SOCKET", None))
 
     def ready(self, status: str) -> None:
@@ -57,8 +60,7 @@ class Notifier:
 
 
 def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
-    """
-    Return the seconds between feeds of the watchdog; None: no watchdog for `pid`.
+    """Return the seconds between feeds of the watchdog; None: no watchdog for `pid`.
 
     The interval is half of systemd's limit, as sd_watchdog_enabled(3) recommends.
     """

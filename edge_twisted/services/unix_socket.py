@@ -40,6 +40,7 @@ class UnixPort(unix.Port):
     _file: tuple[int, int] | None = None
 
     def startListening(self) -> None:
+        """Make the socket file and note its identity, or take over a socket that was handed in."""
         adopted = self._preexistingSocket is not None
         super().startListening()
         if adopted:
@@ -49,6 +50,7 @@ class UnixPort(unix.Port):
             self._file = _identity(self._bindPath)
 
     def connectionLost(self, reason: Failure) -> None:
+        """Close the socket; remove its file only if it is still the one that this port made."""
         if self._file is not None and self._file == _identity(self._bindPath):
             super().connectionLost(reason)
         else:
@@ -58,10 +60,10 @@ class UnixPort(unix.Port):
 def listen_unix(
     reactor: IReactorCore, path: Path, factory: IProtocolFactory, backlog: int
 ) -> IListeningPort:
-    """
-    Listen on the unix socket `path`, an absolute path.
+    """Listen on the unix socket `path`, an absolute path; a stale file there is replaced.
 
-    :raises ListenFailed: nothing there has been touched.
+    :raises ListenFailed: another server listens there, or the path cannot be used; nothing there
+        has been touched, and the text has the remedy.
     """
     address = f"unix:{path}"
     if len(os.fsencode(path)) > MAX_PATH_BYTES:

@@ -14,15 +14,15 @@ from datetime import UTC, datetime
 
 
 def now_seconds() -> float:
-    """Return the date in seconds since 1970."""
+    """Return the date in seconds since 1970 (UTC); it can jump, so durations are not for it."""
     return time.time()
 
 
 def now_ms() -> int:
-    """Return the date in milliseconds since 1970."""
+    """Return the date in whole milliseconds since 1970 (UTC); it can jump."""
     return time.time_ns() // 1_000_000
 
 
 def now_utc() -> datetime:
-    """Return the date as an aware time in UTC."""
+    """Return the date as an aware time in UTC; it can jump."""
     return datetime.now(UTC)

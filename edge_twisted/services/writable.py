@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def folder_problem(folder: Path) -> str | None:
-    """Return why `folder` cannot be written to, or made; None if it can."""
+    """Return a sentence why `folder` cannot be written to, or made; None if it can."""
     try:
         if os.path.lexists(folder):
             return _existing_problem(folder)
@@ -22,7 +22,7 @@ def folder_problem(folder: Path) -> str | None:
 
 
 def temporary_folder_problem() -> str | None:
-    """Return why no temporary folder can be made, None if one can."""
+    """Return a sentence why no temporary folder can be made; None if one can."""
     try:
         return folder_problem(Path(tempfile.gettempdir()))
     except FileNotFoundError as error:
@@ -30,7 +30,10 @@ def temporary_folder_problem() -> str | None:
 
 
 def unix_socket_problem(path: Path) -> str | None:
-    """Return why a unix socket cannot be made at `path`; whether one is in use shows at start."""
+    """Return a sentence why a unix socket cannot be made at `path`; None if it can.
+
+    Whether a socket there is in use shows only at the start.
+    """
     try:
         if not path.parent.is_dir():
             return f"the folder {path.parent} does not exist"
