@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
@@ -20,6 +20,15 @@ from edge_twisted.documents.clock import BEGINNING, Timestamp
 from edge_twisted.documents.values import Value
 from edge_twisted.documents.versions import Replica, VersionVector
 from edge_twisted.mesh.wire.items import Item, ScopeKey, Seen, Whole
+
+#: What the database answers to one kind of request.
+A_co = TypeVar("A_co", covariant=True, bound="Answer")
+
+
+class Request(Generic[A_co]):
+    """A request of a session; the parameter is the type of its answer, see `Port.ask`."""
+
+    __slots__ = ()
 
 
 class TransitRoute(NamedTuple):
@@ -52,7 +61,7 @@ class Scope:
 
 
 @frozen(kw_only=True)
-class FindPosition:
+class FindPosition(Request["StreamPosition"]):
     """Find the cursor of a stream from `sender`.  Answer: `StreamPosition`."""
 
     scope: Scope
@@ -92,7 +101,7 @@ class ScopeCursor(NamedTuple):
 
 
 @frozen(kw_only=True)
-class ApplyBatch:
+class ApplyBatch(Request["Applied | Lacking"]):
     """
     Merge a batch and move the cursors of its scopes, in one transaction.
 
@@ -159,7 +168,7 @@ class Applied:
 
 
 @frozen(kw_only=True)
-class DeleteGone:
+class DeleteGone(Request[None]):
     """
     Delete documents that the peer deleted and that live by nothing newer.  Answer: None.
     """
@@ -192,11 +201,11 @@ class Delivered(NamedTuple):
 
 
 @frozen(kw_only=True)
-class ReadChanges:
+class ReadChanges(Request["ChangesAnswer"]):
     """
     Read the next batch for scopes of one collection.
 
-    Answer: `Changes`, `CursorUnknown` or `ScopeClosed`.
+    Answer: `ChangesAnswer`.
 
     A batch holds whole commits, at least one, and about `limit_bytes`.  It begins at the lowest
     cursor.  A document is in it once, if it matches any of the scopes whose cursor it is behind.
@@ -251,8 +260,11 @@ class ScopeClosed:
     """The sync scope of the collection forbids sending it; the cursor stays."""
 
 
+ChangesAnswer: TypeAlias = Changes | CursorUnknown | ScopeClosed
+
+
 @frozen(kw_only=True)
-class ReadDocuments:
+class ReadDocuments(Request["tuple[Whole, ...] | ScopeClosed"]):
     """
     Read documents whole by id or by digest, whether they match the scope or not.
 
@@ -265,7 +277,7 @@ class ReadDocuments:
 
 
 @frozen(kw_only=True)
-class FindGone:
+class FindGone(Request["Fates | ScopeClosed"]):
     """
     Find what became here of documents that, in a repair, only the receiver has.
 
@@ -292,7 +304,7 @@ class Fates:
 
 
 @frozen(kw_only=True)
-class ReadDigests:
+class ReadDigests(Request["Digests | ScopeClosed"]):
     """
     Read the digests of all documents of a scope, and of all tombstones of its collection.
 
@@ -322,7 +334,7 @@ class Digests:
 
 
 @frozen(kw_only=True)
-class FindSeen:
+class FindSeen(Request[tuple[Seen, ...]]):
     """Find id and version of the documents with these digests.  Answer: tuple of `Seen`."""
 
     scope: Scope
@@ -330,25 +342,14 @@ class FindSeen:
 
 
 @frozen(kw_only=True)
-class Observe:
+class Observe(Request[None]):
     """Note a peer's clock and the highest of this site's writes that it knows.  Answer: None."""
 
     clock: Timestamp
     of_us: int
 
 
-DocumentRequest = (
-    FindPosition
-    | ApplyBatch
-    | DeleteGone
-    | ReadChanges
-    | ReadDocuments
-    | FindGone
-    | ReadDigests
-    | FindSeen
-    | Observe
-)
-Answer = (
+Answer: TypeAlias = (
     StreamPosition
     | Lacking
     | Applied
@@ -361,6 +362,8 @@ Answer = (
     | tuple[Seen, ...]
     | None
 )
+#: Any of the requests.
+DocumentRequest: TypeAlias = Request[Answer]
 
 
 class Watcher(Protocol):

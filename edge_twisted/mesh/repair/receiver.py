@@ -20,13 +20,21 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Final, Protocol, cast
+from typing import Final, Protocol, TypeVar
 
 from attrs import define, field, frozen
 
 from edge_twisted.documents.versions import VersionVector
 from edge_twisted.mesh.ports.port import Port
-from edge_twisted.mesh.ports.requests import Answer, Digests, FindSeen, ReadDigests, Scope
+from edge_twisted.mesh.ports.requests import (
+    Answer,
+    Digests,
+    FindSeen,
+    ReadDigests,
+    Request,
+    Scope,
+    ScopeClosed,
+)
 from edge_twisted.mesh.reconciliation.peeler import Decoded, NeedMore, Peeler, Verdict
 from edge_twisted.mesh.reconciliation.sketch import Sketch
 from edge_twisted.mesh.reconciliation.wire import Summary
@@ -46,6 +54,8 @@ from edge_twisted.mesh.wire.messages import (
 )
 from edge_twisted.mesh.wire.state_machine import Machine
 from edge_twisted.mesh.wire.values import read_vector, read_wholes, write_seen
+
+A = TypeVar("A", bound=Answer)
 
 #: Documents that are pulled or asked about with one message.
 CHUNK: Final = 512
@@ -132,9 +142,14 @@ class RepairReceiver:
 
     def _read_digests(self, then: Callable[[array[int]], None]) -> None:
         request = ReadDigests(scope=self.scope, for_peer=False)
-        self._ask(request, lambda answer: then(cast(Digests, answer).values))
 
-    def _ask(self, request: ReadDigests | FindSeen, then: Callable[[Answer], None]) -> None:
+        def read(answer: Digests | ScopeClosed) -> None:
+            assert isinstance(answer, Digests), "a scope is closed to peers only"
+            then(answer.values)
+
+        self._ask(request, read)
+
+    def _ask(self, request: Request[A], then: Callable[[A], None]) -> None:
         self.port.ask(request, lambda answer: None if self._is_over else then(answer))
 
     def _sketch_ours(self, values: array[int]) -> None:
@@ -231,8 +246,7 @@ class RepairReceiver:
         """Whether documents that only the receiver had changed before it could ask after them."""
         return self._found < self._asked
 
-    def _have_found(self, answer: Answer) -> None:
-        seen = cast(tuple[Seen, ...], answer)
+    def _have_found(self, seen: tuple[Seen, ...]) -> None:
         self._found += len(seen)
         self._to_send.extend(write_seen(seen))
         self._send_next()

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, TypeVar
 
 from attrs import define
 
 from edge_twisted.mesh.ports.port import Port
 from edge_twisted.mesh.ports.requests import (
-    Answer,
     Digests,
     Fates,
     FindGone,
@@ -23,7 +22,7 @@ from edge_twisted.mesh.reconciliation.sketch import Sketch
 from edge_twisted.mesh.reconciliation.source import CellSource
 from edge_twisted.mesh.repair.steps import sketch_digests, sum_cells
 from edge_twisted.mesh.repair.suppliers import READ_AT_ONCE, runs
-from edge_twisted.mesh.wire.items import Seen
+from edge_twisted.mesh.wire.items import Seen, Whole
 from edge_twisted.mesh.wire.messages import (
     Gone,
     RepairAnswer,
@@ -92,16 +91,15 @@ class RepairSender:
                 self._sketch(self._salt)
             return False
 
-        def read(answer: Answer) -> None:
+        def read(answer: Digests | ScopeClosed) -> None:
             if not is_current():
                 return
             if isinstance(answer, ScopeClosed):
                 self._is_sketching = False
                 self._close()
                 return
-            digests = cast(Digests, answer)
-            steps = sketch_digests(digests.values, salt)
-            self.port.compute(steps, lambda sketch: sketched(digests, sketch))
+            steps = sketch_digests(answer.values, salt)
+            self.port.compute(steps, lambda sketch: sketched(answer, sketch))
 
         def sketched(digests: Digests, sketch: Sketch) -> None:
             if is_current():
@@ -178,7 +176,7 @@ class RepairSender:
     def _pull(self, digests: tuple[int, ...]) -> None:
         some, rest = digests[:READ_AT_ONCE], digests[READ_AT_ONCE:]
 
-        def read(answer: Answer) -> None:
+        def read(answer: tuple[Whole, ...] | ScopeClosed) -> None:
             if isinstance(answer, ScopeClosed):
                 self._close()
                 return
@@ -194,15 +192,14 @@ class RepairSender:
         self.port.ask_in_turn(ReadDocuments(scope=self.scope, digests=some), self._current(read))
 
     def _have(self, seen: tuple[Seen, ...]) -> None:
-        def found(answer: Answer) -> None:
+        def found(answer: Fates | ScopeClosed) -> None:
             if isinstance(answer, ScopeClosed):
                 self._close()
                 return
             self._is_busy = False
-            fates = cast(Fates, answer)
-            for written in write_seen(fates.gone):
+            for written in write_seen(answer.gone):
                 self.port.send(Gone(self.number, False, written))
-            self.port.send(RepairFates(self.number, fates.is_unsure))
-            self.stream.offer(fates.moved_out)
+            self.port.send(RepairFates(self.number, answer.is_unsure))
+            self.stream.offer(answer.moved_out)
 
         self.port.ask_in_turn(FindGone(scope=self.scope, seen=seen), self._current(found))

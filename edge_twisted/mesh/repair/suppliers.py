@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, cast
+from typing import Final
 
 from attrs import define, field
 
 from edge_twisted.mesh.ports.port import Port
-from edge_twisted.mesh.ports.requests import Answer, ReadDocuments, Scope, ScopeClosed
+from edge_twisted.mesh.ports.requests import ReadDocuments, Scope, ScopeClosed
 from edge_twisted.mesh.wire.items import Whole
 from edge_twisted.mesh.wire.messages import Offer, Supply
 from edge_twisted.mesh.wire.values import pieces
@@ -22,12 +22,10 @@ MESSAGE_BYTES: Final = 1 << 20
 #: Documents that wait to be offered; others are left to the next repair.
 MAX_OFFERS: Final = 1024
 
-Wholes = tuple[Whole, ...]
 
-
-def runs(answer: Answer) -> Iterator[Sequence[Whole]]:
-    """Yield the documents of an answer in runs that one message can carry; at least one run."""
-    yield from cast(Iterator[Sequence[Whole]], pieces(cast(Wholes, answer), MESSAGE_BYTES))
+def runs(documents: tuple[Whole, ...]) -> Iterator[Sequence[Whole]]:
+    """Yield documents in runs that one message can carry; at least one run."""
+    return pieces(documents, MESSAGE_BYTES)
 
 
 @define(eq=False)
@@ -69,7 +67,7 @@ class Supplier:
         request = ReadDocuments(scope=self.scope, id_keys=some)
         self.port.ask_in_turn(request, lambda answer: self._send(generation, answer))
 
-    def _send(self, generation: int, answer: Answer) -> None:
+    def _send(self, generation: int, answer: tuple[Whole, ...] | ScopeClosed) -> None:
         if generation != self._generation:
             return
         if isinstance(answer, ScopeClosed):
@@ -113,7 +111,7 @@ class Offerer:
             then()
             return
 
-        def read(answer: Answer) -> None:
+        def read(answer: tuple[Whole, ...] | ScopeClosed) -> None:
             if isinstance(answer, ScopeClosed):
                 return
             for run in runs(answer):

@@ -14,7 +14,7 @@ from attrs import define, evolve, field
 
 from edge_twisted.documents.versions import Replica, VersionVector
 from edge_twisted.mesh.ports.port import Port
-from edge_twisted.mesh.ports.requests import Answer, Applied, ApplyBatch, Lacking, Scope
+from edge_twisted.mesh.ports.requests import Applied, ApplyBatch, Lacking, Scope
 from edge_twisted.mesh.wire.items import Whole
 from edge_twisted.mesh.wire.violations import PeerViolation
 
@@ -68,8 +68,7 @@ class Applier:
         number = stream.apply_begins()
         request = evolve(request, declared=self.port.declared)
 
-        def applied(answer: Answer) -> None:
-            assert isinstance(answer, Applied | Lacking)
+        def applied(answer: Applied | Lacking) -> None:
             if isinstance(answer, Applied):
                 if self._is_stopped or age != self.age:
                     answer = evolve(answer, echoes=())

@@ -26,8 +26,8 @@ from edge_twisted.documents.versions import VersionVector
 from edge_twisted.mesh.ports.effects import Withheld
 from edge_twisted.mesh.ports.port import Port
 from edge_twisted.mesh.ports.requests import (
-    Answer,
     Changes,
+    ChangesAnswer,
     CursorUnknown,
     Delivered,
     ReadChanges,
@@ -347,7 +347,7 @@ class Course:
         )
         self.port.ask(request, lambda answer: self._have_read(generation, skipped, answer))
 
-    def _have_read(self, generation: int, skipped: dict[bytes, int], answer: Answer) -> None:
+    def _have_read(self, generation: int, skipped: dict[bytes, int], answer: ChangesAnswer) -> None:
         if generation != self._generation:
             return
         self._is_reading = False
@@ -362,7 +362,6 @@ class Course:
         elif isinstance(answer, CursorUnknown):
             self._cannot_read(answer.reason)
         else:
-            assert isinstance(answer, ScopeClosed)
             self.close()
 
     def _cannot_read(self, reason: str) -> None:
@@ -381,7 +380,7 @@ class Course:
         self.stop()
         self.host.settled(self)
 
-    def _have_probed(self, answer: Answer) -> None:
+    def _have_probed(self, answer: ChangesAnswer) -> None:
         self.window.release(self)
         if not isinstance(answer, ScopeClosed):
             # The receiver subscribes anew, from its cursor by then.

@@ -12,7 +12,7 @@ dropped.  The states are `states.INCOMING`.
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 from attrs import define, field
 
@@ -20,9 +20,9 @@ from edge_twisted.documents.versions import NO_VERSION, Replica, VersionVector
 from edge_twisted.mesh.ports.effects import Received, ScopeRefused, Unwanted
 from edge_twisted.mesh.ports.port import Port
 from edge_twisted.mesh.ports.requests import (
-    Answer,
     Applied,
     Changes,
+    ChangesAnswer,
     FindPosition,
     ReadChanges,
     Scope,
@@ -212,10 +212,9 @@ class IncomingStream:
             self._repair = None
         self.repair_turns.release(self.scope.collection, self)
 
-    def _found(self, generation: int, answer: Answer) -> None:
+    def _found(self, generation: int, position: StreamPosition) -> None:
         if generation != self._generation:
             return
-        position = cast(StreamPosition, answer)
         if self.host.is_evicted(self.scope.collection, position.evictions):
             # The sender would leave out what those streams brought, and EVICT removed.
             self.step(IncomingEvent.BEGINS_ANEW)
@@ -481,7 +480,7 @@ class IncomingStream:
         newest = self.host.newest_lsn
         generation = self._generation
 
-        def read(answer: Answer) -> None:
+        def read(answer: ChangesAnswer) -> None:
             current = generation == self._generation and newest == self.host.newest_lsn
             if current and isinstance(answer, Changes) and answer.fingerprint is not None:
                 self._fingerprints.ours(answer.fingerprint)

@@ -37,7 +37,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from itertools import count
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.errors import Culprit, EdgeError
@@ -56,7 +56,7 @@ from edge_twisted.mesh.ports.effects import (
     Tell,
     Token,
 )
-from edge_twisted.mesh.ports.requests import Answer, DocumentRequest, Observe, Scope
+from edge_twisted.mesh.ports.requests import Answer, Observe, Request, Scope
 from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
 from edge_twisted.mesh.session.bases import BaseMemory
 from edge_twisted.mesh.session.clocks import CARRIERS, LinkClocks
@@ -72,6 +72,7 @@ from edge_twisted.mesh.wire.items import ScopeKey
 from edge_twisted.mesh.wire.state_machine import Machine
 from edge_twisted.mesh.wire.violations import PeerViolation, Refused
 
+A = TypeVar("A", bound=Answer)
 T = TypeVar("T")
 
 KEEP_ALIVE_SECONDS: Final = 1.5
@@ -138,7 +139,7 @@ class Session:
         self._effects: list[Effect] = []
         self._tokens = count(1)
         #: Questions that run: what to call with the answer, and the size of the message that asked.
-        self._asked: dict[Token, tuple[Callable[[Any], None], int]] = {}
+        self._asked: dict[Token, tuple[Callable[[object], None], int]] = {}
         self._asked_bytes = 0
         #: The size of the message that is being taken, 0 between messages.
         self._taken_bytes = 0
@@ -286,11 +287,11 @@ class Session:
         if news is not None:
             self.send(news)
 
-    def ask(self, request: DocumentRequest, then: Callable[[Answer], None]) -> None:
+    def ask(self, request: Request[A], then: Callable[[A], None]) -> None:
         """Have the database perform a request; call `then` with the answer."""
         self._effects.append(Ask(self._token(then), request))
 
-    def ask_in_turn(self, request: DocumentRequest, then: Callable[[Answer], None]) -> None:
+    def ask_in_turn(self, request: Request[A], then: Callable[[A], None]) -> None:
         """Have the database read for the peer, at most `MAX_READING` requests at a time."""
         self._reads_waiting.append(Ask(self._token(then), request))
         self._start_reads()
@@ -309,13 +310,15 @@ class Session:
         """Tell the owner of the link of an event."""
         self._effects.append(Tell(event))
 
-    def _token(self, then: Callable[[Any], None]) -> Token:
+    def _token(self, then: Callable[[T], None]) -> Token:
         token = Token(next(self._tokens))
-        self._asked[token] = (then, self._taken_bytes)
+        # The owner answers a token with what its request (`Request`) or its steps promise.  This is
+        # the single place where a type checker cannot follow: `answered` takes all answers.
+        self._asked[token] = (cast("Callable[[object], None]", then), self._taken_bytes)
         self._asked_bytes += self._taken_bytes
         return token
 
-    def _forget(self, token: Token) -> Callable[[Any], None] | None:
+    def _forget(self, token: Token) -> Callable[[object], None] | None:
         then, size = self._asked.pop(token, (None, 0))
         self._asked_bytes -= size
         if token in self._reads_running:

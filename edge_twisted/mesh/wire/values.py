@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from edge_twisted.documents.versions import Dot, Replica, SiteId, Span, VersionVector
 from edge_twisted.mesh.wire.items import Announced, Item, Left, Partial, Seen, Whole
@@ -17,6 +17,8 @@ from edge_twisted.mesh.wire.messages import (
     WireSeen,
     WireWhole,
 )
+
+SomeItem = TypeVar("SomeItem", bound=Item)
 
 #: Bytes of the items of one message; the rest of its 32 MiB is for everything around them.
 MAX_ITEM_BYTES: Final = 30 << 20
@@ -38,13 +40,13 @@ def size_of(item: Item) -> int:
     return size
 
 
-def pieces(items: Sequence[Item], most_bytes: int = MAX_ITEM_BYTES) -> Iterator[list[Item]]:
+def pieces(items: Sequence[SomeItem], most_bytes: int = MAX_ITEM_BYTES) -> Iterator[list[SomeItem]]:
     """Yield the items in order, in runs that one message each can carry.
 
     A run has at most `most_bytes` and `MAX_ITEMS` items.  There is at least one run, which may be
     empty. Items that are too large for any message are left out; `withheld` yields those.
     """
-    run: list[Item] = []
+    run: list[SomeItem] = []
     total = 0
     for item in items:
         size = size_of(item)
