@@ -35,6 +35,7 @@ from edge_twisted.dql.plan.nodes import (
 from edge_twisted.dql.plan.outline import NOTHING_ASKED
 from edge_twisted.dql.plan.query import QueryPlan
 from edge_twisted.dql.plan.ranges import Evaluate
+from edge_twisted.dql.rows import JoinRow
 from edge_twisted.records.documents import check_not_damaged
 from edge_twisted.store.fields import Fields, row_of
 from edge_twisted.store.index_read import IndexRead
@@ -146,7 +147,7 @@ def count_documents(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> in
 
 
 def look_up(
-    snapshot: Snapshot, lookup: Lookup, row: Any, env: Environment
+    snapshot: Snapshot, lookup: Lookup, row: JoinRow, env: Environment
 ) -> Iterator[Sequence[Row]]:
     """
     Yield batches of rows, the text last, of a joined term's documents that may match `row`.

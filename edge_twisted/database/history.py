@@ -23,12 +23,12 @@ from edge_twisted.database.system_parameters import ParameterValues
 from edge_twisted.documents.values import Value
 from edge_twisted.dql.execution.interruption import StatementCancelled, StatementTimeout
 from edge_twisted.dql.plan.query import QueryPlan
+from edge_twisted.dql.rows import Document
 from edge_twisted.dql.source import SourceText
 from edge_twisted.errors import EdgeError
 
 log = Logger()
 
-Document = dict[str, Value]
 
 #: Characters of a statement's text that are kept: 4,096 statements take some 10 MB at most.
 KEPT_TEXT_LENGTH: Final = 2_048

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from attrs import frozen
 
@@ -20,7 +20,6 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compiler import Environment, bind
 from edge_twisted.dql.execution.interruption import Interruption
 from edge_twisted.dql.execution.joins import (
-    Document,
     Equality,
     JoinCondition,
     hash_join,
@@ -31,6 +30,7 @@ from edge_twisted.dql.execution.step_meters import StepObserver
 from edge_twisted.dql.plan.joins import JoinPlan
 from edge_twisted.dql.plan.lookups import Lookup
 from edge_twisted.dql.plan.query import QueryPlan
+from edge_twisted.dql.rows import Document, JoinRow
 from edge_twisted.store.interface import Snapshot
 
 
@@ -63,7 +63,7 @@ class TermJoiner:
 
     _reader: TermReader
 
-    def rows(self, plan: QueryPlan) -> Iterator[Any]:
+    def rows(self, plan: QueryPlan) -> Iterator[JoinRow]:
         """
         Yield the rows of a plan's joins: a tuple with a document of each term, in order.
 
@@ -81,7 +81,7 @@ class TermJoiner:
             rows = step(f"join {width}", self._join(rows, join, width))
         return rows
 
-    def _join(self, rows: Iterator[Any], join: JoinPlan, width: int) -> Iterator[Any]:
+    def _join(self, rows: Iterator[JoinRow], join: JoinPlan, width: int) -> Iterator[JoinRow]:
         reader = self._reader
         keep = join.kind is syntax.JoinKind.LEFT
         condition = self._condition(join)
@@ -96,7 +96,7 @@ class TermJoiner:
         # Watched here, because pairs that do not match yield no row that could be watched.
         return loop_join(rows, lambda _: watch(kept), condition.test, keep)
 
-    def _look_up(self, lookup: Lookup, term: str, row: Any) -> Iterator[Any]:
+    def _look_up(self, lookup: Lookup, term: str, row: JoinRow) -> Iterator[Document]:
         """Yield the documents of a term that may match one row."""
         reader = self._reader
         found = look_up(reader.snapshot, lookup, row, reader.env)
@@ -105,7 +105,7 @@ class TermJoiner:
         texts = reader.interruption.watch(text[-1] for batch in found for text in batch)
         return reader.decode_visible(texts, term)
 
-    def _right(self, left: Iterator[Any], join: JoinPlan) -> Iterator[Any]:
+    def _right(self, left: Iterator[Document], join: JoinPlan) -> Iterator[JoinRow]:
         """Yield the rows of a RIGHT join."""
         reader = self._reader
         right = reader.read_documents(join.term)

@@ -13,11 +13,9 @@ from edge_twisted.database.statement_cache import PreparedStatement
 from edge_twisted.database.system_parameters import ParameterValues
 from edge_twisted.database.type_declarations import reads_of, writes_of
 from edge_twisted.documents.operations import UNTYPED, VariantRules
-from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compiler import Environment
-
-Document = dict[str, Value]
+from edge_twisted.dql.rows import Document
 
 
 # Not frozen: one may be made for every statement, and frozen doubles the cost of making it.

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from attrs import define, field, frozen
 
 from edge_twisted.database.execution import Execution, OpenPlan, returning_query_of, target_query_of
-from edge_twisted.database.mutation_rules import Document, MutationRules, rules_of
+from edge_twisted.database.mutation_rules import MutationRules, rules_of
 from edge_twisted.database.mutations import CheckedWriter, collect_documents
 from edge_twisted.database.permissions import check_verb
 from edge_twisted.database.select import PlanReader
@@ -37,6 +37,7 @@ from edge_twisted.dql.errors import DqlError, SemanticError, TransactionFailed
 from edge_twisted.dql.name_resolution import resolve_names
 from edge_twisted.dql.plan.query import field_of_term
 from edge_twisted.dql.result import Result
+from edge_twisted.dql.rows import Document
 from edge_twisted.errors import EdgeError
 from edge_twisted.records.documents import ID, DocumentWriter
 from edge_twisted.records.evictions import count_unsynced, note_evicted

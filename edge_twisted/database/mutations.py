@@ -21,7 +21,7 @@ from edge_twisted.database.errors import (
     NotADocument,
     StatementForbidden,
 )
-from edge_twisted.database.mutation_rules import Document, MutationRules
+from edge_twisted.database.mutation_rules import MutationRules
 from edge_twisted.database.row_batches import Warnings
 from edge_twisted.documents import writes
 from edge_twisted.documents.ids import DocumentId
@@ -29,6 +29,7 @@ from edge_twisted.documents.json_text import to_text
 from edge_twisted.documents.operations import UNTYPED, Operation, Set
 from edge_twisted.documents.state import DocumentState
 from edge_twisted.documents.values import MISSING, Operand, Value
+from edge_twisted.dql.rows import Document
 from edge_twisted.dql.syntax import ConflictPolicy
 from edge_twisted.records.documents import ID, DocumentWriter, document_of_state
 from edge_twisted.records.evictions import note_initial_delete, was_initial_deleted

@@ -17,6 +17,7 @@ from edge_twisted.database.errors import StatementForbidden
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compiler import CompiledExpression, Environment, RowScope, compile_expression
+from edge_twisted.dql.compiler.environment import of_document
 from edge_twisted.dql.errors import EvaluationError
 from edge_twisted.dql.name_resolution import below
 from edge_twisted.dql.parser import parse_expression
@@ -151,7 +152,7 @@ def compile_guard(rules: tuple[tuple[str, ...], ...], identity: str | None) -> C
     def test(document: dict[str, Value], env: Environment) -> bool:
         return all(any(_holds(each, document, env) for each in rule) for rule in compiled)
 
-    return test
+    return of_document(test)
 
 
 def _holds(condition: CompiledExpression, document: dict[str, Value], env: Environment) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final, TypeVar, cast
 
 from attrs import define
 
@@ -42,11 +42,13 @@ from edge_twisted.dql.plan.covering import Covers
 from edge_twisted.dql.plan.nodes import CollectionScan
 from edge_twisted.dql.plan.query import QueryPlan, SortColumn
 from edge_twisted.dql.result import Rows
+from edge_twisted.dql.rows import Document, Row
 from edge_twisted.records.documents import ID, document_of
 from edge_twisted.store.fields import Fields
 from edge_twisted.store.interface import Snapshot
 
-Document = dict[str, Value]
+R = TypeVar("R", bound=Row)
+T = TypeVar("T")
 #: Returns the documents of a virtual collection, by its name without the namespace.
 VirtualReader = Callable[[str, Snapshot], Iterable[Document]]
 #: Bytes of texts after which a batch of a streamed answer ends.
@@ -167,7 +169,7 @@ class PlanReader:
             return cut(counted, limit, offset)
         return self._shape(plan, self.read_source(plan), limit, offset)
 
-    def shape(self, plan: QueryPlan, source: Iterator[Any]) -> list[Value]:
+    def shape(self, plan: QueryPlan, source: Iterator[Row]) -> list[Value]:
         """
         Return rows of the result from rows at hand: applies the clauses above WHERE.
 
@@ -176,29 +178,29 @@ class PlanReader:
         return list(self._shape(plan, source, None, 0))
 
     def _shape(
-        self, plan: QueryPlan, source: Iterator[Any], limit: int | None, offset: int
+        self, plan: QueryPlan, source: Iterator[Row], limit: int | None, offset: int
     ) -> Iterator[Value]:
         step, env, project = self.meter.step, self.env, plan.projection
         rows = self._group(plan, source)
         if plan.statement.distinct:
-            pairs = ((row, project(row, env)) for row in rows)
-            unique = step("distinct", distinct(pairs, lambda pair: canonical(pair[1])))
-            ordered = self._order(plan, unique, limit, offset, lambda pair: pair[0])
-            cut_off = step("limit", cut(ordered, limit, offset))
-            return step("projection", (made for _, made in cut_off))
+            shown = ((row, project(row, env)) for row in rows)
+            unique = step("distinct", distinct(shown, lambda pair: canonical(pair[1])))
+            pairs = self._order(plan, unique, limit, offset, lambda pair: pair[0])
+            cut_pairs = step("limit", cut(pairs, limit, offset))
+            return step("projection", (made for _, made in cut_pairs))
         ordered = self._order(plan, rows, limit, offset, lambda row: row)
         cut_off = step("limit", cut(ordered, limit, offset))
         if project.is_document:
-            return step("projection", cut_off)
+            return step("projection", cast(Iterator[Value], cut_off))
         return step("projection", (project(row, env) for row in cut_off))
 
     # -- sources
 
-    def read_source(self, plan: QueryPlan) -> Iterator[Any]:
+    def read_source(self, plan: QueryPlan) -> Iterator[Row]:
         """Yield the rows of FROM, JOIN and WHERE: documents, or with joins tuples of documents."""
         step = self.meter.step
         if plan.choice is None:
-            rows: Iterator[Any] = step("access", iter([{}]))
+            rows: Iterator[Row] = step("access", iter([{}]))
         elif plan.joins:
             rows = self.interruption.watch(TermJoiner(self).rows(plan))
         elif self._is_virtual(plan):
@@ -248,9 +250,7 @@ class PlanReader:
             found.batches = ([row] for row in self.meter.step("store", rows))
         return found
 
-    def _filter(
-        self, rows: Iterator[Any], test: CompiledExpression | None, name: str
-    ) -> Iterator[Any]:
+    def _filter(self, rows: Iterator[R], test: CompiledExpression | None, name: str) -> Iterator[R]:
         if test is None:
             return rows
         env = self.env
@@ -307,7 +307,7 @@ class PlanReader:
         known = self.snapshot.collection(plan.choice.access.collection)
         return [{name: known.count if known else 0}]
 
-    def _group(self, plan: QueryPlan, rows: Iterator[Any]) -> Iterator[Any]:
+    def _group(self, plan: QueryPlan, rows: Iterator[Row]) -> Iterator[Row]:
         grouping = plan.grouping
         if grouping is None:
             return rows
@@ -319,16 +319,16 @@ class PlanReader:
     def _order(
         self,
         plan: QueryPlan,
-        rows: Iterable[Any],
+        rows: Iterable[T],
         limit: int | None,
         offset: int,
-        row_of: Callable[[Any], Any],
-    ) -> Iterable[Any]:
+        row_of: Callable[[T], Row],
+    ) -> Iterable[T]:
         if not plan.order:
             return rows
         env = self.env
 
-        def key(column: SortColumn) -> SortKey:
+        def key(column: SortColumn) -> SortKey[T]:
             value = column.value
             return lambda item: value(row_of(item), env), column.descending
 

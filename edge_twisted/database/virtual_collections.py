@@ -14,6 +14,7 @@ from edge_twisted.database.system_parameters import ParameterValues
 from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.errors import SemanticError
+from edge_twisted.dql.rows import Document
 from edge_twisted.store.interface import Snapshot
 from edge_twisted.store.rows import CollectionInfo
 
@@ -72,7 +73,6 @@ def count_of(collection: syntax.CollectionRef) -> syntax.Select:
     return syntax.Select(projections=(counted,), source=syntax.Term(collection))
 
 
-Document = dict[str, Value]
 #: Returns the documents of a collection of another part of the server.  It is called on any thread,
 #: so it must work on copies; it may read files, but must not wait for another thread.
 Provider = Callable[[], Iterable[Document]]

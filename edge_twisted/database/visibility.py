@@ -24,15 +24,14 @@ from edge_twisted.database.system_parameters import ParameterValues
 from edge_twisted.database.type_declarations import reads_of
 from edge_twisted.database.virtual_collections import VirtualCollections
 from edge_twisted.documents.operations import UNTYPED, VariantRules
-from edge_twisted.documents.values import Value
 from edge_twisted.dql import syntax
 from edge_twisted.dql.compiler import Environment
 from edge_twisted.dql.plan.access_choice import Fidelity
 from edge_twisted.dql.plan.query import Guard
+from edge_twisted.dql.rows import Document
 from edge_twisted.records.documents import hides_variants, load_typed_document
 from edge_twisted.store.interface import Snapshot
 
-Document = dict[str, Value]
 #: Conditions in DQL; a document passes if one of them holds.
 Conditions = tuple[str, ...]
 #: Document tests by the name of a term: none.

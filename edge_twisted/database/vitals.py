@@ -17,8 +17,9 @@ from edge_twisted import __version__
 from edge_twisted.database.admission import StatementAdmission
 from edge_twisted.database.history import StatementHistory, StatementState
 from edge_twisted.database.statement_cache import StatementCache
-from edge_twisted.database.virtual_collections import Document, ReadContext
+from edge_twisted.database.virtual_collections import ReadContext
 from edge_twisted.documents.values import Value
+from edge_twisted.dql.rows import Document
 
 
 @frozen

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from attrs import frozen
 
@@ -14,6 +13,7 @@ from edge_twisted.dql.compiler.environment import CompiledExpression, Environmen
 from edge_twisted.dql.compiler.expressions import add_case, compile_expression, needs_no_row
 from edge_twisted.dql.compiler.scope import NameScope
 from edge_twisted.dql.operators.membership import ValueSet
+from edge_twisted.dql.rows import Row
 
 Pairs = Iterator[tuple[Value, Value]]
 
@@ -26,7 +26,7 @@ class _CompiledBinding:
     recursive: bool
     set: Callable[[Environment, Value, Value], None]
 
-    def pairs(self, row: Any, env: Environment) -> Pairs | Missing | None:
+    def pairs(self, row: Row, env: Environment) -> Pairs | Missing | None:
         """Return pairs (index, value) of the source; MISSING or NULL (None) if it has none."""
         source = self.source(row, env)
         if source is MISSING:
@@ -71,7 +71,7 @@ def _compile_quantified(node: syntax.QuantifiedExpression, scope: NameScope) -> 
     # The truth value that ends the loop, and the result if no element has it.
     empty: Operand = node.quantifier is syntax.Quantifier.EVERY
 
-    def run(row: Any, env: Environment) -> Operand:
+    def run(row: Row, env: Environment) -> Operand:
         pairs = bound.pairs(row, env)
         if pairs is None or pairs is MISSING:
             return pairs
@@ -120,13 +120,13 @@ def _any_equal(bound: _CompiledBinding, wanted: CompiledExpression) -> CompiledE
     """Return whether a source that needs no row has a value; it is hashed once an execution."""
     key = object()
 
-    def make_value_set(row: Any, env: Environment) -> ValueSet | Missing | None:
+    def make_value_set(row: Row, env: Environment) -> ValueSet | Missing | None:
         pairs = bound.pairs(row, env)
         if pairs is None or pairs is MISSING:
             return pairs
         return ValueSet.of(value for _, value in pairs)
 
-    def run(row: Any, env: Environment) -> Operand:
+    def run(row: Row, env: Environment) -> Operand:
         try:
             values: ValueSet | Missing | None = env.cache[key]
         except KeyError:
@@ -146,7 +146,7 @@ def _array(node: syntax.ArrayComprehension, scope: NameScope) -> CompiledExpress
     element = compile_expression(node.element, inner)
     when = compile_expression(node.condition, inner) if node.condition else None
 
-    def array(row: Any, env: Environment) -> Operand:
+    def array(row: Row, env: Environment) -> Operand:
         pairs = bound.pairs(row, env)
         if pairs is None or pairs is MISSING:
             return pairs
@@ -170,7 +170,7 @@ def _object(node: syntax.ObjectComprehension, scope: NameScope) -> CompiledExpre
     content = compile_expression(node.value, inner)
     when = compile_expression(node.condition, inner) if node.condition else None
 
-    def object_(row: Any, env: Environment) -> Operand:
+    def object_(row: Row, env: Environment) -> Operand:
         pairs = bound.pairs(row, env)
         if pairs is None or pairs is MISSING:
             return pairs

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import singledispatch
 from itertools import groupby
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from edge_twisted.documents.values import MISSING, Operand, Value
 from edge_twisted.dql import syntax
@@ -26,6 +26,7 @@ from edge_twisted.dql.logic import logical_and, logical_not, logical_or, logical
 from edge_twisted.dql.operators import arithmetic, bits, comparison, concatenation, membership
 from edge_twisted.dql.patterns.like import ilike, like
 from edge_twisted.dql.patterns.similar import similar_to
+from edge_twisted.dql.rows import Row
 
 Node_ = TypeVar("Node_", bound=syntax.Expression)
 
@@ -99,7 +100,7 @@ def _(node: syntax.MissingLiteral, scope: NameScope) -> CompiledExpression:
 def _(node: syntax.Parameter, scope: NameScope) -> CompiledExpression:
     name = node.name
 
-    def argument(row: Any, env: Environment) -> Operand:
+    def argument(row: Row, env: Environment) -> Operand:
         try:
             return env.arguments[name]
         except KeyError:
@@ -141,7 +142,7 @@ def _(node: syntax.Binary, scope: NameScope) -> CompiledExpression:
 
 
 #: Applies the next operator of a chain to its value so far.
-_Link = Callable[[Operand, Any, Environment], Operand]
+_Link = Callable[[Operand, Row, Environment], Operand]
 
 
 def _compile_chain(chain: list[syntax.Binary], scope: NameScope) -> CompiledExpression:
@@ -161,7 +162,7 @@ def _compile_chain(chain: list[syntax.Binary], scope: NameScope) -> CompiledExpr
     links = [_link(list(run), scope) for run in _runs(chain[begun:])]
     steps = len(chain)
 
-    def run(row: Any, env: Environment) -> Operand:
+    def run(row: Row, env: Environment) -> Operand:
         env.spend(steps)
         value = start(row, env)
         for link in links:
@@ -187,7 +188,7 @@ def _link(operators: list[syntax.Binary], scope: NameScope) -> _Link:
     span = operators[-1].span
     if len(operators) > 1:
 
-        def concatenate(value: Operand, row: Any, env: Environment) -> Operand:
+        def concatenate(value: Operand, row: Row, env: Environment) -> Operand:
             try:
                 return concatenation.concatenate_all(value, (right(row, env) for right in rights))
             except DqlError as error:
@@ -196,7 +197,7 @@ def _link(operators: list[syntax.Binary], scope: NameScope) -> _Link:
         return concatenate
     apply, right = _BINARY[operators[0].operator], rights[0]
 
-    def run(value: Operand, row: Any, env: Environment) -> Operand:
+    def run(value: Operand, row: Row, env: Environment) -> Operand:
         try:
             return apply(value, right(row, env))
         except DqlError as error:
@@ -209,7 +210,7 @@ def _link(operators: list[syntax.Binary], scope: NameScope) -> _Link:
 def _(node: syntax.And, scope: NameScope) -> CompiledExpression:
     operands = [compile_expression(each, scope) for each in node.operands]
 
-    def conjunction(row: Any, env: Environment) -> Operand:
+    def conjunction(row: Row, env: Environment) -> Operand:
         found: Operand = True
         for operand in operands:
             found = logical_and(found, operand(row, env))
@@ -224,7 +225,7 @@ def _(node: syntax.And, scope: NameScope) -> CompiledExpression:
 def _(node: syntax.Or, scope: NameScope) -> CompiledExpression:
     operands = [compile_expression(each, scope) for each in node.operands]
 
-    def disjunction(row: Any, env: Environment) -> Operand:
+    def disjunction(row: Row, env: Environment) -> Operand:
         found: Operand = False
         for operand in operands:
             found = logical_or(found, operand(row, env))
@@ -266,7 +267,7 @@ def _(node: syntax.Case, scope: NameScope) -> CompiledExpression:
     last = compile_expression(node.otherwise, scope) if node.otherwise else _constant(None)
     if node.operand is None:
 
-        def run(row: Any, env: Environment) -> Operand:
+        def run(row: Row, env: Environment) -> Operand:
             for condition, result in branches:
                 if condition(row, env) is True:
                     return result(row, env)
@@ -275,7 +276,7 @@ def _(node: syntax.Case, scope: NameScope) -> CompiledExpression:
         return run
     operand = compile_expression(node.operand, scope)
 
-    def simple(row: Any, env: Environment) -> Operand:
+    def simple(row: Row, env: Environment) -> Operand:
         value = operand(row, env)
         for condition, result in branches:
             if comparison.equal(value, condition(row, env)) is True:
@@ -345,7 +346,7 @@ def with_list(
     """
     key = object()
 
-    def test(row: Any, env: Environment) -> Operand:
+    def test(row: Row, env: Environment) -> Operand:
         found = env.cache.get(key)
         if found is None:
             found = env.cache[key] = hashed(array(row, env))
@@ -398,7 +399,7 @@ def _written_out(node: syntax.Expression, compiled: CompiledExpression) -> list[
 def _(node: syntax.ArrayLiteral, scope: NameScope) -> CompiledExpression:
     elements = [compile_expression(each, scope) for each in node.elements]
 
-    def array(row: Any, env: Environment) -> Operand:
+    def array(row: Row, env: Environment) -> Operand:
         found = [element(row, env) for element in elements]
         return [None if value is MISSING else value for value in found]
 
@@ -412,7 +413,7 @@ def _(node: syntax.ObjectLiteral, scope: NameScope) -> CompiledExpression:
         for each in node.pairs
     ]
 
-    def object_(row: Any, env: Environment) -> Operand:
+    def object_(row: Row, env: Environment) -> Operand:
         found: dict[str, Value] = {}
         for key, value in pairs:
             name, content = key(row, env), value(row, env)
@@ -439,7 +440,7 @@ def _call(
 def _with_position(node: syntax.Expression, compiled: CompiledExpression) -> CompiledExpression:
     """Return a function whose errors carry the position in the statement."""
 
-    def run(row: Any, env: Environment) -> Operand:
+    def run(row: Row, env: Environment) -> Operand:
         try:
             return compiled(row, env)
         except DqlError as error:

@@ -9,15 +9,21 @@ the only term, or a field of the one document of a join row that has it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from attrs import evolve, field, frozen
 
 from edge_twisted.documents.values import MISSING, Operand
 from edge_twisted.dql import syntax
-from edge_twisted.dql.compiler.environment import CompiledExpression, Environment
+from edge_twisted.dql.compiler.environment import (
+    CompiledExpression,
+    Environment,
+    of_document,
+    of_join_row,
+)
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.name_resolution import qualify
+from edge_twisted.dql.rows import JoinRow
 
 Names = tuple[str, ...]
 
@@ -43,14 +49,13 @@ class NameScope(Protocol):
         """Return a scope that also binds these variables, and the variables' positions."""
 
 
-def _below(value: Any, names: Names) -> Operand:
+def _below(value: Operand, names: Names) -> Operand:
     """Follow names into nested objects; return MISSING where a value is no object."""
     for name in names:
         if type(value) is not dict:
             return MISSING
         value = value.get(name, MISSING)
-    found: Operand = value
-    return found
+    return value
 
 
 def _bound(position: int, names: Names) -> CompiledExpression:
@@ -94,17 +99,17 @@ class RowScope:
             return self._in_document(first, rest)
         if first in self.terms:
             at = self.terms.index(first)
-            return lambda row, _: _below(MISSING if row[at] is None else row[at], rest)
+            return of_join_row(lambda row, _: _below(MISSING if row[at] is None else row[at], rest))
         return self._in_join(node)
 
     def _in_document(self, first: str, rest: Names) -> CompiledExpression:
         if first == self.terms[0]:
             if not rest:
-                return lambda row, _: row
+                return of_document(lambda row, _: row)
             first, rest = rest[0], rest[1:]
         if not rest:
-            return lambda row, _: row.get(first, MISSING)
-        return lambda row, _: _below(row.get(first, MISSING), rest)
+            return of_document(lambda row, _: row.get(first, MISSING))
+        return of_document(lambda row, _: _below(row.get(first, MISSING), rest))
 
     def _in_join(self, node: syntax.Path) -> CompiledExpression:
         if not self.terms:
@@ -112,18 +117,18 @@ class RowScope:
                 f"there is no collection that could have {node.names[0]}", node.span
             )
         if node.names == ("_id",):
-            return self._composite_id
+            return of_join_row(self._composite_id)
         first = node.names[0]
 
-        def find(row: Any, env: Environment) -> Operand:
+        def find(row: JoinRow, env: Environment) -> Operand:
             having = [document for document in row if document is not None and first in document]
             if len(having) > 1:
                 raise SemanticError(f"Ambiguous reference to field: {first}", node.span)
             return _below(having[0], node.names) if having else MISSING
 
-        return find
+        return of_join_row(find)
 
-    def _composite_id(self, row: Any, env: Environment) -> Operand:
+    def _composite_id(self, row: JoinRow, env: Environment) -> Operand:
         """Return the ids of the documents of a join row, by the names of their terms."""
         named = zip(self.terms, row, strict=False)
         return {name: document["_id"] for name, document in named if document is not None}

@@ -4,28 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
-
-from attrs import frozen
 
 from edge_twisted.documents.values import Operand, canonical
 from edge_twisted.dql.functions.aggregates import Accumulator
+from edge_twisted.dql.rows import GroupValues, Row
 
 #: An aggregate of a statement: makes an accumulator; the value that this takes from a row.
-Aggregate = tuple[Callable[[], Accumulator], Callable[[Any], Operand]]
-
-
-@frozen
-class GroupValues:
-    """A row above the grouping: keys and aggregates, in the order of the statement."""
-
-    keys: tuple[Operand, ...]
-    aggregates: tuple[Operand, ...]
+Aggregate = tuple[Callable[[], Accumulator], Callable[[Row], Operand]]
 
 
 def group(
-    rows: Iterable[object],
-    keys: Sequence[Callable[[object], Operand]],
+    rows: Iterable[Row],
+    keys: Sequence[Callable[[Row], Operand]],
     aggregates: Sequence[Aggregate],
 ) -> Iterator[GroupValues]:
     """

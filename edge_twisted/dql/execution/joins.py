@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from attrs import frozen
 
-from edge_twisted.documents.values import MISSING, Operand, Value, canonical
+from edge_twisted.documents.values import MISSING, Operand, canonical
+from edge_twisted.dql.rows import Document, JoinRow
 
-Document = dict[str, Value]
-JoinRow = tuple[Document | None, ...]
 #: Yields the documents it is given; raises to end the statement.
 Watch = Callable[[Iterable[Document]], Iterable[Document]]
 
@@ -25,8 +24,8 @@ Watch = Callable[[Iterable[Document]], Iterable[Document]]
 class Equality:
     """An equality of an ON condition, between the row so far and the document to be joined."""
 
-    outer: Callable[[object], Operand]
-    inner: Callable[[object], Operand]
+    outer: Callable[[JoinRow], Operand]
+    inner: Callable[[JoinRow], Operand]
 
 
 @frozen
@@ -34,7 +33,7 @@ class JoinCondition:
     """An ON condition: its equalities narrow the pairs of a hash join, `test` decides."""
 
     equalities: Sequence[Equality]
-    test: Callable[[object], Operand]
+    test: Callable[[JoinRow], Operand]
 
 
 def hash_join(
@@ -84,7 +83,7 @@ def right_hash_join(
 def loop_join(
     outer: Iterable[JoinRow],
     inner: Callable[[JoinRow], Iterable[Document]],
-    condition: Callable[[object], Operand],
+    condition: Callable[[JoinRow], Operand],
     keep_unmatched: bool,
 ) -> Iterator[JoinRow]:
     """Yield each row with each matching document among those that ``inner`` finds for it."""
@@ -95,7 +94,7 @@ def loop_join(
 def _match(
     row: JoinRow,
     candidates: Iterable[Document],
-    condition: Callable[[object], Operand],
+    condition: Callable[[JoinRow], Operand],
     keep_unmatched: bool,
 ) -> Iterator[JoinRow]:
     matched = False
@@ -109,7 +108,7 @@ def _match(
 
 
 def _table(
-    documents: Iterable[Document], values: Sequence[Callable[[object], Operand]], width: int
+    documents: Iterable[Document], values: Sequence[Callable[[JoinRow], Operand]], width: int
 ) -> dict[bytes, list[Document]]:
     """Return documents by their hash keys; `width` is their position in a row."""
     table: defaultdict[bytes, list[Document]] = defaultdict(list)
@@ -121,7 +120,7 @@ def _table(
     return table
 
 
-def _mark(values: Sequence[Callable[[object], Operand]], row: JoinRow) -> bytes | None:
+def _mark(values: Sequence[Callable[[JoinRow], Operand]], row: JoinRow) -> bytes | None:
     """Return the hash key of a row; None if a value is NULL or MISSING, which equals nothing."""
     parts: list[bytes] = []
     for value in values:

@@ -7,7 +7,7 @@ import heapq
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import islice
 from sys import maxsize
-from typing import Any, Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from edge_twisted.documents.keys import invert
 from edge_twisted.documents.progress import report_each, sort_positions
@@ -19,10 +19,10 @@ Row = TypeVar("Row")
 _HEAP_ROWS: Final = 8_192
 
 #: A key of ORDER BY: its value for a row, and whether the order is descending.
-SortKey = tuple[Callable[[Any], Operand], bool]
+SortKey: TypeAlias = tuple[Callable[[Row], Operand], bool]
 
 
-def order(rows: Iterable[Row], keys: Sequence[SortKey], first: int | None = None) -> list[Row]:
+def order(rows: Iterable[Row], keys: Sequence[SortKey[Row]], first: int | None = None) -> list[Row]:
     """
     Return the rows in order, stably; with ``first`` only that many of them.
 
@@ -37,13 +37,13 @@ def order(rows: Iterable[Row], keys: Sequence[SortKey], first: int | None = None
     return [kept[place] for place in (places if first is None else places[:first])]
 
 
-def _key(keys: Sequence[SortKey]) -> Callable[[object], bytes]:
+def _key(keys: Sequence[SortKey[Row]]) -> Callable[[Row], bytes]:
     # Encoded values are prefix-free, so their concatenation compares like the tuple of values.
     if len(keys) == 1 and not keys[0][1]:
         value = keys[0][0]
         return lambda row: sort_key(value(row))
 
-    def key(row: object) -> bytes:
+    def key(row: Row) -> bytes:
         return b"".join(
             invert(sort_key(value(row))) if backwards else sort_key(value(row))
             for value, backwards in keys

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from attrs import frozen
 
@@ -17,7 +16,7 @@ from edge_twisted.dql.compiler import (
     RowScope,
     compile_expression,
 )
-from edge_twisted.dql.compiler.environment import Environment
+from edge_twisted.dql.compiler.environment import Environment, of_group
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.functions.aggregates import (
     AGGREGATES,
@@ -26,6 +25,7 @@ from edge_twisted.dql.functions.aggregates import (
     new_accumulator,
 )
 from edge_twisted.dql.name_resolution import qualify
+from edge_twisted.dql.rows import Row
 
 
 @frozen
@@ -57,11 +57,11 @@ class GroupPlan:
 
 
 def _key(at: int) -> CompiledExpression:
-    return lambda row, env: row.keys[at]
+    return of_group(lambda row, env: row.keys[at])
 
 
 def _result(at: int) -> CompiledExpression:
-    return lambda row, env: row.aggregates[at]
+    return of_group(lambda row, env: row.aggregates[at])
 
 
 def plan_grouping(
@@ -101,5 +101,5 @@ def _aggregate(call: syntax.Call, scope: NameScope) -> Aggregate:
     )
 
 
-def _no_value(row: Any, env: Environment) -> Operand:
+def _no_value(row: Row, env: Environment) -> Operand:
     return None

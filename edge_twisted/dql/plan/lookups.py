@@ -9,7 +9,6 @@ condition is tested again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from attrs import field, frozen
 
@@ -23,6 +22,7 @@ from edge_twisted.dql.plan.directives import Directives
 from edge_twisted.dql.plan.index_choice import best_ranges
 from edge_twisted.dql.plan.nodes import IdScan, IndexScan
 from edge_twisted.dql.plan.ranges import Points
+from edge_twisted.dql.rows import Row
 
 #: A pair (of the row so far, of the new document) that the condition requires to be equal.
 Sides = tuple[syntax.Expression, syntax.Expression]
@@ -37,7 +37,7 @@ class Lookup:
     #: Compiled expressions by the identity of their nodes, which live as long as the plan.
     _compiled: dict[int, CompiledExpression] = field(factory=dict, init=False, eq=False, repr=False)
 
-    def value(self, node: syntax.Expression, row: Any, env: Environment) -> Operand:
+    def value(self, node: syntax.Expression, row: Row, env: Environment) -> Operand:
         """Return the value of an expression of the access for a row so far."""
         compiled = self._compiled.get(id(node))
         if compiled is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final, TypeVar, cast
 
 from attrs import frozen
 
@@ -14,10 +14,12 @@ from edge_twisted.dql import syntax
 from edge_twisted.dql.compiler import CompiledExpression, Environment, NameScope, compile_expression
 from edge_twisted.dql.errors import SemanticError
 from edge_twisted.dql.plan.conditions import FieldOf, FieldPath
+from edge_twisted.dql.rows import Document, JoinRow, Row
 
 Output = dict[str, Value]
+K = TypeVar("K", Document, JoinRow)
 #: Adds fields to a row of the result, or removes them.
-_Step = Callable[[Output, Any, Environment], None]
+_Step = Callable[[Output, Row, Environment], None]
 
 
 #: The most fields that a store extracts; more are better taken from the whole document.
@@ -32,10 +34,10 @@ class Projection:
     _steps: tuple[_Step, ...]
     is_document: bool = False
 
-    def __call__(self, row: Any, env: Environment) -> Output:
+    def __call__(self, row: Row, env: Environment) -> Output:
         """Return the output of a row."""
         if self.is_document:
-            return row  # type: ignore[no-any-return]
+            return cast(Output, row)
         found: Output = {}
         for step in self._steps:
             step(found, row, env)
@@ -118,13 +120,18 @@ def _check_names(projections: Sequence[syntax.Projection]) -> None:
             seen.add(name)
 
 
+def _of_kind(step: Callable[[Output, K, Environment], None]) -> _Step:
+    """Return a step for rows of one kind, the kind of the statement's scope."""
+    return cast(_Step, step)
+
+
 def _join_documents(terms: Sequence[str]) -> _Step:
-    def step(found: Output, row: Any, env: Environment) -> None:
+    def step(found: Output, row: JoinRow, env: Environment) -> None:
         for name, document in zip(terms, row, strict=False):
             if document is not None:
                 found[name] = document
 
-    return step
+    return _of_kind(step)
 
 
 def _step(
@@ -144,20 +151,22 @@ def _wildcard(node: syntax.Wildcard, qualifier: str, terms: Sequence[str]) -> _S
     if qualifier not in terms:
         raise SemanticError(f"unknown collection or alias {qualifier}", node.span)
     at = terms.index(qualifier)
-    single = len(terms) == 1
 
-    def step(found: Output, row: Any, env: Environment) -> None:
-        document = row if single else row[at]
+    def update(found: Output, row: Document, env: Environment) -> None:
+        found.update(row)
+
+    def update_from_join(found: Output, row: JoinRow, env: Environment) -> None:
+        document = row[at]
         if document is not None:
             found.update(document)
 
-    return step
+    return _of_kind(update) if len(terms) == 1 else _of_kind(update_from_join)
 
 
 def _omission(names: tuple[str, ...], terms: Sequence[str]) -> _Step:
     path = names[1:] if len(names) > 1 and names[0] in terms else names
 
-    def step(found: Output, row: Any, env: Environment) -> None:
+    def step(found: Output, row: Row, env: Environment) -> None:
         _omit(found, path)
 
     return step
@@ -175,7 +184,7 @@ def _omit(found: Output, path: tuple[str, ...]) -> None:
 
 
 def _set_named(name: str, compiled: CompiledExpression) -> _Step:
-    def step(found: Output, row: Any, env: Environment) -> None:
+    def step(found: Output, row: Row, env: Environment) -> None:
         value = compiled(row, env)
         if value is MISSING:
             found.pop(name, None)
