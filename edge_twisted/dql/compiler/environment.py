@@ -31,6 +31,7 @@ class Environment:
     spend: Callable[[int], None] = accept_any_steps
     variables: dict[int, Value] = field(factory=dict)
     #: Values that expressions compute once an execution, by private keys of the expressions.
+    #: Any: each expression reads only what it has put under its own key.
     cache: dict[object, Any] = field(factory=dict)
 
 

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from edge_twisted.documents.clock import Timestamp
 from edge_twisted.mesh.ports.effects import Event
-from edge_twisted.mesh.ports.requests import Answer, Request
+from edge_twisted.mesh.ports.requests import Answer, Question
 from edge_twisted.mesh.wire.messages import Message
 
 A = TypeVar("A", bound=Answer)
@@ -32,13 +32,13 @@ class Port(Protocol):
     def send_batch(self, payload: bytes) -> None:
         """Send the peer a BATCH; `payload` is the whole message, as `messages.encode` made it."""
 
-    def ask(self, request: Request[A], then: Callable[[A], None]) -> None:
+    def ask(self, request: Question[A], then: Callable[[A], None]) -> None:
         """Have the database perform a request, and call `then` with its answer.
 
         A request that fails ends the link, and `then` is not called.
         """
 
-    def ask_in_turn(self, request: Request[A], then: Callable[[A], None]) -> None:
+    def ask_in_turn(self, request: Question[A], then: Callable[[A], None]) -> None:
         """Do as `ask`, for what the peer wants read: requests run in order, few at a time."""
 
     def compute(self, steps: Generator[None, None, T], then: Callable[[T], None]) -> None:

@@ -25,8 +25,8 @@ from edge_twisted.mesh.wire.items import Item, ScopeKey, Seen, Whole
 A_co = TypeVar("A_co", covariant=True, bound="Answer")
 
 
-class Request(Generic[A_co]):
-    """A request of a session; the parameter is the type of its answer, see `Port.ask`."""
+class Question(Generic[A_co]):
+    """The base of all requests; the parameter is the type of its answer, see `Port.ask`."""
 
     __slots__ = ()
 
@@ -61,7 +61,7 @@ class Scope:
 
 
 @frozen(kw_only=True)
-class FindPosition(Request["StreamPosition"]):
+class FindPosition(Question["StreamPosition"]):
     """Find the cursor of a stream from `sender`.  Answer: `StreamPosition`."""
 
     scope: Scope
@@ -101,7 +101,7 @@ class ScopeCursor(NamedTuple):
 
 
 @frozen(kw_only=True)
-class ApplyBatch(Request["Applied | Lacking"]):
+class ApplyBatch(Question["Applied | Lacking"]):
     """
     Merge a batch and move the cursors of its scopes, in one transaction.
 
@@ -168,7 +168,7 @@ class Applied:
 
 
 @frozen(kw_only=True)
-class DeleteGone(Request[None]):
+class DeleteGone(Question[None]):
     """
     Delete documents that the peer deleted and that live by nothing newer.  Answer: None.
     """
@@ -201,7 +201,7 @@ class Delivered(NamedTuple):
 
 
 @frozen(kw_only=True)
-class ReadChanges(Request["ChangesAnswer"]):
+class ReadChanges(Question["ChangesAnswer"]):
     """
     Read the next batch for scopes of one collection.
 
@@ -264,7 +264,7 @@ ChangesAnswer: TypeAlias = Changes | CursorUnknown | ScopeClosed
 
 
 @frozen(kw_only=True)
-class ReadDocuments(Request["tuple[Whole, ...] | ScopeClosed"]):
+class ReadDocuments(Question["tuple[Whole, ...] | ScopeClosed"]):
     """
     Read documents whole by id or by digest, whether they match the scope or not.
 
@@ -277,7 +277,7 @@ class ReadDocuments(Request["tuple[Whole, ...] | ScopeClosed"]):
 
 
 @frozen(kw_only=True)
-class FindGone(Request["Fates | ScopeClosed"]):
+class FindGone(Question["Fates | ScopeClosed"]):
     """
     Find what became here of documents that, in a repair, only the receiver has.
 
@@ -304,7 +304,7 @@ class Fates:
 
 
 @frozen(kw_only=True)
-class ReadDigests(Request["Digests | ScopeClosed"]):
+class ReadDigests(Question["Digests | ScopeClosed"]):
     """
     Read the digests of all documents of a scope, and of all tombstones of its collection.
 
@@ -334,7 +334,7 @@ class Digests:
 
 
 @frozen(kw_only=True)
-class FindSeen(Request[tuple[Seen, ...]]):
+class FindSeen(Question[tuple[Seen, ...]]):
     """Find id and version of the documents with these digests.  Answer: tuple of `Seen`."""
 
     scope: Scope
@@ -342,7 +342,7 @@ class FindSeen(Request[tuple[Seen, ...]]):
 
 
 @frozen(kw_only=True)
-class Observe(Request[None]):
+class Observe(Question[None]):
     """Note a peer's clock and the highest of this site's writes that it knows.  Answer: None."""
 
     clock: Timestamp
@@ -363,7 +363,7 @@ Answer: TypeAlias = (
     | None
 )
 #: Any of the requests.
-DocumentRequest: TypeAlias = Request[Answer]
+DocumentRequest: TypeAlias = Question[Answer]
 
 
 class Watcher(Protocol):

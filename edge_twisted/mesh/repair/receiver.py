@@ -30,8 +30,8 @@ from edge_twisted.mesh.ports.requests import (
     Answer,
     Digests,
     FindSeen,
+    Question,
     ReadDigests,
-    Request,
     Scope,
     ScopeClosed,
 )
@@ -149,7 +149,7 @@ class RepairReceiver:
 
         self._ask(request, read)
 
-    def _ask(self, request: Request[A], then: Callable[[A], None]) -> None:
+    def _ask(self, request: Question[A], then: Callable[[A], None]) -> None:
         self.port.ask(request, lambda answer: None if self._is_over else then(answer))
 
     def _sketch_ours(self, values: array[int]) -> None:

@@ -56,7 +56,7 @@ from edge_twisted.mesh.ports.effects import (
     Tell,
     Token,
 )
-from edge_twisted.mesh.ports.requests import Answer, Observe, Request, Scope
+from edge_twisted.mesh.ports.requests import Answer, Observe, Question, Scope
 from edge_twisted.mesh.reconciliation.errors import MalformedReconciliation
 from edge_twisted.mesh.session.bases import BaseMemory
 from edge_twisted.mesh.session.clocks import CARRIERS, LinkClocks
@@ -287,11 +287,11 @@ class Session:
         if news is not None:
             self.send(news)
 
-    def ask(self, request: Request[A], then: Callable[[A], None]) -> None:
+    def ask(self, request: Question[A], then: Callable[[A], None]) -> None:
         """Have the database perform a request; call `then` with the answer."""
         self._effects.append(Ask(self._token(then), request))
 
-    def ask_in_turn(self, request: Request[A], then: Callable[[A], None]) -> None:
+    def ask_in_turn(self, request: Question[A], then: Callable[[A], None]) -> None:
         """Have the database read for the peer, at most `MAX_READING` requests at a time."""
         self._reads_waiting.append(Ask(self._token(then), request))
         self._start_reads()
@@ -312,7 +312,7 @@ class Session:
 
     def _token(self, then: Callable[[T], None]) -> Token:
         token = Token(next(self._tokens))
-        # The owner answers a token with what its request (`Request`) or its steps promise.  This is
+        # The owner answers a token with what its request (`Question`) or its steps promise.  This is
         # the single place where a type checker cannot follow: `answered` takes all answers.
         self._asked[token] = (cast("Callable[[object], None]", then), self._taken_bytes)
         self._asked_bytes += self._taken_bytes
