@@ -312,8 +312,8 @@ class Session:
 
     def _token(self, then: Callable[[T], None]) -> Token:
         token = Token(next(self._tokens))
-        # The owner answers a token with what its request (`Question`) or its steps promise.  This is
-        # the single place where a type checker cannot follow: `answered` takes all answers.
+        # The owner answers a token with what its `Question` or its steps promise.  A type checker
+        # cannot follow here, and only here: `answered` takes the answers of all tokens.
         self._asked[token] = (cast("Callable[[object], None]", then), self._taken_bytes)
         self._asked_bytes += self._taken_bytes
         return token
