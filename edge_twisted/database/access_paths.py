@@ -110,7 +110,7 @@ def find_texts(
 
 
 def read_index_ids(snapshot: Snapshot, plan: QueryPlan, env: Environment) -> Iterator[bytes] | None:
-    """Yield the id keys that a plan's index scan finds; None if the index finds more documents."""
+    """Yield the id keys that a plan's index scan finds; None if it finds more than is selected."""
     assert plan.choice is not None
     access = plan.choice.access
     assert isinstance(access, IndexScan)

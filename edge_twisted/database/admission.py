@@ -67,7 +67,7 @@ class StatementAdmission:
 
     @property
     def has_room(self) -> bool:
-        """Whether a statement may run that ends within this call, without `enter`."""
+        """Whether one more statement may run now; for one that ends at once, without `enter`."""
         limit = self._limit()
         return not limit or self._running < limit
 

@@ -78,12 +78,13 @@ class AttachmentRights:
         self, unit: Snapshot, collection: str, id_key: bytes, document: Mapping[str, Value]
     ) -> None:
         """
-        Check the attachments that a document to be stored names.
+        Check that a caller may name the attachments that a document to be stored names.
 
         The attachments of the present document are allowed, because a caller who changes it may
         read it.
 
-        :raises AttachmentForbidden: the document names an attachment without a right to it.
+        :raises AttachmentForbidden: the caller has no right to one: upload it, or gain a right to
+            read a document that names it.
         """
         named = [each for each in tokens_in(dict(document)) if each not in self._allowed]
         if not named:

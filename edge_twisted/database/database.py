@@ -122,7 +122,7 @@ class Database:
         )
 
     def start(self) -> None:
-        """Load the system parameters; the store must be open."""
+        """Load the system parameters, and tell the watchers; the store must be open."""
         with self._store.snapshot() as snapshot:
             self._parameters = load_parameters(snapshot)
         for watcher in self._watchers:
@@ -148,7 +148,7 @@ class Database:
         stream: bool = False,
     ) -> Deferred[Result]:
         """
-        Run one statement; the Deferred of a mutation fires once its commit is durable.
+        Run one statement; fire with its result, of a mutation once its commit is durable.
 
         Cancelling stops a statement that reads, and one that waits to write.
 

@@ -307,7 +307,11 @@ class UpdatePlan:
     _steps: tuple[Step, ...]
 
     def operations(self, document: Document, env: Environment) -> list[Operation]:
-        """Return the operations on one document; SET to MISSING makes no operation."""
+        """
+        Return the operations of the UPDATE on one document, in order; SET to MISSING makes none.
+
+        :raises DqlError: an expression cannot be evaluated.
+        """
         found = [step(document, env) for step in self._steps]
         return [operation for operation in found if operation is not None]
 

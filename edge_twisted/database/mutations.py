@@ -101,10 +101,11 @@ class CheckedWriter:
 
     def insert(self, new: WrittenDocument, policy: ConflictPolicy) -> WrittenDocument | None:
         """
-        Store a new document, or apply the policy if its id is taken; None if nothing is written.
+        Store a new document, or apply the policy if its id is taken; return what was written.
 
-        If the present document is hidden from the caller, DO NOTHING does nothing, and every other
-        policy is refused before the two documents are compared.
+        Returns None if nothing was written.  If the present document is hidden from the caller, DO
+        NOTHING does nothing, and every other policy is refused before the two documents are
+        compared.
 
         :raises IdConflict: the id is taken, and the policy is FAIL.
         :raises StatementForbidden: rules forbid the document, or hide the present one.

@@ -212,7 +212,7 @@ class StatementCache:
         return PreparedStatement(parsed, self._now() - begun)
 
     def rows(self) -> Iterator[dict[str, Value]]:
-        """Yield the documents of ``system:shared_statements``."""
+        """Yield the documents of ``system:shared_statements``, one for each cached statement."""
         for kept in self._kept.values():
             text = kept.parsed.source.text
             yield {

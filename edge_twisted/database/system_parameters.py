@@ -202,24 +202,24 @@ class ParameterValues:
         return SYSTEM_PARAMETERS[name].default
 
     def boolean(self, name: str) -> bool:
-        """Return the value of a boolean parameter."""
+        """Return the value of the boolean parameter of this lower-case name."""
         return self[name] is True
 
     def integer(self, name: str) -> int:
-        """Return the value of an integer parameter."""
+        """Return the value of the integer parameter of this lower-case name."""
         value = self[name]
         assert isinstance(value, int)
         return value
 
     def mapping(self, name: str) -> Mapping[str, Value]:
-        """Return the value of an object parameter."""
+        """Return the value of the object parameter of this lower-case name."""
         value = self[name]
         assert isinstance(value, dict)
         return value
 
     def with_value(self, name: str, value: Value) -> ParameterValues:
         """
-        Return these values with one set.
+        Return these values with the one of a parameter set, whose name may be in any case.
 
         :raises UnknownParameter: no parameter has that name.
         :raises InvalidParameterValue: the value is of the wrong type or out of bounds.
@@ -255,7 +255,9 @@ def alter_parameters(
     unit: UnitOfWork,
 ) -> tuple[ParameterValues, Row]:
     """
-    Run ALTER SYSTEM; return the new parameters, and a row of those that the statement names.
+    Run ALTER SYSTEM in a unit of work; return the new parameters, and those named as a row.
+
+    The row is parameter name -> new value.
 
     :raises UnknownParameter, InvalidParameterValue: the statement is wrong; nothing changed.
     """

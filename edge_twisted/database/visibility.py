@@ -71,7 +71,7 @@ class Visibility:
         return Guard(compile_guard(rules, self.identity), statement.selection.where)
 
     def restrict(self, statement: syntax.Select) -> syntax.Select:
-        """Return the statement with the rules added to its condition, if they belong there."""
+        """Return the statement with the rules added to its condition, where they belong into it."""
         if not self.rules or not self.in_condition:
             return statement
         ((term, rules),) = self.rules
@@ -135,7 +135,7 @@ def visibility_of(
     writes: bool = False,
 ) -> Visibility:
     """
-    Return what a statement of a caller sees of its collections.
+    Return what a statement of a caller sees of its collections: rules and types by term.
 
     :param writes: the statement changes the documents that it finds, so write rules apply too.
     :raises StatementForbidden: the caller may see, or change, no document of a collection.

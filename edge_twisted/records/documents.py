@@ -45,7 +45,7 @@ class DocumentWriter:
     _hides: dict[str, bool] = field(factory=dict)
 
     def stamp(self) -> Stamp:
-        """Return the stamp of the next write of this server."""
+        """Name a new write of this server; return its stamp: timestamp, replica, sequence."""
         dot = self.unit.next_dot()
         self._own = dot.replica
         return Stamp(self.unit.tick(), dot.replica, dot.sequence)
@@ -250,7 +250,12 @@ def load_typed_document(
 
 
 def tokens_of(text: bytes | None, document: Mapping[str, Value] | None) -> tuple[str, ...]:
-    """Return the ids of the blobs that a document names; none for a deleted one."""
+    """
+    Return the ids of the blobs that a document names, each once; none for a deleted one.
+
+    :param text: the stored text; None for a deleted document.
+    :param document: the same, decoded.
+    """
     # Every token has this key, so one search in the text settles most documents.
     if text is None or b'"metadata":' not in text:
         return ()

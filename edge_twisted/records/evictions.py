@@ -113,10 +113,11 @@ class Evictions:
         self, snapshot: Snapshot, collection: str, id_key: bytes, version: VersionVector
     ) -> bool:
         """
-        Return whether a version of an absent document may have been evicted, so is not deleted.
+        Return whether an absent document may have been evicted at this version, and not deleted.
 
-        It was if all of it was evicted.  If it has all that was evicted and more, no delete has
-        seen it: a delete that had seen what was evicted would have brought that back.
+        It was evicted if all writes of the version were.  If the version has all that was evicted
+        and more, no delete has seen it: a delete that had seen what was evicted would have brought
+        that back.
         """
         if not any(map(self.vector.seen, version)):
             return False
@@ -126,7 +127,11 @@ class Evictions:
     def concern(
         self, snapshot: Snapshot, collection: str, id_key: bytes, version: VersionVector
     ) -> bool:
-        """Return whether some write of a version of a document may have been evicted."""
+        """
+        Return whether a write of a document's version may have been evicted, or one before it.
+
+        One before it is an earlier write of the same replica to the same document.
+        """
         if not any(map(self.vector.seen, version)):
             return False
         return any(map(self.of_document(snapshot, collection, id_key).seen, version))
@@ -134,7 +139,7 @@ class Evictions:
     def hold(
         self, snapshot: Snapshot, collection: str, id_key: bytes, writes: Iterable[Dot]
     ) -> bool:
-        """Return whether one of these very writes of a document may have been evicted."""
+        """Return whether one of these writes of a document may have been evicted."""
         return any(map(self.of_document(snapshot, collection, id_key).covers, writes))
 
     def of_document(self, snapshot: Snapshot, collection: str, id_key: bytes) -> VersionVector:
@@ -299,11 +304,15 @@ def drop_positions(unit: UnitOfWork, collection: str) -> None:
 def note_initial_delete(
     unit: UnitOfWork, collection: str, id_key: bytes, version: VersionVector
 ) -> None:
-    """Record the deletion of a document, if INITIAL wrote it."""
+    """
+    Record that a document is deleted, if its version has writes of INITIAL.
+
+    No version vector of knowledge covers such writes, so the delete needs a fact of its own.
+    """
     if any(replica.epoch == INITIAL_EPOCH for replica in version):
         unit.put_fact(INITIAL_DELETES, prefix_of(collection) + id_key, b"")
 
 
 def was_initial_deleted(snapshot: Snapshot, collection: str, id_key: bytes) -> bool:
-    """Return whether the deletion of a document that INITIAL wrote is recorded."""
+    """Return whether `note_initial_delete` has recorded the deletion of a document."""
     return snapshot.fact(INITIAL_DELETES, prefix_of(collection) + id_key) is not None

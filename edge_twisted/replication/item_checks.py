@@ -135,7 +135,7 @@ def check_full(collection: str, item: Whole) -> tuple[DocumentState, CheckedDocu
 
 def check_delta(collection: str, item: Partial) -> Delta:
     """
-    Check and decode a delta.
+    Check and decode a delta of a document; return its content.
 
     :raises CorruptItem: the bytes are no delta, or one that builds on unknown writes.
     """

@@ -163,17 +163,21 @@ class Knowledge:
 
     def has_ended(self, id_key: bytes, life: Collection[Dot]) -> bool:
         """
-        Return whether a peer's document, deleted or unknown here, lives by known writes alone.
+        Return whether the writes by which a peer's document lives were all deleted here.
 
-        All of its life was deleted here, then.  New in it may be a delete, or a write that only
-        records a merge.
+        For a document that is deleted or unknown here: these writes are all known.  New in the
+        peer's version may be a delete, or a write that only records a merge.
 
-        :param life: the writes by which the document lives.
+        :param life: the writes by which the document lives at the peer.
         """
         return self._has_ended(id_key, life, self.of_document(id_key))
 
     def may_have_ended(self, id_key: bytes, life: Collection[Dot]) -> bool:
-        """Return whether `has_ended` is false only because deletes were folded: a doubt."""
+        """
+        Return whether folded deletes leave a doubt, where `has_ended` is false.
+
+        The delete may have been folded, and the sender has not said that it knows of it.
+        """
         most = self._doubtful(id_key)
         return most is not None and self._has_ended(id_key, life, most)
 
@@ -203,7 +207,7 @@ class Knowledge:
 
     def former(self, id_key: bytes, here: VersionVector, there: DocumentState) -> VersionVector:
         """
-        Return the writes of a merged state that belong to a former life of a document here.
+        Return the new writes of a merged document if they are of a former life; else none.
 
         Writes that are known, and not in the copy here, were deleted with a former life; its
         tombstone was reaped, and the document was written again.  They belong to the former life
@@ -217,7 +221,7 @@ class Knowledge:
         return self._former(id_key, here, there, self.of_document(id_key))
 
     def may_be_former(self, id_key: bytes, here: VersionVector, there: DocumentState) -> bool:
-        """Return whether `former` is empty only because deletes were folded: a doubt."""
+        """Return whether folded deletes leave a doubt, where `former` returns nothing."""
         most = self._doubtful(id_key)
         return most is not None and bool(self._former(id_key, here, there, most))
 

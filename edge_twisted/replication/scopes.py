@@ -110,11 +110,13 @@ class OwnSubscriptions:
         return () if any(each.condition is None for each in found) else found
 
     def wants(self, collection: str, document: dict[str, Value]) -> bool:
-        """Return whether a live document is in some subscription of this server."""
+        """
+        Return whether a live document is in some subscription of this server to its collection.
+        """
         return any(each.matches(document) for each in self._by_collection.get(collection, ()))
 
     def covers(self, scope: Scope) -> bool:
-        """Return whether this server has all of a scope by its own subscriptions."""
+        """Return whether this server subscribes to a scope, or to all of its collection."""
         found = self._by_collection.get(scope.collection, ())
         return any(each.condition is None or each.key == scope.key for each in found)
 

@@ -82,7 +82,7 @@ class StoredDocuments:
 
     def start(self, closed: frozenset[str] = frozenset()) -> Deferred[None]:
         """
-        Begin to watch the opened store; fires once it does.  Nobody may write before that.
+        Begin to watch the opened store; fire once this has begun.  Nobody may write before that.
 
         :param closed: collections that are not sent to peers now (see `close_collections`).
         """
@@ -192,7 +192,7 @@ class StoredDocuments:
         return self._scopes.scope(query, arguments)
 
     def subscribe(self, scopes: Collection[Scope]) -> None:
-        """Take this server's own scopes; documents that leave all of them count as moved out."""
+        """Set this server's own scopes; documents that leave all of them count as moved out."""
         self._own.set([self._scopes.subscription(scope) for scope in scopes])
 
     def keeps_to_itself(self, scope: Scope) -> bool:

@@ -138,7 +138,7 @@ _STRING, _STRING_END = b"\x40", b"\x00\x01"
 
 
 def shown_id(id_key: bytes) -> str:
-    """Return how messages name a document: a string as it is, any other id by its key."""
+    """Return how messages name a document: a string id in quotes, any other by its key in hex."""
     if id_key.startswith(_STRING) and id_key.endswith(_STRING_END):
         return repr(id_key[1:-2].decode("utf-8", "replace"))
     return f"with key {id_key.hex()}"

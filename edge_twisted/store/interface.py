@@ -198,12 +198,12 @@ class Snapshot(Protocol):
         limit_bytes: int = 1 << 20,
     ) -> ChangeBatch:
         """
-        Return the documents that changed after commit `lsn`, tombstones included.
+        Return the documents that changed after commit `lsn`, tombstones too, by commit.
 
         :param collections: only these; None is all of them.
+        :param limit: stop at the end of the first commit that reaches this many documents, or
+            `limit_bytes` of bodies and states: a commit is never split.
         :raises DocumentDamaged: the bytes of one of them are not what was written.
-        :param limit: stop at the end of the first commit that reaches this many documents,
-            or `limit_bytes` of bodies and states: a commit is never split.
         """
 
     # -- facts and attachments
@@ -289,6 +289,7 @@ class UnitOfWork(Snapshot, Protocol):
         Store the document, whatever was there before; it counts as changed even if it is equal.
 
         :param body: stored text; None makes it a tombstone, received now.
+        :param state: the encoded merge state; `digest` is that of id and version.
         :param attachments: ids of the blobs that this row keeps from being collected.
         :param value: the decoded body, if at hand: saves decoding it for the indexes.
         """
@@ -407,11 +408,12 @@ class Store(Protocol):
 
     def write(self, name: str, work: Callable[[UnitOfWork], T]) -> Deferred[UnitResult[T]]:
         """
-        Queue a unit of work; fire after the fsync.  Units run in the order of the calls.
+        Queue a unit of work; fire with its result and lsn after the fsync.
 
-        A unit may be as big as a received batch: thousands of `put` with the `see` of their
-        timestamps and the `put_fact` of the cursor become durable together, under one lsn, or not
-        at all.  It holds up other units while it runs, so a batch of some hundred is best.
+        Units run in the order of the calls.  A unit may be as big as a received batch: thousands of
+        `put` with the `see` of their timestamps and the `put_fact` of the cursor become durable
+        together, under one lsn, or not at all.  It holds up other units while it runs, so a batch
+        of some hundred is best.
 
         Cancelling a unit that has not begun removes it; one that has begun runs to its next
         `check_cancelled` or batch.

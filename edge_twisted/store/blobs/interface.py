@@ -49,7 +49,7 @@ class BlobWriter(Protocol):
 
     def write(self, chunk: bytes) -> Deferred[None]:
         """
-        Take the next bytes.
+        Append the next bytes of the blob; fire once they are in the file.
 
         :raises StoreFull, StoreIOError: they cannot be kept; abort.
         """
@@ -70,7 +70,7 @@ class BlobDownload(BlobWriter, Protocol):
     """An incoming blob whose id is known, so that its first part can be kept for later."""
 
     def pause(self) -> Deferred[None]:
-        """Keep what arrived for a later `BlobStore.resume`, also after a restart."""
+        """End the download, and keep what arrived for `BlobStore.resume`, also after a restart."""
 
 
 class BlobStore(Protocol):

@@ -73,13 +73,13 @@ def book(unit: UnitOfWork, info: BlobInfo, uploader: str | None = None) -> None:
 
 
 def uploaders(snapshot: Snapshot, blob_id: str) -> list[str]:
-    """Return the identities that uploaded a blob that is here, the newest last."""
+    """Return the identities that uploaded a blob that is here, at most 16, the newest last."""
     value = snapshot.fact(UPLOADERS, blob_id.encode("ascii", "replace"))
     return [] if value is None else msgspec.msgpack.decode(value, type=list[str])
 
 
 def forget(unit: UnitOfWork, blob_id: str) -> None:
-    """Note that a blob is not here any more."""
+    """Remove, in this unit of work, the facts of a blob that is not here any more."""
     for space in (SPACE, UPLOADERS):
         unit.put_fact(space, blob_id.encode("ascii"), None)
 

@@ -86,7 +86,7 @@ class BlobOwner(Protocol):
     """What a writer asks of the store of blobs that it belongs to."""
 
     def book(self, info: BlobInfo, uploader: str | None) -> Deferred[None]:
-        """Note durably that the blob is here, and who uploaded it."""
+        """Note that the blob is here, and who uploaded it; fire once that is durable."""
 
     def left(self, blob: FileBlobWriter) -> None:
         """Forget a writer whose blob is finished, aborted or paused."""

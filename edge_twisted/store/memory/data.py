@@ -56,7 +56,7 @@ class MemoryCollection:
         )
 
     def copy(self) -> MemoryCollection:
-        """Return a collection that later writes to this one do not change."""
+        """Return a copy of the collection that later writes to this one do not change."""
         return evolve(self, rows=dict(self.rows), indexes=dict(self.indexes))
 
 
@@ -76,6 +76,6 @@ class Data:
     most_collections: int = MOST_COLLECTIONS
 
     def snapshot(self) -> Data:
-        """Return data that later writes do not change."""
+        """Return a copy of the data that later writes to this one do not change."""
         copies = {name: collection.copy() for name, collection in self.collections.items()}
         return evolve(self, collections=copies, facts=dict(self.facts))

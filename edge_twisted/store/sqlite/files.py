@@ -24,7 +24,7 @@ class Layout:
 
     @property
     def database(self) -> Path:
-        """The SQLite file; beside it are its ``-wal`` and ``-shm``."""
+        """The path of the SQLite file; beside it are its ``-wal`` and ``-shm``."""
         return self.folder / f"{self.name}.db"
 
     @property

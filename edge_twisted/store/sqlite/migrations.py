@@ -88,11 +88,12 @@ def upgrade(path: Path, migrations: Sequence[Migration], vfs: str | None = None)
     """
     Bring an existing database to the newest version, after making a copy of it.
 
-    Returns the copy's path, or None if there was nothing to do.
+    Returns the path of the copy, which stays; None if there was nothing to do.
 
     :raises StoreTooNew: a newer server wrote the file, and this one would damage it: upgrade the
         server.
     :raises StoreCorrupt: the file is not a database of this server.
+    :raises StoreError: it cannot be read or written; the database is as it was.
     """
     newest = migrations[-1].version
     with translating(str(path)):
