@@ -354,9 +354,7 @@ class Execution:
         )
 
     def make_environment(self) -> Environment:
-        """
-        Return an environment with the arguments and the request, for expressions without a row.
-        """
+        """Return an environment with arguments and request, for expressions without a row."""
         return Environment(self.arguments, self.context, self.interruption.spend)
 
     def plan_of(self, snapshot: Snapshot) -> QueryPlan | None:

@@ -243,8 +243,6 @@ class StatementHistory:
             yield record.row(self._app_id, now)
 
     def finished_rows(self) -> Iterator[Document]:
-        """
-        Yield the finished statements as documents, those that ended first first; on any thread.
-        """
+        """Yield the finished statements as documents, in the order of their ends; on any thread."""
         for record in self._finished.copy():
             yield record.row(self._app_id, 0.0)

@@ -47,9 +47,7 @@ class Access(Protocol):
         """Return whether statements of the kind `verb`, such as ``select``, may run."""
 
     def read(self, collection: str) -> Rule:
-        """
-        Return which documents of a collection may be seen: all, none, or by conditions in DQL.
-        """
+        """Return which documents of a collection may be seen: all, none, or by conditions."""
 
     def write(self, collection: str) -> Rule:
         """Return which documents of a collection may be changed: all, none, or by conditions."""

@@ -109,9 +109,7 @@ class PlanReader:
         return list(self._filter_texts(self.interruption.watch(texts), plan.where))
 
     def read_batches(self, plan: QueryPlan, most: int) -> Iterator[Rows]:
-        """
-        Yield the answer in batches of 1 to `most` rows, of stored texts or made from documents.
-        """
+        """Yield the answer in batches of 1 to `most` rows: stored texts, or made from documents."""
         found = self._find_texts(plan, plan.fields) if self._can_splice(plan) else None
         if found is None or (not found.are_rows and plan.fields is not None):
             rows = self._iterate_rows(plan)

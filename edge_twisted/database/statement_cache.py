@@ -145,9 +145,7 @@ class PreparedStatement:
         self.made: dict[str, Any] = {}
 
     def once(self, name: str, make: Callable[[], T]) -> T:
-        """
-        Return the value `name` that the executions share, made now by `make` if there is none.
-        """
+        """Return the value `name` that the executions share, made by `make` if there is none."""
         try:
             found: T = self.made[name]
         except KeyError:
@@ -155,9 +153,7 @@ class PreparedStatement:
         return found
 
     def inner(self, statement: syntax.Statement) -> PreparedStatement:
-        """
-        Return a statement inside this one (of EXPLAIN, PROFILE), prepared with plans of its own.
-        """
+        """Return a statement inside this one (of EXPLAIN), prepared, with plans of its own."""
         return self.once(
             "inner", lambda: PreparedStatement(self.parsed, self.parse_seconds, statement)
         )

@@ -126,9 +126,7 @@ class VirtualCollections:
         self._sources[name] = lambda context: provider()
 
     def provide_by(self, name: str, source: RowProvider) -> None:
-        """
-        Set a provider that makes a collection from the snapshot and the caller of the statement.
-        """
+        """Set a provider that makes a collection from the snapshot and caller of the statement."""
         self._sources[name] = source
 
     def check(self, collection: syntax.CollectionRef) -> None:

@@ -62,9 +62,7 @@ class Visibility:
         return (self.rules, self.identity) if self.rules and self.in_condition else None
 
     def guard_of(self, statement: syntax.Select) -> Guard | None:
-        """
-        Return the test of the rules that precedes the statement's own condition; None: no rules.
-        """
+        """Return the test of the rules that precedes the statement's own condition, if any."""
         if not self.rules or not self.in_condition:
             return None
         ((_, rules),) = self.rules
@@ -112,9 +110,7 @@ class Visibility:
         return found
 
     def views_of(self, snapshot: Snapshot) -> Mapping[str, Callable[[Document], Document]]:
-        """
-        Return term -> function from a stored document to the document with its declared types.
-        """
+        """Return term -> function from a stored document to the one that declared types show."""
         if not self.typings:
             return _NO_VIEWS
         return {

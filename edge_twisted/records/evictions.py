@@ -76,9 +76,7 @@ class Evictions:
 
     @classmethod
     def of(cls, snapshot: Snapshot, collection: str) -> Evictions:
-        """
-        Return the evictions of a collection from their fact; without one, those of no eviction.
-        """
+        """Return the evictions of a collection from their fact; those of none without a fact."""
         fact = snapshot.fact(EVICTIONS, prefix_of(collection))
         return cls() if fact is None else cls.decode(fact)
 
@@ -90,9 +88,7 @@ class Evictions:
         return cls(generation=generation, count=count, folded=folded, vector=decode_vector(vector))
 
     def encode(self) -> bytes:
-        """
-        Return the value of the fact: MessagePack of [generation, count, folded, encoded vector].
-        """
+        """Return the fact's value: MessagePack of [generation, count, folded, encoded vector]."""
         vector = encode_vector(self.vector)
         return _encode([self.generation, self.count, self.folded, vector])
 
@@ -143,9 +139,7 @@ class Evictions:
         return any(map(self.of_document(snapshot, collection, id_key).covers, writes))
 
     def of_document(self, snapshot: Snapshot, collection: str, id_key: bytes) -> VersionVector:
-        """
-        Return an upper bound of the evicted versions of a document: all of `vector` if folded.
-        """
+        """Return an upper bound of a document's evicted versions: all of `vector` if folded."""
         if self.folded:
             return self.vector
         return evicted_of(snapshot, collection, id_key)

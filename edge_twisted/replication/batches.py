@@ -58,9 +58,9 @@ class BatchOutcome(NamedTuple):
 
 def apply_batch(unit: UnitOfWork, request: ApplyBatch, context: BatchContext) -> BatchOutcome:
     """
-    Merge and store a batch from a peer, and move its cursors; return answer and news.
+    Merge and store a batch from a peer, and move its cursors; return what became of it.
 
-    The answer is `Lacking`, and nothing is stored, if documents have to come whole first.
+    The answer in it is `Lacking`, and nothing is stored, if documents have to come whole first.
 
     :raises ClockSkew: a timestamp is too far ahead; nothing was applied.
     :raises CorruptItem: the peer sent what no server writes; nothing was applied.

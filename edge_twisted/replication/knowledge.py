@@ -123,9 +123,7 @@ class Knowledge:
         return self.vector.join(reaped_of(self._snapshot, self._collection, id_key))
 
     def most_of_document(self, id_key: bytes) -> VersionVector:
-        """
-        Return an upper bound of the known writes of one document: with what folded deletes had.
-        """
+        """Return an upper bound of one document's known writes, with what folded deletes had."""
         known = self.of_document(id_key)
         if not self._has_folded:
             return known
@@ -221,7 +219,11 @@ class Knowledge:
         return self._former(id_key, here, there, self.of_document(id_key))
 
     def may_be_former(self, id_key: bytes, here: VersionVector, there: DocumentState) -> bool:
-        """Return whether folded deletes leave a doubt, where `former` returns nothing."""
+        """
+        Return whether `former` may find nothing only because deletes were folded: a doubt.
+
+        The parameters are those of `former`.
+        """
         most = self._doubtful(id_key)
         return most is not None and bool(self._former(id_key, here, there, most))
 

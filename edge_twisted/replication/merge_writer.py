@@ -51,9 +51,7 @@ class MergeWriter:
         self.any_shown = False
 
     def store(self, document: MergedDocument) -> None:
-        """
-        Store one document, put it in transit, or drop it if it moved out of all subscriptions.
-        """
+        """Store one document, or put it in transit, or drop it if no subscription wants it now."""
         unit, collection, id_key = self._unit, self._collection, document.id_key
         if self._transit is not None:
             home = self._transit.home(unit, collection, id_key, document.value)
@@ -91,9 +89,7 @@ class MergeWriter:
             note_whole(unit, name, id_key, document.digest)
 
     def finish(self) -> None:
-        """
-        Note the documents that `store` dropped as evicted; call it once, after the last `store`.
-        """
+        """Note the documents that `store` dropped as evicted; call it after the last `store`."""
         note_evicted(self._unit, self._collection, self._dropped, positions_hold=True)
 
     def _moved_out(self, document: MergedDocument) -> bool:

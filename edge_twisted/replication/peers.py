@@ -53,9 +53,7 @@ class PeerRecords:
         self._changed.clear()
 
     def progress(self, peer: str) -> PeerProgress:
-        """
-        Return how far the peer of this key is; of an unknown peer, a progress of defaults (-1).
-        """
+        """Return the progress of a peer by its key; of an unknown peer the defaults (-1)."""
         return self._peers.get(peer, PeerProgress())
 
     @property

@@ -103,16 +103,12 @@ class OwnSubscriptions:
         self._by_collection = found
 
     def conditional(self, collection: str) -> tuple[Subscription, ...]:
-        """
-        Return a collection's own subscriptions; none if one takes all, so nothing can move out.
-        """
+        """Return a collection's own subscriptions; none if one takes all: nothing can move out."""
         found = self._by_collection.get(collection, ())
         return () if any(each.condition is None for each in found) else found
 
     def wants(self, collection: str, document: dict[str, Value]) -> bool:
-        """
-        Return whether a live document is in some subscription of this server to its collection.
-        """
+        """Return whether a live document is in some subscription of this server."""
         return any(each.matches(document) for each in self._by_collection.get(collection, ()))
 
     def covers(self, scope: Scope) -> bool:

@@ -90,9 +90,7 @@ class StoredDocuments:
         return self._store.read("start of replication", _load).addCallback(self._begin)
 
     async def start_transit(self) -> None:
-        """
-        Begin to look after what is in transit, or remove what is left of it; call after `start`.
-        """
+        """Begin to look after what is in transit, or remove what is left; call after `start`."""
         await (purge(self._store) if self.upkeep is None else self.upkeep.start())
 
     def _begin(self, loaded: tuple[dict[Replica, int], dict[str, int]]) -> None:
@@ -136,9 +134,7 @@ class StoredDocuments:
     # -- watching
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
-        """
-        Tell a watcher of dropped cursors, opened scopes, renewals; return a function to end it.
-        """
+        """Tell a watcher of dropped cursors, opened scopes, renewals; return its end function."""
         self._watchers.append(watcher)
 
         def end() -> None:
@@ -205,7 +201,9 @@ class StoredDocuments:
 
     def matches(self, scope: Scope, body: bytes) -> bool:
         """
-        Return whether a live document, by its stored text, is in a scope; see `Scopes.matches`.
+        Return whether a live document, by its stored text, is in a scope.
+
+        :raises BudgetExceeded: the condition takes too long, see `Subscription.matches`.
         """
         return self._scopes.matches(scope, body)
 

@@ -62,9 +62,7 @@ class Housekeeping:
         self._started = False
 
     def start(self) -> None:
-        """
-        Start the clock of both jobs; their first runs come after `Retention.first_run_seconds`.
-        """
+        """Start the clock of both jobs; they first run after `Retention.first_run_seconds`."""
         self._started = True
         first = self._retention.first_run_seconds
         self._again("reap", first, self.reap)

@@ -58,9 +58,7 @@ class Snapshot(Protocol):
 
     @property
     def catalog_version(self) -> int:
-        """
-        A number that changes with collections and indexes; a plan made under another is stale.
-        """
+        """A number that changes with collections and indexes; plans of another one are stale."""
 
     @property
     def written(self) -> VersionVector:
@@ -209,7 +207,7 @@ class Snapshot(Protocol):
     # -- facts and attachments
 
     def fact(self, space: str, key: bytes) -> bytes | None:
-        """Return what `UnitOfWork.put_fact` stored, or None."""
+        """Return the value that `UnitOfWork.put_fact` stored under space and key, or None."""
 
     def facts(
         self, space: str, prefix: bytes = b"", *, after: bytes | None = None, limit: int = 1000
@@ -224,8 +222,9 @@ class Snapshot(Protocol):
         self, attachment: str, *, limit: int = 1000, hidden: bool = False
     ) -> Sequence[tuple[str, bytes]]:
         """
-        Return (collection, id key) of rows that name the blob, tombstones included.
+        Return (collection, id key) of up to `limit` documents that name a blob, tombstones too.
 
+        :param attachment: the id of the blob.
         :param hidden: those of hidden collections as well, under the names of these.
         """
 
@@ -258,10 +257,10 @@ class UnitOfWork(Snapshot, Protocol):
 
     @property
     def replica(self) -> Replica:
-        """Who writes here; changes with `renew_epoch`."""
+        """The replica under which this unit writes; another one after `renew_epoch`."""
 
     def next_dot(self) -> Dot:
-        """Name a new write of this replica: sequence numbers 1, 2, ... without a gap."""
+        """Return the dot of a new write of this replica; sequences are 1, 2, ... without a gap."""
 
     def tick(self) -> Timestamp:
         """Return a timestamp above all that this store ever gave (`tick`) or was shown (`see`)."""
@@ -334,15 +333,13 @@ class UnitOfWork(Snapshot, Protocol):
 
     def renew_epoch(self) -> Replica:
         """
-        Become a new replica of the same site, from sequence number 1; return it.
+        Become, and return, a new replica of the same site, whose writes begin at sequence 1.
 
-        For when a peer knows writes of ours that we do not: this store is an old copy.
+        For when a peer knows writes of this server that its store lacks: the store is an old copy.
         """
 
     def after_commit(self, effect: Callable[[], None]) -> None:
-        """
-        Call `effect` on the reactor thread once this unit is durable; never if the unit fails.
-        """
+        """Call `effect` on the reactor thread once this unit is durable; never if it fails."""
 
 
 #: A database that is not told otherwise has no more collections than this: some 100 MiB of memory.
@@ -376,6 +373,8 @@ class Store(Protocol):
     A store that is reached over a network will have one more error, `StoreUnavailable`: code
     `store_unavailable`, a 503 with Retry-After, raised by reads and by units of work whose commit
     is known not to have happened.  The store in a local file has no use for it.
+
+    :raises StoreClosed: from whatever reads or writes while the store is not open.
     """
 
     def open(self) -> Deferred[None]:
@@ -392,7 +391,7 @@ class Store(Protocol):
 
     @property
     def replica(self) -> Replica:
-        """Who writes here; changes with `UnitOfWork.renew_epoch`."""
+        """The replica under which this server writes; changes with `UnitOfWork.renew_epoch`."""
 
     @property
     def lsn(self) -> int:
@@ -432,7 +431,7 @@ class Store(Protocol):
         """
 
     def stream(self, name: str, work: Callable[[Snapshot], Iterator[T]]) -> RowStream[T]:
-        """Run `work` on a reader thread, one step of its iterator per `RowStream.next`."""
+        """Run `work` on a reader thread, one step of its iterator for each `RowStream.next`."""
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Enter a snapshot on this very thread, for reads that cost microseconds."""

@@ -190,9 +190,7 @@ class Scrubber:
         return 0.0 if here is None else max(0, self._now_ms() - here.whole_ms) / 1000
 
     def hurry(self) -> None:
-        """
-        Search all documents for damage soon; call it when a read met some and cannot say where.
-        """
+        """Search all documents for damage soon; for a read that met some and cannot say where."""
         now = self._clock.seconds()
         if self._pass is None or self._search is not None or now < self._next_search:
             return

@@ -180,9 +180,7 @@ class FileBlobStore:
         self.lost(blob_id)
 
     def scrub(self, folder: int) -> Deferred[AttachmentsStep]:
-        """
-        Do one step of a scrub from a folder (0 to 255) on, as `ScrubTarget.scrub_attachments`.
-        """
+        """Do one step of a scrub from a folder (0 to 255) on; see `ScrubTarget`."""
         return Deferred.fromCoroutine(self._scrubbed(folder))
 
     async def _scrubbed(self, folder: int) -> AttachmentsStep:

@@ -181,9 +181,7 @@ class BlobFolder:
             self._left(blob_id)
 
     def not_booked(self, blob_id: str) -> None:
-        """
-        Note that the fact of a placed blob could not be made; the next start finds and books it.
-        """
+        """Note that the fact of a placed blob could not be made; the next start books the blob."""
         with self._lock:
             self._left(blob_id)
 

@@ -34,9 +34,7 @@ class MemoryCollection:
     reaped_lsn: int = 0
 
     def live(self) -> Iterator[tuple[bytes, bytes, StoredDocument]]:
-        """
-        Yield (id key, stored text, document) of each live document, in order of first insertion.
-        """
+        """Yield (id key, stored text, document) of each live document, in order of insertion."""
         for id_key, row in self.rows.items():
             if row.document.body is not None:
                 yield id_key, row.document.body, row.document

@@ -52,9 +52,7 @@ class ReadCancellation:
         return self._cancelled
 
     def cancel(self) -> None:
-        """
-        Interrupt the running statement, if any, and end the read at its next step; any thread.
-        """
+        """Interrupt the running statement, and end the read at its next step; from any thread."""
         with self._lock:
             self._cancelled = True
             if self._connection is not None:

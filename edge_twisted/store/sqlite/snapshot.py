@@ -96,9 +96,7 @@ class SqliteSnapshot:
         self._point.close(True)
 
     def renew(self) -> None:
-        """
-        Close all iterators and forget what was read, so that the next transaction can use this.
-        """
+        """Close all iterators and forget lsn and catalog version, for the next transaction."""
         self.cursors.close()
         self._site = None
 

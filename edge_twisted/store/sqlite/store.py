@@ -186,9 +186,7 @@ class SqliteStore:
         return self._blobs
 
     def number_of(self, collection: str) -> int | None:
-        """
-        Return the number of a collection in the file; None if there is none.  From any thread.
-        """
+        """Return the number of a collection in the file, None without one; from any thread."""
         return self._numbers.get(collection)
 
     # -- work
@@ -229,8 +227,10 @@ class SqliteStore:
         """
         Delete tombstones received before a moment (ms since 1970), a few at a time.
 
-        Fires with how many went, at most `most`.  The next run begins where this one ended, so
-        that collections with ever new tombstones leave the others their turn.
+        Fires with how many went, at most `most`.  The next run begins where this one ended, so that
+        collections with ever new tombstones leave the others their turn.
+
+        :raises StoreClosed: through the Deferred; the store is not open.
         """
         if self._open is None:
             return fail(StoreClosed("reap"))
@@ -400,9 +400,7 @@ class OpenStore:
     def stream(
         self, name: str, work: Callable[[Snapshot], Iterator[T]], clock: IReactorTime
     ) -> RowStream[T]:
-        """
-        Begin a stream of the batches that `work` yields; it ends with the store at the latest.
-        """
+        """Begin a stream of the batches that `work` yields; it ends with the store at latest."""
         production = BatchProducer(name, work, self.readers)
         stream = SqliteRowStream(
             production, self._pool, self._permits, clock, self._streams.discard
