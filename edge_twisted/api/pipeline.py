@@ -39,7 +39,7 @@ class Endpoints(Protocol):
         """The gate that every request passes before its endpoint."""
 
     def find(self, request: Request) -> Resource:
-        """See `edge_twisted.api.routing.Router.find`."""
+        """Return the resource of a request, or raise its 404 or 405; see `Router.find`."""
 
 
 class Pipeline:

@@ -42,7 +42,7 @@ class Page:
     max_body_bytes: int = 0
 
     async def respond(self, request: Request) -> AnyResponse:
-        """See `Resource.respond`."""
+        """Return what `answer` returns for the request."""
         return self.answer(request)
 
 

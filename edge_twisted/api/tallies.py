@@ -44,7 +44,7 @@ class RequestTallies(Collector):
         self._by_verb: dict[str, _Durations] = {}
 
     def request_finished(self, finished: FinishedRequest) -> None:
-        """See `Observer.request_finished`."""
+        """Count a finished request and its duration."""
         request = finished.request
         endpoint, method, seconds = finished.endpoint, request.method, finished.duration_seconds
         key = (endpoint, method if method in _METHODS else "other", finished.status)

@@ -114,7 +114,7 @@ class CertificateExpired(CertificateProblem):
         self.end = end
 
     def is_over(self, now: datetime) -> bool:
-        """See `CertificateProblem.is_over`."""
+        """Return whether the certificate is valid at `now` after all: the clock was set back."""
         return now <= self.end
 
 
@@ -131,7 +131,7 @@ class CertificateNotYetValid(CertificateProblem):
         self.begin = begin
 
     def is_over(self, now: datetime) -> bool:
-        """See `CertificateProblem.is_over`."""
+        """Return whether the certificate is valid at `now`, an aware time."""
         return now >= self.begin
 
 

@@ -314,17 +314,17 @@ class _Observers:
         self._observers = observers
 
     def peer_connected(self, link: Link) -> None:
-        """See `NodeObserver.peer_connected`."""
+        """Tell all observers that a peer is connected, over `link`."""
         for observer in self._observers:
             observer.peer_connected(link)
 
     def peer_disconnected(self, link: Link) -> None:
-        """See `NodeObserver.peer_disconnected`."""
+        """Tell all observers that `link` with a connected peer is gone."""
         for observer in self._observers:
             observer.peer_disconnected(link)
 
     def told(self, link: Link, event: object) -> None:
-        """See `NodeObserver.told`."""
+        """Pass an event of a link on to all observers."""
         for observer in self._observers:
             observer.told(link, event)
 

@@ -164,7 +164,7 @@ class Connection(Protocol):
     # -- BodySource
 
     def body_wanted(self) -> None:
-        """See `BodySource.body_wanted`."""
+        """Send 100 Continue if the client waits for it, and read on."""
         exchange = self._exchange
         if exchange is None:
             return
@@ -175,27 +175,27 @@ class Connection(Protocol):
         self._advance()
 
     def body_taken(self) -> None:
-        """See `BodySource.body_taken`."""
+        """Read on: the body has room again."""
         self._advance()
 
     # -- ResponseChannel
 
     def write(self, data: bytes) -> None:
-        """See `ResponseChannel.write`."""
+        """Send bytes to the client; do nothing once the client has gone."""
         if self._phase is not _GONE:
             self.transport.write(data)
 
     def room(self) -> Deferred[None]:
-        """See `ResponseChannel.room`."""
+        """Return a Deferred that fires with None when the client takes more bytes."""
         return succeed(None) if self._room is None else self._room
 
     def has_progressed(self) -> None:
-        """See `ResponseChannel.has_progressed`."""
+        """Restart the time limit of the request: a streamed body has moved on."""
         if self._phase is not _LINGER:
             self._begin_time()
 
     def can_go_on(self) -> bool:
-        """See `ResponseChannel.can_go_on`."""
+        """Return whether another request can follow on the connection after this response."""
         exchange = self._exchange
         if exchange is None or not exchange.head.keeps_alive or self.context.is_draining:
             return False
@@ -212,7 +212,7 @@ class Connection(Protocol):
         )
 
     def exchange_over(self, keep: bool) -> None:
-        """See `ResponseChannel.exchange_over`."""
+        """Go on after the response: with the next request if `keep`, else close."""
         if self._phase is not _EXCHANGE:
             return
         if self._exchange is not None and self._exchange.request.identity is not None:

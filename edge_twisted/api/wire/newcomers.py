@@ -36,7 +36,7 @@ class Newcomers(Generic[G]):
         return len(self._network_of)
 
     def add(self, guest: G, network: str) -> None:
-        """Add a connection, as the newest of its network."""
+        """Add a connection without a known caller, as the newest of its network."""
         self._network_of[guest] = network
         here = self._networks.setdefault(network, {})
         here[guest] = None

@@ -17,10 +17,10 @@ class _NoSource:
     """A `BodySource` of an empty body, which never has to be waited for."""
 
     def body_wanted(self) -> None:
-        """See `BodySource.body_wanted`."""
+        """Do nothing: there is no body."""
 
     def body_taken(self) -> None:
-        """See `BodySource.body_taken`."""
+        """Do nothing: there is no body."""
 
 
 _NO_SOURCE = _NoSource()

@@ -213,11 +213,11 @@ class BlobExchange:
             self._searches.begin(self._new_search(), attachment, self._peers, self._now)
 
     def is_searching(self, attachment: str) -> bool:
-        """See `BlobSearcher.is_searching`."""
+        """Return whether a neighbour's answer is outstanding; see `BlobSearcher`."""
         return self._searches.is_searching(attachment)
 
     def end(self, attachment: str) -> None:
-        """See `BlobSearcher.end`."""
+        """Ignore outstanding answers about a blob; see `BlobSearcher.end`."""
         self._searches.end(attachment)
 
     # -- inner

@@ -90,10 +90,10 @@ class Fetches:
             self._fill(now)
 
     def pulled(self, peer: Peer, pull: Pull, routes: dict[Peer, int], now: float) -> None:
-        """
-        Fetch a blob for a neighbour that pulls it.
+        """Fetch a blob for a neighbour that pulls it.
 
-        :param routes: neighbours that answered an earlier search with the blob's length.
+        :param routes: neighbour -> length of the blob in bytes, of those who answered an earlier
+            search.
         """
         fetch = self._fetch(pull.attachment, now)
         fetch.pullers[peer] = (pull.offset, pull.credit)
@@ -238,7 +238,7 @@ class Fetches:
             self._say_coming(fetch)
 
     def remove_source(self, peer: Peer, attachment: str, now: float) -> None:
-        """Go on without a source that cannot give the blob any more."""
+        """Ask a neighbour for a blob no longer, because the neighbour cannot give it any more."""
         fetch = self._all.get(attachment)
         if fetch is not None and fetch.sources.pop(peer, None) is not None and fetch.source == peer:
             self._lose(fetch, now)

@@ -66,7 +66,7 @@ class TcpCarrier:
         self._open_ports = open_ports
 
     def connect(self, address: TcpPeerAddress, factory: IProtocolFactory) -> Deferred[IProtocol]:
-        """See `Carrier.connect`."""
+        """Dial a host and port, after a look-up of the name; see `Carrier.connect`."""
         endpoint = HostnameEndpoint(
             self._reactor, address.host, address.port, timeout=CONNECT_SECONDS
         )
@@ -76,11 +76,11 @@ class TcpCarrier:
     async def listen(
         self, address: TcpPeerAddress, factory: IProtocolFactory
     ) -> Sequence[IListeningPort]:
-        """See `Carrier.listen`."""
+        """Listen on a host and port; see `Carrier.listen`."""
         return await self._open_ports(address, factory)
 
     def origin(self, peer: IAddress | None) -> Origin:
-        """See `Carrier.origin`."""
+        """Return the IP address and the network of the other end; see `Carrier.origin`."""
         host = peer.host if isinstance(peer, IPv4Address | IPv6Address) else "unknown"
         return Origin(address=host, network=network_of(host))
 

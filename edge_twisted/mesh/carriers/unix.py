@@ -71,7 +71,7 @@ class UnixCarrier:
         self._open_ports = open_ports
 
     def connect(self, address: UnixPeerAddress, factory: IProtocolFactory) -> Deferred[IProtocol]:
-        """See `Carrier.connect`."""
+        """Dial a socket's path; see `Carrier.connect`."""
         path = os.fspath(address.path)
         if len(os.fsencode(path)) > MAX_UNIX_PATH_BYTES:
             # Twisted would not notice before the time limit.
@@ -84,7 +84,7 @@ class UnixCarrier:
     async def listen(
         self, address: UnixPeerAddress, factory: IProtocolFactory
     ) -> Sequence[IListeningPort]:
-        """See `Carrier.listen`."""
+        """Listen on a socket's path; see `Carrier.listen`."""
         return await self._open_ports(address, factory)
 
     def origin(self, peer: IAddress | None) -> Origin:

@@ -53,7 +53,7 @@ class ZeroconfMdns:
         return frozenset(each for each in found if not ip_address(each).is_loopback)
 
     def open(self, announcement: Announcement | None, handler: InstanceHandler) -> MdnsSession:
-        """See `Mdns.open`."""
+        """Begin to announce and to listen, with zeroconf; see `Mdns.open`."""
         zeroconf = self._zeroconf()
         try:
             return _Session(zeroconf, self._service(announcement), handler)
@@ -114,7 +114,7 @@ class _Session:
         self._browser = ServiceBrowser(zeroconf, SERVICE_TYPE, handlers=[self._changed])
 
     def close(self) -> None:
-        """See `MdnsSession.close`."""
+        """Stop listening and withdraw the announcement; blocks."""
         self._browser.cancel()
         self._zeroconf.close()
 

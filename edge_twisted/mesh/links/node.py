@@ -141,35 +141,35 @@ class MeshNode:
     # -- Watcher
 
     def cursors_dropped(self, collections: frozenset[str]) -> None:
-        """See `Watcher.cursors_dropped`."""
+        """Have all sessions subscribe anew in these collections; see `Watcher.cursors_dropped`."""
         now = self._parts.clock.seconds()
         for link in tuple(self._by_peer.values()):
             link.run(lambda session: session.cursors_dropped(collections, now))
 
     def scopes_opened(self, collections: frozenset[str]) -> None:
-        """See `Watcher.scopes_opened`."""
+        """Have all sessions try closed scopes again; see `Watcher.scopes_opened`."""
         self.committed(self._parts.documents.lsn, collections)
 
     def replica_renewed(self, replica: Replica) -> None:
-        """See `Watcher.replica_renewed`."""
+        """End all links, so that they say HELLO with the new replica."""
         for link in tuple(self._links):
             link.refuse(EndReason.GOODBYE, "the epoch was renewed")
 
     # -- Neighbours, for the transfer of blobs
 
     def send(self, peer: str, message: bytes) -> None:
-        """See `Neighbours.send`."""
+        """Send an encoded message about blobs to a peer, if it is still connected."""
         link = self._by_peer.get(PeerKey(peer))
         if link is not None:
             link.run(lambda session: session.send_blob(message))
 
     def has_room(self, peer: str) -> bool:
-        """See `Neighbours.has_room`."""
+        """Return whether the link with a peer has nothing waiting to be sent."""
         link = self._by_peer.get(PeerKey(peer))
         return link is not None and link.has_room
 
     def refuse(self, peer: str, detail: str) -> None:
-        """See `Neighbours.refuse`."""
+        """End the link of a peer that broke the protocol; `detail` says how."""
         link = self._by_peer.get(PeerKey(peer))
         if link is not None:
             link.refuse(EndReason.PROTOCOL_VIOLATION, detail)
@@ -177,21 +177,21 @@ class MeshNode:
     # -- TransitNeighbours, for the relay
 
     def subscribe(self, peer: str, scope: Scope) -> None:
-        """See `TransitNeighbours.subscribe`."""
+        """Subscribe to a scope at a peer, if it is still connected."""
         link = self._by_peer.get(PeerKey(peer))
         if link is not None:
             now = self._parts.clock.seconds()
             link.run(lambda session: session.subscribe(scope, now))
 
     def unsubscribe(self, peer: str, key: ScopeKey) -> None:
-        """See `TransitNeighbours.unsubscribe`."""
+        """End the subscription to a scope at a peer, if it is still connected."""
         link = self._by_peer.get(PeerKey(peer))
         if link is not None:
             now = self._parts.clock.seconds()
             link.run(lambda session: session.unsubscribe(key, now))
 
     def cut_off(self, peer: str, detail: str) -> None:
-        """See `TransitNeighbours.cut_off`."""
+        """Cut the link with a peer at once, without BYE; `detail` is for our log."""
         link = self._by_peer.get(PeerKey(peer))
         if link is not None:
             link.abort(EndReason.STALLED, detail)
@@ -273,7 +273,7 @@ class MeshNode:
     # -- LinkOwner
 
     def certified(self, link: Link, peer: PeerKey) -> LinkSession | None:
-        """See `LinkOwner.certified`."""
+        """Return the session for a certified link; None if the link is refused."""
         if not self._is_open:
             link.refuse(EndReason.GOODBYE)
             return None
@@ -283,7 +283,7 @@ class MeshNode:
         return self._parts.session_of(link, peer)
 
     def established(self, link: Link, event: Established) -> None:
-        """See `LinkOwner.established`."""
+        """Keep the link as the one with its peer, or refuse it (`link_choice.judge`)."""
         ends = link.ends
         assert ends is not None
         self._strangers.leave(link)
@@ -312,11 +312,14 @@ class MeshNode:
         self._publish()
 
     def compute(self, steps: Generator[None, None, object]) -> Deferred[object]:
-        """See `LinkOwner.compute`."""
+        """Run steps between other work of the reactor; fire with what they return."""
         return self._computations.run(steps)
 
     def told(self, link: Link, event: object) -> None:
-        """See `LinkOwner.told`."""
+        """Pass an event of a link on, to presence or to the observer.
+
+        Events of links that another one has replaced are dropped.
+        """
         if not self._is_current(link):
             return
         if isinstance(event, PresenceHeard):
@@ -325,7 +328,7 @@ class MeshNode:
             self._parts.observer.told(link, event)
 
     def ended(self, link: Link) -> None:
-        """See `LinkOwner.ended`."""
+        """Forget a link that is gone, and charge its network if the link did harm."""
         self._links.discard(link)
         self._strangers.leave(link)
         self._presence.ends(link)

@@ -32,11 +32,12 @@ class PartPeeler:
         return not any(self._cells)
 
     def feed(self, theirs: Sequence[int], ours: Sequence[int], has: Callable[[int], bool]) -> None:
-        """
-        Take further cells of both sides and find the entries that they reveal.
+        """Take further cells of both sides and find the entries that they reveal.
 
+        :param theirs: the peer's cells, which follow those of the last call.
+        :param ours: this side's cells of the same numbers.
         :param has: returns whether this side has a token.
-        :raises MalformedReconciliation: the peer's cells contradict each other.
+        :raises MalformedReconciliation: the peer's cells contradict each other; end the link.
         """
         start = len(self._cells)
         self._cells += [(their - our) & CELL_MASK for their, our in zip(theirs, ours, strict=True)]

@@ -33,7 +33,10 @@ class Segment(NamedTuple):
 
 
 def edge(stop: int) -> int:
-    """Return the edge up to which to compute if the cells before `stop` are wanted."""
+    """Return the cell before which to stop computing, to have at least those before `stop`.
+
+    It is `stop`, rounded up to a bound for which patterns exist.
+    """
     return next(end for end in _EDGES if stop <= end)
 
 
@@ -62,7 +65,7 @@ def _pattern(block: int, seed: int, start: int, stop: int) -> tuple[int, ...]:
 
 
 def cells_of(entry: int, start: int, stop: int) -> Iterator[int]:
-    """Yield the cells from `start` to before `stop` that an entry is in."""
+    """Yield the numbers of the cells, from `start` to before `stop`, that an entry is in."""
     if start == 0 < stop:
         yield 0
     for first, after in pairwise(_EDGES):

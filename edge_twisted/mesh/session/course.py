@@ -106,7 +106,7 @@ class CourseHost(Protocol):
         """Return up to which lsn the peer has which other scopes of the collection."""
 
     def settled(self, course: Course) -> None:
-        """Bring a course together with others, if it has come to rest, and let all read."""
+        """Join a course that has come to rest with others; let all courses that waited read."""
 
     def newest_apply(self, collection: str) -> int:
         """Return the number of the newest `ApplyBatch` that runs for a collection, else 0."""

@@ -93,7 +93,7 @@ class Courses:
             self._window.request(course)
 
     def announce(self, wanted: bool) -> None:
-        """Note whether the peer has other sources for large documents."""
+        """Announce large documents to the peer instead of sending them, if that is `wanted`."""
         self._announces = wanted
         for course in self._courses:
             course.announces = wanted
@@ -130,7 +130,7 @@ class Courses:
         return self._is_ready or not self._is_shared
 
     def is_awaited(self, course: Course) -> bool:
-        """See `CourseHost.is_awaited`."""
+        """Return whether a course is to wait for others; see `CourseHost.is_awaited`."""
         if not self._is_shared or not course.is_caught_up or not course.is_at_rest:
             return False
         is_awaited = any(
@@ -160,7 +160,7 @@ class Courses:
         return tuple(found[:MAX_DELIVERED])
 
     def settled(self, course: Course) -> None:
-        """See `CourseHost.settled`."""
+        """Bring a resting course together with others; see `CourseHost.settled`."""
         if not self._is_shared:
             self._window.request(course)
             return
@@ -186,9 +186,9 @@ class Courses:
         return course
 
     def newest_apply(self, collection: str) -> int:
-        """See `CourseHost.newest_apply`."""
+        """Return the number of the newest `ApplyBatch` that runs for a collection, else 0."""
         return self._applies.newest_apply(collection)
 
     def is_applied(self, collection: str, number: int) -> bool:
-        """See `CourseHost.is_applied`."""
+        """Return whether the `ApplyBatch` of this number and all before it are done."""
         return self._applies.is_applied(collection, number)

@@ -255,7 +255,7 @@ class IncomingStream:
         return self._queue
 
     def join(self, queue: BatchQueue) -> None:
-        """See `BatchStream.join`."""
+        """Leave the stream's queue, and go on in another one."""
         self.queue.leave(self)
         queue.members.append(self)
         self._queue = queue
@@ -348,11 +348,11 @@ class IncomingStream:
             self._aside.forget_echoes()
 
     def apply_begins(self) -> int:
-        """See `ApplyingStream.apply_begins`."""
+        """Return the number of an `ApplyBatch` that is about to be asked for."""
         return self.host.apply_begins(self.scope.collection)
 
     def apply_ends(self, number: int) -> None:
-        """See `ApplyingStream.apply_ends`."""
+        """Note that the `ApplyBatch` of this number is done."""
         self.host.apply_ends(number)
 
     # -- repair

@@ -100,8 +100,7 @@ _END_REASON_FOR: Final = {Culprit.PEER: EndReason.PROTOCOL_VIOLATION}
 
 
 class Session:
-    """
-    The protocol on one link (a `edge_twisted.mesh.ports.effects.LinkSession`).
+    """The protocol on one link (a `edge_twisted.mesh.ports.effects.LinkSession`).
 
     See the head of this module for how a session works.  It is the `Port` of its streams.
 
@@ -164,6 +163,7 @@ class Session:
         return self._drained()
 
     def receive(self, data: bytes, now: float) -> list[Effect]:
+        """Take bytes of the connection in any pieces; see `LinkSession.receive`."""
         self._heard_at = now
         return self._guarded(now, lambda: self._read(data))
 
@@ -171,6 +171,7 @@ class Session:
         return self._guarded(now, self._check_clock)
 
     def answered(self, token: Token, answer: object, now: float) -> list[Effect]:
+        """Take the answer to the `Ask` or `Compute` of this token; an unknown token is ignored."""
         then = self._forget(token)
 
         def go_on() -> None:
@@ -181,6 +182,7 @@ class Session:
         return self._guarded(now, go_on)
 
     def failed(self, token: Token, error: Exception, now: float) -> list[Effect]:
+        """End the link: the `Ask` or `Compute` of this token failed; see `LinkSession.failed`."""
         if self._forget(token) is None:
             return []
         reason = EndReason.INTERNAL_ERROR
@@ -214,6 +216,7 @@ class Session:
         return self._guarded(now, lambda: streams.unsubscribe(key) if streams else None)
 
     def lost(self) -> None:
+        """End the session of a connection that is gone."""
         if self.state is not LinkState.CLOSED:
             self._close()
         self._effects.clear()
@@ -230,6 +233,7 @@ class Session:
         return self._drained()
 
     def refuse(self, reason: EndReason, detail: str = "") -> list[Effect]:
+        """End the link by a decision of its owner; see `LinkSession.refuse`."""
         return self._guarded(self._now, lambda: self._end(reason, detail))
 
     @property
@@ -239,10 +243,12 @@ class Session:
 
     @property
     def is_idle(self) -> bool:
+        """Whether no batch waits to be sent."""
         return self._streams is None or self._streams.is_idle
 
     @property
     def wants_bytes(self) -> bool:
+        """Whether to read the connection; False while too much of what came is worked on."""
         few = len(self._asked) < MAX_ASKED and self._asked_bytes < MAX_ASKED_BYTES
         return few and not self._is_resting
 
