@@ -36,20 +36,20 @@ class DqlError(EdgeError):
         self.source = source
 
     def at(self, span: Span) -> Self:
-        """Set the span, unless one nearer to the cause is known; return the error."""
+        """Set the span of the cause, unless one nearer to the cause is known; return this error."""
         if self.span is None:
             self.span = span
         return self
 
     def within(self, source: SourceText) -> Self:
-        """Set the source, unless it is known; return the error."""
+        """Set the source text of the statement, unless it is known; return this error."""
         if self.source is None:
             self.source = source
         return self
 
     @property
     def position(self) -> SourcePosition | None:
-        """Line, column and snippet, if span and source are known."""
+        """Line, column and snippet of the cause; None unless span and source are known."""
         if self.span is None or self.source is None:
             return None
         return self.source.position(self.span)

@@ -53,9 +53,9 @@ _UNFINISHED: Final = {
 
 def source_of(text: str | bytes) -> SourceText:
     """
-    Return the source of a text; bytes must be UTF-8.
+    Return the source text of a statement; bytes must be UTF-8.
 
-    :raises LexicalError: the bytes are not UTF-8.
+    :raises LexicalError: the bytes are not UTF-8; the error has the position.
     """
     if isinstance(text, str):
         return SourceText(text)
@@ -69,9 +69,10 @@ def source_of(text: str | bytes) -> SourceText:
 
 def tokenize(source: SourceText) -> Tokens:
     """
-    Divide a text into tokens.
+    Return the tokens of a statement in the order of the text, and `END` after them.
 
-    :raises LexicalError: the text is too long, or has a character that begins no token.
+    :raises LexicalError: the text is too long, or has a character that begins no token; the error
+        has the position.
     """
     text = source.text
     _check_text(text)
@@ -137,7 +138,11 @@ _LITERALS: Final[Mapping[str, tuple[str, Callable[[str, int], str | int | float]
 
 
 def first_word_of(text: str) -> str:
-    """Return the first word of a text after comments; empty if something else comes first."""
+    """
+    Return the first word of a statement after its comments, as it is written.
+
+    Empty if something else comes first, or more than `_LEADING_COMMENTS` comments.
+    """
     for match in islice(_TOKEN.finditer(text), _LEADING_COMMENTS):
         if match.lastgroup == "word":
             return match["word"]

@@ -24,10 +24,9 @@ _LOW_SURROGATE: Final = re.compile(r"\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 
 def decode_number(text: str, start: int) -> int | float:
     """
-    Return the value of a number; an integer beyond 64 bits is the nearest float.
+    Return the value of a number literal; an integer beyond 64 bits is the nearest float.
 
-    ``start`` is the offset of ``text``, for errors.
-
+    :param start: the offset of ``text`` in the statement, for errors.
     :raises LexicalError: no float is that large.
     """
     if text.isdecimal():
@@ -48,7 +47,11 @@ def decode_number(text: str, start: int) -> int | float:
 
 
 def negate(value: int | float, text: str) -> int | float:
-    """Return a number with a minus sign before it; ``text`` is how it was written without."""
+    """
+    Return the number after a minus sign; ``text`` is how the number was written.
+
+    The text tells the least integer of 64 bits from a float of the same size.
+    """
     if value == -INTEGER_MIN and text.lstrip("0") == str(-INTEGER_MIN):
         return INTEGER_MIN
     return -value
@@ -59,9 +62,9 @@ def decode_string(text: str, start: int) -> str:
     Return the value of a string literal, its quotes included in ``text``.
 
     Escapes are JSON's; an unknown one stands for its character, and so does ``''`` for one quote.
-    ``start`` is the offset of ``text``, for errors.
 
-    :raises LexicalError: a malformed ``\\u``, or one half of a surrogate pair.
+    :param start: the offset of ``text`` in the statement, for errors.
+    :raises LexicalError: the text has a malformed Unicode escape, or one half of a surrogate pair.
     """
     body = text[1:-1]
     if "\\" not in body and "'" not in body:

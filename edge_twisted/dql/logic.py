@@ -13,7 +13,12 @@ from edge_twisted.documents.values import MISSING, Operand
 
 
 def logical_and(left: Operand, right: Operand) -> Operand:
-    """Conjunction: TRUE, FALSE, NULL or MISSING, whatever the operands are."""
+    """
+    Return ``left AND right`` in four-valued logic; what is no boolean counts as MISSING.
+
+    FALSE if an operand is FALSE, TRUE if both are TRUE, NULL if one is NULL and the other NULL or
+    TRUE; else MISSING.
+    """
     if left is False or right is False:
         return False
     if left is True:
@@ -24,7 +29,11 @@ def logical_and(left: Operand, right: Operand) -> Operand:
 
 
 def logical_or(left: Operand, right: Operand) -> Operand:
-    """Disjunction: TRUE, FALSE, NULL or MISSING, whatever the operands are."""
+    """
+    Return ``left OR right`` in four-valued logic; what is no boolean counts as MISSING.
+
+    TRUE if an operand is TRUE, else NULL if one is NULL; FALSE if both are; else MISSING.
+    """
     if left is True or right is True:
         return True
     if left is None or right is None:
@@ -33,7 +42,11 @@ def logical_or(left: Operand, right: Operand) -> Operand:
 
 
 def logical_xor(left: Operand, right: Operand) -> Operand:
-    """Exclusive disjunction; MISSING if one operand is, else NULL if one is."""
+    """
+    Return ``left XOR right``: whether one operand alone is TRUE.
+
+    MISSING if an operand is MISSING or no boolean, else NULL if one is NULL.
+    """
     if left is True or left is False:
         if right is True or right is False:
             return left is not right
@@ -44,7 +57,7 @@ def logical_xor(left: Operand, right: Operand) -> Operand:
 
 
 def logical_not(value: Operand) -> Operand:
-    """Negation; NULL and MISSING stay what they are."""
+    """Return ``NOT value``; NULL stays NULL, and what is no boolean is MISSING."""
     if value is True:
         return False
     if value is False:

@@ -29,6 +29,8 @@ def free_paths(
     """
     Yield every path below a node, and whether its first name is a bound variable there.
 
+    Paths come in no particular order.
+
     :param bound: the variables of ANY, EVERY, ARRAY and OBJECT that surround the node.
     """
     stack: list[tuple[syntax.Node, frozenset[str]]] = [(root, bound)]
@@ -57,7 +59,7 @@ def resolve_names(node: Node_, terms: Sequence[syntax.Term]) -> Node_:
     Return a statement, or a part of one, in which every path begins with the name of its term.
 
     :raises SemanticError: a path begins with the name of a collection that has two terms, or is
-        just the name of a collection that has an alias.
+        just the name of a collection that has an alias; write the alias.
     """
     hidden = _hidden_names_of(terms)
     if not hidden:
@@ -79,7 +81,7 @@ def qualify(
     node: syntax.Expression, term: str | None, bound: frozenset[str] = _NOTHING_BOUND
 ) -> syntax.Expression:
     """
-    Return an expression in a form in which two expressions are equal if they mean the same.
+    Return an expression in a form that is equal for expressions of one meaning.
 
     With `term`, the only term of the statement, ``x`` becomes ``term.x``.  A variable in `bound` is
     not the field of the same name; it becomes a parameter whose name cannot occur in a text.

@@ -189,7 +189,7 @@ def _object(node: syntax.ObjectComprehension, scope: NameScope) -> CompiledExpre
 
 
 def register() -> None:
-    """Register the compilers of this module with `compile_expression`."""
+    """Register the compilers of comprehensions with `compile_expression`, once, at import."""
     add_case(syntax.QuantifiedExpression, _compile_quantified)
     add_case(syntax.ArrayComprehension, _array)
     add_case(syntax.ObjectComprehension, _object)

@@ -14,7 +14,7 @@ from edge_twisted.dql.rows import Document, GroupValues, JoinRow, Row
 
 
 def accept_any_steps(steps: int) -> None:
-    """Accept any amount of work, for callers that check for interruption between rows."""
+    """Accept any amount of work: for callers that check for interruption between rows."""
 
 
 @define
@@ -59,5 +59,5 @@ def of_group(compiled: Callable[[GroupValues, Environment], Operand]) -> Compile
 
 
 def bind(compiled: CompiledExpression, env: Environment) -> Callable[[Row], Operand]:
-    """Return a compiled expression as a function of a row alone."""
+    """Return a compiled expression as a function of a row alone, with this environment."""
     return lambda row: compiled(row, env)

@@ -62,9 +62,13 @@ _PATTERNS: Final[dict[syntax.PatternKind, Callable[..., Operand]]] = {
 
 def compile_expression(node: syntax.Expression, scope: NameScope) -> CompiledExpression:
     """
-    Return the function that computes an expression for a row.
+    Return the function (row, environment) -> value that computes an expression.
 
-    :raises SemanticError: a name or function is unknown, or has the wrong number of arguments.
+    The function raises `EvaluationError` for a row on which the expression fails.
+
+    :param scope: what the names in the expression mean, and so what a row is.
+    :raises SemanticError: a name or function is unknown, or has the wrong number of arguments; show
+        it to the user, with its position.
     """
     ready = scope.whole(node)
     if ready is not None:
@@ -78,7 +82,7 @@ def _compile(node: syntax.Expression, scope: NameScope) -> CompiledExpression:
 
 
 def add_case(kind: type[Node_], case: Callable[[Node_, NameScope], CompiledExpression]) -> None:
-    """Register the compiler of one kind of expression."""
+    """Register the compiler of one kind of expression with `compile_expression`."""
     _compile.register(kind)(case)
 
 
@@ -330,7 +334,7 @@ def _(node: syntax.Call, scope: NameScope) -> CompiledExpression:
 
 
 def needs_no_row(node: syntax.Expression) -> bool:
-    """Return whether an expression is constant during an execution: it contains no path."""
+    """Return whether an expression has one value per execution, because it contains no path."""
     return not any(isinstance(each, syntax.Path) for each in node.walk())
 
 
@@ -340,9 +344,11 @@ def with_list(
     value: CompiledExpression,
 ) -> CompiledExpression:
     """
-    Return the test of each row's ``value`` against an array that needs no row.
+    Return the function that tests each row's ``value`` against an array that needs no row.
 
     The array is evaluated and hashed at the first row of an execution, and not if there is none.
+
+    :param hashed: makes the test of a value from the value of the array.
     """
     key = object()
 

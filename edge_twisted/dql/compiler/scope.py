@@ -33,20 +33,22 @@ class NameScope(Protocol):
 
     def path(self, node: syntax.Path) -> CompiledExpression:
         """
-        Return the function that computes a path.
+        Return the function that computes the value of a path for a row.
 
-        :raises SemanticError: the path has no meaning in this scope.
+        :raises SemanticError: the path has no meaning in this scope; show it to the user.
         """
 
     def whole(self, node: syntax.Expression) -> CompiledExpression | None:
-        """Return the function for a whole expression that the scope has computed, else None."""
+        """
+        Return the function for a whole expression if its value was computed before, else None.
+        """
 
     @property
     def chains(self) -> Collection[int]:
-        """The numbers of operators of the computed operator chains (`syntax.spine`)."""
+        """The lengths of the operator chains (`syntax.spine`) whose values were computed before."""
 
     def bind(self, names: Sequence[str]) -> tuple[NameScope, list[int]]:
-        """Return a scope that also binds these variables, and the variables' positions."""
+        """Return a scope that also binds these variables, and their positions in `Environment`."""
 
 
 def _below(value: Operand, names: Names) -> Operand:
@@ -73,7 +75,7 @@ class RowScope:
 
     @property
     def only(self) -> str | None:
-        """The name of the only term; None in a join."""
+        """The name of the statement's only term; None in a join."""
         return self.terms[0] if len(self.terms) == 1 else None
 
     def whole(self, node: syntax.Expression) -> CompiledExpression | None:
@@ -82,15 +84,25 @@ class RowScope:
 
     @property
     def chains(self) -> Collection[int]:
+        """The lengths of computed operator chains: none, as nothing was computed before."""
         return ()
 
     def bind(self, names: Sequence[str]) -> tuple[RowScope, list[int]]:
+        """Return a scope that also binds these variables; see `NameScope.bind`."""
         first = len(self.variables)
         positions = list(range(first, first + len(names)))
         added = tuple(zip(names, positions, strict=True))
         return evolve(self, variables=self.variables + added), positions
 
     def path(self, node: syntax.Path) -> CompiledExpression:
+        """
+        Return the function that computes a path; see `NameScope.path`.
+
+        In a join, the function raises `SemanticError` for a row of which several documents have the
+        field.
+
+        :raises SemanticError: the statement has no term that could have the field.
+        """
         first, rest = node.names[0], node.names[1:]
         for name, position in reversed(self.variables):
             if name == first:
@@ -147,6 +159,7 @@ class GroupScope:
     variables: tuple[tuple[str, int], ...] = field(default=())
 
     def whole(self, node: syntax.Expression) -> CompiledExpression | None:
+        """Return the function for a key or an aggregate of the group; None for others."""
         if not any(type(each) is type(node) for each in self.ready):
             return None
         bound = frozenset([name for name, _ in self.variables])
@@ -154,15 +167,22 @@ class GroupScope:
 
     @property
     def chains(self) -> Collection[int]:
+        """The lengths of the operator chains among the keys and aggregates of the group."""
         return {length for node in self.ready if (length := len(syntax.spine(node)))}
 
     def bind(self, names: Sequence[str]) -> tuple[GroupScope, list[int]]:
+        """Return a scope that also binds these variables; see `NameScope.bind`."""
         first = len(self.variables)
         positions = list(range(first, first + len(names)))
         added = tuple(zip(names, positions, strict=True))
         return evolve(self, variables=self.variables + added), positions
 
     def path(self, node: syntax.Path) -> CompiledExpression:
+        """
+        Return the function for a bound variable.
+
+        :raises SemanticError: any other path, as a group has no documents.
+        """
         for name, position in reversed(self.variables):
             if name == node.names[0]:
                 return _bound(position, node.names[1:])

@@ -65,17 +65,21 @@ _LAST_YEAR: Final = 9999
 
 
 def find_part(name: object) -> str | None:
-    """Return the part, a value of `PARTS`, that goes by ``name`` in any case, or None."""
+    """Return the part of dates, a value of `PARTS`, that goes by ``name`` in any case, or None."""
     return PARTS.get(name.lower()) if type(name) is str else None
 
 
 def has_fixed_length(part: str, zone: tzinfo) -> bool:
-    """Return whether ``part`` has a fixed length in ``zone``."""
+    """Return whether all of a ``part``, such as days, have the same length in ``zone``."""
     return part in LENGTHS and (part != "day" or zone is UTC)
 
 
 def add_parts(instant: int, part: str, count: int, zone: tzinfo = UTC) -> int | None:
-    """Return the instant ``count`` times ``part`` after ``instant``, or None beyond the years."""
+    """
+    Return the instant that is ``count`` times ``part`` after ``instant``.
+
+    Returns None beyond the years 1 to 9999.  Instants are milliseconds since 1970 UTC.
+    """
     if has_fixed_length(part, zone):
         later = instant + count * LENGTHS[part]
         return later if FIRST_INSTANT <= later <= LAST_INSTANT else None
@@ -105,7 +109,11 @@ def _add_days(moment: datetime, days: int) -> datetime | None:
 
 
 def truncate(instant: int, part: str, zone: tzinfo = UTC) -> int | None:
-    """Return the beginning of the ``part`` that ``instant`` is in, or None beyond the years."""
+    """
+    Return the beginning of the ``part`` (a value of `PARTS`) that ``instant`` is in.
+
+    Returns None beyond the years 1 to 9999.  Instants are milliseconds since 1970 UTC.
+    """
     if zone is UTC and part in LENGTHS:
         return instant - instant % LENGTHS[part]
     moment = moment_at(instant, zone)
@@ -114,10 +122,10 @@ def truncate(instant: int, part: str, zone: tzinfo = UTC) -> int | None:
 
 def parts_between(earlier: int, later: int, part: str) -> int:
     """
-    Return how many whole ``part`` in UTC lie between two instants.
+    Return how many whole ``part`` (months, hours ...) in UTC lie between two instants.
 
     Negative, and otherwise the same, if ``later`` is the earlier one.  The inverse of `add_parts`:
-    as many as were added lie between.
+    as many as were added lie between.  Instants are milliseconds since 1970 UTC.
     """
     if later < earlier:
         return -parts_between(later, earlier, part)

@@ -49,7 +49,7 @@ class DateFields:
     zone: tzinfo | None = None
 
     def instant(self) -> int | None:
-        """Return the instant that has been read, or None if there is no such date."""
+        """Return the date in milliseconds since 1970 UTC, or None if there is no such date."""
         try:
             return instant_at(self._moment())
         except (ValueError, OverflowError):
@@ -92,7 +92,7 @@ def _after_digits(text: str, position: int, most: int) -> int:
 
 
 def literal(wanted: str) -> Directive:
-    """Return the directive of a literal text."""
+    """Return the directive that writes and reads one literal text."""
 
     def read(text: str, position: int, fields: DateFields) -> int:
         return position + len(wanted) if text.startswith(wanted, position) else -1
@@ -101,7 +101,12 @@ def literal(wanted: str) -> Directive:
 
 
 def number(field: str, fewest: int, most: int, write: Callable[[datetime], str]) -> Directive:
-    """Return the directive of a number of ``fewest`` to ``most`` digits, for one field."""
+    """
+    Return the directive of a number of ``fewest`` to ``most`` digits.
+
+    :param field: the attribute of `DateFields` that reading sets.
+    :param write: returns the text of a date's number.
+    """
 
     def read(text: str, position: int, fields: DateFields) -> int:
         end = _after_digits(text, position, most)
@@ -114,7 +119,11 @@ def number(field: str, fewest: int, most: int, write: Callable[[datetime], str])
 
 
 def fraction(digits: int, fewest: int = 1, most: int = 9) -> Directive:
-    """Return the directive of a fraction of a second, read down to the microsecond."""
+    """
+    Return the directive of the digits after a second's point, read down to the microsecond.
+
+    :param digits: how many are written; ``fewest`` to ``most`` are read.
+    """
 
     def read(text: str, position: int, fields: DateFields) -> int:
         end = _after_digits(text, position, most)
@@ -129,7 +138,13 @@ def fraction(digits: int, fewest: int = 1, most: int = 9) -> Directive:
 def choice(
     names: Sequence[str], field: str, first: int, index: Callable[[datetime], int]
 ) -> Directive:
-    """Return the directive of a name in any case; the first name sets ``field`` to ``first``."""
+    """
+    Return the directive of one of several names, read in any case.
+
+    :param field: the attribute of `DateFields` that reading sets: to ``first`` for the first name,
+        to 1 more for each further name; empty to set none.
+    :param index: returns the position of a date's name.
+    """
     lowered = [name.lower() for name in names]
 
     def read(text: str, position: int, fields: DateFields) -> int:
@@ -144,7 +159,11 @@ def choice(
 
 
 def offset(separator: str) -> Directive:
-    """Return the directive of an offset from UTC, ``+09:00``, ``+0900`` or, read only, ``Z``."""
+    """
+    Return the directive of an offset from UTC: ``+09:00``, ``+0900`` or, read only, ``Z``.
+
+    :param separator: what is written between hours and minutes.
+    """
 
     def write(moment: datetime) -> str:
         minutes = offset_minutes(moment)

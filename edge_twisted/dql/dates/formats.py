@@ -36,7 +36,7 @@ class DateFormat:
     directives: Sequence[Directive]
 
     def write(self, moment: datetime) -> str:
-        """Write a ``moment`` with zone."""
+        """Return the text of ``moment``, which must have a zone, in this format."""
         if not self.directives:
             return write_iso(moment)
         return "".join([directive.write(moment) for directive in self.directives])
@@ -45,7 +45,8 @@ class DateFormat:
         """
         Return the instant that ``text`` denotes, and the zone if the text has one.
 
-        None if the text has not this format, or denotes no date.
+        The instant is in milliseconds since 1970 UTC.  Returns None if the text has not this
+        format, or denotes no date.
         """
         if not self.directives:
             moment = read_iso(text)
@@ -64,9 +65,9 @@ class DateFormat:
 @lru_cache(maxsize=128)
 def compile_format(text: str) -> DateFormat | None:
     """
-    Compile a format, or return None if it has a directive that does not exist.
+    Return the compiled form of a date format, or None if it has an unknown directive.
 
-    :raises EvaluationError: it has more than `FORMAT_LIMIT` characters.
+    :raises EvaluationError: the format has more than `FORMAT_LIMIT` characters.
     """
     if len(text) > FORMAT_LIMIT:
         raise EvaluationError(

@@ -17,7 +17,11 @@ _SHORTEST_ISO: Final = 17
 
 
 def read_iso(text: str) -> datetime | None:
-    """Read an ISO-8601 date and time with zone, in the extended format, or return None."""
+    """
+    Return the moment of an ISO-8601 text, or None if it is no such text.
+
+    The text must be in the extended format, with date, time and zone: ``2026-03-15T10:30Z``.
+    """
     # fromisoformat accepts more than that: week dates, the basic format, any separator.
     if len(text) < _SHORTEST_ISO or text[4] != "-" or text[7] != "-" or text[10] not in "T ":
         return None
@@ -31,7 +35,12 @@ def read_iso(text: str) -> datetime | None:
 
 
 def instant_of(value: object) -> int | None:
-    """Return the instant that a value denotes, a text or milliseconds, or None."""
+    """
+    Return the instant that a value denotes, in milliseconds since 1970 UTC.
+
+    The value is an ISO-8601 text (`read_iso`) or such milliseconds; for any other, and beyond the
+    years 1 to 9999, return None.
+    """
     if type(value) is int:
         return value if FIRST_INSTANT <= value <= LAST_INSTANT else None
     if type(value) is str:
@@ -41,14 +50,22 @@ def instant_of(value: object) -> int | None:
 
 
 def instant_at(moment: datetime) -> int | None:
-    """Return the instant of a ``moment`` with zone, its microseconds cut off."""
+    """
+    Return a ``moment`` with zone in milliseconds since 1970 UTC, microseconds cut off.
+
+    Returns None beyond the years 1 to 9999 in UTC.
+    """
     elapsed = moment - EPOCH
     instant = elapsed.days * 86_400_000 + elapsed.seconds * 1000 + elapsed.microseconds // 1000
     return instant if FIRST_INSTANT <= instant <= LAST_INSTANT else None
 
 
 def moment_at(instant: int, zone: tzinfo = UTC) -> datetime | None:
-    """Return ``instant`` in ``zone``, or None if that is outside of the years 1 to 9999 there."""
+    """
+    Return milliseconds since 1970 UTC as a moment in ``zone``.
+
+    Returns None if that is outside of the years 1 to 9999 there.
+    """
     seconds, milliseconds = divmod(instant, 1000)
     moment = EPOCH + timedelta(0, seconds, milliseconds * 1000)
     if zone is UTC:
@@ -60,12 +77,20 @@ def moment_at(instant: int, zone: tzinfo = UTC) -> datetime | None:
 
 
 def write_instant(instant: int) -> str:
-    """Write ``instant`` in UTC as `write_iso` does, in two thirds of the time."""
+    """
+    Return the text of an instant in UTC: that of `write_iso`, in two thirds of the time.
+
+    :param instant: milliseconds since 1970 UTC.
+    """
     seconds, milliseconds = divmod(instant, 1000)
     text = (_LOCAL_EPOCH + timedelta(0, seconds)).isoformat()
     return f"{text}.{milliseconds:03d}+00:00" if milliseconds else text + "+00:00"
 
 
 def write_iso(moment: datetime) -> str:
-    """Write ``moment`` in ISO-8601 with its offset, with milliseconds if they are not zero."""
+    """
+    Return the ISO-8601 text of ``moment``, with its offset from UTC.
+
+    Milliseconds are written if they are not zero.
+    """
     return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")

@@ -23,6 +23,10 @@ def group(
 
     NULL and MISSING are two groups; ``1`` and ``1.0`` are one, shown as in its first row.  Without
     keys there is exactly one group, even if there are no rows.
+
+    :param keys: the functions that compute the keys from a row.
+    :param aggregates: for each aggregate, what makes its accumulator, and computes from a row the
+        value that the accumulator takes.
     """
     groups: dict[bytes, tuple[tuple[Operand, ...], list[Accumulator]]] = {}
     if not keys:

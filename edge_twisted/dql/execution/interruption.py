@@ -58,15 +58,15 @@ class Interruption:
         self._looked = 0.0
 
     def cancel(self) -> None:
-        """Make the next check raise `StatementCancelled`; from any thread."""
+        """Make the next check raise `StatementCancelled`; may be called from any thread."""
         self._cancelled = True
 
     def check(self) -> None:
         """
-        Return if the statement may continue.
+        Return if the statement may continue, else raise.
 
-        :raises StatementCancelled: after `cancel`.
-        :raises StatementTimeout: after the deadline.
+        :raises StatementCancelled: `cancel` was called; end the statement.
+        :raises StatementTimeout: the deadline has passed; end the statement.
         """
         if self._cancelled:
             raise StatementCancelled
@@ -76,7 +76,7 @@ class Interruption:
 
     def look(self) -> int:
         """
-        Check, and return the number of rows or steps until the next check.
+        Check, and return the number of rows or steps to do before the next check.
 
         :raises StatementCancelled, StatementTimeout: see `check`.
         """
@@ -94,22 +94,34 @@ class Interruption:
         return self._pace
 
     def spend(self, steps: int) -> None:
-        """Count steps of work within a row, checking the clock when enough have passed."""
+        """
+        Count steps of work within a row, and check the clock when enough have passed.
+
+        :raises StatementCancelled, StatementTimeout: see `check`.
+        """
         self._left -= steps
         if self._left <= 0:
             self._left = self.look()
 
     def pause(self) -> float:
-        """Return the time, for `resume`."""
+        """Return the time, in monotonic seconds, to be given to `resume`."""
         return self._now()
 
     def resume(self, paused: float) -> None:
-        """Extend the deadline by the time since `pause`, in which the statement only waited."""
+        """
+        Extend the deadline by the time since `pause`, in which the statement only waited.
+
+        :param paused: what `pause` returned, in monotonic seconds.
+        """
         if self._deadline is not None:
             self._deadline += self._now() - paused
 
     def watch(self, rows: Iterable[Row], most: int = MOST_PER_LOOK) -> Iterator[Row]:
-        """Yield ``rows``, checking the clock before the first and then at least every ``most``."""
+        """
+        Yield ``rows``, checking the clock before the first and then at least every ``most``.
+
+        :raises StatementCancelled, StatementTimeout: see `check`.
+        """
         left = min(self.look(), most)
         for row in rows:
             left -= 1
@@ -152,8 +164,8 @@ class Budget:
         """
         Count steps of work.
 
-        :raises BudgetExceeded: the steps exceed the limit.
-        :raises StatementTimeout: the time is over.
+        :raises BudgetExceeded: all steps together exceed the limit; end the work.
+        :raises StatementTimeout: the time is over; end the work.
         """
         self._left -= steps
         if self._left < 0:

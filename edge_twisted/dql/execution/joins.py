@@ -45,10 +45,11 @@ def hash_join(
     watch: Watch,
 ) -> Iterator[JoinRow]:
     """
-    Yield each row with each matching document, in the order of the rows.
+    Yield each outer row extended by each matching document, in the order of the rows.
 
-    The inner side is kept in memory.
+    The inner documents are kept in memory, by the values of the equalities.
 
+    :param keep_unmatched: also yield rows without a match, extended by None (LEFT JOIN).
     :param width: the number of terms so far, which is the position of an inner document in a row.
     :param watch: is given every candidate, because pairs that do not match yield no row.
     """
@@ -66,7 +67,14 @@ def right_hash_join(
     condition: JoinCondition,
     watch: Watch,
 ) -> Iterator[JoinRow]:
-    """Yield each right document with its left matches, or None; the left side is kept in memory."""
+    """
+    Yield a row (left document, right document) for each match of a RIGHT JOIN.
+
+    Right documents come in their order; one without a match has None on its left.  The left
+    documents are kept in memory.
+
+    :param watch: is given every candidate, because pairs that do not match yield no row.
+    """
     table = _table(left, [each.outer for each in condition.equalities], 0)
     inner_values = [each.inner for each in condition.equalities]
     for document in right:
@@ -86,7 +94,12 @@ def loop_join(
     condition: Callable[[JoinRow], Operand],
     keep_unmatched: bool,
 ) -> Iterator[JoinRow]:
-    """Yield each row with each matching document among those that ``inner`` finds for it."""
+    """
+    Yield each outer row extended by each matching document, in the order of the rows.
+
+    :param inner: finds the documents that may match a row.
+    :param keep_unmatched: also yield rows without a match, extended by None (LEFT JOIN).
+    """
     for row in outer:
         yield from _match(row, inner(row), condition, keep_unmatched)
 

@@ -24,10 +24,12 @@ SortKey: TypeAlias = tuple[Callable[[Row], Operand], bool]
 
 def order(rows: Iterable[Row], keys: Sequence[SortKey[Row]], first: int | None = None) -> list[Row]:
     """
-    Return the rows in order, stably; with ``first`` only that many of them.
+    Return the rows in the order of ``keys``, stably; with ``first`` only that many of them.
 
     A small ``first`` needs memory for that many rows only (a heap).  Otherwise rows are sorted in
     interruptible steps (`edge_twisted.documents.progress`).
+
+    :param keys: for each key its value for a row, and whether the order is descending.
     """
     key = _key(keys)
     if first is not None and first <= _HEAP_ROWS:
@@ -53,7 +55,11 @@ def _key(keys: Sequence[SortKey[Row]]) -> Callable[[Row], bytes]:
 
 
 def distinct(rows: Iterable[Row], identity: Callable[[Row], Hashable]) -> Iterator[Row]:
-    """Yield the first row of each identity; keeps all identities in memory."""
+    """
+    Yield the first row of each identity, in their order; keeps all identities in memory.
+
+    :param identity: returns for a row what is equal for rows that count as the same.
+    """
     seen: set[Hashable] = set()
     for row in rows:
         mark = identity(row)

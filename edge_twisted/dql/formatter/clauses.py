@@ -27,7 +27,7 @@ from edge_twisted.dql.syntax import (
 
 
 def collection(node: CollectionRef) -> str:
-    """Return a collection with its namespace and declarations."""
+    """Return the text of a collection with its namespace and declarations."""
     name = tokens.name(node.name)
     if node.namespace is not None:
         name = f"{tokens.name(node.namespace)}:{name}"
@@ -45,7 +45,7 @@ def _declarations(nodes: tuple[FieldDeclaration, ...]) -> str:
 
 
 def term(node: Term) -> str:
-    """Return a term: a collection with its alias and USE clauses."""
+    """Return the text of a term: its collection with its alias and USE clauses."""
     parts = [collection(node.collection)]
     if node.alias is not None:
         parts.append(f"AS {tokens.name(node.alias)}")
@@ -64,18 +64,18 @@ def _use(node: Use) -> str:
 
 
 def join(node: Join) -> str:
-    """Return a join with its condition."""
+    """Return the text of a join with its condition."""
     kind = "" if node.kind is JoinKind.INNER else f"{node.kind.value} "
     return f"{kind}JOIN {term(node.term)} ON {expression(node.condition)}"
 
 
 def directives(nodes: Iterable[UseDirectives]) -> list[str]:
-    """Return the directives of a whole statement, as comments."""
+    """Return the directives of a whole statement, each as the text of a comment."""
     return [tokens.directive_comment(node.json) for node in nodes]
 
 
 def projections(nodes: Iterable[Projection]) -> str:
-    """Return the list after SELECT or RETURNING."""
+    """Return the text of the list after SELECT or RETURNING."""
     return ", ".join(map(_projection, nodes))
 
 
@@ -89,12 +89,12 @@ def _projection(node: Projection) -> str:
 
 
 def where(node: Selection) -> list[str]:
-    """Return the WHERE clause; empty if there is none."""
+    """Return the text of the WHERE clause in a list; empty if there is no such clause."""
     return [] if node.where is None else [f"WHERE {expression(node.where)}"]
 
 
 def bounds(node: Selection) -> list[str]:
-    """Return the clauses ORDER BY, LIMIT and OFFSET that are present."""
+    """Return the texts of ORDER BY, LIMIT and OFFSET, of those that are present."""
     parts: list[str] = []
     if node.order_by:
         parts.append("ORDER BY " + ", ".join(map(_sort_key, node.order_by)))

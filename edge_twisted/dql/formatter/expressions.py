@@ -49,13 +49,17 @@ _Formatted = tuple[str, int]
 
 
 def expression(node: Expression, floor: int = 0) -> str:
-    """Return the text of an expression, in parentheses if it binds no tighter than ``floor``."""
+    """
+    Return the text of an expression.
+
+    It is in parentheses if it binds no tighter than the precedence ``floor``.
+    """
     text, precedence = _RULES[type(node)](node)
     return text if precedence > floor else f"({text})"
 
 
 def expressions(nodes: Iterable[Expression]) -> str:
-    """Return expressions with commas between them."""
+    """Return the texts of expressions with commas between them."""
     return ", ".join(map(expression, nodes))
 
 

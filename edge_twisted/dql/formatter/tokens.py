@@ -19,7 +19,7 @@ _ESCAPED: Final = re.compile(r"[\\'\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def name(text: str) -> str:
-    """Return a name, in backticks if it needs them."""
+    """Return the text of a name, in backticks if it needs them."""
     word = text.upper()
     if _BARE.fullmatch(text) and word not in RESERVED and word not in _MISLEADING:
         return text
@@ -27,12 +27,16 @@ def name(text: str) -> str:
 
 
 def function_name(text: str) -> str:
-    """Return the name of a function; in backticks too if its arguments would be read specially."""
+    """
+    Return the text of a function's name, in backticks if it needs them.
+
+    That is so for names whose arguments would be read specially, too.
+    """
     return f"`{text}`" if text.upper() in SPECIAL_CALLS else name(text)
 
 
 def path(names: tuple[str, ...]) -> str:
-    """Return names with dots between them."""
+    """Return the text of a path: its names with dots between them."""
     return ".".join(map(name, names))
 
 
@@ -47,7 +51,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def literal(value: bool | int | float | str | None) -> str:
-    """Return the literal of a value."""
+    """Return the text of the literal of a value."""
     if value is None:
         return "NULL"
     if isinstance(value, str):

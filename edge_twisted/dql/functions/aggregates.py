@@ -29,7 +29,7 @@ class Accumulator(Protocol):
     """The aggregate of one group of rows."""
 
     def add(self, value: Operand) -> None:
-        """Take the value of one more row."""
+        """Take the value of one more row; NULL and MISSING count only for COUNT(*)."""
 
     def result(self) -> Operand:
         """Return the aggregate of all the values so far."""
@@ -42,9 +42,11 @@ class CountRows:
     _count: int = 0
 
     def add(self, value: Operand) -> None:
+        """Count a row, whatever its value."""
         self._count += 1
 
     def result(self) -> Operand:
+        """Return the number of rows."""
         return self._count
 
 
@@ -55,10 +57,12 @@ class Count:
     _count: int = 0
 
     def add(self, value: Operand) -> None:
+        """Count a value, unless it is NULL, MISSING or FALSE."""
         if value is not None and value is not MISSING and value is not False:
             self._count += 1
 
     def result(self) -> Operand:
+        """Return the number of values that were counted."""
         return self._count
 
 
@@ -71,6 +75,7 @@ class Sum:
     _floats: list[float] = field(factory=list)
 
     def add(self, value: Operand) -> None:
+        """Add a number; a value that is no number is ignored."""
         if type(value) is int:
             self._integers += value
         elif type(value) is float:
@@ -82,6 +87,7 @@ class Sum:
         self._count += 1
 
     def result(self) -> Operand:
+        """Return the sum; MISSING of no numbers, NULL beyond floats."""
         if not self._count:
             return MISSING
         total = self._total()
@@ -100,6 +106,7 @@ class Average(Sum):
     """``AVG(e)`` of the numbers, a float."""
 
     def result(self) -> Operand:
+        """Return the mean as a float; MISSING of no numbers, NULL beyond floats."""
         if not self._count:
             return MISSING
         if not self._floats:
@@ -130,12 +137,14 @@ class Minimum:
     _best: Operand = MISSING
 
     def add(self, value: Operand) -> None:
+        """Take a value of any type but NULL and MISSING."""
         if value is None or value is MISSING:
             return
         if self._best is MISSING or precedes(value, self._best):
             self._best = value
 
     def result(self) -> Operand:
+        """Return the first value in the total order of all values; MISSING of none."""
         return self._best
 
 
@@ -144,6 +153,7 @@ class Maximum(Minimum):
     """``MAX(e)`` in the order of types and values."""
 
     def add(self, value: Operand) -> None:
+        """Take a value of any type but NULL and MISSING."""
         if value is None or value is MISSING:
             return
         if self._best is MISSING or precedes(self._best, value):
@@ -157,10 +167,12 @@ class Median:
     _numbers: list[float] = field(factory=list)
 
     def add(self, value: Operand) -> None:
+        """Keep a number; a value that is no number is ignored."""
         if type(value) is int or type(value) is float:
             self._numbers.append(value)
 
     def result(self) -> Operand:
+        """Return the median as a float, of an even count the lower one; MISSING of none."""
         if not self._numbers:
             return MISSING
         places = sort_positions(self._numbers)
@@ -175,6 +187,7 @@ class Middle:
     _greatest: float = -inf
 
     def add(self, value: Operand) -> None:
+        """Take a number; a value that is no number is ignored."""
         if type(value) is int or type(value) is float:
             if value < self._least:
                 self._least = value
@@ -182,6 +195,7 @@ class Middle:
                 self._greatest = value
 
     def result(self) -> Operand:
+        """Return the mean of the least and the greatest number; MISSING of none."""
         if self._least > self._greatest:
             return MISSING
         middle = (self._least + self._greatest) / 2
@@ -197,6 +211,7 @@ class Distinct:
     _seen: set[Hashable] = field(factory=set)
 
     def add(self, value: Operand) -> None:
+        """Hand a value on to the inner aggregate, if no equal value came before."""
         if value is None or value is MISSING:
             return
         key: Hashable
@@ -209,6 +224,7 @@ class Distinct:
             self._inner.add(value)
 
     def result(self) -> Operand:
+        """Return the result of the inner aggregate."""
         return self._inner.result()
 
 

@@ -16,14 +16,14 @@ def array_contains(array: Operand, value: Operand) -> Operand:
 
 
 def array_contains_null(array: Operand) -> Operand:
-    """Return whether an element is NULL."""
+    """Return whether an element of ``array`` is NULL."""
     if type(array) is list:
         return None in array
     return propagate(array)
 
 
 def array_length(array: Operand) -> Operand:
-    """Return the number of elements."""
+    """Return the number of elements of ``array``."""
     if type(array) is list:
         return len(array)
     return propagate(array)

@@ -22,10 +22,9 @@ def coalesce(*values: Operand) -> Operand:
 
 def nvl(value: Operand, second: Operand, *third: Operand) -> Operand:
     """
-    Return ``value``, or ``second`` if it is absent; with three arguments choose between the others.
+    Return ``value``, or ``second`` if ``value`` is absent: NULL or MISSING.
 
-    With three, return ``second`` if ``value`` is present, else the third.  NULL and MISSING are
-    absent.
+    With three arguments, return ``second`` if ``value`` is present, else the third.
     """
     absent = value is None or value is MISSING
     if third:

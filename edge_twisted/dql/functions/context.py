@@ -23,7 +23,7 @@ class FunctionContext(Protocol):
 
     @property
     def start_time(self) -> str:
-        """When the request arrived, in ISO-8601."""
+        """The time at which the request arrived, as a text in ISO-8601."""
 
 
 class _NoContext:

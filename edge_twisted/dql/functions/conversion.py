@@ -19,7 +19,7 @@ _FLOAT: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0
 
 
 def to_string(value: Operand) -> Operand:
-    """Return a string itself, the JSON text of a number or boolean, the text in a binary."""
+    """Return a string itself, the JSON of a number or boolean, or a binary's UTF-8 text."""
     if type(value) is str:
         return value
     if type(value) is bool or type(value) is int or type(value) is float:
@@ -33,7 +33,7 @@ def to_string(value: Operand) -> Operand:
 
 
 def to_integer(value: Operand) -> Operand:
-    """Return a number cut off toward zero, the integer in a decimal string, 1 for TRUE."""
+    """Return the integer of a value: a number cut off toward zero, a decimal string, 1 for TRUE."""
     if type(value) is str:
         number = int(value) if _INTEGER.fullmatch(value) else None
     elif type(value) is bool or type(value) is int or type(value) is float:
@@ -44,7 +44,7 @@ def to_integer(value: Operand) -> Operand:
 
 
 def to_float(value: Operand) -> Operand:
-    """Return a number, the number in a decimal string, or 1 for TRUE, as a float."""
+    """Return the float of a value: a number, a decimal string, or 1 for TRUE."""
     if type(value) is str:
         number = float(value) if _FLOAT.fullmatch(value) else inf
         return number if -inf < number < inf else MISSING
@@ -54,7 +54,7 @@ def to_float(value: Operand) -> Operand:
 
 
 def to_boolean(value: Operand) -> Operand:
-    """Return a boolean, what ``'true'`` or ``'false'`` says, or whether a number is not 0."""
+    """Return the boolean in the string ``'true'`` or ``'false'``, or whether a number is not 0."""
     if type(value) is str:
         return {"true": True, "false": False}.get(value, MISSING)
     if type(value) is bool or type(value) is int or type(value) is float:
@@ -63,7 +63,7 @@ def to_boolean(value: Operand) -> Operand:
 
 
 def to_binary(value: Operand) -> Operand:
-    """Return a binary, or the UTF-8 of a string."""
+    """Return the binary of a value: a binary itself, the UTF-8 of a string."""
     if type(value) is bytes:
         return value
     return value.encode() if type(value) is str else propagate(value)

@@ -32,7 +32,11 @@ _ELEMENT_BYTES: Final = 3
 
 
 def clock(context: FunctionContext, *options: Operand) -> Operand:
-    """Return the current time in milliseconds, or as text by ``options``: ``format [, zone]``."""
+    """
+    Return the current time in milliseconds since 1970 UTC.
+
+    With ``options``, which are ``format [, zone]``, return it as a text.
+    """
     output = _output(0, options)
     if output is None:
         return propagate(*options)
@@ -43,7 +47,8 @@ def date_add(date: Operand, part: Operand, amount: Operand, *options: Operand) -
     """
     Return ``date`` plus ``amount`` times ``part``; ``options`` are ``format [, zone]``.
 
-    With a zone, years, months and days are those of its calendar and clocks.
+    With a zone, years, months and days are those of its calendar and clocks.  The result is MISSING
+    beyond the years 1 to 9999.
     """
     instant, kind, output = instant_of(date), find_part(part), _output(date, options)
     if instant is None or kind is None or output is None or type(amount) is not int:
@@ -59,7 +64,11 @@ def date_sub(date: Operand, part: Operand, amount: Operand, *options: Operand) -
 
 
 def date_diff(later: Operand, earlier: Operand, part: Operand) -> Operand:
-    """Return the number of whole ``part`` from the second date to the first, in UTC."""
+    """
+    Return how many whole ``part`` (months, hours ...) lie from ``earlier`` to ``later``.
+
+    The count is in UTC, and negative if ``later`` is the earlier date.
+    """
     end, start, kind = instant_of(later), instant_of(earlier), find_part(part)
     if end is None or start is None or kind is None:
         return propagate(later, earlier, part)
@@ -67,7 +76,11 @@ def date_diff(later: Operand, earlier: Operand, part: Operand) -> Operand:
 
 
 def date_trunc(date: Operand, part: Operand, *options: Operand) -> Operand:
-    """Return the beginning of the ``part`` that holds ``date``; as `date_add` otherwise."""
+    """
+    Return the beginning of the ``part`` (year, hour ...) that holds ``date``.
+
+    ``options`` are ``format [, zone]``, as for `date_add`.
+    """
     instant, kind, output = instant_of(date), find_part(part), _output(date, options)
     if instant is None or kind is None or output is None:
         return propagate(date, part, *options)
@@ -85,7 +98,11 @@ def date_format(date: Operand, format: Operand, *zone: Operand) -> Operand:
 
 
 def date_cast(date: Operand, *format: Operand) -> Operand:
-    """Return ``date`` in milliseconds; a string in ``format`` needs no zone, and is then in UTC."""
+    """
+    Return ``date`` in milliseconds since 1970 UTC.
+
+    A string in ``format`` needs no zone, and is then in UTC.
+    """
     if not format:
         instant = instant_of(date)
     elif type(date) is str and type(format[0]) is str:

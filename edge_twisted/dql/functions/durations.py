@@ -51,7 +51,7 @@ _TERM: Final = re.compile(r"([0-9]*)(?:\.([0-9]*))?(ns|us|µs|μs|ms|s|m|h|d)")
 
 
 def duration_cast(text: Operand, unit: Operand = _DEFAULT_UNIT) -> Operand:
-    """Return a duration in whole ``unit``, cut off toward zero."""
+    """Return the number of whole ``unit`` in a duration such as ``1h30m``, cut off toward zero."""
     scale = _NAMED_UNITS.get(unit) if type(unit) is str else None
     nanoseconds = _read(text) if type(text) is str else None
     if scale is None or nanoseconds is None:
@@ -63,7 +63,7 @@ def duration_cast(text: Operand, unit: Operand = _DEFAULT_UNIT) -> Operand:
 
 
 def duration_format(value: Operand, unit: Operand = _DEFAULT_UNIT) -> Operand:
-    """Return the text of a duration of ``value`` times ``unit``, as Go writes it."""
+    """Return the text of a duration of ``value`` times ``unit``, as Go writes it: ``1h30m0s``."""
     scale = _NAMED_UNITS.get(unit) if type(unit) is str else None
     if scale is None or not (type(value) is int or type(value) is float):
         return propagate(value, unit)

@@ -11,7 +11,11 @@ from edge_twisted.dql.propagation import propagate
 
 
 def absolute(value: Operand) -> Operand:
-    """Return ``value`` without its sign; of the least integer that is a float."""
+    """
+    Return ``value`` without its sign, as a number of its type.
+
+    The least integer of 64 bits has no positive one, and becomes a float.
+    """
     if type(value) is float or (type(value) is int and value >= 0):
         return abs(value)
     return negate(value)

@@ -14,21 +14,21 @@ from edge_twisted.dql.propagation import propagate
 
 
 def object_keys(source: Operand) -> Operand:
-    """Return the keys, in order, as an array."""
+    """Return the keys of an object as an array, in the order of their code points."""
     if type(source) is dict:
         return [*sorted(source)]
     return propagate(source)
 
 
 def object_values(source: Operand) -> Operand:
-    """Return the values, in the order of `object_keys`, as an array."""
+    """Return the values of an object as an array, in the order of `object_keys`."""
     if type(source) is dict:
         return [source[key] for key in sorted(source)]
     return propagate(source)
 
 
 def object_length(source: Operand) -> Operand:
-    """Return the number of keys."""
+    """Return the number of keys of an object, those at its top only."""
     if type(source) is dict:
         return len(source)
     return propagate(source)
@@ -36,7 +36,7 @@ def object_length(source: Operand) -> Operand:
 
 def object_set(source: Operand, key: Operand, value: Operand, replace: Operand = False) -> Operand:
     """
-    Return a copy in which ``key`` has ``value``, which may be NULL.
+    Return a copy of an object in which ``key`` has ``value``, which may be NULL.
 
     A key that is there already gives MISSING unless ``replace`` is TRUE.
     """
@@ -49,7 +49,11 @@ def object_set(source: Operand, key: Operand, value: Operand, replace: Operand =
 
 
 def object_unset(source: Operand, key: Operand, ignore_missing: Operand = False) -> Operand:
-    """Return a copy without ``key``; an absent one gives MISSING unless ``ignore_missing``."""
+    """
+    Return a copy of an object without ``key``.
+
+    A key that is absent gives MISSING unless ``ignore_missing`` is TRUE.
+    """
     if type(source) is dict and type(key) is str and type(ignore_missing) is bool:
         if key not in source and not ignore_missing:
             return MISSING
@@ -58,7 +62,7 @@ def object_unset(source: Operand, key: Operand, ignore_missing: Operand = False)
 
 
 def object_concat(*sources: Operand) -> Operand:
-    """Return an object with the keys of all; of one key the last value wins."""
+    """Return an object with the keys of all ``sources``; of one key the last value wins."""
     merged: dict[str, Value] = {}
     for source in sources:
         if type(source) is not dict:
@@ -69,7 +73,7 @@ def object_concat(*sources: Operand) -> Operand:
 
 def object_rename(source: Operand, old: Operand, new: Operand) -> Operand:
     """
-    Return a copy in which the key ``old`` is called ``new``.
+    Return a copy of an object in which the key ``old`` is called ``new``.
 
     MISSING if ``old`` is absent, or if ``new`` is another key that is there already.
     """
@@ -81,7 +85,7 @@ def object_rename(source: Operand, old: Operand, new: Operand) -> Operand:
 
 
 def object_size(source: Operand) -> Operand:
-    """Return the approximate size in bytes, that of the JSON text: good for comparisons only."""
+    """Return the size of an object's JSON text in bytes: good for comparisons only."""
     if type(source) is dict:
         return len(to_json_bytes(source))
     return propagate(source)

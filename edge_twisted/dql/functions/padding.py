@@ -12,7 +12,7 @@ from edge_twisted.dql.result_limits import RESULT_LIMIT_BYTES, too_large, utf8_l
 
 def concat(*texts: Operand) -> Operand:
     """
-    Return the concatenation of texts.
+    Return the texts joined to one.
 
     :raises EvaluationError: the result is larger than a document may be.
     """

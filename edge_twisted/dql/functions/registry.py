@@ -57,7 +57,7 @@ class Function:
 
     @property
     def expected(self) -> str:
-        """How many arguments the function takes, in words: ``2 or 3 arguments``."""
+        """The numbers of arguments that the function takes, in words: ``2 or 3 arguments``."""
         fewest, most = self.min_args, self.max_args
         if most is None:
             return f"at least {fewest} argument{'s' * (fewest != 1)}"
@@ -67,7 +67,7 @@ class Function:
 
 
 def find_function(name: str) -> Function | None:
-    """Return the function that goes by ``name`` in any case, or None."""
+    """Return the function of the language that goes by ``name`` in any case, or None."""
     return FUNCTIONS.get(name.lower())
 
 

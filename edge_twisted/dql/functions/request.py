@@ -8,7 +8,7 @@ from edge_twisted.dql.functions.context import FunctionContext
 
 
 def request_info(context: FunctionContext) -> Operand:
-    """Return an object of ``app_id``, ``request_id`` and ``start_time``."""
+    """Return an object with the strings ``app_id``, ``request_id`` and ``start_time``."""
     return {
         "app_id": context.app_id,
         "request_id": context.request_id,

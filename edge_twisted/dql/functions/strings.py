@@ -46,21 +46,21 @@ def upper(text: Operand) -> Operand:
 
 
 def char_length(text: Operand) -> Operand:
-    """Return the number of characters."""
+    """Return the number of characters (code points) of ``text``."""
     return len(text) if type(text) is str else propagate(text)
 
 
 def byte_length(text: Operand) -> Operand:
-    """Return the number of bytes in UTF-8."""
+    """Return the number of bytes of ``text`` in UTF-8."""
     return utf8_length(text) if type(text) is str else propagate(text)
 
 
 def substr(text: Operand, start: Operand, *length: Operand) -> Operand:
     """
-    Return the part of ``text`` from ``start``, of at most ``length`` characters.
+    Return the part of ``text`` from position ``start``, of at most ``length`` characters.
 
-    A negative start counts from the end, and stops at the beginning.  What lies beyond the text
-    is empty, and so is a part of negative length.
+    A negative start counts from the end, and stops at the beginning.  What lies beyond the text is
+    empty, and so is a part of negative length.
     """
     if type(text) is str and type(start) is int:
         if start < 0:
@@ -74,7 +74,7 @@ def substr(text: Operand, start: Operand, *length: Operand) -> Operand:
 
 
 def pos(text: Operand, part: Operand) -> Operand:
-    """Return where ``part`` first starts in ``text``, or -1."""
+    """Return the position, from 0, where ``part`` first starts in ``text``; -1 if it does not."""
     if type(text) is str and type(part) is str:
         return text.find(part)
     return propagate(text, part)
@@ -82,7 +82,9 @@ def pos(text: Operand, part: Operand) -> Operand:
 
 def split(text: Operand, delimiter: Operand) -> Operand:
     """
-    Return the parts of ``text`` between the delimiters; an empty delimiter gives the characters.
+    Return the array of the parts of ``text`` between the delimiters.
+
+    An empty delimiter gives the characters.
 
     :raises EvaluationError: the array would be larger than a document may be.
     """

@@ -27,12 +27,16 @@ _JSON_NAMES: Final = {
 
 
 def type_of(value: Operand) -> Operand:
-    """Return the name of the type: NULL is ``'null'`` and MISSING ``'missing'``."""
+    """Return the name of a value's type, such as ``'integer'``, ``'null'`` or ``'missing'``."""
     return _NAMES[type(value)]
 
 
 def json_type(value: Operand) -> Operand:
-    """Return the name of the type in JSON: numbers are one type, MISSING is ``'null'``."""
+    """
+    Return the name of a value's type in JSON.
+
+    Integers and floats are ``'number'``; MISSING is ``'null'``, a binary ``'binary'``.
+    """
     return _JSON_NAMES[type(value)]
 
 

@@ -40,7 +40,7 @@ def _remainder(left: float, right: float) -> float:
 
 
 def add(left: Operand, right: Operand) -> Operand:
-    """``left + right``."""
+    """Return ``left + right``; NULL beyond floats, NULL or MISSING of what is no number."""
     if type(left) is int and type(right) is int:
         total = left + right
         return total if INTEGER_MIN <= total <= INTEGER_MAX else float(total)
@@ -48,7 +48,7 @@ def add(left: Operand, right: Operand) -> Operand:
 
 
 def subtract(left: Operand, right: Operand) -> Operand:
-    """``left - right``."""
+    """Return ``left - right``; NULL beyond floats, NULL or MISSING of what is no number."""
     if type(left) is int and type(right) is int:
         difference = left - right
         return difference if INTEGER_MIN <= difference <= INTEGER_MAX else float(difference)
@@ -56,7 +56,7 @@ def subtract(left: Operand, right: Operand) -> Operand:
 
 
 def multiply(left: Operand, right: Operand) -> Operand:
-    """``left * right``."""
+    """Return ``left * right``; NULL beyond floats, NULL or MISSING of what is no number."""
     if type(left) is int and type(right) is int:
         product = left * right
         return product if INTEGER_MIN <= product <= INTEGER_MAX else float(product)
@@ -64,7 +64,7 @@ def multiply(left: Operand, right: Operand) -> Operand:
 
 
 def divide(left: Operand, right: Operand) -> Operand:
-    """``left / right``: truncated toward zero between integers, NULL by zero."""
+    """Return ``left / right``: truncated toward zero between integers, NULL by zero."""
     if type(left) is int and type(right) is int:
         if right == 0:
             return None
@@ -76,7 +76,11 @@ def divide(left: Operand, right: Operand) -> Operand:
 
 
 def modulo(left: Operand, right: Operand) -> Operand:
-    """``left % right``: the remainder of `divide`, with the sign of ``left``; NULL by zero."""
+    """
+    Return ``left % right``: the remainder of `divide`; NULL by zero.
+
+    The remainder has the sign of ``left``.
+    """
     if type(left) is int and type(right) is int:
         if right == 0:
             return None
@@ -88,12 +92,12 @@ def modulo(left: Operand, right: Operand) -> Operand:
 
 
 def plus(value: Operand) -> Operand:
-    """Unary ``+``."""
+    """Return ``+value``, which is the number itself; NULL or MISSING of what is no number."""
     return value if type(value) is int or type(value) is float else propagate(value)
 
 
 def negate(value: Operand) -> Operand:
-    """Unary ``-``."""
+    """Return ``-value``; a float for the least integer, NULL or MISSING of what is no number."""
     if type(value) is int:
         return -value if value != INTEGER_MIN else -float(value)
     if type(value) is float:

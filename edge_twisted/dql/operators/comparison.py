@@ -57,7 +57,7 @@ def deep_equal(left: Value, right: Value) -> bool:
 
 
 def equal(left: Operand, right: Operand) -> Operand:
-    """``left = right``."""
+    """Return ``left = right``: TRUE, FALSE, or, as the module describes, NULL or MISSING."""
     kind = type(left)
     if kind is not type(right):
         if kind in _NUMBERS and type(right) in _NUMBERS:
@@ -71,7 +71,7 @@ def equal(left: Operand, right: Operand) -> Operand:
 
 
 def not_equal(left: Operand, right: Operand) -> Operand:
-    """``left != right``."""
+    """Return ``left != right``: TRUE, FALSE, or, as the module describes, NULL or MISSING."""
     return logical_not(equal(left, right))
 
 
@@ -106,7 +106,7 @@ def precedes(left: Value, right: Value) -> bool:
 
 
 def between(value: Operand, low: Operand, high: Operand) -> Operand:
-    """``value BETWEEN low AND high``, both inclusive: ``value >= low AND value <= high``."""
+    """Return ``value BETWEEN low AND high``: ``value >= low AND value <= high``."""
     kind = type(value)
     if kind is type(low) and kind is type(high) and kind in _PLAIN:
         return _at_most(low, value) and _at_most(value, high)

@@ -14,6 +14,8 @@ def concatenate_all(first: Operand, others: Iterable[Operand]) -> Operand:
     """
     Return ``first || a || b ...``, joined once at the end instead of once for each operand.
 
+    NULL or MISSING if an operand is no string.
+
     :raises EvaluationError: the result, or what comes before an operand that is no string, is
         larger than a document may be.
     """
@@ -33,7 +35,7 @@ def concatenate_all(first: Operand, others: Iterable[Operand]) -> Operand:
 
 def concatenate(left: Operand, right: Operand) -> Operand:
     """
-    ``left || right``.
+    Return ``left || right``; NULL or MISSING if an operand is no string.
 
     :raises EvaluationError: the result is larger than a document may be.
     """

@@ -35,7 +35,7 @@ def contains_equal(array: Sequence[Value], value: Value) -> bool:
 
 
 def member(value: Operand, array: Operand) -> Operand:
-    """``value IN array``."""
+    """Return ``value IN array``: TRUE, FALSE, or, as the module describes, NULL or MISSING."""
     if type(array) is not list or value is None or value is MISSING:
         return propagate(value, array)
     if contains_equal(array, value):
@@ -58,7 +58,7 @@ class ValueSet:
 
     @classmethod
     def of(cls, array: Iterable[Value]) -> ValueSet:
-        """Return the set of the elements of an array."""
+        """Return the set of the elements of an array, hashed once for many tests."""
         plain: set[Any] = set()
         encoded: set[bytes] = set()
         has_null = False
@@ -73,17 +73,17 @@ class ValueSet:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the array is empty."""
+        """Whether the set has no element, not even NULL."""
         return not (self._plain or self._encoded or self.has_null)
 
     def has(self, value: Operand) -> bool:
-        """Return whether an element is deeply equal to a value that is neither NULL nor MISSING."""
+        """Return whether an element is deeply equal to a value, not NULL and not MISSING."""
         if type(value) in _HASHED:
             return value in self._plain
         return bool(self._encoded) and canonical(value) in self._encoded
 
     def member(self, value: Operand) -> Operand:
-        """``value IN array``."""
+        """Return ``value IN array``, as the function `member` does, for the array of this set."""
         if value is None or value is MISSING:
             return value
         if self.has(value):
@@ -92,14 +92,14 @@ class ValueSet:
 
 
 def member_of(array: Operand) -> Callable[[Operand], Operand]:
-    """Return the test ``value IN array`` for an array that is known beforehand."""
+    """Return the function of a value that tests ``value IN array``, for a known array."""
     if type(array) is list:
         return ValueSet.of(array).member
     return lambda value: propagate(value, array)
 
 
 def contained_in(array: Operand) -> Callable[[Operand], Operand]:
-    """Return the function ``array_contains(array, value)`` for an array known beforehand."""
+    """Return the function of a value that is ``array_contains(array, value)`` for a known array."""
     if type(array) is not list:
         return lambda value: propagate(array, value)
     listed = ValueSet.of(array)

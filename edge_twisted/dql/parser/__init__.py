@@ -30,7 +30,11 @@ class ParsedStatement:
     parameters: dict[str, Span]
 
     def check_arguments(self, arguments: Mapping[str, object]) -> None:
-        """Check arguments; :raises ArgumentError: a parameter lacks one, or one is not used."""
+        """
+        Check the arguments, name -> value, against the parameters of the statement.
+
+        :raises ArgumentError: a parameter lacks its argument, or an argument has no parameter.
+        """
         if self.parameters.keys() == arguments.keys():
             return
         for name, span in self.parameters.items():
@@ -44,11 +48,13 @@ class ParsedStatement:
 
 def parse(text: str | bytes) -> ParsedStatement:
     """
-    Parse one statement, with or without a semicolon at its end; bytes are UTF-8.
+    Return the tree and the parameters of one statement, whose text may end in a semicolon.
 
-    Takes time linear in the length of the text, and never more than a fixed depth of the stack.
+    Bytes are UTF-8.  Takes time linear in the length of the text, and never more than a fixed depth
+    of the stack.
 
-    :raises DqlError: a `LexicalError`, `ParseError` or `UnsupportedError` with its position.
+    :raises DqlError: a `LexicalError`, `ParseError` or `UnsupportedError` with its position; show
+        it to the user.
     """
     source = source_of(text)
     cursor = _cursor(source)
@@ -63,7 +69,7 @@ def parse(text: str | bytes) -> ParsedStatement:
 
 def parse_expression(text: str) -> Expression:
     """
-    Parse an expression by itself, as a test or a rule writes it down.
+    Return the tree of an expression that stands by itself, as in a test or a rule.
 
     :raises DqlError: as `parse` does.
     """

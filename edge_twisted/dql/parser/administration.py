@@ -19,7 +19,13 @@ from edge_twisted.dql.syntax import (
 
 
 def create(cursor: Cursor) -> Statement:
-    """``CREATE INDEX [IF NOT EXISTS] name ON collection (keys)``, or ``collection.name (keys)``."""
+    """
+    Read ``CREATE INDEX [IF NOT EXISTS] name ON collection (keys)``.
+
+    The end may also be ``collection.name (keys)``.
+
+    :raises DqlError: the tokens are no such statement, or CREATE is of something else.
+    """
     start = cursor.start
     cursor.expect("CREATE")
     if cursor.word in {"COLLECTION", "TABLE"}:
@@ -77,7 +83,11 @@ def _collection(cursor: Cursor) -> CollectionRef:
 
 
 def drop(cursor: Cursor) -> Statement:
-    """``DROP INDEX [IF EXISTS] name ON collection``."""
+    """
+    Read ``DROP INDEX [IF EXISTS] name ON collection``.
+
+    :raises DqlError: the tokens are no such statement, or DROP is of something else.
+    """
     start = cursor.start
     cursor.expect("DROP")
     if cursor.word in {"COLLECTION", "TABLE"}:
@@ -93,7 +103,11 @@ def drop(cursor: Cursor) -> Statement:
 
 
 def alter_system(cursor: Cursor) -> Statement:
-    """``ALTER SYSTEM SET name =|TO value|DEFAULT`` or ``ALTER SYSTEM RESET name|ALL``."""
+    """
+    Read ``ALTER SYSTEM SET name =|TO value|DEFAULT`` or ``ALTER SYSTEM RESET name|ALL``.
+
+    :raises DqlError: the tokens are no such statement.
+    """
     start = cursor.start
     cursor.expect_all("ALTER", "SYSTEM")
     if cursor.accept("RESET"):
@@ -109,7 +123,11 @@ def alter_system(cursor: Cursor) -> Statement:
 
 
 def show(cursor: Cursor) -> Statement:
-    """``SHOW name`` or ``SHOW ALL [LIKE|ILIKE pattern [ESCAPE escape]]``."""
+    """
+    Read ``SHOW name`` or ``SHOW ALL [LIKE|ILIKE pattern [ESCAPE escape]]``.
+
+    :raises DqlError: the tokens are no such statement.
+    """
     start = cursor.start
     cursor.expect("SHOW")
     if not cursor.accept("ALL"):

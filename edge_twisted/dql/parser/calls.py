@@ -19,7 +19,11 @@ _NO_SIDE: Final = frozenset({")", ",", ".", "("})
 
 
 def call(cursor: Cursor) -> Expression:
-    """``name([DISTINCT] a, b)`` or ``name(*)``."""
+    """
+    Read the call of a function, ``name([DISTINCT] a, b)`` or ``name(*)``.
+
+    :raises DqlError: the tokens are no such call.
+    """
     start = cursor.start
     name = cursor.identifier().lower()
     cursor.expect("(")

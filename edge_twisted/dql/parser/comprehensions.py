@@ -17,7 +17,11 @@ from edge_twisted.dql.syntax import (
 
 
 def case(cursor: Cursor) -> Expression:
-    """``CASE [operand] WHEN a THEN b ... [ELSE c] END``."""
+    """
+    Read ``CASE [operand] WHEN a THEN b ... [ELSE c] END``.
+
+    :raises DqlError: the tokens are no such expression.
+    """
     start = cursor.start
     cursor.expect("CASE")
     operand = None if cursor.word == "WHEN" else cursor.climb(cursor, 0)
@@ -35,7 +39,11 @@ def case(cursor: Cursor) -> Expression:
 
 
 def quantifier(cursor: Cursor) -> Expression:
-    """``ANY|EVERY|ANY AND EVERY binding SATISFIES condition END``."""
+    """
+    Read ``ANY|EVERY|ANY AND EVERY binding SATISFIES condition END``.
+
+    :raises DqlError: the tokens are no such expression.
+    """
     start = cursor.start
     quantifier = Quantifier(cursor.word)
     cursor.advance()
@@ -50,7 +58,11 @@ def quantifier(cursor: Cursor) -> Expression:
 
 
 def array_comprehension(cursor: Cursor) -> Expression:
-    """``ARRAY element FOR binding [WHEN condition] END``."""
+    """
+    Read ``ARRAY element FOR binding [WHEN condition] END``.
+
+    :raises DqlError: the tokens are no such expression.
+    """
     start = cursor.start
     cursor.expect("ARRAY")
     element = cursor.climb(cursor, 0)
@@ -59,7 +71,11 @@ def array_comprehension(cursor: Cursor) -> Expression:
 
 
 def object_comprehension(cursor: Cursor) -> Expression:
-    """``OBJECT key : value FOR binding [WHEN condition] END``."""
+    """
+    Read ``OBJECT key : value FOR binding [WHEN condition] END``.
+
+    :raises DqlError: the tokens are no such expression.
+    """
     start = cursor.start
     cursor.expect("OBJECT")
     key = cursor.climb(cursor, 0)

@@ -64,23 +64,23 @@ class Cursor:
 
     @property
     def value(self) -> str | int | float:
-        """The value of the current token."""
+        """The value of the current token: of a literal or name, without quotes and escapes."""
         return self.tokens.values[self.index]
 
     @property
     def text(self) -> str:
-        """The current token as it is written."""
+        """The text of the current token, as the statement has it."""
         return self.source.text[self.start : self.tokens.ends[self.index]]
 
     @property
     def span(self) -> Span:
-        """The span of the current token."""
+        """The span of the current token: its offsets in the text, the end exclusive."""
         return self.start, self.tokens.ends[self.index]
 
     # -- moving on
 
     def advance(self) -> None:
-        """Go to the next token; never called at the end."""
+        """Go to the next token; never called at the end of the statement."""
         tokens = self.tokens
         self.end = tokens.ends[self.index]
         self.index = index = self.index + 1
@@ -88,7 +88,7 @@ class Cursor:
         self.start = tokens.starts[index]
 
     def go(self, index: int) -> None:
-        """Go to the token at ``index``, past at least one."""
+        """Go forward to the token at ``index``, by one token at least."""
         tokens = self.tokens
         self.end = tokens.ends[index - 1]
         self.index = index
@@ -96,7 +96,11 @@ class Cursor:
         self.start = tokens.starts[index]
 
     def accept(self, word: str) -> bool:
-        """Skip the current token if it is ``word``; return whether it was."""
+        """
+        Skip the current token if it is ``word``; return whether it was.
+
+        :param word: a keyword in capitals, or a symbol.
+        """
         if self.word != word:
             return False
         tokens, index = self.tokens, self.index
@@ -110,7 +114,8 @@ class Cursor:
         """
         Skip the current token, which must be ``word``.
 
-        :raises ParseError: it is another one.
+        :param word: a keyword in capitals, or a symbol.
+        :raises ParseError: the current token is another one.
         """
         if self.word != word:
             raise self.unexpected_error(word)
@@ -122,7 +127,7 @@ class Cursor:
 
     def expect_all(self, *words: str) -> None:
         """
-        Skip several words in a row.
+        Skip several tokens in a row, which must be ``words``.
 
         :raises ParseError: a token is another one.
         """
@@ -130,18 +135,26 @@ class Cursor:
             self.expect(word)
 
     def read_list(self, rule: Callable[[Cursor], T]) -> list[T]:
-        """Read one part or more, with commas between them."""
+        """
+        Read one part or more by ``rule``, with commas between them.
+
+        :raises DqlError: ``rule`` raises it.
+        """
         found = [rule(self)]
         while self.accept(","):
             found.append(rule(self))
         return found
 
     def read_expressions(self) -> list[Expression]:
-        """Read one expression or more, with commas between them."""
+        """
+        Read one expression or more, with commas between them.
+
+        :raises DqlError: there is no expression at the cursor, or after a comma.
+        """
         return self.read_list(lambda cursor: cursor.climb(cursor, 0))
 
     def peek(self, distance: int = 1) -> str:
-        """Return the word of the next token, or of the one after it."""
+        """Return the word of a token after the current one, at most two after it."""
         return self.tokens.words[self.index + distance]
 
     def enter(self) -> None:
@@ -169,15 +182,16 @@ class Cursor:
 
     @property
     def at_identifier(self) -> bool:
-        """Whether a name may be read here."""
+        """Whether the current token may be read as a name."""
         word = self.word
         return word == NAME or (word not in RESERVED and word.isidentifier())
 
     def identifier(self, what: str = "identifier") -> str:
         """
-        Read a name, which ``what`` calls for the error.
+        Read a name, and return it without backticks.
 
-        :raises ParseError: a reserved word or no name at all.
+        :param what: what messages call the name.
+        :raises ParseError: the current token is a reserved word, or no name at all.
         """
         word = self.word
         if word != NAME and (word in RESERVED or not word.isidentifier()):
@@ -193,9 +207,10 @@ class Cursor:
 
     def read_name(self, what: str) -> str:
         """
-        Read a name that may not be empty.
+        Read a name that may not be empty, and return it without backticks.
 
-        :raises ParseError: it is, or there is none.
+        :param what: what messages call the name.
+        :raises ParseError: the name is empty, or there is none.
         """
         span = self.span
         name = self.identifier(what)
@@ -204,7 +219,11 @@ class Cursor:
         return name
 
     def alias(self) -> str | None:
-        """Read ``[AS] name`` if it is there."""
+        """
+        Read ``[AS] name`` and return the name; None if there is no alias.
+
+        :raises ParseError: no name comes after AS.
+        """
         word = self.word
         if word == "AS":
             self.advance()
@@ -215,9 +234,10 @@ class Cursor:
 
     def string(self, what: str) -> str:
         """
-        Read a string literal.
+        Read a string literal, and return its value.
 
-        :raises ParseError: there is none.
+        :param what: what messages call the string.
+        :raises ParseError: the current token is no string.
         """
         if self.word != STRING:
             raise self.unexpected_error(what)
@@ -234,24 +254,32 @@ class Cursor:
     # -- spans and errors
 
     def since(self, start: int) -> Span:
-        """Return the span from ``start`` to the end of the last token read."""
+        """Return the span from the offset ``start`` to the end of the last token read."""
         return start, self.end
 
     def error(self, message: str, span: Span | None = None) -> ParseError:
-        """Return an error at ``span``, or at the current token."""
+        """Return, for the caller to raise, an error at ``span``, or at the current token."""
         return ParseError(message, span or self.span, self.source)
 
     def unsupported_error(self, what: str, span: Span | None = None) -> UnsupportedError:
-        """Return the error for DQL that this server does not support."""
+        """
+        Return, for the caller to raise, the error for DQL that this server does not support.
+
+        :param what: the beginning of the message, such as ``"a subquery is"``.
+        """
         message = f"{what} not supported"
         return UnsupportedError(message, span or self.span, self.source)
 
     def too_deep(self, span: Span | None = None) -> ParseError:
-        """Return the error for too many levels of nesting."""
+        """Return, for the caller to raise, the error for too many levels of nesting."""
         return self.error(f"the statement is nested more than {NESTING_LIMIT} levels deep", span)
 
     def unexpected_error(self, expected: str) -> ParseError:
-        """Return the error for the current token, where ``expected`` should be."""
+        """
+        Return, for the caller to raise, the error of a token that stands in a wrong place.
+
+        :param expected: what should be in place of the current token.
+        """
         if self.word == END:
             return self.error(f"Unexpected end of statement, expected {expected}")
         shown = self.text

@@ -87,7 +87,9 @@ def climb(cursor: Cursor, floor: int = 0) -> Expression:
     """
     Read an expression of the operators with a precedence above ``floor``.
 
-    :raises DqlError: there is none.
+    The algorithm is precedence climbing; 0 reads a whole expression.
+
+    :raises DqlError: there is no expression at the cursor, or it is malformed.
     """
     word = cursor.word
     if word in _LITERALS and cursor.tokens.words[cursor.index + 1] in _CLOSERS:

@@ -44,7 +44,12 @@ Removal = TypeVar("Removal", Delete, Evict)
 
 
 def insert(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Insert:
-    """``INSERT INTO collection ...``."""
+    """
+    Read ``INSERT INTO collection ...``.
+
+    :param outer: the directives that stand before the statement.
+    :raises DqlError: the tokens are no such statement.
+    """
     start = cursor.start
     cursor.expect_all("INSERT", "INTO")
     target = collection(cursor)
@@ -109,7 +114,12 @@ def _returning(cursor: Cursor) -> tuple[Projection, ...]:
 
 
 def update(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Update:
-    """``UPDATE term [APPLY] [SET] [UNSET] ...``, the three in this order."""
+    """
+    Read ``UPDATE term [APPLY] [SET] [UNSET] ...``, the three clauses in this order.
+
+    :param outer: the directives that stand before the statement.
+    :raises DqlError: the tokens are no such statement.
+    """
     start = cursor.start
     cursor.expect("UPDATE")
     given = outer + directives(cursor)
@@ -213,12 +223,22 @@ class _Changes:
 
 
 def delete(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Delete:
-    """``DELETE FROM term ...``, or ``TOMBSTONE FROM``, its name in 4.x."""
+    """
+    Read ``DELETE FROM term ...``, or ``TOMBSTONE FROM``, its name in 4.x.
+
+    :param outer: the directives that stand before the statement.
+    :raises DqlError: the tokens are no such statement.
+    """
     return _removal(Delete, cursor, outer)
 
 
 def evict(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Evict:
-    """``EVICT FROM term ...``."""
+    """
+    Read ``EVICT FROM term ...``.
+
+    :param outer: the directives that stand before the statement.
+    :raises DqlError: the tokens are no such statement.
+    """
     return _removal(Evict, cursor, outer)
 
 

@@ -36,7 +36,12 @@ _ABSENCES: Final = {
 
 
 def absence_test(cursor: Cursor, operand: Expression, start: int, precedence: int) -> Expression:
-    """``IS [NOT] NULL|UNKNOWN|MISSING``."""
+    """
+    Read ``IS [NOT] NULL|UNKNOWN|MISSING`` after an operand that has been read.
+
+    :param start: the offset at which the operand begins.
+    :raises DqlError: the tokens are no such test.
+    """
     cursor.expect("IS")
     negated = cursor.accept("NOT")
     absence = _ABSENCES.get(cursor.word)
@@ -47,7 +52,12 @@ def absence_test(cursor: Cursor, operand: Expression, start: int, precedence: in
 
 
 def membership(cursor: Cursor, operand: Expression, start: int, precedence: int) -> Expression:
-    """``[NOT] IN (a, b)`` or ``[NOT] IN array``."""
+    """
+    Read ``[NOT] IN (a, b)`` or ``[NOT] IN array`` after an operand that has been read.
+
+    :param start: the offset at which the operand begins.
+    :raises DqlError: the tokens are no such test.
+    """
     negated = cursor.accept("NOT")
     cursor.expect("IN")
     elements = array("(", ")", cursor) if cursor.word == "(" else cursor.climb(cursor, precedence)
@@ -56,7 +66,12 @@ def membership(cursor: Cursor, operand: Expression, start: int, precedence: int)
 
 
 def between(cursor: Cursor, operand: Expression, start: int, precedence: int) -> Expression:
-    """``[NOT] BETWEEN low AND high``."""
+    """
+    Read ``[NOT] BETWEEN low AND high`` after an operand that has been read.
+
+    :param start: the offset at which the operand begins.
+    :raises DqlError: the tokens are no such test.
+    """
     negated = cursor.accept("NOT")
     cursor.expect("BETWEEN")
     low = cursor.climb(cursor, precedence)
@@ -67,7 +82,12 @@ def between(cursor: Cursor, operand: Expression, start: int, precedence: int) ->
 
 
 def like(cursor: Cursor, operand: Expression, start: int, precedence: int) -> Expression:
-    """``[NOT] LIKE|ILIKE|SIMILAR TO pattern [ESCAPE escape]``."""
+    """
+    Read ``[NOT] LIKE|ILIKE|SIMILAR TO pattern [ESCAPE escape]`` after its operand.
+
+    :param start: the offset at which the operand, which has been read, begins.
+    :raises DqlError: the tokens are no such test.
+    """
     negated = cursor.accept("NOT")
     kind = PatternKind.SIMILAR_TO if cursor.word == "SIMILAR" else PatternKind(cursor.word)
     cursor.advance()

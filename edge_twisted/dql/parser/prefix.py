@@ -39,7 +39,7 @@ _ABOVE_ALL: Final = 45
 
 
 def literal(cursor: Cursor) -> Expression:
-    """A number or a string."""
+    """Read a number or a string, which the current token must be."""
     index = cursor.index
     start = cursor.start
     cursor.go(index + 1)
@@ -62,7 +62,11 @@ def _missing(cursor: Cursor) -> Expression:
 
 
 def parameter(cursor: Cursor) -> Parameter:
-    """``:name``, where the name may be any word."""
+    """
+    Read ``:name``, where the name may be any word.
+
+    :raises ParseError: no word follows the colon.
+    """
     start = cursor.start
     cursor.expect(":")
     if not cursor.word.isidentifier():
@@ -114,7 +118,11 @@ def _plus(cursor: Cursor) -> Expression:
 
 
 def array(opening: str, closing: str, cursor: Cursor) -> Expression:
-    """``[a, b]``, or ``(a, b)`` after IN."""
+    """
+    Read an array literal: ``[a, b]``, or ``(a, b)`` after IN.
+
+    :raises DqlError: the tokens are no such literal.
+    """
     start = cursor.start
     cursor.expect(opening)
     elements: list[Expression] = []
@@ -147,7 +155,11 @@ def _subquery(cursor: Cursor) -> Expression:
 
 
 def operand(cursor: Cursor) -> Expression:
-    """A path, or the call of a function: what begins with none of `PREFIXES`."""
+    """
+    Read a path, or the call of a function: what begins with none of `PREFIXES`.
+
+    :raises DqlError: the tokens are neither.
+    """
     if cursor.tokens.words[cursor.index + 1] != "(":
         return path(cursor, "expression")
     if not cursor.at_identifier:
@@ -156,7 +168,12 @@ def operand(cursor: Cursor) -> Expression:
 
 
 def path(cursor: Cursor, what: str = "identifier") -> Path:
-    """``name.name``; after a dot too, reserved words need backticks."""
+    """
+    Read a path ``name.name``; after a dot too, reserved words need backticks.
+
+    :param what: what messages call the path.
+    :raises ParseError: there is no name at the cursor, or after a dot.
+    """
     start, index = cursor.start, cursor.index
     words, values = cursor.tokens.words, cursor.tokens.values
     names: list[str] = []

@@ -35,7 +35,12 @@ _OPERANDS: Final = frozenset(
 
 
 def select(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Select:
-    """A whole SELECT; ``outer`` are the directives that stand before it."""
+    """
+    Read a whole SELECT.
+
+    :param outer: the directives that stand before the statement.
+    :raises DqlError: the tokens are no such statement.
+    """
     start = cursor.start
     cursor.expect("SELECT")
     given = outer + directives(cursor)
@@ -62,7 +67,11 @@ def select(cursor: Cursor, outer: tuple[UseDirectives, ...]) -> Select:
 
 
 def projection_list(cursor: Cursor) -> tuple[Projection, ...]:
-    """The list after SELECT or RETURNING."""
+    """
+    Read the list after SELECT or RETURNING.
+
+    :raises DqlError: the tokens are no such list.
+    """
     _refuse_value(cursor)
     return tuple(cursor.read_list(_projection))
 
@@ -103,7 +112,11 @@ def _names_follow(cursor: Cursor) -> bool:
 
 
 def selection(cursor: Cursor) -> Selection:
-    """``[WHERE] [ORDER BY] [LIMIT] [OFFSET]``, the last three in any order."""
+    """
+    Read ``[WHERE] [ORDER BY] [LIMIT] [OFFSET]``, the last three in any order.
+
+    :raises DqlError: a clause is malformed, or comes twice.
+    """
     start = cursor.start
     return _selection(cursor, _where(cursor), start)
 

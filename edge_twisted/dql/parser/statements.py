@@ -43,7 +43,11 @@ _FOREIGN: Final = {
 
 
 def statement(cursor: Cursor) -> Statement:
-    """Any statement, without the semicolon that may end it."""
+    """
+    Read any statement, without the semicolon that may end it.
+
+    :raises DqlError: the tokens begin no statement, or a malformed one.
+    """
     outer = directives(cursor)
     start = cursor.start
     if cursor.word == "EXPLAIN":

@@ -36,7 +36,11 @@ _FIELD_TYPES: Final = {each.value: each for each in FieldType}
 
 
 def collection(cursor: Cursor) -> CollectionRef:
-    """``[COLLECTION] [namespace:]name [(declarations)]``."""
+    """
+    Read ``[COLLECTION] [namespace:]name [(declarations)]``.
+
+    :raises DqlError: the tokens are no such reference.
+    """
     start = cursor.start
     keyword = cursor.accept("COLLECTION")
     namespace: str | None = None
@@ -48,7 +52,11 @@ def collection(cursor: Cursor) -> CollectionRef:
 
 
 def declarations(cursor: Cursor) -> tuple[FieldDeclaration, ...]:
-    """``(path TYPE, ...)``, a MAP with a list of its own."""
+    """
+    Read ``(path TYPE, ...)``, where a MAP may have such a list of its own.
+
+    :raises DqlError: the tokens are no such list.
+    """
     cursor.enter()
     cursor.expect("(")
     found = [_declaration(cursor)]
@@ -71,7 +79,11 @@ def _declaration(cursor: Cursor) -> FieldDeclaration:
 
 
 def term(cursor: Cursor) -> Term:
-    """A collection, its alias, and directives and USE clauses in any order after it."""
+    """
+    Read a collection, its alias, and directives and USE clauses in any order after it.
+
+    :raises DqlError: the tokens are no such term, or it is a subquery.
+    """
     start = cursor.start
     if cursor.word == "(":
         raise cursor.unsupported_error(
@@ -87,7 +99,13 @@ def term(cursor: Cursor) -> Term:
 
 
 def joins(cursor: Cursor) -> tuple[Join, ...]:
-    """``[INNER|LEFT [OUTER]|RIGHT [OUTER]] JOIN term ON condition``, any number of them."""
+    """
+    Read any number of joins: ``[INNER|LEFT|RIGHT] JOIN term ON condition``.
+
+    OUTER may follow LEFT or RIGHT.
+
+    :raises DqlError: a join is malformed, or of a kind that is not supported.
+    """
     found: list[Join] = []
     while True:
         _refuse_joins(cursor)
@@ -157,7 +175,11 @@ def _refuse_parenthesised_ids(cursor: Cursor) -> None:
 
 
 def directives(cursor: Cursor) -> tuple[UseDirectives, ...]:
-    """Return what directive comments right before the token at hand ask for."""
+    """
+    Return the directives in the comments right before the current token, which stays.
+
+    :raises DqlError: a comment holds no valid directives.
+    """
     if not cursor.tokens.directives:
         return ()
     return tuple(

@@ -35,7 +35,7 @@ Matcher = Callable[[str], bool]
 
 
 def quote_pattern(pattern: str) -> str:
-    """Return ``pattern`` as a message may quote it."""
+    """Return ``pattern`` in quotes for a message, cut to `_SHOWN_LENGTH` characters."""
     cut = pattern if len(pattern) <= _SHOWN_LENGTH else pattern[:_SHOWN_LENGTH] + "..."
     return f"'{cut}'"
 
@@ -56,7 +56,7 @@ def check_escape(escape: str) -> None:
     """
     Check that ``escape`` is one character.
 
-    :raises EvaluationError: ``escape`` is not one character.
+    :raises EvaluationError: ``escape`` is empty or longer.
     """
     if len(escape) != 1:
         raise EvaluationError(f"ESCAPE takes exactly one character, not {quote_pattern(escape)}")
@@ -64,7 +64,7 @@ def check_escape(escape: str) -> None:
 
 def compile_expression(expression: str, pattern: str, kind: str, *, whole: bool) -> Matcher:
     """
-    Compile ``expression``, in the syntax of RE2.
+    Return the matcher of a regular expression in the syntax of RE2.
 
     The matcher searches the text, or, if ``whole``, matches all of it.
 

@@ -67,7 +67,7 @@ def compile_like(
     pattern: str, escape: str = DEFAULT_ESCAPE, ignore_case: bool = False
 ) -> LikePattern:
     """
-    Compile a pattern of ``LIKE``, or of ``ILIKE`` if ``ignore_case``.
+    Return the compiled form of a pattern of ``LIKE``, or of ``ILIKE`` if ``ignore_case``.
 
     :raises EvaluationError: the pattern is too long or ends with the escape character, or
         ``escape`` is not one character.
@@ -88,7 +88,7 @@ def compile_like(
 
 def like(value: Operand, pattern: Operand, escape: Operand = DEFAULT_ESCAPE) -> Operand:
     """
-    ``value LIKE pattern ESCAPE escape``.
+    Return ``value LIKE pattern ESCAPE escape``; NULL or MISSING if one is no string.
 
     :raises EvaluationError: as `compile_like`.
     """
@@ -99,7 +99,7 @@ def like(value: Operand, pattern: Operand, escape: Operand = DEFAULT_ESCAPE) -> 
 
 def ilike(value: Operand, pattern: Operand, escape: Operand = DEFAULT_ESCAPE) -> Operand:
     """
-    ``value ILIKE pattern ESCAPE escape``.
+    Return ``value ILIKE pattern ESCAPE escape``; NULL or MISSING if one is no string.
 
     :raises EvaluationError: as `compile_like`.
     """

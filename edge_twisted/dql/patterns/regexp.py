@@ -43,8 +43,11 @@ _VERBOSE: Final = re.compile(
 
 def regexp_like(value: Operand, pattern: Operand, *flags: Operand) -> Operand:
     """
-    Return whether ``pattern`` matches somewhere in ``value``; each of ``flags`` may hold several.
+    Return whether the regular expression ``pattern`` matches somewhere in ``value``.
 
+    NULL or MISSING if one is no string.
+
+    :param flags: strings of the letters that `compile_regexp` takes.
     :raises EvaluationError: as `compile_regexp`.
     """
     if type(value) is str and type(pattern) is str:
@@ -59,8 +62,9 @@ def regexp_like(value: Operand, pattern: Operand, *flags: Operand) -> Operand:
 @lru_cache(maxsize=CACHED_PATTERNS)
 def compile_regexp(pattern: str, flags: str = "") -> Matcher:
     """
-    Compile a regular expression.
+    Return the function of a text that tells whether a regular expression matches in it.
 
+    :param flags: any of the letters i, c, m, s and x.
     :raises EvaluationError: pattern or flags are invalid, or the pattern is too long.
     """
     check_length(pattern, _KIND)

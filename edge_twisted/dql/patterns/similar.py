@@ -53,7 +53,7 @@ _PROBLEMS: Final = {
 
 def similar_to(value: Operand, pattern: Operand, escape: Operand = DEFAULT_ESCAPE) -> Operand:
     """
-    ``value SIMILAR TO pattern ESCAPE escape``.
+    Return ``value SIMILAR TO pattern ESCAPE escape``; NULL or MISSING if one is no string.
 
     :raises EvaluationError: as `compile_similar`.
     """
@@ -65,7 +65,7 @@ def similar_to(value: Operand, pattern: Operand, escape: Operand = DEFAULT_ESCAP
 @lru_cache(maxsize=CACHED_PATTERNS)
 def compile_similar(pattern: str, escape: str = DEFAULT_ESCAPE) -> Matcher:
     """
-    Compile a pattern of ``SIMILAR TO``.
+    Return the function of a text that tells whether a pattern of ``SIMILAR TO`` matches it.
 
     :raises EvaluationError: the pattern is invalid, which the message explains, or too long, or
         ``escape`` is not one character.
