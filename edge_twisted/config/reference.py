@@ -44,7 +44,7 @@ class ReferenceRow:
 
 def reference(whole: Schema) -> str:
     """
-    Return the page ``docs/configuration.md``: a table per top-level key, in the schema's order.
+    Return the page ``docs/configuration.md``: a table for each key at the top of the schema.
 
     :param whole: the published schema, as `schema.schema` returns it.
     """

@@ -53,9 +53,10 @@ Rank = tuple[int, bytes, Stamp]
 
 def rank(entry: Entry) -> Rank:
     """
-    Return the rank of an entry: timestamp, sort key of the value (INITIAL writes only), stamp.
+    Return the rank of an entry, by which `winner` decides between entries of one kind.
 
-    The entry with the greatest rank is shown.
+    A rank is the timestamp, the sort key of the value (empty but for INITIAL writes), and the
+    stamp.
     """
     stamp = entry.stamp
     tie = b"" if stamp.timestamp else sort_key(entry.value)
@@ -84,7 +85,7 @@ def merge_entries(
     left: Entries, left_seen: VersionVector, right: Entries, right_seen: VersionVector
 ) -> Entries:
     """
-    Return the entries of a slot that neither side has superseded, in the order of their stamps.
+    Return the entries of a slot that neither side has superseded, in order of stamps.
 
     An entry stays if both sides hold it, or if the side without it has not seen its dot.
 

@@ -92,7 +92,7 @@ def _check(value: Operand) -> None:
 
 def id_value(key: bytes) -> Value:
     """
-    Return the id that has this sort key; the keys of an object come sorted, as documents show them.
+    Return the id that has this sort key; the keys of an object come sorted.
 
     :raises ValueError: the bytes are not the key of an id.
     """

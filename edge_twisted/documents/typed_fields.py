@@ -23,7 +23,7 @@ from edge_twisted.documents.values import Value
 
 def fields_as(root: PathNode, rules: VariantRules) -> dict[str, Value]:
     """
-    Return the fields of a live document, name -> value, without its id, as a statement sees them.
+    Return the fields that a statement sees of a live document, name -> value, without the id.
 
     :param rules: the types that the statement declares, or its strict mode.
     """

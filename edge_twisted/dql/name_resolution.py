@@ -56,7 +56,7 @@ def free_paths(
 
 def resolve_names(node: Node_, terms: Sequence[syntax.Term]) -> Node_:
     """
-    Return a statement, or a part of one, in which every path begins with the name of its term.
+    Return a statement, or a part, in which every path begins with the name of its term.
 
     :raises SemanticError: a path begins with the name of a collection that has two terms, or is
         just the name of a collection that has an alias; write the alias.

@@ -13,5 +13,9 @@ from edge_twisted.documents.values import MISSING, Missing
 
 
 def propagate(*arguments: object) -> Missing | None:
-    """Return NULL if ``arguments`` hold a NULL and no MISSING, else MISSING."""
+    """
+    Return NULL if an argument is NULL and none is MISSING, else MISSING.
+
+    That is the result of a function or operator whose arguments have wrong types.
+    """
     return None if None in arguments and MISSING not in arguments else MISSING

@@ -15,10 +15,10 @@ class Batches(Protocol):
     """The rows of a large result, read a batch at a time; the caller must close them."""
 
     def next(self) -> Awaitable[Rows | None]:
-        """Fire with the next rows, with None at the end; one call at a time."""
+        """Return an awaitable of the next rows, or of None after the last; one call at a time."""
 
     def close(self) -> None:
-        """Release the snapshot; calling it again has no effect."""
+        """Release the snapshot that the rows are read from; another call has no effect."""
 
 
 @define(kw_only=True)

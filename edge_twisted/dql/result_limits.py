@@ -22,8 +22,9 @@ def utf8_length(text: str) -> int:
 
 def within_limit(text: str, function: str) -> str:
     """
-    Return ``text`` if it is within the limit.
+    Return ``text`` if it is within the limit of what a function may return.
 
+    :param function: the name of the function, for the message.
     :raises EvaluationError: the text is longer than `RESULT_LIMIT_BYTES` in UTF-8.
     """
     length = len(text)
@@ -33,5 +34,9 @@ def within_limit(text: str, function: str) -> str:
 
 
 def too_large(function: str) -> EvaluationError:
-    """Return the error for a result of ``function`` that is beyond `RESULT_LIMIT_BYTES`."""
+    """
+    Return, for the caller to raise, the error for a result beyond `RESULT_LIMIT_BYTES`.
+
+    :param function: the name of the function that has the result, for the message.
+    """
     return EvaluationError(f"the result of {function} exceeds limit of {RESULT_LIMIT_BYTES} bytes")

@@ -42,10 +42,10 @@ class SourceText:
 
     def position(self, span: Span) -> SourcePosition:
         """
-        Return the line and column of ``span``.
+        Return line and column of the beginning of ``span``, and a snippet that shows it.
 
-        The end of the text is the position after its last character; a span beyond it counts as
-        the end.
+        The end of the text is the position after its last character; a span beyond it counts as the
+        end.
         """
         start = min(span[0], len(self.text))
         line_start = self.text.rfind("\n", 0, start) + 1
@@ -56,7 +56,7 @@ class SourceText:
         )
 
     def near(self, span: Span) -> str:
-        """Return the beginning of the text at ``span``, on one line, for "near ..."."""
+        """Return the beginning of the text at ``span``, on one line, for messages: "near ..."."""
         rest = self.text[span[0] : span[0] + _NEAR_LENGTH + 1]
         shown = rest[:_NEAR_LENGTH] + ("..." if len(rest) > _NEAR_LENGTH else "")
         return " ".join(_printable(shown).split())

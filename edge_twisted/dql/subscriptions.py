@@ -97,7 +97,7 @@ class Subscription:
 
     def matches(self, document: dict[str, Value], now: Callable[[], float] | None = None) -> bool:
         """
-        Return whether a document, including its id, is shared; may be called from any thread.
+        Return whether a document, its id included, is shared; may be called from any thread.
 
         A document for which the condition fails to evaluate is not shared.
 

@@ -36,7 +36,7 @@ class BadNumber(ValueError):
 
 def resolve(text: str) -> bool | int | float | str | None:
     """
-    Return the value of a plain scalar (one without quotes): a number, a boolean, null or text.
+    Return the value of a plain (unquoted) scalar: a number, a boolean, null or text.
 
     :raises BadNumber: `text` is out of range, infinite or not-a-number; report it to the user.
     """

@@ -4,7 +4,8 @@ Functions on dates.
 
 A date is a string in ISO-8601 with a zone, or an integer, milliseconds since 1970 in UTC.
 Functions that return a date return the kind that they were given, or a string in the format that
-they were given.  Everything is in UTC unless the name of a zone is given.
+they were given.  Everything is in UTC unless the name of a zone is given.  For arguments that are
+no date, part, format or zone they return NULL or MISSING (`propagate`).
 """
 
 from __future__ import annotations
@@ -180,7 +181,7 @@ def date_range(
     *options: Operand,
 ) -> Operand:
     """
-    Return the dates from ``start`` up to, and without, ``end``, ``step`` times ``part`` apart.
+    Return the dates from ``start`` to, and without, ``end``, ``step`` times ``part`` apart.
 
     Return no date if the step is 0 or leads away from ``end``.  Kind of date, format and zone are
     as in `date_add`.  ``spend`` is called for each date, and raises to end the statement.

@@ -3,7 +3,8 @@
 Functions on objects.
 
 They read and change the top level only, and change copies.  Keys come in the order of their code
-points, so that equal objects give equal results, whichever way they were written.
+points, so that equal objects give equal results, whichever way they were written.  For arguments of
+wrong types they return NULL or MISSING (`propagate`).
 """
 
 from __future__ import annotations

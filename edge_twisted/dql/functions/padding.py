@@ -52,7 +52,9 @@ def lpad(text: Operand, length: Operand, padding: Operand = " ") -> Operand:
 
 def rpad(text: Operand, length: Operand, padding: Operand = " ") -> Operand:
     """
-    Return ``text`` padded on the right to ``length`` characters, or cut to ``length``; see `lpad`.
+    Return ``text`` padded on the right to ``length`` characters, or cut to ``length``.
+
+    An empty ``padding`` adds nothing; a negative length counts as 0.
 
     :raises EvaluationError: the result is larger than a document may be.
     """

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions on strings.  Positions and lengths count characters, positions from 0."""
+"""
+Functions on strings.  Positions and lengths count characters, positions from 0.
+
+For arguments of wrong types they return NULL or MISSING (`propagate`).
+"""
 
 from __future__ import annotations
 

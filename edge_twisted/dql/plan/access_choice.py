@@ -73,7 +73,11 @@ class Choice:
 
 
 def choose(request: TermRequest, indexes: Sequence[Index], directives: Directives) -> Choice:
-    """Return the best access path for a request, given the complete indexes."""
+    """
+    Return the best access path for the documents of one term.
+
+    :param indexes: the indexes of the collection that are complete, oldest first.
+    """
     parts = conjuncts(request.where)
     found = {
         position: each

@@ -17,7 +17,7 @@ class KeyPart:
     descending: bool = False
 
     def describe(self) -> dict[str, object]:
-        """Return the key as EXPLAIN and `system:indexes` show it."""
+        """Return the key as EXPLAIN and `system:indexes` show it: ``direction`` and ``key``."""
         return {"direction": "desc" if self.descending else "asc", "key": list(self.path)}
 
 

@@ -43,7 +43,11 @@ class Constraint:
 
 
 def conjuncts(condition: syntax.Expression | None) -> tuple[syntax.Expression, ...]:
-    """Return the conjuncts of a condition: it is TRUE if and only if all of them are."""
+    """
+    Return the conjuncts of a condition, which is TRUE if and only if all of them are.
+
+    An absent condition has none.
+    """
     if condition is None:
         return ()
     if isinstance(condition, syntax.And):
@@ -64,7 +68,7 @@ def is_constant(expression: syntax.Expression) -> bool:
 
 
 def constraint(condition: syntax.Expression, field_of: FieldOf) -> Constraint | None:
-    """Return the constraint of one conjunct on a field; None if no index could serve it."""
+    """Return what one conjunct demands of one field; None if no index could serve it."""
     match condition:
         case syntax.Binary(operator=syntax.BinaryOperator.IN):
             return _membership(condition, field_of)

@@ -28,7 +28,11 @@ class Covers(Enum):
 def covers(
     statement: syntax.Select, choice: Choice | None, fidelity: Fidelity, field_of: FieldOf
 ) -> Covers | None:
-    """Return what the chosen index covers, if that is all that the statement needs."""
+    """
+    Return what the chosen index provides, if the statement needs nothing else, or None.
+
+    :param fidelity: how far stored bodies are what the statement sees.
+    """
     if choice is None or choice.residual is not None or statement.joins:
         return None
     if not isinstance(choice.access, IndexScan) or fidelity is not Fidelity.WHOLE:
@@ -51,7 +55,7 @@ def cover(choice: Choice) -> Choice:
 
 
 def count_name(statement: syntax.Select) -> str | None:
-    """Return the output name of a statement that only counts rows; None for any other."""
+    """Return the output name of the count, if a statement only counts rows; else None."""
     if statement.group_by or statement.having is not None or statement.distinct:
         return None
     match statement.projections:

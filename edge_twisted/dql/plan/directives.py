@@ -36,7 +36,11 @@ class Directives:
     max_joins: int = MAX_JOINS
 
     def usable(self, indexes: Sequence[Index]) -> Sequence[Index]:
-        """Return the indexes that may be used; names of which none exists are ignored."""
+        """
+        Return those of ``indexes`` that may be used, in the same order.
+
+        Names of directives are ignored if none of them exists.
+        """
         if self.disable_index_scan or self.indexes == ():
             return ()
         if self.indexes is None:
@@ -48,7 +52,12 @@ class Directives:
 def directives_of(
     defaults: Mapping[str, Value], statement: Iterable[syntax.UseDirectives], term: syntax.Term
 ) -> Directives:
-    """Return the directives of a term, applied from the widest source to the narrowest."""
+    """
+    Return the directives of a term: later and narrower sources override the others.
+
+    :param defaults: the directives of the server, such as ``#prefer_order`` -> true.
+    :param statement: the directives of the whole statement.
+    """
     found = _apply(Directives(), defaults)
     for each in statement:
         content = json.loads(each.json)

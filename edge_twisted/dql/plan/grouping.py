@@ -47,7 +47,11 @@ class GroupPlan:
     term: str | None = None
 
     def scope(self, refusal: Callable[[syntax.Path], SemanticError]) -> GroupScope:
-        """Return the scope above the grouping; `refusal` makes the error for any other path."""
+        """
+        Return the scope of expressions above the grouping: of its keys and aggregates.
+
+        :param refusal: returns the error for a path that is no part of either.
+        """
         count = len(self.keys)
         ready = {
             qualify(node, self.term): _key(at) if at < count else _result(at - count)
@@ -71,6 +75,7 @@ def plan_grouping(
     Return the group plan of a statement; None if it has neither keys nor aggregates.
 
     :param above: all clauses in which aggregates may occur.
+    :raises SemanticError: a key or the argument of an aggregate has no meaning in the scope.
     """
     calls: dict[syntax.Expression, syntax.Call] = {}
     for clause in above:

@@ -40,11 +40,15 @@ class KeyRange:
 
     @property
     def points(self) -> bool:
-        """Whether the key is pinned to single values."""
+        """Whether this key of the index is pinned to single values."""
         return any(range_.points for range_ in self.ranges)
 
     def resolve(self, evaluate: Evaluate) -> Intervals:
-        """Return the intervals of this key's encoding, in the order of the index."""
+        """
+        Return the intervals of this key's encodings, disjoint and in the order of the index.
+
+        :param evaluate: returns the value of a constant expression in this execution.
+        """
         found = resolve_all(self.ranges, evaluate)
         if not self.descending:
             return found
@@ -74,15 +78,21 @@ class IndexRanges:
 
     def resolve(self, evaluate: Evaluate) -> Intervals:
         """
-        Return the intervals of whole keys, disjoint and in the order of the index.
+        Return the intervals of whole index keys, disjoint and in the order of the index.
 
         Beyond `MAX_INTERVALS`, later keys are left open.  The intervals then contain more than
         matches, and the caller must filter (see `complete`).
+
+        :param evaluate: returns the value of a constant expression in this execution.
         """
         return self._resolve(evaluate)[0]
 
     def complete(self, evaluate: Evaluate) -> tuple[Intervals, bool]:
-        """Return the intervals of `resolve`, and whether every range was applied."""
+        """
+        Return the intervals of `resolve`, and whether they contain matches only.
+
+        If not, some keys were left open, and the caller must filter.
+        """
         return self._resolve(evaluate)
 
     def _resolve(self, evaluate: Evaluate) -> tuple[Intervals, bool]:
@@ -115,7 +125,11 @@ MAX_RANGES_OF_KEY: Final = 32
 def best_ranges(
     indexes: Sequence[Index], constraints: Mapping[int, Constraint]
 ) -> IndexRanges | None:
-    """Return the best index with its ranges for the constraints; None if no index narrows."""
+    """
+    Return how to read the best index for the constraints; None if no index narrows.
+
+    :param constraints: position of the conjunct -> what it demands of a field.
+    """
     candidates = [
         found for index in indexes if (found := _ranges_of(index, constraints)) is not None
     ]

@@ -25,7 +25,7 @@ NOTHING: Final[Intervals] = ()
 
 
 def point(value: Operand) -> Interval:
-    """Return the interval of exactly one value."""
+    """Return the interval of the key of exactly one value."""
     key = sort_key(value)
     return key, after(key)
 
@@ -56,12 +56,16 @@ PRESENT: Final[Intervals] = ((b"", _MISSING),)
 
 
 def section(value: Operand) -> Interval | None:
-    """Return the interval of all values that compare with ``value``; None for NULL and MISSING."""
+    """
+    Return the interval of the keys of all values that compare with ``value``.
+
+    Returns None for NULL and MISSING, which compare with nothing.
+    """
     return _SECTIONS.get(type(value))
 
 
 def with_all_objects(intervals: Sequence[Interval]) -> Intervals:
-    """Return the union of ``intervals`` with all objects, if they contain an object."""
+    """Return ``intervals``, widened to all objects if they contain the key of an object."""
     objects = _SECTIONS[dict]
     if not intersect(intervals, (objects,)):
         return tuple(intervals)
@@ -69,7 +73,7 @@ def with_all_objects(intervals: Sequence[Interval]) -> Intervals:
 
 
 def intersect(left: Sequence[Interval], right: Sequence[Interval]) -> Intervals:
-    """Return the keys that are in both sets."""
+    """Return the set of the keys that are in both sets of intervals."""
     found: list[Interval] = []
     i = j = 0
     while i < len(left) and j < len(right):
@@ -103,7 +107,7 @@ def union(intervals: Sequence[Interval]) -> Intervals:
 
 
 def invert_interval(interval: Interval) -> Interval:
-    """Return the interval of the inverted keys of an interval."""
+    """Return the interval of the inverted keys, for a descending key of an index."""
     low, high = interval
     start = b"" if high is None else (after(invert(high)) or b"")
     return start, after(invert(low)) if low else None

@@ -43,7 +43,7 @@ class JoinPlan:
     keys: tuple[FieldPath, ...]
 
     def describe(self) -> Description:
-        """Return the step as EXPLAIN shows it."""
+        """Return the join as EXPLAIN shows it, with the look-up of its documents, if any."""
         hashed = self.equalities and self.lookup is None
         found: Description = {
             "#operator": "hashJoin" if hashed else "nlJoin",

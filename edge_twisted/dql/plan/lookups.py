@@ -38,7 +38,7 @@ class Lookup:
     _compiled: dict[int, CompiledExpression] = field(factory=dict, init=False, eq=False, repr=False)
 
     def value(self, node: syntax.Expression, row: Row, env: Environment) -> Operand:
-        """Return the value of an expression of the access for a row so far."""
+        """Return the value of an expression of the access, computed from the row so far."""
         compiled = self._compiled.get(id(node))
         if compiled is None:
             compiled = self._compiled[id(node)] = compile_expression(node, self._scope)
@@ -54,8 +54,9 @@ def plan_lookup(
     directives: Directives,
 ) -> Lookup | None:
     """
-    Return the look-up of a join's term; None if all its documents must be read.
+    Return the look-up of a join's documents; None if all its documents must be read.
 
+    :param outer: the names of the terms of the row so far.
     :param parts: the conjuncts of the ON condition.
     :param sides: for each conjunct the pair of an equality with the rows so far, or None.
     """

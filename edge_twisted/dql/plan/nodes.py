@@ -27,6 +27,7 @@ class CollectionScan:
     namespace: str = "default"
 
     def describe(self) -> Description:
+        """Return the scan as EXPLAIN shows it."""
         return {
             "#operator": "scan",
             "alias": self.alias,
@@ -41,6 +42,7 @@ class NoSource:
     """The single row of a SELECT without FROM."""
 
     def describe(self) -> Description:
+        """Return the absent source as EXPLAIN shows it."""
         return {"#operator": "dummyScan"}
 
 
@@ -54,6 +56,7 @@ class IdScan:
     lists: tuple[syntax.Expression, ...] = ()
 
     def describe(self) -> Description:
+        """Return the scan as EXPLAIN shows it, with the expressions of its ids."""
         return {
             "#operator": "idScan",
             "alias": self.alias,
@@ -75,6 +78,7 @@ class IndexScan:
     covering: bool = False
 
     def describe(self) -> Description:
+        """Return the scan as EXPLAIN shows it, with a span for each key of the index."""
         index = self.ranges.index
         spans = []
         for part, key in zip(index.keys, self.ranges.keys, strict=False):
@@ -103,6 +107,7 @@ class UnionScan:
     children: tuple[IndexScan | IdScan, ...]
 
     def describe(self) -> Description:
+        """Return the scan as EXPLAIN shows it, with its children."""
         return {
             "#operator": "unionScan",
             "children": [child.describe() for child in self.children],
@@ -116,6 +121,7 @@ class IntersectScan:
     children: tuple[IndexScan, ...]
 
     def describe(self) -> Description:
+        """Return the scan as EXPLAIN shows it, with its children."""
         return {
             "#operator": "intersectScan",
             "children": [child.describe() for child in self.children],
@@ -129,6 +135,7 @@ class CountScan:
     collection: str
 
     def describe(self) -> Description:
+        """Return the count as EXPLAIN shows it."""
         return {"#operator": "countScan", "collection": self.collection}
 
 
@@ -136,5 +143,5 @@ DocumentAccess = CollectionScan | IdScan | IndexScan | UnionScan | IntersectScan
 
 
 def sequence(steps: Sequence[Description]) -> Description:
-    """Return the description of steps that run one after another."""
+    """Return the description, for EXPLAIN, of steps that run one after another."""
     return {"#operator": "sequence", "children": list(steps)}

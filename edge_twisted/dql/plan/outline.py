@@ -38,7 +38,11 @@ NOTHING_ASKED: Final = Outline((), True)
 
 
 def outline(condition: syntax.Expression | None, field_of: FieldOf) -> Outline:
-    """Return the outline of a condition on the documents of one collection."""
+    """
+    Return what a condition demands of single fields of the documents of one collection.
+
+    An absent condition demands nothing.
+    """
     if condition is None:
         return NOTHING_ASKED
     parts = [_part(each, field_of) for each in conjuncts(condition)]

@@ -45,7 +45,11 @@ class Projection:
 
 
 def name_of(projected: syntax.ResultExpression, position: int) -> str:
-    """Return the name of an output: its alias, a path's last name, or ``($n)``."""
+    """
+    Return the name of an output: its alias, a path's last name, or ``($n)`` by position.
+
+    :param position: the position of the output in the list, from 1.
+    """
     if projected.alias is not None:
         return projected.alias
     if isinstance(projected.expression, syntax.Path):
@@ -54,7 +58,7 @@ def name_of(projected: syntax.ResultExpression, position: int) -> str:
 
 
 def aliases(projections: Sequence[syntax.Projection]) -> dict[str, syntax.Expression]:
-    """Return the expressions of the aliases, which ORDER BY may use."""
+    """Return the aliases, name -> projected expression, which ORDER BY may use."""
     return {
         each.alias: each.expression
         for each in projections
@@ -66,8 +70,9 @@ def compile_projection(
     projections: Sequence[syntax.Projection], terms: Sequence[str], scope: NameScope
 ) -> Projection:
     """
-    Return the projection of a statement.
+    Return the compiled projection of a statement, which makes the outputs of rows.
 
+    :param terms: the names of the statement's terms, in order.
     :raises SemanticError: an output name comes twice, or ``*`` stands beside other elements.
     """
     _check_names(projections)

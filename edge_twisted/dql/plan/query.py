@@ -157,18 +157,18 @@ class QueryPlan:
 
     @property
     def splices(self) -> bool:
-        """Whether texts of the store may be the rows, as they come."""
+        """Whether JSON texts of the store may be the rows, undecoded."""
         return (self.is_plain or self.fields is not None) and not self.order
 
     def describe(self, stats: Mapping[str, object] = MappingProxyType({})) -> Description:
-        """Return the plan as EXPLAIN shows it, or with `stats` of its steps as PROFILE does."""
+        """Return the plan as EXPLAIN shows it, or, with `stats` by step, as PROFILE does."""
         shown: list[Description] = []
         for name, step in self.steps():
             shown.append({**step, "#stats": stats[name]} if name in stats else step)
         return sequence(shown)
 
     def steps(self) -> Iterator[tuple[str, Description]]:
-        """Yield the steps, the lowest first, with the names under which they are metered."""
+        """Yield the name, as meters have it, and the description of each step, the lowest first."""
         statement = self.statement
         source = statement.source
         if self.counts_all is not None and source is not None:
@@ -342,7 +342,7 @@ def _simplify_where(statement: syntax.Select, rows: RowScope) -> syntax.Select:
 
 
 def field_of_term(name: str) -> FieldOf:
-    """Return the function from a path to its field, for a statement with one term."""
+    """Return the function from a path to its field, for a statement with the one term `name`."""
 
     def field_of(path: syntax.Path) -> tuple[str, ...] | None:
         if path.names[0] != name:

@@ -43,13 +43,17 @@ class Range(Protocol):
 
     @property
     def points(self) -> bool:
-        """Whether each interval is a single value, so that the next key can be narrowed too."""
+        """Whether each interval is of a single value, so that the next key can be narrowed too."""
 
     def resolve(self, evaluate: Evaluate) -> Intervals:
-        """Return the intervals for the current values of the expressions."""
+        """
+        Return the intervals of encoded keys in this execution, disjoint and ascending.
+
+        :param evaluate: returns the value of a constant expression in this execution.
+        """
 
     def describe(self) -> dict[str, object]:
-        """Return the range as EXPLAIN shows it."""
+        """Return the range as EXPLAIN shows it, such as ``{"low": ..., "high": ...}``."""
 
 
 def _bound(expression: syntax.Expression, included: bool) -> dict[str, object]:
@@ -65,9 +69,11 @@ class Points:
     points: bool = True
 
     def resolve(self, evaluate: Evaluate) -> Intervals:
+        """Return the intervals of the values of the expressions."""
         return union([found for each in self.values for found in _equal_to(evaluate(each))])
 
     def describe(self) -> dict[str, object]:
+        """Return one value as ``low`` and ``high``, several as ``in``."""
         if len(self.values) == 1:
             bound = _bound(self.values[0], True)
             return {"low": bound, "high": bound}
@@ -83,12 +89,14 @@ class ElementOf:
     points: bool = True
 
     def resolve(self, evaluate: Evaluate) -> Intervals:
+        """Return the intervals of the elements of the array; none if it is no array."""
         values = evaluate(self.array)
         if not isinstance(values, list):
             return NOTHING
         return union([found for value in values for found in _equal_to(value)])
 
     def describe(self) -> dict[str, object]:
+        """Return the text of the array as ``in``."""
         return {"in": format_expression(self.array)}
 
 
@@ -109,6 +117,7 @@ class BoundedRange:
     points: bool = False
 
     def resolve(self, evaluate: Evaluate) -> Intervals:
+        """Return the interval between the bounds, of values that compare with them."""
         found: Intervals | None = None
         if self.low is not None:
             found = self._above(evaluate(self.low))
@@ -132,6 +141,7 @@ class BoundedRange:
         return _interval(comparable[0], after(key) if self.high_included else key)
 
     def describe(self) -> dict[str, object]:
+        """Return the bounds that there are, as ``low`` and ``high``."""
         shown: dict[str, object] = {}
         if self.low is not None:
             shown["low"] = _bound(self.low, self.low_included)
@@ -149,6 +159,7 @@ class OtherThan:
     points: bool = False
 
     def resolve(self, evaluate: Evaluate) -> Intervals:
+        """Return the intervals on both sides of the value, of values that compare with it."""
         value = evaluate(self.value)
         comparable = section(value)
         if comparable is None:
@@ -157,6 +168,7 @@ class OtherThan:
         return _interval(comparable[0], low) + _interval(high, comparable[1])
 
     def describe(self) -> dict[str, object]:
+        """Return the text of the value as ``not``."""
         return {"not": format_expression(self.value)}
 
 
@@ -170,6 +182,7 @@ class PrefixRange:
     points: bool = False
 
     def resolve(self, evaluate: Evaluate) -> Intervals:
+        """Return the interval of the strings that begin with the prefix."""
         prefix = self.prefix(evaluate)
         if prefix is None:
             return NOTHING
@@ -180,7 +193,7 @@ class PrefixRange:
         return _interval(sort_key(prefix), _after_prefix(prefix) or strings[1])
 
     def prefix(self, evaluate: Evaluate) -> str | None:
-        """Return the prefix of every match; None if nothing can match."""
+        """Return the prefix that every match of the pattern has; None if nothing can match."""
         pattern = evaluate(self.pattern)
         if not isinstance(pattern, str):
             return None
@@ -191,6 +204,7 @@ class PrefixRange:
         return pattern
 
     def describe(self) -> dict[str, object]:
+        """Return the text of the pattern as ``prefix``."""
         return {"prefix": format_expression(self.pattern)}
 
 
@@ -214,9 +228,11 @@ class Absent:
     points: bool = True
 
     def resolve(self, evaluate: Evaluate) -> Intervals:
+        """Return the interval of the key of NULL, or of MISSING."""
         return (point(None if self.absence is syntax.Absence.NULL else MISSING),)
 
     def describe(self) -> dict[str, object]:
+        """Return NULL or MISSING as ``low`` and ``high``."""
         bound = {"expr": self.absence.value.lower(), "included": True}
         return {"low": bound, "high": bound}
 
@@ -229,9 +245,11 @@ class Present:
     points: bool = False
 
     def resolve(self, evaluate: Evaluate) -> Intervals:
+        """Return the interval of all values but MISSING."""
         return PRESENT
 
     def describe(self) -> dict[str, object]:
+        """Return MISSING as the bound ``high``, which is not included."""
         return {"high": {"expr": "missing", "included": False}}
 
 
@@ -249,14 +267,20 @@ class LooseRange:
     points: bool = False
 
     def resolve(self, evaluate: Evaluate) -> Intervals:
+        """Return the intervals of the inner range, widened to all objects if they hold one."""
         return with_all_objects(self.inner.resolve(evaluate))
 
     def describe(self) -> dict[str, object]:
+        """Return the description of the inner range."""
         return self.inner.describe()
 
 
 def resolve_all(ranges: Sequence[Range], evaluate: Evaluate) -> Intervals:
-    """Return the intersection of the intervals of ``ranges``, of which there is at least one."""
+    """
+    Return the intersection of the intervals of ``ranges``, of which there is at least one.
+
+    :param evaluate: returns the value of a constant expression in this execution.
+    """
     found = ranges[0].resolve(evaluate)
     for other in ranges[1:]:
         found = intersect(found, other.resolve(evaluate))

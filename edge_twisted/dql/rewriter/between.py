@@ -10,7 +10,7 @@ from edge_twisted.dql.syntax import BinaryOperator as Operator
 
 def split_between(node: syntax.Expression, polarity: Polarity) -> syntax.Expression:
     """
-    Rewrite ``a BETWEEN 1 AND b`` to ``a >= 1 AND a <= b``, of which an index serves the first.
+    Rewrite ``a BETWEEN 1 AND b`` to ``a >= 1 AND a <= b``: an index serves the first part.
 
     With two constant bounds, or none, the node stays as it is: an index serves both, or neither.
     """

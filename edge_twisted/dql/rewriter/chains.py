@@ -8,7 +8,11 @@ from edge_twisted.dql.rewriter.polarity import FALSITY, TRUTH, Polarity
 
 
 def flatten(node: syntax.Expression, polarity: Polarity) -> syntax.Expression:
-    """Rewrite ``a AND (b AND c)`` to ``a AND b AND c``, and drop repeated operands."""
+    """
+    Rewrite ``a AND (b AND c)`` to ``a AND b AND c``, and drop repeated operands.
+
+    OR is rewritten in the same way.  Any other node is returned as it is.
+    """
     if not isinstance(node, syntax.And | syntax.Or):
         return node
     kind = type(node)

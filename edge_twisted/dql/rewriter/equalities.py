@@ -25,7 +25,11 @@ def equality_of_one(node: syntax.Expression, polarity: Polarity) -> syntax.Expre
 
 
 def join_equalities(node: syntax.Expression, polarity: Polarity) -> syntax.Expression:
-    """Rewrite ``a = 1 OR a = 2 OR b`` to ``a IN [1, 2] OR b`` where truth counts."""
+    """
+    Rewrite ``a = 1 OR a = 2 OR b`` to ``a IN [1, 2] OR b`` where truth counts.
+
+    Any other node is returned as it is.
+    """
     if polarity is not TRUTH or not isinstance(node, syntax.Or):
         return node
     values: dict[syntax.Path, list[syntax.Expression]] = {}

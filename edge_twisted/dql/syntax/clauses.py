@@ -89,7 +89,7 @@ class Term(Node):
 
     @property
     def name(self) -> str:
-        """The name by which paths refer to the term."""
+        """The name by which paths refer to the term: its alias, else its collection's name."""
         return self.alias or self.collection.name
 
 

@@ -121,11 +121,11 @@ class Binary(Expression):
 
 def spine(node: Expression) -> list[Binary]:
     """
-    Return a chain of operators, grouped from the left, from its first operator to its last.
+    Return the operators of a chain such as ``a + b + c``, from the first to the last.
 
-    ``a + b + c`` is [``a + b``, ``a + b + c``], each the left operand of the next; what is no
-    operator has none.  A chain may be as long as the statement, so callers must iterate over this
-    list instead of recursing.  IN is a chain by itself: its right side is a list.
+    ``a + b + c`` gives [``a + b``, ``a + b + c``], each the left operand of the next; what is no
+    operator gives none.  A chain may be as long as the statement, so callers must iterate over this
+    list instead of recursing.  IN is no part of a chain: its right side is a list.
     """
     found: list[Binary] = []
     while isinstance(node, Binary) and node.operator is not BinaryOperator.IN:
@@ -287,7 +287,7 @@ class ObjectComprehension(Expression):
 
 def deeper_than(root: Node, limit: int) -> Expression | None:
     """
-    Return the first expression that is the ``limit``-th or a later one inside each other.
+    Return the first expression that is nested more than ``limit`` levels deep, or None.
 
     A chain of operators (`spine`) is one level, however long it is.
     """

@@ -13,7 +13,7 @@ from edge_twisted.dql.syntax.node import Node
 
 def map_tree(node: Node, change: Callable[[Node], Node]) -> Node:
     """
-    Return the tree with `change` applied to every node, children first.
+    Return the tree with `change` applied to every node, children before parents.
 
     A node without changes below it stays the same object; spans are kept.  A chain of operators may
     be as deep as the statement is long, so the function does not recurse.

@@ -38,7 +38,7 @@ class Node:
         return hash(_signature(self))
 
     def children(self) -> list[Node]:
-        """Return the nodes that this node's fields hold, in the order of the text."""
+        """Return the nodes right below this one, in the order of the text."""
         found: list[Node] = []
         for name in _field_names(type(self)):
             value = getattr(self, name)
@@ -49,7 +49,7 @@ class Node:
         return found
 
     def walk(self) -> Iterator[Node]:
-        """Yield this node and everything below it, parents first, in the order of the text."""
+        """Yield this node and all nodes below it, parents first, in the order of the text."""
         stack: list[Node] = [self]
         while stack:
             node = stack.pop()
