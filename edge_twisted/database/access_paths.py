@@ -337,8 +337,9 @@ def read_stored_texts(
 
     :param test: filters documents where the index serves only a part of the condition; without it,
         such a plan returns None.
-    :raises BeyondBounds: the texts are more than the reactor thread may read.
+    :raises BeyondBounds: the texts are more than the reactor thread may read: read on a thread.
     :raises DocumentDamaged: the document with the id is in quarantine.
+    :raises ArgumentError: LIMIT or OFFSET is not a whole number from 0.
     """
     if plan.one_id is not None:
         collection, node = plan.one_id

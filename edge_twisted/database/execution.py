@@ -152,7 +152,7 @@ class Execution:
 
     @property
     def select(self) -> syntax.Select:
-        """The statement, which is a SELECT."""
+        """The statement, which must be a SELECT."""
         statement = self.prepared.statement
         assert isinstance(statement, syntax.Select)
         return statement
@@ -167,8 +167,9 @@ class Execution:
         """
         Plan a SELECT within what the caller may see; return the plan and its reader.
 
-        :param role: tells apart the SELECTs of one statement in the cache of plans; that of the
-            ``target`` finds the documents that a mutation changes.
+        :param role: the part of the statement that this SELECT is: ``select`` itself, or the
+            ``target``, which finds the documents that a mutation changes.
+        :param bounds: what the read may cost; it is for a reader thread if unbounded.
         :raises SemanticError: a name or an expression of the SELECT has no meaning.
         :raises StatementForbidden: the caller may not read a collection, or not run SELECT.
         """
@@ -304,6 +305,7 @@ class Execution:
         Return the statement's plan as a result of one row, ``{"plan": ...}``; runs nothing.
 
         :raises StatementForbidden: the caller may not run EXPLAIN, or the statement.
+        :raises UnsupportedError: the statement has no plan, see `plan_of`.
         """
         check_verb(self.access, "explain")
         return self._result("explain", snapshot, [{"plan": self.describe_plan(snapshot)}])
@@ -315,6 +317,7 @@ class Execution:
         Return the plan as EXPLAIN shows it; with `stats`, as PROFILE shows it.
 
         :param stats: name of a step of the plan -> what `StepObserver` measured of it.
+        :raises UnsupportedError: the statement has no plan, see `plan_of`.
         """
         plan = self.plan_of(snapshot)
         if plan is not None:
@@ -328,6 +331,7 @@ class Execution:
         Return a result of one row with the indexes that would serve the statement; runs nothing.
 
         :raises StatementForbidden: the caller may not run ADVISE, or the statement.
+        :raises UnsupportedError: the statement has no plan, see `plan_of`.
         """
         check_verb(self.access, "advise")
         plan = self.plan_of(snapshot)
@@ -359,7 +363,7 @@ class Execution:
 
     def plan_of(self, snapshot: Snapshot) -> QueryPlan | None:
         """
-        Plan the reading part of the statement; return None for INSERT of documents.
+        Return the plan of the statement's reading part; None for INSERT of documents.
 
         :raises UnsupportedError: the statement reads no documents, so it has no plan.
         """

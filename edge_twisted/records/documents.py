@@ -83,7 +83,11 @@ class DocumentWriter:
         return merged
 
     def load(self, collection: str, key: bytes) -> DocumentState | None:
-        """Return the state of a document as `load_state` does, and raise the same errors."""
+        """
+        Return the state of a document, deleted or not, as `load_state` does; None if absent.
+
+        :raises DocumentDamaged, StoreCorrupt: see `load_state`.
+        """
         return load_state(self.unit, collection, key)
 
     def save(self, collection: str, id_: DocumentId, state: DocumentState) -> int:
@@ -94,6 +98,7 @@ class DocumentWriter:
         transit.
 
         :param state: has the write that is to be stored already, under a stamp of `stamp`.
+        :raises DocumentDamaged, StoreCorrupt: the document here cannot be read, see `load_state`.
         """
         evicted = self.evicted_version(collection, id_.key)
         # No own replica: INITIAL writes with the stamp of the beginning of time.

@@ -42,7 +42,8 @@ class Scopes:
         """
         Return the scope of a subscription, compiled and kept under its key.
 
-        :raises DqlError: the query is no subscription, or its arguments do not fit.
+        :raises DqlError: the query is no subscription, its arguments do not fit, or it names a
+            hidden collection (`UnsupportedError`).
         """
         found = Subscription.of(query, arguments, restricted=False)
         if is_hidden(found.collection):

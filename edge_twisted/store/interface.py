@@ -54,7 +54,7 @@ class Snapshot(Protocol):
 
     @property
     def lsn(self) -> int:
-        """The newest commit that this snapshot contains; 0 for a database never written."""
+        """The number of the newest commit in this snapshot; 0 for a database never written."""
 
     @property
     def catalog_version(self) -> int:
@@ -253,7 +253,7 @@ class UnitOfWork(Snapshot, Protocol):
 
     @property
     def lsn(self) -> int:
-        """The lsn under which this unit is stored (if it changes something)."""
+        """The number of the commit that this unit becomes, if it changes documents."""
 
     @property
     def replica(self) -> Replica:
