@@ -83,7 +83,7 @@ class AttachmentsDownload:
     async def respond(self, request: Request) -> AnyResponse:
         """Send the blob, or the range asked for; fetch it from the mesh first if need be.
 
-        :raises AttachmentNotFound: the caller may read no document that names the blob.
+        :raises AttachmentNotFound: the caller may read no document that names the blob: 404.
         """
         attachment = attachment_id(request.path_parameter)
         access = caller_of(request).permits.access(ROUTE.endpoint)

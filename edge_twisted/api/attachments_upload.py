@@ -160,7 +160,7 @@ class _Form:
     def end(self) -> None:
         """End the current part.
 
-        :raises InvalidRequest: a text is not UTF-8.
+        :raises InvalidRequest: a text is not UTF-8: 400.
         """
         if self.in_file:
             self.in_file = False

@@ -62,7 +62,7 @@ class CrossOrigin:
 
         `methods` are those of the path that is asked about.
 
-        :raises Forbidden: pages of this origin may not call the API.
+        :raises Forbidden: pages of this origin may not call the API: 403.
         """
         origin = request.headers.get_bytes(_ORIGIN)
         if request.method != "OPTIONS" or origin is None:

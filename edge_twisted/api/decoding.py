@@ -51,7 +51,7 @@ def call_of(value: object, where: str = "the body") -> Call:
 
     `args` may be absent.  `where` is what error messages call the value.
 
-    :raises InvalidRequest: the value has another form.
+    :raises InvalidRequest: the value has another form: 400.
     """
     members = object_of(value, _CALL, where)
     statement = members.get("statement")

@@ -121,9 +121,11 @@ class Execute:
 
 
 def awaited_commit(headers: Headers) -> int | None:
-    """Return the number of the commit that `X-DITTO-TXN-ID` asks to wait for; None: no such field.
+    """Return the number of the commit that `X-DITTO-TXN-ID` asks to wait for.
 
-    :raises InvalidRequest: the field's value is no number of a commit.
+    None: the request has no such field.
+
+    :raises InvalidRequest: the field's value is no number of a commit: 400.
     """
     raw = headers.get_bytes(_WAIT_FOR)
     if raw is None:

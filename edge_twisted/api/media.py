@@ -56,10 +56,10 @@ def body_media(headers: Headers) -> Media:
 
 
 def refuse_coding(headers: Headers) -> None:
-    """
-    Refuse a compressed body.
+    """Check that a body is not compressed.
 
-    :raises UnsupportedMediaType: the body has a Content-Encoding.
+    :raises UnsupportedMediaType: the body has a Content-Encoding: 415; the client must send it
+        plain.
     """
     coding = headers.get_bytes(b"content-encoding")
     if coding is not None and coding.strip().lower() not in (b"", b"identity"):

@@ -15,13 +15,12 @@ _MAX_DIGITS: Final = 18
 
 
 def requested_range(header: str | None, length: int) -> tuple[int, int] | None:
-    """
-    Return the requested range as (first byte, number of bytes); None: the whole blob.
+    """Return the requested range as (first byte, number of bytes); None: the whole blob.
 
     `header` is the Range field, `length` the blob's length in bytes.  Several ranges, other units
     and malformed ranges count as a request for the whole blob, which RFC 9110 allows.
 
-    :raises RangeNotSatisfiable: the blob has no byte in the range.
+    :raises RangeNotSatisfiable: the blob has no byte in the range: 416.
     """
     if header is None:
         return None

@@ -211,7 +211,10 @@ def _cbor_results(results: Sequence[Result], commit: int | None) -> Iterator[byt
 
 
 def cbor_pieces(result: Result) -> Iterator[bytes]:
-    """Yield a result as CBOR (RFC 8949), in pieces of `BATCH` rows, members in documented order."""
+    """Yield a result as CBOR (RFC 8949), in pieces of `BATCH` rows.
+
+    The members come in the documented order.
+    """
     yield _cbor_head(result) + _array_header(_row_count(result))
     for rows in _batches(result):
         yield _cbor_rows(rows)

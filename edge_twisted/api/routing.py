@@ -37,12 +37,12 @@ class Router:
             (self._disabled_prefixes if is_prefix else self._disabled_exact)[prefix] = route
 
     def find(self, request: Request) -> Resource:
-        """
-        Return the resource of a request, and note the route (and path parameter) in the request.
+        """Return the resource of a request, and note the route (and path parameter) in the request.
 
-        :raises NotFound: no endpoint has this path.
-        :raises EndpointDisabled: a setting switches the endpoint of this path off.
-        :raises MethodNotAllowed: the endpoints of this path have other methods.
+        :raises NotFound: no endpoint has this path: 404.
+        :raises EndpointDisabled: a setting switches the endpoint of this path off: 404, with its
+            name.
+        :raises MethodNotAllowed: the endpoints of this path have other methods: 405.
         """
         by_method = self._exact.get(request.path)
         if by_method is None:

@@ -45,14 +45,13 @@ class DevelopmentCertificate:
 
 
 def development_certificate(folder: Path, hostname: str, now: datetime) -> DevelopmentCertificate:
-    """
-    Return the development certificate of `folder`, which must exist; make it if need be.
+    """Return the development certificate of `folder`, which must exist; make it if need be.
 
     A certificate that has expired, is not valid yet (because the clock was ahead) or is damaged is
     replaced.  `hostname` is the machine's own name, `now` an aware time.
 
     :raises CertificateProblem: the files there cannot be read; give permission or remove them.
-    :raises OSError: the folder cannot be written.
+    :raises OSError: the folder cannot be written; give permission.
     """
     files = TlsFiles(cert=folder / CERTIFICATE_FILE, key=folder / KEY_FILE)
     problems = check_files(files.cert, files.key, "localhost", now).problems

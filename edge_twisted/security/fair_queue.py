@@ -48,10 +48,9 @@ class FairQueue:
         return turn
 
     def serve(self) -> None:
-        """
-        Fire the oldest Deferred of the next source.
+        """Fire the oldest Deferred of the next source.
 
-        :raises KeyError: the queue is empty.
+        :raises KeyError: the queue is empty; ask `len` first.
         """
         source, queue = self._waiting.popitem(last=False)
         turn = queue.popleft()

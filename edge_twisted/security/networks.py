@@ -17,7 +17,7 @@ def parsed_address(text: str) -> IPv4Address | IPv6Address | None:
 
 @lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
-    """Return the network of an address as text: an IPv4 address itself, the /64 of an IPv6 address.
+    """Return the network of an IP address: an IPv4 address itself, or the /64 of an IPv6 one.
 
     A home gets one /64.  A text that is no address is returned as it is.
     """

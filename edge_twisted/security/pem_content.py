@@ -61,8 +61,9 @@ def certificates_in(data: bytes, path: Path) -> Sequence[x509.Certificate]:
 
 
 def key_in(data: bytes, path: Path) -> ServerKey:
-    """
-    Return the first private key in `data`; other PEM blocks are ignored.
+    """Return the first private key in `data`; other PEM blocks are ignored.
+
+    The errors name `path` and the remedy.
 
     :raises KeyEncrypted: the key needs a passphrase.
     :raises KeyUnusable: TLS cannot use a key of this kind.

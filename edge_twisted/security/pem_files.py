@@ -48,7 +48,7 @@ class PemPair:
 
 
 def state_of(files: TlsFiles) -> PairState:
-    """Return the states of both files, to compare with later ones: equal, if nothing has changed.
+    """Return the states of both files; equal states mean that nothing has changed.
 
     Symbolic links are followed; takes two system calls for each file.
     """

@@ -71,9 +71,9 @@ async def listen(
 async def listen_tcp(
     reactor: Reactor, address: TcpAddress, factory: IProtocolFactory, backlog: int
 ) -> list[IListeningPort]:
-    """Listen on all IP addresses of `address`; return at least one port, which the caller stops.
+    """Listen on all IP addresses of `address`; return the ports, which the caller stops.
 
-    Sockets that systemd handed over are left alone, and nothing is logged.
+    There is at least one.  Sockets that systemd handed over are left alone, and nothing is logged.
 
     :raises ListenFailed: nothing listens; its text has the reason and the remedy.
     """

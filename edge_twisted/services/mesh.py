@@ -71,7 +71,7 @@ class Replication(NodeObserver, Protocol):
 
     @property
     def documents(self) -> Documents:
-        """The documents that sessions work with."""
+        """The documents of the store, as the sessions of all links work with them."""
 
     async def start(self, node: MeshNode | None) -> None:
         """Begin; the store is open, and there is no link yet; without a node there is never one."""

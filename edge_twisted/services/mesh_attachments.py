@@ -69,7 +69,7 @@ class MeshAttachments:
         self._transfer.connected(link.ends.peer)
 
     def peer_disconnected(self, link: Link) -> None:
-        """Go on without the peer; see `NodeObserver.peer_disconnected`."""
+        """Drop the peer as a neighbour; see `NodeObserver.peer_disconnected`."""
         assert link.ends is not None
         assert self._transfer is not None
         self._transfer.disconnected(link.ends.peer)

@@ -168,7 +168,7 @@ class HeadMemory:
     def parse(self, head: bytes) -> RequestHead:
         """Return what `parse_head` returns for `head`, at once if it repeats the last one.
 
-        :raises HttpError: as `parse_head`.
+        :raises HttpError: as `parse_head`: answer the error and close.
         """
         known = self._known
         if known is not None:

@@ -89,7 +89,7 @@ class BlobExchange:
         return self._done(now)
 
     def left(self, peer: Peer, now: float) -> list[Effect]:
-        """Go on without a neighbour that is not connected any more."""
+        """Drop what a neighbour asked for and could give: it is not connected any more."""
         self._peers.pop(peer, None)
         for key in [key for key in self._looks if key[0] == peer]:
             del self._looks[key]

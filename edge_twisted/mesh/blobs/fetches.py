@@ -144,7 +144,10 @@ class Fetches:
     # -- what the disk answers
 
     def begun(self, attachment: str, received: int, now: float) -> None:
-        """Go on with a download that is open now and has `received` bytes from earlier."""
+        """Ask a source for the rest of a blob, whose download is open now.
+
+        `received` is how many bytes of it earlier downloads have left.
+        """
         fetch = self._all.get(attachment)
         if fetch is not None and fetch.state in OPEN_STATES:
             return
@@ -253,7 +256,7 @@ class Fetches:
         self._fill(now)
 
     def left(self, peer: Peer, now: float) -> None:
-        """Go on without a neighbour that has left."""
+        """Drop what a neighbour asked for and could give; ask other sources for the rest."""
         for fetch in tuple(self._all.values()):
             fetch.sources.pop(peer, None)
             fetch.pullers.pop(peer, None)

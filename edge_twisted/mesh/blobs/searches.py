@@ -121,8 +121,7 @@ class Searches:
     def looked(
         self, number: bytes, allowed: bool, length: int | None, peers: Iterable[Peer]
     ) -> None:
-        """
-        Go on with a neighbour's search after the `Look` at this server's own blobs.
+        """Answer a neighbour's search, or ask others, after the `Look` at this server's own blobs.
 
         :param allowed: whether the neighbour may have the blob.
         :param length: bytes of the blob; None: it is not here.

@@ -55,7 +55,7 @@ class Producer(Protocol):
         """Write no more."""
 
     def resumeProducing(self) -> None:
-        """Write again."""
+        """Write again, for the buffer has room."""
 
     def stopProducing(self) -> None:
         """Write never again: the connection is lost."""
@@ -118,23 +118,23 @@ class Carrier(Protocol[A_contra]):
         """The kind of this carrier's links in the presence graph."""
 
     def connect(self, address: A_contra, factory: IProtocolFactory) -> Deferred[IProtocol]:
-        """
-        Dial an address; fire with the factory's protocol once its connection is made.
+        """Dial an address; fire with the factory's protocol once its connection is made.
 
         Cancelling the Deferred ends the attempt.
 
-        :raises Unreachable: (in the Deferred) there is no connection.
+        :raises Unreachable: (in the Deferred) there is no connection; its text says why.  Try again
+            later.
         """
 
     async def listen(
         self, address: A_contra, factory: IProtocolFactory
     ) -> Sequence[IListeningPort]:
-        """
-        Give connections that come in at an address to `factory`; return the ports that were opened.
+        """Give connections that come in at an address to `factory`; return the opened ports.
 
-        A factory that returns no protocol refuses a connection: it is closed at once.
+        The caller stops the ports.  A factory that returns no protocol refuses a connection: it is
+        closed at once.
 
-        :raises ListenFailed: nothing listens (`services.listen_errors`).
+        :raises ListenFailed: (`services.listen_errors`) nothing listens; its text has the remedy.
         """
 
     def origin(self, peer: IAddress | None) -> Origin:

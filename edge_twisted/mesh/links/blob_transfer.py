@@ -209,7 +209,7 @@ class BlobTransfer:
         self._carry(self._exchange.joined(peer, self._now()))
 
     def disconnected(self, peer: Peer) -> None:
-        """Go on without a neighbour whose link is gone."""
+        """Drop a neighbour whose link is gone; other neighbours give what it was giving."""
         self._peers.discard(peer)
         self._carry(self._exchange.left(peer, self._now()))
 

@@ -65,10 +65,10 @@ class Connector:
         self._carriers = {carrier.name: carrier for carrier in carriers}
 
     def connect(self, target: PeerAddress) -> Deferred[Link]:
-        """
-        Connect; fire with the link before its handshakes (TLS, then HELLO).
+        """Connect; fire with the link before its handshakes (TLS, then HELLO).
 
-        :raises Unreachable: (in the Deferred) there is no connection.
+        :raises Unreachable: (in the Deferred) there is no connection; its text says why.  Try again
+            later.
         """
         carrier = self._carriers[target.carrier]
         route = LinkRoute(carrier=carrier, address=str(target), network=None)

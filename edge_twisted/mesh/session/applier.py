@@ -94,10 +94,10 @@ class MovingStream(ApplyingStream, Protocol):
     vouched: VersionVector | None
 
     def have_moved(self, lsn: int, caught_up: bool) -> None:
-        """Go on after the cursor moved to `lsn`; `caught_up`: that was all that the sender has."""
+        """Follow the sender from the new cursor, `lsn`; `caught_up`: that is all it has."""
 
     def cursor_lost(self) -> None:
-        """Begin anew: the cursor in the database is not where the stream left it."""
+        """Find the cursor and subscribe anew: the database has another one than the stream."""
 
 
 @define(eq=False)

@@ -81,7 +81,7 @@ class BaseMemory:
             self._put((receiver, key), (*before, base)[-_MOST_OF_STREAM:])
 
     def clear(self) -> None:
-        """Forget everything, as a restart does."""
+        """Forget all bases, as a restart does."""
         self._bases.clear()
         self._entries = 0
 
@@ -139,10 +139,9 @@ class ReceiverBase:
         return self._claimed is not None and any(isinstance(i, Whole | Announced) for i in items)
 
     def take(self, base: VersionVector) -> None:
-        """
-        Take the receiver's answer to BASE_WANTED.
+        """Take the receiver's answer to BASE_WANTED.
 
-        :raises PeerViolation: SUBSCRIBE named another base.
+        :raises PeerViolation: SUBSCRIBE named another base; end the link.
         """
         if not self.is_awaited:
             # The stream began anew meanwhile, after a repair.

@@ -40,10 +40,9 @@ class WindowAccount(Protocol):
     """The window that this server named to the peer."""
 
     def take(self, size: int) -> None:
-        """
-        Count the bytes of a batch that came.
+        """Count the bytes of a batch that came.
 
-        :raises PeerViolation: they are more than the window.
+        :raises PeerViolation: they are more than is left of the window; end the link.
         """
 
     def give_back(self, size: int) -> None:
@@ -69,10 +68,10 @@ class BatchStream(ApplyingStream, Protocol):
         """Leave the queue that the stream is in, and go on in another one."""
 
     def have_moved(self, lsn: int, caught_up: bool) -> None:
-        """Go on after the cursor moved to `lsn`; `caught_up`: that was all that the sender has."""
+        """Follow the sender from the new cursor, `lsn`; `caught_up`: that is all it has."""
 
     def cursor_lost(self) -> None:
-        """Begin anew: the cursor in the database is not where the stream left it."""
+        """Find the cursor and subscribe anew: the database has another one than the stream."""
 
 
 @define(eq=False)
@@ -316,10 +315,9 @@ class BatchQueue:
         self.port.send(Want(lead.number or 0, list(self._asked)))
 
     def supplied(self, message: Supply) -> None:
-        """
-        Take documents that the first batch lacked; once all have come, apply it again.
+        """Take documents that the first batch lacked; once all have come, apply it again.
 
-        :raises PeerViolation: they were not asked for.
+        :raises PeerViolation: they were not asked for; end the link.
         """
         whole = {each.id_key: each for each in read_wholes(message.items)}
         if not self._asked or not whole.keys() <= self._wanted:
@@ -372,11 +370,10 @@ class BatchQueue:
 
 
 def queue_of(streams: Sequence[BatchStream]) -> BatchQueue:
-    """
-    Return the queue for a batch that names these streams, after bringing them together.
+    """Return the queue for a batch that names these streams, after bringing them together.
 
-    :raises PeerViolation: batches of several of them wait apart.  A sender brings streams together
-        only when all that it sent is acknowledged.
+    :raises PeerViolation: batches of several of them wait apart; end the link.  A sender brings
+        streams together only when all that it sent is acknowledged.
     """
     queues = list(dict.fromkeys(each.queue for each in streams))
     waiting = [each for each in queues if not each.is_empty]

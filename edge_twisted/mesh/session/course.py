@@ -219,7 +219,7 @@ class Course:
             self.window.took(-sizes)
 
     def restart(self) -> None:
-        """Forget what was read and sent, and read again from where the member begins anew."""
+        """Drop what was read and sent, and read again from the member's new cursor."""
         self.stop()
         self._is_dirty = True
 

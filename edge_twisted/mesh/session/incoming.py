@@ -288,7 +288,7 @@ class IncomingStream:
         self.port.tell(ScopeRefused(self.scope.key, reason))
 
     def opened(self) -> None:
-        """Begin anew, because the sender serves the scope again."""
+        """Subscribe anew, because the sender serves the scope again."""
         self.find()
 
     def tell_base(self) -> None:
@@ -323,7 +323,7 @@ class IncomingStream:
             self.port.tell(Unwanted(applied.unwanted))
 
     def have_moved(self, lsn: int, caught_up: bool) -> None:
-        """Go on after the cursor moved, by a batch or by a repair."""
+        """Follow the sender from the cursor, `lsn`, to which a batch or a repair moved it."""
         self._fingerprints.changed_there()
         self.is_caught_up = caught_up and self.queue.is_empty
         if self.state is IncomingState.REPAIRING:
@@ -337,7 +337,7 @@ class IncomingStream:
         self._doubts.found()
 
     def cursor_lost(self) -> None:
-        """Begin anew: EVICT dropped the cursor, or another link moved it."""
+        """Find the cursor and subscribe anew: EVICT dropped it, or another link moved it."""
         self.find()
 
     def forget_echoes(self) -> None:

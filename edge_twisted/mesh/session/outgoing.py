@@ -130,10 +130,9 @@ class OutgoingStream:
         self.course.acknowledged(self, lsn)
 
     def take_base(self, base: VersionVector) -> None:
-        """
-        Take the answer to BASE_WANTED.
+        """Take the answer to BASE_WANTED.
 
-        :raises PeerViolation: SUBSCRIBE named another base.
+        :raises PeerViolation: SUBSCRIBE named another base; end the link.
         """
         self.base.take(base)
         self.courses.settled(self.course)
@@ -166,10 +165,9 @@ class OutgoingStream:
     # -- single documents
 
     def supply(self, id_keys: tuple[bytes, ...]) -> None:
-        """
-        Send documents of a batch whole, because the peer lacks what their deltas build on.
+        """Send documents of a batch whole, because the peer lacks what their deltas build on.
 
-        :raises PeerViolation: the answer to the last WANT is not complete.
+        :raises PeerViolation: the answer to the last WANT is not complete; end the link.
         """
         self._supplier.begin(id_keys)
 

@@ -32,7 +32,7 @@ VALID_FOR: Final = timedelta(days=10 * 365)
 
 
 def authority_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    """Return the self-signed certificate of the authority with this key: its mesh's trust anchor.
+    """Return the self-signed certificate of the authority with this key, the trust anchor.
 
     All but the signature is fixed or follows from the key, so each member's copy verifies the
     certificates of all members.

@@ -65,13 +65,13 @@ def key_file(folder: Path, db_id: str) -> Path:
 
 
 def load_or_make(path: Path) -> PeerIdentity:
-    """
-    Return the identity in the file `path`; make the file if there is none.  Blocks on the disk.
+    """Return the identity in the file `path`; make the file if there is none.
 
-    The caller must have locked the folder.  The file is written whole or not at all, and at no
-    moment other users can read it.
+    Blocks on the disk.  The caller must have locked the folder.  The file is written whole or not
+    at all, and at no moment other users can read it.
 
-    :raises IdentityUnusable: the file cannot be read, or a new one cannot be written.
+    :raises IdentityUnusable: the file cannot be read, or a new one cannot be written; repair it or
+        give permission, for with a new key this server would be another peer.
     """
     try:
         pem = path.read_bytes()

@@ -46,11 +46,11 @@ class Machine(Generic[S]):
         self.state = state
 
     def step(self, event: Event) -> bool:
-        """
-        Go to the next state; return False if the event is void, and nothing is to be done.
+        """Go to the next state; return False if the event is void, and nothing is to be done.
 
-        :raises PeerViolation: the event is a message that cannot come in this state.
-        :raises ImpossibleEvent: this side did what it does not do in this state.
+        :raises PeerViolation: the event is a message that cannot come in this state; end the link.
+        :raises ImpossibleEvent: this side did what it does not do in this state: a bug; end the
+            link.
         """
         following = self._table[self.state][event]
         if following is NoState.DROP:

@@ -96,7 +96,7 @@ def read_wholes(written: Iterable[WireWhole]) -> tuple[Whole, ...]:
 
 
 def write_vector(vector: VersionVector) -> list[Entry]:
-    """Return a version vector as messages carry it: (site, epoch, number), in order of replicas."""
+    """Return a version vector as messages carry it: (site, epoch, number), sorted by replica."""
     return [(replica.site, replica.epoch, vector[replica]) for replica in sorted(vector)]
 
 
