@@ -99,9 +99,13 @@ class Member:
         )
         self.send(msgspec.structs.replace(said, **changes))
 
-    def meet(self) -> m.Subscribe:
-        """Say hello and wait until the server subscribes to `PREY`; return that."""
-        self.hello()
+    def meet(self, **changes: object) -> m.Subscribe:
+        """
+        Say hello and wait until the server subscribes to `PREY`; return that.
+
+        :param changes: see `hello`.
+        """
+        self.hello(**changes)
         self.theirs = self.wait_for(m.Hello)
         while True:
             found = self.wait_for(m.Subscribe)

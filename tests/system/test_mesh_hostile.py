@@ -17,6 +17,11 @@ import msgspec
 import pytest
 from attrs import frozen
 
+from edge_twisted.documents.clock import MAX_DECLARED_AHEAD_MS
+from edge_twisted.mesh.presence.codec import encode as encode_record
+from edge_twisted.mesh.presence.graph import PresenceRecord, RecordVersion
+from edge_twisted.mesh.trust.peer_key import PeerKey
+from edge_twisted.mesh.trust.signatures import SIGNATURE_BYTES
 from edge_twisted.mesh.wire import messages as m
 from edge_twisted.mesh.wire.frames import DEFLATED, MAX_FRAME_BYTES, MORE
 from edge_twisted.replication.epoch_renewal import MOST_RENEWALS
@@ -245,6 +250,88 @@ def test_messages_that_lie_end_their_link_and_nothing_of_them_is_applied(scene: 
         act(member, subscription.number)
         assert member.end() == reason, act
     scene.check_unharmed(3)
+
+
+# -- what version 2 added
+
+
+def _base_never_had(member: Member, _: int) -> None:
+    member.send(m.Subscribe(1, ROWS, b"\x80", 0, 0, b"no base."))
+    member.send(m.Ready())
+    assert member.wait_for(m.BaseWanted).number == 1
+    member.send(m.Base(1, [(member.site, 1, 1)]))
+
+
+def _for_two_collections(member: Member, number: int) -> None:
+    while (found := member.wait_for(m.Subscribe)).query != ROWS:
+        pass
+    batch = member.batch(number, member.document("both"))
+    member.send(msgspec.structs.replace(batch, others=[found.number]))
+
+
+def _for_others(*others: int, itself: bool = False) -> Callable[[Member, int], None]:
+    def send(member: Member, number: int) -> None:
+        batch = member.batch(number, member.document("shared"))
+        member.send(msgspec.structs.replace(batch, others=[*others, *[number] * itself]))
+
+    return send
+
+
+def _presence(peer: str, signature: bytes) -> Callable[[Member, int], None]:
+    """Return the telling of a newer record of "me", or of the server that hears it."""
+
+    def send(member: Member, _: int) -> None:
+        key = member.identity.peer_key if peer == "me" else PeerKey(member.theirs.peer_key)
+        record = PresenceRecord(
+            peer=key,
+            stamp=RecordVersion(1 << 40, 1),
+            device_name="elsewhere",
+            os="",
+            version="",
+            signature=signature,
+        )
+        member.send(m.Presence([encode_record(record)]))
+
+    return send
+
+
+def _clock_of(ahead_ms: int, wall_ms: int = 0) -> Callable[[Member, int], None]:
+    """Return the sending of a document that is as far ahead as its sender declares."""
+
+    def send(member: Member, number: int) -> None:
+        declared = min((now_ms() + ahead_ms + HOUR_MS) << 16, 2**63 - 1)
+        member.send(m.Clock((now_ms() + wall_ms) << 16, declared))
+        late = member.document("late", ahead_ms=ahead_ms)
+        member.send(member.batch(number, member.document("good"), late))
+
+    return send
+
+
+SINCE_VERSION_2: list[tuple[Callable[[Member, int], None], str]] = [
+    (_base_never_had, VIOLATION),
+    (_unheard(m.Base(1, [])), VIOLATION),
+    (_unheard(m.BaseWanted(99)), VIOLATION),
+    (_for_others(99), VIOLATION),
+    (_for_others(itself=True), VIOLATION),
+    (_for_two_collections, VIOLATION),
+    (_presence("hearer", b"s" * SIGNATURE_BYTES), VIOLATION),
+    (_presence("hearer", b""), VIOLATION),
+    (_presence("me", b""), VIOLATION),
+    (_clock_of(MAX_DECLARED_AHEAD_MS + 24 * HOUR_MS), "clock_skew"),
+    (_clock_of(2**46), "clock_skew"),
+    (_clock_of(0, wall_ms=HOUR_MS), "clock_skew"),
+    (_clock_of(HOUR_MS, wall_ms=-HOUR_MS), "clock_skew"),
+]
+
+
+def test_lies_in_what_version_2_added_end_their_link_by_name(scene: Scene) -> None:
+    scene.check_linked(5)
+    for act, reason in SINCE_VERSION_2:
+        member = scene.member()
+        subscription = member.meet(versions=[1, 2])
+        act(member, subscription.number)
+        assert member.end() == reason, act
+    scene.check_unharmed(6)
 
 
 def test_a_flood_costs_little_memory_and_others_are_served(scene: Scene) -> None:
