@@ -284,7 +284,7 @@ def _presence(peer: str, signature: bytes) -> Callable[[Member, int], None]:
         key = member.identity.peer_key if peer == "me" else PeerKey(member.theirs.peer_key)
         record = PresenceRecord(
             peer=key,
-            stamp=RecordVersion(1 << 40, 1),
+            stamp=RecordVersion(1 << 48, 1),
             device_name="elsewhere",
             os="",
             version="",

@@ -59,6 +59,7 @@ MAX_ECHOES: Final = 8192
 #: Commits between two cursors that still count as the same place, before anything is read: whoever
 #: is ahead waits for about one batch.
 NEAR_COMMITS: Final = 256
+_UNSERVED: Final = (OutgoingState.ENDED, OutgoingState.CLOSED)
 
 
 class CourseMember(Protocol):
@@ -274,6 +275,15 @@ class Course:
     def _is_quiet(self) -> bool:
         streaming = self.state is OutgoingState.STREAMING
         return streaming and not self._is_reading and not self._held
+
+    def passed(self, newest: int) -> int:
+        """Return the lsn here, at most `newest`, up to which the peer has what it wants."""
+        # Asked in every step, for each of a thousand courses: what costs least is looked at first.
+        is_at_end = self.is_caught_up and not self._is_dirty and not self._in_flight
+        # A closed scope sends nothing: whoever waits for its peer would wait for ever.
+        if (is_at_end and self.is_current) or self.state in _UNSERVED:
+            return newest
+        return min(each.acknowledged_lsn for each in self.members)
 
     # -- what happens
 

@@ -14,6 +14,8 @@ cursor says what that is: all of a scope, up to that lsn.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import nsmallest
+from itertools import chain
 from typing import Final, Protocol
 
 from edge_twisted.mesh.ports.port import Port
@@ -54,9 +56,11 @@ class Courses:
         self._is_shared = is_shared
         self._is_ready = False
         self._announces = False
-        self._courses: list[Course] = []
-        #: Courses at rest that were told to wait for others, in the order in which they were.
-        self._waiting: dict[Course, None] = {}
+        #: By collection, in the order in which they began: a link may have a thousand courses, and
+        #: what happens in a collection concerns only those of this collection.
+        self._courses: dict[str, dict[Course, None]] = {}
+        #: By collection, courses at rest that were told to wait for others, in that order.
+        self._waiting: dict[str, dict[Course, None]] = {}
 
     # -- subscriptions
 
@@ -64,7 +68,7 @@ class Courses:
         """Return a course of its own for a new subscription, or for one that begins anew."""
         collection = member.scope.collection
         course = Course(self._port, self._window, self, collection, [member], self._announces)
-        self._courses.append(course)
+        self._add(course)
         return course
 
     def part(self, course: Course, member: CourseMember) -> Course:
@@ -74,28 +78,37 @@ class Courses:
             return course
         alone = course.alone(member)
         self.remove(course, member)
-        self._courses.append(alone)
+        self._add(alone)
         return alone
 
     def remove(self, course: Course, member: CourseMember) -> None:
         """End the part of a subscription in its course."""
         course.remove(member)
         if not course.members:
-            self._courses.remove(course)
+            self._drop(course)
         self.settled(course)
+
+    def _add(self, course: Course) -> None:
+        self._courses.setdefault(course.collection, {})[course] = None
+
+    def _drop(self, course: Course) -> None:
+        left = self._courses[course.collection]
+        del left[course]
+        if not left:
+            del self._courses[course.collection]
 
     # -- what happens
 
     def ready(self) -> None:
         """Begin to read: the peer has named all that it subscribes to at first."""
         self._is_ready = True
-        for course in tuple(self._courses):
+        for course in tuple(self):
             self._window.request(course)
 
     def announce(self, wanted: bool) -> None:
         """Announce large documents to the peer instead of sending them, if that is `wanted`."""
         self._announces = wanted
-        for course in self._courses:
+        for course in self:
             course.announces = wanted
 
     def committed(self, collection: str) -> None:
@@ -115,11 +128,18 @@ class Courses:
 
     def look_at_clock(self) -> None:
         """Send what is not urgent; called about every half second."""
-        for course in tuple(self._courses):
+        for course in tuple(self):
             course.look_at_clock()
 
+    def passed(self, newest: int) -> int:
+        """Return the lsn here, at most `newest`, up to which the peer has what it wants."""
+        return min((each.passed(newest) for each in self), default=newest)
+
+    def __iter__(self) -> Iterator[Course]:
+        return chain.from_iterable(self._courses.values())
+
     def _of(self, collection: str) -> Iterator[Course]:
-        return (each for each in self._courses if each.collection == collection and each.members)
+        return (each for each in self._courses.get(collection, ()) if each.members)
 
     # -- CourseHost
 
@@ -141,23 +161,24 @@ class Courses:
             for other in self._of(course.collection)
         )
         if is_awaited:
-            self._waiting[course] = None
+            self._waiting.setdefault(course.collection, {})[course] = None
         return is_awaited
 
     def delivered(self, course: Course) -> tuple[Delivered, ...]:
         """See `CourseHost.delivered`; the scopes that help most come first."""
         if not self._is_shared:
             return ()
-        found = [
-            Delivered(member.scope, member.acknowledged_lsn)
+        found = (
+            member
             for other in self._of(course.collection)
+            if other is not course and other.state is OutgoingState.STREAMING
             for member in other.members
-            if other is not course
-            and member.state is OutgoingState.STREAMING
-            and member.acknowledged_lsn
-        ]
-        found.sort(key=lambda each: (not each.scope.is_whole, -each.upto))
-        return tuple(found[:MAX_DELIVERED])
+            if member.acknowledged_lsn
+        )
+        first = nsmallest(
+            MAX_DELIVERED, found, key=lambda each: (not each.scope.is_whole, -each.acknowledged_lsn)
+        )
+        return tuple(Delivered(each.scope, each.acknowledged_lsn) for each in first)
 
     def settled(self, course: Course) -> None:
         """Bring a resting course together with others; see `CourseHost.settled`."""
@@ -166,7 +187,7 @@ class Courses:
             return
         if course.is_at_rest:
             course = self._bring_together(course)
-        waiting, self._waiting = self._waiting, {}
+        waiting = self._waiting.pop(course.collection, {})
         for each in (course, *waiting):
             self._window.request(each)
 
@@ -180,7 +201,7 @@ class Courses:
                 continue
             for member in course.members:
                 member.course = other
-            self._courses.remove(course)
+            self._drop(course)
             other.absorb(course)
             course = other
         return course

@@ -137,14 +137,6 @@ class OutgoingStream:
         self.base.take(base)
         self.courses.settled(self.course)
 
-    def passed(self, newest: int) -> int:
-        """Return the lsn here, at most `newest`, up to which the peer has what it wants."""
-        # A closed scope sends nothing: whoever waits for its peer would wait for ever.
-        is_served = self.state not in (OutgoingState.ENDED, OutgoingState.CLOSED)
-        if not is_served or self.course.is_current:
-            return newest
-        return self.acknowledged_lsn
-
     def idle_fingerprint(self) -> tuple[int, int, bytes] | None:
         """Return (number, lsn, fingerprint) if the peer can compare it and was not told yet."""
         fingerprint = self.course.fingerprint if self.scope.is_whole else None

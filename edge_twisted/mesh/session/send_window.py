@@ -45,15 +45,16 @@ class SendWindow:
     def __init__(self) -> None:
         self.limit_bytes = 0
         self._in_flight = 0
-        self._queue: deque[WindowTaker] = deque()
+        #: In order; a link may have a thousand streams, and each asks again and again.
+        self._queue: dict[WindowTaker, None] = {}
         self._out: list[WindowTaker] = []
         #: Streams of `_out` that have read, in the order in which they did.
         self._holding: deque[WindowTaker] = deque()
 
     def request(self, stream: WindowTaker) -> None:
         """Queue a stream for a turn; when its turn comes, it gets one if it still wants one."""
-        if stream not in self._queue and stream not in self._out:
-            self._queue.append(stream)
+        if stream not in self._out:
+            self._queue.setdefault(stream)
         self.run()
 
     def hold(self, stream: WindowTaker) -> None:
@@ -68,8 +69,7 @@ class SendWindow:
             self._out.remove(stream)
         if stream in self._holding:
             self._holding.remove(stream)
-        if stream in self._queue:
-            self._queue.remove(stream)
+        self._queue.pop(stream, None)
         self.run()
 
     def took(self, size: int) -> None:
@@ -89,7 +89,8 @@ class SendWindow:
         while self._holding and self.fits(self._holding[0].held_bytes or 0):
             self._send(self._holding[0])
         while self._queue and len(self._out) < MAX_TURNS:
-            stream = self._queue.popleft()
+            stream = next(iter(self._queue))
+            del self._queue[stream]
             if stream.wants_turn:
                 self._out.append(stream)
                 stream.read()
@@ -108,4 +109,4 @@ class SendWindow:
         self._holding.popleft()
         self._out.remove(stream)
         if stream.wants_turn:
-            self._queue.append(stream)
+            self._queue.setdefault(stream)

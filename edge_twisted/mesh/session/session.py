@@ -63,7 +63,7 @@ from edge_twisted.mesh.session.clocks import CARRIERS, LinkClocks
 from edge_twisted.mesh.session.handshake import LocalServer, check, hello
 from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.session.states import LINK, LinkEvent, LinkState
-from edge_twisted.mesh.session.streams import LinkStreams
+from edge_twisted.mesh.session.streams import MESSAGES_AT_ONCE, LinkStreams
 from edge_twisted.mesh.wire import messages as m
 from edge_twisted.mesh.wire.end_reasons import EndReason, end_reason
 from edge_twisted.mesh.wire.features import Features
@@ -85,8 +85,6 @@ MAX_ASKED: Final = 64
 MAX_ASKED_BYTES: Final = 8 << 20
 #: Questions of the peer that read the database at a time: other links need the readers too.
 MAX_READING: Final = 2
-#: Messages that are taken in one step, about a millisecond.  Few bytes may inflate to very many.
-MESSAGES_AT_ONCE: Final = 64
 #: Characters of the detail of a BYE.
 _MAX_DETAIL: Final = 1000
 
@@ -376,7 +374,7 @@ class Session:
     def _read_on(self) -> None:
         """Take messages until there are none, or enough questions run; each answer goes on."""
         # Few bytes may inflate to very many messages: not to read the connection is not enough.
-        for _ in range(MESSAGES_AT_ONCE):
+        for _ in range(MESSAGES_AT_ONCE if self._streams is None else self._streams.at_once):
             if self.state is LinkState.CLOSED or not self.wants_bytes:
                 break
             payload = next(self._reader.messages(), None)

@@ -37,6 +37,10 @@ from edge_twisted.mesh.wire.items import ScopeKey
 from edge_twisted.mesh.wire.values import read_seen, read_vector, read_wholes
 from edge_twisted.mesh.wire.violations import PeerViolation
 
+#: Messages that are taken in one step, about a millisecond.  Few bytes may inflate to very many.
+MESSAGES_AT_ONCE: Final = 64
+#: Subscriptions that are looked at in one step: many messages concern all others of a link.
+LOOKS_AT_ONCE: Final = 4096
 _arguments: Final = msgspec.msgpack.Decoder(dict[str, object])
 
 
@@ -158,11 +162,17 @@ class LinkStreams:
         streams = self._incoming.values()
         return not self._unready and all(stream.is_caught_up for stream in streams)
 
+    @property
+    def at_once(self) -> int:
+        """Messages that are taken in one step, fewer where there are many subscriptions."""
+        scopes = max(len(self._incoming), len(self._outgoing), 1)
+        return min(MESSAGES_AT_ONCE, LOOKS_AT_ONCE // scopes)
+
     def passed(self) -> int:
         """Return the lsn here up to which the peer has what it wants."""
         # Of a newer commit the streams have not heard, so they do not know yet what is to be sent.
         newest = self._committed_lsn
-        return min((each.passed(newest) for each in self._outgoing.values()), default=newest)
+        return self._courses.passed(newest)
 
     def idle_fingerprints(self) -> list[tuple[int, int, bytes]]:
         """Return (number, lsn, 16-byte fingerprint) of streams that are idle, for KEEP_ALIVE."""

@@ -6,16 +6,16 @@ from __future__ import annotations
 import pytest
 
 from edge_twisted.documents.versions import Replica, SiteId, VersionVector
-from edge_twisted.mesh.ports.effects import Ask, Close
+from edge_twisted.mesh.ports.effects import Ask, Close, PresenceHeard
 from edge_twisted.mesh.ports.requests import DeleteGone, ReadDigests, ReadDocuments
 from edge_twisted.mesh.session.handshake import hello
 from edge_twisted.mesh.session.session import (
     MAX_ASKED,
     MAX_ASKED_BYTES,
     MAX_READING,
-    MESSAGES_AT_ONCE,
     Session,
 )
+from edge_twisted.mesh.session.streams import LOOKS_AT_ONCE, MESSAGES_AT_ONCE
 from edge_twisted.mesh.wire import messages as m
 from edge_twisted.mesh.wire.frames import FrameReader, FrameWriter
 from edge_twisted.mesh.wire.items import Seen
@@ -158,6 +158,21 @@ def test_one_step_takes_few_messages_and_the_rest_comes_after_others() -> None:
     while end.step(0.0):
         pass
     assert len(end.events) == 1000 and end.session.wants_bytes
+
+
+def test_one_step_takes_fewer_messages_where_there_are_many_subscriptions() -> None:
+    """Many messages concern all other subscriptions of the link, so each costs more."""
+    end, peer = met()
+    pour(end, peer, [m.Subscribe(n, "tasks", b"\x80", 0, 0) for n in range(MAX_SCOPES)])
+    pour(end, peer, [m.Ready()])
+    end.events.clear()
+    flood = b"".join(peer.message(m.encode(m.Presence([b"r"]))) for _ in range(100))
+    end.take(end.session.receive(flood, 0.0))
+    heard = end.told(PresenceHeard)
+    assert len(heard) == LOOKS_AT_ONCE // MAX_SCOPES and not end.session.wants_bytes
+    while end.step(0.0):
+        pass
+    assert len(end.told(PresenceHeard)) == 100 and end.session.wants_bytes
 
 
 def test_a_second_word_on_our_writes_ends_the_link() -> None:
