@@ -53,7 +53,7 @@ def parse_listen_address(text: str, folder: Path) -> ListenAddress:
 
 def parse_host_port(text: str, lowest_port: int = 1) -> TcpAddress:
     """
-    Parse ``HOST:PORT`` or ``[IPv6]:PORT``.
+    Parse ``HOST:PORT`` or ``[IPv6]:PORT``; the host is not looked up.
 
     :raises BadFormat: the host is invalid, or the port is not from `lowest_port` to 65535.
     """

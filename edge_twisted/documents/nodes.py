@@ -66,7 +66,12 @@ class PathNode:
         return PathNode(slots, {**self.counters, variant: counter}, self.children)
 
     def has_value(self, variant: Variant) -> bool:
-        """Return whether a variant has a value; for a map, whether its presence was written."""
+        """
+        Return whether the slot of a variant shows a value; for a map, its own presence.
+
+        A map without a presence of its own may still be there, because a child has a value
+        (`is_map`).
+        """
         return winner(self.slots.get(variant, ())) is not None
 
 

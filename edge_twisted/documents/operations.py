@@ -79,7 +79,7 @@ class VariantRules:
     strict: bool = False
 
     def variant(self, path: Path, value: Value) -> Variant:
-        """Return the variant as which a value is written to a path."""
+        """Return the variant (register, map ...) as which a value is written to a path."""
         found = self.declared.get(path)
         if found is not None:
             return found

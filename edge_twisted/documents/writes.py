@@ -50,11 +50,13 @@ def insert(
     previous: DocumentState | None, fields: Fields, stamp: Stamp, rules: VariantRules = UNTYPED
 ) -> DocumentState:
     """
-    Return the state after an INSERT of these fields (without the id).
+    Return the state after an INSERT of these fields, name -> value, without the id.
 
     All fields of a deleted document are removed first, so that none of them comes back.
 
-    :raises InvalidWrite: a field does not fit its declared type.
+    :param previous: the state of the document or its tombstone; None if there is neither.
+    :raises InvalidWrite: a field does not fit its declared type, or the fields are nested deeper
+        than `MAX_DEPTH`; refuse the statement.
     """
     old = previous or DocumentState()
     check_depth(fields)
@@ -68,6 +70,8 @@ def initial(fields: Fields, rules: VariantRules = UNTYPED) -> DocumentState:
 
     Its timestamp is 0 and its replica is the hash of the content.  So equal content is the same
     write on every server, and any other write wins over it.
+
+    :raises InvalidWrite: as `insert`.
     """
     content = hashlib.blake2b(canonical(dict(fields)), digest_size=SITE_BYTES).digest()
     return insert(None, fields, Stamp(BEGINNING, Replica(SiteId(content), 0), 1), rules)
@@ -82,8 +86,8 @@ def apply(
     """
     Return the state after one write that applies operations to different paths.
 
-    :raises InvalidWrite: an operation does not fit the declared types, or two concern one path, or
-        a path and one above it.
+    :raises InvalidWrite: an operation does not fit the declared types, changes the id or nests too
+        deep, or two concern one path, or a path and one above it; refuse the statement.
     """
     done: set[Path] = set()
     above: set[Path] = set()

@@ -96,7 +96,11 @@ def qualify(
 
 
 def below(node: syntax.Expression, term: str) -> syntax.Expression:
-    """Return a condition on a document as one on a term, with ``term.`` before each path."""
+    """
+    Return a condition on a document as one on a term: with ``term.`` before each path.
+
+    Paths that begin with a bound variable stay as they are.
+    """
     changes: dict[int, syntax.Expression] = {
         id(path): evolve(path, names=(term, *path.names))
         for path, is_bound in free_paths(node)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions on arrays."""
+"""Functions on arrays; of what is no array they return NULL or MISSING (`propagate`)."""
 
 from __future__ import annotations
 

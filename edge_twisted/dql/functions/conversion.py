@@ -33,7 +33,11 @@ def to_string(value: Operand) -> Operand:
 
 
 def to_integer(value: Operand) -> Operand:
-    """Return the integer of a value: a number cut off toward zero, a decimal string, 1 for TRUE."""
+    """
+    Return the integer of a value: a number cut off, a decimal string, 1 for TRUE.
+
+    Numbers are cut off toward zero.  MISSING if there is none within 64 bits.
+    """
     if type(value) is str:
         number = int(value) if _INTEGER.fullmatch(value) else None
     elif type(value) is bool or type(value) is int or type(value) is float:

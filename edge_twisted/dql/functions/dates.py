@@ -60,7 +60,7 @@ def date_add(date: Operand, part: Operand, amount: Operand, *options: Operand) -
 
 
 def date_sub(date: Operand, part: Operand, amount: Operand, *options: Operand) -> Operand:
-    """Return ``date`` minus ``amount`` times ``part``; see `date_add`."""
+    """Return ``date`` minus ``amount`` times ``part``; otherwise as `date_add`."""
     return date_add(date, part, -amount if type(amount) is int else amount, *options)
 
 
@@ -91,7 +91,7 @@ def date_trunc(date: Operand, part: Operand, *options: Operand) -> Operand:
 
 
 def date_format(date: Operand, format: Operand, *zone: Operand) -> Operand:
-    """Return ``date`` as a string in ``format``, in a zone or else in UTC."""
+    """Return ``date`` as a string in ``format``, in the zone of this name, or else in UTC."""
     instant, output = instant_of(date), _output(date, (format, *zone))
     if instant is None or output is None:
         return propagate(date, format, *zone)
@@ -136,10 +136,11 @@ COMPONENTS: Final = tuple(dict.fromkeys([*PARTS, *_COMPONENTS]))
 
 def date_part(date: Operand, part: Operand, *zone: Operand) -> Operand:
     """
-    Return a component of ``date``: the parts of `date_add`, ``weekday`` (1 is Monday),
-    ``monthname``, ``tz`` and ``timezone`` (the offset in minutes).
+    Return a component of ``date``: a number, or a text for the names.
 
-    Without a zone, components are in UTC, except the offset, which is that of the string.
+    ``part`` is one of `PARTS`, ``weekday`` (1 is Monday), ``monthname``, ``tz`` or ``timezone``
+    (the offset in minutes).  Without a zone, components are in UTC, except the offset, which is
+    that of the string.
     """
     instant = instant_of(date)
     named = _zone(zone)

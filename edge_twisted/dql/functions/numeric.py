@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions on numbers."""
+"""Functions on numbers; of what is no number they return NULL or MISSING (`propagate`)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions that build longer strings, within the hard limit of a document."""
+"""
+Functions that build longer strings, within the hard limit of a document.
+
+For arguments of wrong types they return NULL or MISSING (`propagate`).
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions that tell the types of values."""
+"""Functions that tell the types of values; those that ask hand on NULL and MISSING."""
 
 from __future__ import annotations
 

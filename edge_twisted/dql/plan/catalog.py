@@ -42,4 +42,4 @@ class Catalog(Protocol):
     """The planner's view of a database's schema."""
 
     def indexes(self, collection: str) -> Sequence[Index]:
-        """Return the usable indexes of a collection, oldest first."""
+        """Return the indexes of a collection that are completely built, oldest first."""

@@ -221,6 +221,7 @@ def plan_query(
     """
     Return the plan of a SELECT over the indexes that exist now.
 
+    :param defaults: the directives of the server, such as ``#prefer_order`` -> true.
     :param fidelity: how far the stored bodies of the first term are what the statement sees.
     :param guard: a test that rows must pass before the statement sees them.
     :raises SemanticError: the statement has no meaning; the error has the position.

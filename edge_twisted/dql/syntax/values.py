@@ -14,7 +14,11 @@ from edge_twisted.dql.syntax.expressions import (
 
 
 def literal_of(value: Value) -> Expression | None:
-    """Return the literal expression of a value; None if it has binary, which has no literal."""
+    """
+    Return the literal expression of a value; None if a part of it is binary.
+
+    Binary has no literal.
+    """
     if isinstance(value, bytes):
         return None
     if isinstance(value, list):
