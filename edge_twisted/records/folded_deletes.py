@@ -62,7 +62,9 @@ class FoldedDeletes:
 
     def of_document(self, id_key: bytes) -> VersionVector:
         """
-        Return an upper bound of what was deleted of a document; empty if it was not folded.
+        Return an upper bound of what was deleted of a document; empty: it was surely not folded.
+
+        The filter of ids may err, by taking a document for a folded one.
 
         :param id_key: of a document that belongs into this bucket, see `bucket_of`.
         """

@@ -123,7 +123,7 @@ def _homes(request: ApplyBatch, context: BatchContext) -> TransitHomes | None:
 
 
 def is_for_others(request: ApplyBatch) -> bool:
-    """Return whether some scope of a batch is one that this server passes on."""
+    """Return whether a batch is for some scope that this server passes on to other servers."""
     return any(each.scope.route is not None for each in request.cursors)
 
 

@@ -51,7 +51,12 @@ class MergeWriter:
         self.any_shown = False
 
     def store(self, document: MergedDocument) -> None:
-        """Store one document, or put it in transit, or drop it if no subscription wants it now."""
+        """
+        Store one document, where users see it or in transit; or drop one that moved out.
+
+        One that moved out of all subscriptions stays, and is listed, if the server does not drop
+        such ones or has edits in it that the peer lacks.
+        """
         unit, collection, id_key = self._unit, self._collection, document.id_key
         if self._transit is not None:
             home = self._transit.home(unit, collection, id_key, document.value)

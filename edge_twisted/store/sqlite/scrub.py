@@ -77,7 +77,8 @@ def behind_unreadable(connection: apsw.Connection, after: int) -> int | None:
     Return the row before the first readable one, if the row behind `after` cannot be read.
 
     SQLite cannot say where a damaged page ends, so probes look for the next row that it can read:
-    first ever farther away, then by bisection.  None if no row behind can be read.
+    first ever farther away, then by bisection (exponential search: Bentley and Yao 1976).  None if
+    no row behind can be read.
     """
     gap = 1
     while not _is_readable(connection, after + 1 + gap):
