@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from io import BytesIO
 from itertools import accumulate
-from typing import Any
 
 import cbor2
 
@@ -66,7 +65,7 @@ def call_of(value: object, where: str = "the body") -> Call:
     return statement, args
 
 
-def object_of(value: object, known: frozenset[str], where: str) -> Mapping[str, Any]:
+def object_of(value: object, known: frozenset[str], where: str) -> Mapping[str, object]:
     """Return a decoded value, checked to be an object without unknown members.
 
     `where` is what error messages call the value.

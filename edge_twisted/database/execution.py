@@ -7,7 +7,7 @@ The code runs on the thread that the snapshot belongs to, and uses nothing of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -47,6 +47,7 @@ from edge_twisted.dql.plan.joins import JoinPlan
 from edge_twisted.dql.plan.nodes import Description, sequence
 from edge_twisted.dql.plan.query import QueryPlan, plan_query
 from edge_twisted.dql.result import Result, Rows
+from edge_twisted.dql.rows import Document
 from edge_twisted.store.interface import Snapshot
 
 #: Without an index, a join of more inner documents than this gets a warning.
@@ -233,7 +234,7 @@ class Execution:
                 reader.measured_tests = visibility.condition_tests(env)
         return reader
 
-    def _virtual_documents(self, name: str, snapshot: Snapshot) -> Any:
+    def _virtual_documents(self, name: str, snapshot: Snapshot) -> Iterable[Document]:
         viewer: Viewer = FULL_VIEWER
         if not self.access.is_full:
             viewer = RestrictedViewer(self.access, partial(self._count_visible, snapshot))

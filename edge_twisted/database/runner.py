@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from attrs import define
 from twisted.internet.defer import CancelledError, Deferred
@@ -47,6 +47,7 @@ from edge_twisted.store.interface import Snapshot, Store
 from edge_twisted.store.rows import UnitResult
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 _NS = 1_000_000_000
 
 #: Rows of a batch of a streamed answer: a few ms of work on a reader thread.
@@ -168,7 +169,7 @@ class StatementRunner:
         return found.addErrback(_stop_if_cancelled, run)
 
     def _inline(
-        self, policy: InlinePolicy, plan: QueryPlan, read: Callable[..., T], *arguments: Any
+        self, policy: InlinePolicy, plan: QueryPlan, read: Callable[[*Ts], T], *arguments: *Ts
     ) -> T | None:
         """Read on the reactor thread; None if the read exceeded the limits."""
         try:
@@ -281,7 +282,7 @@ def _with_commit(committed: UnitResult[Result]) -> Result:
     return result
 
 
-def _stop_if_cancelled(failure: Failure, run: Execution) -> Any:
+def _stop_if_cancelled(failure: Failure, run: Execution) -> Failure:
     """Stop the thread that works for a cancelled statement."""
     if isinstance(failure.value, CancelledError):
         run.interruption.cancel()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from attrs import evolve, field, frozen
 
@@ -188,7 +188,7 @@ def _without_alias(
     if name in variables or collection in variables:
         return where, term  # a variable hides the name, so paths alone do not tell its meaning
 
-    def change(node: syntax.Node) -> Any:
+    def change(node: syntax.Node) -> syntax.Node:
         if not isinstance(node, syntax.Path):
             return node
         if node.names[0] != name:
@@ -204,7 +204,7 @@ def _without_alias(
 
 
 def _with_arguments(where: syntax.Expression, arguments: Mapping[str, Value]) -> syntax.Expression:
-    def change(node: syntax.Node) -> Any:
+    def change(node: syntax.Node) -> syntax.Node:
         if not isinstance(node, syntax.Parameter):
             return node
         found = syntax.literal_of(arguments[node.name])
@@ -219,7 +219,7 @@ def _with_arguments(where: syntax.Expression, arguments: Mapping[str, Value]) ->
 
 
 def _map_condition(
-    node: syntax.Expression, change: Callable[[syntax.Node], Any]
+    node: syntax.Expression, change: Callable[[syntax.Node], syntax.Node]
 ) -> syntax.Expression:
     found = syntax.map_tree(node, change)
     assert isinstance(found, syntax.Expression)

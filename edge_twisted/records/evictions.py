@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import product
-from typing import Any, Final
+from typing import Final
 
 import msgspec.msgpack
 from attrs import evolve, frozen
@@ -50,7 +50,7 @@ log = Logger()
 MOST_EVICTED: Final = 100_000
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
+_decode = msgspec.msgpack.Decoder(tuple[int, int, bool, bytes]).decode
 
 
 def prefix_of(collection: str) -> bytes:
@@ -83,8 +83,7 @@ class Evictions:
     @classmethod
     def decode(cls, fact: bytes) -> Evictions:
         """Return the evictions that `encode` made `fact` of."""
-        written: Any = _decode(fact)
-        generation, count, folded, vector = written
+        generation, count, folded, vector = _decode(fact)
         return cls(generation=generation, count=count, folded=folded, vector=decode_vector(vector))
 
     def encode(self) -> bytes:
@@ -151,8 +150,7 @@ def load_generations(snapshot: Snapshot) -> dict[str, int]:
     after: bytes | None = None
     while facts := snapshot.facts(EVICTIONS, after=after):
         for key, fact in facts:
-            written: Any = _decode(fact)
-            found[key[:-1].decode("utf-8", "surrogatepass")] = written[0]
+            found[key[:-1].decode("utf-8", "surrogatepass")] = _decode(fact)[0]
         after = facts[-1][0]
     return found
 

@@ -12,7 +12,7 @@ deletes of a collection, the filter is wrong for some 2 of 100 ids that were nev
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from typing import Final
 
 import msgspec.msgpack
 from attrs import define
@@ -27,7 +27,7 @@ from edge_twisted.documents.versions import (
 _FILTER_BYTES: Final = 4096
 _BITS_PER_ID: Final = 7
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
+_decode = msgspec.msgpack.Decoder(tuple[bytes, bytes]).decode
 
 
 @define
@@ -42,8 +42,7 @@ class FoldedDeletes:
         """Return the bucket that `encode` made `fact` of; an empty one for None."""
         if fact is None:
             return cls(NO_VERSION, bytearray(_FILTER_BYTES))
-        written: Any = _decode(fact)
-        vector, bits = written
+        vector, bits = _decode(fact)
         return cls(decode_vector(vector), bytearray(bits))
 
     def encode(self) -> bytes:

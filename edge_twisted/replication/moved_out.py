@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec.msgpack
 
@@ -17,7 +16,7 @@ from edge_twisted.replication.scopes import OwnSubscriptions
 from edge_twisted.store.interface import Snapshot, UnitOfWork
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
+_decode = msgspec.msgpack.Decoder(int).decode
 
 
 def matches_any(subscriptions: tuple[Subscription, ...], document: dict[str, Value]) -> bool:
@@ -66,11 +65,10 @@ def _row(
     document = document_of(body)
     if matches_any(subscriptions, document):
         return None
-    when: Any = _decode(value)
     id_ = document[ID]
     return {
         ID: {"collection": collection, "id": id_},
         "collection": collection,
         "document_id": id_,
-        "moved_out_at": when,
+        "moved_out_at": _decode(value),
     }

@@ -9,7 +9,7 @@ after a crash peers tell their progress again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec.msgpack
 from attrs import evolve, frozen
@@ -21,7 +21,7 @@ from edge_twisted.store.interface import Snapshot, UnitOfWork
 NONE: Final = -1
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
+_decode = msgspec.msgpack.Decoder(tuple[int, int]).decode
 
 
 @frozen(kw_only=True)
@@ -118,8 +118,7 @@ def stored_peers(snapshot: Snapshot) -> dict[str, PeerProgress]:
     after: bytes | None = None
     while facts := snapshot.facts(PEERS, after=after):
         for key, value in facts:
-            written: Any = _decode(value)
-            acknowledged, received = written
+            acknowledged, received = _decode(value)
             found[key.decode()] = PeerProgress(acknowledged_lsn=acknowledged, received_at=received)
         after = facts[-1][0]
     return found

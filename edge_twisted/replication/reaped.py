@@ -17,7 +17,7 @@ tell of them; they count, and are as many as were made, and reaped, without any 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec.msgpack
 from twisted.logger import Logger
@@ -44,7 +44,7 @@ _CHECKED_PER_DELETE: Final = 2
 _BUCKETS_CHECKED: Final = 4
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
+_decode = msgspec.msgpack.Decoder(int).decode
 
 
 class ReapedDelete(NamedTuple):
@@ -161,8 +161,7 @@ def _count(unit: UnitOfWork, prefix: bytes) -> int:
     """Return how many deletes are remembered one by one."""
     fact = unit.fact(REAPED_COUNT, prefix)
     if fact is not None:
-        count: Any = _decode(fact)
-        return int(count)
+        return _decode(fact)
     # An earlier version kept no count.
     found, after = 0, None
     while facts := unit.facts(REAPED, prefix, after=after):

@@ -10,8 +10,8 @@ from edge_twisted.documents.attachments import is_token
 from edge_twisted.documents.counters import CounterState
 from edge_twisted.documents.nodes import PathNode, Variant, walk
 from edge_twisted.documents.state import DocumentState
-from edge_twisted.documents.values import INTEGER_MAX, INTEGER_MIN, MISSING
-from edge_twisted.documents.versions import Dot, VersionVector
+from edge_twisted.documents.values import INTEGER_MAX, INTEGER_MIN, MISSING, Operand
+from edge_twisted.documents.versions import Dot, Replica, VersionVector
 
 _COUNTERS = (Variant.COUNTER, Variant.PN_COUNTER)
 
@@ -45,7 +45,7 @@ def _check_node(node: PathNode, version: VersionVector) -> None:
         _check_count(counter, version)
 
 
-def _check_entry(variant: Variant, value: Any) -> None:
+def _check_entry(variant: Variant, value: Operand) -> None:
     if variant is Variant.ATTACHMENT:
         if not is_token(value):
             raise ValueError("an attachment that is no token")
@@ -67,18 +67,18 @@ def _check_count(counter: CounterState, version: VersionVector) -> None:
         _check_integer(share.total)
 
 
-def _check_covered(version: VersionVector, replica: Any, sequence: Any) -> None:
+def _check_covered(version: VersionVector, replica: Replica, sequence: object) -> None:
     if type(sequence) is not int or sequence < 1 or not version.covers(Dot(replica, sequence)):
         raise ValueError("a write beyond the version")
 
 
-def _check_integer(value: Any) -> None:
+def _check_integer(value: object) -> None:
     if type(value) is not int or not INTEGER_MIN <= value <= INTEGER_MAX:
         raise ValueError("a number beyond 64 bits")
 
 
-def _check_value(value: Any) -> None:
-    waiting = [value]
+def _check_value(value: object) -> None:
+    waiting: list[Any] = [value]
     while waiting:
         each = waiting.pop()
         kind = type(each)

@@ -98,7 +98,7 @@ def _read(role: Role, path: Path, problems: list[CertificateProblem]) -> bytes:
     except PermissionError:
         problems.append(FileUnreadable(role, path, _needed_permission(path)))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         problems.append(FileUnreadable(role, path, f"{reason}; correct the path or the file"))
     else:
         if len(data) <= MAX_FILE_BYTES:

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, Final
 
 from OpenSSL import SSL
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
     IOpenSSLServerConnectionCreator,
@@ -207,7 +208,8 @@ class PromptTls(TLSMemoryBIOProtocol):
             return
         transport: Any = self.transport
         transport.pauseProducing()
-        host = str(getattr(transport.getPeer(), "host", ""))
+        peer = transport.getPeer()
+        host = peer.host if isinstance(peer, IPv4Address | IPv6Address) else ""
         self._turn = turn = self.factory.handshakes.turn(network_of(host))
         turn.addCallback(self._shake)
         turn.addErrback(self._broke)

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from twisted.application.service import Service
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort, IProtocolFactory
 from twisted.logger import Logger
@@ -289,4 +290,4 @@ class HttpService(Service):
 
 def _peer_of(address: IAddress) -> str:
     # The address of a unix socket has no host.
-    return plain(str(getattr(address, "host", UNIX)))
+    return plain(address.host if isinstance(address, IPv4Address | IPv6Address) else UNIX)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from attrs import define, field
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
@@ -94,8 +94,9 @@ def listening_text(port: IListeningPort) -> str:
     host = port.getHost()
     if isinstance(host, IPv4Address | IPv6Address):
         return tcp_text(host.host, host.port)
-    name = getattr(host, "name", None)
-    return f"unix:{os.fsdecode(name)}" if name else str(host)
+    if isinstance(host, UNIXAddress) and host.name:
+        return f"unix:{os.fsdecode(host.name)}"
+    return str(host)
 
 
 # -- TCP
