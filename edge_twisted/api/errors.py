@@ -315,7 +315,7 @@ class HttpVersionUnknown(ClientError):
 
 
 def retry_after(seconds: int) -> Field:
-    """Return the header field that says when to try again."""
+    """Return the field Retry-After, which says in how many seconds to try again."""
     return (b"Retry-After", str(seconds).encode("ascii"))
 
 

@@ -90,7 +90,7 @@ class DebugObserver:
         self._levels = levels
 
     def request_finished(self, finished: FinishedRequest) -> None:
-        """Write a line without the query string, which may hold secrets."""
+        """Write a line about the request, without the query string, which may hold secrets."""
         if not self._levels.debugs_server:
             return
         request = finished.request

@@ -84,7 +84,7 @@ class Pipeline:
         return request.identity is None and self._endpoints.gate.is_stranger(request)
 
     def header_lines(self, request: Request) -> bytes:
-        """See `ApiGate.header_lines`; for error responses too."""
+        """Return the header lines that any response to the request needs, errors too."""
         return self._endpoints.gate.header_lines(request)
 
     def finished(

@@ -32,8 +32,7 @@ _VERBS = frozenset(
 
 
 def summarize(statement: str, error: Exception | None = None) -> StatementSummary:
-    """
-    Describe a statement that ended with `error`; `unknown` if it does not parse.
+    """Describe a statement that ended with `error`, if any; `unknown` if it does not parse.
 
     A long text was parsed on another thread, and is not parsed again on the reactor's thread.  For
     a long text the description comes from `error`, else from the first word of the text.

@@ -35,7 +35,7 @@ class Work:
         raise NotImplementedError
 
     def start(self) -> None:
-        """Run until the end, or until the first Deferred that has not fired."""
+        """Run the coroutine to its end, or until the first Deferred that has not fired."""
         self._step(None)
 
     def cancel(self) -> None:

@@ -177,7 +177,7 @@ class BlobExchange:
         return self._done(now)
 
     def broken(self, attachment: str, now: float) -> list[Effect]:
-        """Take the answer to `Begin`, `Write` or `Finish`: the disk refused; it is closed."""
+        """Take the answer to `Begin`, `Write` or `Finish`: the disk refused, the file is closed."""
         self._fetches.broken(attachment, now)
         return self._done(now)
 

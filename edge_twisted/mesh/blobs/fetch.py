@@ -54,10 +54,10 @@ class Fetch:
 
     @property
     def is_active(self) -> bool:
-        """Whether it takes one of the places of fetches that are under way."""
+        """Whether the fetch takes one of the places of fetches that are under way."""
         return self.state is not FetchState.RESTING
 
     @property
     def is_needed(self) -> bool:
-        """Whether this server or a neighbour still wants it."""
+        """Whether this server or a neighbour still wants the blob."""
         return self.is_wanted_here or bool(self.pullers)

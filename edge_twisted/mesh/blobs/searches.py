@@ -104,7 +104,10 @@ class Searches:
     # -- searches of neighbours
 
     def asked(self, peer: Peer, want: Want, now: float) -> None:
-        """Open the search of a neighbour, unless its number was seen or it has too many open."""
+        """Open the search of a neighbour, or answer `Unavailable` at once.
+
+        The latter, if the search's number was seen before or the neighbour has too many open.
+        """
         count = sum(search.asker == peer for search in self._open.values())
         if want.search in self._seen or count >= _MOST_PER_PEER:
             self.effects.append(Say(peer, Unavailable(want.search)))

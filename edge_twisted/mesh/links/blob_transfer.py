@@ -95,10 +95,10 @@ class LocalBlobs(Protocol):
         """Return a complete blob; None if it is not here."""
 
     def open(self, attachment: str) -> Awaitable[BlobContent]:
-        """Open a complete blob for reading."""
+        """Open a complete blob for reading; the caller closes it."""
 
     def resume(self, attachment: str) -> Awaitable[Download]:
-        """Open a download, with the bytes that an earlier one kept."""
+        """Open a download of a blob, with the bytes that an earlier one kept."""
 
 
 class Neighbours(Protocol):

@@ -134,7 +134,7 @@ class Dial:
         self._wait(0.0)
 
     def end(self) -> None:
-        """Cancel timer and attempt; an established link lives on."""
+        """Cancel the timer and the attempt; an established link lives on."""
         self._is_over = True
         if self._timer is not None:
             self._timer.cancel()

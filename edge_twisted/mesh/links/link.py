@@ -72,7 +72,7 @@ class LinkOwner(Protocol):
         """Take an event (`ports.effects.Event`) of an established link."""
 
     def ended(self, link: Link) -> None:
-        """Forget a link whose connection is gone (`link.outcome`); called once for each."""
+        """Forget a link whose connection is gone; called once for each (`link.outcome` is why)."""
 
 
 @implementer(IHandshakeListener, IPushProducer)

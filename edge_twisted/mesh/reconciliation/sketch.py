@@ -83,7 +83,7 @@ class Sketch:
         return self.summary.fingerprint
 
     def has(self, token: int) -> bool:
-        """Return whether a token is in the set."""
+        """Return whether the set has the digest of this token."""
         bucket = self._buckets[token >> TOKEN_BITS - _BUCKET_LEVEL]
         at = bisect_left(bucket, token)
         return at < len(bucket) and bucket[at] == token

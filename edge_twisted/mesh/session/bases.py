@@ -64,7 +64,7 @@ class BaseMemory:
         self._entries = 0
 
     def find(self, receiver: SiteId, key: ScopeKey, digest: bytes) -> VersionVector | None:
-        """Return the base of this digest that the receiver was told, None if it is unknown."""
+        """Return the base of this 8-byte digest that the receiver was told; None: unknown."""
         for base in self._bases.get((receiver, key), ()):
             if base_digest(base) == digest:
                 return base

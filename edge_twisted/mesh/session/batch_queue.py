@@ -62,7 +62,7 @@ class BatchStream(ApplyingStream, Protocol):
 
     @property
     def queue(self) -> BatchQueue:
-        """The queue that the stream is in."""
+        """The queue in which batches of the stream wait."""
 
     def join(self, queue: BatchQueue) -> None:
         """Leave the queue that the stream is in, and go on in another one."""

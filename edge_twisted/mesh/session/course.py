@@ -476,7 +476,7 @@ class Course:
         self.port.send_batch(encode(message))
 
     def look_at_clock(self) -> None:
-        """Send an empty batch that moves cursors past what did not concern them."""
+        """Send an empty batch, if cursors are to pass commits that did not concern them."""
         if not self.is_at_rest or not self.host.may_read:
             return
         lsn, caught_up = self.read_lsn, self.is_caught_up

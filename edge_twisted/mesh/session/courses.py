@@ -117,7 +117,7 @@ class Courses:
             course.committed()
 
     def applied(self, collection: str) -> None:
-        """Let the courses of a collection read what an `ApplyBatch` committed."""
+        """Let the courses of a collection read on, because an `ApplyBatch` committed something."""
         for course in tuple(self._of(collection)):
             self._window.request(course)
 

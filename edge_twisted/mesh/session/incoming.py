@@ -87,7 +87,7 @@ class StreamHost(Protocol):
         """Note that the `ApplyBatch` of this number is done."""
 
     def new_salt(self) -> bytes:
-        """Return 16 random bytes."""
+        """Return 16 new random bytes, the salt of a repair."""
 
     def is_evicted(self, collection: str, evictions: int) -> bool:
         """

@@ -138,7 +138,11 @@ class OutgoingStream:
         self.courses.settled(self.course)
 
     def idle_fingerprint(self) -> tuple[int, int, bytes] | None:
-        """Return (number, lsn, fingerprint) if the peer can compare it and was not told yet."""
+        """Return what to tell of this stream in KEEP_ALIVE; None: nothing new, or not idle.
+
+        It is (number of the subscription, lsn, fingerprint of 16 bytes), which the peer can
+        compare.
+        """
         fingerprint = self.course.fingerprint if self.scope.is_whole else None
         is_idle = self.course.is_current and self.sent_lsn >= self.read_lsn
         if fingerprint is None or not is_idle:

@@ -98,9 +98,7 @@ _END_REASON_FOR: Final = {Culprit.PEER: EndReason.PROTOCOL_VIOLATION}
 
 
 class Session:
-    """The protocol on one link (a `edge_twisted.mesh.ports.effects.LinkSession`).
-
-    See the head of this module for how a session works.  It is the `Port` of its streams.
+    """The protocol on one link: a `LinkSession` (`mesh.ports.effects`), the `Port` of its streams.
 
     :param certified_key: the peer key that the peer's certificate names.
     :param scopes: the initial subscriptions.
