@@ -21,7 +21,7 @@ class StepObserver(Protocol):
 
     @property
     def of_visible(self) -> bool:
-        """Whether only rows that the caller may see may be measured."""
+        """Whether rows that the caller may not see must not be measured either."""
 
     def step(self, name: str, rows: Iterable[Row]) -> Iterator[Row]:
         """

@@ -28,9 +28,10 @@ def name(text: str) -> str:
 
 def function_name(text: str) -> str:
     """
-    Return the text of a function's name, in backticks if it needs them.
+    Return the text of a function's name, in backticks if a call without them is special.
 
-    That is so for names whose arguments would be read specially, too.
+    `SPECIAL_CALLS` have a syntax of their own for arguments; other names need backticks as `name`
+    says.
     """
     return f"`{text}`" if text.upper() in SPECIAL_CALLS else name(text)
 

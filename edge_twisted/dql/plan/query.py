@@ -343,7 +343,7 @@ def _simplify_where(statement: syntax.Select, rows: RowScope) -> syntax.Select:
 
 
 def field_of_term(name: str) -> FieldOf:
-    """Return the function from a path to its field, for a statement with the one term `name`."""
+    """Return the function from a path to its field, if `name` is the statement's only term."""
 
     def field_of(path: syntax.Path) -> tuple[str, ...] | None:
         if path.names[0] != name:
