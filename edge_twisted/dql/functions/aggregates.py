@@ -211,7 +211,11 @@ class Distinct:
     _seen: set[Hashable] = field(factory=set)
 
     def add(self, value: Operand) -> None:
-        """Hand a value on to the inner aggregate, if no equal value came before."""
+        """
+        Hand a value on to the inner aggregate, unless an equal one came before.
+
+        NULL and MISSING are not handed on.
+        """
         if value is None or value is MISSING:
             return
         key: Hashable

@@ -37,9 +37,9 @@ class Directives:
 
     def usable(self, indexes: Sequence[Index]) -> Sequence[Index]:
         """
-        Return those of ``indexes`` that may be used, in the same order.
+        Return those of ``indexes`` that the directives allow, in the same order.
 
-        Names of directives are ignored if none of them exists.
+        If no index has a name that ``#index`` gives, all are allowed.
         """
         if self.disable_index_scan or self.indexes == ():
             return ()
