@@ -93,7 +93,7 @@ class Offerer:
     _gathered: dict[bytes, None] = field(factory=dict)
 
     def gather(self, id_keys: tuple[bytes, ...]) -> None:
-        """Remember documents to be offered later."""
+        """Remember documents to be offered later; those beyond `MAX_OFFERS` are left out."""
         for id_key in id_keys:
             if len(self._gathered) < MAX_OFFERS:
                 self._gathered[id_key] = None

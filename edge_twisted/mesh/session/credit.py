@@ -28,5 +28,5 @@ class IncomingCredit:
         self.pending_bytes += size
 
     def give_back(self, size: int) -> None:
-        """Count the bytes of a batch that was acknowledged or dropped."""
+        """Free the window of a batch of `size` bytes that was acknowledged or dropped."""
         self.pending_bytes -= size
