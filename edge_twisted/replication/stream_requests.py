@@ -50,7 +50,8 @@ def read_changes(
     if not is_open(snapshot, collection):
         return ScopeClosed()
     info = snapshot.collection(collection)
-    problem = _problem(readings, snapshot.lsn, 0 if info is None else info.reaped_lsn)
+    reaped = 0 if info is None else info.reaped_lsn
+    problem = _problem(readings, snapshot.lsn, reaped)
     if problem:
         return CursorUnknown(reason=problem)
     if scopes.subscription(request.scope).is_virtual:
@@ -72,7 +73,7 @@ def read_changes(
                 size += _size(item)
         lsn, more = batch.lsn, batch.more
     if more:
-        return Changes(items=tuple(items), lsn=lsn, more=True)
+        return Changes(items=tuple(items), lsn=lsn, more=True, reaped_lsn=reaped)
     is_whole = any(each.scope.is_whole for each in readings)
     return Changes(
         items=tuple(items),
@@ -80,6 +81,7 @@ def read_changes(
         more=False,
         knowledge=Knowledge(snapshot, collection).shareable,
         fingerprint=_fingerprint(info) if is_whole else None,
+        reaped_lsn=reaped,
     )
 
 
@@ -91,7 +93,9 @@ def _problem(readings: Sequence[ScopeReading], newest: int, reaped: int) -> str:
     """Return why a cursor is of no use; else nothing."""
     if any(each.after > newest for each in readings):
         return "it is beyond what this server ever committed"
-    if any(0 < each.after < reaped for each in readings):
+    # Who began from nothing needs no tombstones from before: else a first sync in several batches
+    # would be stale after the first one, and begin again for ever.
+    if any(0 < each.after < reaped and each.horizon < reaped for each in readings):
         return "tombstones were reaped that it had not passed"
     return ""
 

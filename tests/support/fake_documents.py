@@ -316,7 +316,8 @@ class FakeDocuments:
         afters = [each.after for each in request.readings]
         if max(afters) > self.lsn:
             return CursorUnknown(reason="beyond our log")
-        if any(0 < after < self.reaped.get(scope.collection, 0) for after in afters):
+        reaped = self.reaped.get(scope.collection, 0)
+        if any(0 < each.after < reaped and each.horizon < reaped for each in request.readings):
             return CursorUnknown(reason="before the horizon")
         docs = self.docs.get(scope.collection, {})
         news = sorted((d.lsn, k) for k, d in docs.items() if d.lsn > min(afters))
@@ -338,6 +339,7 @@ class FakeDocuments:
             more=more,
             knowledge=None if more else self._known(scope.collection),
             fingerprint=self.fingerprint(scope.collection) if tells else None,
+            reaped_lsn=reaped,
         )
 
     def _item(self, request: ReadChanges, id_key: bytes, doc: Doc) -> Item | None:

@@ -186,11 +186,14 @@ class ScopeReading(NamedTuple):
 
     :ivar after: the cursor; older changes are not for this scope.
     :ivar base: what the receiver is known to have of the scope's documents, for deltas.
+    :ivar horizon: tombstones up to this lsn may be reaped: the reading began from nothing after
+        that, or has passed them.
     """
 
     scope: Scope
     after: int
     base: VersionVector | None = None
+    horizon: int = 0
 
 
 class Delivered(NamedTuple):
@@ -217,6 +220,8 @@ class ReadChanges(Question["ChangesAnswer"]):
     scope: Scope
     after: int
     base: VersionVector | None = None
+    #: See `ScopeReading`.
+    horizon: int = 0
     #: Further scopes of the collection that the batch is for.
     others: tuple[ScopeReading, ...] = ()
     delivered: tuple[Delivered, ...] = ()
@@ -228,7 +233,7 @@ class ReadChanges(Question["ChangesAnswer"]):
     @property
     def readings(self) -> tuple[ScopeReading, ...]:
         """The scopes that the batch is for, each with its cursor and base: `scope` first."""
-        return (ScopeReading(self.scope, self.after, self.base), *self.others)
+        return (ScopeReading(self.scope, self.after, self.base, self.horizon), *self.others)
 
 
 @frozen(kw_only=True)
@@ -246,6 +251,8 @@ class Changes:
     more: bool
     knowledge: VersionVector | None = None
     fingerprint: bytes | None = None
+    #: The newest commit of a tombstone of the collection that was reaped, for `horizon`.
+    reaped_lsn: int = 0
 
 
 @frozen(kw_only=True)

@@ -73,6 +73,8 @@ class CourseMember(Protocol):
     acknowledged_lsn: int
     #: What the peer has of the scope, which deltas build on.
     base: ReceiverBase
+    #: Tombstones up to this lsn may be reaped, see `ScopeReading`.
+    horizon: int
     #: The course on which it travels.
     course: Course
 
@@ -344,11 +346,14 @@ class Course:
         self._is_reading, self._is_dirty = True, False
         generation, skipped = self._generation, self._echoes
         self._echoes = {}
-        first, *others = (ScopeReading(m.scope, m.read_lsn, m.base.current) for m in self.members)
+        first, *others = (
+            ScopeReading(m.scope, m.read_lsn, m.base.current, m.horizon) for m in self.members
+        )
         request = ReadChanges(
             scope=first.scope,
             after=first.after,
             base=first.base,
+            horizon=first.horizon,
             others=tuple(others),
             delivered=self.host.delivered(self),
             skip=skipped,
@@ -417,6 +422,7 @@ class Course:
         concerned = [m for m in self.members if m.read_lsn < changes.lsn or not changes.more]
         for each in concerned:
             each.read_lsn = changes.lsn
+            each.horizon = max(each.horizon, changes.reaped_lsn)
         self.is_caught_up = not changes.more
         if changes.more:
             self._is_dirty = True

@@ -37,6 +37,8 @@ class OutgoingStream:
     read_lsn: int = 0
     sent_lsn: int = 0
     acknowledged_lsn: int = 0
+    #: Tombstones up to this lsn may be reaped, see `ScopeReading`.
+    horizon: int = 0
     course: Course = field(init=False)
     _told_fingerprint: tuple[int, bytes] | None = None
     _machine: Machine[OutgoingState] = field(
@@ -70,6 +72,7 @@ class OutgoingStream:
         """
         self.halt()
         self.read_lsn = self.sent_lsn = self.acknowledged_lsn = position
+        self.horizon = 0
         self.base.begin(resumes=resumes, digest=base)
         self.courses.settled(self.course)
 

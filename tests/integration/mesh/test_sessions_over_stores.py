@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from edge_twisted.documents.versions import Replica as ReplicaName
 from edge_twisted.documents.versions import SiteId
-from edge_twisted.mesh.ports.requests import Answer, DocumentRequest
+from edge_twisted.mesh.ports.requests import Answer, ApplyBatch, DocumentRequest
 from edge_twisted.mesh.session.bases import BaseMemory
 from edge_twisted.mesh.session.handshake import LocalServer
 from edge_twisted.mesh.session.pulls import Pulls
@@ -259,3 +259,31 @@ def test_leaving_one_scope_of_a_link_is_no_leaving(drops: bool) -> None:
     left = [] if drops else ["task00000001"]
     assert b.moved_out() == left
     assert [r["_id"] for r in b.rows("SELECT _id FROM tasks WHERE priority = 9")] == left
+
+
+def test_a_first_sync_of_several_batches_from_a_server_that_has_reaped() -> None:
+    """Its first batches end before the newest reaped tombstone: that is no stale cursor."""
+    a, b = Site(1), Site(2)
+    for start in range(0, 1200, 300):
+        documents = [{"_id": f"t{n}", "notes": "x" * 500} for n in range(start, start + 300)]
+        a.run("INSERT INTO tasks DOCUMENTS (:d)", d=documents)
+    a.run("DELETE FROM tasks WHERE _id = 't7'")
+    a.now_ms += 200 * 3_600_000
+    b.now_ms = a.now_ms
+    a.replica.store.reap(a.now_ms - 168 * 3_600_000, 1000)
+    pair = linked(a, b)
+    assert len(same(a, b)) == 1199
+    applied = [each for each in pair.right.requests if isinstance(each, ApplyBatch)]
+    assert 2 <= len(applied) < 10
+
+
+def test_a_cursor_from_before_what_was_reaped_is_stale_all_the_same() -> None:
+    a, b = Site(1), Site(2)
+    a.run("INSERT INTO tasks DOCUMENTS (:d)", d=[{"_id": "one"}, {"_id": "two"}])
+    linked(a, b)
+    a.run("DELETE FROM tasks WHERE _id = 'one'")
+    a.now_ms += 200 * 3_600_000
+    b.now_ms = a.now_ms
+    a.replica.store.reap(a.now_ms - 168 * 3_600_000, 1000)
+    linked(a, b).wait(5)
+    assert same(a, b) == [{"_id": "two"}]

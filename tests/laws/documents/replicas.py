@@ -8,7 +8,7 @@ from contextlib import suppress
 from attrs import define, field
 
 from edge_twisted.documents.clock import Timestamp
-from edge_twisted.documents.deltas import apply_delta, decode_delta, delta, encode_delta
+from edge_twisted.documents.deltas import DeltaGap, apply_delta, decode_delta, delta, encode_delta
 from edge_twisted.documents.encoding import decode, encode
 from edge_twisted.documents.entries import Stamp
 from edge_twisted.documents.json_text import to_text
@@ -65,9 +65,13 @@ class Site:
         self.state = merge(self.state, reread(other.state)) if other.state.version else self.state
 
     def hear_delta(self, other: Site) -> None:
+        """Take a delta; where it is refused, ask for the whole document, as a server does."""
         self.last = max(self.last, other.last)
         news = decode_delta(encode_delta(delta(other.state, self.state.version)))
-        self.state = apply_delta(self.state, news)
+        try:
+            self.state = apply_delta(self.state, news)
+        except DeltaGap:
+            self.hear_whole(other)
 
 
 def reread(state: DocumentState) -> DocumentState:
