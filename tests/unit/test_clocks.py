@@ -44,6 +44,9 @@ AGES = {
     ("store/blobs/ledger.py", "_judge"): "idle blobs outlive restarts; dates ahead are noted anew",
     ("store/blobs/folder.py", "tidy"): "files outlive restarts; a download begins anew",
     ("store/scrubber.py", "age_seconds"): "passes outlive restarts; a date ahead is one of now",
+    ("replication/transit_relay.py", "load"): "neighbours are remembered over restarts, for a week;"
+    " who is forgotten early subscribes anew when it comes",
+    ("replication/transit_relay.py", "_forget"): "as `load`",
     ("cli/status.py", "_progress"): "shows a person when the last news came",
 }
 #: Names that hold dates of now.
