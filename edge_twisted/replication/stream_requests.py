@@ -56,22 +56,7 @@ def read_changes(
         return CursorUnknown(reason=problem)
     if scopes.subscription(request.scope).is_virtual:
         return Changes(items=(), lsn=snapshot.lsn, more=False)
-    items: list[Item] = []
-    maker = _ItemMaker(request, scopes)
-    lsn, size, more = min(each.after for each in readings), 0, True
-    while more and size < request.limit_bytes and maker.examined < MOST_EXAMINED:
-        batch = snapshot.changes_after(
-            lsn,
-            (collection,),
-            limit=maker.most_documents,
-            limit_bytes=request.limit_bytes - size,
-        )
-        for change in batch.changes:
-            item = maker.item(change.document)
-            if item is not None:
-                items.append(item)
-                size += _size(item)
-        lsn, more = batch.lsn, batch.more
+    items, lsn, more = _read_batch(snapshot, request, scopes)
     if more:
         return Changes(items=tuple(items), lsn=lsn, more=True, reaped_lsn=reaped)
     is_whole = any(each.scope.is_whole for each in readings)
@@ -83,6 +68,29 @@ def read_changes(
         fingerprint=_fingerprint(info) if is_whole else None,
         reaped_lsn=reaped,
     )
+
+
+def _read_batch(
+    snapshot: Snapshot, request: ReadChanges, scopes: Scopes
+) -> tuple[list[Item], int, bool]:
+    """Return the items of the next batch, the lsn where it ends, and whether more follows."""
+    items: list[Item] = []
+    maker = _ItemMaker(request, scopes)
+    lsn, size, more = min(each.after for each in request.readings), 0, True
+    while more and size < request.limit_bytes and maker.examined < MOST_EXAMINED:
+        batch = snapshot.changes_after(
+            lsn,
+            (request.scope.collection,),
+            limit=maker.most_documents,
+            limit_bytes=request.limit_bytes - size,
+        )
+        for change in batch.changes:
+            item = maker.item(change.document)
+            if item is not None:
+                items.append(item)
+                size += _size(item)
+        lsn, more = batch.lsn, batch.more
+    return items, lsn, more
 
 
 def _fingerprint(info: CollectionInfo | None) -> bytes:
