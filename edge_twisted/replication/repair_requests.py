@@ -83,6 +83,9 @@ def find_gone(snapshot: Snapshot, request: FindGone, scopes: Scopes) -> Fates | 
     """
     Perform `FindGone`: which documents of a peer are deleted here, or have left the scope.
 
+    An empty version stands for a document that the peer dropped in transit: it has left the scope,
+    or there is nothing to say of it.
+
     `ScopeClosed` if the collection is not sent to peers.
     """
     scope = request.scope
@@ -95,6 +98,8 @@ def find_gone(snapshot: Snapshot, request: FindGone, scopes: Scopes) -> Fates | 
     for seen in request.seen:
         document = snapshot.get(scope.collection, seen.id_key)
         here = None if document is None else read_header(document.state).version
+        if here is None and not seen.version:
+            continue
         if here is None and (
             knowledge.is_gone(seen.id_key, seen.version)
             or knowledge.has_ended(seen.id_key, seen.life)

@@ -16,6 +16,7 @@ from edge_twisted.mesh.ports.requests import (
     ApplyBatch,
     DeleteGone,
     DocumentRequest,
+    FindDropped,
     FindGone,
     FindPosition,
     FindSeen,
@@ -37,7 +38,7 @@ from edge_twisted.replication.moved_out import moved_out_documents
 from edge_twisted.replication.repair_requests import delete_gone, find_gone, find_seen, read_digests
 from edge_twisted.replication.scopes import OwnSubscriptions, Scopes
 from edge_twisted.replication.stream_requests import read_changes, read_documents
-from edge_twisted.replication.transit import TransitStore, add_transit, note_removed
+from edge_twisted.replication.transit import TransitStore, add_transit, find_dropped, note_removed
 from edge_twisted.replication.transit_upkeep import TransitUpkeep, purge
 from edge_twisted.store.errors import DocumentDamaged
 from edge_twisted.store.hidden import shown_name
@@ -254,6 +255,8 @@ class StoredDocuments:
     def _read(self, request: DocumentRequest, snapshot: Snapshot) -> Answer:
         if self.transit is None:
             return self._read_joined(request, snapshot)
+        if isinstance(request, FindDropped):
+            return find_dropped(request, self.transit, snapshot)
         answer = self._read_joined(request, join_transit(snapshot))
         return add_transit(request, answer, self.transit, snapshot)
 
@@ -277,6 +280,8 @@ class StoredDocuments:
                 return read_digests(snapshot, request, self._scopes)
             case FindSeen():
                 return find_seen(snapshot, request)
+            case FindDropped():
+                return ()
             case FindGone():
                 return find_gone(snapshot, request, self._scopes)
         raise AssertionError(f"not a request that reads: {request!r}")

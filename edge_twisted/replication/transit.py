@@ -17,12 +17,13 @@ from attrs import define, evolve, field
 
 from edge_twisted.documents.headers import Header, read_header
 from edge_twisted.documents.values import Value
-from edge_twisted.documents.versions import VersionVector
+from edge_twisted.documents.versions import NO_VERSION, VersionVector
 from edge_twisted.mesh.ports.requests import (
     Answer,
     Changes,
     Digests,
     DocumentRequest,
+    FindDropped,
     FindSeen,
     ReadChanges,
     ReadDigests,
@@ -30,8 +31,8 @@ from edge_twisted.mesh.ports.requests import (
 )
 from edge_twisted.mesh.wire.items import Announced, Item, Left, Seen, Whole
 from edge_twisted.records.documents import document_of, tokens_of
-from edge_twisted.records.evictions import Evictions, drop_positions, note_evicted
-from edge_twisted.records.facts import TRANSIT_BLOBS
+from edge_twisted.records.evictions import Evictions, drop_positions, note_evicted, prefix_of
+from edge_twisted.records.facts import EVICTED, TRANSIT_BLOBS
 from edge_twisted.records.transit import (
     DropMark,
     join_transit,
@@ -356,6 +357,31 @@ def _seen(
     for id_key, (number, version) in store.passed(scope.collection):
         if number in wanted and snapshot.get(hidden, id_key) is None:
             yield Seen(id_key, version)
+
+
+def find_dropped(request: FindDropped, store: TransitStore, snapshot: Snapshot) -> tuple[Seen, ...]:
+    """
+    Perform `FindDropped`, from the facts about dropped documents; folded ones are left out.
+
+    What was dropped lately has its digest in the repair.  The version that went is not named: a
+    neighbour that was away when it passed lacks it.
+    """
+    shown = request.scope.collection
+    hidden = hidden_name(shown)
+    prefix = prefix_of(hidden)
+    found: list[Seen] = []
+    after = prefix + request.after
+    while facts := snapshot.facts(EVICTED, prefix, after=after, limit=request.limit):
+        snapshot.check_cancelled()
+        for after, _ in facts:
+            id_key = after[len(prefix) :]
+            if store.passed_version(shown, id_key) is not None:
+                continue
+            if all(snapshot.get(name, id_key) is None for name in (shown, hidden)):
+                found.append(Seen(id_key, NO_VERSION))
+            if len(found) == request.limit:
+                return tuple(found)
+    return tuple(found)
 
 
 def joined_with(store: TransitStore | None, snapshot: Snapshot) -> Snapshot:

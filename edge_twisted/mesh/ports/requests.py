@@ -349,6 +349,22 @@ class FindSeen(Question[tuple[Seen, ...]]):
 
 
 @frozen(kw_only=True)
+class FindDropped(Question[tuple[Seen, ...]]):
+    """
+    Find documents in transit that were dropped, and that no digest stands for in a repair.
+
+    Answer: tuple of `Seen` with the empty version, in the order of id keys, `limit` at most; after
+    the last one an empty tuple.
+
+    :ivar after: the id key after which to begin.
+    """
+
+    scope: Scope
+    after: bytes = b""
+    limit: int = 512
+
+
+@frozen(kw_only=True)
 class Observe(Question[None]):
     """Note a peer's clock and the highest of this site's writes that it knows.  Answer: None."""
 

@@ -6,12 +6,15 @@ The receiver's side of a repair: find the difference, pull, ask, and stream on.
     <- REPAIR_SUMMARY
     REPAIR_CELLS -> <- REPAIR_ANSWER ...      until the difference is known
     REPAIR_PULL -> <- REPAIR_ITEMS ...        what only the sender has
-    REPAIR_HAVE -> <- GONE, REPAIR_FATES, OFFER ...   what only we have
+    REPAIR_HAVE -> <- GONE, OFFER ..., REPAIR_FATES   what only we have
     REPAIR_DONE ->                stream on from the lsn of the summary
 
 Where the sets differ by too much, the sender streams everything instead.  Once the stream has
 caught up, only the last question is asked, beside the stream (`ask_after_all`).  What the receiver
 waits for is its state (`states.REPAIR`).
+
+A server in transit also asks about documents that it dropped and that have not come with the pull:
+one that has left the scope at the sender is in no set, and neighbours may still have it.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from edge_twisted.mesh.ports.port import Port
 from edge_twisted.mesh.ports.requests import (
     Answer,
     Digests,
+    FindDropped,
     FindSeen,
     Question,
     ReadDigests,
@@ -106,6 +110,8 @@ class RepairReceiver:
     _to_pull: list[int] = field(factory=list)
     #: Digests of documents that only the receiver has.
     _only_ours: Sequence[int] = ()
+    #: The id key of the dropped document that was asked about last; None once there are no more.
+    _dropped: bytes | None = b""
     #: How many of `_only_ours` were looked up, and how many of these were still here.
     _asked: int = 0
     _found: int = 0
@@ -235,11 +241,24 @@ class RepairReceiver:
 
     def _ask_next(self) -> None:
         if self._asked >= len(self._only_ours):
-            self._finish()
+            self._ask_after_dropped()
             return
         chunk = tuple(self._only_ours[self._asked : self._asked + CHUNK])
         self._asked += len(chunk)
         self._ask(FindSeen(scope=self.scope, digests=chunk), self._have_found)
+
+    def _ask_after_dropped(self) -> None:
+        """Ask about some dropped documents, if this is a repair of a scope in transit."""
+        if self._dropped is None or self.scope.route is None or self._summary is None:
+            self._finish()
+            return
+        request = FindDropped(scope=self.scope, after=self._dropped, limit=CHUNK)
+        self._ask(request, self._have_found_dropped)
+
+    def _have_found_dropped(self, seen: tuple[Seen, ...]) -> None:
+        self._dropped = seen[-1].id_key if seen else None
+        self._to_send.extend(write_seen(seen))
+        self._send_next()
 
     @property
     def is_incomplete(self) -> bool:

@@ -25,6 +25,7 @@ from edge_twisted.mesh.repair.suppliers import READ_AT_ONCE, runs
 from edge_twisted.mesh.wire.items import Seen, Whole
 from edge_twisted.mesh.wire.messages import (
     Gone,
+    Offer,
     RepairAnswer,
     RepairCells,
     RepairFates,
@@ -39,11 +40,8 @@ from edge_twisted.mesh.wire.violations import PeerViolation
 T = TypeVar("T")
 
 
-class Offers(Protocol):
+class RepairedStream(Protocol):
     """The outgoing stream, as its repair needs it."""
-
-    def offer(self, id_keys: tuple[bytes, ...]) -> None:
-        """Send documents whole, out of the stream's order."""
 
     def scope_closed(self) -> None:
         """Stop the stream, because the collection may not be sent."""
@@ -54,7 +52,7 @@ class RepairSender:
     """Answers the repairs of one stream, which follow one another."""
 
     port: Port
-    stream: Offers
+    stream: RepairedStream
     number: int
     scope: Scope
     _source: CellSource | None = None
@@ -196,10 +194,31 @@ class RepairSender:
             if isinstance(answer, ScopeClosed):
                 self._close()
                 return
-            self._is_busy = False
             for written in write_seen(answer.gone):
                 self.port.send(Gone(self.number, False, written))
-            self.port.send(RepairFates(self.number, answer.is_unsure))
-            self.stream.offer(answer.moved_out)
+            self._offer(answer.moved_out, answer.is_unsure)
 
         self.port.ask_in_turn(FindGone(scope=self.scope, seen=seen), self._current(found))
+
+    def _offer(self, id_keys: tuple[bytes, ...], is_unsure: bool) -> None:
+        """
+        Send documents that have left the scope, some at a time, and then REPAIR_FATES.
+
+        The receiver moves its cursor after that: what came later would be lost with the link.
+        """
+        if not id_keys:
+            self._is_busy = False
+            self.port.send(RepairFates(self.number, is_unsure))
+            return
+        some, rest = id_keys[:READ_AT_ONCE], id_keys[READ_AT_ONCE:]
+
+        def read(answer: tuple[Whole, ...] | ScopeClosed) -> None:
+            if isinstance(answer, ScopeClosed):
+                self._close()
+                return
+            for run in runs(answer):
+                if run:
+                    self.port.send(Offer(self.number, list(run)))
+            self._offer(rest, is_unsure)
+
+        self.port.ask_in_turn(ReadDocuments(scope=self.scope, id_keys=some), self._current(read))

@@ -85,7 +85,7 @@ class Supplier:
 
 @define(eq=False)
 class Offerer:
-    """Sends OFFER: at once, or gathered documents once the stream is quiet."""
+    """Sends OFFER: gathered documents, once the stream is quiet."""
 
     port: Port
     number: int
@@ -103,12 +103,7 @@ class Offerer:
         some = tuple(self._gathered)[:READ_AT_ONCE]
         for id_key in some:
             del self._gathered[id_key]
-        self.send(some)
-
-    def send(self, id_keys: tuple[bytes, ...], then: Callable[[], None] = lambda: None) -> None:
-        """Offer the documents of these id keys now, some at a time; then call `then`."""
-        if not id_keys:
-            then()
+        if not some:
             return
 
         def read(answer: tuple[Whole, ...] | ScopeClosed) -> None:
@@ -117,7 +112,5 @@ class Offerer:
             for run in runs(answer):
                 if run:
                     self.port.send(Offer(self.number, list(run)))
-            self.send(id_keys[READ_AT_ONCE:], then)
 
-        some = id_keys[:READ_AT_ONCE]
         self.port.ask(ReadDocuments(scope=self.scope, id_keys=some), read)

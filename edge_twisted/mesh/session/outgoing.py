@@ -173,7 +173,3 @@ class OutgoingStream:
     def older(self, id_keys: tuple[bytes, ...]) -> None:
         """Gather documents of which the peer showed older versions, to offer them when idle."""
         self._offerer.gather(id_keys)
-
-    def offer(self, id_keys: tuple[bytes, ...]) -> None:
-        """Offer documents to the peer at once."""
-        self._offerer.send(id_keys)

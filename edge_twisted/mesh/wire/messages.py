@@ -283,7 +283,7 @@ class RepairHave(_Message, frozen=True, tag=22):
 
 
 class RepairFates(_Message, frozen=True, tag=23):
-    """The answer to REPAIR_HAVE; GONE went before it, OFFER may follow."""
+    """The answer to REPAIR_HAVE; GONE and OFFER go before it."""
 
     number: Number
     #: Other documents that were asked after may be deleted: the sender has only a summary.

@@ -6,17 +6,19 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
+from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from edge_twisted.documents.versions import Replica as ReplicaName
 from edge_twisted.documents.versions import SiteId
-from edge_twisted.mesh.ports.requests import Answer, ApplyBatch, DocumentRequest
+from edge_twisted.mesh.ports.requests import Answer, ApplyBatch, DocumentRequest, TransitRoute
 from edge_twisted.mesh.session.bases import BaseMemory
 from edge_twisted.mesh.session.handshake import LocalServer
 from edge_twisted.mesh.session.pulls import Pulls
 from edge_twisted.mesh.session.session import Session
 from edge_twisted.mesh.wire.features import VERSIONS
+from edge_twisted.store.hidden import shown_name
 from edge_twisted.store.memory.data import Data
 from edge_twisted.store.memory.store import MemoryStore
 from edge_twisted.store.rows import Commit
@@ -29,13 +31,21 @@ QUERY = "SELECT * FROM tasks"
 class Site:
     """A server without network, and what its commits were since somebody asked."""
 
-    def __init__(self, number: int, *, drop_moved_out: bool = False) -> None:
+    def __init__(
+        self, number: int, *, drop_moved_out: bool = False, transit_bytes: int | None = None
+    ) -> None:
         self.now_ms = 1_790_000_000_000
         data = Data(ReplicaName(SiteId(bytes([number]) * 16), 1))
         store = MemoryStore(data, self.tick)
         store.open()
         self.key = f"pk{number}"
-        self.replica = ReplicaServer(f"s{number}", store, self.tick, drop_moved_out=drop_moved_out)
+        self.replica = ReplicaServer(
+            f"s{number}",
+            store,
+            self.tick,
+            drop_moved_out=drop_moved_out,
+            transit_bytes=transit_bytes,
+        )
         self.changed: set[str] = set()
         #: What a restart forgets.
         self.bases = BaseMemory()
@@ -58,7 +68,7 @@ class Site:
             return [row["document_id"] for row in self.replica.documents.moved_out(snapshot)]
 
     def _committed(self, commit: Commit) -> None:
-        self.changed |= commit.collections
+        self.changed |= {shown_name(name) for name in commit.collections}
 
 
 class StoredEnd(LinkEnd):
@@ -79,7 +89,10 @@ class StoredEnd(LinkEnd):
             versions=site.versions,
         )
         scopes = [documents.scope(query, {}) for query in queries]
-        documents.subscribe(scopes)
+        if documents.transit is None:
+            documents.subscribe(scopes)
+        else:
+            scopes = [evolve(scope, route=TransitRoute(())) for scope in scopes]
         session = Session(us, peer.key, scopes, pulls=Pulls(), bases=site.bases)
         end = cls(cast(Any, documents), session)
         end.site = site
@@ -287,3 +300,71 @@ def test_a_cursor_from_before_what_was_reaped_is_stale_all_the_same() -> None:
     a.replica.store.reap(a.now_ms - 168 * 3_600_000, 1000)
     linked(a, b).wait(5)
     assert same(a, b) == [{"_id": "two"}]
+
+
+def test_what_left_a_condition_comes_before_the_cursor_of_a_repair() -> None:
+    """Else a link that ends in between would leave the receiver with the old document for good."""
+    a, b = Site(1), Site(2)
+    insert(a, 100)
+    query = "SELECT * FROM tasks WHERE done = false"
+    linked(a, b, query).wait(2)
+    a.run("UPDATE tasks SET done = true WHERE _id < 'task00000080'")
+    b.run("EVICT FROM tasks WHERE _id = 'task00000099'")
+    pair = LinkPair(StoredEnd.of(a, b, (query,)), StoredEnd.of(b, a, (query,)))
+    for end in (pair.left, pair.right):
+        end.take(end.session.start(pair.now))
+
+    def has_moved() -> bool:
+        return any(isinstance(each, ApplyBatch) and each.lsn for each in pair.right.requests)
+
+    while not has_moved():
+        assert pair.step()
+    linked(a, b, query).wait(2)
+    assert len(b.rows("SELECT * FROM tasks WHERE done = true")) == 80
+
+
+# -- a server in transit
+
+
+def drop(transit: Site, most_bytes: int) -> None:
+    """Let a server in transit keep no more bytes than this, and drop what is more."""
+    documents = transit.replica.documents
+    assert documents.transit is not None and documents.upkeep is not None
+    documents.transit.most_bytes = most_bytes
+    while now(documents.upkeep.make_room({})).more:
+        pass
+
+
+def fetch_again(transit: Site) -> None:
+    """Do what the relay does when a neighbour lacks what was dropped."""
+    upkeep = transit.replica.documents.upkeep
+    assert upkeep is not None
+    now(upkeep.want_again("tasks"))
+
+
+@pytest.mark.parametrize("has_passed", [False, True])
+def test_a_dropped_document_that_has_left_the_condition_is_fetched_again(has_passed: bool) -> None:
+    """
+    B has a document that was dropped at T and has left the condition at A since.
+
+    :param has_passed: whether the change came to T while B was away, and was dropped as well.
+    """
+    a, t, b = Site(1), Site(2, transit_bytes=1 << 20), Site(3)
+    query = "SELECT * FROM tasks WHERE done = false"
+    insert(a, 10)
+    linked(a, t, query).wait(2)
+    linked(t, b, query).wait(2)
+    assert len(b.rows(QUERY)) == 10
+    a.run("UPDATE tasks SET done = true WHERE _id < 'task00000005'")
+    if has_passed:
+        linked(a, t, query).wait(2)
+    drop(t, 1)
+    t.run("INSERT INTO tasks DOCUMENTS ({'_id': 'of T'})")
+    drop(t, 1 << 20)
+    fetch_again(t)
+    linked(a, t, query).wait(2)
+    linked(t, b, query).wait(2)
+    done = "SELECT * FROM tasks WHERE done = true ORDER BY _id"
+    assert len(b.rows(done)) == 5
+    assert a.rows(done) == b.rows(done)
+    assert t.rows(QUERY) == [{"_id": "of T"}]
