@@ -37,6 +37,9 @@ from edge_twisted.mesh.wire.violations import PeerViolation
 
 #: Entries of all vectors in one memory, some 10 MB.
 MAX_REMEMBERED: Final = 1 << 16
+#: Entries of all answers to BASE_WANTED that one link takes, some 10 MB.  Servers of a mesh of 60
+#: replicas come to less with as many subscriptions as a link may have.
+MAX_ANSWERED: Final = 1 << 16
 #: Vectors of one stream: one that the receiver has, and one that is on its way.
 _MOST_OF_STREAM: Final = 2
 _NUMBERS: Final = Struct(">QQ")
@@ -98,11 +101,27 @@ def _size(bases: Iterable[VersionVector]) -> int:
 
 
 @define(eq=False)
+class AnswerBudget:
+    """Entries of answers to BASE_WANTED that a link still takes: a peer may invent them."""
+
+    left: int = MAX_ANSWERED
+
+    def spend(self, base: VersionVector) -> bool:
+        """Count an answer; return False, and count nothing, if it has more than is left."""
+        size = _size((base,))
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+
+@define(eq=False)
 class ReceiverBase:
     """
     What the sender of one stream knows of the receiver's base.
 
     :ivar receiver: the site of the receiver.
+    :ivar budget: shared by all streams of the link.
     :ivar current: what the next read builds deltas on; None: the receiver is not known to have
         anything.
     :ivar is_awaited: whether the receiver was asked, and has not answered.
@@ -112,6 +131,7 @@ class ReceiverBase:
     receiver: SiteId
     scope: Scope
     features: Features
+    budget: AnswerBudget
     current: VersionVector | None = field(default=None, init=False)
     is_awaited: bool = field(default=False, init=False)
     #: The base that the receiver stores once it has applied all that is on its way; None: unknown.
@@ -139,7 +159,8 @@ class ReceiverBase:
         return self._claimed is not None and any(isinstance(i, Whole | Announced) for i in items)
 
     def take(self, base: VersionVector) -> None:
-        """Take the receiver's answer to BASE_WANTED.
+        """
+        Take the receiver's answer to BASE_WANTED; beyond the budget, documents are sent whole.
 
         :raises PeerViolation: SUBSCRIBE named another base; end the link.
         """
@@ -149,7 +170,10 @@ class ReceiverBase:
         if base_digest(base) != self._claimed:
             raise PeerViolation("a base that is not the one that SUBSCRIBE named")
         self.is_awaited = False
-        self._settle(base)
+        if self.budget.spend(base):
+            self._settle(base)
+        else:
+            self._claimed = None
 
     def _settle(self, base: VersionVector) -> None:
         self.current = self._told = base

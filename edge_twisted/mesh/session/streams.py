@@ -16,7 +16,7 @@ from edge_twisted.mesh.ports.effects import PeerSubscribed, PeerUnsubscribed
 from edge_twisted.mesh.ports.port import Port
 from edge_twisted.mesh.ports.requests import Applied, DeleteGone, Scope, TransitRoute
 from edge_twisted.mesh.repair.sender import RepairSender
-from edge_twisted.mesh.session.bases import BaseMemory, ReceiverBase
+from edge_twisted.mesh.session.bases import AnswerBudget, BaseMemory, ReceiverBase
 from edge_twisted.mesh.session.batch_queue import queue_of
 from edge_twisted.mesh.session.courses import Courses
 from edge_twisted.mesh.session.credit import IncomingCredit
@@ -61,6 +61,7 @@ class LinkStreams:
         self._peer = peer
         self._pulls = pulls
         self._bases = bases
+        self._base_budget = AnswerBudget()
         self._window = SendWindow()
         self._window.limit_bytes = peer.window_bytes
         self._credit = IncomingCredit(local.window_bytes)
@@ -287,7 +288,13 @@ class LinkStreams:
             courses=self._courses,
             number=number,
             scope=scope,
-            base=ReceiverBase(self._bases, self._peer.replica.site, scope, self._peer.features),
+            base=ReceiverBase(
+                self._bases,
+                self._peer.replica.site,
+                scope,
+                self._peer.features,
+                self._base_budget,
+            ),
         )
         self._outgoing[number] = stream
         self._repairs[number] = RepairSender(self._port, stream, number, scope)

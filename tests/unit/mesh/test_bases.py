@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from edge_twisted.documents.versions import VersionVector
 from edge_twisted.mesh.ports.requests import ApplyBatch
-from edge_twisted.mesh.session.bases import BaseMemory, base_digest
+from edge_twisted.mesh.session.bases import AnswerBudget, BaseMemory, ReceiverBase, base_digest
 from edge_twisted.mesh.session.incoming import IncomingStream
 from edge_twisted.mesh.wire import messages as m
-from edge_twisted.mesh.wire.items import Partial, ScopeKey
+from edge_twisted.mesh.wire.features import Features
+from edge_twisted.mesh.wire.items import Partial, ScopeKey, Whole
 from edge_twisted.mesh.wire.values import write_vector
 from edge_twisted.mesh.wire.violations import PeerViolation
-from tests.support.fake_documents import FakeDocuments, fake_replica
+from tests.support.fake_documents import FakeDocuments, fake_replica, fake_scope
 from tests.support.mesh_pair import LinkPair, two
 
 ONE, TWO = fake_replica(1), fake_replica(2)
@@ -67,6 +68,24 @@ def test_the_memory_is_bounded_and_forgets_the_oldest() -> None:
 
 
 # -- wrong claims
+
+
+def test_a_link_takes_a_bounded_number_of_entries_as_answers() -> None:
+    """A peer may invent them; beyond the bound its documents travel whole."""
+    memory, budget = BaseMemory(), AnswerBudget(left=10)
+    features = Features(2)
+    streams = [
+        ReceiverBase(memory, fake_replica(2).site, fake_scope("tasks"), features, budget)
+        for _ in range(3)
+    ]
+    for number, stream in enumerate(streams):
+        base = vector(*range(number + 1, number + 5))
+        stream.begin(resumes=True, digest=base_digest(base))
+        stream.is_awaited = True
+        stream.take(base)
+        assert not stream.is_awaited
+    assert [each.current is not None for each in streams] == [True, True, False]
+    assert not streams[2].is_needed_for([Whole(b"k", b"{}", b"")])
 
 
 def in_sync() -> tuple[FakeDocuments, FakeDocuments]:
