@@ -21,7 +21,7 @@ import msgspec.msgpack
 from attrs import evolve, frozen
 from twisted.logger import Logger
 
-from edge_twisted.documents.headers import INITIAL_EPOCH, read_header
+from edge_twisted.documents.headers import INITIAL_EPOCH, read_header, without_initial
 from edge_twisted.documents.versions import (
     NO_VERSION,
     Dot,
@@ -110,14 +110,18 @@ class Evictions:
         """
         Return whether an absent document may have been evicted at this version, and not deleted.
 
-        It was evicted if all writes of the version were.  If the version has all that was evicted
-        and more, no delete has seen it: a delete that had seen what was evicted would have brought
-        that back.
+        It was evicted if all writes of the version were, but for INITIAL ones.  If the version has
+        all that was evicted and more, no delete has seen it: a delete that had seen what was
+        evicted would have brought that back.
+
+        :param version: all of it, INITIAL writes included.
         """
         if not any(map(self.vector.seen, version)):
             return False
         evicted = self.of_document(snapshot, collection, id_key)
-        return evicted.includes(version) or (bool(evicted) and version.includes(evicted))
+        if evicted.includes(without_initial(version)):
+            return True
+        return bool(evicted) and version.includes(evicted)
 
     def concern(
         self, snapshot: Snapshot, collection: str, id_key: bytes, version: VersionVector

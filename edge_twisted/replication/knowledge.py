@@ -157,7 +157,7 @@ class Knowledge:
         if not self.of_document(id_key).includes(written):
             return False
         # Evicted writes are covered, and not deleted.
-        return not self.evictions.covers(self._snapshot, self._collection, id_key, written)
+        return not self.evictions.covers(self._snapshot, self._collection, id_key, version)
 
     def has_ended(self, id_key: bytes, life: Collection[Dot]) -> bool:
         """

@@ -327,6 +327,27 @@ class Cases(ReplicationTestCase):
         self.assertEqual(await a.rows(ALL), [{"_id": 1}])
         self.assertEqual(await b.rows(ALL), [{"_id": 1}])
 
+    async def test_an_initial_document_outlives_a_dropped_delete_that_had_not_seen_it(self) -> None:
+        """As above, for a document that begins with INITIAL and has an edit."""
+        a, t, b, line = await self.line()
+        from_a, from_b, _, _ = line.streams
+        account(t).most_bytes = 0
+        await a.run("INSERT INTO c INITIAL DOCUMENTS ({'_id': 1})")
+        await a.run("UPDATE c SET n = 1 WHERE _id = 1")
+        await from_a.sync()
+        await self.make_room(t)
+        await b.insert("c", {"_id": 1})
+        await b.run("DELETE FROM c WHERE _id = 1")
+        await from_b.sync()
+        await self.make_room(t)
+        direct = self.stream(b, a, ALL)
+        await direct.sync()
+        await from_a.sync()
+        self.assertEqual(from_a.applied[-1].gone, ())
+        await line.sync()
+        self.assertEqual(await a.rows(ALL), [{"_id": 1, "n": 1}])
+        self.assertEqual(await b.rows(ALL), [{"_id": 1, "n": 1}])
+
     async def test_a_dropped_tombstone_is_told_by_a_repair(self) -> None:
         a, t, b, line = await self.line()
         await a.insert("c", {"_id": 1})
