@@ -61,6 +61,8 @@ FAULTS: Final = (
 WRONG_CLOCKS_MS: Final = (-7_200_000, 1_200_000, 10_800_000, 50_400_000, 40 * 86_400_000)
 #: What servers in transit may keep for others: hardly anything, some documents, all.
 TRANSIT_BYTES: Final = (1, 2_000, 10_000, 1 << 20)
+#: With less, one document pushes out another.
+CROWDED_BYTES: Final = 10_000
 #: After the heal, everybody shows the same within this time: a repair that was just made
 #: holds the next one off for half a minute.
 HEAL_SECONDS: Final = 100.0
@@ -106,6 +108,17 @@ class Mesh:
     def has_transit(self) -> bool:
         """Whether a server is in transit; full ones fetch from each other, ever more rarely."""
         return any(each.transit_bytes is not None for each in self.servers)
+
+    @property
+    def is_crowded(self) -> bool:
+        """
+        Whether one of several servers in transit has room for hardly any document.
+
+        Such neighbours make each other fetch again, ever more rarely (decision 12, costs): they
+        agree, and are not quiet within minutes.
+        """
+        rooms = [each.transit_bytes for each in self.servers if each.transit_bytes is not None]
+        return len(rooms) > 1 and min(rooms) < CROWDED_BYTES
 
     def build(self) -> None:
         """Make servers and the lines between them."""
@@ -508,7 +521,9 @@ def _simulate(mesh: Mesh) -> Mesh:
         random = world.random
         mesh.use(random.choice((4.0, 10.0, 20.0)), random.choice((2.0, 6.0, 12.0)))
         mesh.heal()
-        mesh.stay_quiet(45.0 if random.random() < 0.1 and not mesh.has_transit else QUIET_SECONDS)
+        quiet = 45.0 if random.random() < 0.1 and not mesh.has_transit else QUIET_SECONDS
+        if not mesh.is_crowded:
+            mesh.stay_quiet(quiet)
         check_end(mesh.servers, mesh.oracle, reaped=mesh.reaped)
         mesh.absence = be_absent(mesh)
         mesh.heal()
