@@ -121,7 +121,8 @@ class TransitRelay:
     _is_dropping: bool = False
     _is_unwritten: bool = False
     _written_at: float = 0.0
-    _heard_tokens: OrderedDict[bytes, None] = field(factory=OrderedDict)
+    #: Tokens of wishes that were fulfilled, and how far the collection was dropped then.
+    _heard_tokens: OrderedDict[bytes, int] = field(factory=OrderedDict)
     #: For each collection of which dropped documents are to be fetched again, the token.
     _again: dict[str, bytes] = field(factory=dict)
     _again_at: dict[str, float] = field(factory=dict)
@@ -398,8 +399,8 @@ class TransitRelay:
         if position is not None or not token:
             # The neighbour itself lacks something.
             token = self._parts.entropy(TOKEN_BYTES)
-        elif token in self._heard_tokens:
-            # It only passes on a wish that has come here before.
+        elif self._heard_tokens.get(token, -1) >= dropped:
+            # It only passes on a wish that has come here before, and nothing was dropped since.
             return
         self._again[scope.collection] = token
         if not is_passed_on:
@@ -417,7 +418,8 @@ class TransitRelay:
 
     async def _want_again(self, collection: str, token: bytes) -> None:
         """Begin the subscriptions in a collection anew, without their cursors, under a token."""
-        self._heard_tokens[token] = None
+        with self._parts.store.snapshot() as snapshot:
+            self._heard_tokens[token] = DropMark.of(snapshot, collection).lsn
         while len(self._heard_tokens) > MOST_TOKENS:
             self._heard_tokens.popitem(last=False)
         await self._upkeep.want_again(collection)

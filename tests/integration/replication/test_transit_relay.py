@@ -261,3 +261,21 @@ class RelayTests(ReplicationTestCase):
         self.assertEqual(self.token(), b"wish")
         self.relay.disconnected("c")
         self.assertFalse(await self.comes(route=route))
+
+    async def test_a_wish_is_followed_again_where_more_was_dropped_since(self) -> None:
+        """It is of a full server that was paused, and goes on with the repair that it had begun."""
+        await self.dropped()
+        route = TransitRoute((b"d" * 16,), b"wish")
+        self.assertTrue(await self.comes(route=route))
+        self.relay.disconnected("c")
+        await self.passes({"_id": 2})
+        self.acknowledges("b")
+        self.relay.tick()
+        self.relay.tick()
+        transit = self.t.documents.transit
+        assert transit is not None
+        self.assertEqual(self.documents, 0)
+        self.assertNotEqual(transit.passed("c"), [])
+        self.seconds += 2 * AGAIN_SECONDS
+        await self.comes(route=route)
+        self.assertEqual(transit.passed("c"), [])
