@@ -16,12 +16,19 @@ from tests.support.simulation.scenario import simulate
 
 
 def attempt(
-    seed: int, *, sqlite: bool = False, forgetful: bool = False, verbose: bool = False
+    seed: int,
+    *,
+    sqlite: bool = False,
+    forgetful: bool = False,
+    crowded: bool = False,
+    verbose: bool = False,
 ) -> str | AbsenceCost | None:
     """Run a seed; return what is wrong with it, or else what its absence has cost."""
     try:
         heard = _say if verbose else None
-        return simulate(seed, sqlite=sqlite, forgetful=forgetful, heard=heard).absence
+        return simulate(
+            seed, sqlite=sqlite, forgetful=forgetful, crowded=crowded, heard=heard
+        ).absence
     except SimulationFailed as error:
         return str(error)
     except Exception as error:  # the boundary between a seed and the next one
@@ -42,6 +49,9 @@ def main() -> int:
     parser.add_argument(
         "--forgetful", action="store_true", help="few reaped deletes are remembered"
     )
+    parser.add_argument(
+        "--crowded", action="store_true", help="servers in transit may have hardly any room"
+    )
     parser.add_argument("--verbose", action="store_true", help="print the trace")
     arguments = parser.parse_args()
     first, _, last = arguments.seeds.partition("-")
@@ -53,6 +63,7 @@ def main() -> int:
         attempt,
         sqlite=arguments.sqlite,
         forgetful=arguments.forgetful,
+        crowded=arguments.crowded,
         verbose=arguments.verbose,
     )
     with ProcessPoolExecutor(arguments.jobs) as pool:

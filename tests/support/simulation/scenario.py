@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -101,6 +102,8 @@ class Mesh:
     #: Most servers subscribe with conditions, and everybody reaps at once.
     is_forgetful: bool = False
     transit_chance: float = 0.4
+    #: Whether servers in transit beside each other may have room for hardly any document.
+    may_crowd: bool = False
 
     # -- the beginning
 
@@ -139,7 +142,8 @@ class Mesh:
             queries: tuple[str, ...] = random.choice(CONDITIONS) if partial else WHOLE
             most = None
             if has_transit and 0 < number < count - 1 and random.random() < 0.6:
-                queries, most = (), random.choice(TRANSIT_BYTES)
+                most = self._room()
+                queries = queries if most is None else ()
             server = Server(self.world, number, self._storage(number), queries, most)
             self.servers.append(server)
         self._wire()
@@ -153,6 +157,19 @@ class Mesh:
             self.most_reaped = Random(f"bound {self.world.seed}").choice(bounds)
         self.world.note("built", count, sorted(self.faults), self.dials, self.most_reaped)
         self._dial()
+
+    def _room(self) -> int | None:
+        """
+        Return how many bytes a server in transit may keep; None: let it not be in transit.
+
+        Servers in transit beside each other, of which one has room for hardly any document, may
+        show different documents for long (decision 12, costs): only `may_crowd` makes them.
+        """
+        room = self.world.random.choice(TRANSIT_BYTES)
+        others = [each.transit_bytes for each in self.servers if each.transit_bytes is not None]
+        if self.may_crowd or not others:
+            return room
+        return max(room, CROWDED_BYTES) if min(others) >= CROWDED_BYTES else None
 
     def _storage(self, number: int) -> Storage:
         site = self.world.entropy(16)
@@ -494,19 +511,26 @@ class Mesh:
 
 
 def simulate(
-    seed: int, *, sqlite: bool = False, forgetful: bool = False, heard: Heard = None
+    seed: int,
+    *,
+    sqlite: bool = False,
+    forgetful: bool = False,
+    crowded: bool = False,
+    heard: Heard = None,
 ) -> Mesh:
     """
     Run one seed, and return the mesh as it is in the end.
 
     :param forgetful: most servers subscribe with conditions, all reap often, and remember few of
         the deletes that they reaped.
+    :param crowded: servers in transit beside each other may have room for hardly any document.
     :raises SimulationFailed: something is wrong; the message says what, the seed says how.
     """
+    made = partial(Mesh, World(seed, heard), is_forgetful=forgetful, may_crowd=crowded)
     if sqlite:
         with tempfile.TemporaryDirectory() as folder:
-            return _simulate(Mesh(World(seed, heard), Path(folder), is_forgetful=forgetful))
-    return _simulate(Mesh(World(seed, heard), None, is_forgetful=forgetful))
+            return _simulate(made(folder=Path(folder)))
+    return _simulate(made(folder=None))
 
 
 def _simulate(mesh: Mesh) -> Mesh:
