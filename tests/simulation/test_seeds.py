@@ -33,7 +33,6 @@ SEEDS = (
         14907,
         17626,
         21526,
-        51047,
         203100,
         207313,
         212115,
@@ -74,6 +73,11 @@ FORGETFUL = (13, 33, 52, 63, 81)
 @pytest.mark.parametrize("seed", FORGETFUL)
 def test_a_seed_in_which_reaped_deletes_are_folded(seed: int) -> None:
     simulate(seed, forgetful=True)
+
+
+@pytest.mark.slow
+def test_a_document_that_was_dropped_leaves_a_condition() -> None:
+    simulate(51047, crowded=True)
 
 
 @pytest.mark.slow
