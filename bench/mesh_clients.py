@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from tests.system.daemon import connect
+from tests.system.daemon import Client, connect
 from tests.system.mesh_site import Site
 
 #: Time between two writes: the reader has seen a document before the next one is written.
@@ -57,12 +57,18 @@ def visible_ms(here: Site, there: Site, name: str, count: int) -> list[float]:
     return [max(0.0, at - since) * 1000 for since, at in zip(acknowledged, seen, strict=True)]
 
 
-def write(server: Server, name: str, count: int, end: Connection) -> None:
-    """Insert documents one by one; tell when each was acknowledged."""
+def begin(server: Server, end: Connection) -> Client:
+    """Connect, say so, and return the client once both are to begin."""
     client = connect(server.port, server.certificate, server.key)
     client.execute("SELECT 1 AS n")
     end.send("ready")
     end.recv()
+    return client
+
+
+def write(server: Server, name: str, count: int, end: Connection) -> None:
+    """Insert documents one by one; tell when each was acknowledged."""
+    client = begin(server, end)
     moments = []
     for number in range(count):
         time.sleep(PAUSE_SECONDS)
@@ -75,10 +81,7 @@ def write(server: Server, name: str, count: int, end: Connection) -> None:
 
 def read(server: Server, name: str, count: int, end: Connection) -> None:
     """Ask for each document until it is there; tell when that was."""
-    client = connect(server.port, server.certificate, server.key)
-    client.execute("SELECT 1 AS n")
-    end.send("ready")
-    end.recv()
+    client = begin(server, end)
     moments = []
     for number in range(count):
         deadline = time.monotonic() + PATIENCE_SECONDS
